@@ -1,0 +1,55 @@
+//! Supervisor to worker: one JSON text a line on the worker's stdin, so that it can be typed in a shell.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{event::EndReason, spec::TaskSpec};
+
+/// Longest control line: a spec with a 10 MB prompt, every byte of it escaped as `\u00xx`, fits.
+pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
+
+/// What a supervisor asks of a worker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Control {
+    /// Run this task. Legal once, as the first line.
+    Run(Box<TaskSpec>),
+    /// Stop the whole tree. Harmless when it is stopped.
+    Pause,
+    /// Let the whole tree go on. Harmless when it runs.
+    Resume,
+    /// End the task: SIGTERM to the whole tree, the grace of the spec, SIGKILL. Harmless when it is ending.
+    Cancel {
+        /// Named in the terminal event, unless the task is ending for another reason already.
+        reason: EndReason,
+    },
+    /// End the task with SIGKILL now, also in the middle of a grace period.
+    Kill {
+        /// As in `Cancel`.
+        reason: EndReason,
+    },
+    /// Answer with [`crate::event::Notice::Pong`]: shows that the worker's loop turns.
+    Ping {
+        /// Comes back in the answer.
+        nonce: u64,
+    },
+}
+
+impl Control {
+    /// The line to write, with its newline.
+    ///
+    /// # Errors
+    /// Never for values made by this program: every map key is a string.
+    pub fn to_line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = serde_json::to_vec(self)?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// Reads a line, with or without its newline.
+    ///
+    /// # Errors
+    /// When the line is no known control message; the text names what is wrong and where.
+    pub fn from_line(line: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(line)
+    }
+}

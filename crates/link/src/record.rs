@@ -1,0 +1,359 @@
+//! The record: one numbered event of a task as bytes, the same in the task log and on the event pipe.
+//!
+//! ```text
+//! offset  size
+//!      0     4  length of what follows the first 8 bytes (little endian, as all numbers here)
+//!      4     4  CRC-32 of what follows the first 8 bytes
+//!      8     8  seq, from 1 without gaps; 0 for a notice, which is not part of the log
+//!     16     8  time, milliseconds since the Unix epoch
+//!     24     1  kind: 1 stdout, 2 stderr, 3 event (JSON), 128 notice (JSON)
+//!     25     1  flags of output: 1 piece of a line, 2 last piece, 4 line was cut at the line limit
+//!     26     2  zero
+//!     28     4  index of the piece within its line
+//!     32     …  payload
+//! ```
+//! Because both places hold the same bytes, a position in the log is a position in the stream.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use crate::event::{Event, Notice};
+
+/// Bytes before the payload.
+pub const HEADER_BYTES: usize = 32;
+/// Most payload of an output record: a line comes in pieces of at most this size.
+pub const PIECE_BYTES_LIMIT: usize = 64 * 1024;
+/// Most bytes of a record; anything longer is corruption. Event payloads are bounded by their makers.
+pub const RECORD_BYTES_LIMIT: usize = 2 * 1024 * 1024;
+/// First bytes of a task log file; records begin after them.
+pub const LOG_MAGIC: [u8; 8] = *b"CCXLOG1\n";
+
+const PREFIX_BYTES: usize = 8;
+const KIND_STDOUT: u8 = 1;
+const KIND_STDERR: u8 = 2;
+const KIND_EVENT: u8 = 3;
+const KIND_NOTICE: u8 = 128;
+const FLAG_PIECE: u8 = 1;
+const FLAG_LAST: u8 = 2;
+const FLAG_TRUNCATED: u8 = 4;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// From 1 without gaps; 0 for a notice.
+    pub seq: u64,
+    /// Milliseconds since the Unix epoch.
+    pub time_ms: u64,
+    /// What happened.
+    pub body: Body,
+}
+
+/// What a record holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// A line or a piece of one.
+    Output(Output),
+    /// Anything else that happened to the task.
+    Event(Event),
+    /// Worker to supervisor, beside the log.
+    Notice(Notice),
+}
+
+/// Which of the task's two streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Descriptor 1.
+    Stdout,
+    /// Descriptor 2.
+    Stderr,
+}
+
+impl Stream {
+    /// The word for it on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// A line with its newline, or a piece of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// Where it was written.
+    pub stream: Stream,
+    /// `None` for a whole line in one record.
+    pub piece: Option<Piece>,
+    /// The line was longer than the line limit; its rest is missing.
+    pub truncated: bool,
+    /// At most [`PIECE_BYTES_LIMIT`] bytes as the task wrote them.
+    pub data: Bytes,
+}
+
+/// Place of a piece within its line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// From 0.
+    pub index: u32,
+    /// No further piece of this line comes.
+    pub last: bool,
+}
+
+/// Why bytes are no record.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The length is impossible.
+    #[error("record length {0} is outside 24..={RECORD_BYTES_LIMIT}")]
+    Length(u32),
+    /// The checksum does not match.
+    #[error("record checksum is {found:08x}, computed {computed:08x}")]
+    Checksum {
+        /// In the record.
+        found: u32,
+        /// Of its bytes.
+        computed: u32,
+    },
+    /// An unknown kind: written by a newer version.
+    #[error("record kind {0} is unknown to this version")]
+    Kind(u8),
+    /// The payload of an event or notice is not understood.
+    #[error("record payload: {0}")]
+    Payload(#[from] serde_json::Error),
+}
+
+impl Record {
+    /// Appends the record's bytes to `buffer`.
+    ///
+    /// # Errors
+    /// Only if an event cannot be written as JSON, which its types exclude.
+    pub fn encode(&self, buffer: &mut Vec<u8>) -> Result<(), RecordError> {
+        match &self.body {
+            Body::Output(output) => {
+                encode_output(
+                    buffer,
+                    self.seq,
+                    self.time_ms,
+                    output.stream,
+                    output.piece,
+                    output.truncated,
+                    &output.data,
+                );
+                Ok(())
+            }
+            Body::Event(event) => {
+                encode_json(buffer, self.seq, self.time_ms, KIND_EVENT, &serde_json::to_vec(event)?)
+            }
+            Body::Notice(notice) => {
+                encode_json(buffer, 0, self.time_ms, KIND_NOTICE, &serde_json::to_vec(notice)?)
+            }
+        }
+    }
+}
+
+/// Appends an output record without copying its data first: the hot path of a worker.
+pub fn encode_output(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    time_ms: u64,
+    stream: Stream,
+    piece: Option<Piece>,
+    truncated: bool,
+    data: &[u8],
+) {
+    let kind = match stream {
+        Stream::Stdout => KIND_STDOUT,
+        Stream::Stderr => KIND_STDERR,
+    };
+    let mut flags = if truncated { FLAG_TRUNCATED } else { 0 };
+    let mut index = 0;
+    if let Some(piece) = piece {
+        flags |= FLAG_PIECE | if piece.last { FLAG_LAST } else { 0 };
+        index = piece.index;
+    }
+    encode_raw(buffer, seq, time_ms, [kind, flags], index, data);
+}
+
+fn encode_json(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    time_ms: u64,
+    kind: u8,
+    payload: &[u8],
+) -> Result<(), RecordError> {
+    if payload.len() > RECORD_BYTES_LIMIT - HEADER_BYTES {
+        return Err(RecordError::Length(u32::try_from(payload.len()).unwrap_or(u32::MAX)));
+    }
+    encode_raw(buffer, seq, time_ms, [kind, 0], 0, payload);
+    Ok(())
+}
+
+fn encode_raw(
+    buffer: &mut Vec<u8>,
+    seq: u64,
+    time_ms: u64,
+    kind_and_flags: [u8; 2],
+    index: u32,
+    payload: &[u8],
+) {
+    let start = buffer.len();
+    let length = (HEADER_BYTES - PREFIX_BYTES + payload.len()) as u32;
+    buffer.extend_from_slice(&length.to_le_bytes());
+    buffer.extend_from_slice(&[0; 4]);
+    buffer.extend_from_slice(&seq.to_le_bytes());
+    buffer.extend_from_slice(&time_ms.to_le_bytes());
+    buffer.extend_from_slice(&kind_and_flags);
+    buffer.extend_from_slice(&[0; 2]);
+    buffer.extend_from_slice(&index.to_le_bytes());
+    buffer.extend_from_slice(payload);
+    let checksum = crc32fast::hash(&buffer[start + PREFIX_BYTES..]);
+    buffer[start + 4..start + PREFIX_BYTES].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The first whole record's length in bytes, or `None` while more bytes are needed.
+///
+/// # Errors
+/// When the length is impossible or the checksum is wrong: the bytes are no record.
+pub fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
+    let Some(length) = bytes.first_chunk::<4>().map(|chunk| u32::from_le_bytes(*chunk)) else {
+        return Ok(None);
+    };
+    let total = PREFIX_BYTES.saturating_add(length as usize);
+    if !(HEADER_BYTES..=RECORD_BYTES_LIMIT).contains(&total) {
+        return Err(RecordError::Length(length));
+    }
+    if bytes.len() < total {
+        return Ok(None);
+    }
+    let found = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
+    let computed = crc32fast::hash(&bytes[PREFIX_BYTES..total]);
+    if found == computed { Ok(Some(total)) } else { Err(RecordError::Checksum { found, computed }) }
+}
+
+/// The seq of a record whose header is whole; 0 for a notice.
+#[must_use]
+pub fn peek_seq(frame: &[u8]) -> u64 {
+    frame
+        .get(8..16)
+        .and_then(|bytes| bytes.first_chunk::<8>())
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Takes the first record off `buffer`, or returns `None` while more bytes are needed. Output data
+/// shares the buffer's memory.
+///
+/// # Errors
+/// When the bytes are no record; the buffer is then left as it is.
+pub fn decode(buffer: &mut BytesMut) -> Result<Option<Record>, RecordError> {
+    let Some(total) = frame_bytes(buffer)? else { return Ok(None) };
+    let frame = buffer.split_to(total).freeze();
+    decode_frame(frame).map(Some)
+}
+
+/// Reads one whole frame whose length and checksum [`frame_bytes`] has verified.
+///
+/// # Errors
+/// When the kind is unknown or the payload is not understood.
+pub fn decode_frame(mut frame: Bytes) -> Result<Record, RecordError> {
+    let total = frame.len();
+    if total < HEADER_BYTES {
+        return Err(RecordError::Length(u32::try_from(total).unwrap_or(u32::MAX)));
+    }
+    frame.advance(PREFIX_BYTES);
+    let seq = frame.get_u64_le();
+    let time_ms = frame.get_u64_le();
+    let kind = frame.get_u8();
+    let flags = frame.get_u8();
+    frame.advance(2);
+    let index = frame.get_u32_le();
+    let body = match kind {
+        KIND_STDOUT | KIND_STDERR => Body::Output(Output {
+            stream: if kind == KIND_STDOUT { Stream::Stdout } else { Stream::Stderr },
+            piece: (flags & FLAG_PIECE != 0)
+                .then_some(Piece { index, last: flags & FLAG_LAST != 0 }),
+            truncated: flags & FLAG_TRUNCATED != 0,
+            data: frame,
+        }),
+        KIND_EVENT => Body::Event(serde_json::from_slice(&frame)?),
+        KIND_NOTICE => Body::Notice(serde_json::from_slice(&frame)?),
+        unknown => return Err(RecordError::Kind(unknown)),
+    };
+    Ok(Record { seq, time_ms, body })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Containment, Started};
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let output = (
+            any::<bool>(),
+            proptest::option::of((any::<u32>(), any::<bool>())),
+            any::<bool>(),
+            proptest::collection::vec(any::<u8>(), 0..300),
+        )
+            .prop_map(|(stdout, piece, truncated, data)| {
+                Body::Output(Output {
+                    stream: if stdout { Stream::Stdout } else { Stream::Stderr },
+                    piece: piece.map(|(index, last)| Piece { index, last }),
+                    truncated,
+                    data: data.into(),
+                })
+            });
+        let started = (any::<i32>(), any::<i32>()).prop_map(|(pid, worker_pid)| {
+            Body::Event(Event::Started(Started {
+                pid,
+                worker_pid,
+                containment: Containment::Subreaper,
+            }))
+        });
+        let body = prop_oneof![output, started, Just(Body::Event(Event::Paused))];
+        (1..u64::MAX, any::<u64>(), body).prop_map(|(seq, time_ms, body)| Record {
+            seq,
+            time_ms,
+            body,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn records_come_back_as_they_were_however_the_bytes_arrive(
+            records in proptest::collection::vec(any_record(), 1..20),
+            cut in 1usize..200,
+        ) {
+            let mut wire = Vec::new();
+            for record in &records {
+                record.encode(&mut wire).unwrap();
+            }
+            let mut buffer = BytesMut::new();
+            let mut decoded = Vec::new();
+            for piece in wire.chunks(cut) {
+                buffer.extend_from_slice(piece);
+                while let Some(record) = decode(&mut buffer).unwrap() {
+                    decoded.push(record);
+                }
+            }
+            prop_assert_eq!(decoded, records);
+            prop_assert!(buffer.is_empty());
+        }
+
+        #[test]
+        fn a_flipped_bit_never_passes_as_a_record(record in any_record(), bit in any::<prop::sample::Index>()) {
+            let mut wire = Vec::new();
+            record.encode(&mut wire).unwrap();
+            let bit = bit.index(wire.len() * 8);
+            wire[bit / 8] ^= 1 << (bit % 8);
+            // Either it is refused, or a longer length makes the reader wait for bytes that never come.
+            prop_assert!(!matches!(frame_bytes(&wire), Ok(Some(_))));
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut buffer = BytesMut::from(&bytes[..]);
+            drop(decode(&mut buffer));
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! `control`: pause, resume and cancel the session's task.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{ErrorCode, ErrorObject};
+
+/// What to do with the running task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum ControlType {
+    /// Stop the whole tree.
+    Pause,
+    /// Let it go on.
+    Resume,
+    /// End it.
+    Cancel,
+}
+
+impl ControlType {
+    /// The word for it in a request.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "PAUSE",
+            Self::Resume => "RESUME",
+            Self::Cancel => "CANCEL",
+        }
+    }
+
+    /// The `status` of the answer, and the last part of the notification's name.
+    #[must_use]
+    pub fn done(self) -> &'static str {
+        match self {
+            Self::Pause => "paused",
+            Self::Resume => "resumed",
+            Self::Cancel => "canceled",
+        }
+    }
+
+    /// Reads the parameters of a `control` request. Others than `type` are ignored, as they always were.
+    ///
+    /// # Errors
+    /// When `type` is missing or unknown.
+    pub fn from_params(params: &Map<String, Value>) -> Result<Self, ErrorObject> {
+        match params.get("type").and_then(Value::as_str) {
+            Some("PAUSE") => Ok(Self::Pause),
+            Some("RESUME") => Ok(Self::Resume),
+            Some("CANCEL") => Ok(Self::Cancel),
+            Some(unknown) => Err(invalid(&format!("unknown control type {unknown:?}"))),
+            None => Err(invalid("control needs the parameter \"type\"")),
+        }
+    }
+}
+
+fn invalid(what: &str) -> ErrorObject {
+    let text = format!("Invalid params: {what}; use \"PAUSE\", \"RESUME\" or \"CANCEL\"");
+    ErrorObject::new(ErrorCode::InvalidParams, text).with("field", "type")
+}

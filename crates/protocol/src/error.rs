@@ -1,0 +1,148 @@
+//! Error codes, error objects and WebSocket close codes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Every error code that the server sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The text is no JSON.
+    ParseError,
+    /// The JSON is no call.
+    InvalidRequest,
+    /// There is no such method.
+    MethodNotFound,
+    /// A parameter is missing, unknown, of the wrong type or out of range; or a task runs already.
+    InvalidParams,
+    /// The server's own fault.
+    InternalError,
+    /// The command is not on the operator's list.
+    CommandNotAllowed,
+    /// No task runs on this session.
+    NoProcess,
+    /// As many sessions as there may be.
+    SessionLimit,
+    /// A token limit.
+    TokenLimit,
+    /// No new tasks: the supervisor is ending.
+    Draining,
+    /// The caller may not do this.
+    NotAuthorised,
+    /// No such task.
+    NoSuchTask,
+    /// The task or its worker could not be started.
+    SpawnFailed,
+}
+
+impl ErrorCode {
+    /// All of them, for documentation and tests.
+    pub const ALL: [Self; 13] = [
+        Self::ParseError,
+        Self::InvalidRequest,
+        Self::MethodNotFound,
+        Self::InvalidParams,
+        Self::InternalError,
+        Self::CommandNotAllowed,
+        Self::NoProcess,
+        Self::SessionLimit,
+        Self::TokenLimit,
+        Self::Draining,
+        Self::NotAuthorised,
+        Self::NoSuchTask,
+        Self::SpawnFailed,
+    ];
+
+    /// The number on the wire.
+    #[must_use]
+    pub fn code(self) -> i64 {
+        match self {
+            Self::ParseError => -32700,
+            Self::InvalidRequest => -32600,
+            Self::MethodNotFound => -32601,
+            Self::InvalidParams => -32602,
+            Self::InternalError => -32603,
+            Self::CommandNotAllowed => -32001,
+            Self::NoProcess => -32002,
+            Self::SessionLimit => -32003,
+            Self::TokenLimit => -32004,
+            Self::Draining => -32012,
+            Self::NotAuthorised => -32013,
+            Self::NoSuchTask => -32014,
+            Self::SpawnFailed => -32017,
+        }
+    }
+
+    /// `error.data.kind`.
+    #[must_use]
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::ParseError => "parse_error",
+            Self::InvalidRequest => "invalid_request",
+            Self::MethodNotFound => "method_not_found",
+            Self::InvalidParams => "invalid_params",
+            Self::InternalError => "internal_error",
+            Self::CommandNotAllowed => "command_not_allowed",
+            Self::NoProcess => "no_process",
+            Self::SessionLimit => "session_limit",
+            Self::TokenLimit => "token_limit",
+            Self::Draining => "draining",
+            Self::NotAuthorised => "not_authorised",
+            Self::NoSuchTask => "no_such_task",
+            Self::SpawnFailed => "spawn_failed",
+        }
+    }
+
+    /// Whether the same call may succeed later without anything being changed.
+    #[must_use]
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::SessionLimit | Self::Draining | Self::TokenLimit)
+    }
+}
+
+/// The `error` member of a response.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ErrorObject {
+    /// See [`ErrorCode`].
+    pub code: i64,
+    /// For people: what is wrong and what to do.
+    pub message: String,
+    /// For programs: `kind`, `retryable`, and the field or limit concerned.
+    #[serde(default)]
+    pub data: Map<String, Value>,
+}
+
+impl ErrorObject {
+    /// An error with `kind` and `retryable` filled in.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut data = Map::new();
+        data.insert("kind".to_owned(), code.kind().into());
+        data.insert("retryable".to_owned(), code.retryable().into());
+        Self { code: code.code(), message: message.into(), data }
+    }
+
+    /// The same with one more member of `data`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.data.insert(key.to_owned(), value.into());
+        self
+    }
+}
+
+/// WebSocket close codes (RFC 6455 section 7.4) that the server sends, as numbers.
+pub mod close {
+    /// Done.
+    pub const NORMAL: u16 = 1000;
+    /// The supervisor shuts down.
+    pub const GOING_AWAY: u16 = 1001;
+    /// Binary messages are not understood.
+    pub const UNSUPPORTED: u16 = 1003;
+    /// A text message that is no UTF-8.
+    pub const INVALID_TEXT: u16 = 1007;
+    /// Session limit or another policy.
+    pub const POLICY: u16 = 1008;
+    /// A message over the size limit.
+    pub const TOO_BIG: u16 = 1009;
+    /// The server's own fault.
+    pub const INTERNAL: u16 = 1011;
+}

@@ -1,0 +1,22 @@
+//! The wire contract: what clients and cc-supervisor say to each other in WebSocket text messages.
+//!
+//! Modules in the order in which a message travels: the [`envelope`] around every message, the
+//! [`execute`] and [`control`] requests, the [`notification`]s that a task causes, and the
+//! [`error`]s and close codes that anything may be answered with. Types only; no I/O.
+//!
+//! The words for how a task ends are the worker's own ([`cc_link::event`]), so that log and wire
+//! cannot drift apart.
+
+pub mod control;
+pub mod envelope;
+pub mod error;
+pub mod execute;
+pub mod notification;
+
+pub use cc_link::event::{EndReason, OutputCounts, Verdict};
+
+/// No message of the server is longer: the default limit of the clients' WebSocket libraries.
+pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
+
+/// The paths that accept an upgrade; they mean the same.
+pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
