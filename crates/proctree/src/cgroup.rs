@@ -1,0 +1,342 @@
+//! cgroup v2: a leaf for each task, which kills and freezes its members without a race
+//! (Documentation/admin-guide/cgroup-v2.rst of the kernel).
+//!
+//! [`Parent`] is made once by the supervisor, [`Leaf`] once for each task by its worker. A leaf is never
+//! used again after a kill.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::statfs::{CGROUP2_SUPER_MAGIC, statfs},
+};
+
+use crate::procfs::Process;
+
+/// How long a freeze may take before it is reported as not done (members in uninterruptible sleep).
+const FREEZE_MS_LIMIT: u64 = 1_000;
+const PARENT_PREFIX: &str = "cc-executor-";
+
+/// Where a supervisor looks for a place for its tasks' leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Below its own cgroup, if that can be written; else nowhere.
+    Auto,
+    /// Nowhere.
+    Off,
+    /// Below this directory; anything else is an error.
+    Path(PathBuf),
+}
+
+/// Why cgroups cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CgroupError {
+    /// No cgroup v2 is mounted, or this process is not in it.
+    #[error("no cgroup v2 hierarchy is mounted")]
+    NotMounted,
+    /// Not a cgroup v2 directory.
+    #[error("{0} is not a directory of a cgroup v2 hierarchy")]
+    NotCgroup2(PathBuf),
+    /// The kernel is older than 5.14.
+    #[error("{0} has no cgroup.kill: the kernel is older than 5.14")]
+    NoKill(PathBuf),
+    /// A system call failed.
+    #[error("{path}: {error}")]
+    Io {
+        /// On this file.
+        path: PathBuf,
+        /// With this error.
+        error: io::Error,
+    },
+}
+
+/// The directory in which a supervisor's tasks get their leaves.
+#[derive(Debug)]
+pub struct Parent {
+    path: PathBuf,
+}
+
+impl Parent {
+    /// Finds or makes the parent directory as `setting` says. `None`: leaves cannot be had.
+    ///
+    /// # Errors
+    /// Only for [`Setting::Path`]: what an operator asked for must work or be reported.
+    pub fn discover(setting: &Setting) -> Result<Option<Self>, CgroupError> {
+        match setting {
+            Setting::Off => Ok(None),
+            Setting::Path(path) => Self::create_below(path).map(Some),
+            Setting::Auto => {
+                Ok(own_directory().ok().and_then(|path| Self::create_below(&path).ok()))
+            }
+        }
+    }
+
+    fn create_below(directory: &Path) -> Result<Self, CgroupError> {
+        let file_system = statfs(directory).map_err(|errno| io_error(directory, errno.into()))?;
+        if file_system.filesystem_type() != CGROUP2_SUPER_MAGIC {
+            return Err(CgroupError::NotCgroup2(directory.to_owned()));
+        }
+        remove_abandoned(directory);
+        let path = directory.join(format!("{PARENT_PREFIX}{}", std::process::id()));
+        match fs::create_dir(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(io_error(&path, error)),
+        }
+        if path.join("cgroup.kill").exists() {
+            Ok(Self { path })
+        } else {
+            remove_tree(&path);
+            Err(CgroupError::NoKill(path))
+        }
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it and what empty leaves are in it. Members, if any, stay where they are.
+    pub fn remove(self) {
+        remove_tree(&self.path);
+    }
+}
+
+/// Removes the parents that supervisors which no longer run have left, as far as they are empty.
+fn remove_abandoned(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PARENT_PREFIX)?.parse().ok());
+        if pid.is_some_and(|pid| Process::read(pid).is_none()) {
+            remove_tree(&entry.path());
+        }
+    }
+}
+
+/// The directory of this process's own cgroup.
+fn own_directory() -> Result<PathBuf, CgroupError> {
+    let read =
+        |path: &str| fs::read_to_string(path).map_err(|error| io_error(Path::new(path), error));
+    let mounts = read("/proc/self/mountinfo")?;
+    let membership = read("/proc/self/cgroup")?;
+    own_directory_of(&mounts, &membership).ok_or(CgroupError::NotMounted)
+}
+
+/// As [`own_directory`], from the texts of proc_pid_mountinfo(5) and cgroups(7).
+fn own_directory_of(mounts: &str, membership: &str) -> Option<PathBuf> {
+    let own = membership.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let (root, mount_point) = mounts.lines().find_map(|line| {
+        let (before, after) = line.split_once(" - ")?;
+        let mut fields = before.split(' ').skip(3);
+        after.starts_with("cgroup2 ").then_some((fields.next()?, fields.next()?))
+    })?;
+    // In a container only a part of the hierarchy may be mounted.
+    let below_root = Path::new("/").join(own);
+    let relative = below_root.strip_prefix(root).ok()?;
+    Some(Path::new(mount_point).join(relative))
+}
+
+/// One task's cgroup.
+#[derive(Debug)]
+pub struct Leaf {
+    path: PathBuf,
+}
+
+impl Leaf {
+    /// Makes a leaf that nobody has used before.
+    ///
+    /// # Errors
+    /// When the directory cannot be made, or is there already.
+    pub fn create(path: PathBuf) -> Result<Self, CgroupError> {
+        fs::create_dir(&path).map_err(|error| io_error(&path, error))?;
+        Ok(Self { path })
+    }
+
+    /// A leaf that a worker made and did not remove; `None` if it is gone.
+    #[must_use]
+    pub fn existing(path: PathBuf) -> Option<Self> {
+        path.is_dir().then_some(Self { path })
+    }
+
+    /// Its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its directory, for `CLONE_INTO_CGROUP`.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn directory(&self) -> Result<File, CgroupError> {
+        File::open(&self.path).map_err(|error| io_error(&self.path, error))
+    }
+
+    /// Its `cgroup.procs`, opened for joining.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub fn joining(&self) -> Result<File, CgroupError> {
+        let path = self.path.join("cgroup.procs");
+        File::options().write(true).open(&path).map_err(|error| io_error(&path, error))
+    }
+
+    /// Kills all members, and those of cgroups below it, also while they fork or are frozen.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        self.write("cgroup.kill", b"1")
+    }
+
+    /// Stops all members and waits (at most a second) until they have stopped. Says whether they have.
+    ///
+    /// # Errors
+    /// When the files cannot be used.
+    pub fn freeze(&self) -> Result<bool, CgroupError> {
+        self.write("cgroup.freeze", b"1")?;
+        let path = self.path.join("cgroup.events");
+        let deadline = Instant::now() + Duration::from_millis(FREEZE_MS_LIMIT);
+        loop {
+            let events = File::open(&path).map_err(|error| io_error(&path, error))?;
+            let text = io::read_to_string(&events).map_err(|error| io_error(&path, error))?;
+            if text.lines().any(|line| line == "frozen 1") {
+                return Ok(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // A change of the file wakes the poll; the reading before it is what arms it.
+            let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLPRI)];
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            match poll(&mut fds, timeout) {
+                Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+                Err(errno) => return Err(io_error(&path, errno.into())),
+            }
+        }
+    }
+
+    /// Lets all members go on.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn thaw(&self) -> Result<(), CgroupError> {
+        self.write("cgroup.freeze", b"0")
+    }
+
+    /// Members, and those of cgroups below it. Zombies are not listed.
+    #[must_use]
+    pub fn members(&self) -> Vec<Process> {
+        let mut pids = Vec::new();
+        collect_members(&self.path, &mut pids);
+        pids.into_iter().filter_map(Process::read).collect()
+    }
+
+    /// Whether any process is in it or below it.
+    #[must_use]
+    pub fn is_populated(&self) -> bool {
+        fs::read_to_string(self.path.join("cgroup.events"))
+            .is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
+    }
+
+    /// Removes it with what cgroups the task made in it. Does nothing while members are left.
+    pub fn remove(&self) {
+        remove_tree(&self.path);
+    }
+
+    fn write(&self, name: &str, text: &[u8]) -> Result<(), CgroupError> {
+        let path = self.path.join(name);
+        File::options()
+            .write(true)
+            .open(&path)
+            .and_then(|mut file| file.write_all(text))
+            .map_err(|error| io_error(&path, error))
+    }
+}
+
+fn collect_members(path: &Path, pids: &mut Vec<i32>) {
+    if let Ok(text) = fs::read_to_string(path.join("cgroup.procs")) {
+        pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok()));
+    }
+    for child in child_directories(path) {
+        collect_members(&child, pids);
+    }
+}
+
+/// Removes a cgroup directory depth first; the kernel refuses those that have members.
+fn remove_tree(path: &Path) {
+    for child in child_directories(path) {
+        remove_tree(&child);
+    }
+    // A refusal means that somebody is still in there; whoever kills them tries again.
+    drop(fs::remove_dir(path));
+}
+
+fn child_directories(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
+}
+
+fn io_error(path: &Path, error: io::Error) -> CgroupError {
+    CgroupError::Io { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+24 1 0:21 / /proc rw - proc proc rw
+31 24 0:27 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu
+42 24 0:28 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw
+";
+
+    #[test]
+    fn the_own_cgroup_is_found_also_where_version_1_is_mounted_beside() {
+        let membership = "4:memory:/x\n0::/user.slice/a.scope\n";
+        assert_eq!(
+            own_directory_of(MOUNTS, membership).unwrap(),
+            Path::new("/sys/fs/cgroup/unified/user.slice/a.scope")
+        );
+        assert_eq!(
+            own_directory_of(MOUNTS, "0::/\n").unwrap(),
+            Path::new("/sys/fs/cgroup/unified/")
+        );
+    }
+
+    #[test]
+    fn a_partial_mount_in_a_container_is_understood() {
+        let mounts = "42 24 0:28 /docker/ab /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
+        assert_eq!(
+            own_directory_of(mounts, "0::/docker/ab/c\n").unwrap(),
+            Path::new("/sys/fs/cgroup/c")
+        );
+        assert_eq!(own_directory_of(mounts, "0::/elsewhere\n"), None);
+    }
+
+    #[test]
+    fn no_version_2_is_no_directory() {
+        assert_eq!(own_directory_of("24 1 0:21 / /proc rw - proc proc rw\n", "0::/\n"), None);
+        assert_eq!(own_directory_of(MOUNTS, "4:memory:/x\n"), None);
+    }
+
+    #[test]
+    fn an_ordinary_directory_is_refused_with_a_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let error = Parent::discover(&Setting::Path(directory.path().to_owned())).unwrap_err();
+        assert!(matches!(error, CgroupError::NotCgroup2(_)), "{error}");
+    }
+}

@@ -1,0 +1,162 @@
+//! How processes are seen: one pass over `/proc` (proc_pid_stat(5)).
+//!
+//! A pass is no snapshot. A process whose parent dies during the pass can be missed, a forking one's
+//! child too; callers that need certainty repeat it until nothing new appears, and take "no child is
+//! left to wait for" as the only proof.
+
+use std::{collections::HashMap, fs, io};
+
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// One process, as `/proc/PID/stat` shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its number, which is used again after its death.
+    pub pid: i32,
+    /// Its parent's.
+    pub parent: i32,
+    /// One letter, such as `R`, `S`, `T` (stopped) or `Z` (zombie).
+    pub state: u8,
+    /// Clock ticks since boot; together with `pid` it names a process for good.
+    pub start_ticks: u64,
+}
+
+impl Process {
+    /// Reads one process; `None` if there is none of that number.
+    #[must_use]
+    pub fn read(pid: i32) -> Option<Self> {
+        parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// Whether it has exited and only waits to be reaped.
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        matches!(self.state, b'Z' | b'X')
+    }
+
+    /// Sends a signal to this process and to no other, even if its number was used again meanwhile.
+    /// Says whether it was there to get it.
+    #[must_use]
+    pub fn signal(&self, signal: Signal) -> bool {
+        let Some(pid) = Pid::from_raw(self.pid) else { return false };
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
+        // The handle pins whoever has the number now; only then is it worth asking who that is.
+        let is_same = Self::read(self.pid).is_some_and(|now| now.start_ticks == self.start_ticks);
+        is_same && pidfd_send_signal(&handle, signal).is_ok()
+    }
+}
+
+/// All processes, in one pass.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn all() -> io::Result<Vec<Process>> {
+    let mut processes = Vec::with_capacity(128);
+    for entry in fs::read_dir("/proc")? {
+        let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // One that ended during the pass is simply not there any more.
+        processes.extend(Process::read(pid));
+    }
+    Ok(processes)
+}
+
+/// All that descend from `ancestor`, itself excluded, zombies included, in one pass.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn descendants(ancestor: i32) -> io::Result<Vec<Process>> {
+    Ok(below(ancestor, &all()?))
+}
+
+/// Those of `processes` that descend from `ancestor`, itself excluded.
+#[must_use]
+pub fn below(ancestor: i32, processes: &[Process]) -> Vec<Process> {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in processes {
+        children.entry(process.parent).or_default().push(*process);
+    }
+    let mut found = Vec::new();
+    let mut parents = vec![ancestor];
+    while let Some(parent) = parents.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            found.push(child);
+            parents.push(child.pid);
+        }
+    }
+    found
+}
+
+/// Children of `parent` among the most recently born processes: 64 numbers up to the newest one.
+///
+/// A chain in which every process forks and exits moves faster than a whole pass over `/proc`; this
+/// look is short enough to catch it.
+#[must_use]
+pub fn newest_children(parent: i32) -> Vec<Process> {
+    let Some(newest) = fs::read_to_string("/proc/loadavg")
+        .ok()
+        .and_then(|line| line.split_ascii_whitespace().nth(4)?.parse::<i32>().ok())
+    else {
+        return Vec::new();
+    };
+    (newest.saturating_sub(63)..=newest.saturating_add(1))
+        .rev()
+        .filter_map(Process::read)
+        .filter(|process| process.parent == parent && !process.is_dead())
+        .collect()
+}
+
+/// Whether the process was started with this variable in its environment. `false` also when that
+/// cannot be read.
+#[must_use]
+pub fn has_variable(pid: i32, name: &str, value: &str) -> bool {
+    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
+    let wanted = format!("{name}={value}");
+    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+}
+
+/// Fields 3, 4 and 22; the name before them is in parentheses and may hold anything, parentheses too.
+fn parse_stat(pid: i32, stat: &[u8]) -> Option<Process> {
+    let end_of_name = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(stat.get(end_of_name + 2..)?).ok()?;
+    let mut fields = fields.split_ascii_whitespace();
+    let state = *fields.next()?.as_bytes().first()?;
+    let parent = fields.next()?.parse().ok()?;
+    let start_ticks = fields.nth(17)?.parse().ok()?;
+    Some(Process { pid, parent, state, start_ticks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_and_spaces_does_not_confuse() {
+        let stat = b"42 (a) S 1 (b) R 7 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 0";
+        let process = parse_stat(42, stat).unwrap();
+        assert_eq!(process, Process { pid: 42, parent: 7, state: b'R', start_ticks: 12345 });
+    }
+
+    #[test]
+    fn this_process_is_found_below_its_parent() {
+        let own = Process::read(std::process::id() as i32).unwrap();
+        assert!(descendants(own.parent).unwrap().iter().any(|process| process.pid == own.pid));
+    }
+
+    #[test]
+    fn everyone_below_is_found_and_nobody_else() {
+        let process = |pid, parent| Process { pid, parent, state: b'S', start_ticks: 0 };
+        let all = [process(1, 0), process(2, 1), process(3, 2), process(4, 1), process(5, 3)];
+        let mut pids: Vec<i32> = below(2, &all).iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        assert_eq!(pids, [3, 5]);
+    }
+
+    #[test]
+    fn a_signal_is_not_sent_to_another_process_of_the_same_number() {
+        let mut own = Process::read(std::process::id() as i32).unwrap();
+        own.start_ticks += 1;
+        assert!(!own.signal(Signal::KILL));
+    }
+}
