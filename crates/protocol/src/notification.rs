@@ -54,6 +54,46 @@ pub enum Notification<'a> {
     TaskRetrying(TaskRetrying),
 }
 
+impl Notification<'_> {
+    /// The method of every notification, so that a client can tell an unknown one, which it skips,
+    /// from a known one that it cannot read, which is an error.
+    pub const METHODS: [&'static str; 13] = [
+        "connected",
+        "process.started",
+        "process.output",
+        "process.paused",
+        "process.resumed",
+        "process.canceled",
+        "process.completed",
+        "process.error",
+        "error.rate_limit_exceeded",
+        "error.token_limit_exceeded",
+        "output.dropped",
+        "task.result",
+        "task.retrying",
+    ];
+
+    /// The same, independent of the text that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> Notification<'static> {
+        match self {
+            Self::Connected(params) => Notification::Connected(params),
+            Self::Started(params) => Notification::Started(params),
+            Self::Output(params) => Notification::Output(params.into_owned()),
+            Self::Paused(params) => Notification::Paused(params),
+            Self::Resumed(params) => Notification::Resumed(params),
+            Self::Canceled(params) => Notification::Canceled(params),
+            Self::Completed(params) => Notification::Completed(params),
+            Self::Error(params) => Notification::Error(params),
+            Self::RateLimited(params) => Notification::RateLimited(params),
+            Self::TokenLimited(params) => Notification::TokenLimited(params),
+            Self::OutputDropped(params) => Notification::OutputDropped(params),
+            Self::TaskResult(params) => Notification::TaskResult(params),
+            Self::TaskRetrying(params) => Notification::TaskRetrying(params),
+        }
+    }
+}
+
 /// A notification with its envelope, as it is sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message<'a> {
@@ -147,6 +187,22 @@ pub struct ProcessOutput<'a> {
     /// Task and seq.
     #[serde(flatten)]
     pub position: Position,
+}
+
+impl ProcessOutput<'_> {
+    /// The same, independent of the text that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> ProcessOutput<'static> {
+        ProcessOutput {
+            stream: Cow::Owned(self.stream.into_owned()),
+            data: Cow::Owned(self.data.into_owned()),
+            truncated: self.truncated,
+            chunk_index: self.chunk_index,
+            total_chunks: self.total_chunks,
+            last_chunk: self.last_chunk,
+            position: self.position,
+        }
+    }
 }
 
 /// `process.completed`.
