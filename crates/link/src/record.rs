@@ -243,7 +243,8 @@ pub fn peek_seq(frame: &[u8]) -> u64 {
 /// shares the buffer's memory.
 ///
 /// # Errors
-/// When the bytes are no record; the buffer is then left as it is.
+/// When the bytes are no record: the buffer is then left as it is. When the record is of an unknown
+/// kind or its payload is not understood: it has been taken off, and the next one can be read.
 pub fn decode(buffer: &mut BytesMut) -> Result<Option<Record>, RecordError> {
     let Some(total) = frame_bytes(buffer)? else { return Ok(None) };
     let frame = buffer.split_to(total).freeze();

@@ -1,1 +1,34 @@
-//! placeholder
+//! The way of a task's output: from raw bytes to a bounded, append-only log, and back to a reader.
+//!
+//! Modules stand in the order in which a byte travels. The worker feeds what it reads to one
+//! [`splitter::Splitter`] a stream, lets one [`head_tail::HeadTail`] decide what is kept, and
+//! appends the records to the task log with a [`writer::LogWriter`]. The supervisor follows the log
+//! with a [`reader::LogReader`], and after the death of a worker makes it whole again with
+//! [`recover::recover`].
+//!
+//! Everything here is synchronous and single-threaded, knows no clock and starts nothing; the
+//! record format itself belongs to [`cc_link::record`].
+
+pub mod splitter;
+
+pub mod head_tail;
+mod held_queue;
+
+pub mod writer;
+
+mod frames;
+pub mod reader;
+
+pub mod recover;
+
+pub mod error;
+
+pub use error::LogError;
+pub use head_tail::{HeadTail, HeldFragment, HeldFragments, Placed};
+pub use reader::LogReader;
+pub use recover::{Recovered, recover};
+pub use splitter::{Fragment, Splitter, StreamCounts};
+pub use writer::LogWriter;
+
+/// Where the first record of a task log is.
+pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;

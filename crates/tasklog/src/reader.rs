@@ -1,0 +1,98 @@
+//! Reads a task log from any record on, also while it is being written.
+//!
+//! The cursor itself is the caller's: an offset, which is a position in the log and costs nothing
+//! to keep. This module turns it into verified records. Never writes, never waits for more: the
+//! supervisor asks again when the worker has said that there is more.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use bytes::Bytes;
+use cc_link::record::{HEADER_BYTES, peek_seq};
+
+use crate::{
+    FIRST_RECORD_OFFSET, LogError,
+    frames::{BLOCK_BYTES, Beginning, Frames, Next, Place, at, beginning},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// A task log, open for reading.
+#[derive(Debug)]
+pub struct LogReader {
+    file: File,
+    path: PathBuf,
+}
+
+impl LogReader {
+    /// Opens a log, which may still be empty.
+    ///
+    /// # Errors
+    /// [`LogError::Io`] when it cannot be read, [`LogError::NotALog`] when it is something else.
+    pub fn open(path: &Path) -> Result<Self, LogError> {
+        let file = File::open(path).map_err(at(path))?;
+        match beginning(&file).map_err(at(path))? {
+            Beginning::Log | Beginning::Unfinished { .. } => {
+                Ok(Self { file, path: path.to_path_buf() })
+            }
+            Beginning::Other => Err(LogError::NotALog { path: path.to_path_buf() }),
+        }
+    }
+
+    /// Whole, verified records from `offset` on: as many as fit `bytes_limit` and one read, but at
+    /// least one if there is one. Empty at the end of the log; a torn tail is such an end.
+    ///
+    /// The first record is at [`FIRST_RECORD_OFFSET`]; the next offset is `offset` and the length
+    /// of what was returned.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] when there is no record at `offset`, although the file goes on after
+    /// it; [`LogError::Io`].
+    pub fn read(&mut self, offset: u64, bytes_limit: usize) -> Result<Bytes, LogError> {
+        let block_bytes = bytes_limit.clamp(HEADER_BYTES, BLOCK_BYTES);
+        let mut frames = Frames::open(&self.file, offset, block_bytes).map_err(at(&self.path))?;
+        let mut whole = 0;
+        loop {
+            match frames.place(whole) {
+                Place::Frame(bytes) if whole == 0 || whole + bytes <= bytes_limit => whole += bytes,
+                Place::Unfinished
+                    if whole == 0 && frames.read_more().map_err(at(&self.path))? => {}
+                Place::Damage(source) if whole == 0 => {
+                    return Err(LogError::Damaged { path: self.path.clone(), offset, source });
+                }
+                Place::Frame(_) | Place::Unfinished | Place::TornEnd | Place::Damage(_) => {
+                    return Ok(frames.take(whole));
+                }
+            }
+        }
+    }
+
+    /// Where the record after the one with this seq is, or will be; 0 asks for the first record.
+    /// `None` when the log does not hold this seq. Looks at every record before it.
+    ///
+    /// # Errors
+    /// [`LogError::Damaged`] or [`LogError::SeqGap`] when the log is damaged before it;
+    /// [`LogError::Io`].
+    pub fn position_after(&mut self, seq: u64) -> Result<Option<u64>, LogError> {
+        let mut frames =
+            Frames::open(&self.file, FIRST_RECORD_OFFSET, BLOCK_BYTES).map_err(at(&self.path))?;
+        for expected in 1..=seq {
+            let offset = frames.offset();
+            match frames.next().map_err(at(&self.path))? {
+                Next::Frame(frame) if peek_seq(&frame) == expected => {}
+                Next::Frame(frame) => {
+                    let (path, found) = (self.path.clone(), peek_seq(&frame));
+                    return Err(LogError::SeqGap { path, offset, expected, found });
+                }
+                Next::End => return Ok(None),
+                Next::Damage(source) => {
+                    return Err(LogError::Damaged { path: self.path.clone(), offset, source });
+                }
+            }
+        }
+        Ok(Some(frames.offset()))
+    }
+}

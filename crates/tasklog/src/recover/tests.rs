@@ -1,0 +1,182 @@
+use std::{fs, path::PathBuf};
+
+use cc_link::{
+    event::{Completed, Containment, EndReason, OutputCounts, Verdict},
+    record::{Output, Piece, Record, Stream},
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{LogReader, LogWriter};
+
+fn started() -> Started {
+    Started { pid: 12, worker_pid: 11, containment: Containment::Subreaper }
+}
+
+fn completed() -> Body {
+    Body::Event(Event::Completed(Box::new(Completed {
+        pid: 12,
+        reason: EndReason::WorkerDied,
+        verdict: Verdict::WorkerDied,
+        exit_code: -9,
+        signal: Some(9),
+        error: Some("the worker died".to_owned()),
+        duration_ms: 1,
+        cpu_ms: 1,
+        max_rss_bytes: 1,
+        output: OutputCounts::default(),
+        killed_leftovers: 0,
+        unkillable: 0,
+    })))
+}
+
+fn output(data: &[u8], piece: Option<Piece>, truncated: bool) -> Body {
+    let data = Bytes::copy_from_slice(data);
+    Body::Output(Output { stream: Stream::Stdout, piece, truncated, data })
+}
+
+fn encoded(seq: u64, body: Body) -> Vec<u8> {
+    let mut frame = Vec::new();
+    Record { seq, time_ms: seq.wrapping_add(1000), body }.encode(&mut frame).unwrap();
+    frame
+}
+
+/// The bytes of a small log, and the offsets at which a record ends.
+fn small_log() -> (Vec<u8>, Vec<u64>) {
+    let mut bytes = LOG_MAGIC.to_vec();
+    let mut ends = vec![bytes.len() as u64];
+    let bodies = [
+        Body::Event(Event::Started(started())),
+        output(b"one\n", None, false),
+        output(b"two, ", Some(Piece { index: 0, last: false }), false),
+        output(b"cut[TRUNCATED]", Some(Piece { index: 1, last: true }), true),
+        completed(),
+    ];
+    for (index, body) in bodies.into_iter().enumerate() {
+        bytes.extend(encoded(index as u64 + 1, body));
+        ends.push(bytes.len() as u64);
+    }
+    (bytes, ends)
+}
+
+fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    fs::write(&path, bytes).unwrap();
+    (directory, path)
+}
+
+/// Recovers, appends a terminal event as the supervisor does, and recovers again.
+fn recover_and_append(path: &Path) -> Recovered {
+    let recovered = recover(path).unwrap();
+    let mut writer = LogWriter::reopen(path, recovered.end_offset).unwrap();
+    writer.append(&encoded(recovered.last_seq + 1, completed())).unwrap();
+    let again = recover(path).unwrap();
+    assert_eq!(again.last_seq, recovered.last_seq + 1);
+    assert_eq!((again.end_offset, again.cut_bytes), (writer.offset(), 0));
+    assert!(again.completed);
+    let mut reader = LogReader::open(path).unwrap();
+    assert_eq!(reader.position_after(again.last_seq).unwrap(), Some(again.end_offset));
+    recovered
+}
+
+#[test]
+fn a_whole_log_is_left_as_it_is_and_its_contents_are_told() {
+    let (bytes, ends) = small_log();
+    let (_directory, path) = file_of(&bytes);
+    let expected = Recovered {
+        last_seq: 5,
+        end_offset: ends[5],
+        last_time_ms: 1005,
+        started: Some(started()),
+        started_time_ms: Some(1001),
+        completed: true,
+        output: StreamCounts { lines: 2, bytes: 23, truncated_lines: 1 },
+        cut_bytes: 0,
+    };
+    assert_eq!(recover(&path).unwrap(), expected);
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_log_cut_at_any_byte_keeps_its_whole_records_and_can_be_appended_to() {
+    let (bytes, ends) = small_log();
+    for cut in 0..bytes.len() {
+        let (_directory, path) = file_of(&bytes[..cut]);
+        let recovered = recover_and_append(&path);
+        let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
+        assert_eq!(recovered.last_seq, records as u64, "cut at {cut}");
+        assert_eq!(recovered.end_offset, ends[records], "cut at {cut}");
+        assert_eq!(recovered.cut_bytes, (cut as u64).saturating_sub(ends[records]));
+        assert!(!recovered.completed);
+        assert_eq!(recovered.started.is_some(), records > 0);
+        let kept = fs::read(&path).unwrap();
+        assert_eq!(kept[..ends[records] as usize], bytes[..ends[records] as usize]);
+    }
+}
+
+#[test]
+fn a_log_with_any_bit_flipped_keeps_the_records_before_it_and_can_be_appended_to() {
+    let (bytes, ends) = small_log();
+    for bit in FIRST_RECORD_OFFSET as usize * 8..bytes.len() * 8 {
+        let mut damaged = bytes.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let (_directory, path) = file_of(&damaged);
+        let recovered = recover_and_append(&path);
+        let records = ends.iter().filter(|end| **end <= bit as u64 / 8).count() - 1;
+        assert_eq!(recovered.last_seq, records as u64, "bit {bit}");
+        assert_eq!(recovered.cut_bytes, bytes.len() as u64 - ends[records]);
+    }
+}
+
+#[test]
+fn a_file_that_is_no_log_is_left_as_it_is() {
+    let (bytes, _) = small_log();
+    for bit in 0..FIRST_RECORD_OFFSET as usize * 8 {
+        let mut other = bytes.clone();
+        other[bit / 8] ^= 1 << (bit % 8);
+        let (_directory, path) = file_of(&other);
+        assert!(matches!(recover(&path), Err(LogError::NotALog { .. })));
+        assert_eq!(fs::read(&path).unwrap(), other);
+    }
+}
+
+#[test]
+fn a_gap_in_the_numbers_ends_the_log() {
+    let (bytes, ends) = small_log();
+    for seq in [0, 5, 7, u64::MAX] {
+        let (_directory, path) =
+            file_of(&[bytes.clone(), encoded(seq, output(b"x", None, false))].concat());
+        let recovered = recover(&path).unwrap();
+        assert_eq!((recovered.last_seq, recovered.end_offset), (5, ends[5]));
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_record_of_a_newer_version_stays() {
+    const KIND_OFFSET: usize = 24;
+    let (bytes, _) = small_log();
+    for kind in [3, 77] {
+        let mut newer = encoded(6, output(b"{\"event\":\"levitated\"}", None, false));
+        newer[KIND_OFFSET] = kind;
+        let checksum = crc32fast::hash(&newer[8..]).to_le_bytes();
+        newer[4..8].copy_from_slice(&checksum);
+        let (_directory, path) = file_of(&[bytes.clone(), newer].concat());
+        let recovered = recover(&path).unwrap();
+        assert_eq!((recovered.last_seq, recovered.last_time_ms, recovered.cut_bytes), (6, 1006, 0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_after_the_magic_never_panic_and_can_be_appended_to(
+        noise in proptest::collection::vec(any::<u8>(), 0..300),
+        whole_records in any::<bool>(),
+    ) {
+        let start = if whole_records { small_log().0 } else { LOG_MAGIC.to_vec() };
+        let (_directory, path) = file_of(&[start, noise].concat());
+        recover_and_append(&path);
+    }
+}
