@@ -1,1 +1,93 @@
-//! Nothing yet.
+//! cc-worker: runs one task to its end, records what happens, and proves that nothing of it is left.
+//!
+//! One poll loop, one thread, one task, then exit. It reads a task spec and commands as JSON lines on
+//! stdin and writes records on stdout (cc-link has both formats), so it can be tried in a shell:
+//! on a terminal the records are shown as text. It never serves a second task, never outlives its
+//! task, and never holds more output than its bounds allow.
+//!
+//! Modules in the order in which data travels: [`control_channel`] brings the spec, [`launch`] starts
+//! the task, [`task_loop`] turns until the main process has ended, reading with [`capture`], watching
+//! [`clocks`], numbering and recording with [`journal`]; [`ending`] says in words how it ended.
+//! [`probe`] finds out once, for the supervisor, what a cgroup directory can do.
+
+mod capture;
+mod clocks;
+mod control_channel;
+mod ending;
+mod journal;
+mod launch;
+mod probe;
+mod signals;
+mod task_loop;
+
+use std::{env, path::Path, process::ExitCode};
+
+use anyhow::{Context, bail};
+use cc_link::spec::Stdin;
+
+const USAGE: &str = "\
+cc-worker runs one task for cc-supervisor.
+
+usage: cc-worker                       read a task spec and commands (JSON lines) on stdin,
+                                       write records on stdout, exit when the task has ended
+       cc-worker --probe-cgroup DIR    say whether tasks can be contained by cgroups below DIR
+       cc-worker --version | --help";
+
+/// The program: reads its arguments from the environment of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match dispatch() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cc-worker: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch() -> anyhow::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        [] => serve(),
+        ["--probe-cgroup", directory] => {
+            cc_proctree::inherit::reset().context("inherited state")?;
+            println!("{}", probe::probe(Path::new(directory))?.as_str());
+            Ok(())
+        }
+        [probe::CHILD_ARGUMENT] => {
+            probe::be_child();
+            Ok(())
+        }
+        ["--version" | "-V"] => {
+            println!("cc-worker {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        _ => bail!("unknown arguments {arguments:?}\n{USAGE}"),
+    }
+}
+
+/// One task, from the spec on stdin to the terminal event on stdout.
+fn serve() -> anyhow::Result<()> {
+    cc_proctree::inherit::reset().context("inherited state")?;
+    cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
+    let signals = signals::Signals::install().context("signal handlers")?;
+    let mut control = control_channel::ControlChannel::new();
+    let mut spec = control.read_spec()?;
+    let pipe = journal::EventPipe::on_stdout().context("event pipe on stdout")?;
+    let (task, mut journal) = launch::launch(&spec, pipe);
+    // A prompt can have megabytes; the task has its own copy now.
+    spec.stdin = Stdin::Null;
+    match task {
+        Ok(launched) => task_loop::TaskLoop::new(&spec, launched, journal, control, signals).run(),
+        Err(failure) => {
+            journal.event(ending::spawn_failed(&failure));
+            journal.close();
+            Ok(())
+        }
+    }
+}

@@ -1,3 +1,7 @@
-//! See the library.
+//! The worker's program; everything is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cc_worker::main()
+}

@@ -1,1 +1,21 @@
-//! placeholder
+//! Everything that this product knows about the Claude Code CLI.
+//!
+//! Modules stand in the order of a task's life: [`invocation`] makes the command line of a prompt,
+//! [`stream`] reads what the CLI prints, [`verdict`] says what the end of the task means.
+//!
+//! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the
+//! task is looked at and never changed; what is unknown is ignored; ordinary text is never
+//! interpreted, whatever words it contains.
+
+pub mod invocation;
+pub mod stream;
+pub mod verdict;
+
+mod line;
+mod result;
+mod view;
+
+pub use result::{
+    RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT,
+};
+pub use stream::{Refusal, StreamObserver, Summary};

@@ -1,0 +1,94 @@
+//! One result line, read and bounded: it becomes a record of the task log and a message to clients.
+//!
+//! Owns the limits of everything that is taken out of a stream. Called by [`crate::stream`].
+
+use cc_link::event::ClaudeResult;
+use serde_json::value::RawValue;
+
+use crate::view::View;
+
+/// Longest answer in [`ClaudeResult::result`]; the whole of it is in the output.
+pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;
+/// Longest JSON form of that answer, so that one full of control characters fits a message too.
+pub const RESULT_JSON_BYTES_LIMIT: usize = 512 * 1024;
+/// Longest JSON text that is kept as [`ClaudeResult::usage`].
+pub const USAGE_BYTES_LIMIT: usize = 64 * 1024;
+/// Longest of all other texts that are taken from the stream.
+pub const TEXT_BYTES_LIMIT: usize = 4 * 1024;
+/// Reads a result line; `cut` says that its end is missing.
+pub(crate) fn read_result(
+    view: &View<'_>,
+    cut: bool,
+    claude_session_id: Option<String>,
+    model: Option<String>,
+) -> ClaudeResult {
+    let api_error_status = view.count("api_error_status");
+    let subtype = short_text(view, "subtype");
+    let (result, result_truncated) = match view.text("result") {
+        Some(text) => cut_answer(text),
+        None => (None, cut),
+    };
+    ClaudeResult {
+        // Without the CLI's own judgement only a result that names no trouble passes as good.
+        is_error: view
+            .boolean("is_error")
+            .unwrap_or_else(|| api_error_status.is_some() || subtype.as_deref() != Some("success")),
+        result,
+        result_truncated,
+        api_error_status,
+        terminal_reason: short_text(view, "terminal_reason"),
+        subtype,
+        claude_session_id,
+        num_turns: view.count("num_turns"),
+        total_cost_usd: view.number("total_cost_usd"),
+        usage: view
+            .raw("usage")
+            .map(RawValue::get)
+            .filter(|usage| usage.len() <= USAGE_BYTES_LIMIT)
+            .and_then(|usage| serde_json::from_str(usage).ok()),
+        model,
+    }
+}
+
+/// Versions that do not mark the answer before it: an error result without a status, made by the CLI.
+pub(crate) fn says_not_logged_in(result: &ClaudeResult) -> bool {
+    let text = result.result.as_deref().unwrap_or_default();
+    ["Not logged in", "Invalid API key", "Please run /login"]
+        .iter()
+        .any(|beginning| text.starts_with(beginning))
+}
+
+/// A text field, cut to [`TEXT_BYTES_LIMIT`].
+pub(crate) fn short_text(view: &View<'_>, name: &str) -> Option<String> {
+    view.text(name).map(|text| cut_text(&text, TEXT_BYTES_LIMIT))
+}
+
+/// The beginning of a text, cut at a character boundary.
+pub(crate) fn cut_text(text: &str, bytes_limit: usize) -> String {
+    text[..text.floor_char_boundary(bytes_limit)].to_owned()
+}
+
+/// Cuts an answer at a character boundary where it, or its JSON form, becomes too long.
+fn cut_answer(mut text: String) -> (Option<String>, bool) {
+    let mut json_bytes = 0;
+    let end = text
+        .char_indices()
+        .find(|&(start, letter)| {
+            json_bytes += json_bytes_of(letter);
+            start + letter.len_utf8() > RESULT_BYTES_LIMIT || json_bytes > RESULT_JSON_BYTES_LIMIT
+        })
+        .map(|(start, _)| start);
+    if let Some(end) = end {
+        text.truncate(end);
+        text.shrink_to_fit();
+    }
+    (Some(text), end.is_some())
+}
+
+fn json_bytes_of(letter: char) -> usize {
+    match letter {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        letter if letter.is_ascii_control() => 6,
+        letter => letter.len_utf8(),
+    }
+}

@@ -1,0 +1,261 @@
+//! Reads what the task prints and hands it on in order: split, bounded, watched for Claude's words.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use cc_claude::{StreamObserver, Summary};
+use cc_link::{
+    event::{Event, OutputCounts},
+    record::Stream,
+    spec::{ClaudeStream, OnOutputLimit, TaskSpec},
+};
+use cc_tasklog::{Fragment, HeadTail, Placed, Splitter};
+
+use crate::journal::{Journal, wall_clock_ms};
+
+/// One read; also the default capacity of a pipe (pipe(7)).
+const READ_BYTES: usize = 64 * 1024;
+/// More than the largest pipe can hold (`/proc/sys/fs/pipe-max-size`, 1 MiB), so that reading the rest
+/// ends even if somebody outside the task has been handed its pipe and goes on writing.
+const LAST_READS_LIMIT: usize = 64;
+/// An unfinished line is shown after this time: prompts and progress dots have no newline.
+const PARTIAL_LINE_WAIT: Duration = Duration::from_millis(100);
+
+/// Both streams of a task.
+#[derive(Debug)]
+pub struct Capture {
+    stdout: Source,
+    stderr: Source,
+    bound: Bound,
+    buffer: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Source {
+    file: File,
+    splitter: Splitter,
+    is_at_end: bool,
+    partial_since: Option<Instant>,
+}
+
+/// What every fragment passes: the total bound, then the journal, then the observer.
+#[derive(Debug)]
+struct Bound {
+    head_tail: HeadTail,
+    is_kill_at_limit: bool,
+    observer: Option<StreamObserver>,
+}
+
+impl Capture {
+    pub fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
+        let source = |file, stream| Source {
+            file,
+            splitter: Splitter::new(stream, spec.bounds.line_bytes_limit),
+            is_at_end: false,
+            partial_since: None,
+        };
+        let observer = match spec.claude {
+            ClaudeStream::No => None,
+            ClaudeStream::Observed | ClaudeStream::Required => {
+                Some(StreamObserver::new(spec.bounds.line_bytes_limit))
+            }
+        };
+        Self {
+            stdout: source(stdout, Stream::Stdout),
+            stderr: source(stderr, Stream::Stderr),
+            bound: Bound {
+                head_tail: HeadTail::new(spec.bounds.output_bytes_limit),
+                is_kill_at_limit: spec.bounds.on_output_limit == OnOutputLimit::Kill,
+                observer,
+            },
+            buffer: vec![0; READ_BYTES],
+        }
+    }
+
+    fn source(&mut self, stream: Stream) -> &mut Source {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    /// The descriptor of a stream that has not ended, for poll(2).
+    pub fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+        let source = match stream {
+            Stream::Stdout => &self.stdout,
+            Stream::Stderr => &self.stderr,
+        };
+        (!source.is_at_end).then(|| source.file.as_fd())
+    }
+
+    /// Reads a stream once. Says whether anything came.
+    pub fn read(
+        &mut self,
+        stream: Stream,
+        now: Instant,
+        journal: &mut Journal,
+    ) -> io::Result<bool> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let result = self.read_into(&mut buffer, stream, now, journal);
+        self.buffer = buffer;
+        result
+    }
+
+    fn read_into(
+        &mut self,
+        buffer: &mut [u8],
+        stream: Stream,
+        now: Instant,
+        journal: &mut Journal,
+    ) -> io::Result<bool> {
+        let source = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let count = match source.file.read(buffer) {
+            Ok(0) => {
+                source.is_at_end = true;
+                return Ok(false);
+            }
+            Ok(count) => count,
+            Err(error) if is_nothing_now(&error) => return Ok(false),
+            Err(error) => {
+                source.is_at_end = true;
+                return Err(error);
+            }
+        };
+        let time_ms = wall_clock_ms();
+        let bound = &mut self.bound;
+        source
+            .splitter
+            .push(&buffer[..count], &mut |fragment| bound.pass(&fragment, time_ms, journal));
+        source.partial_since = source.splitter.has_partial().then_some(now);
+        Ok(true)
+    }
+
+    /// When the next unfinished line is to be shown.
+    pub fn next_partial(&self) -> Option<Instant> {
+        [self.stdout.partial_since, self.stderr.partial_since]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|since| since + PARTIAL_LINE_WAIT)
+    }
+
+    /// Shows unfinished lines that have waited long enough.
+    pub fn flush_partials(&mut self, now: Instant, journal: &mut Journal) {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let is_due = self
+                .source(stream)
+                .partial_since
+                .is_some_and(|since| since + PARTIAL_LINE_WAIT <= now);
+            if is_due {
+                self.source(stream).partial_since = None;
+                self.hand_on(stream, journal, Splitter::flush_partial);
+            }
+        }
+    }
+
+    fn hand_on(
+        &mut self,
+        stream: Stream,
+        journal: &mut Journal,
+        step: impl Fn(&mut Splitter, &mut dyn FnMut(Fragment<'_>)),
+    ) {
+        let source = match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        };
+        let bound = &mut self.bound;
+        let time_ms = wall_clock_ms();
+        step(&mut source.splitter, &mut |fragment| bound.pass(&fragment, time_ms, journal));
+    }
+
+    /// Reads what is still in the pipes, without waiting, and hands on everything that was held back.
+    /// To be called when no process of the task is left.
+    pub fn finish(&mut self, now: Instant, journal: &mut Journal) -> io::Result<()> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            for _ in 0..LAST_READS_LIMIT {
+                if self.fd(stream).is_none() || !self.read(stream, now, journal)? {
+                    break;
+                }
+            }
+            self.hand_on(stream, journal, Splitter::finish);
+        }
+        let (dropped, tail) = self.bound.head_tail.finish();
+        if let Some(dropped) = dropped {
+            journal.event(Event::OutputDropped(dropped));
+        }
+        for held in tail {
+            journal.output(held.time_ms, held.stream, held.piece, held.truncated, &held.data);
+        }
+        if let Some(result) = self.summary().and_then(|summary| summary.result.clone()) {
+            journal.event(Event::ClaudeResult(Box::new(result)));
+        }
+        Ok(())
+    }
+
+    /// The task has printed more than it may and is to be ended for that.
+    pub fn is_over_limit(&self) -> bool {
+        self.bound.is_kill_at_limit && self.bound.head_tail.is_over()
+    }
+
+    /// How many result lines a Claude task has printed.
+    pub fn results(&self) -> u64 {
+        self.bound.observer.as_ref().map_or(0, StreamObserver::results)
+    }
+
+    pub fn is_background_in_flight(&self) -> bool {
+        self.bound.observer.as_ref().is_some_and(StreamObserver::background_in_flight)
+    }
+
+    pub fn summary(&self) -> Option<&Summary> {
+        self.bound.observer.as_ref().map(StreamObserver::summary)
+    }
+
+    pub fn counts(&self) -> OutputCounts {
+        let (stdout, stderr) = (self.stdout.splitter.counts(), self.stderr.splitter.counts());
+        let dropped = self.bound.head_tail.dropped();
+        OutputCounts {
+            lines: stdout.lines + stderr.lines,
+            bytes: stdout.bytes + stderr.bytes,
+            dropped_lines: dropped.lines,
+            dropped_bytes: dropped.bytes,
+            truncated_lines: stdout.truncated_lines + stderr.truncated_lines,
+        }
+    }
+}
+
+impl Bound {
+    fn pass(&mut self, fragment: &Fragment<'_>, time_ms: u64, journal: &mut Journal) {
+        match self.head_tail.place(fragment, time_ms) {
+            Placed::Now => journal.output(
+                time_ms,
+                fragment.stream,
+                fragment.piece,
+                fragment.truncated,
+                fragment.data,
+            ),
+            Placed::Held => {}
+        }
+        if let Some(observer) = &mut self.observer
+            && fragment.stream == Stream::Stdout
+        {
+            observer.fragment(
+                fragment.data,
+                fragment.starts_line,
+                fragment.ends_line,
+                fragment.truncated,
+                &mut |event| journal.event(event),
+            );
+        }
+    }
+}
+
+fn is_nothing_now(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}

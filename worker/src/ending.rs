@@ -1,0 +1,187 @@
+//! How a task ended, in words and numbers: the terminal event.
+
+use std::time::Duration;
+
+use cc_claude::{Summary, verdict};
+use cc_link::{
+    event::{Completed, EndReason, Event, OutputCounts, Verdict},
+    spec::TaskSpec,
+};
+use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
+use nix::sys::{
+    resource::{UsageWho, getrusage},
+    signal::Signal,
+    time::TimeValLike,
+};
+
+/// Why the worker ends its task: the reason, and a sentence that names the limit and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    pub reason: EndReason,
+    pub error: String,
+}
+
+impl Cause {
+    pub fn new(reason: EndReason, error: impl Into<String>) -> Self {
+        Self { reason, error: error.into() }
+    }
+
+    /// For an end on request.
+    pub fn requested(reason: EndReason) -> Self {
+        let error = match reason {
+            EndReason::Canceled => "canceled by the client",
+            EndReason::Disconnected => "the client's connection ended while the task ran",
+            EndReason::SupervisorLost => "the supervisor was told to stop",
+            EndReason::Exit
+            | EndReason::Signal
+            | EndReason::Timeout
+            | EndReason::IdleTimeout
+            | EndReason::Lingered
+            | EndReason::OutputLimit
+            | EndReason::SpawnFailed
+            | EndReason::WorkerDied
+            | EndReason::ResourceLimit => "ended by the supervisor",
+        };
+        Self::new(reason, error)
+    }
+}
+
+/// Everything that the terminal event is made of.
+#[derive(Debug)]
+pub struct End<'a> {
+    pub spec: &'a TaskSpec,
+    pub pid: i32,
+    /// `None`: the main process ended by itself.
+    pub cause: Option<Cause>,
+    /// `None`: it could not even be killed.
+    pub status: Option<ExitStatus>,
+    pub killed: Killed,
+    pub duration: Duration,
+    pub counts: OutputCounts,
+    pub summary: Option<&'a Summary>,
+}
+
+/// The terminal event of a task that ran.
+pub fn completed(end: End<'_>) -> Event {
+    let reason = match (&end.cause, end.status) {
+        (Some(cause), _) => cause.reason,
+        (None, Some(ExitStatus::Code(_))) => EndReason::Exit,
+        (None, Some(ExitStatus::Signal(_)) | None) => EndReason::Signal,
+    };
+    let exit_code = exit_code(reason, end.status, end.summary);
+    let error = match (end.cause, end.status) {
+        (Some(cause), _) => Some(cause.error),
+        (None, Some(ExitStatus::Signal(signal))) => {
+            Some(format!("the main process died of {}", signal_name(signal)))
+        }
+        (None, Some(ExitStatus::Code(_)) | None) => None,
+    };
+    let (cpu_ms, max_rss_bytes) = usage();
+    Event::Completed(Box::new(Completed {
+        pid: end.pid,
+        reason,
+        verdict: verdict::judge(end.spec.claude, reason, exit_code, end.summary),
+        exit_code,
+        signal: match end.status {
+            Some(ExitStatus::Signal(signal)) => Some(signal),
+            Some(ExitStatus::Code(_)) | None => None,
+        },
+        error,
+        duration_ms: u64::try_from(end.duration.as_millis()).unwrap_or(u64::MAX),
+        cpu_ms,
+        max_rss_bytes,
+        output: end.counts,
+        killed_leftovers: end.killed.leftovers,
+        unkillable: end.killed.unkillable,
+    }))
+}
+
+/// The code that tells clients whether the task went well: never 0 for one that the worker ended.
+fn exit_code(reason: EndReason, status: Option<ExitStatus>, summary: Option<&Summary>) -> i32 {
+    if reason == EndReason::Lingered {
+        // What the CLI would have exited with, had it exited.
+        return verdict::lingered_exit_code(summary);
+    }
+    match status {
+        Some(ExitStatus::Signal(signal)) => -signal,
+        // It obeyed SIGTERM and called that a success; to the client it is an end by SIGTERM.
+        Some(ExitStatus::Code(0)) if reason != EndReason::Exit => -(Signal::SIGTERM as i32),
+        Some(ExitStatus::Code(code)) => code,
+        None => -(Signal::SIGKILL as i32),
+    }
+}
+
+/// The terminal event of a task that could not be started.
+pub fn spawn_failed(failure: &StartError) -> Event {
+    Event::Completed(Box::new(Completed {
+        pid: 0,
+        reason: EndReason::SpawnFailed,
+        verdict: Verdict::SpawnFailed,
+        // What a shell says: 127 not found, 126 found and not executable.
+        exit_code: match failure {
+            StartError::ProgramNotFound(..) => 127,
+            StartError::Nul(_)
+            | StartError::Cwd { .. }
+            | StartError::TooLong { .. }
+            | StartError::Exec { .. }
+            | StartError::Cgroup(_)
+            | StartError::System { .. } => 126,
+        },
+        signal: None,
+        error: Some(failure.to_string()),
+        duration_ms: 0,
+        cpu_ms: 0,
+        max_rss_bytes: 0,
+        output: OutputCounts::default(),
+        killed_leftovers: 0,
+        unkillable: 0,
+    }))
+}
+
+/// CPU time and largest resident set of everything that was reaped: the whole task, since the worker
+/// has no other children (getrusage(2): `ru_maxrss` is in KiB).
+fn usage() -> (u64, u64) {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return (0, 0) };
+    let cpu_ms = usage.user_time().num_milliseconds() + usage.system_time().num_milliseconds();
+    let max_rss_bytes = usage.max_rss().saturating_mul(1024);
+    (u64::try_from(cpu_ms).unwrap_or(0), u64::try_from(max_rss_bytes).unwrap_or(0))
+}
+
+fn signal_name(number: i32) -> String {
+    Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_link::event::ClaudeResult;
+
+    use super::*;
+
+    #[test]
+    fn a_task_that_the_worker_ended_never_has_exit_code_0() {
+        for reason in [EndReason::Canceled, EndReason::Timeout, EndReason::IdleTimeout] {
+            assert_eq!(exit_code(reason, Some(ExitStatus::Code(0)), None), -15);
+            assert_eq!(exit_code(reason, Some(ExitStatus::Code(143)), None), 143);
+            assert_eq!(exit_code(reason, Some(ExitStatus::Signal(9)), None), -9);
+            assert_eq!(exit_code(reason, None, None), -9);
+        }
+    }
+
+    #[test]
+    fn a_task_that_ended_by_itself_has_its_own_exit_code() {
+        assert_eq!(exit_code(EndReason::Exit, Some(ExitStatus::Code(0)), None), 0);
+        assert_eq!(exit_code(EndReason::Exit, Some(ExitStatus::Code(3)), None), 3);
+        assert_eq!(exit_code(EndReason::Signal, Some(ExitStatus::Signal(11)), None), -11);
+    }
+
+    #[test]
+    fn a_lingering_task_has_the_exit_code_that_its_result_calls_for() {
+        for (is_error, expected) in [(false, 0), (true, 1)] {
+            let result = Some(ClaudeResult { is_error, ..ClaudeResult::default() });
+            let summary = Summary { result, ..Summary::default() };
+            let killed = Some(ExitStatus::Signal(15));
+            assert_eq!(exit_code(EndReason::Lingered, killed, Some(&summary)), expected);
+        }
+    }
+}

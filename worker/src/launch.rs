@@ -1,0 +1,118 @@
+//! From a spec to a running main process.
+
+use std::{
+    fs::File,
+    io::{self, Seek, Write},
+    os::fd::OwnedFd,
+    time::Instant,
+};
+
+use cc_link::{
+    event::{Containment, Event, Started},
+    spec::{Stdin, TaskSpec},
+};
+use cc_proctree::{
+    cgroup::Leaf,
+    start::{self, Start, StartError},
+    tree::Tree,
+};
+use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::pipe2,
+};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use crate::journal::{EventPipe, Journal};
+
+/// A task whose main process runs.
+#[derive(Debug)]
+pub struct Launched {
+    pub pid: i32,
+    pub tree: Tree,
+    pub started: Instant,
+    /// Reading ends, non-blocking.
+    pub stdout: File,
+    pub stderr: File,
+}
+
+/// Starts the task and records its start. The journal comes back in either case, for what follows.
+pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> (Result<Launched, StartError>, Journal) {
+    let mut journal = Journal::create(&spec.log_path, pipe);
+    if let Some(failure) = journal.log_failure() {
+        let error =
+            io::Error::new(failure.kind(), format!("{}: {failure}", spec.log_path.display()));
+        return (Err(StartError::System { step: "task log", error }), journal);
+    }
+    let result = try_launch(spec);
+    if let Ok((launched, containment)) = &result {
+        journal.event(Event::Started(Started {
+            pid: launched.pid,
+            worker_pid: std::process::id() as i32,
+            containment: *containment,
+        }));
+        journal.flush();
+    }
+    (result.map(|(launched, _)| launched), journal)
+}
+
+fn try_launch(spec: &TaskSpec) -> Result<(Launched, Containment), StartError> {
+    let stdin = open_stdin(&spec.stdin)
+        .map_err(|error| StartError::System { step: "standard input", error })?;
+    let (stdout, stdout_write) = output_pipe()?;
+    let (stderr, stderr_write) = output_pipe()?;
+    let leaf = match &spec.cgroup {
+        None => None,
+        Some(parent) => Some((Leaf::create(parent.path.join(&spec.task_id))?, parent.clone_into)),
+    };
+    let started = Instant::now();
+    let result = start::start(Start {
+        argv: &spec.argv,
+        env: &spec.env,
+        cwd: spec.cwd.as_deref(),
+        stdio: [stdin, stdout_write, stderr_write],
+        umask: spec.umask,
+        no_new_privs: spec.no_new_privs,
+        cgroup: leaf.as_ref().map(|(leaf, clone_into)| (leaf, *clone_into)),
+    });
+    let leaf = leaf.map(|(leaf, _)| leaf);
+    match result {
+        Ok(pid) => {
+            let containment =
+                if leaf.is_some() { Containment::Cgroup } else { Containment::Subreaper };
+            let tree = Tree::new(pid, leaf);
+            Ok((Launched { pid, tree, started, stdout, stderr }, containment))
+        }
+        Err(error) => {
+            if let Some(leaf) = leaf {
+                leaf.remove();
+            }
+            Err(error)
+        }
+    }
+}
+
+/// `/dev/null`, or a memory file: a prompt can be longer than any argument may be, and a pipe would have
+/// to be fed while the task is watched.
+fn open_stdin(stdin: &Stdin) -> io::Result<OwnedFd> {
+    match stdin {
+        Stdin::Null => Ok(File::open("/dev/null")?.into()),
+        Stdin::Text(text) => {
+            let mut file =
+                File::from(memfd_create("stdin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
+            file.write_all(text.as_bytes())?;
+            file.rewind()?;
+            let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
+            fcntl_add_seals(&file, all)?;
+            Ok(file.into())
+        }
+    }
+}
+
+/// A pipe whose reading end does not block; the task's end does, as every program expects.
+fn output_pipe() -> Result<(File, OwnedFd), StartError> {
+    let system =
+        |errno: nix::errno::Errno| StartError::System { step: "pipe2", error: errno.into() };
+    let (reading, writing) = pipe2(OFlag::O_CLOEXEC).map_err(system)?;
+    fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system)?;
+    Ok((File::from(reading), writing))
+}
