@@ -20,7 +20,7 @@ mod probe;
 mod signals;
 mod task_loop;
 
-use std::{env, path::Path, process::ExitCode};
+use std::{env, io::Write, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use cc_link::spec::Stdin;
@@ -39,7 +39,7 @@ pub fn main() -> ExitCode {
     match dispatch() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cc-worker: {error:#}");
+            complain(format_args!("{error:#}"));
             ExitCode::from(2)
         }
     }
@@ -69,6 +69,12 @@ fn dispatch() -> anyhow::Result<()> {
         }
         _ => bail!("unknown arguments {arguments:?}\n{USAGE}"),
     }
+}
+
+/// Says something on stderr, which may be closed or full: then nobody wants to know. (`eprintln!` would
+/// panic, and a worker that panics leaves its tree to others.)
+fn complain(what: std::fmt::Arguments<'_>) {
+    drop(writeln!(std::io::stderr(), "cc-worker: {what}"));
 }
 
 /// One task, from the spec on stdin to the terminal event on stdout.

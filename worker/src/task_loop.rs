@@ -286,7 +286,7 @@ impl<'a> TaskLoop<'a> {
 
     fn obey(&mut self, received: Received, now: Instant) -> io::Result<()> {
         for complaint in received.complaints {
-            eprintln!("cc-worker {}: {complaint}", self.spec.task_id);
+            crate::complain(format_args!("task {}: {complaint}", self.spec.task_id));
         }
         for command in received.commands {
             match command {
@@ -301,7 +301,8 @@ impl<'a> TaskLoop<'a> {
                 Control::Kill { reason } => self.kill_now(Cause::requested(reason), now),
                 Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
                 Control::Run(_) => {
-                    eprintln!("cc-worker {}: a worker runs one task only", self.spec.task_id);
+                    let task_id = &self.spec.task_id;
+                    crate::complain(format_args!("task {task_id}: a worker runs one task only"));
                 }
             }
         }

@@ -1,3 +1,7 @@
-//! See the library.
+//! `ccx`: see the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ccx::main()
+}

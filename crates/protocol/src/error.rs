@@ -135,6 +135,8 @@ pub mod close {
     pub const NORMAL: u16 = 1000;
     /// The supervisor shuts down.
     pub const GOING_AWAY: u16 = 1001;
+    /// Bytes that are no WebSocket frame.
+    pub const PROTOCOL: u16 = 1002;
     /// Binary messages are not understood.
     pub const UNSUPPORTED: u16 = 1003;
     /// A text message that is no UTF-8.

@@ -1,0 +1,139 @@
+//! The end of a batch: count, close, count again, print.
+
+use std::{
+    collections::BTreeSet,
+    env,
+    io::{IsTerminal as _, Write as _},
+    time::{Duration, Instant},
+};
+
+use tokio::time;
+
+use crate::{
+    args::ServerOptions,
+    failure::Failure,
+    leftovers, report,
+    sequence::SequenceEnd,
+    server::Server,
+    table::{self, Look},
+};
+
+/// For pipes, files and terminals that do not say.
+const USUAL_COLUMNS: usize = 80;
+/// Wider tables are hard to read.
+const MOST_COLUMNS: usize = 140;
+
+/// How long workers without a supervisor may take to end their tasks.
+const SETTLE_LIMIT: Duration = Duration::from_secs(3);
+/// Between two counts meanwhile.
+const SETTLE_STEP: Duration = Duration::from_millis(20);
+
+/// All that is to be said of a batch.
+#[derive(Debug)]
+pub(crate) struct Conclusion {
+    pub(crate) end: SequenceEnd,
+    /// Processes that should be gone; `None` where they cannot be seen from here.
+    pub(crate) left_behind: Option<BTreeSet<i32>>,
+    /// The private supervisor did not end well.
+    pub(crate) trouble: Option<Failure>,
+}
+
+impl Conclusion {
+    /// Counts what is left, ends the server's use, and counts again.
+    ///
+    /// The first count is the hard one: each task's terminal event has said that its processes are
+    /// gone, and the supervisor has had no stop yet in which to tidy up.
+    pub(crate) async fn reach(server: Server, options: &ServerOptions, end: SequenceEnd) -> Self {
+        let urgency = end.urgency();
+        let is_private = server.is_private();
+        let is_visible = is_private || options.url.as_deref().is_some_and(is_on_this_machine);
+        let mut left_behind = BTreeSet::new();
+        if end.is_every_end_known() {
+            left_behind.extend(leftovers::of_tasks(&end.task_ids));
+        }
+        let trouble = server.close(urgency).await.err();
+        let is_orderly = trouble.is_none() && end.is_every_end_known();
+        left_behind.extend(if is_orderly {
+            count(&end, is_private)
+        } else {
+            // Without their supervisor, workers end their tasks by themselves.
+            count_when_settled(&end, is_private).await
+        });
+        Self { end, left_behind: is_visible.then_some(left_behind), trouble }
+    }
+
+    /// Whether anything is known to be left behind.
+    pub(crate) fn is_something_left(&self) -> bool {
+        self.left_behind.as_ref().is_some_and(|processes| !processes.is_empty())
+    }
+
+    /// A code of success only if the supervisor ended well, too.
+    pub(crate) fn checked(&self, code: u8) -> u8 {
+        match (&self.trouble, code) {
+            (Some(trouble), 0) => trouble.exit_code,
+            (Some(_) | None, code) => code,
+        }
+    }
+
+    /// Prints table and summary.
+    pub(crate) fn print(&self, as_expected: Option<&[bool]>) {
+        let table = table::table(&self.end.rows, as_expected, look());
+        print(&format!("{table}\n{}", report::summary(self)));
+    }
+}
+
+fn count(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32> {
+    let mut processes = leftovers::of_tasks(&end.task_ids);
+    if is_private {
+        processes.extend(leftovers::of_this_process());
+    }
+    processes
+}
+
+/// Counts until nothing is there, at most for [`SETTLE_LIMIT`].
+async fn count_when_settled(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32> {
+    let begun_at = Instant::now();
+    loop {
+        let processes = count(end, is_private);
+        if processes.is_empty() || begun_at.elapsed() > SETTLE_LIMIT {
+            return processes;
+        }
+        time::sleep(SETTLE_STEP).await;
+    }
+}
+
+/// Writes to stdout. Nobody may be there to read it any more; the exit code says the same.
+pub(crate) fn print(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
+}
+
+fn look() -> Look {
+    let stdout = std::io::stdout();
+    if !stdout.is_terminal() {
+        return Look { columns: USUAL_COLUMNS, is_coloured: false };
+    }
+    let columns =
+        console::Term::stdout().size_checked().map_or(USUAL_COLUMNS, |size| size.1.into());
+    let is_colour_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+        || env::var_os("TERM").is_some_and(|value| value == "dumb");
+    Look { columns: columns.min(MOST_COLUMNS), is_coloured: !is_colour_unwanted }
+}
+
+fn is_on_this_machine(url: &str) -> bool {
+    let address = url.split("://").nth(1).unwrap_or_default();
+    ["127.", "localhost", "[::1]"].iter().any(|beginning| address.starts_with(beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_server_on_loopback_is_on_this_machine() {
+        assert!(is_on_this_machine("ws://127.0.0.1:8003/ws"));
+        assert!(is_on_this_machine("ws://localhost:8003"));
+        assert!(is_on_this_machine("ws://[::1]:8003"));
+        assert!(!is_on_this_machine("ws://192.0.2.1:8003"));
+    }
+}

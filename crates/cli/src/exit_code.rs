@@ -1,0 +1,147 @@
+//! Exit codes: the one place where the end of a task or of a batch becomes a number.
+//!
+//! `run` follows env(1) and timeout(1), so that scripts can treat it as they treat those.
+
+use cc_protocol::{EndReason, Verdict, error::ErrorObject, notification::ProcessCompleted};
+use serde_json::Value;
+
+/// The command line or a task file is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// A deadline ended the task.
+pub(crate) const TIMED_OUT: u8 = 124;
+/// `ccx`, the supervisor or the worker failed, not the task.
+pub(crate) const OWN_FAILURE: u8 = 125;
+/// The program was found and cannot be executed.
+pub(crate) const NOT_EXECUTABLE: u8 = 126;
+/// The program is not there.
+pub(crate) const NOT_FOUND: u8 = 127;
+/// More failures of a batch than are counted.
+const MANY_FAILURES: u8 = 101;
+/// Death by signal N is 128 + N.
+const SIGNAL_BASE: i32 = 128;
+
+/// The code of `ccx run` for a task that nobody at this end cancelled.
+pub(crate) fn of_task(completed: &ProcessCompleted, is_prompt: bool) -> u8 {
+    let code = match completed.reason {
+        EndReason::Exit | EndReason::Signal | EndReason::Lingered => of_status(completed),
+        EndReason::Timeout | EndReason::IdleTimeout => TIMED_OUT,
+        EndReason::Canceled => of_signal(15),
+        EndReason::SpawnFailed => NOT_EXECUTABLE,
+        EndReason::OutputLimit
+        | EndReason::WorkerDied
+        | EndReason::SupervisorLost
+        | EndReason::ResourceLimit
+        | EndReason::Disconnected => OWN_FAILURE,
+    };
+    // The agent exits with 0 without having done anything, too: only the verdict tells.
+    if is_prompt && code == 0 && completed.verdict != Verdict::Succeeded { 1 } else { code }
+}
+
+fn of_status(completed: &ProcessCompleted) -> u8 {
+    match completed.signal {
+        Some(signal) => of_signal(signal),
+        // The wire writes death by signal N as -N.
+        None if completed.exit_code < 0 => of_signal(-completed.exit_code),
+        None => u8::try_from(completed.exit_code).unwrap_or(OWN_FAILURE),
+    }
+}
+
+/// 128 + N, as shells have it.
+pub(crate) fn of_signal(signal: i32) -> u8 {
+    u8::try_from(SIGNAL_BASE.saturating_add(signal)).unwrap_or(OWN_FAILURE)
+}
+
+/// The code for an `execute` that the server refused.
+pub(crate) fn of_refusal(error: &ErrorObject) -> u8 {
+    let word = |name: &str| error.data.get(name).and_then(Value::as_str).unwrap_or_default();
+    if word("kind") != "spawn_failed" {
+        return OWN_FAILURE;
+    }
+    // The contract gives the worker's reason as text; a working directory that cannot be entered
+    // or a cgroup is no fault of the program.
+    let reason = if word("reason").is_empty() { error.message.as_str() } else { word("reason") };
+    if reason.contains("was not found") {
+        NOT_FOUND
+    } else if reason.contains("cannot be executed") || reason.contains("too long") {
+        NOT_EXECUTABLE
+    } else {
+        OWN_FAILURE
+    }
+}
+
+/// The code of a batch that ran to its end: 0, the number of failures, or 101 for more than 100.
+/// Processes left behind are a failure even if every task succeeded.
+pub(crate) fn of_batch(failures: usize, is_something_left: bool) -> u8 {
+    match u8::try_from(failures) {
+        Ok(0) => u8::from(is_something_left),
+        Ok(count) if count < MANY_FAILURES => count,
+        Ok(_) | Err(_) => MANY_FAILURES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_protocol::error::ErrorCode;
+
+    use super::*;
+    use crate::report::tests::completed;
+
+    #[test]
+    fn a_task_that_ends_by_itself_passes_its_code_on() {
+        for (exit_code, signal, expected) in
+            [(0, None, 0), (3, None, 3), (255, None, 255), (-15, Some(15), 143), (-9, None, 137)]
+        {
+            let reason = if signal.is_some() { EndReason::Signal } else { EndReason::Exit };
+            let end =
+                ProcessCompleted { exit_code, signal, reason, ..completed(Verdict::Failed, 0) };
+            assert_eq!(of_task(&end, false), expected);
+        }
+    }
+
+    #[test]
+    fn deadlines_are_124_and_the_machinery_is_125() {
+        for (reason, expected) in [
+            (EndReason::Timeout, 124),
+            (EndReason::IdleTimeout, 124),
+            (EndReason::Canceled, 143),
+            (EndReason::WorkerDied, 125),
+            (EndReason::SupervisorLost, 125),
+            (EndReason::SpawnFailed, 126),
+        ] {
+            let end = ProcessCompleted { reason, ..completed(Verdict::Failed, 0) };
+            assert_eq!(of_task(&end, false), expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_never_started_says_whose_fault_it_was() {
+        for (reason, expected) in [
+            ("program \"x\" was not found in the PATH", 127),
+            ("program \"x\" cannot be executed: Permission denied (os error 13)", 126),
+            ("working directory \"/x\": No such file or directory (os error 2)", 125),
+        ] {
+            let error = ErrorObject::new(ErrorCode::SpawnFailed, "no").with("reason", reason);
+            assert_eq!(of_refusal(&error), expected, "{reason}");
+        }
+        assert_eq!(of_refusal(&ErrorObject::new(ErrorCode::Draining, "later")), 125);
+    }
+
+    #[test]
+    fn a_prompt_task_is_0_only_when_it_succeeded() {
+        assert_eq!(of_task(&completed(Verdict::Succeeded, 0), true), 0);
+        assert_eq!(of_task(&completed(Verdict::NoResult, 0), true), 1);
+        assert_eq!(of_task(&completed(Verdict::NoResult, 0), false), 0);
+        assert_eq!(of_task(&completed(Verdict::Auth, 1), true), 1);
+    }
+
+    #[test]
+    fn a_batch_counts_its_failures_up_to_100() {
+        for (failures, is_something_left, expected) in
+            [(0, false, 0), (0, true, 1), (1, false, 1), (7, true, 7), (100, false, 100)]
+        {
+            assert_eq!(of_batch(failures, is_something_left), expected);
+        }
+        assert_eq!(of_batch(101, false), 101);
+        assert_eq!(of_batch(100_000, false), 101);
+    }
+}

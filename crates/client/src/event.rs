@@ -1,0 +1,137 @@
+//! What comes from the server: text to types.
+
+use cc_protocol::{
+    envelope::Outcome,
+    error::ErrorObject,
+    notification::{Message, Notification},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::error::Error;
+
+/// Something that the server sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// It said something unasked.
+    Notification(Box<Received>),
+    /// It answered a request that nobody waits for, such as a `control`.
+    Answer(Answer),
+}
+
+/// A notification, as text and as a type.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Received {
+    /// The message as it came: one JSON object, no newline.
+    pub text: String,
+    /// What it says.
+    pub notification: Notification<'static>,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The request's id; none where the server could not or did not name it.
+    pub id: Option<u64>,
+    /// Result or error.
+    pub outcome: Result<Value, ErrorObject>,
+}
+
+/// Just enough of a message to see what kind it is.
+#[derive(Deserialize)]
+struct Outline {
+    method: Option<String>,
+    id: Option<Value>,
+    #[serde(flatten)]
+    outcome: Option<Outcome>,
+}
+
+/// Reads a text message. `None` is a notification that this version does not know: newer servers may
+/// say more than older clients understand.
+pub(crate) fn read(text: String) -> Result<Option<Event>, Error> {
+    // Nearly every message is a known notification, so that is tried first, on the text itself.
+    let problem = match serde_json::from_str::<Message<'_>>(&text) {
+        Ok(message) => {
+            let notification = message.notification.into_owned();
+            return Ok(Some(Event::Notification(Box::new(Received { text, notification }))));
+        }
+        Err(problem) => problem,
+    };
+    let outline: Outline =
+        serde_json::from_str(&text).map_err(|error| unreadable(&text, &error))?;
+    if let Some(method) = outline.method {
+        if Notification::METHODS.contains(&method.as_str()) {
+            return Err(unreadable(&text, &problem));
+        }
+        return Ok(None);
+    }
+    let outcome = match outline.outcome {
+        Some(Outcome::Result(result)) => Ok(result),
+        Some(Outcome::Error(error)) => Err(error),
+        None => return Err(unreadable(&text, &"neither a notification nor an answer")),
+    };
+    Ok(Some(Event::Answer(Answer { id: outline.id.as_ref().and_then(Value::as_u64), outcome })))
+}
+
+fn unreadable(text: &str, what: &dyn std::fmt::Display) -> Error {
+    const SHOWN_CHARS: usize = 200;
+    let beginning: String = text.chars().take(SHOWN_CHARS).collect();
+    Error::Protocol(format!("{what}, in {beginning:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_known_notification_is_typed_and_keeps_its_text() {
+        let text = json!({"jsonrpc": "2.0", "method": "process.output", "params": {
+            "type": "stdout", "data": "a\nb", "truncated": false, "chunk_index": null,
+            "total_chunks": null, "task_id": "t", "seq": 3, "new_field": 1}})
+        .to_string();
+        let Some(Event::Notification(received)) = read(text.clone()).unwrap() else {
+            panic!("no notification")
+        };
+        assert_eq!(received.text, text);
+        let Notification::Output(output) = received.notification else { panic!("no output") };
+        assert_eq!((output.data.as_ref(), output.position.seq), ("a\nb", 3));
+    }
+
+    #[test]
+    fn an_unknown_notification_is_skipped_and_an_unreadable_known_one_is_not() {
+        let unknown = json!({"jsonrpc": "2.0", "method": "fleet.moved", "params": {"to": 1}});
+        assert_eq!(read(unknown.to_string()).unwrap(), None);
+        let unreadable = json!({"jsonrpc": "2.0", "method": "process.completed", "params": {}});
+        assert!(matches!(read(unreadable.to_string()), Err(Error::Protocol(_))));
+    }
+
+    #[test]
+    fn every_method_that_counts_as_known_is_known() {
+        for method in Notification::METHODS {
+            let text = json!({"jsonrpc": "2.0", "method": method, "params": null}).to_string();
+            let error = serde_json::from_str::<Message<'_>>(&text).unwrap_err().to_string();
+            assert!(!error.contains("unknown variant"), "{error}");
+        }
+    }
+
+    #[test]
+    fn answers_carry_their_id_and_errors_may_have_none() {
+        let answer = read(json!({"jsonrpc": "2.0", "id": 7, "result": null}).to_string()).unwrap();
+        assert_eq!(answer, Some(Event::Answer(Answer { id: Some(7), outcome: Ok(Value::Null) })));
+        let refusal =
+            json!({"jsonrpc": "2.0", "error": {"code": -32003, "message": "Session limit"}});
+        let Some(Event::Answer(answer)) = read(refusal.to_string()).unwrap() else {
+            panic!("no answer")
+        };
+        assert_eq!((answer.id, answer.outcome.unwrap_err().code), (None, -32003));
+    }
+
+    #[test]
+    fn what_is_no_message_of_the_contract_is_named() {
+        for text in ["", "1", "[]", "{}", "{\"jsonrpc\":\"2.0\",\"id\":1}"] {
+            assert!(matches!(read(text.to_owned()), Err(Error::Protocol(_))), "{text}");
+        }
+    }
+}

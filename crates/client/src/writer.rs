@@ -1,0 +1,40 @@
+//! The sending half: owns the sink, sends requests in order, and shows that the client lives.
+//!
+//! It is a task of its own so that a client that is busy elsewhere, for example waiting for whoever
+//! reads its standard output, still says that it is there: the server counts every frame as life. It
+//! ends when the last sender of its queue is gone, after a close frame.
+
+use std::time::Duration;
+
+use futures_util::{Sink, SinkExt};
+use tokio::{sync::mpsc, time};
+use tokio_tungstenite::tungstenite::{self, Message, Utf8Bytes};
+
+/// Requests that wait to be sent.
+pub(crate) const REQUEST_QUEUE_LIMIT: usize = 16;
+/// Well below the server's patience of two intervals of 30 s.
+const SIGN_OF_LIFE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Sends until the queue is closed or the connection breaks; the reading half reports the latter.
+pub(crate) async fn run<S>(mut sink: S, mut requests: mpsc::Receiver<Utf8Bytes>)
+where
+    S: Sink<Message, Error = tungstenite::Error> + Unpin,
+{
+    let mut sign_of_life = time::interval(SIGN_OF_LIFE_INTERVAL);
+    sign_of_life.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    sign_of_life.reset();
+    loop {
+        let message = tokio::select! {
+            request = requests.recv() => match request {
+                Some(text) => Message::Text(text),
+                None => break,
+            },
+            // An unasked-for pong is what RFC 6455 (5.5.3) provides as a one-sided heartbeat.
+            _ = sign_of_life.tick() => Message::Pong(Default::default()),
+        };
+        if sink.send(message).await.is_err() {
+            return;
+        }
+    }
+    drop(sink.send(Message::Close(None)).await);
+}
