@@ -1,5 +1,5 @@
 //! Holds docs/protocol.md and the types against each other.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 
