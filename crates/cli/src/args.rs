@@ -1,6 +1,6 @@
 //! The command line. What is written here is what `--help` shows.
 
-use std::path::PathBuf;
+use std::{env::VarError, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
@@ -80,6 +80,10 @@ pub(crate) struct TaskOptions {
     /// Permission mode of a prompt task, such as acceptEdits
     #[arg(long, value_name = "MODE")]
     pub(crate) permission_mode: Option<String>,
+    /// Variable to add to a task's environment, such as ANTHROPIC_API_KEY, which is not passed on
+    /// otherwise; a name alone takes the value that it has here; may be repeated
+    #[arg(long = "env", value_name = "NAME[=VALUE]", value_parser = variable)]
+    pub(crate) env: Vec<(String, String)>,
 }
 
 /// Which program runs prompts.
@@ -115,9 +119,6 @@ pub(crate) struct RunArguments {
     pub(crate) task: TaskOptions,
     #[command(flatten)]
     pub(crate) agent: AgentOption,
-    /// Variable to add to the task's environment; may be repeated
-    #[arg(long = "env", value_name = "NAME=VALUE", value_parser = variable)]
-    pub(crate) env: Vec<(String, String)>,
     /// A name for people, shown in the supervisor's log
     #[arg(long)]
     pub(crate) label: Option<String>,
@@ -237,7 +238,14 @@ fn seconds(text: &str) -> Result<f64, String> {
 fn variable(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        Some(_) | None => Err("must be NAME=VALUE".to_owned()),
+        Some(_) => Err("must be NAME=VALUE or NAME".to_owned()),
+        None => match std::env::var(text) {
+            Ok(value) => Ok((text.to_owned(), value)),
+            Err(VarError::NotPresent) => {
+                Err("has no value here; give one with NAME=VALUE".to_owned())
+            }
+            Err(VarError::NotUnicode(_)) => Err("has a value that is no UTF-8 here".to_owned()),
+        },
     }
 }
 
@@ -250,6 +258,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_variable_without_a_value_takes_the_one_that_it_has_here() {
+        assert_eq!(variable("A=b=c"), Ok(("A".to_owned(), "b=c".to_owned())));
+        assert_eq!(variable("A="), Ok(("A".to_owned(), String::new())));
+        assert_eq!(variable("PATH"), Ok(("PATH".to_owned(), std::env::var("PATH").unwrap())));
+        assert!(variable("=b").is_err());
+        assert!(variable("CC_NO_SUCH_VARIABLE").is_err());
     }
 
     #[test]

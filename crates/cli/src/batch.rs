@@ -66,6 +66,9 @@ fn complete(task: FileTask, folder: Option<&str>, defaults: &TaskOptions) -> Res
         ),
         None => folder.map(str::to_owned),
     };
+    for (name, value) in &defaults.env {
+        execute.env.entry(name.clone()).or_insert_with(|| Some(value.clone()));
+    }
     if let Program::Prompt(prompt) = &mut execute.program {
         prompt.model = prompt.model.take().or_else(|| defaults.model.clone());
         prompt.permission_mode =
@@ -90,6 +93,7 @@ mod tests {
         let execute = Execute {
             program: Program::Prompt(Box::new(prompt)),
             timeout: Some(1.0),
+            env: [("A".to_owned(), Some("own".to_owned()))].into(),
             ..Execute::default()
         };
         let defaults = TaskOptions {
@@ -97,11 +101,14 @@ mod tests {
             idle_timeout: Some(8.0),
             model: Some("other".to_owned()),
             allowed_tools: vec!["Read".to_owned()],
+            env: vec![("A".to_owned(), "other".to_owned()), ("B".to_owned(), "b".to_owned())],
             ..TaskOptions::default()
         };
         let task = complete(FileTask { line: 1, execute }, Some("/folder"), &defaults).unwrap();
         assert_eq!((task.execute.timeout, task.execute.idle_timeout), (Some(1.0), Some(8.0)));
         assert_eq!(task.execute.cwd.as_deref(), Some("/folder"));
+        assert_eq!(task.execute.env["A"].as_deref(), Some("own"));
+        assert_eq!(task.execute.env["B"].as_deref(), Some("b"));
         let Program::Prompt(prompt) = task.execute.program else { panic!("another program") };
         assert_eq!(prompt.model.as_deref(), Some("own"));
         assert_eq!(prompt.allowed_tools, ["Read"]);

@@ -1,6 +1,6 @@
 //! `ccx run`: one task, as if it had been started here.
 
-use std::{collections::BTreeMap, env, io::Read as _, path::Path, time::Duration};
+use std::{env, io::Read as _, path::Path, time::Duration};
 
 use cc_protocol::{
     EndReason, Verdict,
@@ -184,14 +184,12 @@ fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Fai
         }
         None => Program::Argv { argv: arguments.argv.clone() },
     };
-    let env: BTreeMap<String, Option<String>> =
-        arguments.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect();
     Ok(Execute {
         program,
         timeout: options.timeout,
         idle_timeout: options.idle_timeout,
         cwd: working_directory(server, options)?,
-        env,
+        env: options.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         label: arguments.label.clone(),
         ..Execute::default()
     })
