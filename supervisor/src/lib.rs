@@ -1,1 +1,83 @@
-//! Nothing yet.
+//! cc-supervisor: the long-lived daemon that accepts connections and starts one worker for every task.
+//!
+//! It never runs a task's code, never touches a task's bytes before a worker has bounded them, and
+//! never waits for a disk, a client or a task.
+//!
+//! Modules in the order in which data travels. At the start [`config`] becomes a [`shared`] state.
+//! Then [`listener`] accepts, [`admission`] decides, [`http`] upgrades, [`connection`] carries
+//! messages, [`session`] answers them. [`execute`] turns a request into a task spec, [`spawn`] starts a
+//! worker for it, [`task`] owns it, [`feed`] holds the end of its log, [`translate`] turns records into
+//! notifications. [`shutdown`] ends everything.
+
+mod limits;
+
+mod args;
+mod config;
+mod logging;
+mod metrics;
+mod retention;
+mod shared;
+mod state_dir;
+
+mod admission;
+mod http;
+mod listener;
+mod peer;
+
+mod answer;
+mod connection;
+mod heartbeat;
+mod session;
+mod writer;
+
+mod environment;
+mod execute;
+
+mod aftermath;
+mod feed;
+mod lifecycle;
+mod registry;
+mod spawn;
+mod task;
+mod translate;
+mod watchdog;
+
+mod containment;
+mod shutdown;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+
+use crate::{args::Args, config::Config, state_dir::StateDir};
+
+/// The program: reads the command line and the environment, runs until it is told to stop.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cc-supervisor: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let config = Config::resolve(args, &|name| std::env::var_os(name))?;
+    logging::init(&config)?;
+    shutdown::unblock_signals().context("unblocking SIGTERM and SIGINT")?;
+    cc_proctree::subreaper::enable().context("becoming a subreaper")?;
+    let state_dir = StateDir::open(&config.state_dir)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(limits::RUNTIME_THREADS)
+        .max_blocking_threads(limits::BLOCKING_THREADS)
+        .thread_name("supervisor")
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let outcome = runtime.block_on(shutdown::serve(config, state_dir));
+    runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
+    outcome
+}

@@ -277,7 +277,9 @@ impl Reader {
         if result.is_error && result.api_error_status == Some(429) {
             self.rate_limited(text(), None, emit);
         }
-        if result.is_error && result.terminal_reason.as_deref() == Some("prompt_too_long") {
+        // The API's word for a context that is full, and the CLI's own when it does not even ask.
+        let reason = result.terminal_reason.as_deref();
+        if result.is_error && matches!(reason, Some("prompt_too_long" | "blocking_limit")) {
             self.token_limited(text(), emit);
         }
         self.summary.result = Some(result);

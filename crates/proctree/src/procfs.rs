@@ -34,6 +34,12 @@ impl Process {
         matches!(self.state, b'Z' | b'X')
     }
 
+    /// Whether a signal or a debugger has stopped it.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, b'T' | b't')
+    }
+
     /// Sends a signal to this process and to no other, even if its number was used again meanwhile.
     /// Says whether it was there to get it.
     #[must_use]

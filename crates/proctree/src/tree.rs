@@ -29,8 +29,10 @@ use crate::{
 
 /// How long killing may take: only processes in uninterruptible sleep need more than milliseconds.
 pub const KILL_MS_LIMIT: u64 = 5_000;
-/// Passes of stopping before a tree that forks faster than it can be stopped is called stopped.
-const STOP_PASSES_LIMIT: usize = 200;
+/// How long stopping may take before a tree that forks faster than it can be stopped, or has members in
+/// uninterruptible sleep, is called stopped.
+const STOP_MS_LIMIT: u64 = 1_000;
+const PAUSE_BETWEEN_PASSES: Duration = Duration::from_micros(200);
 /// Looks at the newest processes between two whole passes over `/proc`, against chains of forks.
 const CHASES_BETWEEN_PASSES: usize = 64;
 /// Longest wait for a killed child's end before looking again.
@@ -42,7 +44,7 @@ pub struct Tree {
     main: i32,
     leaf: Option<Leaf>,
     main_status: Option<ExitStatus>,
-    stopped_by_themselves: HashSet<Process>,
+    stopped_by_themselves: HashSet<(i32, u64)>,
 }
 
 /// What [`Tree::kill`] did.
@@ -105,28 +107,34 @@ impl Tree {
         self.stop_all_but(&HashSet::new())
     }
 
-    /// Stops what descends from here until a pass finds nobody who still runs.
+    /// Stops what descends from here until a pass finds nobody who still runs: a stop signal takes effect
+    /// some time after it was sent, and a process can have forked before that.
     fn stop_all_but(&mut self, spared: &HashSet<i32>) -> io::Result<()> {
-        let mut stopped: HashSet<Process> = HashSet::new();
-        for _ in 0..STOP_PASSES_LIMIT {
-            let mut found_new = false;
+        let mut told: HashSet<(i32, u64)> = HashSet::new();
+        let deadline = Instant::now() + Duration::from_millis(STOP_MS_LIMIT);
+        loop {
+            let mut is_any_running = false;
             for process in self.alive()? {
-                let key = Process { parent: 0, state: 0, ..process };
-                if spared.contains(&process.pid) || stopped.contains(&key) {
+                let key = (process.pid, process.start_ticks);
+                if spared.contains(&process.pid) {
                     continue;
                 }
-                if process.state == b'T' {
-                    self.stopped_by_themselves.insert(key);
-                } else {
-                    found_new |= process.signal(Signal::STOP);
+                if process.is_stopped() {
+                    if !told.contains(&key) {
+                        self.stopped_by_themselves.insert(key);
+                    }
+                    continue;
                 }
-                stopped.insert(key);
+                is_any_running = true;
+                if told.insert(key) {
+                    let _is_there = process.signal(Signal::STOP);
+                }
             }
-            if !found_new {
-                break;
+            if !is_any_running || Instant::now() >= deadline {
+                return Ok(());
             }
+            thread::sleep(PAUSE_BETWEEN_PASSES);
         }
-        Ok(())
     }
 
     /// Lets every member go on that [`Tree::pause`] has stopped.
@@ -140,8 +148,8 @@ impl Tree {
         }
         let spared = std::mem::take(&mut self.stopped_by_themselves);
         for process in self.alive()? {
-            let key = Process { parent: 0, state: 0, ..process };
-            if process.state == b'T' && !spared.contains(&key) {
+            // To one that runs it is harmless, and a stop that has not taken effect yet is undone by it.
+            if !spared.contains(&(process.pid, process.start_ticks)) {
                 let _is_there = process.signal(Signal::CONT);
             }
         }

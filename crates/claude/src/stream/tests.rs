@@ -19,6 +19,7 @@ const FIXTURES: &[&str] = &[
     fixture!("max_turns"),
     fixture!("not_logged_in"),
     fixture!("output_token_limit"),
+    fixture!("prompt_over_limit"),
     fixture!("prompt_too_long"),
     fixture!("rate_limit"),
     fixture!("rate_limit_allowed"),
@@ -173,13 +174,16 @@ fn a_rate_limit_event_that_allows_the_request_is_no_limit() {
 
 #[test]
 fn token_limits_of_context_and_output_are_reported_once() {
-    let context = observe(fixture!("prompt_too_long"));
-    assert_eq!(token_limits(&context).len(), 1);
-    assert!(token_limits(&context)[0].starts_with("Prompt is too long"));
+    for stream in [fixture!("prompt_too_long"), fixture!("prompt_over_limit")] {
+        let context = observe(stream);
+        assert_eq!(token_limits(&context).len(), 1);
+        assert!(token_limits(&context)[0].starts_with("Prompt is too long"));
+        assert_eq!(context.events.len(), 1);
+    }
     let output = observe(fixture!("output_token_limit"));
     assert_eq!(token_limits(&output).len(), 1);
     assert!(token_limits(&output)[0].contains("64000 output token maximum"));
-    assert_eq!(output.events.len() + context.events.len(), 2);
+    assert_eq!(output.events.len(), 1);
 }
 
 #[test]

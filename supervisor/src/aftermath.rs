@@ -1,0 +1,214 @@
+//! What happens after a worker has failed: its leftovers are killed, its log is made whole, what the pipe
+//! did not deliver is published, and the terminal event that it owed is written.
+//!
+//! Called by [`crate::task`], once per failed worker. However much of it fails, the feed ends with exactly
+//! one terminal event.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use cc_link::{
+    event::{Completed, EndReason, Event, OutputCounts, Started, Verdict},
+    record::{Body, Record, decode_frame, frame_bytes, peek_seq},
+};
+use cc_proctree::sweep::Swept;
+use cc_tasklog::{LogReader, LogWriter, Recovered, recover};
+
+use crate::{feed::Feed, limits, shared::Shared};
+
+const SIGKILL: i32 = 9;
+/// What a shell says of a program that it cannot start.
+const NOT_STARTED: i32 = 127;
+
+/// How a task lost its worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There never was one.
+    NotStarted,
+    /// It died, or was killed because it had failed.
+    Died,
+}
+
+/// A task whose worker is gone and reaped.
+#[derive(Debug)]
+pub struct Corpse {
+    /// Its id.
+    pub task_id: String,
+    /// Where its cgroup is, if it got that far.
+    pub leaf: Option<PathBuf>,
+    /// Its records as far as they are known.
+    pub feed: Arc<Feed>,
+    /// Its main process, if it ran.
+    pub started: Option<Started>,
+    /// Since its worker was started.
+    pub duration: Duration,
+    /// What became of its worker.
+    pub failure: Failure,
+    /// What happened, for people.
+    pub text: String,
+}
+
+/// Does all that, and returns the terminal event.
+pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<Completed> {
+    let swept = match corpse.failure {
+        Failure::NotStarted => Swept::default(),
+        Failure::Died => {
+            let sweep = shared.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref()).await;
+            sweep.unwrap_or_else(|error| {
+                tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
+                Swept::default()
+            })
+        }
+    };
+    if swept.unkillable > 0 {
+        tracing::error!(task_id = corpse.task_id, swept.unkillable, "processes survived SIGKILL");
+    }
+    let feed = Arc::clone(&corpse.feed);
+    let completed = Box::new(completed(&corpse, swept));
+    let fallback = completed.clone();
+    match tokio::task::spawn_blocking(move || close_log(&corpse, completed)).await {
+        Ok(completed) => completed,
+        Err(error) => {
+            tracing::error!(%error, "closing a task's log failed");
+            let (frame, seq) = terminal_frame(&feed, &fallback);
+            feed.append(frame, seq, true);
+            fallback
+        }
+    }
+}
+
+/// The terminal event that the worker owed.
+fn completed(corpse: &Corpse, swept: Swept) -> Completed {
+    let (reason, verdict, exit_code, signal) = match corpse.failure {
+        Failure::NotStarted => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
+        Failure::Died => {
+            let signal = corpse.started.as_ref().map(|_| SIGKILL);
+            (EndReason::WorkerDied, Verdict::WorkerDied, -SIGKILL, signal)
+        }
+    };
+    Completed {
+        pid: corpse.started.as_ref().map_or(0, |started| started.pid),
+        reason,
+        verdict,
+        exit_code,
+        signal,
+        error: Some(corpse.text.clone()),
+        duration_ms: u64::try_from(corpse.duration.as_millis()).unwrap_or(u64::MAX),
+        cpu_ms: 0,
+        max_rss_bytes: 0,
+        output: OutputCounts::default(),
+        killed_leftovers: swept.killed,
+        unkillable: swept.unkillable,
+    }
+}
+
+/// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. What cannot
+/// be done to the log is done to the feed all the same.
+fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
+    let feed = &corpse.feed;
+    let recovered = match recover_or_create(feed) {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            tracing::error!(task_id = corpse.task_id, %error, "the log cannot be recovered");
+            let (frame, seq) = terminal_frame(feed, &completed);
+            feed.append(frame, seq, true);
+            return completed;
+        }
+    };
+    completed.output.lines = recovered.output.lines;
+    completed.output.bytes = recovered.output.bytes;
+    completed.output.truncated_lines = recovered.output.truncated_lines;
+    if let Some(started) = &recovered.started {
+        completed.pid = started.pid;
+    }
+    match publish_undelivered(feed, recovered.end_offset) {
+        // The worker had written the terminal event and could not say so any more: that one counts.
+        Ok(Some(own)) => return own,
+        Ok(None) => {}
+        Err(error) => tracing::error!(task_id = corpse.task_id, %error, "records were lost"),
+    }
+    let undelivered = feed.frames_from(recovered.end_offset).unwrap_or_default();
+    let (frame, seq) = terminal_frame(feed, &completed);
+    let appended = LogWriter::reopen(feed.log_path(), recovered.end_offset).and_then(|mut log| {
+        undelivered.iter().try_for_each(|frames| log.append(frames))?;
+        log.append(&frame)
+    });
+    if let Err(error) = appended {
+        tracing::error!(task_id = corpse.task_id, %error, "the log has no terminal event");
+    }
+    feed.append(frame, seq, true);
+    completed
+}
+
+fn recover_or_create(feed: &Feed) -> Result<Recovered, cc_tasklog::LogError> {
+    let path = feed.log_path();
+    // The worker makes the log; it may not have come to that. If there is one, this changes nothing.
+    drop(LogWriter::create(path));
+    recover(path)
+}
+
+/// Publishes what the worker wrote to the log but not, or not wholly, to the pipe. Returns the terminal event
+/// if it is there.
+fn publish_undelivered(
+    feed: &Feed,
+    end_offset: u64,
+) -> Result<Option<Box<Completed>>, cc_tasklog::LogError> {
+    let mut position = feed.position();
+    if position.end_offset >= end_offset {
+        return Ok(None);
+    }
+    let mut log = LogReader::open(feed.log_path())?;
+    while position.end_offset < end_offset {
+        let frames = log.read(position.end_offset, limits::WRITER_TAKE_BYTES)?;
+        if frames.is_empty() {
+            break;
+        }
+        let (last_seq, terminal) = last_of(&frames);
+        feed.append(frames, last_seq, terminal.is_some());
+        if terminal.is_some() {
+            return Ok(terminal);
+        }
+        position = feed.position();
+    }
+    Ok(None)
+}
+
+/// The last record's seq, and the terminal event if it is that.
+fn last_of(frames: &Bytes) -> (u64, Option<Box<Completed>>) {
+    let mut offset = 0;
+    let mut last = frames.slice(0..0);
+    while let Ok(Some(length)) = frame_bytes(&frames[offset..]) {
+        last = frames.slice(offset..offset + length);
+        offset += length;
+    }
+    let seq = peek_seq(&last);
+    match decode_frame(last) {
+        Ok(Record { body: Body::Event(Event::Completed(completed)), .. }) => (seq, Some(completed)),
+        Ok(_) | Err(_) => (seq, None),
+    }
+}
+
+/// The bytes and the seq of the terminal event.
+fn terminal_frame(feed: &Feed, completed: &Completed) -> (Bytes, u64) {
+    let seq = feed.position().last_seq + 1;
+    let body = Body::Event(Event::Completed(Box::new(completed.clone())));
+    let mut frame = Vec::new();
+    if let Err(error) = (Record { seq, time_ms: now_ms(), body }).encode(&mut frame) {
+        // Excluded by its types; followers are released all the same.
+        tracing::error!(%error, "a terminal event cannot be written");
+    }
+    (frame.into(), seq)
+}
+
+fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+#[path = "aftermath_tests.rs"]
+mod tests;

@@ -1,0 +1,225 @@
+//! One WebSocket connection from its upgrade to its end.
+//!
+//! Three things run side by side: the reader, which gives each message to the [`crate::session`] and waits
+//! for it to be answered; the [`crate::writer`]; and the heartbeat. The first to end ends the connection. Then
+//! the session's place is free at once, its task is cancelled, and the client is told why.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cc_protocol::error::{ErrorCode, ErrorObject, close};
+use futures_util::{
+    SinkExt as _, Stream, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, interval_at, timeout},
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use crate::{
+    heartbeat::{Beat, Heartbeat, Life, LivelyStream},
+    limits,
+    session::Session,
+    shared::Shared,
+    writer::{Outgoing, Writer},
+};
+
+type Socket = WebSocketStream<LivelyStream>;
+
+/// How a connection ended.
+#[derive(Debug)]
+enum End {
+    /// The client closed it, or we have something to tell it before it is closed.
+    Orderly(Option<CloseFrame>),
+    /// There is nobody to tell.
+    Gone(&'static str),
+}
+
+fn told(code: u16, reason: &'static str) -> End {
+    End::Orderly(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+}
+
+/// Serves an upgraded connection; `early` is what came with its request.
+pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
+    let life = Life::default();
+    let config = WebSocketConfig::default()
+        .read_buffer_size(limits::READ_BUFFER_BYTES)
+        .write_buffer_size(limits::WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(shared.config.message_bytes_limit))
+        .max_frame_size(Some(shared.config.message_bytes_limit));
+    let stream = LivelyStream::new(stream, life.clone());
+    let socket =
+        WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config));
+    let (sink, stream) = socket.await.split();
+    match session_place(&shared).await {
+        Some(place) => serve_session(shared, sink, stream, life, place).await,
+        None => refuse(&shared, sink, stream).await,
+    }
+}
+
+/// A place among the sessions; waits a moment for one that is just being left.
+async fn session_place(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let sessions = Arc::clone(&shared.sessions);
+    timeout(limits::SESSION_WAIT, sessions.acquire_owned()).await.ok()?.ok()
+}
+
+async fn refuse(shared: &Shared, sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
+    tracing::warn!(limit = shared.config.sessions_limit, "session limit: connection refused");
+    shared.metrics.session_refused();
+    let error = ErrorObject::new(ErrorCode::SessionLimit, "Session limit exceeded")
+        .with("limit", shared.config.sessions_limit);
+    // As the predecessor sent it: no answer to anything, so without an id.
+    let text = json!({"jsonrpc": "2.0", "error": error}).to_string();
+    let frame = CloseFrame { code: close::POLICY.into(), reason: "session limit".into() };
+    say_goodbye(sink, stream, vec![text], Some(frame)).await;
+}
+
+async fn serve_session(
+    shared: Arc<Shared>,
+    mut sink: SplitSink<Socket, Message>,
+    mut stream: SplitStream<Socket>,
+    life: Life,
+    place: OwnedSemaphorePermit,
+) {
+    let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
+    let mut writer = Writer::new(queue);
+    let mut session = Session::new(Arc::clone(&shared), outgoing.clone());
+    tracing::debug!(session_id = session.id(), "connected");
+    let end = tokio::select! {
+        end = read(&shared, &mut session, &mut stream) => end,
+        error = writer.run(&mut sink) => {
+            tracing::debug!(%error, "writing to a client");
+            End::Gone("its connection broke")
+        }
+        () = until_dead(&shared, life, &outgoing) => End::Gone("it does not answer"),
+    };
+    // Before the client can know that the connection is closed: its next one must find room.
+    drop(place);
+    match &end {
+        End::Orderly(frame) => {
+            tracing::debug!(session_id = session.id(), ?frame, "disconnected");
+        }
+        End::Gone(why) => tracing::debug!(session_id = session.id(), why, "the client is gone"),
+    }
+    session.client_gone().await;
+    if let End::Orderly(frame) = end {
+        say_goodbye(sink, stream, writer.leftovers(), frame).await;
+    }
+}
+
+/// Reads and has answered until the connection is to end.
+async fn read<S>(shared: &Shared, session: &mut Session, stream: &mut S) -> End
+where
+    S: Stream<Item = Result<Message, Error>> + Unpin,
+{
+    if session.greet().await.is_err() {
+        return End::Gone("its connection broke");
+    }
+    loop {
+        let message = tokio::select! {
+            message = stream.next() => message,
+            () = session.may_leave(shared) => {
+                return told(close::GOING_AWAY, "the supervisor is stopping");
+            }
+        };
+        let handled = match message {
+            Some(Ok(Message::Text(text))) => session.handle(text.as_str()).await,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Binary(_))) => {
+                return told(close::UNSUPPORTED, "binary messages are not understood");
+            }
+            Some(Ok(Message::Close(_))) => return End::Orderly(None),
+            Some(Err(error)) => return end_of(&error),
+            None => return End::Gone("it closed the connection"),
+        };
+        if handled.is_err() {
+            return End::Gone("its connection broke");
+        }
+    }
+}
+
+/// What an error on reading means for the connection.
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => told(close::TOO_BIG, "the message is over the size limit"),
+        Error::Utf8(_) => told(close::INVALID_TEXT, "a text message must be UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            End::Gone("it left without a word")
+        }
+        Error::Protocol(_) | Error::AttackAttempt => {
+            told(close::PROTOCOL, "this is no valid WebSocket frame")
+        }
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::WriteBufferFull(_)
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => End::Gone("its connection broke"),
+    }
+}
+
+/// Sends a ping every interval. Returns when the client shows no sign of life.
+async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Outgoing>) {
+    let period = shared.config.heartbeat;
+    let mut ticks = interval_at(Instant::now() + period, period);
+    let mut heartbeat = Heartbeat::new(life);
+    loop {
+        ticks.tick().await;
+        match heartbeat.beat() {
+            // A full queue is one that the client does not read: the ping would not get through either.
+            Beat::Ping => drop(outgoing.try_send(Outgoing::Ping)),
+            Beat::Dead => return,
+        }
+    }
+}
+
+/// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
+/// its side: a socket that is closed with unread data makes the kernel throw away what we sent last.
+async fn say_goodbye(
+    mut sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+    texts: Vec<String>,
+    frame: Option<CloseFrame>,
+) {
+    let sending = async {
+        if let Some(frame) = frame {
+            for text in texts {
+                sink.feed(Message::text(text)).await?;
+            }
+            sink.feed(Message::Close(Some(frame))).await?;
+        }
+        sink.flush().await
+    };
+    match timeout(limits::CLOSE_FLUSH, sending).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+        Err(_) => tracing::debug!("a client did not take its close frame in time"),
+    }
+    let Ok(mut socket) = stream.reunite(sink) else { return };
+    let tcp = socket.get_mut();
+    let draining = async {
+        tcp.shutdown().await?;
+        let mut ignored = [0; limits::READ_BUFFER_BYTES];
+        while tcp.read(&mut ignored).await? > 0 {}
+        Ok::<_, std::io::Error>(())
+    };
+    match timeout(limits::CLOSE_DRAIN, draining).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+    }
+}

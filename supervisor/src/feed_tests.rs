@@ -1,0 +1,124 @@
+use cc_link::record::{Stream, encode_output, frame_bytes, peek_seq};
+use cc_tasklog::LogWriter;
+use proptest::prelude::*;
+
+use super::*;
+
+fn frames(first_seq: u64, sizes: &[usize]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (seq, size) in (first_seq..).zip(sizes) {
+        let data = vec![b'x'; *size];
+        encode_output(&mut bytes, seq, 0, Stream::Stdout, None, false, &data);
+    }
+    bytes
+}
+
+fn seqs(mut bytes: &[u8]) -> Vec<u64> {
+    let mut seqs = Vec::new();
+    while let Ok(Some(length)) = frame_bytes(bytes) {
+        seqs.push(peek_seq(bytes));
+        bytes = &bytes[length..];
+    }
+    assert!(bytes.is_empty(), "a cursor gave a part of a record");
+    seqs
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// The worker writes these records to the log; the pipe has not delivered them yet.
+    Log(Vec<usize>),
+    /// The owner publishes what is in the log.
+    Publish,
+    /// A reader takes what there is, with this limit.
+    Read(usize, usize),
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        proptest::collection::vec(0usize..200, 1..8).prop_map(Step::Log),
+        Just(Step::Publish),
+        (0usize..3, 1usize..2000).prop_map(|(reader, limit)| Step::Read(reader, limit)),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn every_reader_gets_the_same_bytes_at_whatever_pace(
+        steps in proptest::collection::vec(any_step(), 1..40),
+        ring_bytes_limit in 0usize..2000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = LogWriter::create(&path).unwrap();
+        let feed = Feed::new(path, ring_bytes_limit);
+        let mut cursors: Vec<(Cursor, Vec<u8>)> =
+            (0..3).map(|_| (feed.cursor(), Vec::new())).collect();
+        let (mut written, mut unpublished, mut last_seq) = (Vec::new(), Vec::new(), 0);
+        for step in steps {
+            match step {
+                Step::Log(sizes) => {
+                    let bytes = frames(last_seq + 1, &sizes);
+                    last_seq += sizes.len() as u64;
+                    log.append(&bytes).unwrap();
+                    written.extend_from_slice(&bytes);
+                    unpublished.extend_from_slice(&bytes);
+                }
+                Step::Publish if unpublished.is_empty() => {}
+                Step::Publish => {
+                    feed.append(std::mem::take(&mut unpublished).into(), last_seq, false);
+                }
+                Step::Read(index, limit) => {
+                    let (cursor, got) = &mut cursors[index];
+                    let published = written.len() - unpublished.len();
+                    if got.len() < published {
+                        let item = runtime.block_on(cursor.next(limit)).unwrap();
+                        let Item::Frames(bytes) = item else { panic!("{item:?}") };
+                        got.extend_from_slice(&bytes);
+                        prop_assert!(got.len() <= published, "unpublished records were shown");
+                    }
+                }
+            }
+        }
+        let terminal = frames(last_seq + 1, &[0]);
+        log.append(&terminal).unwrap();
+        unpublished.extend_from_slice(&terminal);
+        written.extend_from_slice(&terminal);
+        feed.append(unpublished.into(), last_seq + 1, true);
+        for (cursor, got) in &mut cursors {
+            while let Some(item) = runtime.block_on(cursor.next(500)) {
+                let Item::Frames(bytes) = item else { panic!("{item:?}") };
+                got.extend_from_slice(&bytes);
+            }
+            prop_assert_eq!(&*got, &written);
+            prop_assert_eq!(seqs(got), (1..=last_seq + 1).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_reader_at_the_end_wakes_when_something_comes() {
+    let feed = Feed::new(PathBuf::from("/nonexistent"), 1000);
+    let mut cursor = feed.cursor();
+    let reading = tokio::spawn(async move { (cursor.next(1000).await, cursor.next(1000).await) });
+    let bytes: Bytes = frames(1, &[5]).into();
+    feed.append(bytes.clone(), 1, true);
+    assert_eq!(reading.await.unwrap(), (Some(Item::Frames(bytes)), None));
+}
+
+#[tokio::test]
+async fn what_neither_ring_nor_log_holds_is_announced_and_the_rest_still_comes() {
+    let feed = Feed::new(PathBuf::from("/nonexistent"), 0);
+    let mut cursor = feed.cursor();
+    let lost = frames(1, &[5, 6]);
+    let kept: Bytes = frames(3, &[7]).into();
+    feed.append(lost.clone().into(), 2, false);
+    feed.append(kept.clone(), 3, true);
+    let Some(Item::Lost { bytes, error }) = cursor.next(1000).await else { panic!("nothing lost") };
+    assert_eq!(bytes, lost.len() as u64);
+    assert!(error.contains("/nonexistent"), "{error}");
+    assert_eq!(cursor.next(1000).await, Some(Item::Frames(kept)));
+    assert_eq!(cursor.next(1000).await, None);
+}

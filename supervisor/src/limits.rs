@@ -1,0 +1,139 @@
+//! Every limit of the supervisor: name, unit, default. What an operator or a request can change has
+//! the word `DEFAULT`; what bounds such a change has the word `MOST`.
+//!
+//! Owns numbers only. Everything else in this crate takes them from here.
+
+use std::time::Duration;
+
+// The listener.
+
+/// Where it listens when nothing is said.
+pub const DEFAULT_HOST: &str = "127.0.0.1";
+/// See [`DEFAULT_HOST`].
+pub const DEFAULT_PORT: u16 = 8003;
+/// Sessions at once.
+pub const DEFAULT_SESSIONS: usize = 100;
+/// Most that an operator can ask for.
+pub const MOST_SESSIONS: usize = 100_000;
+/// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
+pub const EXTRA_CONNECTIONS: usize = 64;
+/// How long a connection waits for a session that is just ending before it is refused.
+pub const SESSION_WAIT: Duration = Duration::from_millis(100);
+/// From accepting a TCP connection to its complete request.
+pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest head of an HTTP request.
+pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
+/// Rest after an accept that failed, as for want of descriptors.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+// A connection.
+
+/// Between WebSocket pings; after two without an answer the client is dead.
+pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
+/// Pings in a row without a sign of life.
+pub const HEARTBEAT_MISSES: u32 = 2;
+/// Longest message of a client.
+pub const DEFAULT_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+/// Most that an operator can ask for.
+pub const MOST_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
+/// Most calls in one JSON-RPC batch.
+pub const BATCH_CALLS: usize = 1_000;
+/// Longest single answer in a batch whose answers together are too long to send.
+pub const BATCH_ANSWER_BYTES: usize = 512;
+/// Most names of ignored parameters in an answer, and characters of each.
+pub const IGNORED_PARAMS: usize = 32;
+/// See [`IGNORED_PARAMS`].
+pub const IGNORED_PARAM_CHARS: usize = 64;
+/// The control queue of a connection: answers and orders for its writer.
+pub const CONTROL_QUEUE_MESSAGES: usize = 64;
+/// Read buffer of a connection: larger ones make idle connections expensive.
+pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+/// What is collected before a write to the socket.
+pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
+/// What may wait to be written: a few of the longest messages.
+pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Records that a writer takes from a cursor at once.
+pub const WRITER_TAKE_BYTES: usize = 256 * 1024;
+/// For what is queued, and the close frame, to reach a client whose connection we end.
+pub const CLOSE_FLUSH: Duration = Duration::from_secs(2);
+/// For the client to end its side afterwards.
+pub const CLOSE_DRAIN: Duration = Duration::from_secs(2);
+/// For a pause or a resume to be confirmed.
+pub const CONTROL_ANSWER: Duration = Duration::from_secs(5);
+
+// A task.
+
+/// Longest line before it is cut.
+pub const DEFAULT_LINE_BYTES: u64 = 8 * 1024 * 1024;
+/// A worker keeps the newest line of each stream in memory once the output is over its limit.
+pub const MOST_LINE_BYTES: u64 = 256 * 1024 * 1024;
+/// Most output of a task.
+pub const DEFAULT_OUTPUT_BYTES: u64 = 10 * 1024 * 1024;
+/// A worker keeps a quarter of it in memory once the output is over its limit.
+pub const MOST_OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
+/// Total time of a task.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(86_400);
+/// Silence of a task.
+pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Until the first output of a Claude prompt task.
+pub const DEFAULT_FIRST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(120);
+/// From a Claude task's result to its exit.
+pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
+/// From SIGTERM to SIGKILL.
+pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
+/// File mode creation mask of tasks.
+pub const DEFAULT_UMASK: u32 = 0o022;
+/// Longest time span that any setting takes: a year, as on the wire.
+pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
+/// The end of each running task's log that is kept in memory.
+pub const RING_BYTES: usize = 512 * 1024;
+/// One read from a worker's event pipe.
+pub const EVENT_READ_BYTES: usize = 64 * 1024;
+/// A task owner's queue of requests.
+pub const REQUEST_QUEUE_MESSAGES: usize = 16;
+/// Control lines that wait for a worker to read them.
+pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
+
+// A worker's health.
+
+/// From starting a worker to its task's `started` or terminal event.
+pub const WORKER_START: Duration = Duration::from_secs(10);
+/// Between pings.
+pub const WORKER_PING: Duration = Duration::from_secs(5);
+/// From a ping to any sign of life.
+pub const WORKER_PONG: Duration = Duration::from_secs(10);
+/// What a worker may be late at its task's total deadline before it is asked whether it lives.
+pub const WORKER_LATE: Duration = Duration::from_secs(1);
+/// For its answer then.
+pub const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
+/// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
+pub const WORKER_KILL: Duration = Duration::from_secs(6);
+/// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
+pub const WORKER_EXIT: Duration = Duration::from_secs(2);
+/// For the start-up probe of the cgroup by a worker.
+pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
+
+// The state directory.
+
+/// Finished tasks whose logs are kept.
+pub const KEPT_TASKS: usize = 1_000;
+/// Bytes of all finished tasks' logs together.
+pub const KEPT_LOG_BYTES: u64 = 1024 * 1024 * 1024;
+
+// The end.
+
+/// Beyond a task's grace period, for the terminal events of all tasks.
+pub const SHUTDOWN_TASKS: Duration = Duration::from_secs(5);
+/// After that, with SIGKILL: the workers' own bound, a sweep, and a little.
+pub const SHUTDOWN_KILL: Duration = Duration::from_secs(20);
+/// For the connections to close.
+pub const SHUTDOWN_CONNECTIONS: Duration = Duration::from_secs(5);
+/// For what is left in the runtime.
+pub const SHUTDOWN_RUNTIME: Duration = Duration::from_secs(1);
+
+// The runtime.
+
+/// Threads that run the daemon. Nothing on them may block.
+pub const RUNTIME_THREADS: usize = 2;
+/// Threads for reading logs, sweeping and looking up peers.
+pub const BLOCKING_THREADS: usize = 16;

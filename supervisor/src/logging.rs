@@ -1,0 +1,51 @@
+//! The log of the supervisor itself: one line an event on standard error.
+//!
+//! Owns the form and the filter. Standard output is not for logs: its first line is read by programs.
+
+use std::io::IsTerminal as _;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::{args::LogFormat, config::Config};
+
+/// Starts logging.
+///
+/// # Errors
+/// When something else in this process logs already.
+pub fn init(config: &Config) -> anyhow::Result<()> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_new(&config.log_filter)?)
+        // It would be reported by `eprintln!`, which panics when standard error is closed: whoever read the
+        // log may be gone, and that must end nothing.
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
+    let outcome = match config.log_format {
+        LogFormat::Pretty => {
+            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+        }
+        LogFormat::Json => builder.json().try_init(),
+    };
+    outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+/// Reads a level, by this program's words or the predecessor's, or a list of `target=level`.
+///
+/// # Errors
+/// A text that says what is allowed.
+pub fn filter(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let filter = match text.to_ascii_lowercase().as_str() {
+        "warning" => "warn",
+        "critical" | "fatal" => "error",
+        "trace" | "debug" | "info" | "warn" | "error" | "off" => text,
+        // A lone unknown word would be taken for a target, and silence everything else.
+        _ if !text.contains('=') => return Err(LEVELS.to_owned()),
+        _ => text,
+    };
+    match EnvFilter::try_new(filter) {
+        Ok(_) => Ok(filter.to_owned()),
+        Err(error) => Err(format!("{LEVELS} ({error})")),
+    }
+}
+
+const LEVELS: &str = "must be trace, debug, info, warning, error or off, or a list of target=level";

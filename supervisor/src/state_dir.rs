@@ -1,0 +1,155 @@
+//! The state directory: the lock that makes one supervisor its only user, and a directory for each task.
+//!
+//! Owns the layout `lock`, `tasks/TASK_ID/log`. It never removes anything: that is [`crate::retention`].
+
+use std::{
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::{Path, PathBuf},
+};
+
+const OWNER_ONLY: u32 = 0o700;
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateDirError {
+    /// Another supervisor uses it.
+    #[error(
+        "the state directory {path} is in use by the supervisor with pid {holder}: \
+         stop that one, or give another --state-dir"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// What the lock file says.
+        holder: String,
+    },
+    /// A system call failed.
+    #[error("state directory: {path}: {error}")]
+    Io {
+        /// On this.
+        path: PathBuf,
+        /// With this.
+        error: io::Error,
+    },
+}
+
+/// The state directory, locked for as long as this lives.
+#[derive(Debug)]
+pub struct StateDir {
+    tasks: PathBuf,
+    _lock: File,
+}
+
+impl StateDir {
+    /// Makes what is missing and takes the lock.
+    ///
+    /// # Errors
+    /// When it cannot be made or used, or is in use.
+    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+        let tasks = path.join("tasks");
+        for directory in [path, &tasks] {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(OWNER_ONLY)
+                .create(directory)
+                .map_err(|error| io_error(directory, error))?;
+        }
+        let lock = lock(path)?;
+        Ok(Self { tasks, _lock: lock })
+    }
+
+    /// Where the tasks' directories are.
+    #[must_use]
+    pub fn tasks(&self) -> &Path {
+        &self.tasks
+    }
+}
+
+/// Makes the directory of a task.
+///
+/// # Errors
+/// When it cannot be made: a full disk, a missing permission.
+pub async fn make_task_directory(directory: &Path) -> io::Result<()> {
+    tokio::fs::DirBuilder::new().mode(OWNER_ONLY).create(directory).await
+}
+
+/// The log in a task's directory.
+#[must_use]
+pub fn log_path(task_directory: &Path) -> PathBuf {
+    task_directory.join("log")
+}
+
+fn lock(directory: &Path) -> Result<File, StateDirError> {
+    let path = directory.join("lock");
+    let mut file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&path)
+        .map_err(|error| io_error(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            file.read_to_string(&mut holder).map_err(|error| io_error(&path, error))?;
+            let holder = match holder.trim() {
+                "" => "unknown",
+                known => known,
+            };
+            return Err(StateDirError::InUse {
+                path: directory.to_owned(),
+                holder: holder.to_owned(),
+            });
+        }
+        Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
+    }
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .and_then(|()| writeln!(file, "{}", std::process::id()))
+        .map_err(|error| io_error(&path, error))?;
+    Ok(file)
+}
+
+fn io_error(path: &Path, error: io::Error) -> StateDirError {
+    StateDirError::Io { path: path.to_owned(), error }
+}
+
+/// Size of a file, 0 where there is none.
+#[must_use]
+pub fn file_bytes(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_second_supervisor_is_told_who_holds_the_directory() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("state");
+        let first = StateDir::open(&path).unwrap();
+        let error = StateDir::open(&path).unwrap_err().to_string();
+        assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
+        drop(first);
+        assert!(StateDir::open(&path).is_ok());
+    }
+
+    #[tokio::test]
+    async fn nobody_else_can_read_what_tasks_print() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("state");
+        let state_dir = StateDir::open(&path).unwrap();
+        let task = state_dir.tasks().join("id");
+        make_task_directory(&task).await.unwrap();
+        for directory in [path.as_path(), state_dir.tasks(), &task] {
+            assert_eq!(fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
+}

@@ -1,0 +1,457 @@
+//! The owner of one task: starts its worker, publishes its records, passes requests on, watches the clocks,
+//! and sees to it that there is exactly one terminal event.
+//!
+//! One tokio task per task owns everything about it; everybody else has a [`TaskHandle`] and sends
+//! requests. It never waits for a client or for the disk, except after its worker has failed.
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use cc_link::{
+    control::Control,
+    event::{Completed, EndReason, Event, Notice, Started},
+    record::{Body, Record, decode_frame, frame_bytes},
+    spec::TaskSpec,
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use crate::{
+    aftermath::{self, Corpse, Failure},
+    feed::Feed,
+    lifecycle::{Effect, Input, State, transition},
+    limits,
+    shared::Shared,
+    spawn::Worker,
+    watchdog::{Alarm, Watchdog},
+};
+
+/// What may be asked of a task.
+#[derive(Debug)]
+pub enum Request {
+    /// Stop the tree; answered when it is stopped.
+    Pause(oneshot::Sender<Answer>),
+    /// Let the tree go on; answered when it does.
+    Resume(oneshot::Sender<Answer>),
+    /// End the task.
+    Cancel(EndReason),
+    /// End the task with SIGKILL.
+    Kill(EndReason),
+}
+
+/// The answer to a pause or a resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is so.
+    Done,
+    /// The task is over or being ended.
+    NotRunning,
+}
+
+/// What sessions, the registry and the shutdown hold of a task.
+#[derive(Clone, Debug)]
+pub struct TaskHandle {
+    task_id: String,
+    feed: Arc<Feed>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl TaskHandle {
+    /// Its id.
+    #[must_use]
+    pub fn task_id(&self) -> &str {
+        &self.task_id
+    }
+
+    /// Its records.
+    #[must_use]
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.feed
+    }
+
+    /// Whether the terminal event is published.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.feed.position().is_done
+    }
+
+    /// Asks the task's owner. A task that is over does not mind.
+    pub async fn request(&self, request: Request) {
+        if self.requests.send(request).await.is_err() {
+            tracing::debug!(task_id = self.task_id, "a request came after the end");
+        }
+    }
+}
+
+/// How a start went.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The main process runs.
+    Started(Started),
+    /// It never did. The log holds this terminal event, and nothing more is to be sent.
+    NotStarted(Box<Completed>),
+    /// The supervisor is stopping; there is no task.
+    Stopping,
+}
+
+/// Starts a task and waits until its main process runs or it is over. If the future is dropped, nobody knows
+/// of the task, and it is cancelled.
+pub async fn start(
+    shared: &Arc<Shared>,
+    spec: TaskSpec,
+    label: Option<String>,
+) -> (Outcome, TaskHandle) {
+    let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
+    let (requests, request_queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
+    let handle = TaskHandle { task_id: spec.task_id.clone(), feed: Arc::clone(&feed), requests };
+    if shared.registry.insert(handle.clone()).is_err() {
+        return (Outcome::Stopping, handle);
+    }
+    let mut guard = CancelOnDrop(Some(handle.requests.clone()));
+    let (announce, announced) = oneshot::channel();
+    let now = Instant::now();
+    let owner = Owner {
+        shared: Arc::clone(shared),
+        watchdog: Watchdog::new(now, &spec.deadlines),
+        leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
+        task_id: spec.task_id.clone(),
+        label: label.unwrap_or_default(),
+        feed,
+        request_queue,
+        announce: Some(announce),
+        pausing: Vec::new(),
+        resuming: Vec::new(),
+        state: State::Starting,
+        started: None,
+        born: now,
+    };
+    tokio::spawn(owner.run(spec));
+    // The owner announces one of the two whatever happens; only a panic of it closes the channel.
+    let outcome = announced.await.unwrap_or(Outcome::Stopping);
+    guard.0 = None;
+    (outcome, handle)
+}
+
+struct CancelOnDrop(Option<mpsc::Sender<Request>>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(requests) = self.0.take() {
+            // The queue is empty this early; a closed one belongs to a task that is over.
+            drop(requests.try_send(Request::Cancel(EndReason::Disconnected)));
+        }
+    }
+}
+
+/// One task's owner.
+struct Owner {
+    shared: Arc<Shared>,
+    task_id: String,
+    label: String,
+    leaf: Option<PathBuf>,
+    feed: Arc<Feed>,
+    request_queue: mpsc::Receiver<Request>,
+    /// Taken when the start is decided.
+    announce: Option<oneshot::Sender<Outcome>>,
+    pausing: Vec<oneshot::Sender<Answer>>,
+    resuming: Vec<oneshot::Sender<Answer>>,
+    state: State,
+    watchdog: Watchdog,
+    started: Option<Started>,
+    born: Instant,
+}
+
+/// How the watch over a worker ended.
+enum Watched {
+    /// The terminal event came.
+    Completed(Box<Completed>),
+    /// The worker has failed, for this reason; `None`: it closed its pipe.
+    Failed(Option<String>),
+}
+
+impl Owner {
+    async fn run(mut self, spec: TaskSpec) {
+        let mut worker = match self.shared.spawner.spawn().await {
+            Ok(worker) => worker,
+            Err(error) => {
+                let text = format!("the worker could not be started: {error}");
+                let corpse = self.corpse(Failure::NotStarted, text);
+                let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
+                return self.finish(&completed);
+            }
+        };
+        self.shared.metrics.task_started();
+        // The clock of the start begins now, not while other workers were started or swept up after.
+        self.born = Instant::now();
+        self.watchdog = Watchdog::new(self.born, &spec.deadlines);
+        worker.tell(&Control::Run(Box::new(spec)));
+        let completed = match self.watch(&mut worker).await {
+            Watched::Completed(completed) => {
+                self.end_state(Input::Completed);
+                self.announce_end(&completed);
+                worker.end().await;
+                completed
+            }
+            Watched::Failed(text) => {
+                self.end_state(Input::Lost);
+                let (worker_pid, end) = match &text {
+                    Some(_) => (worker.pid, worker.kill().await),
+                    None => (worker.pid, worker.end().await),
+                };
+                let text = text.unwrap_or_else(|| format!("the worker {end}"));
+                tracing::warn!(task_id = self.task_id, worker_pid, %text, "worker failed");
+                let corpse = self.corpse(Failure::Died, text);
+                aftermath::write_terminal_event(&self.shared, corpse).await
+            }
+        };
+        self.finish(&completed);
+    }
+
+    /// Publishes what the worker says until the terminal event or the worker's failure.
+    async fn watch(&mut self, worker: &mut Worker) -> Watched {
+        let mut buffer = BytesMut::new();
+        loop {
+            let check_at = self.watchdog.next_check();
+            tokio::select! {
+                biased;
+                Some(request) = self.request_queue.recv() => self.on_request(request, worker),
+                // Before the clocks: what waits in the pipe may be the very answer that they miss.
+                read = worker.read(&mut buffer) => match read {
+                    Ok(0) => return Watched::Failed(None),
+                    Ok(_) => {
+                        self.watchdog.heard();
+                        match self.publish(&mut buffer) {
+                            Ok(None) => {}
+                            Ok(Some(completed)) => return Watched::Completed(completed),
+                            Err(text) => return Watched::Failed(Some(text)),
+                        }
+                    }
+                    Err(error) => {
+                        return Watched::Failed(Some(format!("reading from the worker: {error}")));
+                    }
+                },
+                () = sleep_until(check_at) => match self.watchdog.check(Instant::now()) {
+                    Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
+                    Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Takes all whole frames off the buffer and appends those that belong to the log to the feed, as few
+    /// chunks as possible. Returns the terminal event if it is among them.
+    fn publish(&mut self, buffer: &mut BytesMut) -> Result<Option<Box<Completed>>, String> {
+        let unreadable = |error| format!("the worker sent what is no record: {error}");
+        let mut whole = 0;
+        while let Some(length) = frame_bytes(&buffer[whole..]).map_err(unreadable)? {
+            whole += length;
+        }
+        let frames = buffer.split_to(whole).freeze();
+        let mut run =
+            Run { frames: &frames, start: 0, end: 0, last_seq: self.feed.position().last_seq };
+        while let Some(length) = frame_bytes(&frames[run.end..]).map_err(unreadable)? {
+            let record =
+                decode_frame(frames.slice(run.end..run.end + length)).map_err(unreadable)?;
+            if let Body::Notice(notice) = record.body {
+                run.append_to(&self.feed, false);
+                run.end += length;
+                run.start = run.end;
+                self.on_notice(&notice)?;
+                continue;
+            }
+            if record.seq != run.last_seq + 1 {
+                return Err(format!("the worker sent event {} after {}", record.seq, run.last_seq));
+            }
+            run.last_seq = record.seq;
+            run.end += length;
+            if let Record { body: Body::Event(event), .. } = record {
+                // What depends on an event happens when it can be seen, not before.
+                let is_terminal = matches!(event, Event::Completed(_));
+                run.append_to(&self.feed, is_terminal);
+                if let Some(completed) = self.on_event(event)? {
+                    return Ok(Some(completed));
+                }
+            }
+        }
+        run.append_to(&self.feed, false);
+        Ok(None)
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {
+        match event {
+            Event::Started(started) => {
+                self.step(Input::Started)?;
+                self.watchdog.started(Instant::now());
+                tracing::info!(
+                    task_id = self.task_id,
+                    label = self.label,
+                    pid = started.pid,
+                    worker_pid = started.worker_pid,
+                    containment = started.containment.as_str(),
+                    "task started"
+                );
+                self.started = Some(started.clone());
+                self.announce(Outcome::Started(started));
+            }
+            Event::Paused => {
+                self.step(Input::Paused)?;
+                self.watchdog.paused(Instant::now());
+                answer(&mut self.pausing, Answer::Done);
+            }
+            Event::Resumed => {
+                self.step(Input::Resumed)?;
+                self.watchdog.resumed(Instant::now());
+                answer(&mut self.resuming, Answer::Done);
+            }
+            Event::Canceled { reason } => self.on_ending(reason)?,
+            Event::Completed(completed) => return Ok(Some(completed)),
+            Event::OutputDropped(_)
+            | Event::ClaudeRetrying(_)
+            | Event::RateLimited(_)
+            | Event::TokenLimited(_)
+            | Event::ClaudeResult(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn on_notice(&mut self, notice: &Notice) -> Result<(), String> {
+        match notice {
+            // Any byte is a sign of life; see `watch`.
+            Notice::Pong { nonce: _ } => Ok(()),
+            Notice::Ending { reason } => self.on_ending(*reason),
+        }
+    }
+
+    fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
+        self.step(Input::Ending(reason))?;
+        self.watchdog.ending(Instant::now());
+        self.refuse_waiting();
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), String> {
+        let (state, effect) = transition(self.state, input);
+        let from = std::mem::replace(&mut self.state, state);
+        if effect == Effect::Violation {
+            return Err(format!("the worker said {input:?} while the task was {from:?}"));
+        }
+        Ok(())
+    }
+
+    fn on_request(&mut self, request: Request, worker: &Worker) {
+        let input = match &request {
+            Request::Pause(_) => Input::Pause,
+            Request::Resume(_) => Input::Resume,
+            Request::Cancel(reason) => Input::Cancel(*reason),
+            Request::Kill(reason) => Input::Kill(*reason),
+        };
+        let (state, effect) = transition(self.state, input);
+        self.state = state;
+        match effect {
+            Effect::TellPause => worker.tell(&Control::Pause),
+            Effect::TellResume => worker.tell(&Control::Resume),
+            Effect::TellCancel(reason) => {
+                self.watchdog.ending(Instant::now());
+                self.refuse_waiting();
+                worker.tell(&Control::Cancel { reason });
+            }
+            Effect::TellKill(reason) => {
+                self.watchdog.killing(Instant::now());
+                self.refuse_waiting();
+                worker.tell(&Control::Kill { reason });
+            }
+            Effect::None
+            | Effect::AlreadySo
+            | Effect::UnderWay
+            | Effect::Refuse
+            | Effect::Violation => {}
+        }
+        let (Request::Pause(sender) | Request::Resume(sender)) = request else { return };
+        match (effect, input) {
+            (Effect::AlreadySo, _) => answer(&mut vec![sender], Answer::Done),
+            (Effect::TellPause | Effect::UnderWay, Input::Pause) => self.pausing.push(sender),
+            (Effect::TellResume | Effect::UnderWay, _) => self.resuming.push(sender),
+            _ => answer(&mut vec![sender], Answer::NotRunning),
+        }
+    }
+
+    fn end_state(&mut self, input: Input) {
+        self.state = transition(self.state, input).0;
+        self.refuse_waiting();
+    }
+
+    fn refuse_waiting(&mut self) {
+        answer(&mut self.pausing, Answer::NotRunning);
+        answer(&mut self.resuming, Answer::NotRunning);
+    }
+
+    fn announce(&mut self, outcome: Outcome) {
+        if let Some(announce) = self.announce.take() {
+            // A session that has gone does not care.
+            drop(announce.send(outcome));
+        }
+    }
+
+    fn announce_end(&mut self, completed: &Completed) {
+        if self.announce.is_some() {
+            self.announce(Outcome::NotStarted(Box::new(completed.clone())));
+        }
+    }
+
+    fn corpse(&self, failure: Failure, text: String) -> Corpse {
+        Corpse {
+            task_id: self.task_id.clone(),
+            leaf: self.leaf.clone(),
+            feed: Arc::clone(&self.feed),
+            started: self.started.clone(),
+            duration: self.born.elapsed(),
+            failure,
+            text,
+        }
+    }
+
+    /// The last thing: everything is published, the worker is reaped.
+    fn finish(mut self, completed: &Completed) {
+        self.announce_end(completed);
+        self.shared.metrics.task_completed(completed.verdict);
+        tracing::info!(
+            task_id = self.task_id,
+            label = self.label,
+            pid = completed.pid,
+            verdict = completed.verdict.as_str(),
+            reason = completed.reason.as_str(),
+            exit_code = completed.exit_code,
+            duration_ms = completed.duration_ms,
+            "task ended"
+        );
+        self.shared.retention.task_ended(&self.task_id, &self.feed);
+        self.shared.registry.remove(&self.task_id);
+    }
+}
+
+/// Records of the log that follow each other without a notice between them.
+struct Run<'a> {
+    frames: &'a Bytes,
+    start: usize,
+    end: usize,
+    last_seq: u64,
+}
+
+impl Run<'_> {
+    fn append_to(&mut self, feed: &Feed, is_done: bool) {
+        if self.start < self.end {
+            feed.append(self.frames.slice(self.start..self.end), self.last_seq, is_done);
+            self.start = self.end;
+        }
+    }
+}
+
+fn answer(waiting: &mut Vec<oneshot::Sender<Answer>>, with: Answer) {
+    for sender in waiting.drain(..) {
+        // A session that has stopped waiting does not care.
+        sender.send(with).ok();
+    }
+}
