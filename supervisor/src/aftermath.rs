@@ -21,8 +21,8 @@ use cc_tasklog::{LogReader, LogWriter, Recovered, recover};
 use crate::{feed::Feed, limits, shared::Shared};
 
 const SIGKILL: i32 = 9;
-/// What a shell says of a program that it cannot start.
-const NOT_STARTED: i32 = 127;
+/// As env(1) has it for a failure that is not the program's.
+const NOT_STARTED: i32 = 125;
 
 /// How a task lost its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -351,7 +351,9 @@ fn answer_to_failed_start(task_id: &str, completed: &Completed) -> ErrorObject {
         | EndReason::ResourceLimit
         | EndReason::Disconnected => {
             let reason = completed.error.as_deref().unwrap_or(completed.reason.as_str());
-            not_started(task_id, reason).with("end_reason", completed.reason.as_str())
+            not_started(task_id, reason)
+                .with("end_reason", completed.reason.as_str())
+                .with("exit_code", completed.exit_code)
         }
     }
 }

@@ -117,15 +117,14 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         pid: 0,
         reason: EndReason::SpawnFailed,
         verdict: Verdict::SpawnFailed,
-        // What a shell says: 127 not found, 126 found and not executable.
+        // As env(1) has it: 127 not found, 126 found and not executable, 125 its own failure.
         exit_code: match failure {
             StartError::ProgramNotFound(..) => 127,
+            StartError::TooLong { .. } | StartError::Exec { .. } => 126,
             StartError::Nul(_)
             | StartError::Cwd { .. }
-            | StartError::TooLong { .. }
-            | StartError::Exec { .. }
             | StartError::Cgroup(_)
-            | StartError::System { .. } => 126,
+            | StartError::System { .. } => 125,
         },
         signal: None,
         error: Some(failure.to_string()),

@@ -5,10 +5,10 @@
 //! on a terminal the records are shown as text. It never serves a second task, never outlives its
 //! task, and never holds more output than its bounds allow.
 //!
-//! Modules in the order in which data travels: [`control_channel`] brings the spec, [`launch`] starts
-//! the task, [`task_loop`] turns until the main process has ended, reading with [`capture`], watching
-//! [`clocks`], numbering and recording with [`journal`]; [`ending`] says in words how it ended.
-//! [`probe`] finds out once, for the supervisor, what a cgroup directory can do.
+//! Modules in the order in which data travels: `control_channel` brings the spec, `launch` starts
+//! the task, `task_loop` turns until the main process has ended, reading with `capture`, watching
+//! `clocks`, numbering and recording with `journal`; `ending` says in words how it ended.
+//! `probe` finds out once, for the supervisor, what a cgroup directory can do.
 
 mod capture;
 mod clocks;
