@@ -27,12 +27,27 @@ pub fn reset() -> io::Result<()> {
 }
 
 /// Default dispositions and an empty mask.
+///
+/// By the system call itself: libc's functions refuse the two real-time signals that it keeps for its threads
+/// (nptl(7)), but a parent can have ignored these too, and a task would inherit that.
 pub(crate) fn reset_signals() -> io::Result<()> {
+    // The kernel's `struct sigaction` with every member 0: SIG_DFL, no flags, an empty mask. No architecture
+    // has a longer one.
+    let default_action = [0u64; 4];
+    let set_bytes: libc::size_t = 8;
     for signal in 1..=SIGNAL_MAX {
-        // SAFETY: setting a disposition to SIG_DFL installs no handler, so no code of ours can run in a
-        // signal context; for SIGKILL, SIGSTOP and the numbers that libc keeps for itself it fails
-        // without effect.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+        // SAFETY: the kernel reads at most 32 bytes from a live array, and the default action installs no
+        // handler, so no code of ours can run in a signal context; for SIGKILL and SIGSTOP it fails without
+        // effect.
+        unsafe {
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default_action.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                set_bytes,
+            )
+        };
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
     Ok(())
