@@ -3,11 +3,11 @@
 //! It never runs a task's code, never touches a task's bytes before a worker has bounded them, and
 //! never waits for a disk, a client or a task.
 //!
-//! Modules in the order in which data travels. At the start [`config`] becomes a [`shared`] state.
-//! Then [`listener`] accepts, [`admission`] decides, [`http`] upgrades, [`connection`] carries
-//! messages, [`session`] answers them. [`execute`] turns a request into a task spec, [`spawn`] starts a
-//! worker for it, [`task`] owns it, [`feed`] holds the end of its log, [`translate`] turns records into
-//! notifications. [`shutdown`] ends everything.
+//! Modules in the order in which data travels. At the start `config` becomes a `shared` state.
+//! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries
+//! messages, `session` answers them. `execute` turns a request into a task spec, `spawn` starts a
+//! worker for it, `task` owns it, `feed` holds the end of its log, `translate` turns records into
+//! notifications. `shutdown` ends everything.
 
 mod limits;
 

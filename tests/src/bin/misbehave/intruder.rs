@@ -1,0 +1,29 @@
+//! Another user of the same machine.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+};
+
+use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+
+/// Becomes another user, sends a WebSocket handshake and prints the status line of the answer, or
+/// `closed`.
+pub fn knock_as(user_id: u32, address: SocketAddr) {
+    setgroups(&[]).unwrap();
+    setgid(Gid::from_raw(user_id)).unwrap();
+    setuid(Uid::from_raw(user_id)).unwrap();
+    let mut stream = TcpStream::connect(address).unwrap();
+    let request = format!(
+        "GET /ws/mcp HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
+        head.push(byte[0]);
+    }
+    let line = String::from_utf8_lossy(&head);
+    println!("{}", if line.is_empty() { "closed" } else { line.trim() });
+}

@@ -1,0 +1,56 @@
+//! `misbehave`: one small program that plays the tasks which have hurt people.
+//!
+//! Each part says which program of the real world it imitates. A part that lives long carries a tag
+//! among its arguments, by which a test counts the survivors, and ends by itself after
+//! [`LIFETIME_S`]. Whatever has to be in place before a test goes on is announced by a line on
+//! stdout. Called by the suites, as a task or as a client under another user.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a fixture: a broken assumption must end it where it is noticed"
+)]
+
+mod agent;
+mod family;
+mod intruder;
+mod output;
+mod report;
+
+use std::process::ExitCode;
+
+/// A fixture that nobody ends is ended by its own alarm.
+const LIFETIME_S: u32 = 120;
+
+fn main() -> ExitCode {
+    nix::unistd::alarm::set(LIFETIME_S);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match *arguments.as_slice() {
+        ["child", kind, tag, ..] => family::child(kind, tag),
+        ["daemon", pipes, tag] => family::daemon(pipes, tag),
+        ["setsid-sleepers", count, and_then, tag] => {
+            family::setsid_sleepers(count.parse().unwrap(), and_then, tag);
+        }
+        ["ignore-term", tag] => family::ignore_term(tag),
+        ["stopped-child", and_then, tag] => family::stopped_child(and_then, tag),
+        ["stop-self", tag] => family::stop_self(tag),
+        ["respawn", count, tag] => family::respawn(count.parse().unwrap(), tag),
+        ["comet", and_then, tag] => family::comet(and_then, tag),
+        ["burn", tag] => family::burn(tag),
+        ["flood", bytes] => output::flood(bytes.parse().unwrap()),
+        ["lines", count] => output::lines(count.parse().unwrap()),
+        ["long-line", bytes, end] => output::long_line(bytes.parse().unwrap(), end),
+        ["interleave", count] => output::interleave(count.parse().unwrap()),
+        ["report"] => report::report(),
+        ["exec-with-signals-blocked", program, ref rest @ ..] => {
+            report::exec_with_signals_blocked(program, rest)
+        }
+        ["agent", ..] => return agent::agent(),
+        ["knock-as", user_id, address] => {
+            intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
+        }
+        ref unknown => panic!("misbehave cannot {unknown:?}"),
+    }
+    ExitCode::SUCCESS
+}

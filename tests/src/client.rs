@@ -1,0 +1,352 @@
+//! A WebSocket client that is deliberately dumb: JSON texts as they come, nothing typed, so that the
+//! suites see the wire and not this project's idea of it.
+
+use std::{
+    collections::VecDeque,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tokio_tungstenite::tungstenite::{
+    self, Message, WebSocket,
+    client::{IntoClientRequest, client},
+    handshake::client::Response,
+    http::{HeaderName, HeaderValue},
+    protocol::WebSocketConfig,
+};
+
+use crate::{PATIENCE, Transcript};
+
+/// No message of the server may be longer: the default limit of the clients' libraries.
+const MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
+
+/// What the server sent.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Incoming {
+    /// A JSON text.
+    Json(Value),
+    /// A close frame.
+    Closed {
+        /// 1005 where it had none.
+        code: u16,
+        /// Its text.
+        reason: String,
+    },
+    /// The end of the connection.
+    Ended,
+}
+
+/// One connection.
+pub struct Client {
+    socket: WebSocket<TcpStream>,
+    backlog: VecDeque<Value>,
+    connected: Value,
+    last_id: u64,
+    pings: u64,
+    patience: Duration,
+}
+
+/// Why a handshake failed.
+#[derive(Debug)]
+pub enum Refused {
+    /// Before the upgrade, with this HTTP status.
+    Http(u16),
+    /// Some other way.
+    Other(String),
+}
+
+impl Client {
+    /// Connects and reads `connected`.
+    #[must_use]
+    pub fn connect(address: SocketAddr) -> Self {
+        let mut client = Self::open(address, "/ws/mcp", &[]).expect("the handshake succeeds");
+        let connected = client.recv_json();
+        assert_eq!(connected["method"], "connected", "the server speaks first: {connected}");
+        client.connected = connected["params"].clone();
+        client
+    }
+
+    /// Connects with additional headers and reads nothing.
+    ///
+    /// # Errors
+    /// When the server refuses the handshake.
+    pub fn open(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Self, Refused> {
+        let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
+        for (name, value) in headers {
+            let name: HeaderName = name.parse().unwrap();
+            request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
+        }
+        let stream = crate::http::connect(address);
+        match client(request, stream) {
+            Ok((socket, _response)) => Ok(Self::over(socket)),
+            Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
+                let response: &Response = &response;
+                Err(Refused::Http(response.status().as_u16()))
+            }
+            Err(error) => Err(Refused::Other(error.to_string())),
+        }
+    }
+
+    fn over(mut socket: WebSocket<TcpStream>) -> Self {
+        socket.set_config(|config: &mut WebSocketConfig| {
+            config.max_message_size = None;
+            config.max_frame_size = None;
+        });
+        Self {
+            socket,
+            backlog: VecDeque::new(),
+            connected: Value::Null,
+            last_id: 0,
+            pings: 0,
+            patience: PATIENCE,
+        }
+    }
+
+    /// Waits longer, or less long, than [`PATIENCE`] for each message.
+    pub fn set_patience(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
+    /// The params of `connected`.
+    #[must_use]
+    pub fn connected(&self) -> &Value {
+        &self.connected
+    }
+
+    /// WebSocket pings seen (and answered) so far.
+    #[must_use]
+    pub fn pings(&self) -> u64 {
+        self.pings
+    }
+
+    /// Sends a text message.
+    pub fn send_text(&mut self, text: &str) {
+        self.socket.send(Message::text(text)).unwrap();
+    }
+
+    /// Sends bytes as they are, past the WebSocket library: frames made by hand.
+    ///
+    /// # Errors
+    /// When the server has closed the connection meanwhile, which may be what the test wants.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.socket.get_mut().write_all(bytes)
+    }
+
+    /// Sends a request and returns its id.
+    pub fn send_request(&mut self, method: &str, params: &Value) -> u64 {
+        self.last_id += 1;
+        let id = self.last_id;
+        let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": id});
+        self.send_text(&request.to_string());
+        id
+    }
+
+    /// Sends a request and waits for its response; what comes before it is kept for later.
+    ///
+    /// # Errors
+    /// The `error` member of the response.
+    pub fn call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
+        let id = self.send_request(method, params);
+        let mut earlier = VecDeque::new();
+        let response = loop {
+            let message = self.recv_json();
+            if message.get("id") == Some(&json!(id)) {
+                break message;
+            }
+            earlier.push_back(message);
+        };
+        earlier.append(&mut self.backlog);
+        self.backlog = earlier;
+        outcome(&response)
+    }
+
+    /// `execute`; the error is the `error` member of the response.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn execute(&mut self, params: &Value) -> Result<Value, Value> {
+        self.call("execute", params)
+    }
+
+    /// `control`.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn control(&mut self, kind: &str) -> Result<Value, Value> {
+        self.call("control", &json!({"type": kind}))
+    }
+
+    /// Runs a task to its end and checks the invariants of every transcript.
+    ///
+    /// # Panics
+    /// When `execute` is refused.
+    #[must_use]
+    pub fn run_to_end(&mut self, params: &Value) -> Transcript {
+        let answer = self.execute(params).expect("execute is accepted");
+        self.collect(answer)
+    }
+
+    /// Runs a line of shell to its end.
+    #[must_use]
+    pub fn run_shell(&mut self, command: &str) -> Transcript {
+        self.run_to_end(&json!({"command": command}))
+    }
+
+    /// Reads the rest of the task that `execute` answered with `answer`.
+    #[must_use]
+    pub fn collect(&mut self, answer: Value) -> Transcript {
+        self.collect_after(answer, Vec::new())
+    }
+
+    /// The same, where the test has read the task's first events itself.
+    #[must_use]
+    pub fn collect_after(&mut self, answer: Value, mut events: Vec<Value>) -> Transcript {
+        while events.last().is_none_or(|event| event["method"] != "process.completed") {
+            events.push(self.recv_json());
+        }
+        // Its answer comes after everything that the server had to say.
+        self.call("ping", &json!({})).expect("ping is answered");
+        events.extend(self.backlog.drain(..));
+        Transcript::checked(answer, events)
+    }
+
+    /// Reads events until `is_last` says so; returns all of them.
+    pub fn recv_until(&mut self, mut is_last: impl FnMut(&Value) -> bool) -> Vec<Value> {
+        let mut events = Vec::new();
+        loop {
+            let message = self.recv_json();
+            let is_end = is_last(&message);
+            assert!(
+                is_end || message["method"] != "process.completed",
+                "the task ended before that came: {message}\nearlier: {events:?}"
+            );
+            events.push(message);
+            if is_end {
+                return events;
+            }
+        }
+    }
+
+    /// Reads events until the task has printed `text` (as a part of one line).
+    pub fn recv_until_output(&mut self, text: &str) -> Vec<Value> {
+        self.recv_until(|message| {
+            message["method"] == "process.output"
+                && message["params"]["data"].as_str().unwrap().contains(text)
+        })
+    }
+
+    /// Reads events until one of this method.
+    pub fn recv_until_method(&mut self, method: &str) -> Vec<Value> {
+        self.recv_until(|message| message["method"] == method)
+    }
+
+    /// The next JSON message.
+    ///
+    /// # Panics
+    /// When the connection ends or nothing comes.
+    pub fn recv_json(&mut self) -> Value {
+        match self.recv() {
+            Incoming::Json(value) => value,
+            end @ (Incoming::Closed { .. } | Incoming::Ended) => {
+                panic!("a message was expected: {end:?}")
+            }
+        }
+    }
+
+    /// The next message, close frame or end.
+    ///
+    /// # Panics
+    /// When nothing comes within the patience, or a message is too long or no JSON text.
+    pub fn recv(&mut self) -> Incoming {
+        if let Some(message) = self.backlog.pop_front() {
+            return Incoming::Json(message);
+        }
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = left.max(Duration::from_millis(1));
+            self.socket.get_mut().set_read_timeout(Some(left)).unwrap();
+            match self.socket.read() {
+                Ok(Message::Text(text)) => {
+                    let bytes = text.len();
+                    assert!(bytes <= MESSAGE_BYTES_LIMIT, "a message of {bytes} bytes");
+                    return Incoming::Json(
+                        serde_json::from_str(&text).expect("every text is JSON"),
+                    );
+                }
+                Ok(Message::Ping(_)) => {
+                    self.pings += 1;
+                    // The library has queued the answer; it goes out now, not at the next message.
+                    drop(self.socket.flush());
+                }
+                Ok(Message::Close(frame)) => {
+                    let code = frame.as_ref().map_or(1005, |frame| u16::from(frame.code));
+                    let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
+                    return Incoming::Closed { code, reason };
+                }
+                Ok(Message::Pong(_) | Message::Frame(_)) => {}
+                Ok(Message::Binary(_)) => panic!("the server sent a binary message"),
+                Err(tungstenite::Error::Io(error))
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    panic!("nothing came within {:?}", self.patience)
+                }
+                Err(_) => return Incoming::Ended,
+            }
+        }
+    }
+
+    /// Reads to the close frame and then to the end of the connection; returns code and reason, and
+    /// what came before.
+    ///
+    /// # Panics
+    /// When the connection ends without a close frame.
+    pub fn recv_close(&mut self) -> (u16, String, Vec<Value>) {
+        let mut earlier = Vec::new();
+        loop {
+            match self.recv() {
+                Incoming::Json(message) => earlier.push(message),
+                Incoming::Closed { code, reason } => {
+                    assert_eq!(self.recv(), Incoming::Ended, "nothing follows a close frame");
+                    return (code, reason, earlier);
+                }
+                Incoming::Ended => panic!("the connection ended without a close frame"),
+            }
+        }
+    }
+
+    /// Closes politely and waits until the server has closed the connection, too.
+    pub fn close(mut self) {
+        self.socket.close(None).unwrap();
+        while self.recv() != Incoming::Ended {}
+    }
+
+    /// Reads raw bytes until the server closes the connection.
+    ///
+    /// # Errors
+    /// When it does not, or resets it.
+    pub fn drain(&mut self) -> io::Result<u64> {
+        let stream = self.socket.get_mut();
+        stream.set_read_timeout(Some(self.patience))?;
+        io::copy(&mut stream.take(u64::MAX), &mut io::sink())
+    }
+}
+
+/// The result, or the error.
+fn outcome(response: &Value) -> Result<Value, Value> {
+    assert_eq!(response["jsonrpc"], "2.0", "{response}");
+    match (response.get("result"), response.get("error")) {
+        (Some(result), None) => Ok(result.clone()),
+        (None, Some(error)) => Err(error.clone()),
+        _ => panic!("neither result nor error, or both: {response}"),
+    }
+}

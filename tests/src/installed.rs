@@ -1,0 +1,71 @@
+//! The product's programs under their real names in one directory, as an installation has them.
+
+use std::{
+    ffi::OsStr,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+/// Programs of the product: name when installed, name in this package.
+const PROGRAMS: [(&str, &str); 3] =
+    [("cc-supervisor", "test-cc-supervisor"), ("cc-worker", "test-cc-worker"), ("ccx", "test-ccx")];
+
+/// Where cargo puts the binaries of the profile that runs.
+fn target_directory() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let parent = own.parent().unwrap();
+    if parent.file_name() == Some(OsStr::new("deps")) { parent.parent().unwrap() } else { parent }
+        .to_owned()
+}
+
+/// The directory that holds `cc-supervisor`, `cc-worker` and `ccx`.
+///
+/// Hard links and not symbolic ones: a program that looks beside itself must find its siblings.
+pub fn directory() -> &'static Path {
+    static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+    DIRECTORY.get_or_init(|| {
+        let target = target_directory();
+        let directory = target.join("installed-for-tests");
+        fs::create_dir_all(&directory).unwrap();
+        for (name, built_as) in PROGRAMS {
+            // Other test processes do the same at the same time: only whole steps.
+            let fresh = directory.join(format!(".{name}.{}", std::process::id()));
+            fs::hard_link(target.join(built_as), &fresh).unwrap();
+            fs::rename(&fresh, directory.join(name)).unwrap();
+            // A rename between two names of one file does nothing and leaves both.
+            match fs::remove_file(&fresh) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => panic!("cannot remove {}: {error}", fresh.display()),
+            }
+        }
+        directory
+    })
+}
+
+/// `cc-supervisor`.
+#[must_use]
+pub fn supervisor() -> PathBuf {
+    directory().join("cc-supervisor")
+}
+
+/// `ccx`.
+#[must_use]
+pub fn ccx() -> PathBuf {
+    directory().join("ccx")
+}
+
+/// The fixture program; see `src/bin/misbehave.rs`.
+#[must_use]
+pub fn misbehave() -> String {
+    target_directory().join("misbehave").into_os_string().into_string().unwrap()
+}
+
+/// An argument list that runs the fixture program.
+#[must_use]
+pub fn misbehave_argv(arguments: &[&str]) -> Vec<String> {
+    let mut argv = vec![misbehave()];
+    argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    argv
+}

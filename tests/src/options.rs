@@ -1,0 +1,100 @@
+//! How a test starts its supervisor.
+
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::installed;
+
+/// Arguments, environment and wrapper of a supervisor.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    wrapper: Vec<String>,
+    user_id: Option<u32>,
+}
+
+impl Options {
+    /// Nothing but what every test needs: port 0, a state directory of its own, no cgroup.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// An argument with its value.
+    #[must_use]
+    pub fn flag(mut self, name: &str, value: impl ToString) -> Self {
+        self.arguments.extend([name.to_owned(), value.to_string()]);
+        self
+    }
+
+    /// An argument without a value.
+    #[must_use]
+    pub fn switch(mut self, name: &str) -> Self {
+        self.arguments.push(name.to_owned());
+        self
+    }
+
+    /// A variable of the supervisor's environment, which otherwise holds only `PATH`, `HOME` and `LANG`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.environment.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// A program with arguments that executes the supervisor (the rest of its arguments) in its own
+    /// place.
+    #[must_use]
+    pub fn wrapped_in<const N: usize>(mut self, wrapper: [&str; N]) -> Self {
+        self.wrapper = wrapper.map(str::to_owned).to_vec();
+        self
+    }
+
+    /// Runs the supervisor as this user; only root can.
+    #[must_use]
+    pub fn as_user(mut self, user_id: u32) -> Self {
+        let user = format!("--reuid={user_id}");
+        let group = format!("--regid={user_id}");
+        self.user_id = Some(user_id);
+        self.wrapped_in(["setpriv", &user, &group, "--clear-groups"])
+    }
+
+    /// See [`Options::as_user`].
+    pub(crate) fn user_id(&self) -> Option<u32> {
+        self.user_id
+    }
+
+    /// The fixture program as the agent that runs `prompt` tasks.
+    #[must_use]
+    pub fn fixture_agent(self) -> Self {
+        self.flag("--agent", format!("{} agent", installed::misbehave()))
+    }
+
+    /// The command that starts the supervisor. Its tasks inherit `mark`, a variable in the form
+    /// `NAME=value`, by which the harness finds what is left of them.
+    pub(crate) fn command(&self, state_directory: &Path, mark: (&str, &str)) -> Command {
+        let program = installed::supervisor();
+        let mut command = match self.wrapper.split_first() {
+            None => Command::new(program),
+            Some((wrapper, arguments)) => {
+                let mut command = Command::new(wrapper);
+                command.args(arguments).arg(program);
+                command
+            }
+        };
+        command.args(["--listen", "127.0.0.1:0", "--state-dir"]).arg(state_directory);
+        if !self.arguments.iter().any(|argument| argument == "--cgroup") {
+            command.args(["--cgroup", "off"]);
+        }
+        command.args(&self.arguments);
+        command.env_clear().env(mark.0, mark.1);
+        for name in ["PATH", "HOME", "LANG"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        command
+    }
+}
