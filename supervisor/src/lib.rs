@@ -45,7 +45,7 @@ mod watchdog;
 mod containment;
 mod shutdown;
 
-use std::process::ExitCode;
+use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -58,7 +58,8 @@ pub fn main() -> ExitCode {
     match run(Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("cc-supervisor: {error:#}");
+            // Not `eprintln!`, which panics where standard error is closed.
+            drop(writeln!(std::io::stderr(), "cc-supervisor: {error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -65,6 +65,13 @@ fn run_exits_with_124_for_either_timeout() {
 }
 
 #[test]
+fn run_shows_a_cut_line_and_the_next_one_as_two_lines() {
+    let mut command = ccx(&["run", "--", "printf", "aaaaaaaaaaaaaaaa\\nb\\n"]);
+    let output = command.env("MAX_BUFFER_SIZE", "10").output().unwrap();
+    assert_eq!(stdout(&output), "aaaaaaaaaa[TRUNCATED]\nb\n", "{}", stderr(&output));
+}
+
+#[test]
 fn run_exits_with_127_for_a_missing_program_and_126_for_an_unusable_one() {
     let output = run(&["run", "--", "no-such-program-anywhere"]);
     assert_eq!(output.status.code(), Some(127), "{}", stderr(&output));

@@ -100,10 +100,15 @@ impl RunOutput {
     }
 
     fn output(&mut self, output: &ProcessOutput<'_>) {
-        match (output.stream.as_ref(), self.mode) {
-            ("stderr", _) => self.push(Target::Stderr, output.data.as_bytes()),
-            (_, Mode::Output) => self.push(Target::Stdout, output.data.as_bytes()),
-            (_, Mode::Agent | Mode::Json) => {}
+        let target = match (output.stream.as_ref(), self.mode) {
+            ("stderr", _) => Target::Stderr,
+            (_, Mode::Output) => Target::Stdout,
+            (_, Mode::Agent | Mode::Json) => return,
+        };
+        self.push(target, output.data.as_bytes());
+        if output.truncated {
+            // The rest of the line was left out with its newline; the next one is not a part of it.
+            self.push(target, b"\n");
         }
     }
 

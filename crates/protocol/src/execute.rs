@@ -106,7 +106,7 @@ pub struct Prompt {
     /// `--model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// `--allowedTools`, joined by commas.
+    /// `--allowedTools`, an argument each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allowed_tools: Vec<String>,
     /// `--permission-mode`.
