@@ -49,7 +49,9 @@ impl ControlChannel {
 
     /// Waits for the first line, which must be a task spec of a version that this worker knows.
     pub fn read_spec(&mut self) -> anyhow::Result<TaskSpec> {
-        while !self.pending.contains(&b'\n') {
+        let mut searched = 0;
+        while !self.pending[searched..].contains(&b'\n') {
+            searched = self.pending.len();
             self.fill()?;
             if !self.is_open {
                 bail!("stdin ended before a task spec: this program is started by cc-supervisor");

@@ -10,10 +10,11 @@ use std::{
 use tokio::time;
 
 use crate::{
+    advice,
     args::ServerOptions,
     failure::Failure,
     leftovers, report,
-    sequence::SequenceEnd,
+    sequence::{Row, SequenceEnd},
     server::Server,
     table::{self, Look},
 };
@@ -79,6 +80,10 @@ impl Conclusion {
     pub(crate) fn print(&self, as_expected: Option<&[bool]>) {
         let table = table::table(&self.end.rows, as_expected, look());
         print(&format!("{table}\n{}", report::summary(self)));
+        // In a demonstration a refusal is a part of the show.
+        if as_expected.is_none() && self.end.rows.iter().any(Row::is_refused_credentials) {
+            print(&format!("auth: {}\n", advice::on_refused_credentials()));
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod follow;
 mod run;
 mod run_output;
 
+mod advice;
 mod batch;
 mod conclusion;
 mod demo;

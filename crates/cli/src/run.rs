@@ -9,7 +9,7 @@ use cc_protocol::{
 };
 
 use crate::{
-    agent,
+    advice, agent,
     args::{AgentOption, RunArguments, ServerOptions, TaskOptions},
     exit_code,
     failure::Failure,
@@ -136,9 +136,7 @@ fn verdict_line(completed: &ProcessCompleted) -> String {
         Verdict::Succeeded => "",
         Verdict::Failed => "the answer above says why",
         Verdict::NoResult => "the agent ended without a result; --json shows all that it printed",
-        Verdict::Auth => {
-            "the API refused the credentials; log in (claude /login) or set CLAUDE_CODE_OAUTH_TOKEN"
-        }
+        Verdict::Auth => &advice::on_refused_credentials(),
         Verdict::RateLimited => "the API's limit is reached; try again later",
         Verdict::TimedOut => "allow more time with --timeout or --idle-timeout",
         Verdict::Canceled => "somebody else ended it",

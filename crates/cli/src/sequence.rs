@@ -53,6 +53,13 @@ pub(crate) struct Row {
     pub(crate) fate: Fate,
 }
 
+impl Row {
+    /// Whether the API refused the task's credentials.
+    pub(crate) fn is_refused_credentials(&self) -> bool {
+        matches!(&self.fate, Fate::Ended(ended) if ended.completed.verdict == Verdict::Auth)
+    }
+}
+
 /// See [`Row`].
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
