@@ -31,6 +31,9 @@ pub enum Hang {
     /// The total deadline passed, and it is not ending the task.
     #[error("the worker did not end the task at its total timeout of {} ms", .0.as_millis())]
     Overdue(Duration),
+    /// No sign of life after the total deadline passed.
+    #[error("the worker did not answer when the task's total timeout of {} ms had passed", .0.as_millis())]
+    OverdueSilent(Duration),
     /// The grace period and the time to kill passed without a terminal event.
     #[error("the worker did not end the task within its grace period of {} ms", .0.as_millis())]
     Grace(Duration),
@@ -160,7 +163,12 @@ impl Watchdog {
         }
         match self.ping {
             Some(ping) if now >= ping.sent_at + ping.patience => {
-                Some(Alarm::Hung(Hang::Silent(ping.patience)))
+                Some(Alarm::Hung(match self.phase {
+                    Phase::Overdue { .. } => Hang::OverdueSilent(self.total.unwrap_or_default()),
+                    Phase::Starting { .. } | Phase::Running | Phase::Ending { .. } => {
+                        Hang::Silent(ping.patience)
+                    }
+                }))
             }
             Some(_) => None,
             None if now >= self.next_ping => Some(self.send_ping(now, limits::WORKER_PONG)),
@@ -241,8 +249,9 @@ mod tests {
     fn a_stopped_worker_cannot_outwait_the_total_deadline() {
         let (mut watchdog, now) = watchdog(Some(2));
         watchdog.started(now);
-        let (after, _) = hang(&mut watchdog, now, false, 60 * SECOND).unwrap();
+        let (after, hang) = hang(&mut watchdog, now, false, 60 * SECOND).unwrap();
         assert_eq!(after, 5 * SECOND, "the deadline, a second, and two for an answer");
+        assert_eq!(hang, Hang::OverdueSilent(2 * SECOND));
     }
 
     #[test]
