@@ -182,13 +182,13 @@ impl Tree {
     /// When `/proc` cannot be read or children cannot be waited for.
     pub fn kill(&mut self, child_signals: impl std::os::fd::AsFd) -> io::Result<Killed> {
         let mut seen: HashSet<(i32, u64)> = HashSet::new();
-        if self.reap()? {
+        if self.is_gone()? {
             return Ok(self.finish(0, 0));
         }
         self.kill_leaf(&mut seen);
         let deadline = Instant::now() + Duration::from_millis(KILL_MS_LIMIT);
         loop {
-            if self.reap()? {
+            if self.is_gone()? {
                 return Ok(self.finish(self.count_leftovers(&seen), 0));
             }
             if Instant::now() >= deadline {
@@ -207,6 +207,12 @@ impl Tree {
             }
             wait_for_child(&child_signals);
         }
+    }
+
+    /// Whether no child is left, and nobody in the leaf: a process that somebody has moved there does not
+    /// descend from here.
+    fn is_gone(&mut self) -> io::Result<bool> {
+        Ok(self.reap()? && !self.leaf.as_ref().is_some_and(Leaf::is_populated))
     }
 
     fn kill_leaf(&self, seen: &mut HashSet<(i32, u64)>) {
