@@ -8,7 +8,7 @@ use cc_link::{
 };
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 use cc_tests::{
-    Supervisor,
+    Options, Supervisor,
     cgroup::Containment,
     installed::misbehave_argv,
     processes::{self, Process},
@@ -98,4 +98,42 @@ fn the_log_of_a_task_that_could_not_be_started_says_so(containment: &Containment
     let records = records(&supervisor, error["data"]["task_id"].as_str().unwrap());
     assert_eq!(end_reason(&records), EndReason::SpawnFailed);
     assert_eq!(records.len(), 1);
+}
+
+/// Gives the supervisor a state directory of 1 MiB, in a mount namespace of its own. Needs root.
+fn on_a_small_disk() -> Options {
+    Options::new().wrapped_in([
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        "for argument in \"$@\"; do
+             [ \"$before\" = --state-dir ] && directory=$argument
+             before=$argument
+         done
+         mkdir -p \"$directory\" &&
+             mount -t tmpfs -o size=1m,mode=700 tmpfs \"$directory\" && exec \"$@\"",
+        "sh",
+    ])
+}
+
+#[test]
+fn a_full_disk_ends_the_one_task_with_a_clear_reason_and_harms_no_other() {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: only root can mount a small disk");
+        return;
+    }
+    let supervisor = Supervisor::start(&on_a_small_disk());
+    let mut client = supervisor.connect();
+    let tag = unique_tag("full-disk");
+    let command = format!("yes {tag} | head -c 4000000; exec sleep 120");
+    client.execute(&json!({ "command": command })).unwrap();
+    let events = client.recv_until_method("process.completed");
+    let completed = &events.last().unwrap()["params"];
+    assert_eq!(completed["reason"], "resource_limit", "{completed}");
+    assert_eq!(completed["verdict"], "resource_limit", "{completed}");
+    let error = completed["error"].as_str().unwrap();
+    assert!(error.contains("task log") && error.contains("No space left"), "{error}");
+    assert!(processes::survivors(&tag).is_empty());
+    assert_eq!(client.run_shell("echo still here").end(), ("exit", 0));
 }
