@@ -113,13 +113,18 @@ pub fn newest_children(parent: i32) -> Vec<Process> {
         .collect()
 }
 
-/// Whether the process was started with this variable in its environment. `false` also when that
-/// cannot be read.
+/// The value of a variable in the environment that the process was started with. `None` also when that
+/// cannot be read: it is another user's, or so young that its environment is not in place yet.
 #[must_use]
-pub fn has_variable(pid: i32, name: &str, value: &str) -> bool {
-    let Ok(environment) = fs::read(format!("/proc/{pid}/environ")) else { return false };
-    let wanted = format!("{name}={value}");
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+pub fn variable(pid: i32, name: &str) -> Option<Vec<u8>> {
+    variable_in(&fs::read(format!("/proc/{pid}/environ")).ok()?, name).map(<[u8]>::to_vec)
+}
+
+/// As [`variable`], from `NAME=value` strings with a NUL after each.
+fn variable_in<'a>(environment: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    environment
+        .split(|byte| *byte == 0)
+        .find_map(|variable| variable.strip_prefix(name.as_bytes())?.strip_prefix(b"="))
 }
 
 /// Fields 3, 4 and 22; the name before them is in parentheses and may hold anything, parentheses too.
@@ -142,6 +147,15 @@ mod tests {
         let stat = b"42 (a) S 1 (b) R 7 42 42 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 12345 999 0";
         let process = parse_stat(42, stat).unwrap();
         assert_eq!(process, Process { pid: 42, parent: 7, state: b'R', start_ticks: 12345 });
+    }
+
+    #[test]
+    fn a_variable_is_found_among_others_by_its_whole_name() {
+        let environment = b"A=b\0MARK_X=no\0MARK=t-1\0C=\0";
+        assert_eq!(variable_in(environment, "MARK"), Some(&b"t-1"[..]));
+        assert_eq!(variable_in(environment, "C"), Some(&b""[..]));
+        assert_eq!(variable_in(environment, "D"), None);
+        assert_eq!(variable_in(b"", "A"), None);
     }
 
     #[test]

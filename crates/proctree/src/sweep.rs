@@ -96,7 +96,7 @@ fn find(leftovers: &Leftovers<'_>) -> io::Result<Vec<Process>> {
     found.extend(all.iter().filter(|process| {
         process.pid != own
             && !known.contains(&process.pid)
-            && procfs::has_variable(process.pid, name, value)
+            && procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes())
     }));
     found.retain(|process| !process.is_dead());
     Ok(found)
