@@ -118,7 +118,7 @@ fn on_a_small_disk() -> Options {
 }
 
 #[test]
-fn a_full_disk_ends_the_one_task_with_a_clear_reason_and_harms_no_other() {
+fn a_full_disk_ends_the_task_with_a_clear_reason_and_harms_none_once_there_is_room() {
     if !nix::unistd::geteuid().is_root() {
         eprintln!("SKIPPED: only root can mount a small disk");
         return;
@@ -127,7 +127,7 @@ fn a_full_disk_ends_the_one_task_with_a_clear_reason_and_harms_no_other() {
     let mut client = supervisor.connect();
     let tag = unique_tag("full-disk");
     let command = format!("yes {tag} | head -c 4000000; exec sleep 120");
-    client.execute(&json!({ "command": command })).unwrap();
+    let answer = client.execute(&json!({ "command": command })).unwrap();
     let events = client.recv_until_method("process.completed");
     let completed = &events.last().unwrap()["params"];
     assert_eq!(completed["reason"], "resource_limit", "{completed}");
@@ -135,5 +135,9 @@ fn a_full_disk_ends_the_one_task_with_a_clear_reason_and_harms_no_other() {
     let error = completed["error"].as_str().unwrap();
     assert!(error.contains("task log") && error.contains("No space left"), "{error}");
     assert!(processes::survivors(&tag).is_empty());
+    // The disk is in the supervisor's mount namespace.
+    let directory = supervisor.task_directory(answer["task_id"].as_str().unwrap());
+    let seen_from_here = format!("/proc/{}/root{}", supervisor.pid(), directory.display());
+    std::fs::remove_dir_all(seen_from_here).unwrap();
     assert_eq!(client.run_shell("echo still here").end(), ("exit", 0));
 }
