@@ -27,6 +27,7 @@ mod peer;
 mod answer;
 mod connection;
 mod heartbeat;
+mod message;
 mod session;
 mod writer;
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use cc_link::event::{Completed, EndReason, Started};
 use cc_protocol::{
     control::ControlType,
-    envelope::{self, Call, Id, Incoming, Response},
+    envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject},
     execute::{Execute, ExecuteResult},
     notification::{Connected, Limits, Notification},
@@ -22,7 +22,7 @@ use tokio::{
 };
 
 use crate::{
-    answer, execute, limits,
+    answer, execute, limits, message,
     shared::Shared,
     state_dir,
     task::{self, Answer, Outcome, Request, TaskHandle},
@@ -117,15 +117,10 @@ impl Session {
     /// When the writer is gone.
     pub async fn handle(&mut self, text: &str) -> Result<(), Gone> {
         let mut after = Vec::new();
-        let answer = match envelope::parse(text) {
+        let answer = match message::read(text) {
             Err(response) | Ok(Incoming::Single(Err(response))) => Some(answer::single(&response)),
             Ok(Incoming::Single(Ok(call))) => {
                 self.call(call, &mut after).await?.as_ref().map(answer::single)
-            }
-            Ok(Incoming::Batch(calls)) if calls.len() > limits::BATCH_CALLS => {
-                let message = format!("a batch may have at most {} calls", limits::BATCH_CALLS);
-                let error = ErrorObject::new(ErrorCode::InvalidRequest, message);
-                Some(answer::single(&Response::error(Id::Null, error)))
             }
             Ok(Incoming::Batch(calls)) => {
                 let mut responses = Vec::new();
@@ -194,6 +189,9 @@ impl Session {
 
     async fn execute(&mut self, params: Map<String, Value>, after: &mut Vec<After>) -> CallResult {
         let execute = Execute::from_params(params)?;
+        if self.shared.is_stopping() {
+            return Err(stopping());
+        }
         if let Some(current) = &self.current {
             let is_unanswered = matches!(current.delivery, Delivery::Unanswered);
             if !current.handle.is_done() || is_unanswered {
@@ -204,9 +202,6 @@ impl Session {
         }
         // A client that sends the next task before it has read the end of this one waits for itself.
         self.delivered().await;
-        if self.shared.is_stopping() {
-            return Err(stopping());
-        }
         let task_id = uuid::Uuid::now_v7().to_string();
         let label = execute.label.clone();
         let ignored_params = shorten(&execute.ignored_params);
