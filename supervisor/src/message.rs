@@ -10,11 +10,8 @@ use cc_protocol::{
 
 use crate::limits;
 
-/// Nesting at which the parser gives up.
-const PARSER_DEPTH: usize = 128;
-
 /// Deeper nesting is a parse error (serde_json's recursion limit).
-const PARSER_DEPTH_LIMIT: i64 = 128;
+const PARSER_DEPTH_LIMIT: usize = 128;
 
 /// Reads a message.
 ///
@@ -60,7 +57,7 @@ fn has_more_values_than(limit: usize, mut bytes: &[u8]) -> bool {
             _ => {}
         }
         // The parser will not come further than this, and its error says more.
-        if depth > PARSER_DEPTH {
+        if depth > PARSER_DEPTH_LIMIT {
             return false;
         }
         if values > limit {

@@ -145,7 +145,7 @@ fn fix_7_cancellation_is_awaited() {
 /// There: what a cancelled task had left behind slowed every later one down.
 #[test]
 fn fix_8_cleanup_after_cancellation() {
-    let supervisor = Supervisor::start(&Options::new().flag("--grace", 1));
+    let mut supervisor = Supervisor::start(&Options::new().flag("--grace", 1));
     let mut client = supervisor.connect();
     let tag = unique_tag("cleanup");
     for _ in 0..10 {
@@ -160,5 +160,6 @@ fn fix_8_cleanup_after_cancellation() {
     let descriptors = std::fs::read_dir(format!("/proc/{}/fd", supervisor.pid())).unwrap().count();
     drop(client);
     assert!(descriptors < 40, "{descriptors} descriptors after twenty tasks");
-    assert!(supervisor.left_behind().is_empty());
+    // Fails too if anything is left; a worker may take a moment to exit after its terminal event.
+    assert!(supervisor.stop().success());
 }

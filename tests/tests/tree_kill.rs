@@ -163,7 +163,7 @@ fn a_fork_storm_of_a_shell_is_killed(containment: &Containment) {
 }
 
 fn fifty_tasks_in_a_row_leave_nothing(containment: &Containment) {
-    let supervisor = supervisor(containment);
+    let mut supervisor = supervisor(containment);
     let mut client = supervisor.connect();
     let tag = unique_tag("row");
     for _ in 0..50 {
@@ -171,7 +171,8 @@ fn fifty_tasks_in_a_row_leave_nothing(containment: &Containment) {
         let transcript = client.run_to_end(&json!({ "argv": argv }));
         assert_all_gone(containment, &transcript, &tag);
     }
-    assert!(supervisor.left_behind().is_empty(), "{}", supervisor.log());
+    // Fails too if anything is left; a worker may take a moment to exit after its terminal event.
+    assert!(supervisor.stop().success(), "{}", supervisor.log());
 }
 
 fn a_task_without_leftovers_reports_none(containment: &Containment) {
