@@ -246,13 +246,16 @@ impl Owner {
     fn publish(&mut self, buffer: &mut BytesMut) -> Result<Option<Box<Completed>>, String> {
         let unreadable = |error| format!("the worker sent what is no record: {error}");
         let mut whole = 0;
+        // Finding a frame's end computes its checksum: once is enough.
+        let mut lengths = Vec::new();
         while let Some(length) = frame_bytes(&buffer[whole..]).map_err(unreadable)? {
             whole += length;
+            lengths.push(length);
         }
         let frames = buffer.split_to(whole).freeze();
         let mut run =
             Run { frames: &frames, start: 0, end: 0, last_seq: self.feed.position().last_seq };
-        while let Some(length) = frame_bytes(&frames[run.end..]).map_err(unreadable)? {
+        for length in lengths {
             let record =
                 decode_frame(frames.slice(run.end..run.end + length)).map_err(unreadable)?;
             if let Body::Notice(notice) = record.body {
