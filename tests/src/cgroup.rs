@@ -20,7 +20,7 @@ impl CgroupRoot {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let name = format!("cc-tests-{}-{number}", std::process::id());
-        let path = own_cgroup()?.join(name);
+        let path = directory_of(std::process::id())?.join(name);
         fs::create_dir(&path).ok()?;
         Some(Self { path })
     }
@@ -59,14 +59,15 @@ fn remove_tree(directory: &Path) {
     drop(fs::remove_dir(directory));
 }
 
-/// The directory of this process's cgroup in the v2 hierarchy, wherever that is mounted.
-fn own_cgroup() -> Option<PathBuf> {
+/// The directory of a process's cgroup in the v2 hierarchy, wherever that is mounted.
+#[must_use]
+pub fn directory_of(pid: u32) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
     let mount = mounts.lines().find_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
         kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4).map(PathBuf::from))?
     })?;
-    let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let memberships = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let own = memberships.lines().find_map(|line| line.strip_prefix("0::/"))?;
     Some(mount.join(own))
 }

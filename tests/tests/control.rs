@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use cc_tests::{
-    Client, Supervisor, cgroup::Containment, fifo::Fifo, installed::misbehave_argv, processes,
-    unique_tag, with_both_containments,
+    Client, Supervisor,
+    cgroup::{self, Containment},
+    fifo::Fifo,
+    installed::misbehave_argv,
+    processes, unique_tag, with_both_containments,
 };
 use serde_json::{Value, json};
 
@@ -32,17 +35,8 @@ fn is_held(pid: i32) -> bool {
 }
 
 fn is_frozen(pid: i32) -> bool {
-    let Ok(memberships) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return false };
-    let Some(own) = memberships.lines().find_map(|line| line.strip_prefix("0::/")) else {
-        return false;
-    };
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let mount = mounts.lines().find_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4).map(PathBuf::from))?
-    });
-    mount.is_some_and(|mount| {
-        fs::read_to_string(mount.join(own).join("cgroup.events"))
+    cgroup::directory_of(pid.cast_unsigned()).is_some_and(|directory| {
+        fs::read_to_string(directory.join("cgroup.events"))
             .is_ok_and(|events| events.contains("frozen 1"))
     })
 }
