@@ -100,6 +100,8 @@ impl Session {
             session_id: self.id.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+            resume_token: String::new(),
+            resume_grace_s: 0.0,
             heartbeat_interval_s: config.heartbeat.as_secs_f64(),
             limits: Limits {
                 message_bytes: config.message_bytes_limit,

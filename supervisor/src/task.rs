@@ -325,6 +325,9 @@ impl Owner {
             // Any byte is a sign of life; see `watch`.
             Notice::Pong { nonce: _ } => Ok(()),
             Notice::Ending { reason } => self.on_ending(*reason),
+            Notice::Adopted(_) | Notice::AdoptionRefused { .. } => {
+                Err("the worker answered a question that was not asked".to_owned())
+            }
         }
     }
 

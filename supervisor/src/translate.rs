@@ -110,6 +110,7 @@ impl Translator {
                 | Notification::Connected(_)
                 | Notification::Started(_)
                 | Notification::Output(_)
+                | Notification::OutputBatch(_)
                 | Notification::Paused(_)
                 | Notification::Resumed(_)
                 | Notification::Canceled(_)

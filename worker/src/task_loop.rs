@@ -300,7 +300,7 @@ impl<'a> TaskLoop<'a> {
                 }
                 Control::Kill { reason } => self.kill_now(Cause::requested(reason), now),
                 Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
-                Control::Run(_) => {
+                Control::Run(_) | Control::Adopt(_) => {
                     let task_id = &self.spec.task_id;
                     crate::complain(format_args!("task {task_id}: a worker runs one task only"));
                 }

@@ -148,6 +148,7 @@ impl Following {
                 Notification::Connected(_)
                 | Notification::Started(_)
                 | Notification::Output(_)
+                | Notification::OutputBatch(_)
                 | Notification::Paused(_)
                 | Notification::Resumed(_)
                 | Notification::Canceled(_)

@@ -75,6 +75,7 @@ impl Progress {
             Notification::Canceled(_) => Some("cancelling; Ctrl-C again does not wait".to_owned()),
             Notification::Connected(_)
             | Notification::Started(_)
+            | Notification::OutputBatch(_)
             | Notification::Paused(_)
             | Notification::Resumed(_)
             | Notification::Completed(_)

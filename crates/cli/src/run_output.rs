@@ -146,6 +146,7 @@ impl Audience for RunOutput {
             // Said at the end, or not at all.
             Notification::Connected(_)
             | Notification::Started(_)
+            | Notification::OutputBatch(_)
             | Notification::Paused(_)
             | Notification::Resumed(_)
             | Notification::Canceled(_)

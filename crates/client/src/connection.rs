@@ -104,6 +104,7 @@ impl Connection {
                 Notification::Connected(connected) => connected,
                 Notification::Started(_)
                 | Notification::Output(_)
+                | Notification::OutputBatch(_)
                 | Notification::Paused(_)
                 | Notification::Resumed(_)
                 | Notification::Canceled(_)

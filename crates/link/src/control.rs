@@ -1,8 +1,9 @@
-//! Supervisor to worker: one JSON text a line on the worker's stdin, so that it can be typed in a shell.
+//! Supervisor to worker: one JSON text a line on the worker's stdin, so that it can be typed in a shell;
+//! after an adoption, on the worker's socket.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{event::EndReason, spec::TaskSpec};
+use crate::{adopt::VersionRange, event::EndReason, spec::TaskSpec};
 
 /// Longest control line: a spec with a 10 MB prompt, every byte of it escaped as `\u00xx`, fits.
 pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
@@ -13,6 +14,8 @@ pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
 pub enum Control {
     /// Run this task. Legal once, as the first line.
     Run(Box<TaskSpec>),
+    /// Serve the sender from now on. Legal as the first line on a connection to the worker's socket.
+    Adopt(VersionRange),
     /// Stop the whole tree. Harmless when it is stopped.
     Pause,
     /// Let the whole tree go on. Harmless when it runs.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::adopt::{Adopted, VersionRange};
+
 /// Something that happened to a task other than output. Its number and time are in the record around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -275,6 +277,15 @@ pub enum Notice {
     Pong {
         /// From the question.
         nonce: u64,
+    },
+    /// Answer to [`crate::control::Control::Adopt`]: the sender has the worker now. What the task log
+    /// holds beyond the named position, and everything later, follows on this connection.
+    Adopted(Box<Adopted>),
+    /// Answer to [`crate::control::Control::Adopt`]: there is no version of the link that both speak. The
+    /// worker closes the connection and runs its task to the end.
+    AdoptionRefused {
+        /// What the worker speaks.
+        versions: VersionRange,
     },
     /// The task is being ended; its terminal event comes within the grace period and the kill bound.
     Ending {

@@ -24,19 +24,25 @@ pub enum ErrorCode {
     SessionLimit,
     /// A token limit.
     TokenLimit,
+    /// There is no such session, or the token is not its own.
+    SessionUnknown,
+    /// The session is over: closed, or without a connection for longer than the grace period.
+    SessionExpired,
     /// No new tasks: the supervisor is ending.
     Draining,
     /// The caller may not do this.
     NotAuthorised,
     /// No such task.
     NoSuchTask,
+    /// As many tasks run as may.
+    QueueFull,
     /// The task or its worker could not be started.
     SpawnFailed,
 }
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -46,9 +52,12 @@ impl ErrorCode {
         Self::NoProcess,
         Self::SessionLimit,
         Self::TokenLimit,
+        Self::SessionUnknown,
+        Self::SessionExpired,
         Self::Draining,
         Self::NotAuthorised,
         Self::NoSuchTask,
+        Self::QueueFull,
         Self::SpawnFailed,
     ];
 
@@ -65,9 +74,12 @@ impl ErrorCode {
             Self::NoProcess => -32002,
             Self::SessionLimit => -32003,
             Self::TokenLimit => -32004,
+            Self::SessionUnknown => -32010,
+            Self::SessionExpired => -32011,
             Self::Draining => -32012,
             Self::NotAuthorised => -32013,
             Self::NoSuchTask => -32014,
+            Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
         }
     }
@@ -85,9 +97,12 @@ impl ErrorCode {
             Self::NoProcess => "no_process",
             Self::SessionLimit => "session_limit",
             Self::TokenLimit => "token_limit",
+            Self::SessionUnknown => "session_unknown",
+            Self::SessionExpired => "session_expired",
             Self::Draining => "draining",
             Self::NotAuthorised => "not_authorised",
             Self::NoSuchTask => "no_such_task",
+            Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
         }
     }
@@ -95,7 +110,7 @@ impl ErrorCode {
     /// Whether the same call may succeed later without anything being changed.
     #[must_use]
     pub fn retryable(self) -> bool {
-        matches!(self, Self::SessionLimit | Self::Draining | Self::TokenLimit)
+        matches!(self, Self::SessionLimit | Self::Draining | Self::TokenLimit | Self::QueueFull)
     }
 }
 
@@ -147,4 +162,8 @@ pub mod close {
     pub const TOO_BIG: u16 = 1009;
     /// The server's own fault.
     pub const INTERNAL: u16 = 1011;
+    /// The supervisor is replaced: connect again and resume.
+    pub const RESTART: u16 = 1012;
+    /// Another connection has resumed this session.
+    pub const TAKEN_OVER: u16 = 4001;
 }

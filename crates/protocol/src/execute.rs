@@ -14,7 +14,7 @@ use crate::error::{ErrorCode, ErrorObject};
 /// Parameters of the old form.
 const COMMAND_PARAMS: [&str; 3] = ["command", "timeout", "id"];
 /// Parameters that every form takes.
-const COMMON_PARAMS: [&str; 10] = [
+const COMMON_PARAMS: [&str; 11] = [
     "command",
     "argv",
     "prompt",
@@ -25,6 +25,7 @@ const COMMON_PARAMS: [&str; 10] = [
     "max_output_bytes",
     "max_line_bytes",
     "label",
+    "detach",
 ];
 /// Parameters that only go with `prompt`.
 const PROMPT_PARAMS: [&str; 7] = [
@@ -69,6 +70,10 @@ pub struct Execute {
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
+    /// The task belongs to no session: nothing of it is sent unless it is attached to, and no
+    /// disconnect ends it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub detach: bool,
     /// Parameters that the old form sent and nobody knows.
     #[serde(skip)]
     pub ignored_params: Vec<String>,
@@ -163,6 +168,7 @@ impl Execute {
             max_output_bytes: reader.count("max_output_bytes")?,
             max_line_bytes: reader.count("max_line_bytes")?,
             label: reader.text("label")?,
+            detach: reader.flag("detach")?,
             program: reader.program()?,
             ignored_params,
         };
@@ -274,6 +280,14 @@ impl Reader {
             return Err(invalid(name, "must not contain a NUL character"));
         }
         Ok(list)
+    }
+
+    fn flag(&mut self, name: &str) -> Result<bool, ErrorObject> {
+        match self.params.remove(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(_) => Err(invalid(name, "must be true or false")),
+        }
     }
 
     fn count(&mut self, name: &str) -> Result<Option<u64>, ErrorObject> {

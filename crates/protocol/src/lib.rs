@@ -1,8 +1,8 @@
 //! The wire contract: what clients and cc-supervisor say to each other in WebSocket text messages.
 //!
 //! Modules in the order in which a message travels: the [`envelope`] around every message, the
-//! [`execute`] and [`control`] requests, the [`notification`]s that a task causes, and the
-//! [`error`]s and close codes that anything may be answered with. Types only; no I/O.
+//! [`execute`], [`control`], [`session`] and [`task`] requests, the [`notification`]s that a task
+//! causes, and the [`error`]s and close codes that anything may be answered with. Types only; no I/O.
 //!
 //! The words for how a task ends are the worker's own ([`cc_link::event`]), so that log and wire
 //! cannot drift apart.
@@ -12,6 +12,9 @@ pub mod envelope;
 pub mod error;
 pub mod execute;
 pub mod notification;
+mod params;
+pub mod session;
+pub mod task;
 
 pub use cc_link::event::{EndReason, OutputCounts, Verdict};
 

@@ -22,6 +22,9 @@ pub enum Notification<'a> {
     /// One line of output with its newline, or a piece of one.
     #[serde(rename = "process.output", borrow)]
     Output(ProcessOutput<'a>),
+    /// Several of them; only on a session that asked for it.
+    #[serde(rename = "process.output_batch", borrow)]
+    OutputBatch(OutputBatch<'a>),
     /// The whole tree is stopped.
     #[serde(rename = "process.paused")]
     Paused(ProcessStatus),
@@ -57,10 +60,11 @@ pub enum Notification<'a> {
 impl Notification<'_> {
     /// The method of every notification, so that a client can tell an unknown one, which it skips,
     /// from a known one that it cannot read, which is an error.
-    pub const METHODS: [&'static str; 13] = [
+    pub const METHODS: [&'static str; 14] = [
         "connected",
         "process.started",
         "process.output",
+        "process.output_batch",
         "process.paused",
         "process.resumed",
         "process.canceled",
@@ -80,6 +84,7 @@ impl Notification<'_> {
             Self::Connected(params) => Notification::Connected(params),
             Self::Started(params) => Notification::Started(params),
             Self::Output(params) => Notification::Output(params.into_owned()),
+            Self::OutputBatch(params) => Notification::OutputBatch(params.into_owned()),
             Self::Paused(params) => Notification::Paused(params),
             Self::Resumed(params) => Notification::Resumed(params),
             Self::Canceled(params) => Notification::Canceled(params),
@@ -130,6 +135,12 @@ pub struct Connected {
     pub version: String,
     /// What this server can do.
     pub capabilities: Vec<String>,
+    /// The secret by which this session can be resumed on another connection.
+    #[serde(default)]
+    pub resume_token: String,
+    /// How long the session waits for that after its connection has ended, seconds; 0: not at all.
+    #[serde(default)]
+    pub resume_grace_s: f64,
     /// Seconds between WebSocket pings.
     pub heartbeat_interval_s: f64,
     /// The limits that a client can meet.
@@ -202,6 +213,53 @@ impl ProcessOutput<'_> {
             last_chunk: self.last_chunk,
             position: self.position,
         }
+    }
+}
+
+/// `process.output_batch`: consecutive lines of one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputBatch<'a> {
+    /// uuid v7.
+    pub task_id: String,
+    /// In their order, at least one.
+    #[serde(borrow)]
+    pub items: Vec<OutputItem<'a>>,
+}
+
+/// One of them: [`ProcessOutput`] without the task, and without what is null there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutputItem<'a> {
+    /// From 1 without gaps.
+    pub seq: u64,
+    /// `stdout` or `stderr`.
+    #[serde(rename = "type")]
+    pub stream: Cow<'a, str>,
+    /// The text; bytes that are no UTF-8 became U+FFFD.
+    pub data: Cow<'a, str>,
+    /// The line was longer than the line limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+    /// Place of a piece within its line, from 0; not there for a whole line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chunk_index: Option<u32>,
+    /// Whether this is the last piece of its line; only with `chunk_index`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_chunk: Option<bool>,
+}
+
+impl OutputBatch<'_> {
+    /// The same, independent of the text that it was read from.
+    #[must_use]
+    pub fn into_owned(self) -> OutputBatch<'static> {
+        let own = |item: OutputItem<'_>| OutputItem {
+            seq: item.seq,
+            stream: Cow::Owned(item.stream.into_owned()),
+            data: Cow::Owned(item.data.into_owned()),
+            truncated: item.truncated,
+            chunk_index: item.chunk_index,
+            last_chunk: item.last_chunk,
+        };
+        OutputBatch { task_id: self.task_id, items: self.items.into_iter().map(own).collect() }
     }
 }
 

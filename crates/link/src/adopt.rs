@@ -1,0 +1,81 @@
+//! Adoption: a supervisor takes over a worker that an earlier one started.
+//!
+//! A worker listens on the Unix socket [`SOCKET_NAME`] in its task's directory, which only its user can
+//! enter. Whoever connects first sends [`crate::control::Control::Adopt`] and gets
+//! [`crate::event::Notice::Adopted`] or [`crate::event::Notice::AdoptionRefused`] as the first record.
+//! These three messages are the same in every version: they settle which one is spoken. The
+//! newest adopter wins; an older connection is closed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    LINK_VERSION, OLDEST_LINK_VERSION,
+    event::{EndReason, Started},
+    spec::Deadlines,
+};
+
+/// File name of a worker's socket, beside the task log.
+pub const SOCKET_NAME: &str = "worker.sock";
+
+/// The versions of the link that a program speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VersionRange {
+    /// See [`OLDEST_LINK_VERSION`].
+    pub oldest: u32,
+    /// See [`LINK_VERSION`].
+    pub newest: u32,
+}
+
+impl VersionRange {
+    /// What this build speaks.
+    pub const OWN: Self = Self { oldest: OLDEST_LINK_VERSION, newest: LINK_VERSION };
+
+    /// The newest version that both speak.
+    #[must_use]
+    pub fn common(self, other: Self) -> Option<u32> {
+        let newest = self.newest.min(other.newest);
+        (newest >= self.oldest.max(other.oldest)).then_some(newest)
+    }
+}
+
+/// Everything that a supervisor must know to go on with a task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    /// What both speak from now on.
+    pub link_version: u32,
+    /// The task's id.
+    pub task_id: String,
+    /// The main process and the worker.
+    pub started: Started,
+    /// End of the task log: the offset of the first record that comes on this connection.
+    pub end_offset: u64,
+    /// The seq of the last record before it; 0 when there is none.
+    pub last_seq: u64,
+    /// The tree is stopped.
+    pub is_paused: bool,
+    /// Why the task is being ended, if it is.
+    pub ending: Option<EndReason>,
+    /// The task's clocks, as its spec has them.
+    pub deadlines: Deadlines,
+    /// What is left of the total deadline, milliseconds.
+    pub total_left_ms: Option<u64>,
+    /// The task's cgroup leaf, where it has one.
+    pub leaf: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_programs_speak_the_newest_version_that_both_know() {
+        let range = |oldest, newest| VersionRange { oldest, newest };
+        assert_eq!(range(1, 3).common(range(2, 5)), Some(3));
+        assert_eq!(range(2, 5).common(range(1, 3)), Some(3));
+        assert_eq!(range(1, 1).common(range(1, 1)), Some(1));
+        assert_eq!(range(1, 2).common(range(3, 4)), None);
+        assert_eq!(range(3, 4).common(range(1, 2)), None);
+    }
+}
