@@ -38,6 +38,15 @@ pub enum Incoming {
     Ended,
 }
 
+/// What it takes to take a session over: what `connected` said.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub token: String,
+}
+
 /// One connection.
 pub struct Client {
     socket: WebSocket<TcpStream>,
@@ -117,6 +126,47 @@ impl Client {
     #[must_use]
     pub fn connected(&self) -> &Value {
         &self.connected
+    }
+
+    /// The session that this connection began with.
+    ///
+    /// # Panics
+    /// When `connected` had no token.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let text = |name: &str| {
+            let text = self.connected[name].as_str().filter(|text| !text.is_empty());
+            text.unwrap_or_else(|| panic!("connected has no {name}: {}", self.connected)).to_owned()
+        };
+        Session { id: text("session_id"), token: text("resume_token") }
+    }
+
+    /// `session.resume` from after this task and seq, or from the beginning.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn resume(
+        &mut self,
+        session: &Session,
+        after: Option<(&str, u64)>,
+    ) -> Result<Value, Value> {
+        let mut params = json!({"session_id": session.id, "resume_token": session.token});
+        if let Some((task_id, seq)) = after {
+            params["after"] = json!({"task_id": task_id, "seq": seq});
+        }
+        self.call("session.resume", &params)
+    }
+
+    /// Connects and takes the session over.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[must_use]
+    pub fn resumed(address: SocketAddr, session: &Session, after: Option<(&str, u64)>) -> Self {
+        let mut client = Self::connect(address);
+        let answer = client.resume(session, after).expect("the session is resumed");
+        assert_eq!(answer["session_id"], session.id.as_str(), "{answer}");
+        client
     }
 
     /// WebSocket pings seen (and answered) so far.
@@ -214,6 +264,24 @@ impl Client {
         self.call("ping", &json!({})).expect("ping is answered");
         events.extend(self.backlog.drain(..));
         Transcript::checked(answer, events)
+    }
+
+    /// Reads what the server sends, up to a task's terminal event or the end of the connection, and adds
+    /// it to `events`. Whether the terminal event came.
+    pub fn follow(&mut self, events: &mut Vec<Value>) -> bool {
+        loop {
+            match self.recv() {
+                Incoming::Json(message) => {
+                    let is_end = message["method"] == "process.completed";
+                    events.push(message);
+                    if is_end {
+                        return true;
+                    }
+                }
+                Incoming::Closed { .. } => {}
+                Incoming::Ended => return false,
+            }
+        }
     }
 
     /// Reads events until `is_last` says so; returns all of them.
@@ -328,6 +396,17 @@ impl Client {
     pub fn close(mut self) {
         self.socket.close(None).unwrap();
         while self.recv() != Incoming::Ended {}
+    }
+
+    /// Ends the connection without a close frame, as a killed process does.
+    pub fn vanish(self) {
+        drop(self);
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(self.socket.get_ref(), Some(Duration::ZERO))
+            .unwrap();
     }
 
     /// Reads raw bytes until the server closes the connection.

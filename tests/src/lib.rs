@@ -22,13 +22,18 @@ pub mod installed;
 pub mod messages_api;
 pub mod options;
 pub mod processes;
+pub mod proxy;
+pub mod random;
+pub mod speech;
 pub mod supervisor;
+pub mod task_log;
 pub mod transcript;
 
 use std::time::Duration;
 
 pub use client::Client;
 pub use options::Options;
+pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
 pub use transcript::Transcript;
 

@@ -1,8 +1,11 @@
 //! How a test starts its supervisor.
 
 use std::{
-    path::Path,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use crate::installed;
@@ -14,6 +17,8 @@ pub struct Options {
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     user_id: Option<u32>,
+    program: Option<PathBuf>,
+    socket: Option<Arc<TcpListener>>,
 }
 
 impl Options {
@@ -72,10 +77,36 @@ impl Options {
         self.flag("--agent", format!("{} agent", installed::misbehave()))
     }
 
+    /// Hands it this listening socket as a service manager does: as descriptor 3, which it is told of
+    /// in its environment.
+    #[must_use]
+    pub fn listening_on(mut self, socket: &TcpListener) -> Self {
+        self.socket = Some(Arc::new(socket.try_clone().unwrap()));
+        // It arrives as standard input: descriptors of a test's process are closed in its children.
+        self.wrapped_in([
+            "sh",
+            "-c",
+            "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 < /dev/null",
+            "sh",
+        ])
+    }
+
+    /// Another program than the installed `cc-supervisor`: what it is replaced by in an upgrade.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// The command that starts the supervisor. Its tasks inherit `mark`, a variable in the form
     /// `NAME=value`, by which the harness finds what is left of them.
-    pub(crate) fn command(&self, state_directory: &Path, mark: (&str, &str)) -> Command {
-        let program = installed::supervisor();
+    pub(crate) fn command(
+        &self,
+        listen: &str,
+        state_directory: &Path,
+        mark: (&str, &str),
+    ) -> Command {
+        let program = self.program.clone().unwrap_or_else(installed::supervisor);
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program),
             Some((wrapper, arguments)) => {
@@ -84,7 +115,7 @@ impl Options {
                 command
             }
         };
-        command.args(["--listen", "127.0.0.1:0", "--state-dir"]).arg(state_directory);
+        command.args(["--listen", listen, "--state-dir"]).arg(state_directory);
         if !self.arguments.iter().any(|argument| argument == "--cgroup") {
             command.args(["--cgroup", "off"]);
         }
@@ -94,7 +125,11 @@ impl Options {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let stdin = match &self.socket {
+            None => Stdio::null(),
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().unwrap())),
+        };
+        command.stdin(stdin).stdout(Stdio::piped());
         command
     }
 }

@@ -81,6 +81,29 @@ pub fn children(of: i32) -> Vec<i32> {
     all().into_iter().filter(|pid| parent(*pid) == Some(of)).collect()
 }
 
+/// Memory of a process, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident now.
+    pub resident_bytes: u64,
+    /// The most that ever was.
+    pub most_resident_bytes: u64,
+}
+
+/// What a process holds in memory, from `/proc/PID/status`.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn memory(pid: i32) -> Memory {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+    };
+    Memory { resident_bytes: field("VmRSS:"), most_resident_bytes: field("VmHWM:") }
+}
+
 /// A handle on a process that cannot come to mean another one.
 #[derive(Debug)]
 pub struct Process {

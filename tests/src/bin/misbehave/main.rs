@@ -41,6 +41,8 @@ fn main() -> ExitCode {
         ["flood", bytes] => output::flood(bytes.parse().unwrap()),
         ["lines", count] => output::lines(count.parse().unwrap()),
         ["long-line", bytes, end] => output::long_line(bytes.parse().unwrap(), end),
+        ["speak", seed, bytes] => output::speak(seed.parse().unwrap(), bytes.parse().unwrap()),
+        ["pour", stop] => output::pour(stop),
         ["interleave", count] => output::interleave(count.parse().unwrap()),
         ["report"] => report::report(),
         ["exec-with-signals-blocked", program, ref rest @ ..] => {
