@@ -60,6 +60,12 @@ impl Feed {
     #[must_use]
     pub fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
         let start = Position { end_offset: FIRST_RECORD_OFFSET, last_seq: 0, is_done: false };
+        Self::continued(log_path, ring_bytes_limit, start)
+    }
+
+    /// Of a task whose log reaches to `start` already: what is before it is read from the file.
+    #[must_use]
+    pub fn continued(log_path: PathBuf, ring_bytes_limit: usize, start: Position) -> Arc<Self> {
         Arc::new(Self {
             log_path,
             ring_bytes_limit,
@@ -130,7 +136,11 @@ impl Feed {
     }
 
     fn oldest_offset(&self) -> u64 {
-        self.ring().chunks.front().map_or(FIRST_RECORD_OFFSET, |chunk| chunk.offset)
+        self.ring()
+            .chunks
+            .front()
+            .map(|chunk| chunk.offset)
+            .unwrap_or_else(|| self.position().end_offset)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {

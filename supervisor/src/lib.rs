@@ -12,6 +12,7 @@
 mod limits;
 
 mod args;
+mod clock;
 mod config;
 mod logging;
 mod metrics;

@@ -15,6 +15,8 @@ pub const DEFAULT_PORT: u16 = 8003;
 pub const DEFAULT_SESSIONS: usize = 100;
 /// Most that an operator can ask for.
 pub const MOST_SESSIONS: usize = 100_000;
+/// How long a session without a connection waits for one; then its task is cancelled.
+pub const DEFAULT_RESUME_GRACE: Duration = Duration::from_secs(300);
 /// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
 pub const EXTRA_CONNECTIONS: usize = 64;
 /// How long a connection waits for a session that is just ending before it is refused.
@@ -65,6 +67,10 @@ pub const CONTROL_ANSWER: Duration = Duration::from_secs(5);
 
 // A task.
 
+/// Tasks at once.
+pub const DEFAULT_TASKS: usize = 200;
+/// Most that an operator can ask for.
+pub const MOST_TASKS: usize = 100_000;
 /// Longest line before it is cut.
 pub const DEFAULT_LINE_BYTES: u64 = 8 * 1024 * 1024;
 /// A worker keeps the newest line of each stream in memory once the output is over its limit.

@@ -22,10 +22,13 @@ use tokio::{
 };
 
 use crate::{
-    answer, execute, limits, message,
+    answer,
+    clock::now_ms,
+    execute, limits, message,
+    registry::Refusal,
     shared::Shared,
     state_dir,
-    task::{self, Answer, Outcome, Request, TaskHandle},
+    task::{self, Answer, Facts, Outcome, Request, TaskHandle},
     translate::{Translator, to_text},
     writer::{Follow, Outgoing},
 };
@@ -206,6 +209,9 @@ impl Session {
         self.delivered().await;
         let task_id = uuid::Uuid::now_v7().to_string();
         let label = execute.label.clone();
+        let command = execute::shown(&execute.program);
+        let session_id = Some(self.id.clone());
+        let accepted_ms = now_ms();
         let ignored_params = shorten(&execute.ignored_params);
         let setting = execute::Setting {
             config: &self.shared.config,
@@ -217,17 +223,25 @@ impl Session {
         state_dir::make_task_directory(&directory)
             .await
             .map_err(|error| not_started(&task_id, &format!("{}: {error}", directory.display())))?;
-        let (outcome, handle) = task::start(&self.shared, spec, label).await;
-        match outcome {
-            Outcome::Started(started) => Ok(self.started(handle, &started, ignored_params, after)),
-            Outcome::NotStarted(completed) => Err(answer_to_failed_start(&task_id, &completed)),
-            Outcome::Stopping => Err(stopping()),
+        let facts = Facts { task_id: task_id.clone(), label, command, session_id, accepted_ms };
+        let (handle, start) = task::accept(&self.shared, spec, facts).map_err(refused)?;
+        // Known before it runs: whatever becomes of this connection now, the task is the session's.
+        self.current = Some(Current { handle: handle.clone(), delivery: Delivery::Unanswered });
+        match start.await {
+            Ok(Outcome::Started(started)) => {
+                Ok(self.started(&handle, &started, ignored_params, after))
+            }
+            Ok(Outcome::NotStarted(completed)) => {
+                self.current = None;
+                Err(answer_to_failed_start(&task_id, &completed))
+            }
+            Err(_) => Err(ErrorObject::new(ErrorCode::InternalError, "the task's owner failed")),
         }
     }
 
     fn started(
-        &mut self,
-        handle: TaskHandle,
+        &self,
+        handle: &TaskHandle,
         started: &Started,
         ignored_params: Vec<String>,
         after: &mut Vec<After>,
@@ -240,7 +254,6 @@ impl Session {
             delivered,
         };
         after.push(After::Follow(Box::new(follow), delivery));
-        self.current = Some(Current { handle, delivery: Delivery::Unanswered });
         json!(ExecuteResult {
             status: "started".to_owned(),
             pid: started.pid,
@@ -321,6 +334,16 @@ fn unknown_method(method: &str) -> ErrorObject {
 
 fn no_process() -> ErrorObject {
     ErrorObject::new(ErrorCode::NoProcess, "No process is running")
+}
+
+fn refused(refusal: Refusal) -> ErrorObject {
+    match refusal {
+        Refusal::Closed => stopping(),
+        Refusal::Full { limit } => {
+            let message = format!("{limit} tasks run already, and no more may: try again later");
+            ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit)
+        }
+    }
 }
 
 fn stopping() -> ErrorObject {

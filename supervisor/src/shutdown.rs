@@ -108,7 +108,7 @@ async fn build(
         },
         environment,
         sessions: Arc::new(Semaphore::new(config.sessions_limit)),
-        registry: Registry::new(),
+        registry: Registry::new(config.tasks_limit),
         spawner,
         retention: Arc::new(retention),
         metrics: Metrics::new(),

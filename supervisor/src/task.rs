@@ -2,7 +2,8 @@
 //! and sees to it that there is exactly one terminal event.
 //!
 //! One tokio task per task owns everything about it; everybody else has a [`TaskHandle`] and sends
-//! requests. It never waits for a client or for the disk, except after its worker has failed.
+//! requests. A task that is accepted runs to its terminal event whatever becomes of whoever asked for it. It
+//! never waits for a client or for the disk, except after its worker has failed.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -13,16 +14,18 @@ use cc_link::{
     record::{Body, Record, decode_frame, frame_bytes},
     spec::TaskSpec,
 };
+use cc_protocol::task::TaskState;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
 use crate::{
     aftermath::{self, Corpse, Failure},
     feed::Feed,
-    lifecycle::{Effect, Input, State, transition},
+    lifecycle::{Effect, Input, Motion, State, transition},
     limits,
+    registry::Refusal,
     shared::Shared,
     spawn::Worker,
     watchdog::{Alarm, Watchdog},
@@ -50,19 +53,56 @@ pub enum Answer {
     NotRunning,
 }
 
+/// What is known of a task before it runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// uuid v7.
+    pub task_id: String,
+    /// The name that its request gave it.
+    pub label: Option<String>,
+    /// The beginning of what it runs, for people.
+    pub command: String,
+    /// The session that it belongs to; none for a detached one.
+    pub session_id: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub accepted_ms: u64,
+}
+
+/// Where a task is in its life, for those who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its state.
+    pub state: TaskState,
+    /// Its main process, once it runs.
+    pub pid: Option<i32>,
+}
+
 /// What sessions, the registry and the shutdown hold of a task.
 #[derive(Clone, Debug)]
 pub struct TaskHandle {
-    task_id: String,
+    facts: Arc<Facts>,
     feed: Arc<Feed>,
     requests: mpsc::Sender<Request>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl TaskHandle {
     /// Its id.
     #[must_use]
     pub fn task_id(&self) -> &str {
-        &self.task_id
+        &self.facts.task_id
+    }
+
+    /// What was known of it before it ran.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
     /// Its records.
@@ -80,7 +120,7 @@ impl TaskHandle {
     /// Asks the task's owner. A task that is over does not mind.
     pub async fn request(&self, request: Request) {
         if self.requests.send(request).await.is_err() {
-            tracing::debug!(task_id = self.task_id, "a request came after the end");
+            tracing::debug!(task_id = self.task_id(), "a request came after the end");
         }
     }
 }
@@ -92,64 +132,50 @@ pub enum Outcome {
     Started(Started),
     /// It never did. The log holds this terminal event, and nothing more is to be sent.
     NotStarted(Box<Completed>),
-    /// The supervisor is stopping; there is no task.
-    Stopping,
 }
 
-/// Starts a task and waits until its main process runs or it is over. If the future is dropped, nobody knows
-/// of the task, and it is cancelled.
-pub async fn start(
+/// Takes a task on. The receiver hears how its start went.
+///
+/// # Errors
+/// When no task may be started now; then there is none.
+pub fn accept(
     shared: &Arc<Shared>,
     spec: TaskSpec,
-    label: Option<String>,
-) -> (Outcome, TaskHandle) {
+    facts: Facts,
+) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), Refusal> {
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
     let (requests, request_queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
-    let handle = TaskHandle { task_id: spec.task_id.clone(), feed: Arc::clone(&feed), requests };
-    if shared.registry.insert(handle.clone()).is_err() {
-        return (Outcome::Stopping, handle);
-    }
-    let mut guard = CancelOnDrop(Some(handle.requests.clone()));
+    let (to_progress, progress) =
+        watch::channel(Progress { state: TaskState::Starting, pid: None });
+    let facts = Arc::new(facts);
+    let handle =
+        TaskHandle { facts: Arc::clone(&facts), feed: Arc::clone(&feed), requests, progress };
+    shared.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();
     let now = Instant::now();
     let owner = Owner {
         shared: Arc::clone(shared),
         watchdog: Watchdog::new(now, &spec.deadlines),
         leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
-        task_id: spec.task_id.clone(),
-        label: label.unwrap_or_default(),
+        facts,
         feed,
         request_queue,
         announce: Some(announce),
         pausing: Vec::new(),
         resuming: Vec::new(),
         state: State::Starting,
+        progress: to_progress,
         started: None,
         born: now,
     };
     tokio::spawn(owner.run(spec));
-    // The owner announces one of the two whatever happens; only a panic of it closes the channel.
-    let outcome = announced.await.unwrap_or(Outcome::Stopping);
-    guard.0 = None;
-    (outcome, handle)
-}
-
-struct CancelOnDrop(Option<mpsc::Sender<Request>>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(requests) = self.0.take() {
-            // The queue is empty this early; a closed one belongs to a task that is over.
-            drop(requests.try_send(Request::Cancel(EndReason::Disconnected)));
-        }
-    }
+    Ok((handle, announced))
 }
 
 /// One task's owner.
 struct Owner {
     shared: Arc<Shared>,
-    task_id: String,
-    label: String,
+    facts: Arc<Facts>,
     leaf: Option<PathBuf>,
     feed: Arc<Feed>,
     request_queue: mpsc::Receiver<Request>,
@@ -158,6 +184,7 @@ struct Owner {
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
+    progress: watch::Sender<Progress>,
     watchdog: Watchdog,
     started: Option<Started>,
     born: Instant,
@@ -201,7 +228,7 @@ impl Owner {
                     None => (worker.pid, worker.end().await),
                 };
                 let text = text.unwrap_or_else(|| format!("the worker {end}"));
-                tracing::warn!(task_id = self.task_id, worker_pid, %text, "worker failed");
+                tracing::warn!(task_id = self.facts.task_id, worker_pid, %text, "worker failed");
                 let corpse = self.corpse(Failure::Died, text);
                 aftermath::write_terminal_event(&self.shared, corpse).await
             }
@@ -286,17 +313,17 @@ impl Owner {
     fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {
         match event {
             Event::Started(started) => {
+                self.started = Some(started.clone());
                 self.step(Input::Started)?;
                 self.watchdog.started(Instant::now());
                 tracing::info!(
-                    task_id = self.task_id,
-                    label = self.label,
+                    task_id = self.facts.task_id,
+                    label = self.label(),
                     pid = started.pid,
                     worker_pid = started.worker_pid,
                     containment = started.containment.as_str(),
                     "task started"
                 );
-                self.started = Some(started.clone());
                 self.announce(Outcome::Started(started));
             }
             Event::Paused => {
@@ -341,6 +368,7 @@ impl Owner {
     fn step(&mut self, input: Input) -> Result<(), String> {
         let (state, effect) = transition(self.state, input);
         let from = std::mem::replace(&mut self.state, state);
+        self.show_progress();
         if effect == Effect::Violation {
             return Err(format!("the worker said {input:?} while the task was {from:?}"));
         }
@@ -356,6 +384,7 @@ impl Owner {
         };
         let (state, effect) = transition(self.state, input);
         self.state = state;
+        self.show_progress();
         match effect {
             Effect::TellPause => worker.tell(&Control::Pause),
             Effect::TellResume => worker.tell(&Control::Resume),
@@ -389,6 +418,24 @@ impl Owner {
         self.refuse_waiting();
     }
 
+    /// The state as others see it; the end only shows with the terminal event, in [`Owner::finish`].
+    fn show_progress(&self) {
+        let state = match self.state {
+            State::Starting => TaskState::Starting,
+            State::Running { motion: Motion::Stopped } => TaskState::Paused,
+            State::Running { motion: Motion::Moving | Motion::Stopping | Motion::Continuing } => {
+                TaskState::Running
+            }
+            State::Ending { .. } | State::Done => TaskState::Ending,
+        };
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.progress.send_replace(Progress { state, pid });
+    }
+
+    fn label(&self) -> &str {
+        self.facts.label.as_deref().unwrap_or_default()
+    }
+
     fn refuse_waiting(&mut self) {
         answer(&mut self.pausing, Answer::NotRunning);
         answer(&mut self.resuming, Answer::NotRunning);
@@ -409,7 +456,7 @@ impl Owner {
 
     fn corpse(&self, failure: Failure, text: String) -> Corpse {
         Corpse {
-            task_id: self.task_id.clone(),
+            task_id: self.facts.task_id.clone(),
             leaf: self.leaf.clone(),
             feed: Arc::clone(&self.feed),
             started: self.started.clone(),
@@ -421,11 +468,13 @@ impl Owner {
 
     /// The last thing: everything is published, the worker is reaped.
     fn finish(mut self, completed: &Completed) {
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.progress.send_replace(Progress { state: TaskState::Ended, pid });
         self.announce_end(completed);
         self.shared.metrics.task_completed(completed.verdict);
         tracing::info!(
-            task_id = self.task_id,
-            label = self.label,
+            task_id = self.facts.task_id,
+            label = self.label(),
             pid = completed.pid,
             verdict = completed.verdict.as_str(),
             reason = completed.reason.as_str(),
@@ -433,8 +482,8 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
-        self.shared.retention.task_ended(&self.task_id, &self.feed);
-        self.shared.registry.remove(&self.task_id);
+        self.shared.retention.task_ended(&self.facts.task_id, &self.feed);
+        self.shared.registry.remove(&self.facts.task_id);
     }
 }
 
