@@ -266,22 +266,63 @@ impl Client {
         Transcript::checked(answer, events)
     }
 
-    /// Reads what the server sends, up to a task's terminal event or the end of the connection, and adds
-    /// it to `events`. Whether the terminal event came.
+    /// Reads what the server sends, up to a task's terminal event, and adds it to `events`. Whether that
+    /// came; where it did not, the connection ended, or nothing came for as long as the patience.
     pub fn follow(&mut self, events: &mut Vec<Value>) -> bool {
         loop {
-            match self.recv() {
-                Incoming::Json(message) => {
+            match self.recv_within(self.patience) {
+                Some(Incoming::Json(message)) => {
                     let is_end = message["method"] == "process.completed";
                     events.push(message);
                     if is_end {
                         return true;
                     }
                 }
-                Incoming::Closed { .. } => {}
-                Incoming::Ended => return false,
+                Some(Incoming::Closed { .. }) => {}
+                Some(Incoming::Ended) | None => return false,
             }
         }
+    }
+
+    /// `task.attach` from after this seq on.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn attach(&mut self, task_id: &str, after_seq: u64) -> Result<Value, Value> {
+        self.call("task.attach", &json!({"task_id": task_id, "after_seq": after_seq}))
+    }
+
+    /// Attaches to a task and reads its events from after this seq on to the terminal one.
+    ///
+    /// # Panics
+    /// When the server refuses, or the terminal event does not come.
+    #[must_use]
+    pub fn watch(&mut self, task_id: &str, after_seq: u64) -> Vec<Value> {
+        self.attach(task_id, after_seq).expect("the task is attached to");
+        let mut events = Vec::new();
+        assert!(self.follow(&mut events), "the task {task_id} did not end: {:?}", events.last());
+        events
+    }
+
+    /// `task.get`.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn task(&mut self, task_id: &str) -> Result<Value, Value> {
+        self.call("task.get", &json!({ "task_id": task_id }))
+    }
+
+    /// Waits until `task.get` says that the task has ended; returns what it says.
+    ///
+    /// # Panics
+    /// When it does not end, or is unknown.
+    pub fn wait_for_end(&mut self, task_id: &str) -> Value {
+        let mut task = Value::Null;
+        crate::wait_until("the task ends", || {
+            task = self.task(task_id).expect("the task is known");
+            task["state"] == "ended"
+        });
+        task
     }
 
     /// Reads events until `is_last` says so; returns all of them.
@@ -332,10 +373,19 @@ impl Client {
     /// # Panics
     /// When nothing comes within the patience, or a message is too long or no JSON text.
     pub fn recv(&mut self) -> Incoming {
+        let patience = self.patience;
+        self.recv_within(patience).unwrap_or_else(|| panic!("nothing came within {patience:?}"))
+    }
+
+    /// The same; `None` when nothing comes in this time.
+    ///
+    /// # Panics
+    /// When a message is too long or no JSON text.
+    pub fn recv_within(&mut self, patience: Duration) -> Option<Incoming> {
         if let Some(message) = self.backlog.pop_front() {
-            return Incoming::Json(message);
+            return Some(Incoming::Json(message));
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = left.max(Duration::from_millis(1));
@@ -344,9 +394,8 @@ impl Client {
                 Ok(Message::Text(text)) => {
                     let bytes = text.len();
                     assert!(bytes <= MESSAGE_BYTES_LIMIT, "a message of {bytes} bytes");
-                    return Incoming::Json(
-                        serde_json::from_str(&text).expect("every text is JSON"),
-                    );
+                    let message = serde_json::from_str(&text).expect("every text is JSON");
+                    return Some(Incoming::Json(message));
                 }
                 Ok(Message::Ping(_)) => {
                     self.pings += 1;
@@ -356,7 +405,7 @@ impl Client {
                 Ok(Message::Close(frame)) => {
                     let code = frame.as_ref().map_or(1005, |frame| u16::from(frame.code));
                     let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                    return Incoming::Closed { code, reason };
+                    return Some(Incoming::Closed { code, reason });
                 }
                 Ok(Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => panic!("the server sent a binary message"),
@@ -366,9 +415,9 @@ impl Client {
                         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                     ) =>
                 {
-                    panic!("nothing came within {:?}", self.patience)
+                    return None;
                 }
-                Err(_) => return Incoming::Ended,
+                Err(_) => return Some(Incoming::Ended),
             }
         }
     }
@@ -428,4 +477,31 @@ fn outcome(response: &Value) -> Result<Value, Value> {
         (None, Some(error)) => Err(error.clone()),
         _ => panic!("neither result nor error, or both: {response}"),
     }
+}
+
+/// Turns every batch of lines into the single lines that another connection would get.
+#[must_use]
+pub fn unbatched(events: &[Value]) -> Vec<Value> {
+    let mut single = Vec::new();
+    for event in events {
+        if event["method"] != "process.output_batch" {
+            single.push(event.clone());
+            continue;
+        }
+        let items = event["params"]["items"].as_array().unwrap();
+        assert!(!items.is_empty(), "an empty batch");
+        for item in items {
+            let mut params = json!({
+                "task_id": event["params"]["task_id"],
+                "truncated": false,
+                "chunk_index": null,
+                "total_chunks": null,
+            });
+            for (name, value) in item.as_object().unwrap() {
+                params[name] = value.clone();
+            }
+            single.push(json!({"jsonrpc": "2.0", "method": "process.output", "params": params}));
+        }
+    }
+    single
 }

@@ -12,6 +12,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
+use crate::cgroup;
+
 /// All process ids at this moment.
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap();
@@ -79,6 +81,19 @@ pub fn parent(pid: i32) -> Option<i32> {
 #[must_use]
 pub fn children(of: i32) -> Vec<i32> {
     all().into_iter().filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// Whether the kernel holds the process: stopped, or in a frozen cgroup.
+#[must_use]
+pub fn is_held(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state == "T") || is_frozen(pid)
+}
+
+fn is_frozen(pid: i32) -> bool {
+    cgroup::directory_of(pid.cast_unsigned()).is_some_and(|directory| {
+        fs::read_to_string(directory.join("cgroup.events"))
+            .is_ok_and(|events| events.contains("frozen 1"))
+    })
 }
 
 /// Memory of a process, bytes.

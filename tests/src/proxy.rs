@@ -122,12 +122,7 @@ impl Drop for Proxy {
     }
 }
 
-fn accept(
-    listener: &TcpListener,
-    woken: &PipeReader,
-    target: SocketAddr,
-    state: &Mutex<State>,
-) {
+fn accept(listener: &TcpListener, woken: &PipeReader, target: SocketAddr, state: &Mutex<State>) {
     loop {
         wait(&mut [(listener.as_fd(), PollFlags::IN), (woken.as_fd(), PollFlags::IN)]);
         if state.lock().unwrap().is_over {
