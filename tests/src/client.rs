@@ -77,6 +77,15 @@ impl Client {
         client
     }
 
+    /// Connects by a network that may fail, and reads `connected`; `None` when it does.
+    #[must_use]
+    pub fn try_connect(address: SocketAddr) -> Option<Self> {
+        let mut client = Self::open(address, "/ws/mcp", &[]).ok()?;
+        let Some(Incoming::Json(connected)) = client.recv_within(PATIENCE) else { return None };
+        client.connected = connected["params"].clone();
+        Some(client)
+    }
+
     /// Connects with additional headers and reads nothing.
     ///
     /// # Errors
@@ -91,7 +100,8 @@ impl Client {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
-        let stream = crate::http::connect(address);
+        let stream = crate::http::try_connect(address);
+        let stream = stream.map_err(|error| Refused::Other(error.to_string()))?;
         match client(request, stream) {
             Ok((socket, _response)) => Ok(Self::over(socket)),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
@@ -150,11 +160,20 @@ impl Client {
         session: &Session,
         after: Option<(&str, u64)>,
     ) -> Result<Value, Value> {
+        self.try_resume(session, after).expect("the connection lives until the answer has come")
+    }
+
+    /// The same on a connection that may be lost; `None` when it is.
+    pub fn try_resume(
+        &mut self,
+        session: &Session,
+        after: Option<(&str, u64)>,
+    ) -> Option<Result<Value, Value>> {
         let mut params = json!({"session_id": session.id, "resume_token": session.token});
         if let Some((task_id, seq)) = after {
             params["after"] = json!({"task_id": task_id, "seq": seq});
         }
-        self.call("session.resume", &params)
+        self.try_call("session.resume", &params)
     }
 
     /// Connects and takes the session over.
@@ -202,18 +221,30 @@ impl Client {
     /// # Errors
     /// The `error` member of the response.
     pub fn call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
-        let id = self.send_request(method, params);
+        self.try_call(method, params).expect("the connection lives until the answer has come")
+    }
+
+    /// The same on a connection that may be lost; `None` when it is, or when nothing comes for as long
+    /// as the patience.
+    pub fn try_call(&mut self, method: &str, params: &Value) -> Option<Result<Value, Value>> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": id});
+        self.socket.send(Message::text(request.to_string())).ok()?;
         let mut earlier = VecDeque::new();
         let response = loop {
-            let message = self.recv_json();
-            if message.get("id") == Some(&json!(id)) {
-                break message;
+            match self.recv_within(self.patience) {
+                Some(Incoming::Json(message)) if message.get("id") == Some(&json!(id)) => {
+                    break Some(message);
+                }
+                Some(Incoming::Json(message)) => earlier.push_back(message),
+                Some(Incoming::Closed { .. }) => {}
+                Some(Incoming::Ended) | None => break None,
             }
-            earlier.push_back(message);
         };
         earlier.append(&mut self.backlog);
         self.backlog = earlier;
-        outcome(&response)
+        response.as_ref().map(outcome)
     }
 
     /// `execute`; the error is the `error` member of the response.

@@ -17,6 +17,7 @@
 pub mod cgroup;
 pub mod client;
 pub mod fifo;
+pub mod follower;
 pub mod frames;
 pub mod http;
 pub mod installed;
@@ -34,6 +35,7 @@ pub mod transcript;
 use std::time::{Duration, Instant};
 
 pub use client::{Client, Session};
+pub use follower::Follower;
 pub use options::Options;
 pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;

@@ -115,7 +115,10 @@ impl Options {
                 command
             }
         };
-        command.args(["--listen", listen, "--state-dir"]).arg(state_directory);
+        command.arg("--state-dir").arg(state_directory);
+        if !self.arguments.iter().any(|argument| argument == "--listen") {
+            command.args(["--listen", listen]);
+        }
         if !self.arguments.iter().any(|argument| argument == "--cgroup") {
             command.args(["--cgroup", "off"]);
         }

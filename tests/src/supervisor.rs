@@ -6,7 +6,7 @@ use std::{
     net::SocketAddr,
     os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, ExitStatus},
+    process::{Child, ChildStdout, ExitStatus, Stdio},
 };
 
 use rustix::{
@@ -143,6 +143,24 @@ impl Supervisor {
         let listen = self.address.to_string();
         (self.process, _) = launch(options, &listen, self.directory.path(), &self.mark);
         self.is_over = false;
+    }
+
+    /// Starts it again where it must refuse to run; returns what it says about that.
+    ///
+    /// # Panics
+    /// When it runs, or ends well.
+    pub fn start_in_vain(&mut self, options: &Options) -> String {
+        assert!(self.is_over, "the one before still runs");
+        let state_directory = self.state_directory();
+        let mut command = options.command("127.0.0.1:0", &state_directory, (MARK, &self.mark));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let handle = Process::open(child.id().cast_signed()).unwrap();
+        if !handle.wait_gone(PATIENCE) {
+            drop(child.kill());
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code().map(|code| code > 0), Some(true), "{}", output.status);
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// Waits for it to exit, having been told to; what it leaves behind is the caller's.

@@ -13,6 +13,7 @@
 
 mod agent;
 mod family;
+mod foreign;
 mod intruder;
 mod output;
 mod report;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         ["exec-with-signals-blocked", program, ref rest @ ..] => {
             report::exec_with_signals_blocked(program, rest)
         }
+        ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
         ["knock-as", user_id, address] => {
             intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
