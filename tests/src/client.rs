@@ -95,13 +95,30 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Refused> {
+        let stream = crate::http::try_connect(address);
+        let stream = stream.map_err(|error| Refused::Other(error.to_string()))?;
+        Self::handshake(address, path, headers, stream)
+    }
+
+    /// Makes the handshake on a connection that has been there for a while, and reads nothing.
+    ///
+    /// # Errors
+    /// When the server refuses the handshake.
+    pub fn over_stream(address: SocketAddr, stream: TcpStream) -> Result<Self, Refused> {
+        Self::handshake(address, "/ws/mcp", &[], stream)
+    }
+
+    fn handshake(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        stream: TcpStream,
+    ) -> Result<Self, Refused> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
-        let stream = crate::http::try_connect(address);
-        let stream = stream.map_err(|error| Refused::Other(error.to_string()))?;
         match client(request, stream) {
             Ok((socket, _response)) => Ok(Self::over(socket)),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
