@@ -5,16 +5,20 @@
 //! requests. A task that is accepted runs to its terminal event whatever becomes of whoever asked for it. It
 //! never waits for a client or for the disk, except after its worker has failed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::{Bytes, BytesMut};
 use cc_link::{
     control::Control,
     event::{Completed, EndReason, Event, Notice, Started},
     record::{Body, Record, decode_frame, frame_bytes},
-    spec::TaskSpec,
+    spec::{ClaudeStream, TaskSpec},
 };
 use cc_protocol::task::TaskState;
+use cc_state::{Change, ResultSummary, TaskAccepted};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
@@ -22,6 +26,7 @@ use tokio::{
 
 use crate::{
     aftermath::{self, Corpse, Failure},
+    clock::now_ms,
     feed::Feed,
     lifecycle::{Effect, Input, Motion, State, transition},
     limits,
@@ -77,10 +82,20 @@ pub struct Progress {
     pub pid: Option<i32>,
 }
 
+/// A task's end, for those who ask.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The terminal event.
+    pub completed: Completed,
+}
+
 /// What sessions, the registry and the shutdown hold of a task.
 #[derive(Clone, Debug)]
 pub struct TaskHandle {
     facts: Arc<Facts>,
+    ended: Arc<OnceLock<Ended>>,
     feed: Arc<Feed>,
     requests: mpsc::Sender<Request>,
     progress: watch::Receiver<Progress>,
@@ -111,6 +126,12 @@ impl TaskHandle {
         &self.feed
     }
 
+    /// Its end, from the moment in which that can be seen.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
+    }
+
     /// Whether the terminal event is published.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -134,7 +155,8 @@ pub enum Outcome {
     NotStarted(Box<Completed>),
 }
 
-/// Takes a task on. The receiver hears how its start went.
+/// Takes a task on. The receiver hears how its start went. `session` is what the database has to be told of its
+/// session, for the case that it does not know it yet.
 ///
 /// # Errors
 /// When no task may be started now; then there is none.
@@ -142,14 +164,21 @@ pub fn accept(
     shared: &Arc<Shared>,
     spec: TaskSpec,
     facts: Facts,
+    session: Option<Change>,
 ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), Refusal> {
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
     let (requests, request_queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
     let (to_progress, progress) =
         watch::channel(Progress { state: TaskState::Starting, pid: None });
     let facts = Arc::new(facts);
-    let handle =
-        TaskHandle { facts: Arc::clone(&facts), feed: Arc::clone(&feed), requests, progress };
+    let ended = Arc::new(OnceLock::new());
+    let handle = TaskHandle {
+        facts: Arc::clone(&facts),
+        ended: Arc::clone(&ended),
+        feed: Arc::clone(&feed),
+        requests,
+        progress,
+    };
     shared.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();
     let now = Instant::now();
@@ -158,6 +187,8 @@ pub fn accept(
         watchdog: Watchdog::new(now, &spec.deadlines),
         leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
         facts,
+        ended,
+        result: None,
         feed,
         request_queue,
         announce: Some(announce),
@@ -168,7 +199,7 @@ pub fn accept(
         started: None,
         born: now,
     };
-    tokio::spawn(owner.run(spec));
+    tokio::spawn(owner.run(spec, session));
     Ok((handle, announced))
 }
 
@@ -176,6 +207,9 @@ pub fn accept(
 struct Owner {
     shared: Arc<Shared>,
     facts: Arc<Facts>,
+    ended: Arc<OnceLock<Ended>>,
+    /// Of a Claude task that came so far.
+    result: Option<ResultSummary>,
     leaf: Option<PathBuf>,
     feed: Arc<Feed>,
     request_queue: mpsc::Receiver<Request>,
@@ -199,16 +233,40 @@ enum Watched {
 }
 
 impl Owner {
-    async fn run(mut self, spec: TaskSpec) {
-        let mut worker = match self.shared.spawner.spawn().await {
-            Ok(worker) => worker,
-            Err(error) => {
-                let text = format!("the worker could not be started: {error}");
-                let corpse = self.corpse(Failure::NotStarted, text);
-                let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
-                return self.finish(&completed);
+    async fn run(self, spec: TaskSpec, session: Option<Change>) {
+        let accepted = self.record(&spec);
+        let changes = session.into_iter().chain([accepted]).collect();
+        // Before its worker hears of it the task is on record; starting the worker takes longer than that.
+        let (worker, recorded) =
+            tokio::join!(self.shared.spawner.spawn(), self.shared.store.commit(changes));
+        let problem = match (worker, recorded) {
+            (Ok(worker), Ok(())) => return self.run_with(worker, spec).await,
+            (Ok(worker), Err(error)) => {
+                worker.end().await;
+                error.to_string()
             }
+            (Err(error), _) => format!("the worker could not be started: {error}"),
         };
+        let corpse = self.corpse(Failure::NotStarted, problem);
+        let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
+        self.finish(&completed).await;
+    }
+
+    fn record(&self, spec: &TaskSpec) -> Change {
+        let facts = &self.facts;
+        Change::TaskAccepted(Box::new(TaskAccepted {
+            id: facts.task_id.clone(),
+            session_id: facts.session_id.clone(),
+            label: facts.label.clone(),
+            command: facts.command.clone(),
+            accepted_ms: facts.accepted_ms,
+            is_claude: spec.claude != ClaudeStream::No,
+            leaf: self.leaf.clone(),
+            deadlines: Some(spec.deadlines),
+        }))
+    }
+
+    async fn run_with(mut self, mut worker: Worker, spec: TaskSpec) {
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
         self.born = Instant::now();
@@ -233,7 +291,7 @@ impl Owner {
                 aftermath::write_terminal_event(&self.shared, corpse).await
             }
         };
-        self.finish(&completed);
+        self.finish(&completed).await;
     }
 
     /// Publishes what the worker says until the terminal event or the worker's failure.
@@ -300,6 +358,9 @@ impl Owner {
             if let Record { body: Body::Event(event), .. } = record {
                 // What depends on an event happens when it can be seen, not before.
                 let is_terminal = matches!(event, Event::Completed(_));
+                if let Event::Completed(completed) = &event {
+                    self.note_end(completed);
+                }
                 run.append_to(&self.feed, is_terminal);
                 if let Some(completed) = self.on_event(event)? {
                     return Ok(Some(completed));
@@ -324,6 +385,9 @@ impl Owner {
                     containment = started.containment.as_str(),
                     "task started"
                 );
+                let (id, at_ms) = (self.facts.task_id.clone(), now_ms());
+                let change = Change::TaskStarted { id, at_ms, started: started.clone() };
+                self.shared.store.note(change);
                 self.announce(Outcome::Started(started));
             }
             Event::Paused => {
@@ -338,11 +402,11 @@ impl Owner {
             }
             Event::Canceled { reason } => self.on_ending(reason)?,
             Event::Completed(completed) => return Ok(Some(completed)),
+            Event::ClaudeResult(result) => self.result = Some(ResultSummary::from(&*result)),
             Event::OutputDropped(_)
             | Event::ClaudeRetrying(_)
             | Event::RateLimited(_)
-            | Event::TokenLimited(_)
-            | Event::ClaudeResult(_) => {}
+            | Event::TokenLimited(_) => {}
         }
         Ok(None)
     }
@@ -466,10 +530,16 @@ impl Owner {
         }
     }
 
-    /// The last thing: everything is published, the worker is reaped.
-    fn finish(mut self, completed: &Completed) {
+    fn note_end(&self, completed: &Completed) {
+        // The first one counts; there is only one.
+        self.ended.get_or_init(|| Ended { at_ms: now_ms(), completed: completed.clone() });
         let pid = self.started.as_ref().map(|started| started.pid);
         self.progress.send_replace(Progress { state: TaskState::Ended, pid });
+    }
+
+    /// The last thing: everything is published, the worker is reaped.
+    async fn finish(mut self, completed: &Completed) {
+        self.note_end(completed);
         self.announce_end(completed);
         self.shared.metrics.task_completed(completed.verdict);
         tracing::info!(
@@ -482,6 +552,17 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
+        let position = self.feed.position();
+        let ended = Change::TaskEnded {
+            id: self.facts.task_id.clone(),
+            at_ms: now_ms(),
+            completed: Box::new(completed.clone()),
+            last_seq: position.last_seq,
+            log_bytes: position.end_offset,
+            result: self.result.take(),
+        };
+        // Whoever asks after the task has left the registry finds its end in the database.
+        self.shared.store.write(vec![ended]).await;
         self.shared.retention.task_ended(&self.facts.task_id, &self.feed);
         self.shared.registry.remove(&self.facts.task_id);
     }
