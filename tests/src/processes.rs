@@ -65,6 +65,12 @@ pub fn stat(pid: i32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The name of its program, at most 15 bytes of it.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
 /// One-letter state, such as `S`, `T` (stopped) or `Z`.
 #[must_use]
 pub fn state(pid: i32) -> Option<String> {

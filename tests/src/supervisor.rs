@@ -6,7 +6,8 @@ use std::{
     net::SocketAddr,
     os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -145,15 +146,48 @@ impl Supervisor {
         self.is_over = false;
     }
 
+    /// Starts it again and kills it after this time, which may be before it has begun to listen.
+    pub fn start_and_kill_after(&self, options: &Options, after: Duration) {
+        assert!(self.is_over, "the one before still runs");
+        let listen = self.address.to_string();
+        let mut command = self.command(options, &listen);
+        let mut child = command.stdout(Stdio::null()).stderr(self.log_file()).spawn().unwrap();
+        let handle = Process::open(child.id().cast_signed()).unwrap();
+        if handle.wait_gone(after) {
+            panic!("it ended by itself\n{}", self.log());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn command(&self, options: &Options, listen: &str) -> Command {
+        options.command(listen, &self.state_directory(), (MARK, &self.mark))
+    }
+
+    fn log_file(&self) -> File {
+        File::options()
+            .append(true)
+            .create(true)
+            .open(self.directory.path().join("stderr"))
+            .unwrap()
+    }
+
+    /// The workers that run at this moment, also those that an earlier supervisor started.
+    #[must_use]
+    pub fn workers_anywhere(&self) -> Vec<i32> {
+        let mut workers = processes::with_environment(&format!("{MARK}={}", self.mark));
+        workers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
+        workers
+    }
+
     /// Starts it again where it must refuse to run; returns what it says about that.
     ///
     /// # Panics
     /// When it runs, or ends well.
     pub fn start_in_vain(&mut self, options: &Options) -> String {
         assert!(self.is_over, "the one before still runs");
-        let state_directory = self.state_directory();
-        let mut command = options.command("127.0.0.1:0", &state_directory, (MARK, &self.mark));
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            self.command(options, "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
         let handle = Process::open(child.id().cast_signed()).unwrap();
         if !handle.wait_gone(PATIENCE) {
             drop(child.kill());
