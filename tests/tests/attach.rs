@@ -188,16 +188,18 @@ fn attaching_to_what_one_gets_already_is_an_error() {
 fn an_unknown_task_is_told_by_its_own_code() {
     let supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();
-    let methods = ["get", "attach", "detach", "output", "cancel", "pause", "resume"];
+    let methods = ["get", "attach", "output", "cancel", "pause", "resume"];
     for method in methods.map(|method| format!("task.{method}")) {
         for unknown in ["00000000-0000-7000-8000-000000000000", "../../etc/passwd", "", "no uuid"] {
             let error = by_id(&mut client, &method, unknown).unwrap_err();
-            // Not to be attached is not to be unknown.
             assert_eq!(error["code"], -32014, "{method} {unknown:?}: {error}");
         }
         let error = client.call(&method, &json!({})).unwrap_err();
         assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     }
+    // What is not followed cannot be left, whether it is known or not.
+    let error = by_id(&mut client, "task.detach", "no uuid").unwrap_err();
+    assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     let error = client.call("task.list", &json!({"limit": 0})).unwrap_err();
     assert_eq!(error["data"]["field"], "limit", "{error}");
 }
