@@ -142,6 +142,8 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
 /// Changes and questions that wait for the database.
 pub const STORE_QUEUE_JOBS: usize = 1_024;
+/// Changes that are kept when the database does not take them, to be tried again with the next ones.
+pub const STORE_OVERDUE_CHANGES: usize = 10_000;
 /// Changes in one transaction.
 pub const STORE_GROUP_CHANGES: usize = 1_000;
 /// Finished tasks whose logs are kept.

@@ -390,3 +390,7 @@ fn remember(over: &mut VecDeque<(String, TokenHash)>, id: String, token_hash: To
         over.pop_front();
     }
 }
+
+#[cfg(test)]
+#[path = "sessions_tests.rs"]
+mod tests;

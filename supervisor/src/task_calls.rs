@@ -193,6 +193,14 @@ fn is_under_way(delivery: &mut oneshot::Receiver<()>) -> bool {
     matches!(delivery.try_recv(), Err(oneshot::error::TryRecvError::Empty))
 }
 
+/// Stands for an event that is a legal message of its own and does not fit into an answer.
+fn too_long(event: &Value) -> Value {
+    let params = &event["params"];
+    let error = format!("event {} is too long for task.output: attach to the task", params["seq"]);
+    json!({"jsonrpc": "2.0", "method": "process.error",
+           "params": {"error": error, "task_id": params["task_id"]}})
+}
+
 /// An answer to `task.output` that grows up to what a message can hold.
 struct Page {
     events: Vec<Value>,
@@ -207,7 +215,6 @@ impl Page {
         for text in texts {
             self.bytes += text.len();
             let has_room = self.bytes <= limits::LIST_BYTES && self.events.len() < limit;
-            // An event alone is always a legal message, so a page has at least one.
             if !has_room && !self.events.is_empty() {
                 return false;
             }
@@ -219,8 +226,49 @@ impl Page {
                 self.last_seq = seq;
             }
             self.is_end |= event["method"] == "process.completed";
-            self.events.push(event);
+            self.events.push(if has_room { event } else { too_long(&event) });
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page() -> Page {
+        Page { events: Vec::new(), bytes: 0, last_seq: 0, is_end: false }
+    }
+
+    fn output(seq: u64, data_bytes: usize) -> String {
+        let data = "x".repeat(data_bytes);
+        json!({"jsonrpc": "2.0", "method": "process.output",
+               "params": {"task_id": "t", "seq": seq, "data": data}})
+        .to_string()
+    }
+
+    #[test]
+    fn a_page_ends_before_what_would_make_the_answer_too_long() {
+        let mut page = page();
+        let texts = (1..=20).map(|seq| output(seq, limits::LIST_BYTES / 10)).collect();
+        assert!(!page.add(texts, 1000, 20));
+        assert_eq!((page.events.len(), page.last_seq), (9, 9));
+        assert!(serde_json::to_string(&page.events).unwrap().len() <= limits::LIST_BYTES);
+    }
+
+    #[test]
+    fn an_event_that_no_answer_can_hold_is_named_and_passed_over() {
+        let mut page = page();
+        page.add(vec![output(1, limits::LIST_BYTES), output(2, 1)], 1000, 2);
+        assert_eq!((page.events.len(), page.last_seq), (1, 1));
+        assert_eq!(page.events[0]["method"], "process.error");
+        assert!(page.events[0]["params"]["error"].as_str().unwrap().contains("event 1 "));
+    }
+
+    #[test]
+    fn a_page_never_shows_what_is_not_published() {
+        let mut page = page();
+        assert!(!page.add((1..=5).map(|seq| output(seq, 1)).collect(), 1000, 3));
+        assert_eq!((page.events.len(), page.last_seq), (3, 3));
     }
 }

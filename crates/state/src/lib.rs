@@ -69,7 +69,8 @@ impl StateDb {
     /// # Errors
     /// [`StateError::DiskFull`], [`StateError::Busy`] after five seconds, [`StateError::Damaged`]; and
     /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
-    /// never begun. Nothing has changed then; the call can be repeated.
+    /// never begun. Nothing has changed then. Whoever has put together changes of several origins
+    /// makes them again one by one, so that the one at fault fails alone.
     pub fn transaction(&mut self, changes: &[Change]) -> Result<(), StateError> {
         apply_all(&mut self.connection, changes).map_err(error::at(&self.path))
     }
