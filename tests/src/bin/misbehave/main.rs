@@ -39,7 +39,10 @@ fn main() -> ExitCode {
         ["respawn", count, tag] => family::respawn(count.parse().unwrap(), tag),
         ["comet", and_then, tag] => family::comet(and_then, tag),
         ["burn", tag] => family::burn(tag),
-        ["flood", bytes] => output::flood(bytes.parse().unwrap()),
+        ["flood", bytes] => output::flood(bytes.parse().unwrap(), 100),
+        ["flood", bytes, line_bytes] => {
+            output::flood(bytes.parse().unwrap(), line_bytes.parse().unwrap());
+        }
         ["lines", count] => output::lines(count.parse().unwrap()),
         ["long-line", bytes, end] => output::long_line(bytes.parse().unwrap(), end),
         ["speak", seed, bytes] => output::speak(seed.parse().unwrap(), bytes.parse().unwrap()),

@@ -12,12 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 /// The last line of a flood: what a client must get, whatever else is dropped.
 const LAST_LINE: &str = "the last line";
 
-/// A build log, a `find /`, a debug trace: numbered lines of 100 bytes, at least `bytes` in all, and
+/// A build log, a `find /`, a debug trace: numbered lines of `line_bytes`, at least `bytes` in all, and
 /// then one that matters.
-pub fn flood(bytes: u64) {
+pub fn flood(bytes: u64, line_bytes: usize) {
     let mut stdout = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-    for number in 0..bytes.div_ceil(100) {
-        writeln!(stdout, "{number:010} {:x<88}", "").unwrap();
+    for number in 0..bytes.div_ceil(line_bytes as u64) {
+        writeln!(stdout, "{number:010} {:x<1$}", "", line_bytes - 12).unwrap();
     }
     writeln!(stdout, "{LAST_LINE}").unwrap();
     stdout.flush().unwrap();
