@@ -31,7 +31,7 @@ pub use reader::LogReader;
 pub use recover::{Recovered, recover};
 pub use splitter::{Fragment, Splitter, StreamCounts};
 pub use summary::{Summary, summary};
-pub use writer::LogWriter;
+pub use writer::{LAST_EVENTS_BYTES, LogWriter};
 
 /// Where the first record of a task log is.
 pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;

@@ -8,6 +8,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
@@ -18,6 +19,7 @@ use crate::{
     frames::{Beginning, at, beginning},
     splitter::StreamCounts,
     summary::scan,
+    writer::LAST_EVENTS_BYTES,
 };
 
 #[cfg(test)]
@@ -68,7 +70,9 @@ fn begin_again(mut file: &File, missing_bytes: usize) -> io::Result<Recovered> {
 
 fn recover_records(file: &File) -> io::Result<Recovered> {
     let found = scan(file)?;
-    if found.torn_bytes > 0 {
+    let stored_bytes = file.metadata()?.blocks().saturating_mul(512);
+    // A dead writer may also have left the space that it had taken ahead.
+    if found.torn_bytes > 0 || stored_bytes >= found.end_offset + LAST_EVENTS_BYTES {
         file.set_len(found.end_offset)?;
     }
     Ok(Recovered {
