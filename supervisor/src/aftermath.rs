@@ -4,11 +4,7 @@
 //! Called by [`crate::task`], once per failed worker. However much of it fails, the feed ends with exactly
 //! one terminal event.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use cc_link::{
@@ -18,7 +14,7 @@ use cc_link::{
 use cc_proctree::sweep::Swept;
 use cc_tasklog::{LogReader, LogWriter, Recovered, recover};
 
-use crate::{feed::Feed, limits, shared::Shared};
+use crate::{clock::now_ms, feed::Feed, limits, shared::Shared};
 
 const SIGKILL: i32 = 9;
 /// As env(1) has it for a failure that is not the program's.
@@ -202,11 +198,6 @@ fn terminal_frame(feed: &Feed, completed: &Completed) -> (Bytes, u64) {
         tracing::error!(%error, "a terminal event cannot be written");
     }
     (frame.into(), seq)
-}
-
-fn now_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

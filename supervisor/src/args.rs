@@ -23,6 +23,12 @@ pub struct Args {
     /// Sessions at once [default: 100; environment: MAX_SESSIONS]
     #[arg(long, value_name = "N")]
     pub max_sessions: Option<String>,
+    /// Time that a session without a connection waits for its client to resume it; then its task is cancelled; 0 = at once [default: 300]
+    #[arg(long, value_name = "SECONDS")]
+    pub resume_grace: Option<String>,
+    /// Tasks at once, those included whose client is away [default: 200]
+    #[arg(long, value_name = "N")]
+    pub max_tasks: Option<String>,
     /// Program and first arguments of prompt tasks [default: claude]
     #[arg(long, value_name = "COMMAND")]
     pub agent: Option<String>,

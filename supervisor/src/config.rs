@@ -72,6 +72,10 @@ pub struct Config {
     pub worker: PathBuf,
     /// Sessions at once.
     pub sessions_limit: usize,
+    /// How long a session without a connection waits for one.
+    pub resume_grace: Duration,
+    /// Tasks at once.
+    pub tasks_limit: usize,
     /// Program and first arguments of prompt tasks.
     pub agent: Vec<String>,
     /// What runs a command line.
@@ -154,6 +158,20 @@ impl Config {
                 Some("MAX_SESSIONS"),
                 limits::DEFAULT_SESSIONS,
                 |text| count(text, limits::MOST_SESSIONS as u64).map(|count| count as usize),
+            )?,
+            resume_grace: sources.value(
+                "--resume-grace",
+                args.resume_grace.as_deref(),
+                None,
+                limits::DEFAULT_RESUME_GRACE,
+                |text| Ok(any_time(text)?.unwrap_or_default()),
+            )?,
+            tasks_limit: sources.value(
+                "--max-tasks",
+                args.max_tasks.as_deref(),
+                None,
+                limits::DEFAULT_TASKS,
+                |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
             )?,
             agent: sources.value(
                 "--agent",

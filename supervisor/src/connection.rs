@@ -1,8 +1,9 @@
 //! One WebSocket connection from its upgrade to its end.
 //!
 //! Three things run side by side: the reader, which gives each message to the [`crate::session`] and waits
-//! for it to be answered; the [`crate::writer`]; and the heartbeat. The first to end ends the connection. Then
-//! the session's place is free at once, its task is cancelled, and the client is told why.
+//! for it to be answered; the [`crate::writer`]; and the heartbeat. The first to end ends the connection, and
+//! so does another connection that takes the session over. Then the place among the connections is free at
+//! once, the session waits for its client, and the client is told why.
 
 use std::sync::Arc;
 
@@ -72,8 +73,8 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
 
 /// A place among the sessions; waits a moment for one that is just being left.
 async fn session_place(shared: &Shared) -> Option<OwnedSemaphorePermit> {
-    let sessions = Arc::clone(&shared.sessions);
-    timeout(limits::SESSION_WAIT, sessions.acquire_owned()).await.ok()?.ok()
+    let places = Arc::clone(&shared.places);
+    timeout(limits::SESSION_WAIT, places.acquire_owned()).await.ok()?.ok()
 }
 
 async fn refuse(shared: &Shared, sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
@@ -96,9 +97,22 @@ async fn serve_session(
 ) {
     let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
     let mut writer = Writer::new(queue);
-    let mut session = Session::new(Arc::clone(&shared), outgoing.clone());
+    let claimant = shared.sessions.claimant();
+    let evicted = Arc::clone(&claimant.evicted);
+    let begun = Session::begin(Arc::clone(&shared), claimant, outgoing.clone()).await;
+    let mut session = match begun {
+        Ok(session) => session,
+        Err(error) => {
+            tracing::error!(%error, "no random numbers for a session");
+            let frame = CloseFrame { code: close::INTERNAL.into(), reason: "no session".into() };
+            return say_goodbye(sink, stream, Vec::new(), Some(frame)).await;
+        }
+    };
     tracing::debug!(session_id = session.id(), "connected");
     let end = tokio::select! {
+        () = evicted.notified() => {
+            told(close::TAKEN_OVER, "another connection has resumed this session")
+        }
         end = read(&shared, &mut session, &mut stream) => end,
         error = writer.run(&mut sink) => {
             tracing::debug!(%error, "writing to a client");
@@ -114,7 +128,7 @@ async fn serve_session(
         }
         End::Gone(why) => tracing::debug!(session_id = session.id(), why, "the client is gone"),
     }
-    session.client_gone().await;
+    session.connection_lost().await;
     if let End::Orderly(frame) = end {
         say_goodbye(sink, stream, writer.leftovers(), frame).await;
     }
@@ -125,15 +139,10 @@ async fn read<S>(shared: &Shared, session: &mut Session, stream: &mut S) -> End
 where
     S: Stream<Item = Result<Message, Error>> + Unpin,
 {
-    if session.greet().await.is_err() {
-        return End::Gone("its connection broke");
-    }
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            () = session.may_leave(shared) => {
-                return told(close::GOING_AWAY, "the supervisor is stopping");
-            }
+            (code, reason) = session.may_leave(shared) => return told(code, reason),
         };
         let handled = match message {
             Some(Ok(Message::Text(text))) => session.handle(text.as_str()).await,

@@ -13,6 +13,7 @@ use cc_link::{
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
     execute::{Execute, Program},
+    task::COMMAND_CHARS_LIMIT,
 };
 
 use crate::{
@@ -73,6 +74,25 @@ impl Setting<'_> {
             on_supervisor_loss: OnSupervisorLoss::Kill,
         })
     }
+}
+
+/// The beginning of what a request runs, for people.
+#[must_use]
+pub fn shown(program: &Program) -> String {
+    let text = match program {
+        Program::Command { command } => command.clone(),
+        Program::Argv { argv } => shell_words::join(argv),
+        Program::Prompt(prompt) => prompt.prompt.clone(),
+    };
+    let mut words = text.split_whitespace().flat_map(|word| [" ", word]).skip(1);
+    let mut shown = String::new();
+    for part in &mut words {
+        shown.push_str(part);
+        if shown.len() > COMMAND_CHARS_LIMIT * 4 {
+            break;
+        }
+    }
+    shown.chars().take(COMMAND_CHARS_LIMIT).collect()
 }
 
 struct Resolved {

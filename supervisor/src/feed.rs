@@ -2,8 +2,8 @@
 //!
 //! A [`Feed`] is written by its task's owner alone; any number of [`Cursor`]s read it, each at its own pace.
 //! Offsets are those of the task log file, because both hold the same bytes. A cursor that is near the end
-//! is served from the ring, one that is behind reads the file; so a slow reader costs an offset, not
-//! memory. The writer never waits for a reader.
+//! is served from the ring, one that is behind reads the file, and so does one over the log of a task that
+//! is long over; so a slow reader costs an offset, not memory. The writer never waits for a reader.
 
 use std::{
     collections::VecDeque,
@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
-use tokio::sync::watch;
+use tokio::{sync::watch, task::JoinHandle};
 
 /// How far a task's records reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,12 @@ impl Feed {
     #[must_use]
     pub fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
         let start = Position { end_offset: FIRST_RECORD_OFFSET, last_seq: 0, is_done: false };
+        Self::continued(log_path, ring_bytes_limit, start)
+    }
+
+    /// Of a task whose log reaches to `start` already: what is before it is read from the file.
+    #[must_use]
+    pub fn continued(log_path: PathBuf, ring_bytes_limit: usize, start: Position) -> Arc<Self> {
         Arc::new(Self {
             log_path,
             ring_bytes_limit,
@@ -109,15 +115,18 @@ impl Feed {
         Some(frames)
     }
 
-    /// A reader that begins with the first record.
+    /// A reader that begins after the record with this seq; 0: with the first one.
     #[must_use]
-    pub fn cursor(self: &Arc<Self>) -> Cursor {
-        Cursor {
-            feed: Arc::clone(self),
-            updates: self.position.subscribe(),
-            offset: FIRST_RECORD_OFFSET,
-            reader: None,
-        }
+    pub fn cursor_after(self: &Arc<Self>, seq: u64) -> Cursor {
+        let position = self.position();
+        let place = match seq {
+            0 => Place::At(FIRST_RECORD_OFFSET),
+            // Whoever has everything needs no look at the file.
+            last if last == position.last_seq => Place::At(position.end_offset),
+            earlier => Place::After(earlier),
+        };
+        let source = Source::Running { feed: Arc::clone(self), updates: self.position.subscribe() };
+        Cursor { source, place, reader: None, looking: None }
     }
 
     /// The rest of the chunk that holds the record at `offset`.
@@ -130,7 +139,11 @@ impl Feed {
     }
 
     fn oldest_offset(&self) -> u64 {
-        self.ring().chunks.front().map_or(FIRST_RECORD_OFFSET, |chunk| chunk.offset)
+        self.ring()
+            .chunks
+            .front()
+            .map(|chunk| chunk.offset)
+            .unwrap_or_else(|| self.position().end_offset)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -153,28 +166,90 @@ pub enum Item {
     },
 }
 
-/// One reader's place in a feed.
+/// One reader's place in a task's records.
 #[derive(Debug)]
 pub struct Cursor {
-    feed: Arc<Feed>,
-    updates: watch::Receiver<Position>,
-    offset: u64,
+    source: Source,
+    place: Place,
     reader: Option<LogReader>,
+    /// A look into the log that is under way. It stays when [`Cursor::next`] is dropped: a cursor that shares
+    /// a connection with busier ones would never see its end otherwise.
+    looking: Option<JoinHandle<Look>>,
+}
+
+type Look = Result<(LogReader, Found), cc_tasklog::LogError>;
+
+/// What is looked for in the log.
+#[derive(Clone, Copy, Debug)]
+enum Search {
+    /// Where the record after this seq is.
+    After(u64),
+    /// Records from here on.
+    Records { offset: u64, bytes_limit: usize },
+}
+
+#[derive(Debug)]
+enum Found {
+    Offset(Option<u64>),
+    Frames(Bytes),
+}
+
+#[derive(Debug)]
+enum Source {
+    /// A task that has not ended, or has just done so.
+    Running { feed: Arc<Feed>, updates: watch::Receiver<Position> },
+    /// The log of a task that has ended: what it holds is all there will be.
+    Ended { log_path: PathBuf },
+}
+
+/// Where a cursor reads next.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    At(u64),
+    /// After the record with this seq; where that is, the log will say.
+    After(u64),
+    /// What was there is lost, and nothing follows.
+    End,
 }
 
 impl Cursor {
+    /// A reader of an ended task's log that begins after the record with this seq; 0: with the first one.
+    #[must_use]
+    pub fn over_log(log_path: PathBuf, seq: u64) -> Self {
+        let place = if seq == 0 { Place::At(FIRST_RECORD_OFFSET) } else { Place::After(seq) };
+        Self { source: Source::Ended { log_path }, place, reader: None, looking: None }
+    }
+
     /// Waits for the next records, about `bytes_limit` at most. `None` after the terminal event. Dropping
     /// the future loses nothing.
     pub async fn next(&mut self, bytes_limit: usize) -> Option<Item> {
         loop {
-            let position = *self.updates.borrow_and_update();
-            if self.offset < position.end_offset {
+            let offset = match self.place {
+                Place::At(offset) => offset,
+                Place::After(seq) => match self.find(seq).await {
+                    Ok(offset) => {
+                        self.place = Place::At(offset);
+                        offset
+                    }
+                    Err(error) => return Some(self.lost(FIRST_RECORD_OFFSET, error)),
+                },
+                Place::End => return None,
+            };
+            let (end_offset, is_done) = match &mut self.source {
+                Source::Running { updates, .. } => {
+                    let position = *updates.borrow_and_update();
+                    (position.end_offset, position.is_done)
+                }
+                Source::Ended { .. } => return self.read_ended_log(offset, bytes_limit).await,
+            };
+            if offset < end_offset {
                 return Some(match self.ready() {
                     Some(frames) => Item::Frames(frames),
-                    None => self.read_log(position.end_offset, bytes_limit).await,
+                    None => self.read_log(offset, end_offset, bytes_limit).await,
                 });
             }
-            if position.is_done || self.updates.changed().await.is_err() {
+            let Source::Running { updates, .. } = &mut self.source else { return None };
+            if is_done || updates.changed().await.is_err() {
                 return None;
             }
         }
@@ -182,40 +257,98 @@ impl Cursor {
 
     /// The next records if the ring holds them now; never waits, never reads the file.
     pub fn ready(&mut self) -> Option<Bytes> {
-        let frames = self.feed.slice(self.offset)?;
-        self.offset += frames.len() as u64;
+        let (Source::Running { feed, .. }, Place::At(offset)) = (&self.source, self.place) else {
+            return None;
+        };
+        let frames = feed.slice(offset)?;
+        self.place = Place::At(offset + frames.len() as u64);
         Some(frames)
     }
 
     /// Reads up to `end_offset`, the end that was published when this was asked for, and not further: what
     /// is in the file already may be meant to be seen later.
-    async fn read_log(&mut self, end_offset: u64, bytes_limit: usize) -> Item {
-        let path = self.feed.log_path.clone();
-        let offset = self.offset;
+    async fn read_log(&mut self, offset: u64, end_offset: u64, bytes_limit: usize) -> Item {
         let limit = usize::try_from(end_offset - offset).unwrap_or(usize::MAX).min(bytes_limit);
-        let reader = self.reader.take();
-        let read = tokio::task::spawn_blocking(move || {
-            let mut reader = match reader {
-                Some(reader) => reader,
-                None => LogReader::open(&path)?,
-            };
-            let frames = reader.read(offset, limit)?;
-            Ok::<_, cc_tasklog::LogError>((reader, frames))
-        });
-        let error = match read.await {
-            Ok(Ok((reader, frames))) if !frames.is_empty() => {
-                self.reader = Some(reader);
-                self.offset += frames.len() as u64;
-                return Item::Frames(frames);
+        match self.records(offset, limit).await {
+            Ok(frames) if !frames.is_empty() => {
+                self.place = Place::At(offset + frames.len() as u64);
+                Item::Frames(frames)
             }
-            Ok(Ok(_)) => "it ends too early".to_owned(),
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        let oldest = self.feed.oldest_offset().max(offset);
-        self.offset = oldest;
-        Item::Lost { bytes: oldest - offset, error }
+            Ok(_) => self.lost(offset, "it ends too early".to_owned()),
+            Err(error) => self.lost(offset, error),
+        }
     }
+
+    async fn read_ended_log(&mut self, offset: u64, bytes_limit: usize) -> Option<Item> {
+        match self.records(offset, bytes_limit).await {
+            Ok(frames) if frames.is_empty() => None,
+            Ok(frames) => {
+                self.place = Place::At(offset + frames.len() as u64);
+                Some(Item::Frames(frames))
+            }
+            Err(error) => Some(self.lost(offset, error)),
+        }
+    }
+
+    async fn find(&mut self, seq: u64) -> Result<u64, String> {
+        match self.look(Search::After(seq)).await? {
+            Found::Offset(Some(offset)) => Ok(offset),
+            Found::Offset(None) | Found::Frames(_) => Err(format!("it has no event {seq}")),
+        }
+    }
+
+    async fn records(&mut self, offset: u64, bytes_limit: usize) -> Result<Bytes, String> {
+        match self.look(Search::Records { offset, bytes_limit }).await? {
+            Found::Frames(frames) => Ok(frames),
+            Found::Offset(_) => Ok(Bytes::new()),
+        }
+    }
+
+    /// Goes on with what can still be read.
+    fn lost(&mut self, offset: u64, error: String) -> Item {
+        match &self.source {
+            Source::Running { feed, .. } => {
+                let oldest = feed.oldest_offset().max(offset);
+                self.place = Place::At(oldest);
+                Item::Lost { bytes: oldest - offset, error }
+            }
+            Source::Ended { .. } => {
+                self.place = Place::End;
+                Item::Lost { bytes: 0, error }
+            }
+        }
+    }
+
+    /// Looks where blocking is allowed. As long as the cursor has not moved, what is looked for is the same.
+    async fn look(&mut self, search: Search) -> Result<Found, String> {
+        if self.looking.is_none() {
+            let path = match &self.source {
+                Source::Running { feed, .. } => feed.log_path.clone(),
+                Source::Ended { log_path } => log_path.clone(),
+            };
+            let reader = self.reader.take();
+            self.looking = Some(tokio::task::spawn_blocking(move || look(&path, reader, search)));
+        }
+        let Some(looking) = &mut self.looking else { return Ok(Found::Offset(None)) };
+        let outcome = looking.await;
+        self.looking = None;
+        let (reader, found) =
+            outcome.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+        self.reader = Some(reader);
+        Ok(found)
+    }
+}
+
+fn look(path: &Path, reader: Option<LogReader>, search: Search) -> Look {
+    let mut reader = match reader {
+        Some(reader) => reader,
+        None => LogReader::open(path)?,
+    };
+    let found = match search {
+        Search::After(seq) => Found::Offset(reader.position_after(seq)?),
+        Search::Records { offset, bytes_limit } => Found::Frames(reader.read(offset, bytes_limit)?),
+    };
+    Ok((reader, found))
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ proptest! {
         let mut log = LogWriter::create(&path).unwrap();
         let feed = Feed::new(path, ring_bytes_limit);
         let mut cursors: Vec<(Cursor, Vec<u8>)> =
-            (0..3).map(|_| (feed.cursor(), Vec::new())).collect();
+            (0..3).map(|_| (feed.cursor_after(0), Vec::new())).collect();
         let (mut written, mut unpublished, mut last_seq) = (Vec::new(), Vec::new(), 0);
         for step in steps {
             match step {
@@ -95,13 +95,38 @@ proptest! {
             prop_assert_eq!(&*got, &written);
             prop_assert_eq!(seqs(got), (1..=last_seq + 1).collect::<Vec<_>>());
         }
+        // Whoever comes later, from whatever position, gets exactly the rest, from the feed or the log alone.
+        for seq in 0..=last_seq + 1 {
+            let rest: Vec<u64> = (seq + 1..=last_seq + 1).collect();
+            for mut cursor in [
+                feed.cursor_after(seq),
+                Cursor::over_log(feed.log_path().to_owned(), seq),
+            ] {
+                let mut got = Vec::new();
+                while let Some(item) = runtime.block_on(cursor.next(500)) {
+                    let Item::Frames(bytes) = item else { panic!("{item:?}") };
+                    got.extend_from_slice(&bytes);
+                }
+                prop_assert_eq!(seqs(&got), rest.clone());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_is_gone_is_announced_once_and_then_there_is_nothing() {
+    for seq in [0, 7] {
+        let mut cursor = Cursor::over_log(PathBuf::from("/nonexistent"), seq);
+        let Some(Item::Lost { error, .. }) = cursor.next(1000).await else { panic!("not lost") };
+        assert!(error.contains("/nonexistent"), "{error}");
+        assert_eq!(cursor.next(1000).await, None);
     }
 }
 
 #[tokio::test]
 async fn a_reader_at_the_end_wakes_when_something_comes() {
     let feed = Feed::new(PathBuf::from("/nonexistent"), 1000);
-    let mut cursor = feed.cursor();
+    let mut cursor = feed.cursor_after(0);
     let reading = tokio::spawn(async move { (cursor.next(1000).await, cursor.next(1000).await) });
     let bytes: Bytes = frames(1, &[5]).into();
     feed.append(bytes.clone(), 1, true);
@@ -111,7 +136,7 @@ async fn a_reader_at_the_end_wakes_when_something_comes() {
 #[tokio::test]
 async fn what_neither_ring_nor_log_holds_is_announced_and_the_rest_still_comes() {
     let feed = Feed::new(PathBuf::from("/nonexistent"), 0);
-    let mut cursor = feed.cursor();
+    let mut cursor = feed.cursor_after(0);
     let lost = frames(1, &[5, 6]);
     let kept: Bytes = frames(3, &[7]).into();
     feed.append(lost.clone().into(), 2, false);

@@ -12,12 +12,15 @@
 mod limits;
 
 mod args;
+mod clock;
 mod config;
 mod logging;
 mod metrics;
+mod problems;
 mod retention;
 mod shared;
 mod state_dir;
+mod store;
 
 mod admission;
 mod http;
@@ -29,6 +32,11 @@ mod connection;
 mod heartbeat;
 mod message;
 mod session;
+mod session_life;
+mod session_resume;
+mod sessions;
+mod summary;
+mod task_calls;
 mod writer;
 
 mod environment;

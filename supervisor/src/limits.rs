@@ -15,6 +15,12 @@ pub const DEFAULT_PORT: u16 = 8003;
 pub const DEFAULT_SESSIONS: usize = 100;
 /// Most that an operator can ask for.
 pub const MOST_SESSIONS: usize = 100_000;
+/// How long a session without a connection waits for one; then its task is cancelled.
+pub const DEFAULT_RESUME_GRACE: Duration = Duration::from_secs(300);
+/// Sessions that wait for their clients; of more, those that run nothing end, the oldest first.
+pub const WAITING_SESSIONS: usize = 1_000;
+/// Ended sessions that are remembered, so that a late client is told what happened.
+pub const ENDED_SESSIONS: usize = 10_000;
 /// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
 pub const EXTRA_CONNECTIONS: usize = 64;
 /// How long a connection waits for a session that is just ending before it is refused.
@@ -56,6 +62,19 @@ pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Records that a writer takes from a cursor at once.
 pub const WRITER_TAKE_BYTES: usize = 256 * 1024;
+/// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
+/// many, and must fit into a message.
+pub const BATCH_ITEMS: usize = 1_000;
+/// See [`BATCH_ITEMS`].
+pub const BATCH_DATA_BYTES: usize = 128 * 1024;
+/// Tasks that one connection is attached to at once.
+pub const ATTACHED_TASKS: usize = 100;
+/// Of a session's tasks, those that the answer to `session.resume` describes; the events of all are sent.
+pub const RESUME_SUMMARIES: usize = 200;
+/// Tasks whose events one `session.resume` can have sent again.
+pub const RESUME_TASKS: usize = 10_000;
+/// Longest list in an answer: a message has to hold it whatever its texts are.
+pub const LIST_BYTES: usize = 900 * 1024;
 /// For what is queued, and the close frame, to reach a client whose connection we end.
 pub const CLOSE_FLUSH: Duration = Duration::from_secs(2);
 /// For the client to end its side afterwards.
@@ -65,6 +84,10 @@ pub const CONTROL_ANSWER: Duration = Duration::from_secs(5);
 
 // A task.
 
+/// Tasks at once.
+pub const DEFAULT_TASKS: usize = 200;
+/// Most that an operator can ask for.
+pub const MOST_TASKS: usize = 100_000;
 /// Longest line before it is cut.
 pub const DEFAULT_LINE_BYTES: u64 = 8 * 1024 * 1024;
 /// A worker keeps the newest line of each stream in memory once the output is over its limit.
@@ -117,6 +140,12 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
 // The state directory.
 
+/// Changes and questions that wait for the database.
+pub const STORE_QUEUE_JOBS: usize = 1_024;
+/// Changes that are kept when the database does not take them, to be tried again with the next ones.
+pub const STORE_OVERDUE_CHANGES: usize = 10_000;
+/// Changes in one transaction.
+pub const STORE_GROUP_CHANGES: usize = 1_000;
 /// Finished tasks whose logs are kept.
 pub const KEPT_TASKS: usize = 1_000;
 /// Bytes of all finished tasks' logs together.

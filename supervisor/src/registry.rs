@@ -15,6 +15,7 @@ use crate::task::TaskHandle;
 /// The tasks that are not over.
 #[derive(Debug)]
 pub struct Registry {
+    limit: usize,
     tasks: Mutex<Tasks>,
     count: watch::Sender<usize>,
 }
@@ -25,29 +26,46 @@ struct Tasks {
     is_closed: bool,
 }
 
-/// The supervisor is stopping.
+/// Why no task may be started now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
+pub enum Refusal {
+    /// The supervisor is stopping.
+    Closed,
+    /// As many tasks run as may.
+    Full {
+        /// So many.
+        limit: usize,
+    },
+}
 
 impl Registry {
-    /// Empty and open.
+    /// Empty and open, for at most `limit` tasks.
     #[must_use]
-    pub fn new() -> Self {
-        Self { tasks: Mutex::default(), count: watch::Sender::new(0) }
+    pub fn new(limit: usize) -> Self {
+        Self { limit, tasks: Mutex::default(), count: watch::Sender::new(0) }
     }
 
     /// Adds a task that is about to be started.
     ///
     /// # Errors
-    /// When it is closed: the task must not be started.
-    pub fn insert(&self, handle: TaskHandle) -> Result<(), Closed> {
+    /// When it is closed or full: the task must not be started.
+    pub fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
-            return Err(Closed);
+            return Err(Refusal::Closed);
+        }
+        if tasks.handles.len() >= self.limit {
+            return Err(Refusal::Full { limit: self.limit });
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         self.count.send_replace(tasks.handles.len());
         Ok(())
+    }
+
+    /// The task with this id, if it is not over.
+    #[must_use]
+    pub fn get(&self, task_id: &str) -> Option<TaskHandle> {
+        self.tasks().handles.get(task_id).cloned()
     }
 
     /// Removes a task whose worker is reaped.

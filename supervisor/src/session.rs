@@ -1,19 +1,20 @@
-//! A session: what a client may ask, and the answers, one call after the other.
+//! A session on its connection: what a client may ask, and the answers, one call after the other.
 //!
-//! Owns which task is the session's current one, and the order of what the client sees: the answer to
-//! `execute` before anything of its task, the answer to a control before the event that it causes. It never
-//! writes to the socket itself and never touches a task: it queues for the [`crate::writer`] and asks the
-//! task's owner.
+//! Owns the order of what the client sees: the answer to `execute` before anything of its task, the answer to
+//! a control before the event that it causes. It never writes to the socket itself and never touches a task: it
+//! queues for the [`crate::writer`] and asks the task's owner. What of a session outlives its connection belongs to
+//! [`crate::sessions`]; `session.resume` is in [`crate::session_resume`], `task.*` in [`crate::task_calls`].
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use cc_link::event::{Completed, EndReason, Started};
 use cc_protocol::{
     control::ControlType,
     envelope::{Call, Incoming, Response},
-    error::{ErrorCode, ErrorObject},
-    execute::{Execute, ExecuteResult},
+    error::{ErrorCode, ErrorObject, close},
+    execute::{Execute, ExecuteResult, Program},
     notification::{Connected, Limits, Notification},
+    session::{SessionConfigure, check_close_params},
 };
 use serde_json::{Map, Value, json};
 use tokio::{
@@ -22,40 +23,72 @@ use tokio::{
 };
 
 use crate::{
-    answer, execute, limits, message,
+    answer,
+    clock::now_ms,
+    execute,
+    feed::Cursor,
+    limits, message,
+    registry::Refusal,
+    session_life::Input,
+    sessions::{Claimant, ResumeToken, Standing},
     shared::Shared,
     state_dir,
-    task::{self, Answer, Outcome, Request, TaskHandle},
+    summary::Known,
+    task::{self, Answer, Facts, Outcome, Request, TaskHandle},
     translate::{Translator, to_text},
     writer::{Follow, Outgoing},
 };
 
-const CAPABILITIES: [&str; 6] = ["execute", "control", "stream", "argv", "prompt", "output_chunks"];
-const METHODS: [&str; 5] = ["execute", "control", "hook_status", "ping", "pong"];
+const CAPABILITIES: [&str; 8] =
+    ["execute", "control", "stream", "argv", "prompt", "output_chunks", "resume", "attach"];
+const METHODS: [&str; 16] = [
+    "execute",
+    "control",
+    "hook_status",
+    "ping",
+    "pong",
+    "session.resume",
+    "session.configure",
+    "session.close",
+    "task.get",
+    "task.list",
+    "task.output",
+    "task.attach",
+    "task.detach",
+    "task.cancel",
+    "task.pause",
+    "task.resume",
+];
 
 /// The connection's writer is gone: there is nobody to answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone;
 
-/// One client's session.
+/// One client's session, as its connection has it.
 #[derive(Debug)]
 pub struct Session {
-    id: String,
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) connection: Claimant,
+    pub(crate) standing: Arc<Standing>,
+    /// The session that the connection began with, while another one is being resumed.
+    pub(crate) former: Option<Arc<Standing>>,
+    pub(crate) current: Option<Current>,
+    /// Tasks that the connection is attached to, and who hears when their terminal event is sent.
+    pub(crate) attached: HashMap<String, oneshot::Receiver<()>>,
     outgoing: mpsc::Sender<Outgoing>,
-    current: Option<Current>,
+    is_closing: bool,
 }
 
-/// The session's latest task.
+/// The session's latest task whose events go to this connection.
 #[derive(Debug)]
-struct Current {
-    handle: TaskHandle,
-    delivery: Delivery,
+pub(crate) struct Current {
+    pub(crate) task_id: String,
+    pub(crate) delivery: Delivery,
 }
 
 /// How far the latest task's notifications have come.
 #[derive(Debug)]
-enum Delivery {
+pub(crate) enum Delivery {
     /// The answer to its `execute` is not queued yet.
     Unanswered,
     /// They are being sent.
@@ -66,42 +99,69 @@ enum Delivery {
 
 /// What has to happen after a call's answer is queued.
 #[derive(Debug)]
-enum After {
-    /// Let the writer go on with the cursor.
+pub(crate) enum After {
+    /// Let the writer go on with the cursors.
     Release,
-    /// Send the new task's notifications; the receiver hears when they are sent.
-    Follow(Box<Follow>, oneshot::Receiver<()>),
+    /// Send a task's notifications after those of the session's earlier tasks.
+    Follow(Box<Follow>),
+    /// The last of them are the current task's; the receiver hears when they are sent.
+    Answered(oneshot::Receiver<()>),
+    /// Send a task's notifications beside everything else.
+    Attach(Box<Follow>),
     /// Ask the task's owner.
     Ask(TaskHandle, Request),
+    /// Send lines together, or not.
+    Batch(bool),
+    /// End the session.
+    Close,
 }
 
-type CallResult = Result<Value, ErrorObject>;
+/// The result of a call, or the error that answers it.
+pub(crate) type CallResult = Result<Value, ErrorObject>;
 
 impl Session {
-    /// A new one, whose answers go to `outgoing`.
-    #[must_use]
-    pub fn new(shared: Arc<Shared>, outgoing: mpsc::Sender<Outgoing>) -> Self {
-        Self { id: uuid::Uuid::new_v4().to_string(), shared, outgoing, current: None }
+    /// A new one on this connection, whose answers go to `outgoing`. Queues `connected`, the first message of
+    /// every session.
+    ///
+    /// # Errors
+    /// When the system has no random numbers for the resume token.
+    pub async fn begin(
+        shared: Arc<Shared>,
+        connection: Claimant,
+        outgoing: mpsc::Sender<Outgoing>,
+    ) -> Result<Self, getrandom::Error> {
+        let (standing, token) = shared.sessions.begin(&connection)?;
+        let session = Self {
+            shared,
+            connection,
+            standing,
+            former: None,
+            current: None,
+            attached: HashMap::new(),
+            outgoing,
+            is_closing: false,
+        };
+        // The queue is empty, and its reader lives as long as this.
+        session.send(Outgoing::Text(session.greeting(&token))).await.ok();
+        let greeted = Input::Greeted(session.connection.number);
+        session.shared.sessions.happened(&session.standing, greeted).await;
+        Ok(session)
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
-        &self.id
+        self.standing.id()
     }
 
-    /// Sends `connected`, the first message of every session.
-    ///
-    /// # Errors
-    /// When the writer is gone, as everywhere here.
-    pub async fn greet(&self) -> Result<(), Gone> {
+    fn greeting(&self, token: &ResumeToken) -> String {
         let config = &self.shared.config;
-        let connected = Connected {
-            session_id: self.id.clone(),
+        to_text(&Notification::Connected(Connected {
+            session_id: self.id().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
-            resume_token: String::new(),
-            resume_grace_s: 0.0,
+            resume_token: token.reveal().to_owned(),
+            resume_grace_s: self.shared.sessions.grace().as_secs_f64(),
             heartbeat_interval_s: config.heartbeat.as_secs_f64(),
             limits: Limits {
                 message_bytes: config.message_bytes_limit,
@@ -109,8 +169,7 @@ impl Session {
                 line_bytes: config.task.line_bytes_limit,
                 output_bytes: config.task.output_bytes_limit,
             },
-        };
-        self.send(Outgoing::Text(to_text(&Notification::Connected(connected)))).await
+        }))
     }
 
     /// Answers one text message.
@@ -139,48 +198,92 @@ impl Session {
             self.send(Outgoing::Text(answer)).await?;
         }
         for step in after {
-            match step {
-                After::Release => self.send(Outgoing::Release).await?,
-                After::Follow(follow, delivery) => {
-                    self.send(Outgoing::Follow(follow)).await?;
-                    if let Some(current) = &mut self.current {
-                        current.delivery = Delivery::UnderWay(delivery);
-                    }
-                }
-                After::Ask(handle, request) => handle.request(request).await,
-            }
+            self.go_on(step).await?;
         }
         Ok(())
     }
 
-    /// Returns when the supervisor is stopping and the client has all there is. Dropping the future loses
-    /// nothing.
-    pub async fn may_leave(&mut self, shared: &Shared) {
-        shared.stopping().await;
-        self.delivered().await;
-    }
-
-    /// The client is gone: its task goes too.
-    pub async fn client_gone(self) {
-        if let Some(current) = self.current
-            && !current.handle.is_done()
-        {
-            current.handle.request(Request::Cancel(EndReason::Disconnected)).await;
+    async fn go_on(&mut self, step: After) -> Result<(), Gone> {
+        match step {
+            After::Release => self.send(Outgoing::Release).await,
+            After::Follow(follow) => self.send(Outgoing::Follow(follow)).await,
+            After::Answered(delivery) => {
+                if let Some(current) = &mut self.current {
+                    current.delivery = Delivery::UnderWay(delivery);
+                }
+                Ok(())
+            }
+            After::Attach(follow) => self.send(Outgoing::Attach(follow)).await,
+            After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
+            After::Ask(handle, request) => {
+                handle.request(request).await;
+                Ok(())
+            }
+            After::Close => {
+                self.is_closing = true;
+                self.shared.sessions.happened(&self.standing, Input::Close).await;
+                Ok(())
+            }
         }
     }
 
-    async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
+    /// Returns when the client has closed its session, or the supervisor is stopping, and the client has all
+    /// there is; says which close frame it gets. Dropping the future loses nothing.
+    pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
+        let leaving = if self.is_closing {
+            (close::NORMAL, "the session is closed")
+        } else {
+            shared.stopping().await;
+            (close::GOING_AWAY, "the supervisor is stopping")
+        };
+        let (idle, is_idle) = oneshot::channel();
+        if self.send(Outgoing::TellWhenIdle(idle)).await.is_ok() {
+            drop(is_idle.await);
+        }
+        leaving
+    }
+
+    /// The connection is over, for whatever reason: the session waits for its client, or ends.
+    pub async fn connection_lost(mut self) {
+        let lost = Input::Lost(self.connection.number);
+        self.shared.sessions.happened(&self.standing, lost).await;
+        self.close_former().await;
+    }
+
+    /// The session that the connection began with is of no use to anybody.
+    pub(crate) async fn close_former(&mut self) {
+        if let Some(former) = self.former.take() {
+            self.shared.sessions.happened(&former, Input::Close).await;
+        }
+    }
+
+    pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
         self.outgoing.send(outgoing).await.map_err(|_| Gone)
     }
 
     /// The response, unless the call was a notification.
     async fn call(&mut self, call: Call, after: &mut Vec<After>) -> Result<Option<Response>, Gone> {
+        let params = &call.params;
         let result = match call.method.as_str() {
             "execute" => self.execute(call.params, after).await,
-            "control" => self.control(&call.params, after).await?,
+            "control" => self.control(params, after).await?,
             "hook_status" => Ok(json!({"enabled": false, "hooks": []})),
             "ping" => Ok(json!({"type": "pong"})),
             "pong" => Ok(json!({})),
+            "session.resume" => self.resume(params, after).await,
+            "session.configure" => configure(params, after),
+            "session.close" => check_close_params(params).map(|()| {
+                after.push(After::Close);
+                json!({"status": "closed"})
+            }),
+            "task.get" => self.task_get(params).await,
+            "task.list" => self.task_list(params).await,
+            "task.output" => self.task_output(params).await,
+            "task.attach" => self.task_attach(params, after).await,
+            "task.detach" => self.task_detach(params).await?,
+            "task.cancel" => self.task_control(ControlType::Cancel, params, after).await?,
+            "task.pause" => self.task_control(ControlType::Pause, params, after).await?,
+            "task.resume" => self.task_control(ControlType::Resume, params, after).await?,
             unknown => Err(unknown_method(unknown)),
         };
         Ok(call.id.map(|id| match result {
@@ -194,61 +297,114 @@ impl Session {
         if self.shared.is_stopping() {
             return Err(stopping());
         }
-        if let Some(current) = &self.current {
-            let is_unanswered = matches!(current.delivery, Delivery::Unanswered);
-            if !current.handle.is_done() || is_unanswered {
-                let message = "A process is already running";
-                return Err(ErrorObject::new(ErrorCode::InvalidParams, message)
-                    .with("task_id", current.handle.task_id()));
-            }
+        if !execute.detach {
+            self.check_is_free()?;
+            // A client that sends the next task before it has read the end of this one waits for itself.
+            self.delivered().await;
         }
-        // A client that sends the next task before it has read the end of this one waits for itself.
-        self.delivered().await;
         let task_id = uuid::Uuid::now_v7().to_string();
-        let label = execute.label.clone();
         let ignored_params = shorten(&execute.ignored_params);
+        let is_detached = execute.detach;
+        let (handle, start) = self.accept(execute, &task_id).await?;
+        match start.await {
+            Ok(Outcome::Started(started)) => {
+                if !is_detached {
+                    let (delivered, delivery) = oneshot::channel();
+                    let known = Known::Live(handle);
+                    after.push(After::Follow(self.follow(&task_id, &known, 0, delivered)));
+                    after.push(After::Answered(delivery));
+                }
+                Ok(answer_to_start(task_id, &started, ignored_params))
+            }
+            Ok(Outcome::NotStarted(completed)) => {
+                if !is_detached {
+                    self.current = None;
+                }
+                Err(answer_to_failed_start(&task_id, &completed))
+            }
+            Err(_) => Err(ErrorObject::new(ErrorCode::InternalError, "the task's owner failed")),
+        }
+    }
+
+    fn check_is_free(&self) -> Result<(), ErrorObject> {
+        let running = self.standing.running(&self.shared.registry);
+        let unanswered = self
+            .current
+            .as_ref()
+            .filter(|current| matches!(current.delivery, Delivery::Unanswered));
+        let task_id = match (&running, unanswered) {
+            (Some(running), _) => running.task_id(),
+            (None, Some(unanswered)) => &unanswered.task_id,
+            (None, None) => return Ok(()),
+        };
+        let message = "A process is already running";
+        Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("task_id", task_id))
+    }
+
+    /// Takes a task on: from here on it runs whatever becomes of this connection, and it is the session's.
+    async fn accept(
+        &mut self,
+        execute: Execute,
+        task_id: &str,
+    ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), ErrorObject> {
+        let facts = Facts {
+            task_id: task_id.to_owned(),
+            label: execute.label.clone(),
+            command: execute::shown(&execute.program),
+            is_prompt: matches!(execute.program, Program::Prompt(_)),
+            session_id: (!execute.detach).then(|| self.id().to_owned()),
+            accepted_ms: now_ms(),
+        };
+        let is_detached = execute.detach;
         let setting = execute::Setting {
             config: &self.shared.config,
             environment: &self.shared.environment,
             cgroup: self.shared.cgroup.as_ref(),
         };
-        let directory = self.shared.tasks_dir.join(&task_id);
-        let spec = setting.spec(execute, &task_id, state_dir::log_path(&directory))?;
+        let directory = self.shared.tasks_dir.join(task_id);
+        let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
         state_dir::make_task_directory(&directory)
             .await
-            .map_err(|error| not_started(&task_id, &format!("{}: {error}", directory.display())))?;
-        let (outcome, handle) = task::start(&self.shared, spec, label).await;
-        match outcome {
-            Outcome::Started(started) => Ok(self.started(handle, &started, ignored_params, after)),
-            Outcome::NotStarted(completed) => Err(answer_to_failed_start(&task_id, &completed)),
-            Outcome::Stopping => Err(stopping()),
+            .map_err(|error| not_started(task_id, &format!("{}: {error}", directory.display())))?;
+        let accept = |record| task::accept(&self.shared, spec, facts, record);
+        let accepted = if is_detached {
+            accept(None).map_err(refused)
+        } else {
+            let record = Some(self.standing.record());
+            self.standing
+                .accept(self.connection.number, task_id, || accept(record))
+                .map_err(|refusal| refusal.map_or_else(taken_over, refused))
+        };
+        match accepted {
+            Ok((handle, start)) => {
+                if !is_detached {
+                    let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);
+                    self.current = Some(Current { task_id, delivery });
+                }
+                Ok((handle, start))
+            }
+            Err(error) => {
+                // Nothing is in it.
+                drop(tokio::fs::remove_dir(&directory).await);
+                Err(error)
+            }
         }
     }
 
-    fn started(
-        &mut self,
-        handle: TaskHandle,
-        started: &Started,
-        ignored_params: Vec<String>,
-        after: &mut Vec<After>,
-    ) -> Value {
-        let task_id = handle.task_id().to_owned();
-        let (delivered, delivery) = oneshot::channel();
-        let follow = Follow {
-            cursor: handle.feed().cursor(),
-            translator: Translator::new(task_id.clone(), started.pid),
-            delivered,
+    /// A task to be sent from a position on.
+    pub(crate) fn follow(
+        &self,
+        task_id: &str,
+        task: &Known,
+        after_seq: u64,
+        delivered: oneshot::Sender<()>,
+    ) -> Box<Follow> {
+        let cursor = match task {
+            Known::Live(handle) => handle.feed().cursor_after(after_seq),
+            Known::Stored(_) => Cursor::over_log(self.shared.log_path(task_id), after_seq),
         };
-        after.push(After::Follow(Box::new(follow), delivery));
-        self.current = Some(Current { handle, delivery: Delivery::Unanswered });
-        json!(ExecuteResult {
-            status: "started".to_owned(),
-            pid: started.pid,
-            pgid: started.pid,
-            task_id,
-            containment: started.containment.as_str().to_owned(),
-            ignored_params,
-        })
+        let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0));
+        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, delivered })
     }
 
     async fn control(
@@ -260,41 +416,68 @@ impl Session {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
-        let running = self.current.as_ref().map(|current| &current.handle);
-        let Some(handle) = running.filter(|handle| !handle.is_done()).cloned() else {
-            return Ok(Err(no_process()));
-        };
-        let (answer, answered) = oneshot::channel();
-        let request = match control {
-            ControlType::Cancel => {
-                after.push(After::Ask(handle, Request::Cancel(EndReason::Canceled)));
-                return Ok(Ok(json!({"status": control.done()})));
-            }
-            ControlType::Pause => Request::Pause(answer),
-            ControlType::Resume => Request::Resume(answer),
-        };
-        // The event is there before the answer is; until then the writer must not see it.
-        self.send(Outgoing::Hold).await?;
-        after.push(After::Release);
-        handle.request(request).await;
-        Ok(match timeout(limits::CONTROL_ANSWER, answered).await {
-            Ok(Ok(Answer::Done)) => Ok(json!({"status": control.done()})),
-            Ok(Ok(Answer::NotRunning) | Err(_)) => Err(no_process()),
-            Err(_) => {
-                let seconds = limits::CONTROL_ANSWER.as_secs();
-                let message = format!("the task was not {} within {seconds} s", control.done());
-                Err(ErrorObject::new(ErrorCode::InternalError, message))
-            }
-        })
+        match self.standing.running(&self.shared.registry) {
+            Some(handle) => self.steer(handle, control, after).await,
+            None => Ok(Err(no_process())),
+        }
     }
 
-    /// Returns when the client has been sent the end of the latest task, or never will be.
+    /// Whether this task's events go to this connection because it is the session's own.
+    pub(crate) fn is_sent_anyway(&mut self, task_id: &str) -> bool {
+        let Some(current) = self.current.as_mut().filter(|current| current.task_id == task_id)
+        else {
+            return false;
+        };
+        match &mut current.delivery {
+            Delivery::Unanswered => true,
+            Delivery::UnderWay(delivery) => {
+                matches!(delivery.try_recv(), Err(oneshot::error::TryRecvError::Empty))
+            }
+            Delivery::Done => false,
+        }
+    }
+
+    /// Returns when the current task's terminal event has been handed to the socket, or at once when there is
+    /// no task. Dropping the future loses nothing.
     async fn delivered(&mut self) {
         if let Some(current) = &mut self.current
             && let Delivery::UnderWay(delivery) = &mut current.delivery
         {
             drop(delivery.await);
             current.delivery = Delivery::Done;
+        }
+    }
+}
+
+fn configure(params: &Map<String, Value>, after: &mut Vec<After>) -> CallResult {
+    let configure = SessionConfigure::from_params(params)?;
+    after.push(After::Batch(configure.output_batch));
+    Ok(json!(configure))
+}
+
+fn answer_to_start(task_id: String, started: &Started, ignored_params: Vec<String>) -> Value {
+    json!(ExecuteResult {
+        status: "started".to_owned(),
+        pid: started.pid,
+        pgid: started.pid,
+        task_id,
+        containment: started.containment.as_str().to_owned(),
+        ignored_params,
+    })
+}
+
+/// Waits for the task's owner to confirm a pause or a resume.
+pub(crate) async fn control_answer(
+    control: ControlType,
+    answered: oneshot::Receiver<Answer>,
+) -> CallResult {
+    match timeout(limits::CONTROL_ANSWER, answered).await {
+        Ok(Ok(Answer::Done)) => Ok(json!({"status": control.done()})),
+        Ok(Ok(Answer::NotRunning) | Err(_)) => Err(no_process()),
+        Err(_) => {
+            let seconds = limits::CONTROL_ANSWER.as_secs();
+            let message = format!("the task was not {} within {seconds} s", control.done());
+            Err(ErrorObject::new(ErrorCode::InternalError, message))
         }
     }
 }
@@ -319,8 +502,24 @@ fn unknown_method(method: &str) -> ErrorObject {
     }
 }
 
-fn no_process() -> ErrorObject {
+fn taken_over() -> ErrorObject {
+    let message = "another connection has taken this session over";
+    ErrorObject::new(ErrorCode::SessionExpired, message)
+}
+
+/// The answer when there is nothing to steer.
+pub(crate) fn no_process() -> ErrorObject {
     ErrorObject::new(ErrorCode::NoProcess, "No process is running")
+}
+
+fn refused(refusal: Refusal) -> ErrorObject {
+    match refusal {
+        Refusal::Closed => stopping(),
+        Refusal::Full { limit } => {
+            let message = format!("{limit} tasks run already, and no more may: try again later");
+            ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit)
+        }
+    }
 }
 
 fn stopping() -> ErrorObject {

@@ -6,8 +6,9 @@ use cc_link::spec::CgroupParent;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    admission::Rules, config::Config, environment::Base, metrics::Metrics, registry::Registry,
-    retention::Retention, spawn::Spawner,
+    admission::Rules, config::Config, environment::Base, metrics::Metrics, problems::Problems,
+    registry::Registry, retention::Retention, sessions::Sessions, spawn::Spawner, state_dir,
+    store::Store,
 };
 
 /// Where the supervisor is in its life.
@@ -28,10 +29,16 @@ pub struct Shared {
     pub rules: Rules,
     /// What tasks get of the environment.
     pub environment: Base,
-    /// One permit a session.
-    pub sessions: Arc<Semaphore>,
+    /// One permit a connection that has a session.
+    pub places: Arc<Semaphore>,
+    /// The sessions, with a connection or without.
+    pub sessions: Arc<Sessions>,
     /// The tasks that are not over.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
+    /// The database.
+    pub store: Store,
+    /// What an operator should see to.
+    pub problems: Arc<Problems>,
     /// Starts workers.
     pub spawner: Spawner,
     /// Removes old logs.
@@ -65,9 +72,15 @@ impl Shared {
         drop(stage.wait_for(|stage| *stage == Stage::Stopping).await);
     }
 
-    /// Sessions now.
+    /// The log of a task.
+    #[must_use]
+    pub fn log_path(&self, task_id: &str) -> PathBuf {
+        state_dir::log_path(&self.tasks_dir.join(task_id))
+    }
+
+    /// Sessions that have a connection now.
     #[must_use]
     pub fn session_count(&self) -> usize {
-        self.config.sessions_limit.saturating_sub(self.sessions.available_permits())
+        self.config.sessions_limit.saturating_sub(self.places.available_permits())
     }
 }

@@ -12,13 +12,13 @@
 
 use std::{
     io::{self, Read as _, Write as _},
-    path::PathBuf,
     sync::Arc,
     time::Instant,
 };
 
 use anyhow::Context as _;
 use cc_link::event::EndReason;
+use cc_state::{StateDb, TaskRow};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use tokio::{
     net::TcpListener,
@@ -35,11 +35,14 @@ use crate::{
     limits,
     listener::{self, Connections},
     metrics::Metrics,
+    problems::Problems,
     registry::Registry,
     retention::Retention,
+    sessions::Sessions,
     shared::{Shared, Stage},
     spawn::Spawner,
     state_dir::StateDir,
+    store::Store,
     task::{Request, TaskHandle},
 };
 
@@ -67,7 +70,7 @@ pub async fn serve(config: Config, state_dir: StateDir) -> anyhow::Result<()> {
         .with_context(|| format!("listening on {}", config.listen))?;
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = watch::channel(Stage::Serving);
-    let (shared, cgroup) = build(config, state_dir.tasks().to_owned(), stage).await?;
+    let (shared, cgroup) = build(config, &state_dir, stage).await?;
     let connections = Connections::new(shared.config.sessions_limit);
     let listening = tokio::spawn(listener::run(listener, Arc::clone(&shared), connections.clone()));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
@@ -80,6 +83,7 @@ pub async fn serve(config: Config, state_dir: StateDir) -> anyhow::Result<()> {
     if let Some(parent) = cgroup {
         parent.remove();
     }
+    shared.store.flush().await;
     tracing::info!("stopped");
     drop(state_dir);
     Ok(())
@@ -87,9 +91,26 @@ pub async fn serve(config: Config, state_dir: StateDir) -> anyhow::Result<()> {
 
 async fn build(
     config: Config,
-    tasks_dir: PathBuf,
+    state_dir: &StateDir,
     stage: watch::Receiver<Stage>,
 ) -> anyhow::Result<(Arc<Shared>, Option<cc_proctree::cgroup::Parent>)> {
+    let tasks_dir = state_dir.tasks().to_owned();
+    let problems = Arc::new(Problems::default());
+    let (db, opened) = StateDb::open(state_dir.database())?;
+    tracing::info!(?opened, "state database");
+    let known_sessions = db.sessions()?;
+    let unfinished_tasks = db.unfinished_tasks()?;
+    let store =
+        Store::start(db, Arc::clone(&problems)).context("starting the database's thread")?;
+    let registry = Arc::new(Registry::new(config.tasks_limit));
+    let sessions = Sessions::new(config.resume_grace, Arc::clone(&registry), store.clone());
+    let sessions = Arc::new(sessions);
+    for row in known_sessions {
+        let is_its = |task: &&TaskRow| task.accepted.session_id.as_ref() == Some(&row.id);
+        let current = unfinished_tasks.iter().rev().find(is_its);
+        let current_task_id = current.map(|task| task.accepted.id.clone());
+        sessions.restore(row, current_task_id);
+    }
     let spawner = Spawner::new(config.worker.clone());
     let (parent, cgroup) = containment::find(&config.cgroup, &spawner).await?.unzip();
     let retention =
@@ -107,8 +128,11 @@ async fn build(
             allowed_origins: config.allowed_origins.clone(),
         },
         environment,
-        sessions: Arc::new(Semaphore::new(config.sessions_limit)),
-        registry: Registry::new(),
+        places: Arc::new(Semaphore::new(config.sessions_limit)),
+        sessions,
+        registry,
+        store,
+        problems,
         spawner,
         retention: Arc::new(retention),
         metrics: Metrics::new(),

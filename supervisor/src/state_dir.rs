@@ -1,6 +1,6 @@
 //! The state directory: the lock that makes one supervisor its only user, and a directory for each task.
 //!
-//! Owns the layout `lock`, `tasks/TASK_ID/log`. It never removes anything: that is [`crate::retention`].
+//! Owns the layout `lock`, `state.db`, `tasks/TASK_ID/log`. It never removes anything: that is [`crate::retention`].
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -39,6 +39,7 @@ pub enum StateDirError {
 #[derive(Debug)]
 pub struct StateDir {
     tasks: PathBuf,
+    database: PathBuf,
     _lock: File,
 }
 
@@ -57,7 +58,13 @@ impl StateDir {
                 .map_err(|error| io_error(directory, error))?;
         }
         let lock = lock(path)?;
-        Ok(Self { tasks, _lock: lock })
+        Ok(Self { tasks, database: path.join("state.db"), _lock: lock })
+    }
+
+    /// The file of the state database.
+    #[must_use]
+    pub fn database(&self) -> &Path {
+        &self.database
     }
 
     /// Where the tasks' directories are.

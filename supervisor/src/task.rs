@@ -2,27 +2,35 @@
 //! and sees to it that there is exactly one terminal event.
 //!
 //! One tokio task per task owns everything about it; everybody else has a [`TaskHandle`] and sends
-//! requests. It never waits for a client or for the disk, except after its worker has failed.
+//! requests. A task that is accepted runs to its terminal event whatever becomes of whoever asked for it. It
+//! never waits for a client or for the disk, except after its worker has failed.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::{Bytes, BytesMut};
 use cc_link::{
     control::Control,
     event::{Completed, EndReason, Event, Notice, Started},
     record::{Body, Record, decode_frame, frame_bytes},
-    spec::TaskSpec,
+    spec::{ClaudeStream, TaskSpec},
 };
+use cc_protocol::task::TaskState;
+use cc_state::{Change, ResultSummary, TaskAccepted};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 
 use crate::{
     aftermath::{self, Corpse, Failure},
+    clock::now_ms,
     feed::Feed,
-    lifecycle::{Effect, Input, State, transition},
+    lifecycle::{Effect, Input, Motion, State, transition},
     limits,
+    registry::Refusal,
     shared::Shared,
     spawn::Worker,
     watchdog::{Alarm, Watchdog},
@@ -50,25 +58,80 @@ pub enum Answer {
     NotRunning,
 }
 
+/// What is known of a task before it runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// uuid v7.
+    pub task_id: String,
+    /// The name that its request gave it.
+    pub label: Option<String>,
+    /// The beginning of what it runs, for people.
+    pub command: String,
+    /// It was given as a prompt.
+    pub is_prompt: bool,
+    /// The session that it belongs to; none for a detached one.
+    pub session_id: Option<String>,
+    /// Milliseconds since the Unix epoch.
+    pub accepted_ms: u64,
+}
+
+/// Where a task is in its life, for those who ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Its state.
+    pub state: TaskState,
+    /// Its main process, once it runs.
+    pub pid: Option<i32>,
+}
+
+/// A task's end, for those who ask.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The terminal event.
+    pub completed: Completed,
+}
+
 /// What sessions, the registry and the shutdown hold of a task.
 #[derive(Clone, Debug)]
 pub struct TaskHandle {
-    task_id: String,
+    facts: Arc<Facts>,
+    ended: Arc<OnceLock<Ended>>,
     feed: Arc<Feed>,
     requests: mpsc::Sender<Request>,
+    progress: watch::Receiver<Progress>,
 }
 
 impl TaskHandle {
     /// Its id.
     #[must_use]
     pub fn task_id(&self) -> &str {
-        &self.task_id
+        &self.facts.task_id
+    }
+
+    /// What was known of it before it ran.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// Where it is in its life.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
     }
 
     /// Its records.
     #[must_use]
     pub fn feed(&self) -> &Arc<Feed> {
         &self.feed
+    }
+
+    /// Its end, from the moment in which that can be seen.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Ended> {
+        self.ended.get()
     }
 
     /// Whether the terminal event is published.
@@ -80,7 +143,7 @@ impl TaskHandle {
     /// Asks the task's owner. A task that is over does not mind.
     pub async fn request(&self, request: Request) {
         if self.requests.send(request).await.is_err() {
-            tracing::debug!(task_id = self.task_id, "a request came after the end");
+            tracing::debug!(task_id = self.task_id(), "a request came after the end");
         }
     }
 }
@@ -92,64 +155,63 @@ pub enum Outcome {
     Started(Started),
     /// It never did. The log holds this terminal event, and nothing more is to be sent.
     NotStarted(Box<Completed>),
-    /// The supervisor is stopping; there is no task.
-    Stopping,
 }
 
-/// Starts a task and waits until its main process runs or it is over. If the future is dropped, nobody knows
-/// of the task, and it is cancelled.
-pub async fn start(
+/// Takes a task on. The receiver hears how its start went. `session` is what the database has to be told of its
+/// session, for the case that it does not know it yet.
+///
+/// # Errors
+/// When no task may be started now; then there is none.
+pub fn accept(
     shared: &Arc<Shared>,
     spec: TaskSpec,
-    label: Option<String>,
-) -> (Outcome, TaskHandle) {
+    facts: Facts,
+    session: Option<Change>,
+) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), Refusal> {
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
     let (requests, request_queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
-    let handle = TaskHandle { task_id: spec.task_id.clone(), feed: Arc::clone(&feed), requests };
-    if shared.registry.insert(handle.clone()).is_err() {
-        return (Outcome::Stopping, handle);
-    }
-    let mut guard = CancelOnDrop(Some(handle.requests.clone()));
+    let (to_progress, progress) =
+        watch::channel(Progress { state: TaskState::Starting, pid: None });
+    let facts = Arc::new(facts);
+    let ended = Arc::new(OnceLock::new());
+    let handle = TaskHandle {
+        facts: Arc::clone(&facts),
+        ended: Arc::clone(&ended),
+        feed: Arc::clone(&feed),
+        requests,
+        progress,
+    };
+    shared.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();
     let now = Instant::now();
     let owner = Owner {
         shared: Arc::clone(shared),
         watchdog: Watchdog::new(now, &spec.deadlines),
         leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
-        task_id: spec.task_id.clone(),
-        label: label.unwrap_or_default(),
+        facts,
+        ended,
+        result: None,
         feed,
         request_queue,
         announce: Some(announce),
         pausing: Vec::new(),
         resuming: Vec::new(),
         state: State::Starting,
+        progress: to_progress,
         started: None,
         born: now,
     };
-    tokio::spawn(owner.run(spec));
-    // The owner announces one of the two whatever happens; only a panic of it closes the channel.
-    let outcome = announced.await.unwrap_or(Outcome::Stopping);
-    guard.0 = None;
-    (outcome, handle)
-}
-
-struct CancelOnDrop(Option<mpsc::Sender<Request>>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(requests) = self.0.take() {
-            // The queue is empty this early; a closed one belongs to a task that is over.
-            drop(requests.try_send(Request::Cancel(EndReason::Disconnected)));
-        }
-    }
+    tokio::spawn(owner.run(spec, session));
+    Ok((handle, announced))
 }
 
 /// One task's owner.
 struct Owner {
     shared: Arc<Shared>,
-    task_id: String,
-    label: String,
+    facts: Arc<Facts>,
+    ended: Arc<OnceLock<Ended>>,
+    /// Of a Claude task that came so far.
+    result: Option<ResultSummary>,
     leaf: Option<PathBuf>,
     feed: Arc<Feed>,
     request_queue: mpsc::Receiver<Request>,
@@ -158,6 +220,7 @@ struct Owner {
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
+    progress: watch::Sender<Progress>,
     watchdog: Watchdog,
     started: Option<Started>,
     born: Instant,
@@ -172,16 +235,41 @@ enum Watched {
 }
 
 impl Owner {
-    async fn run(mut self, spec: TaskSpec) {
-        let mut worker = match self.shared.spawner.spawn().await {
-            Ok(worker) => worker,
-            Err(error) => {
-                let text = format!("the worker could not be started: {error}");
-                let corpse = self.corpse(Failure::NotStarted, text);
-                let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
-                return self.finish(&completed);
+    async fn run(self, spec: TaskSpec, session: Option<Change>) {
+        let accepted = self.record(&spec);
+        let changes = session.into_iter().chain([accepted]).collect();
+        // Before its worker hears of it the task is on record; starting the worker takes longer than that.
+        let (worker, recorded) =
+            tokio::join!(self.shared.spawner.spawn(), self.shared.store.commit(changes));
+        let problem = match (worker, recorded) {
+            (Ok(worker), Ok(())) => return self.run_with(worker, spec).await,
+            (Ok(worker), Err(error)) => {
+                worker.end().await;
+                error.to_string()
             }
+            (Err(error), _) => format!("the worker could not be started: {error}"),
         };
+        let corpse = self.corpse(Failure::NotStarted, problem);
+        let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
+        self.finish(&completed).await;
+    }
+
+    fn record(&self, spec: &TaskSpec) -> Change {
+        let facts = &self.facts;
+        Change::TaskAccepted(Box::new(TaskAccepted {
+            id: facts.task_id.clone(),
+            session_id: facts.session_id.clone(),
+            label: facts.label.clone(),
+            command: facts.command.clone(),
+            accepted_ms: facts.accepted_ms,
+            is_claude: spec.claude != ClaudeStream::No,
+            is_prompt: facts.is_prompt,
+            leaf: self.leaf.clone(),
+            deadlines: Some(spec.deadlines),
+        }))
+    }
+
+    async fn run_with(mut self, mut worker: Worker, spec: TaskSpec) {
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
         self.born = Instant::now();
@@ -201,12 +289,12 @@ impl Owner {
                     None => (worker.pid, worker.end().await),
                 };
                 let text = text.unwrap_or_else(|| format!("the worker {end}"));
-                tracing::warn!(task_id = self.task_id, worker_pid, %text, "worker failed");
+                tracing::warn!(task_id = self.facts.task_id, worker_pid, %text, "worker failed");
                 let corpse = self.corpse(Failure::Died, text);
                 aftermath::write_terminal_event(&self.shared, corpse).await
             }
         };
-        self.finish(&completed);
+        self.finish(&completed).await;
     }
 
     /// Publishes what the worker says until the terminal event or the worker's failure.
@@ -273,6 +361,9 @@ impl Owner {
             if let Record { body: Body::Event(event), .. } = record {
                 // What depends on an event happens when it can be seen, not before.
                 let is_terminal = matches!(event, Event::Completed(_));
+                if let Event::Completed(completed) = &event {
+                    self.note_end(completed);
+                }
                 run.append_to(&self.feed, is_terminal);
                 if let Some(completed) = self.on_event(event)? {
                     return Ok(Some(completed));
@@ -286,17 +377,20 @@ impl Owner {
     fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {
         match event {
             Event::Started(started) => {
+                self.started = Some(started.clone());
                 self.step(Input::Started)?;
                 self.watchdog.started(Instant::now());
                 tracing::info!(
-                    task_id = self.task_id,
-                    label = self.label,
+                    task_id = self.facts.task_id,
+                    label = self.label(),
                     pid = started.pid,
                     worker_pid = started.worker_pid,
                     containment = started.containment.as_str(),
                     "task started"
                 );
-                self.started = Some(started.clone());
+                let (id, at_ms) = (self.facts.task_id.clone(), now_ms());
+                let change = Change::TaskStarted { id, at_ms, started: started.clone() };
+                self.shared.store.note(change);
                 self.announce(Outcome::Started(started));
             }
             Event::Paused => {
@@ -311,11 +405,11 @@ impl Owner {
             }
             Event::Canceled { reason } => self.on_ending(reason)?,
             Event::Completed(completed) => return Ok(Some(completed)),
+            Event::ClaudeResult(result) => self.result = Some(ResultSummary::from(&*result)),
             Event::OutputDropped(_)
             | Event::ClaudeRetrying(_)
             | Event::RateLimited(_)
-            | Event::TokenLimited(_)
-            | Event::ClaudeResult(_) => {}
+            | Event::TokenLimited(_) => {}
         }
         Ok(None)
     }
@@ -341,6 +435,7 @@ impl Owner {
     fn step(&mut self, input: Input) -> Result<(), String> {
         let (state, effect) = transition(self.state, input);
         let from = std::mem::replace(&mut self.state, state);
+        self.show_progress();
         if effect == Effect::Violation {
             return Err(format!("the worker said {input:?} while the task was {from:?}"));
         }
@@ -356,6 +451,7 @@ impl Owner {
         };
         let (state, effect) = transition(self.state, input);
         self.state = state;
+        self.show_progress();
         match effect {
             Effect::TellPause => worker.tell(&Control::Pause),
             Effect::TellResume => worker.tell(&Control::Resume),
@@ -389,6 +485,24 @@ impl Owner {
         self.refuse_waiting();
     }
 
+    /// The state as others see it; the end only shows with the terminal event, in [`Owner::finish`].
+    fn show_progress(&self) {
+        let state = match self.state {
+            State::Starting => TaskState::Starting,
+            State::Running { motion: Motion::Stopped } => TaskState::Paused,
+            State::Running { motion: Motion::Moving | Motion::Stopping | Motion::Continuing } => {
+                TaskState::Running
+            }
+            State::Ending { .. } | State::Done => TaskState::Ending,
+        };
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.progress.send_replace(Progress { state, pid });
+    }
+
+    fn label(&self) -> &str {
+        self.facts.label.as_deref().unwrap_or_default()
+    }
+
     fn refuse_waiting(&mut self) {
         answer(&mut self.pausing, Answer::NotRunning);
         answer(&mut self.resuming, Answer::NotRunning);
@@ -409,7 +523,7 @@ impl Owner {
 
     fn corpse(&self, failure: Failure, text: String) -> Corpse {
         Corpse {
-            task_id: self.task_id.clone(),
+            task_id: self.facts.task_id.clone(),
             leaf: self.leaf.clone(),
             feed: Arc::clone(&self.feed),
             started: self.started.clone(),
@@ -419,13 +533,21 @@ impl Owner {
         }
     }
 
+    fn note_end(&self, completed: &Completed) {
+        // The first one counts; there is only one.
+        self.ended.get_or_init(|| Ended { at_ms: now_ms(), completed: completed.clone() });
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.progress.send_replace(Progress { state: TaskState::Ended, pid });
+    }
+
     /// The last thing: everything is published, the worker is reaped.
-    fn finish(mut self, completed: &Completed) {
+    async fn finish(mut self, completed: &Completed) {
+        self.note_end(completed);
         self.announce_end(completed);
         self.shared.metrics.task_completed(completed.verdict);
         tracing::info!(
-            task_id = self.task_id,
-            label = self.label,
+            task_id = self.facts.task_id,
+            label = self.label(),
             pid = completed.pid,
             verdict = completed.verdict.as_str(),
             reason = completed.reason.as_str(),
@@ -433,8 +555,19 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
-        self.shared.retention.task_ended(&self.task_id, &self.feed);
-        self.shared.registry.remove(&self.task_id);
+        let position = self.feed.position();
+        let ended = Change::TaskEnded {
+            id: self.facts.task_id.clone(),
+            at_ms: now_ms(),
+            completed: Box::new(completed.clone()),
+            last_seq: position.last_seq,
+            log_bytes: position.end_offset,
+            result: self.result.take(),
+        };
+        // Whoever asks after the task has left the registry finds its end in the database.
+        self.shared.store.write(vec![ended]).await;
+        self.shared.retention.task_ended(&self.facts.task_id, &self.feed);
+        self.shared.registry.remove(&self.facts.task_id);
     }
 }
 

@@ -12,10 +12,12 @@ use cc_link::{
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,
     notification::{
-        LimitExceeded, Notification, OutputDropped, Position, ProcessCompleted, ProcessError,
-        ProcessOutput, ProcessStatus, TaskResult, TaskRetrying,
+        LimitExceeded, Notification, OutputBatch, OutputDropped, OutputItem, Position,
+        ProcessCompleted, ProcessError, ProcessOutput, ProcessStatus, TaskResult, TaskRetrying,
     },
 };
+
+use crate::limits;
 
 /// Translates the records of one task.
 #[derive(Clone, Debug)]
@@ -31,17 +33,44 @@ impl Translator {
         Self { task_id, pid }
     }
 
-    /// The notifications of these whole records, in their order.
+    /// The notifications of these whole records, in their order; lines together where `is_batching`.
     ///
     /// # Errors
     /// When a record cannot be read; those before it are in `texts`.
-    pub fn translate(&self, frames: &Bytes, texts: &mut Vec<String>) -> Result<(), RecordError> {
+    pub fn translate(
+        &self,
+        frames: &Bytes,
+        is_batching: bool,
+        texts: &mut Vec<String>,
+    ) -> Result<(), RecordError> {
+        let mut batch = Batch::default();
+        let outcome = self.translate_all(frames, is_batching, &mut batch, texts);
+        texts.extend(batch.end(&self.task_id));
+        outcome
+    }
+
+    fn translate_all(
+        &self,
+        frames: &Bytes,
+        is_batching: bool,
+        batch: &mut Batch,
+        texts: &mut Vec<String>,
+    ) -> Result<(), RecordError> {
         let mut offset = 0;
         while let Some(length) = frame_bytes(&frames[offset..])? {
             let record = decode_frame(frames.slice(offset..offset + length))?;
             offset += length;
-            if let Some(text) = self.record(&record) {
-                texts.push(text);
+            match record {
+                Record { seq, body: Body::Output(output), .. } if is_batching => {
+                    if !batch.has_room_for(&output) {
+                        texts.extend(batch.end(&self.task_id));
+                    }
+                    batch.add(seq, output);
+                }
+                record => {
+                    texts.extend(batch.end(&self.task_id));
+                    texts.extend(self.record(&record));
+                }
             }
         }
         Ok(())
@@ -129,6 +158,48 @@ impl Translator {
     fn error(&self, error: String) -> String {
         let task_id = Some(self.task_id.clone());
         to_text(&Notification::Error(ProcessError { error, task_id }))
+    }
+}
+
+/// Lines that are sent together.
+#[derive(Debug, Default)]
+struct Batch {
+    outputs: Vec<(u64, Output)>,
+    data_bytes: usize,
+}
+
+impl Batch {
+    fn has_room_for(&self, output: &Output) -> bool {
+        self.outputs.is_empty()
+            || (self.outputs.len() < limits::BATCH_ITEMS
+                && self.data_bytes + output.data.len() <= limits::BATCH_DATA_BYTES)
+    }
+
+    fn add(&mut self, seq: u64, output: Output) {
+        self.data_bytes += output.data.len();
+        self.outputs.push((seq, output));
+    }
+
+    /// What was added, as one message; begins anew.
+    fn end(&mut self, task_id: &str) -> Option<String> {
+        self.data_bytes = 0;
+        let outputs = std::mem::take(&mut self.outputs);
+        if outputs.is_empty() {
+            return None;
+        }
+        let items = outputs
+            .iter()
+            .map(|(seq, output)| OutputItem {
+                seq: *seq,
+                stream: Cow::Borrowed(output.stream.as_str()),
+                data: String::from_utf8_lossy(&output.data),
+                truncated: output.truncated,
+                chunk_index: output.piece.map(|piece| piece.index),
+                last_chunk: output.piece.map(|piece| piece.last),
+            })
+            .collect();
+        let batch = OutputBatch { task_id: task_id.to_owned(), items };
+        Some(to_text(&Notification::OutputBatch(batch)))
     }
 }
 
@@ -246,7 +317,7 @@ mod tests {
         let mut frames = Vec::new();
         Record { seq: 3, time_ms: 1, body }.encode(&mut frames).unwrap();
         let mut texts = Vec::new();
-        Translator::new("id".to_owned(), 42).translate(&frames.into(), &mut texts).unwrap();
+        Translator::new("id".to_owned(), 42).translate(&frames.into(), false, &mut texts).unwrap();
         assert_eq!(texts.len(), 1);
         assert!(texts[0].len() <= SERVER_MESSAGE_BYTES_LIMIT, "{}", texts[0].len());
         serde_json::from_str(&texts[0]).unwrap()
@@ -281,6 +352,44 @@ mod tests {
             let value = translate(Body::Output(output));
             assert_eq!(value["params"]["last_chunk"], true);
         }
+    }
+
+    #[test]
+    fn lines_that_are_ready_together_come_together_and_in_order_and_never_over_the_limit() {
+        let translator = Translator::new("id".to_owned(), 42);
+        let mut frames = Vec::new();
+        let line = |data: Vec<u8>| {
+            Body::Output(Output {
+                stream: Stream::Stdout,
+                piece: None,
+                truncated: false,
+                data: data.into(),
+            })
+        };
+        let mut bodies: Vec<Body> = (0..3).map(|_| line(b"short\n".to_vec())).collect();
+        bodies.push(Body::Event(Event::Paused));
+        bodies.extend((0..40).map(|_| line(vec![0; PIECE_BYTES_LIMIT])));
+        bodies.extend((0..2 * limits::BATCH_ITEMS).map(|_| line(b"\n".to_vec())));
+        let count = bodies.len() as u64;
+        for (seq, body) in (1..).zip(bodies) {
+            Record { seq, time_ms: 1, body }.encode(&mut frames).unwrap();
+        }
+        let mut texts = Vec::new();
+        translator.translate(&frames.into(), true, &mut texts).unwrap();
+        assert!(texts.iter().all(|text| text.len() <= SERVER_MESSAGE_BYTES_LIMIT));
+        let messages: Vec<Value> =
+            texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        assert_eq!(messages[0]["params"]["items"].as_array().unwrap().len(), 3);
+        assert_eq!(messages[1]["method"], "process.paused");
+        let seqs: Vec<u64> = messages
+            .iter()
+            .flat_map(|message| match message["params"]["items"].as_array() {
+                Some(items) => items.clone(),
+                None => vec![message["params"].clone()],
+            })
+            .map(|item| item["seq"].as_u64().unwrap())
+            .collect();
+        assert_eq!(seqs, (1..=count).collect::<Vec<_>>());
     }
 
     #[test]

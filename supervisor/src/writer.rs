@@ -1,11 +1,14 @@
 //! The writing half of a connection: what goes out, in which order.
 //!
-//! Two sources feed it. The control queue (answers and orders of the session) has priority; the cursor of
-//! the task that is followed is read when the queue is empty. All that is ready is written before one
-//! flush; nothing waits to be batched. A slow client makes this wait and nobody else.
+//! Two kinds of sources feed it. The control queue (answers and orders of the session) has priority over
+//! everything that is not handed to the socket yet; the cursors of the tasks that are followed are read in
+//! turn, a bounded piece each, so that a long replay cannot keep a live task waiting. All that is ready is
+//! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else.
+
+use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures_util::{Sink, SinkExt as _};
+use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
@@ -22,17 +25,27 @@ pub enum Outgoing {
     Text(String),
     /// Send a WebSocket ping.
     Ping,
-    /// Read no more of the cursor, so that an answer can be sent before the event that it causes.
+    /// Read no more of any cursor, so that an answer can be sent before the event that it causes.
     Hold,
-    /// Go on with the cursor.
+    /// Go on with the cursors.
     Release,
-    /// Send a task's notifications from here on.
+    /// Send a task's notifications after those of the session's earlier tasks.
     Follow(Box<Follow>),
+    /// Send a task's notifications beside whatever else is followed.
+    Attach(Box<Follow>),
+    /// Send nothing more of this attached task.
+    Detach(String),
+    /// Whether lines that are ready together are sent together.
+    Batch(bool),
+    /// Tell when nothing is followed any more.
+    TellWhenIdle(oneshot::Sender<()>),
 }
 
 /// A task to follow to its end.
 #[derive(Debug)]
 pub struct Follow {
+    /// Which one.
+    pub task_id: String,
     /// Where to read.
     pub cursor: Cursor,
     /// How to put it.
@@ -45,22 +58,43 @@ pub struct Follow {
 #[derive(Debug)]
 pub struct Writer {
     queue: mpsc::Receiver<Outgoing>,
-    following: Option<Box<Follow>>,
+    /// The session's own tasks, one after the other.
+    own: VecDeque<Box<Follow>>,
+    /// Any others, side by side.
+    attached: Vec<Follow>,
+    /// Texts of one followed task that were taken off its cursor and not handed to the socket yet.
+    taken: VecDeque<String>,
+    /// Which task they are of.
+    taken_of: String,
+    /// Whose turn it is, counted without end.
+    turn: usize,
     is_held: bool,
+    is_batching: bool,
+    idle: Vec<oneshot::Sender<()>>,
 }
 
 /// What it comes to next.
 enum Next {
     Control(Outgoing),
-    Records(Item),
-    EndOfTask,
+    /// From the followed task in this place; `None`: it has ended.
+    Records(usize, Option<Item>),
 }
 
 impl Writer {
     /// Serves this queue.
     #[must_use]
     pub fn new(queue: mpsc::Receiver<Outgoing>) -> Self {
-        Self { queue, following: None, is_held: false }
+        Self {
+            queue,
+            own: VecDeque::new(),
+            attached: Vec::new(),
+            taken: VecDeque::new(),
+            taken_of: String::new(),
+            turn: 0,
+            is_held: false,
+            is_batching: false,
+            idle: Vec::new(),
+        }
     }
 
     /// Writes until the socket fails. Dropping the future between two messages loses at most the message that
@@ -73,15 +107,14 @@ impl Writer {
         S: Sink<Message, Error = Error> + Unpin,
     {
         loop {
-            let next = self.next().await;
-            let written = match next {
+            let written = match self.next().await {
                 Next::Control(first) => self.write_control(first, sink).await,
-                Next::Records(item) => self.write_records(item, sink).await,
-                Next::EndOfTask => {
-                    if let Some(follow) = self.following.take() {
-                        // A session that has gone does not care.
-                        follow.delivered.send(()).ok();
-                    }
+                Next::Records(place, Some(item)) => {
+                    self.take(place, item);
+                    self.write_taken(sink).await
+                }
+                Next::Records(place, None) => {
+                    self.end(place);
                     Ok(())
                 }
             };
@@ -104,18 +137,38 @@ impl Writer {
 
     /// The control queue first: an answer that was queued before an event was caused goes out before it.
     async fn next(&mut self) -> Next {
-        let is_held = self.is_held;
-        let records = async {
-            match &mut self.following {
-                Some(follow) if !is_held => follow.cursor.next(limits::WRITER_TAKE_BYTES).await,
-                Some(_) | None => std::future::pending().await,
-            }
+        let first = self.turn;
+        let own = self.own.front_mut().map(|follow| &mut **follow);
+        let follows = own.into_iter().chain(&mut self.attached);
+        let mut readings: Vec<_> = if self.is_held {
+            Vec::new()
+        } else {
+            follows
+                .enumerate()
+                .map(|(place, follow)| {
+                    let reading = follow.cursor.next(limits::WRITER_TAKE_BYTES);
+                    reading.map(move |item| (place, item)).boxed()
+                })
+                .collect()
         };
-        tokio::select! {
+        let count = readings.len();
+        let records = async {
+            if readings.is_empty() {
+                return std::future::pending().await;
+            }
+            // Who is asked first goes round.
+            readings.rotate_left(first % count);
+            select_all(readings).await.0
+        };
+        let next = tokio::select! {
             biased;
             Some(outgoing) = self.queue.recv() => Next::Control(outgoing),
-            item = records => item.map_or(Next::EndOfTask, Next::Records),
+            (place, item) = records => Next::Records(place, item),
+        };
+        if let Next::Records(place, _) = next {
+            self.turn = place + 1;
         }
+        next
     }
 
     async fn write_control<S>(&mut self, first: Outgoing, sink: &mut S) -> Result<(), Error>
@@ -124,51 +177,109 @@ impl Writer {
     {
         let mut next = Some(first);
         while let Some(outgoing) = next {
-            match outgoing {
-                Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
-                Outgoing::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
-                Outgoing::Hold => self.is_held = true,
-                Outgoing::Release => self.is_held = false,
-                // The session starts no task before the one before it is delivered.
-                Outgoing::Follow(follow) => self.following = Some(follow),
-            }
+            self.obey(outgoing, sink).await?;
             next = self.queue.try_recv().ok();
         }
+        self.tell_if_idle();
         sink.flush().await
     }
 
-    async fn write_records<S>(&mut self, item: Item, sink: &mut S) -> Result<(), Error>
+    async fn obey<S>(&mut self, outgoing: Outgoing, sink: &mut S) -> Result<(), Error>
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
-        let Some(follow) = &mut self.following else { return Ok(()) };
-        // All of it is taken before anything is written: a `Hold` may be queued while this waits.
-        for text in take(follow, item) {
+        match outgoing {
+            Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
+            Outgoing::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
+            Outgoing::Hold => self.is_held = true,
+            Outgoing::Release => self.is_held = false,
+            Outgoing::Follow(follow) => self.own.push_back(follow),
+            Outgoing::Attach(follow) => self.attached.push(*follow),
+            Outgoing::Detach(task_id) => {
+                self.attached.retain(|follow| follow.task_id != task_id);
+                if self.taken_of == task_id {
+                    self.taken.clear();
+                }
+            }
+            Outgoing::Batch(is_batching) => self.is_batching = is_batching,
+            Outgoing::TellWhenIdle(idle) => self.idle.push(idle),
+        }
+        Ok(())
+    }
+
+    /// The notifications of this item and of what the ring has ready after it.
+    fn take(&mut self, place: usize, item: Item) {
+        let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return };
+        self.taken_of.clone_from(&follow.task_id);
+        let mut texts = Vec::new();
+        let mut frames = match item {
+            Item::Frames(frames) => frames,
+            Item::Lost { bytes, error } => {
+                self.taken.push_back(follow.translator.lost(bytes, &error));
+                return;
+            }
+        };
+        let mut taken_bytes = 0;
+        loop {
+            taken_bytes += frames.len();
+            let translated = follow.translator.translate(&frames, self.is_batching, &mut texts);
+            if let Err(error) = translated {
+                texts.push(follow.translator.lost(frames.len() as u64, &error.to_string()));
+            }
+            if taken_bytes >= limits::WRITER_TAKE_BYTES {
+                break;
+            }
+            match follow.cursor.ready() {
+                Some(more) => frames = more,
+                None => break,
+            }
+        }
+        self.taken.extend(texts);
+    }
+
+    /// Hands what was taken to the socket; what is queued meanwhile goes before it.
+    async fn write_taken<S>(&mut self, sink: &mut S) -> Result<(), Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        loop {
+            while let Ok(outgoing) = self.queue.try_recv() {
+                self.obey(outgoing, sink).await?;
+            }
+            let Some(text) = self.taken.pop_front() else { break };
             sink.feed(Message::text(text)).await?;
         }
+        self.tell_if_idle();
         sink.flush().await
+    }
+
+    fn end(&mut self, place: usize) {
+        let has_own = !self.own.is_empty();
+        let ended = match place.checked_sub(usize::from(has_own)) {
+            None => self.own.pop_front().map(|follow| *follow),
+            Some(index) => Some(self.attached.remove(index)),
+        };
+        if let Some(ended) = ended {
+            // A session that has gone does not care.
+            ended.delivered.send(()).ok();
+        }
+        self.tell_if_idle();
+    }
+
+    fn tell_if_idle(&mut self) {
+        if self.own.is_empty() && self.attached.is_empty() {
+            for idle in self.idle.drain(..) {
+                idle.send(()).ok();
+            }
+        }
     }
 }
 
-/// The notifications of this item and of what the ring has ready after it.
-fn take(follow: &mut Follow, item: Item) -> Vec<String> {
-    let mut frames = match item {
-        Item::Frames(frames) => frames,
-        Item::Lost { bytes, error } => return vec![follow.translator.lost(bytes, &error)],
-    };
-    let mut texts = Vec::new();
-    let mut taken_bytes = 0;
-    loop {
-        taken_bytes += frames.len();
-        if let Err(error) = follow.translator.translate(&frames, &mut texts) {
-            texts.push(follow.translator.lost(frames.len() as u64, &error.to_string()));
-        }
-        if taken_bytes >= limits::WRITER_TAKE_BYTES {
-            return texts;
-        }
-        match follow.cursor.ready() {
-            Some(more) => frames = more,
-            None => return texts,
-        }
-    }
+/// The followed task in this place: the session's own one first, then the attached ones.
+fn nth<'a>(
+    own: &'a mut VecDeque<Box<Follow>>,
+    attached: &'a mut [Follow],
+    place: usize,
+) -> Option<&'a mut Follow> {
+    own.front_mut().map(|follow| &mut **follow).into_iter().chain(attached).nth(place)
 }

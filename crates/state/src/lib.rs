@@ -1,0 +1,86 @@
+//! `state.db`: what a supervisor must know again after its own end, beside what the task logs hold.
+//!
+//! Modules stand in the order in which a change travels: the supervisor's one writer thread
+//! [opens](StateDb::open) the file, which brings its [`schema`] up to date, and gives it [`Change`]s,
+//! as many in one transaction as have come together. What is [read](TaskRow) back serves `task.list`,
+//! `session.resume`, retention and the next supervisor's start.
+//!
+//! A task's log is the truth about the task; this database is an index of the logs that needs no
+//! directory scan, and the only place that knows the sessions. A kill -9 at any moment loses no
+//! committed transaction and leaves none half done; a power failure may lose the last ones, never
+//! the order of them.
+//!
+//! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that
+//! serves clients. It knows no clock, reads no log and removes no file.
+
+mod open;
+pub mod schema;
+
+mod apply;
+pub mod change;
+
+pub mod read;
+pub mod row;
+
+mod convert;
+pub mod error;
+pub mod word;
+
+#[cfg(test)]
+mod fixture;
+
+use std::path::{Path, PathBuf};
+
+pub use change::Change;
+pub use error::StateError;
+pub use open::Opened;
+pub use read::{EndedTask, Filter, RetentionCandidates};
+pub use row::{EndRow, ResultSummary, SessionRow, StartRow, TaskAccepted, TaskRow, TokenHash};
+use rusqlite::{Connection, TransactionBehavior};
+pub use word::Word;
+
+/// The open database: one connection to one file.
+#[derive(Debug)]
+pub struct StateDb {
+    path: PathBuf,
+    connection: Connection,
+}
+
+impl StateDb {
+    /// Opens the database at `path`; makes one, readable by its owner only, where there is none, and
+    /// brings an older one to [`schema::SCHEMA_VERSION`]. Reads the whole file once to see whether
+    /// it is sound.
+    ///
+    /// Whoever opens it must hold the lock of the state directory.
+    ///
+    /// # Errors
+    /// [`StateError::Foreign`], [`StateError::Newer`] and [`StateError::Damaged`] leave the file as
+    /// it is, and so does [`StateError::Migration`]; otherwise what the system says.
+    pub fn open(path: &Path) -> Result<(Self, Opened), StateError> {
+        let (connection, opened) = open::open(path)?;
+        Ok((Self { path: path.to_owned(), connection }, opened))
+    }
+
+    /// Makes all of `changes`, in order, or none of them. When it returns they survive a kill -9.
+    ///
+    /// What it costs is mostly the commit: changes that have come together belong in one call, of
+    /// up to some thousand.
+    ///
+    /// # Errors
+    /// [`StateError::DiskFull`], [`StateError::Busy`] after five seconds, [`StateError::Damaged`]; and
+    /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
+    /// never begun. Nothing has changed then. Whoever has put together changes of several origins
+    /// makes them again one by one, so that the one at fault fails alone.
+    pub fn transaction(&mut self, changes: &[Change]) -> Result<(), StateError> {
+        apply_all(&mut self.connection, changes).map_err(error::at(&self.path))
+    }
+}
+
+fn apply_all(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
+    // Immediate: a transaction that turned from reading to writing could fail without waiting.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for change in changes {
+        apply::apply(&transaction, change)?;
+    }
+    transaction.commit()
+}

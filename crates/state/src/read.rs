@@ -1,0 +1,206 @@
+//! What can be asked. Each answer is bounded by its `limit`, or by what can be open at once.
+
+use rusqlite::{CachedStatement, OptionalExtension as _, Params, Result, Row, params};
+
+use crate::{SessionRow, StateDb, StateError, TaskRow, convert::Unsigned, error};
+
+#[cfg(test)]
+mod tests;
+
+const TASK: &str = "SELECT task.*, is_error, cost_usd, turns, claude_session_id
+                    FROM task LEFT JOIN result ON result.task = task.number";
+const NAMED: &str = "WHERE id = ?1";
+const UNFINISHED: &str = "WHERE ended_ms IS NULL ORDER BY number";
+const OF_SESSION: &str = "WHERE session_id = ?1 AND number >= ?2 ORDER BY number LIMIT ?3";
+
+const PLACE: &str = "SELECT number FROM task WHERE id >= ?1 ORDER BY id LIMIT 1";
+
+// `sum` fails when it overflows; `total` is exact as far as any disk goes.
+const ENDED_SUMS: &str = "SELECT count(*), CAST(total(log_bytes) AS INTEGER) FROM task
+                          WHERE ended_ms IS NOT NULL";
+const ENDED_FIRST: &str = "SELECT id, ended_ms, log_bytes FROM task
+                           WHERE ended_ms IS NOT NULL ORDER BY ended_ms, number LIMIT ?1";
+
+/// Which tasks [`StateDb::tasks`] shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All that are known.
+    All,
+    /// Those without an end.
+    Unfinished,
+    /// Those with one.
+    Ended,
+}
+
+impl Filter {
+    fn newest_first(self) -> &'static str {
+        match self {
+            Self::All => "WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
+            Self::Unfinished => {
+                "WHERE ended_ms IS NULL AND number < ?1 ORDER BY number DESC LIMIT ?2"
+            }
+            Self::Ended => {
+                "WHERE ended_ms IS NOT NULL AND number < ?1 ORDER BY number DESC LIMIT ?2"
+            }
+        }
+    }
+}
+
+/// What retention chooses from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetentionCandidates {
+    /// All tasks that have ended.
+    pub ended_tasks: u64,
+    /// Size of the logs of all of them.
+    pub log_bytes: u64,
+    /// Those of them that ended first, the first one first.
+    pub oldest: Vec<EndedTask>,
+}
+
+/// A task that retention may remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndedTask {
+    /// A uuid.
+    pub id: String,
+    /// When it ended, milliseconds since the Unix epoch.
+    pub ended_ms: u64,
+    /// Size of its log.
+    pub log_bytes: u64,
+}
+
+/// Every one of these fails with [`StateError::Damaged`], or [`StateError::Sqlite`] when the disk does.
+impl StateDb {
+    /// The sessions that can be resumed, the oldest first.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn sessions(&self) -> std::result::Result<Vec<SessionRow>, StateError> {
+        self.all(
+            "SELECT * FROM session WHERE closed_ms IS NULL ORDER BY begun_ms, id",
+            (),
+            SessionRow::read,
+        )
+    }
+
+    /// A session, also a closed one, until its tombstone is pruned.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn session(&self, id: &str) -> std::result::Result<Option<SessionRow>, StateError> {
+        self.first("SELECT * FROM session WHERE id = ?1", [id], SessionRow::read)
+    }
+
+    /// A task.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn task(&self, id: &str) -> std::result::Result<Option<TaskRow>, StateError> {
+        self.first(&format!("{TASK} {NAMED}"), [id], TaskRow::read)
+    }
+
+    /// All tasks without an end, the oldest first: what a supervisor that starts has to see to.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn unfinished_tasks(&self) -> std::result::Result<Vec<TaskRow>, StateError> {
+        self.all(&format!("{TASK} {UNFINISHED}"), (), TaskRow::read)
+    }
+
+    /// At most `limit` tasks, the newest first, of those accepted before the task `before`. It may have
+    /// been forgotten since: then its uuid tells the time.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn tasks(
+        &self,
+        filter: Filter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> std::result::Result<Vec<TaskRow>, StateError> {
+        let end = match before {
+            None => i64::MAX,
+            Some(id) => self.number_at_or_after(id)?,
+        };
+        self.all(
+            &format!("{TASK} {}", filter.newest_first()),
+            params![end, Unsigned(limit as u64)],
+            TaskRow::read,
+        )
+    }
+
+    /// At most `limit` tasks of a session, the oldest first, from the task `from` on (inclusive). It may
+    /// have been forgotten or detached since.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn session_tasks(
+        &self,
+        session_id: &str,
+        from: Option<&str>,
+        limit: usize,
+    ) -> std::result::Result<Vec<TaskRow>, StateError> {
+        let begin = match from {
+            None => 0,
+            Some(id) => self.number_at_or_after(id)?,
+        };
+        self.all(
+            &format!("{TASK} {OF_SESSION}"),
+            params![session_id, begin, Unsigned(limit as u64)],
+            TaskRow::read,
+        )
+    }
+
+    /// How much there is of ended tasks, and the `limit` of them that ended first. Adds up all of them,
+    /// half a millisecond for ten thousand: not for after every task.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn retention_candidates(
+        &self,
+        limit: usize,
+    ) -> std::result::Result<RetentionCandidates, StateError> {
+        let sums = self.first(ENDED_SUMS, (), |row| {
+            let (Unsigned(ended_tasks), Unsigned(log_bytes)) = (row.get(0)?, row.get(1)?);
+            Ok((ended_tasks, log_bytes))
+        })?;
+        let (ended_tasks, log_bytes) = sums.unwrap_or_default();
+        let oldest = self.all(ENDED_FIRST, params![Unsigned(limit as u64)], |row| {
+            let (Unsigned(ended_ms), Unsigned(log_bytes)) = (row.get(1)?, row.get(2)?);
+            Ok(EndedTask { id: row.get(0)?, ended_ms, log_bytes })
+        })?;
+        Ok(RetentionCandidates { ended_tasks, log_bytes, oldest })
+    }
+
+    /// The place of a task in the order of acceptance. The place of one that is not there is that of
+    /// the next by id, since ids are uuids of version 7; behind all others there is none.
+    fn number_at_or_after(&self, id: &str) -> std::result::Result<i64, StateError> {
+        let number = self.first(PLACE, [id], |row| row.get(0))?;
+        Ok(number.unwrap_or(i64::MAX))
+    }
+
+    fn first<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> Result<T>,
+    ) -> std::result::Result<Option<T>, StateError> {
+        self.prepare(sql)
+            .and_then(|mut statement| statement.query_row(params, read).optional())
+            .map_err(error::at(&self.path))
+    }
+
+    fn all<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> std::result::Result<Vec<T>, StateError> {
+        self.prepare(sql)
+            .and_then(|mut statement| statement.query_map(params, read)?.collect())
+            .map_err(error::at(&self.path))
+    }
+
+    fn prepare(&self, sql: &str) -> Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+}
