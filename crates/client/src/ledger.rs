@@ -162,7 +162,7 @@ impl Ledger {
             }
             return Ok(events);
         }
-        if let Some(position) = position(&received.notification) {
+        if let Some(position) = received.notification.position() {
             let is_end = matches!(received.notification, Notification::Completed(_));
             self.advance(position, is_end, &mut events)?;
         }
@@ -292,25 +292,6 @@ fn unpack(batch: OutputBatch<'static>) -> impl Iterator<Item = ProcessOutput<'st
         last_chunk: item.last_chunk,
         position: Position { task_id: task_id.clone(), seq: item.seq },
     })
-}
-
-/// Which event of which task, where it is one.
-fn position<'a>(notification: &'a Notification<'_>) -> Option<&'a Position> {
-    match notification {
-        Notification::Started(params)
-        | Notification::Paused(params)
-        | Notification::Resumed(params)
-        | Notification::Canceled(params) => Some(&params.position),
-        Notification::Output(params) => Some(&params.position),
-        Notification::Completed(params) => Some(&params.position),
-        Notification::RateLimited(params) | Notification::TokenLimited(params) => {
-            Some(&params.position)
-        }
-        Notification::OutputDropped(params) => Some(&params.position),
-        Notification::TaskResult(params) => Some(&params.position),
-        Notification::TaskRetrying(params) => Some(&params.position),
-        Notification::Connected(_) | Notification::Error(_) | Notification::OutputBatch(_) => None,
-    }
 }
 
 #[cfg(test)]
