@@ -373,7 +373,7 @@ impl Session {
             let record = Some(self.standing.record());
             self.standing
                 .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or_else(taken_over, refused))
+                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
         };
         match accepted {
             Ok((handle, start)) => {
@@ -502,8 +502,8 @@ fn unknown_method(method: &str) -> ErrorObject {
     }
 }
 
-fn taken_over() -> ErrorObject {
-    let message = "another connection has taken this session over";
+fn lost_session() -> ErrorObject {
+    let message = "this session is closed, or another connection has it";
     ErrorObject::new(ErrorCode::SessionExpired, message)
 }
 

@@ -5,24 +5,20 @@
 //! pipe does not take waits, bounded, while the task is not read (see [`Journal::is_congested`]).
 
 use std::{
-    io::{self, IsTerminal},
-    os::fd::{AsFd, BorrowedFd},
+    io,
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use cc_link::{
+    adopt::Adopted,
     event::{Event, Notice},
     record::{self, Body, Piece, Record, Stream},
 };
 use cc_tasklog::LogWriter;
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
 
-/// With more than this waiting for the supervisor, the task's output is not read.
-const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+use crate::event_pipe::EventPipe;
+
 /// Output is written when this much is there, or when the loop is about to sleep.
 const BATCH_BYTES: usize = 64 * 1024;
 /// How long the last records wait for a supervisor that does not read; the log has them anyway.
@@ -33,6 +29,14 @@ pub fn wall_clock_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// A position in the task log, by both measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    pub end_offset: u64,
+    /// Of the record before it; 0 when there is none.
+    pub last_seq: u64,
 }
 
 /// The records of one task.
@@ -113,15 +117,29 @@ impl Journal {
         }
     }
 
-    /// Flushes everything, waiting for the supervisor for a bounded time.
-    pub fn close(mut self) {
+    /// Completes the log: nothing is recorded after this.
+    pub fn seal(&mut self) {
         self.flush();
+    }
+
+    /// Waits, for a bounded time, until the supervisor has taken what was sent.
+    pub fn drain(mut self) {
         self.pipe.drain(Instant::now() + LAST_FLUSH);
+    }
+
+    /// Sends on `pipe` from now on, and nowhere else. The first thing sent is what `adopted` makes of the
+    /// log's end; what the log holds up to there is not sent again.
+    pub fn switch_to(&mut self, pipe: EventPipe, adopted: impl FnOnce(LogEnd) -> Adopted) {
+        self.flush();
+        self.pipe = pipe;
+        let end_offset = self.log.as_ref().map_or(0, LogWriter::offset);
+        let end = LogEnd { end_offset, last_seq: self.last_seq };
+        self.notice(Notice::Adopted(Box::new(adopted(end))));
     }
 
     /// Whether so much waits for the supervisor that the task must not be read.
     pub fn is_congested(&self) -> bool {
-        self.pipe.backlog.len() - self.pipe.sent > BACKLOG_BYTES_LIMIT
+        self.pipe.is_congested()
     }
 
     /// The event pipe, for poll(2).
@@ -129,132 +147,8 @@ impl Journal {
         &self.pipe
     }
 
-    /// The supervisor's end of the pipe is closed.
-    pub fn pipe_broke(&mut self) {
-        self.pipe.give_up();
-    }
-}
-
-/// The pipe to the supervisor on stdout; never blocks.
-#[derive(Debug)]
-pub struct EventPipe {
-    stdout: io::Stdout,
-    is_terminal: bool,
-    is_open: bool,
-    backlog: Vec<u8>,
-    sent: usize,
-}
-
-impl EventPipe {
-    /// Takes stdout over. Only the end of this process becomes non-blocking, the other end of a pipe is
-    /// an open file of its own.
-    pub fn on_stdout() -> io::Result<Self> {
-        let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        if !is_terminal {
-            let flags = OFlag::from_bits_retain(fcntl(&stdout, FcntlArg::F_GETFL)?);
-            fcntl(&stdout, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        }
-        Ok(Self { stdout, is_terminal, is_open: true, backlog: Vec::new(), sent: 0 })
-    }
-
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.stdout.as_fd()
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.is_open
-    }
-
-    pub fn has_backlog(&self) -> bool {
-        self.sent < self.backlog.len()
-    }
-
-    /// Sends `bytes` after the backlog, keeping what the pipe does not take.
-    fn send(&mut self, bytes: &[u8]) {
-        if !self.is_open {
-            return;
-        }
-        if self.is_terminal {
-            show(bytes);
-            return;
-        }
-        if self.has_backlog() {
-            self.backlog.extend_from_slice(bytes);
-            self.sent += self.write(self.sent, None);
-            if !self.has_backlog() {
-                self.backlog.clear();
-                self.sent = 0;
-            } else if self.sent > BACKLOG_BYTES_LIMIT {
-                self.backlog.drain(..self.sent);
-                self.sent = 0;
-            }
-            return;
-        }
-        let sent = self.write(0, Some(bytes));
-        if self.is_open {
-            self.backlog.extend_from_slice(&bytes[sent..]);
-        }
-    }
-
-    /// Writes `bytes`, or the backlog from `start`, until the pipe is full; says how much it took.
-    fn write(&mut self, start: usize, bytes: Option<&[u8]>) -> usize {
-        let mut count = 0;
-        loop {
-            let source = bytes.unwrap_or(&self.backlog[start..]);
-            let rest = &source[count..];
-            if rest.is_empty() {
-                return count;
-            }
-            match rustix::io::write(&self.stdout, rest) {
-                Ok(written) => count += written,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return count,
-                Err(_) => {
-                    self.give_up();
-                    return 0;
-                }
-            }
-        }
-    }
-
-    fn drain(&mut self, deadline: Instant) {
-        while self.is_open && self.has_backlog() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            if poll(&mut fds, timeout).is_err_and(|errno| errno != nix::errno::Errno::EINTR) {
-                return;
-            }
-            self.send(&[]);
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.is_open = false;
-        self.backlog = Vec::new();
-        self.sent = 0;
-    }
-}
-
-/// Records as text, for a person who tries the worker in a shell.
-fn show(mut bytes: &[u8]) {
-    while let Ok(Some(total)) = record::frame_bytes(bytes) {
-        let (frame, rest) = bytes.split_at(total);
-        match record::decode_frame(frame.to_vec().into()) {
-            Ok(Record { seq, body: Body::Output(output), .. }) => {
-                let text = String::from_utf8_lossy(&output.data);
-                println!("{seq:>6} {} {:?}", output.stream.as_str(), text);
-            }
-            Ok(Record { seq, body: Body::Event(event), .. }) => {
-                println!("{seq:>6} {}", serde_json::to_string(&event).unwrap_or_default());
-            }
-            Ok(Record { body: Body::Notice(notice), .. }) => println!("       {notice:?}"),
-            Err(error) => println!("       {error}"),
-        }
-        bytes = rest;
+    /// Nobody is at the other end of the pipe any more.
+    pub fn close_pipe(&mut self) {
+        self.pipe.close();
     }
 }
