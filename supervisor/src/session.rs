@@ -12,7 +12,7 @@ use cc_protocol::{
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
-    execute::{Execute, ExecuteResult},
+    execute::{Execute, ExecuteResult, Program},
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
 };
@@ -351,6 +351,7 @@ impl Session {
             task_id: task_id.to_owned(),
             label: execute.label.clone(),
             command: execute::shown(&execute.program),
+            is_prompt: matches!(execute.program, Program::Prompt(_)),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
         };

@@ -205,6 +205,7 @@ mod tests {
             command: "true".to_owned(),
             accepted_ms: 1,
             is_claude: false,
+            is_prompt: false,
             leaf: None,
             deadlines: None,
         }))

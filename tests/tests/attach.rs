@@ -41,10 +41,10 @@ fn many_viewers_from_different_positions_see_the_same() {
     let task_id = follower.task_id().to_owned();
     let known = last_seq(&follower.events);
     let views: Vec<(u64, Vec<Value>)> = thread::scope(|scope| {
-        let viewers: Vec<_> = (0..20)
+        let viewers: Vec<_> = (0..10)
             .map(|number| {
                 let mut viewer = supervisor.connect();
-                let after = number * known / 19;
+                let after = number * known / 9;
                 viewer.attach(&task_id, after).unwrap();
                 scope.spawn(move || {
                     let mut events = Vec::new();

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
+use std::path::PathBuf;
+
 use cc_link::{event::EndReason, record::Stream};
 use cc_tests::{
     Options, Supervisor,
@@ -96,7 +98,16 @@ fn a_full_disk_ends_the_task_with_a_clear_reason_and_harms_none_once_there_is_ro
     assert!(processes::survivors(&tag).is_empty());
     // The disk is in the supervisor's mount namespace.
     let directory = supervisor.task_directory(answer["task_id"].as_str().unwrap());
-    let seen_from_here = format!("/proc/{}/root{}", supervisor.pid(), directory.display());
+    let seen_from_here =
+        PathBuf::from(format!("/proc/{}/root{}", supervisor.pid(), directory.display()));
+    // The room that it kept has taken the end, and what did not fit was neither numbered nor sent.
+    let log = TaskLog::read(&seen_from_here.join("log"));
+    let end = log.completed();
+    assert_eq!(end.reason, EndReason::ResourceLimit);
+    assert_eq!(log.records.len() as u64, completed["seq"].as_u64().unwrap());
+    let kept_bytes = log.stream(Stream::Stdout).len() as u64;
+    assert!(end.output.dropped_bytes > 0);
+    assert_eq!(kept_bytes + end.output.dropped_bytes, end.output.bytes);
     std::fs::remove_dir_all(seen_from_here).unwrap();
     assert_eq!(client.run_shell("echo still here").end(), ("exit", 0));
 }

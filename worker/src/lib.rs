@@ -103,7 +103,7 @@ fn serve() -> anyhow::Result<()> {
             journal.event(ending::spawn_failed(&failure));
             journal.seal();
             drop(adoption);
-            journal.drain();
+            journal.leave();
             Ok(())
         }
     }

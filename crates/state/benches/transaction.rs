@@ -60,6 +60,7 @@ fn accepted(number: &mut usize) -> Change {
         command: "claude -p 'What is 2+2?'".to_owned(),
         accepted_ms: 1,
         is_claude: true,
+        is_prompt: false,
         leaf: None,
         deadlines: None,
     };

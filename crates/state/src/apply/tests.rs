@@ -40,6 +40,7 @@ fn what_is_not_known_is_read_back_as_not_known() {
         command: String::new(),
         accepted_ms: 0,
         is_claude: false,
+        is_prompt: false,
         leaf: None,
         deadlines: None,
     };

@@ -67,6 +67,21 @@ proptest! {
     }
 
     #[test]
+    fn the_position_after_a_seq_is_the_same_from_every_point_before_it(
+        lengths in proptest::collection::vec(0usize..200, 0..15),
+    ) {
+        let (_directory, path, ends) = log_of(&lengths);
+        let mut reader = LogReader::open(&path).unwrap();
+        for known in 0..ends.len() {
+            let point = (known as u64, ends[known]);
+            for seq in 0..=ends.len() {
+                let expected = if seq < known { None } else { ends.get(seq).copied() };
+                prop_assert_eq!(reader.position_after_from(point, seq as u64).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
     fn a_log_torn_anywhere_reads_up_to_its_last_whole_record(
         lengths in proptest::collection::vec(0usize..60, 1..6),
         cut in any::<prop::sample::Index>(),
@@ -151,6 +166,15 @@ fn a_record_with_a_wrong_number_is_an_error_that_names_the_place() {
     assert!(
         matches!(error, LogError::SeqGap { offset, expected: 2, found: 3, .. } if offset == ends[1])
     );
+}
+
+#[test]
+fn a_point_that_is_none_is_an_error_and_not_a_position() {
+    let (_directory, path, ends) = log_of(&[10, 10, 10]);
+    let mut reader = LogReader::open(&path).unwrap();
+    let error = reader.position_after_from((0, ends[1]), 2).unwrap_err();
+    assert!(matches!(error, LogError::SeqGap { expected: 1, found: 2, .. }), "{error}");
+    assert!(reader.position_after_from((1, ends[1] + 1), 2).is_err());
 }
 
 #[test]

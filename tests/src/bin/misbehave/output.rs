@@ -77,9 +77,10 @@ pub fn speak(seed: u64, bytes: usize) {
 /// A long build: numbered lines, on and on, until there is something to read in the named pipe; then
 /// how many there were.
 pub fn pour(stop: &str) {
-    /// Lines at once, and how long it rests between: about 2 MB/s, which no bound stops in a test.
+    /// Lines at once, and how long it rests between: about half a megabyte in a second, which no bound
+    /// stops in a test.
     const BURST: u64 = 50;
-    const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
     let stop = OpenOptions::new().read(true).write(true).open(stop).unwrap();
     let mut stdout = BufWriter::new(std::io::stdout().lock());
     let mut count = 0;
