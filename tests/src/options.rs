@@ -10,6 +10,9 @@ use std::{
 
 use crate::installed;
 
+/// A user that owns nothing here: `nobody` on most systems.
+const ORDINARY_USER: u32 = 65_534;
+
 /// Arguments, environment and wrapper of a supervisor.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -64,6 +67,25 @@ impl Options {
         let group = format!("--regid={user_id}");
         self.user_id = Some(user_id);
         self.wrapped_in(["setpriv", &user, &group, "--clear-groups"])
+    }
+
+    /// Runs the supervisor as an ordinary user. `None`, loudly, where the tests themselves run as one (then
+    /// all suites show it), or where one cannot reach the programs.
+    #[must_use]
+    pub fn of_an_ordinary_user() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: all suites run as an ordinary user already");
+            return None;
+        }
+        let can_reach = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "test", "-x"])
+            .arg(installed::supervisor())
+            .status();
+        if !can_reach.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: an ordinary user cannot reach the build directory");
+            return None;
+        }
+        Some(Self::new().as_user(ORDINARY_USER))
     }
 
     /// See [`Options::as_user`].
