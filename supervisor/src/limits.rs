@@ -112,6 +112,8 @@ pub const DEFAULT_UMASK: u32 = 0o022;
 pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub const RING_BYTES: usize = 256 * 1024;
+/// Between the points of a running task's log whose places are kept in memory.
+pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
 pub const EVENT_READ_BYTES: usize = 64 * 1024;
 /// A task owner's queue of requests.

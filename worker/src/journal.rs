@@ -16,6 +16,7 @@ use cc_link::{
     adopt::Adopted,
     event::{Dropped, Event, Notice},
     record::{self, Body, Piece, Record, Stream},
+    spec::Fsync,
 };
 use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
 
@@ -66,8 +67,8 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the task log. If that fails the journal only sends; [`Journal::log_failure`] says why.
-    pub fn create(log_path: &Path, pipe: EventPipe) -> Self {
-        let (log, log_failure) = match LogWriter::create(log_path) {
+    pub fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
+        let (log, log_failure) = match LogWriter::create(log_path, fsync) {
             Ok(log) => (Some(log), None),
             Err(error) => (None, Some(error)),
         };

@@ -48,7 +48,7 @@ pub struct Launch {
 /// Starts the task and records its start. The socket comes first: there is no moment at which a task runs and
 /// its worker cannot be found.
 pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
-    let mut journal = Journal::create(&spec.log_path, pipe);
+    let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
         let error =
             io::Error::new(failure.kind(), format!("{}: {failure}", spec.log_path.display()));

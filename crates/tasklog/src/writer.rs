@@ -3,8 +3,9 @@
 //! Owns the file while its task runs: there is one writer a log, the worker, or after its death the
 //! supervisor, which adds the terminal event. Never reads, and never looks into the records.
 //!
-//! What is appended survives the death of every process, not that of the machine: nothing waits for
-//! the disk. A tail that a crash has torn is found by its checksum and cut by [`crate::recover()`].
+//! What is appended survives the death of every process, and with [`Fsync::Always`] that of the machine;
+//! otherwise nothing waits for the disk. A tail that a crash has torn is found by its checksum and cut by
+//! [`crate::recover()`].
 //!
 //! Space is taken ahead of what is written, in steps. So a full disk is noticed while there is still room for
 //! the last events, which say so: [`LogWriter::append`] fails before it uses that room up, and
@@ -17,7 +18,7 @@ use std::{
     path::Path,
 };
 
-use cc_link::record::LOG_MAGIC;
+use cc_link::{record::LOG_MAGIC, spec::Fsync};
 use rustix::{
     fs::{FallocateFlags, fallocate},
     io::Errno,
@@ -36,6 +37,7 @@ pub struct LogWriter {
     /// A failed append may have left bytes after `offset`.
     is_torn: bool,
     reserve: Reserve,
+    fsync: Fsync,
 }
 
 /// Space beyond the end of the log.
@@ -52,10 +54,14 @@ impl LogWriter {
     ///
     /// # Errors
     /// When something is at `path` already, or the system refuses; a full disk among them.
-    pub fn create(path: &Path) -> io::Result<Self> {
+    pub fn create(path: &Path, fsync: Fsync) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
-        let mut writer = Self { file, offset: 0, is_torn: false, reserve: Reserve::Until(0) };
+        let reserve = Reserve::Until(0);
+        let mut writer = Self { file, offset: 0, is_torn: false, reserve, fsync };
         writer.append(&LOG_MAGIC)?;
+        if fsync == Fsync::Always {
+            sync_names(path)?;
+        }
         Ok(writer)
     }
 
@@ -65,7 +71,7 @@ impl LogWriter {
     /// # Errors
     /// [`io::ErrorKind::InvalidData`] when the log does not end at `end_offset`: then its writer is
     /// alive. Otherwise what the system says.
-    pub fn reopen(path: &Path, end_offset: u64) -> io::Result<Self> {
+    pub fn reopen(path: &Path, end_offset: u64, fsync: Fsync) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).open(path)?;
         let length = file.metadata()?.len();
         if length != end_offset {
@@ -74,7 +80,7 @@ impl LogWriter {
             );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        Ok(Self { file, offset: end_offset, is_torn: false, reserve: Reserve::None })
+        Ok(Self { file, offset: end_offset, is_torn: false, reserve: Reserve::None, fsync })
     }
 
     /// Appends whole records, all of them or none.
@@ -140,9 +146,17 @@ impl LogWriter {
         }
     }
 
+    fn write_and_sync(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.file.write_all(frames)?;
+        match self.fsync {
+            Fsync::Never => Ok(()),
+            Fsync::Always => self.file.sync_data(),
+        }
+    }
+
     fn write(&mut self, frames: &[u8]) -> io::Result<()> {
         self.cut_torn_tail()?;
-        if let Err(error) = self.file.write_all(frames) {
+        if let Err(error) = self.write_and_sync(frames) {
             self.is_torn = true;
             // Tried again before the next append; the first error says more.
             drop(self.cut_torn_tail());
@@ -171,6 +185,15 @@ impl LogWriter {
     }
 }
 
+/// A file whose name is not on the disk is lost with what it holds: the log in its task's directory, and that
+/// one in the directory of all tasks.
+fn sync_names(path: &Path) -> io::Result<()> {
+    for directory in path.ancestors().skip(1).take(2) {
+        File::open(directory)?.sync_all()?;
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
@@ -189,10 +212,10 @@ mod tests {
     fn a_log_is_private_and_never_replaces_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let writer = LogWriter::create(&path).unwrap();
+        let writer = LogWriter::create(&path, Fsync::Never).unwrap();
         assert_eq!(writer.offset(), crate::FIRST_RECORD_OFFSET);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        let error = LogWriter::create(&path).unwrap_err();
+        let error = LogWriter::create(&path, Fsync::Never).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
     }
 
@@ -200,10 +223,10 @@ mod tests {
     fn a_log_that_is_still_written_to_cannot_be_reopened() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::create(&path).unwrap();
+        let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
         let end_offset = recover(&path).unwrap().end_offset;
         writer.append(&frame(1, b"alive\n")).unwrap();
-        let error = LogWriter::reopen(&path, end_offset).unwrap_err();
+        let error = LogWriter::reopen(&path, end_offset, Fsync::Never).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     }
 
@@ -212,7 +235,7 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::create(&path).unwrap();
+        let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
         writer.append(&frame(1, b"one\n")).unwrap();
         let metadata = fs::metadata(&path).unwrap();
         assert_eq!(metadata.len(), writer.offset());
@@ -237,7 +260,7 @@ mod tests {
     fn the_last_events_find_room_where_nothing_else_does_and_leave_some_for_the_very_last() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::create(&path).unwrap();
+        let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
         // As a disk on which no further space can be had.
         writer.reserve = Reserve::Until(writer.offset() + 200);
         let event = frame(1, &[b'e'; 60]);
@@ -253,7 +276,7 @@ mod tests {
     fn after_a_short_write_the_torn_tail_is_gone_and_appending_goes_on() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut writer = LogWriter::create(&path).unwrap();
+        let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
         writer.append(&frame(1, b"one\n")).unwrap();
         // As a full disk leaves it: half of a record is there, and the append has failed.
         writer.file.write_all(&frame(2, b"lost\n")[..20]).unwrap();

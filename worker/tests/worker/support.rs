@@ -18,7 +18,9 @@ use cc_link::{
     control::Control,
     event::{Completed, Event, Notice},
     record::{self, Body, Record, Stream},
-    spec::{Bounds, ClaudeStream, Deadlines, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec},
+    spec::{
+        Bounds, ClaudeStream, Deadlines, Fsync, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec,
+    },
 };
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 use rustix::{
@@ -86,6 +88,7 @@ pub fn spec(command: &str) -> TaskSpec {
         cgroup: None,
         claude: ClaudeStream::No,
         on_supervisor_loss: OnSupervisorLoss::Keep,
+        fsync: Fsync::Never,
     }
 }
 

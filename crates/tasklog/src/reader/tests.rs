@@ -2,6 +2,7 @@ use std::fs;
 
 use bytes::BytesMut;
 use cc_link::record::{RECORD_BYTES_LIMIT, Stream, decode, encode_output};
+use cc_link::spec::Fsync;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -12,7 +13,7 @@ use crate::LogWriter;
 fn log_of(lengths: &[usize]) -> (TempDir, PathBuf, Vec<u64>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let mut writer = LogWriter::create(&path).unwrap();
+    let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
     let mut ends = vec![writer.offset()];
     for (index, length) in lengths.iter().enumerate() {
         let mut frame = Vec::new();
@@ -131,7 +132,7 @@ fn a_last_record_that_is_not_what_was_written_is_the_end() {
 fn a_record_that_is_appended_while_the_log_is_open_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let mut writer = LogWriter::create(&path).unwrap();
+    let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
     let mut reader = LogReader::open(&path).unwrap();
     assert!(reader.read(writer.offset(), 100).unwrap().is_empty());
     let mut frame = Vec::new();
@@ -161,7 +162,7 @@ fn a_record_with_a_wrong_number_is_an_error_that_names_the_place() {
     let (_directory, path, ends) = log_of(&[10]);
     let mut frame = Vec::new();
     encode_output(&mut frame, 3, 2, Stream::Stdout, None, false, b"late\n");
-    LogWriter::reopen(&path, ends[1]).unwrap().append(&frame).unwrap();
+    LogWriter::reopen(&path, ends[1], Fsync::Never).unwrap().append(&frame).unwrap();
     let error = LogReader::open(&path).unwrap().position_after(3).unwrap_err();
     assert!(
         matches!(error, LogError::SeqGap { offset, expected: 2, found: 3, .. } if offset == ends[1])
