@@ -103,7 +103,7 @@ fn a_client_that_stops_reading_for_longer_than_its_heartbeat_resumes_and_gets_ev
     let (supervisor, idle) = warmed_up(&Options::new().flag("--heartbeat", 1));
     let mut client = supervisor.connect();
     let session = client.session();
-    let answer = client.execute(&flood(SHORT_LINES)).unwrap();
+    let answer = client.execute(&flood(LONG_LINES)).unwrap();
     let mut events: Vec<Value> = (0..1_000).map(|_| client.recv_json()).collect();
     // It does not even answer pings: it is given up, and its session waits.
     wait_until("the connection is given up", || active_sessions(&supervisor) == 0);
@@ -143,7 +143,7 @@ fn ten_viewers_of_a_flood_who_do_not_read_cost_no_memory_and_do_not_slow_it() {
 fn answers_do_not_wait_behind_output_that_is_not_read() {
     let supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();
-    let answer = client.execute(&flood(SHORT_LINES)).unwrap();
+    let answer = client.execute(&flood(LONG_LINES)).unwrap();
     let last = supervisor.connect().wait_for_end(task_id(&answer))["last_seq"].as_u64().unwrap();
     // All of it waits for this client, but for what is on the way already.
     let id = client.send_request("ping", &json!({}));
