@@ -13,7 +13,7 @@
 
 use std::time::{Duration, Instant};
 
-use cc_client::{Received, Session, SessionEvent};
+use cc_client::{Error, Received, Session, SessionEvent};
 use cc_protocol::{
     control::ControlType,
     execute::Execute,
@@ -74,7 +74,7 @@ pub(crate) struct End {
 #[derive(Debug)]
 pub(crate) enum NoEnd {
     /// The server did not start or show it, or the session is over.
-    Client(cc_client::Error),
+    Client(Error),
     /// A second signal: whoever sent it does not want to wait.
     GivenUp(Interrupt),
     /// An attached task was left alone.
@@ -196,7 +196,7 @@ impl Following {
                     }
                 }
                 SessionEvent::NotStarted(error) | SessionEvent::AttachRefused { error, .. } => {
-                    return Err(NoEnd::Client(cc_client::Error::Server(error)));
+                    return Err(NoEnd::Client(Error::Server(error)));
                 }
                 SessionEvent::Notification(received) => {
                     audience.hear(&received);
@@ -211,7 +211,8 @@ impl Following {
                 // The answer to a cancel. If it was refused, the task has ended by itself.
                 SessionEvent::Controlled { .. } => {}
                 SessionEvent::Reconnecting { attempt: 1, error, .. } => {
-                    audience.note(&format!("ccx: connection lost ({error}); reconnecting…"));
+                    let cause = loss_cause(&error);
+                    audience.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
                 }
                 SessionEvent::Reconnecting { .. } => {}
                 SessionEvent::Reconnected => audience.note("ccx: reconnected, nothing was lost"),
@@ -297,8 +298,19 @@ impl Following {
     }
 }
 
+/// The error without saying once more that the connection is lost.
+fn loss_cause(error: &Error) -> String {
+    if let Error::Lost(source) = error {
+        source.to_string()
+    } else if let Error::Silent { limit } = error {
+        format!("nothing came for {} s", limit.as_secs_f64())
+    } else {
+        error.to_string()
+    }
+}
+
 /// The next event, if it has come already.
-async fn at_hand(session: &mut Session) -> Option<Result<SessionEvent, cc_client::Error>> {
+async fn at_hand(session: &mut Session) -> Option<Result<SessionEvent, Error>> {
     tokio::select! {
         biased;
         event = session.next_event() => Some(event),
