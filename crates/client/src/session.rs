@@ -11,7 +11,7 @@
 //! ```
 //! No call waits for its answer: answers are events among the others, so that a caller hears of an outage
 //! while it waits for one. What is decided after a resume is decided in
-//! [`crate::ledger`]; the attempts are made by [`crate::outage`].
+//! `ledger.rs`; the attempts are made by `outage.rs`.
 
 use std::{
     collections::{HashMap, VecDeque},

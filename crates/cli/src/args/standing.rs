@@ -2,8 +2,6 @@
 
 use clap::Args;
 
-const ID_HELP: &str = "ID is a task's id, or any beginning or end of it that only one task has.";
-
 const PS_HELP: &str = "\
 Examples:
   ccx ps
@@ -35,9 +33,9 @@ such task; 130 after Ctrl-C.";
 
 /// Options of `attach`.
 #[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = ATTACH_HELP)]
+#[command(after_help = ATTACH_HELP)]
 pub(crate) struct AttachArguments {
-    /// Which task
+    /// The task's id, or any beginning or end of it that only one task has
     pub(crate) id: String,
     /// Show what came after the event with this number
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -58,9 +56,9 @@ task; 130 after Ctrl-C.";
 
 /// Options of `logs`.
 #[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = LOGS_HELP)]
+#[command(after_help = LOGS_HELP)]
 pub(crate) struct LogsArguments {
-    /// Which task
+    /// The task's id, or any beginning or end of it that only one task has
     pub(crate) id: String,
     /// Go on with what it prints from now on, to its end
     #[arg(long, short)]
@@ -85,9 +83,9 @@ no such task; 125 if ccx or the supervisor failed.";
 
 /// Which tasks.
 #[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = STEER_HELP)]
+#[command(after_help = STEER_HELP)]
 pub(crate) struct SteerArguments {
-    /// Which tasks
+    /// The tasks' ids, or any beginnings or ends of them that only one task has
     #[arg(required = true, value_name = "ID")]
     pub(crate) ids: Vec<String>,
 }
