@@ -25,10 +25,11 @@ mod signals;
 mod stdio;
 mod task_loop;
 
-use std::{env, io::Write, path::Path, process::ExitCode};
+use std::{env, io::Write, os::fd::AsFd, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use cc_link::spec::Stdin;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 const USAGE: &str = "\
 cc-worker runs one task for cc-supervisor.
@@ -79,7 +80,12 @@ fn dispatch() -> anyhow::Result<()> {
 /// Says something on stderr, which may be closed or full: then nobody wants to know. (`eprintln!` would
 /// panic, and a worker that panics leaves its tree to others.)
 fn complain(what: std::fmt::Arguments<'_>) {
-    drop(writeln!(std::io::stderr(), "cc-worker: {what}"));
+    let stderr = std::io::stderr();
+    // An adopted worker has the stderr of a supervisor that is gone: a pipe that nobody empties must not stop it.
+    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut room, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+        drop(writeln!(&stderr, "cc-worker: {what}"));
+    }
 }
 
 /// One task, from the spec on stdin to the terminal event on stdout.
@@ -103,7 +109,7 @@ fn serve() -> anyhow::Result<()> {
             journal.event(ending::spawn_failed(&failure));
             journal.seal();
             drop(adoption);
-            journal.drain();
+            journal.leave();
             Ok(())
         }
     }

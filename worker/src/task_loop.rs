@@ -20,7 +20,7 @@ use std::{
 use cc_link::{
     adopt::{Adopted, VersionRange},
     control::Control,
-    event::{EndReason, Event, Notice, Started},
+    event::{Dropped, EndReason, Event, Notice, Started},
     record::Stream,
     spec::{OnSupervisorLoss, TaskSpec},
 };
@@ -149,14 +149,17 @@ impl<'a> TaskLoop<'a> {
             let error = format!("printed more than its output limit of {limit} bytes");
             self.begin_end(Cause::new(EndReason::OutputLimit, error), now)?;
         }
-        if let Some(failure) = self.journal.log_failure() {
-            let error = format!(
-                "the task log {} could not be written: {failure}",
-                self.spec.log_path.display()
-            );
-            self.begin_end(Cause::new(EndReason::ResourceLimit, error), now)?;
+        if let Some(cause) = self.log_failure() {
+            self.begin_end(cause, now)?;
         }
         Ok(())
+    }
+
+    fn log_failure(&self) -> Option<Cause> {
+        let failure = self.journal.log_failure()?;
+        let log_path = self.spec.log_path.display();
+        let error = format!("the task log {log_path} could not be written: {failure}");
+        Some(Cause::new(EndReason::ResourceLimit, error))
     }
 
     /// Asks the tree to end, once; the first cause is the one that counts.
@@ -366,8 +369,18 @@ impl<'a> TaskLoop<'a> {
         let killed = self.tree.kill(self.channels.signals.child())?;
         let duration = self.started.elapsed();
         self.capture.finish(Instant::now(), &mut self.journal)?;
+        // The end must know whether the log has taken all of it.
+        self.journal.flush();
+        let dropped = self.journal.dropped();
+        if dropped != Dropped::default() {
+            self.journal.event(Event::OutputDropped(dropped));
+        }
+        let mut counts = self.capture.counts();
+        counts.dropped_lines += dropped.lines;
+        counts.dropped_bytes += dropped.bytes;
+        let log_failure = self.log_failure();
         let cause = match self.phase {
-            Phase::Running => None,
+            Phase::Running => log_failure,
             Phase::Ending { cause, .. } => Some(cause),
         };
         self.journal.event(ending::completed(End {
@@ -377,13 +390,13 @@ impl<'a> TaskLoop<'a> {
             status: self.tree.main_status(),
             killed,
             duration,
-            counts: self.capture.counts(),
+            counts,
             summary: self.capture.summary(),
         }));
         self.journal.seal();
         // Only now: whoever finds no socket, or is hung up on, reads a log that is complete.
         drop(self.channels.adoption);
-        self.journal.drain();
+        self.journal.leave();
         Ok(())
     }
 }

@@ -18,7 +18,9 @@ use cc_link::{
     control::Control,
     event::{Completed, Event, Notice},
     record::{self, Body, Record, Stream},
-    spec::{Bounds, ClaudeStream, Deadlines, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec},
+    spec::{
+        Bounds, ClaudeStream, Deadlines, Fsync, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec,
+    },
 };
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 use rustix::{
@@ -38,7 +40,8 @@ pub struct Worker {
     directory: PathBuf,
     /// Where the task waits between its halves; held open, so that writing there waits for nobody.
     gate: File,
-    _temporary: TempDir,
+    /// Removed with this, where it is not the caller's.
+    temporary: Option<TempDir>,
 }
 
 /// The side of the supervisor that started the worker.
@@ -85,6 +88,7 @@ pub fn spec(command: &str) -> TaskSpec {
         cgroup: None,
         claude: ClaudeStream::No,
         on_supervisor_loss: OnSupervisorLoss::Keep,
+        fsync: Fsync::Never,
     }
 }
 
@@ -104,11 +108,13 @@ impl Worker {
         let temporary = tempfile::tempdir().unwrap();
         let directory = temporary.path().join(name);
         std::fs::create_dir(&directory).unwrap();
-        Self::start_in(&mut spec, temporary, directory)
+        let mut worker = Self::start_in(&mut spec, directory);
+        worker.temporary = Some(temporary);
+        worker
     }
 
     /// Starts a worker in a directory that is there already.
-    pub fn start_in(spec: &mut TaskSpec, temporary: TempDir, directory: PathBuf) -> Self {
+    pub fn start_in(spec: &mut TaskSpec, directory: PathBuf) -> Self {
         let gate = directory.join("gate");
         nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let gate = File::options().read(true).write(true).open(gate).unwrap();
@@ -124,7 +130,7 @@ impl Worker {
         stdin.write_all(&Control::Run(Box::new(spec.clone())).to_line().unwrap()).unwrap();
         let records = Records { source: child.stdout.take().unwrap(), buffer: BytesMut::new() };
         let starter = Some(Starter { stdin, records });
-        Self { child, starter, directory, gate, _temporary: temporary }
+        Self { child, starter, directory, gate, temporary: None }
     }
 
     pub fn directory(&self) -> &Path {

@@ -1,19 +1,11 @@
 //! A worker whose supervisor vanishes keeps its promises to the next one.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "tests: a broken assumption ends them where it is noticed"
-)]
-
-mod support;
-
 use std::{
     os::unix::fs::{FileTypeExt, PermissionsExt},
     path::Path,
 };
 
+use crate::support::{Worker, end_of_gapless, in_two_halves, numbers, spec, stdout};
 use cc_link::{
     LINK_VERSION,
     adopt::{ADOPT_LINE_BYTES_LIMIT, VersionRange},
@@ -22,7 +14,6 @@ use cc_link::{
     spec::OnSupervisorLoss,
 };
 use cc_tasklog::FIRST_RECORD_OFFSET;
-use support::{Worker, end_of_gapless, in_two_halves, numbers, spec, stdout};
 
 const ADOPT: Control = Control::Adopt(VersionRange::OWN);
 
@@ -285,7 +276,7 @@ fn another_user_is_not_served_even_where_the_files_permissions_allow_the_connect
     let program = worker.directory().join("other-user");
     std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
     let status = std::process::Command::new(program)
-        .args(["--ignored", "--exact", "as_another_user"])
+        .args(["--ignored", "--exact", "adoption::as_another_user"])
         .env("CC_TEST_SOCKET", worker.socket_path())
         .current_dir("/")
         .uid(65534)
@@ -305,7 +296,7 @@ fn a_task_whose_worker_could_not_be_found_again_is_not_started() {
     let temporary = tempfile::tempdir().unwrap();
     let directory = temporary.path().to_owned();
     std::fs::write(directory.join(cc_link::adopt::SOCKET_NAME), "somebody else's").unwrap();
-    let mut worker = Worker::start_in(&mut spec("touch ran"), temporary, directory.clone());
+    let mut worker = Worker::start_in(&mut spec("touch ran"), directory.clone());
     let records = worker.starter().records.rest();
     let end = end_of_gapless(&records);
     assert_eq!(end.reason, EndReason::SpawnFailed);
