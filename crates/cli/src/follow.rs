@@ -22,6 +22,9 @@ use cc_protocol::{
 
 use crate::interrupts::{Interrupt, Interrupts};
 
+/// For whoever interrupts during an outage.
+const WAITING_TO_CANCEL: &str = "ccx: the task is cancelled as soon as the connection is back; Ctrl-C again does not wait, and leaves it to the server";
+
 /// Who is told what happens to a task.
 pub(crate) trait Audience {
     /// Takes what happened. Must not wait.
@@ -188,6 +191,9 @@ impl Following {
                     interrupt = interrupts.next() => {
                         self.interrupted(interrupt)?;
                         self.cancel(session).await?;
+                        if !session.is_connected() {
+                            audience.note(WAITING_TO_CANCEL);
+                        }
                         continue;
                     }
                     wish = audience.write(), if audience.has_unwritten() => {

@@ -136,6 +136,12 @@ impl Session {
         &self.identity.session_id
     }
 
+    /// Whether there is a connection, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
     /// Asks for a task. The answer is [`SessionEvent::Started`] or [`SessionEvent::NotStarted`]; only
     /// after it, and after the end of the task before, another one may be asked for.
     ///
