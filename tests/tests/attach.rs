@@ -259,7 +259,7 @@ fn the_list_shows_every_task_once_page_by_page_newest_first() {
     assert!(first["log_bytes"].as_u64().unwrap() > 0, "{first}");
     let id = running.task_id().to_owned();
     by_id(&mut client, "task.cancel", &id).unwrap();
-    client.wait_for_end(&id);
+    wait_until("it is among the ended", || pages(&mut client, "ended", 5) == ids);
     assert!(pages(&mut client, "running", 5).is_empty());
 }
 
