@@ -3,7 +3,7 @@
 //! Modules in the order in which a command travels: `args` reads the command line, `task_file`
 //! and `agent` settle what is to run, `server` connects (starting a `private_supervisor` where
 //! no running one is named), `follow` drives one task to its end, `sequence` several, and
-//! `run_output`, `progress`, `report` and `leftovers` say what came of it. `exit_code` is
+//! `run_output`, `progress`, `report`, `reports` and `leftovers` say what came of it. `exit_code` is
 //! the one place where ends become numbers.
 //!
 //! `ccx` never starts a task itself: tasks are children of workers, which are children of the
@@ -28,9 +28,11 @@ mod advice;
 mod batch;
 mod conclusion;
 mod demo;
+mod dry_run;
 mod leftovers;
 mod progress;
 mod report;
+mod reports;
 mod sequence;
 mod table;
 mod text;
