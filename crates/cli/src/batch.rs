@@ -34,10 +34,10 @@ pub(crate) async fn run(options: ServerOptions, arguments: BatchArguments) -> Re
         return Ok(0);
     }
     let private_arguments = private_arguments(&options, &plan.agent, plan.is_agent_needed())?;
-    let Plan { tasks, past, is_fail_fast, .. } = plan;
+    let Plan { tasks, left_out, past, is_fail_fast, .. } = plan;
     let name = arguments.file.display().to_string();
     let done = past.as_ref().map(Past::done);
-    let mut reports = Reports::open(&wanted, &name, &tasks, past)?;
+    let mut reports = Reports::open(&wanted, &name, &tasks, &left_out, past)?;
     if let Some(done) = done.filter(|_| !arguments.quiet) {
         let (done, to_run) = (text::count(done, "task"), tasks.len());
         conclusion::note(&format!("ccx: {done} succeeded before; {to_run} to run"));
@@ -106,6 +106,8 @@ impl AccountEnd {
 #[derive(Debug)]
 struct Plan {
     tasks: Vec<Task>,
+    /// What has not succeeded and is not to run either.
+    left_out: Vec<Task>,
     past: Option<Past>,
     agent: AgentOption,
     is_fail_fast: bool,
@@ -133,12 +135,13 @@ impl Plan {
             None => None,
         };
         let which = wanted.resume.as_ref().map_or(Which::NotSucceeded, |(_, which)| *which);
-        let tasks = match &past {
+        let (tasks, left_out) = match &past {
             Some(past) => past.select(tasks, which),
-            None => tasks,
+            None => (tasks, Vec::new()),
         };
         Ok(Self {
             tasks,
+            left_out,
             past,
             agent: agent(options, &arguments.agent, &of_file)?,
             is_fail_fast: arguments.fail_fast || (of_file.is_fail_fast && !arguments.keep_going),

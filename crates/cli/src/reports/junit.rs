@@ -99,7 +99,8 @@ struct Names<'a> {
 impl<'a> Names<'a> {
     fn of(account: &'a Account) -> Self {
         let mut uses = HashMap::new();
-        let titles = account.planned.iter().map(|(_, title)| title.as_str());
+        let titles =
+            account.planned.iter().chain(&account.left_out).map(|(_, title)| title.as_str());
         for title in titles.chain(account.done.iter().map(|done| done.title.as_str())) {
             *uses.entry(title).or_default() += 1;
         }

@@ -7,6 +7,7 @@ use std::{
     fmt,
     fs::{File, OpenOptions, TryLockError},
     io::{self, Write as _},
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
 
@@ -50,10 +51,14 @@ impl LineLog {
     /// is closed.
     pub(super) fn go_on(path: &Path) -> Result<Self, Failure> {
         let log = Self::of(path, open(path, true)?);
-        let is_closed =
-            std::fs::read(path).map(|bytes| bytes.last().is_none_or(|last| *last == b'\n'));
-        let is_closed = is_closed.map_err(|error| log.refusal(&error))?;
-        Ok(if is_closed { log } else { log.after(b"\n") })
+        let metadata = log.file.metadata().map_err(|error| log.refusal(&error))?;
+        let mut last = [b'\n'];
+        if metadata.is_file() && metadata.len() > 0 {
+            log.file
+                .read_exact_at(&mut last, metadata.len() - 1)
+                .map_err(|error| log.refusal(&error))?;
+        }
+        Ok(if last == [b'\n'] { log } else { log.after(b"\n") })
     }
 
     /// Goes on with an open file.

@@ -19,7 +19,7 @@ pub(super) fn render(account: &Account) -> String {
         }
     }
     if let Some(joblog) = &account.joblog
-        && account.succeeded() < account.planned.len()
+        && account.succeeded() + account.done.len() < account.tasks()
     {
         let joblog = joblog.display().to_string();
         let joblog = shell_words::quote(&joblog);
@@ -35,11 +35,10 @@ pub(super) fn render(account: &Account) -> String {
 
 /// `**3 of 5 tasks succeeded**; 1 failed, 1 did not run. Stopped: …`
 fn headline(account: &Account) -> String {
-    let total = account.planned.len() + account.done.len();
     let succeeded = account.succeeded() + account.done.len();
     let failed = account.entries.len() - account.succeeded();
     let open = account.open_tasks().count();
-    let mut line = format!("**{succeeded} of {} succeeded**", text::count(total, "task"));
+    let mut line = format!("**{succeeded} of {} succeeded**", text::count(account.tasks(), "task"));
     if failed > 0 {
         line.push_str(&format!(", {failed} did not"));
     }

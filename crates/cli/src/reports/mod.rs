@@ -51,6 +51,8 @@ struct Account {
     begun_at: SystemTime,
     /// Number and title of each task of this run, in order.
     planned: Vec<(usize, String)>,
+    /// The same of those that are left for another run.
+    left_out: Vec<(usize, String)>,
     /// What succeeded in earlier runs.
     done: Vec<Done>,
     /// One a task that ended; its answer cut to an excerpt.
@@ -73,9 +75,14 @@ pub(crate) struct AccountEnd {
 }
 
 impl Account {
-    /// Tasks of this run that have not ended.
+    /// Tasks that have not ended, and those that are left out.
     fn open_tasks(&self) -> impl Iterator<Item = &(usize, String)> {
-        self.planned.get(self.entries.len()..).unwrap_or_default().iter()
+        self.planned.get(self.entries.len()..).unwrap_or_default().iter().chain(&self.left_out)
+    }
+
+    /// All of the task file.
+    fn tasks(&self) -> usize {
+        self.planned.len() + self.left_out.len() + self.done.len()
     }
 
     fn succeeded(&self) -> usize {
@@ -96,11 +103,13 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// Opens or creates what is wanted. `past` is the joblog that is gone on with.
+    /// Opens or creates what is wanted. `past` is the joblog that is gone on with, `left_out` what
+    /// has not succeeded and is not to run.
     pub(crate) fn open(
         wanted: &Wanted,
         name: &str,
         tasks: &[Task],
+        left_out: &[Task],
         past: Option<Past>,
     ) -> Result<Self, Failure> {
         let is_new = past.is_none();
@@ -123,7 +132,8 @@ impl Reports {
         let account = Account {
             name: name.to_owned(),
             begun_at: SystemTime::now(),
-            planned: tasks.iter().map(|task| (task.number, task.title.clone())).collect(),
+            planned: names(tasks),
+            left_out: names(left_out),
             done,
             entries: Vec::with_capacity(tasks.len()),
             totals: Totals::default(),
@@ -200,6 +210,10 @@ impl Reports {
         let markdown = self.markdown.as_ref().map(|file| (file, markdown::render(&self.account)));
         junit.into_iter().chain(markdown).collect()
     }
+}
+
+fn names(tasks: &[Task]) -> Vec<(usize, String)> {
+    tasks.iter().map(|task| (task.number, task.title.clone())).collect()
 }
 
 /// Says what went wrong at once: who looks at a running batch can still make room. Counts it.

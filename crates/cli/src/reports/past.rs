@@ -63,21 +63,21 @@ impl Past {
             return Err(refused("there is no such joblog; a first run writes it with --joblog"));
         }
         let mut file = line_log::open(path, false)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
             .map_err(|error| refused(&format!("cannot be read: {error}")))?;
-        let story = tell(&text, tasks).map_err(|what| refused(&what))?;
+        let story = Story::read(&bytes, tasks).map_err(|what| refused(&what))?;
         Ok(Self { path: path.to_owned(), file, story })
     }
 
-    /// The tasks that are to run.
-    pub(crate) fn select(&self, tasks: Vec<Task>, which: Which) -> Vec<Task> {
-        let is_wanted = |task: &Task| match (self.story.ended.get(&task.number), which) {
-            (Some(is_success), _) => !is_success,
-            (None, Which::NotSucceeded) => true,
-            (None, Which::Failed) => false,
-        };
-        tasks.into_iter().filter(is_wanted).collect()
+    /// The tasks that are to run, and then those that neither are nor have succeeded.
+    pub(crate) fn select(&self, tasks: Vec<Task>, which: Which) -> (Vec<Task>, Vec<Task>) {
+        let has_succeeded = |task: &Task| self.story.ended.get(&task.number) == Some(&true);
+        let open = tasks.into_iter().filter(|task| !has_succeeded(task));
+        open.partition(|task| match which {
+            Which::NotSucceeded => true,
+            Which::Failed => self.story.ended.contains_key(&task.number),
+        })
     }
 
     /// How many tasks succeeded before.
@@ -93,41 +93,6 @@ impl Past {
         let log = LineLog::of(&self.path, self.file).after(self.story.missing.as_bytes());
         Ok((log, self.story.done))
     }
-}
-
-/// Reads a joblog against its tasks; says where it does not match them.
-fn tell(text: &str, tasks: &[Task]) -> Result<Story, String> {
-    let mut story = Story { missing: HEADER, ..Story::default() };
-    let tasks: BTreeMap<usize, &Task> = tasks.iter().map(|task| (task.number, task)).collect();
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        let whole = line.strip_suffix('\n');
-        let line_bytes = line.len() as u64;
-        if index == 0 {
-            match whole {
-                Some(first) if first == HEADER.trim_end() => {}
-                None if HEADER.starts_with(line) => return Ok(story),
-                Some(_) | None => {
-                    return Err("is no joblog: its first line is another one".to_owned());
-                }
-            }
-            story.kept_bytes = line_bytes;
-            story.missing = "";
-            continue;
-        }
-        let outcome = joblog::read(whole.unwrap_or(line))
-            .and_then(|read| match_up(&read, &tasks).map(|task| (read, task)));
-        match outcome {
-            Ok((read, task)) => {
-                story.missing = if whole.is_some() { "" } else { "\n" };
-                story.take(&read, task);
-            }
-            // Only the last line can lack its end.
-            Err(_) if whole.is_none() => return Ok(story),
-            Err(what) => return Err(format!("line {}: {what}", index + 1)),
-        }
-        story.kept_bytes += line_bytes;
-    }
-    Ok(story)
 }
 
 fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Task, String> {
@@ -153,6 +118,43 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
 }
 
 impl Story {
+    /// Reads a joblog against its tasks; says where it does not match them.
+    fn read(bytes: &[u8], tasks: &[Task]) -> Result<Self, String> {
+        let mut story = Self { missing: HEADER, ..Self::default() };
+        let tasks: BTreeMap<usize, &Task> = tasks.iter().map(|task| (task.number, task)).collect();
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let line_bytes = line.len() as u64;
+            // A line may be cut inside of a character.
+            let line = String::from_utf8_lossy(line);
+            let whole = line.strip_suffix('\n');
+            if index == 0 {
+                match whole {
+                    Some(first) if first == HEADER.trim_end() => {}
+                    None if HEADER.starts_with(&*line) => return Ok(story),
+                    Some(_) | None => {
+                        return Err("is no joblog: its first line is another one".to_owned());
+                    }
+                }
+                story.kept_bytes = line_bytes;
+                story.missing = "";
+                continue;
+            }
+            let outcome = joblog::read(whole.unwrap_or(&line))
+                .and_then(|read| match_up(&read, &tasks).map(|task| (read, task)));
+            match outcome {
+                Ok((read, task)) => {
+                    story.missing = if whole.is_some() { "" } else { "\n" };
+                    story.take(&read, task);
+                }
+                // Only the last line can lack its end.
+                Err(_) if whole.is_none() => return Ok(story),
+                Err(what) => return Err(format!("line {}: {what}", index + 1)),
+            }
+            story.kept_bytes += line_bytes;
+        }
+        Ok(story)
+    }
+
     fn take(&mut self, line: &Line, task: &Task) {
         let has_succeeded = self.ended.entry(line.seq).or_default();
         if line.is_success && !*has_succeeded {
@@ -173,7 +175,7 @@ mod tests {
     use super::*;
 
     fn tasks() -> Vec<Task> {
-        ["one", "two\nlines", "three"]
+        ["one", "two\nlines", "drüben"]
             .iter()
             .zip(1..)
             .map(|(command, number)| {
@@ -201,7 +203,7 @@ mod tests {
             &line(2, 0, "two\\nlines"),
         ]
         .concat();
-        let story = tell(&text, &tasks()).unwrap();
+        let story = Story::read(text.as_bytes(), &tasks()).unwrap();
         assert_eq!(ended(&story), [(1, true), (2, true)]);
         assert_eq!(story.done.len(), 2);
         assert_eq!(story.done[0].duration, Duration::from_millis(1500));
@@ -226,23 +228,24 @@ mod tests {
             ),
             ("\n".to_owned(), "line 2: has 1 of 9 columns"),
         ] {
-            let found = tell(&format!("{HEADER}{lines}"), &tasks()).unwrap_err();
+            let found = Story::read(format!("{HEADER}{lines}").as_bytes(), &tasks()).unwrap_err();
             // The shown text is escaped once more.
             assert_eq!(found.replace("\\\\\\\\", "\\\\"), expected);
         }
-        assert!(tell("{\"type\":\"task\"}\n", &tasks()).unwrap_err().contains("no joblog"));
+        assert!(Story::read(b"{\"type\":\"task\"}\n", &tasks()).unwrap_err().contains("no joblog"));
     }
 
     #[test]
     fn a_joblog_that_was_cut_anywhere_loses_at_most_its_last_task() {
-        let whole = [HEADER, &line(1, 0, "one"), &line(3, 0, "three")].concat();
+        let whole = [HEADER, &line(1, 0, "one"), &line(3, 0, "drüben")].concat();
         for cut in 0..=whole.len() {
-            let story = tell(&whole[..cut], &tasks()).unwrap();
+            let story = Story::read(&whole.as_bytes()[..cut], &tasks()).unwrap();
             let kept = usize::try_from(story.kept_bytes).unwrap();
             let repaired = format!("{}{}", &whole[..kept], story.missing);
             assert!(whole.starts_with(&repaired), "cut at {cut}: {repaired:?}");
             assert!(repaired.ends_with('\n'), "cut at {cut}: {repaired:?}");
-            let lines_whole = whole[..cut].matches('\n').count().saturating_sub(1);
+            let lines_whole =
+                whole.bytes().take(cut).filter(|byte| *byte == b'\n').count().saturating_sub(1);
             assert!(story.done.len() >= lines_whole, "cut at {cut}");
             assert_eq!(repaired.matches('\n').count(), story.done.len() + 1, "cut at {cut}");
         }
@@ -254,11 +257,13 @@ mod tests {
         let path = folder.path().join("joblog");
         std::fs::write(&path, [HEADER, &line(1, 0, "one"), &line(2, 1, "two\\nlines")].concat())
             .unwrap();
-        for (which, expected) in [(Which::NotSucceeded, &[2, 3][..]), (Which::Failed, &[2])] {
+        for (which, expected, expected_out) in
+            [(Which::NotSucceeded, &[2, 3][..], &[][..]), (Which::Failed, &[2], &[3])]
+        {
             let past = Past::read(&path, &tasks()).unwrap();
-            let selected: Vec<usize> =
-                past.select(tasks(), which).iter().map(|task| task.number).collect();
-            assert_eq!(selected, expected);
+            let (selected, left_out) = past.select(tasks(), which);
+            let numbers = |tasks: &[Task]| tasks.iter().map(|task| task.number).collect::<Vec<_>>();
+            assert_eq!((&*numbers(&selected), &*numbers(&left_out)), (expected, expected_out));
             assert_eq!(past.done(), 1);
         }
     }

@@ -76,11 +76,11 @@ fn end() -> AccountEnd {
     }
 }
 
-/// Opens the reports and records all that ended; `past` is an earlier joblog.
-fn write(folder: &Path, past: Option<Past>) -> Reports {
+/// Opens the reports and records all that ended.
+fn write(folder: &Path) -> Reports {
     let batch = batch();
     let tasks: Vec<Task> = batch.iter().map(|(task, _)| task.clone()).collect();
-    let mut reports = Reports::open(&wanted(folder), "tasks.toml", &tasks, past).unwrap();
+    let mut reports = Reports::open(&wanted(folder), "tasks.toml", &tasks, &[], None).unwrap();
     // The tests' own clock would be in the reports.
     reports.account.begun_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
     for (task, row) in batch.iter().filter(|(_, row)| !matches!(row.fate, Fate::NotRun)) {
@@ -96,7 +96,7 @@ fn read(folder: &Path, name: &str) -> String {
 #[test]
 fn the_joblog_has_the_columns_of_gnu_parallel() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(folder.path(), None).finish(end()));
+    assert!(write(folder.path()).finish(end()));
     insta::assert_snapshot!(read(folder.path(), "joblog").replace('\t', " ⇥ "), @r#"
         Seq ⇥ Host ⇥ Starttime ⇥ JobRuntime ⇥ Send ⇥ Receive ⇥ Exitval ⇥ Signal ⇥ Command
         1 ⇥ : ⇥ 1800000001.000 ⇥      1.234 ⇥ 0 ⇥ 1500 ⇥ 0 ⇥ 0 ⇥ prompt: What is 2+2?\n\tin two lines\\
@@ -109,7 +109,7 @@ fn the_joblog_has_the_columns_of_gnu_parallel() {
 #[test]
 fn every_result_has_every_member() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(folder.path(), None).finish(end()));
+    assert!(write(folder.path()).finish(end()));
     let text = read(folder.path(), "results");
     let results: Vec<Value> =
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -171,7 +171,7 @@ fn every_result_has_every_member() {
 #[test]
 fn junit_counts_failures_and_what_did_not_run_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(folder.path(), None).finish(end()));
+    assert!(write(folder.path()).finish(end()));
     insta::assert_snapshot!(read(folder.path(), "junit"), @r#"
         <?xml version="1.0" encoding="UTF-8"?>
         <testsuites name="ccx batch" tests="5" skipped="0" failures="1" errors="2" timestamp="2027-01-15T08:00:00.000+00:00" time="130.000">
@@ -216,7 +216,7 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
 #[test]
 fn the_markdown_report_says_what_failed_why_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(folder.path(), None).finish(end()));
+    assert!(write(folder.path()).finish(end()));
     let text = read(folder.path(), "markdown");
     let text = text.replace(folder.path().to_str().unwrap(), "/reports");
     insta::assert_snapshot!(text, @r#"
@@ -276,7 +276,7 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
 #[test]
 fn a_ccx_that_is_killed_leaves_what_was_done() {
     let folder = tempfile::tempdir().unwrap();
-    let mut reports = write(folder.path(), None);
+    let mut reports = write(folder.path());
     reports.rewrite();
     // Never finished.
     std::mem::forget(reports);
@@ -289,13 +289,13 @@ fn a_ccx_that_is_killed_leaves_what_was_done() {
 #[test]
 fn a_resume_adds_to_the_logs_and_counts_what_was_done_before() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(write(folder.path(), None).finish(end()));
+    assert!(write(folder.path()).finish(end()));
     let tasks: Vec<Task> = batch().into_iter().map(|(task, _)| task).collect();
     let past = Past::read(&folder.path().join("joblog"), &tasks).unwrap();
-    let left = past.select(tasks, Which::NotSucceeded);
-    assert_eq!(left.iter().map(|task| task.number).collect::<Vec<_>>(), [3, 4, 5]);
+    let (left, left_out) = past.select(tasks, Which::Failed);
+    assert_eq!(left.iter().map(|task| task.number).collect::<Vec<_>>(), [3, 4]);
     let wanted = wanted(folder.path());
-    let mut reports = Reports::open(&wanted, "tasks.toml", &left, Some(past)).unwrap();
+    let mut reports = Reports::open(&wanted, "tasks.toml", &left, &left_out, Some(past)).unwrap();
     let (task, row) = batch().swap_remove(2);
     reports.record(Entry::new(&task, &row), &row);
     assert!(reports.finish(end()));
@@ -320,7 +320,7 @@ fn a_report_that_cannot_be_written_is_named_before_anything_runs() {
         Wanted { junit: nowhere.clone(), ..Wanted::default() },
         Wanted { markdown: nowhere.clone(), ..Wanted::default() },
     ] {
-        let failure = Reports::open(&wanted, "x", &[], None).unwrap_err();
+        let failure = Reports::open(&wanted, "x", &[], &[], None).unwrap_err();
         assert!(failure.text.contains("no/such/file"), "{failure}");
         assert_eq!(failure.exit_code, 2);
     }
@@ -331,7 +331,7 @@ fn a_report_that_fails_later_makes_the_end_no_success() {
     let folder = tempfile::tempdir().unwrap();
     let inner = folder.path().join("inner");
     fs::create_dir(&inner).unwrap();
-    let reports = write(&inner, None);
+    let reports = write(&inner);
     fs::remove_dir_all(&inner).unwrap();
     assert!(!reports.finish(end()));
 }
