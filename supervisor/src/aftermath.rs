@@ -10,6 +10,7 @@ use bytes::Bytes;
 use cc_link::{
     event::{Completed, EndReason, Event, OutputCounts, Started, Verdict},
     record::{Body, Record, decode_frame, frame_bytes, peek_seq},
+    spec::Fsync,
 };
 use cc_proctree::sweep::Swept;
 use cc_tasklog::{LogReader, LogWriter, Recovered, recover};
@@ -66,7 +67,8 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<C
     let feed = Arc::clone(&corpse.feed);
     let completed = Box::new(completed(&corpse, swept));
     let fallback = completed.clone();
-    match tokio::task::spawn_blocking(move || close_log(&corpse, completed)).await {
+    let fsync = shared.config.fsync;
+    match tokio::task::spawn_blocking(move || close_log(&corpse, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
             tracing::error!(%error, "closing a task's log failed");
@@ -104,9 +106,9 @@ fn completed(corpse: &Corpse, swept: Swept) -> Completed {
 
 /// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. What cannot
 /// be done to the log is done to the feed all the same.
-fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
+fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
     let feed = &corpse.feed;
-    let recovered = match recover_or_create(feed) {
+    let recovered = match recover_or_create(feed, fsync) {
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(task_id = corpse.task_id, %error, "the log cannot be recovered");
@@ -129,10 +131,11 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
     }
     let undelivered = feed.frames_from(recovered.end_offset).unwrap_or_default();
     let (frame, seq) = terminal_frame(feed, &completed);
-    let appended = LogWriter::reopen(feed.log_path(), recovered.end_offset).and_then(|mut log| {
-        undelivered.iter().try_for_each(|frames| log.append(frames))?;
-        log.append(&frame)
-    });
+    let appended =
+        LogWriter::reopen(feed.log_path(), recovered.end_offset, fsync).and_then(|mut log| {
+            undelivered.iter().try_for_each(|frames| log.append(frames))?;
+            log.append(&frame)
+        });
     if let Err(error) = appended {
         tracing::error!(task_id = corpse.task_id, %error, "the log has no terminal event");
     }
@@ -140,10 +143,10 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
     completed
 }
 
-fn recover_or_create(feed: &Feed) -> Result<Recovered, cc_tasklog::LogError> {
+fn recover_or_create(feed: &Feed, fsync: Fsync) -> Result<Recovered, cc_tasklog::LogError> {
     let path = feed.log_path();
     // The worker makes the log; it may not have come to that. If there is one, this changes nothing.
-    drop(LogWriter::create(path));
+    drop(LogWriter::create(path, fsync));
     recover(path)
 }
 

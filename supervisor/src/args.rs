@@ -47,6 +47,9 @@ pub struct Args {
     /// What happens to a task at that limit
     #[arg(long, value_enum, default_value_t)]
     pub on_output_limit: OutputLimitPolicy,
+    /// Whether logs and state wait for the disk, so that a power failure loses nothing either
+    #[arg(long, value_enum, default_value_t)]
+    pub fsync: FsyncPolicy,
     /// Silence after which a task is ended; 0 = never [default: 300; environment: STREAM_TIMEOUT]
     #[arg(long, value_name = "SECONDS")]
     pub idle_timeout: Option<String>,
@@ -114,6 +117,16 @@ pub enum OutputLimitPolicy {
     Drop,
     /// End the task
     Kill,
+}
+
+/// Whether anything waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FsyncPolicy {
+    /// No: what is written survives kill -9, but not a power failure
+    #[default]
+    Never,
+    /// Every group of records and every transaction
+    Always,
 }
 
 /// Form of the log.

@@ -11,12 +11,12 @@ use std::{
     time::Duration,
 };
 
-use cc_link::spec::OnOutputLimit;
+use cc_link::spec::{Fsync, OnOutputLimit};
 use cc_proctree::cgroup::Setting;
 
 use crate::{
     admission::Token,
-    args::{Args, LogFormat, OutputLimitPolicy},
+    args::{Args, FsyncPolicy, LogFormat, OutputLimitPolicy},
     environment::Pattern,
     limits,
 };
@@ -84,6 +84,8 @@ pub struct Config {
     pub allowed_commands: Vec<String>,
     /// What a task gets unless its request says otherwise.
     pub task: TaskDefaults,
+    /// Whether logs and state wait for the disk.
+    pub fsync: Fsync,
     /// If not empty, only these variables are passed on.
     pub env_allow: Vec<Pattern>,
     /// These variables are never passed on.
@@ -189,6 +191,10 @@ impl Config {
             )?,
             allowed_commands: allowed_commands(&args, &sources),
             task: task_defaults(&args, &sources)?,
+            fsync: match args.fsync {
+                FsyncPolicy::Never => Fsync::Never,
+                FsyncPolicy::Always => Fsync::Always,
+            },
             env_allow: args.env_allow.iter().map(|text| Pattern::new(text)).collect(),
             env_deny: args.env_deny.iter().map(|text| Pattern::new(text)).collect(),
             cgroup: sources.value(

@@ -72,6 +72,7 @@ impl Setting<'_> {
             claude: program.claude,
             // Until a session can be resumed, nobody would ever see the rest.
             on_supervisor_loss: OnSupervisorLoss::Kill,
+            fsync: self.config.fsync,
         })
     }
 }

@@ -112,6 +112,8 @@ pub const DEFAULT_UMASK: u32 = 0o022;
 pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub const RING_BYTES: usize = 512 * 1024;
+/// Between the points of a running task's log whose places are kept in memory.
+pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
 pub const EVENT_READ_BYTES: usize = 64 * 1024;
 /// A task owner's queue of requests.
@@ -142,6 +144,8 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
 /// Changes and questions that wait for the database.
 pub const STORE_QUEUE_JOBS: usize = 1_024;
+/// Changes that are kept when the database does not take them, to be tried again with the next ones.
+pub const STORE_OVERDUE_CHANGES: usize = 10_000;
 /// Changes in one transaction.
 pub const STORE_GROUP_CHANGES: usize = 1_000;
 /// Finished tasks whose logs are kept.

@@ -12,7 +12,7 @@ use cc_protocol::{
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
-    execute::{Execute, ExecuteResult},
+    execute::{Execute, ExecuteResult, Program},
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
 };
@@ -351,6 +351,7 @@ impl Session {
             task_id: task_id.to_owned(),
             label: execute.label.clone(),
             command: execute::shown(&execute.program),
+            is_prompt: matches!(execute.program, Program::Prompt(_)),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
         };
@@ -372,7 +373,7 @@ impl Session {
             let record = Some(self.standing.record());
             self.standing
                 .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or_else(taken_over, refused))
+                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
         };
         match accepted {
             Ok((handle, start)) => {
@@ -501,8 +502,8 @@ fn unknown_method(method: &str) -> ErrorObject {
     }
 }
 
-fn taken_over() -> ErrorObject {
-    let message = "another connection has taken this session over";
+fn lost_session() -> ErrorObject {
+    let message = "this session is closed, or another connection has it";
     ErrorObject::new(ErrorCode::SessionExpired, message)
 }
 

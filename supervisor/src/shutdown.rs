@@ -17,7 +17,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use cc_link::event::EndReason;
+use cc_link::{event::EndReason, spec::Fsync};
 use cc_state::{StateDb, TaskRow};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use tokio::{
@@ -97,6 +97,10 @@ async fn build(
     let tasks_dir = state_dir.tasks().to_owned();
     let problems = Arc::new(Problems::default());
     let (db, opened) = StateDb::open(state_dir.database())?;
+    match config.fsync {
+        Fsync::Never => {}
+        Fsync::Always => db.wait_for_disk()?,
+    }
     tracing::info!(?opened, "state database");
     let known_sessions = db.sessions()?;
     let unfinished_tasks = db.unfinished_tasks()?;

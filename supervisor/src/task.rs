@@ -67,6 +67,8 @@ pub struct Facts {
     pub label: Option<String>,
     /// The beginning of what it runs, for people.
     pub command: String,
+    /// It was given as a prompt.
+    pub is_prompt: bool,
     /// The session that it belongs to; none for a detached one.
     pub session_id: Option<String>,
     /// Milliseconds since the Unix epoch.
@@ -261,6 +263,7 @@ impl Owner {
             command: facts.command.clone(),
             accepted_ms: facts.accepted_ms,
             is_claude: spec.claude != ClaudeStream::No,
+            is_prompt: facts.is_prompt,
             leaf: self.leaf.clone(),
             deadlines: Some(spec.deadlines),
         }))

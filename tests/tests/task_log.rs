@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
+use std::path::{Path, PathBuf};
+
 use cc_link::{
     event::{EndReason, Event},
     record::{Body, Record, decode_frame},
@@ -25,8 +27,11 @@ with_both_containments!(
 
 /// All records of a task's log, their numbers checked.
 fn records(supervisor: &Supervisor, task_id: &str) -> Vec<Record> {
-    let path = supervisor.task_directory(task_id).join("log");
-    let mut reader = LogReader::open(&path).unwrap();
+    records_in(&supervisor.task_directory(task_id))
+}
+
+fn records_in(task_directory: &Path) -> Vec<Record> {
+    let mut reader = LogReader::open(&task_directory.join("log")).unwrap();
     let mut offset = FIRST_RECORD_OFFSET;
     let mut records = Vec::new();
     loop {
@@ -137,7 +142,22 @@ fn a_full_disk_ends_the_task_with_a_clear_reason_and_harms_none_once_there_is_ro
     assert!(processes::survivors(&tag).is_empty());
     // The disk is in the supervisor's mount namespace.
     let directory = supervisor.task_directory(answer["task_id"].as_str().unwrap());
-    let seen_from_here = format!("/proc/{}/root{}", supervisor.pid(), directory.display());
+    let seen_from_here =
+        PathBuf::from(format!("/proc/{}/root{}", supervisor.pid(), directory.display()));
+    // The room that it kept has taken the end, and what did not fit was neither numbered nor sent.
+    let records = records_in(&seen_from_here);
+    assert_eq!(end_reason(&records), EndReason::ResourceLimit);
+    assert_eq!(records.last().unwrap().seq, completed["seq"].as_u64().unwrap());
+    let kept_bytes: u64 = records
+        .iter()
+        .map(|record| match &record.body {
+            Body::Output(output) => output.data.len() as u64,
+            Body::Event(_) | Body::Notice(_) => 0,
+        })
+        .sum();
+    let Body::Event(Event::Completed(end)) = &records.last().unwrap().body else { unreachable!() };
+    assert!(end.output.dropped_bytes > 0);
+    assert_eq!(kept_bytes + end.output.dropped_bytes, end.output.bytes);
     std::fs::remove_dir_all(seen_from_here).unwrap();
     assert_eq!(client.run_shell("echo still here").end(), ("exit", 0));
 }

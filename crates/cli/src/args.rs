@@ -12,7 +12,9 @@ Examples:
   ccx run -- sh -c 'make test'              any program, with a clean end
   ccx run --prompt 'What is 2+2?'           one Claude task; prints the answer
   ccx batch tasks.md                        the items of a Markdown list, one after another
-  ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs";
+  ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs
+  ccx run --detach -- make                  leaves the task to that supervisor and prints its id
+  ccx ps                                    what runs there; then `ccx attach ID`, `ccx cancel ID`";
 
 /// Options that every command has stand after its own.
 const GLOBAL_ORDER: usize = 100;
@@ -20,7 +22,8 @@ const GLOBAL_ORDER: usize = 100;
 /// Run one task, or many one after another, each contained: however a task ends, none of its
 /// processes is left behind.
 ///
-/// Without --url a private supervisor is started for the duration of the command.
+/// Without --url, `run`, `batch` and `demo` start a private supervisor for their duration; the other
+/// commands use the one at ws://127.0.0.1:8003.
 #[derive(Debug, Parser)]
 #[command(name = "ccx", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -52,8 +55,20 @@ pub(crate) struct ServerOptions {
 pub(crate) enum Command {
     /// Run one task: a program after `--`, or a prompt
     Run(RunArguments),
-    /// Run the tasks of a file, one after another on one connection
+    /// Run the tasks of a file, one after another on one session
     Batch(BatchArguments),
+    /// List tasks
+    Ps(PsArguments),
+    /// Show a task from its beginning, then live, to its end
+    Attach(AttachArguments),
+    /// Print what a task has printed
+    Logs(LogsArguments),
+    /// End tasks, with everything that they started
+    Cancel(SteerArguments),
+    /// Stop tasks until they are resumed; their clocks stop too
+    Pause(SteerArguments),
+    /// Let paused tasks go on
+    Resume(SteerArguments),
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Plays the part of `claude -p` without calling a model
@@ -103,6 +118,11 @@ Examples:
   ccx run --timeout 600 --cwd ~/project -- make test
   ccx run --prompt 'Explain src/main.rs' --allowed-tools Read
   git diff | ccx run --prompt -
+  id=$(ccx run --detach -- make test); ccx attach $id
+
+A connection to --url that breaks is made again and loses nothing; how long it is tried is the
+supervisor's --resume-grace. With --detach the task belongs to no connection: it runs to its end in
+the supervisor of --url, or the one at ws://127.0.0.1:8003, and the exit status is 0.
 
 Exit status: the task's own; 128+N if signal N ended it; 124 for a timeout; 125 if ccx or the
 supervisor failed; 126 if the program cannot be executed; 127 if it is not found. With --prompt,
@@ -121,9 +141,12 @@ pub(crate) struct RunArguments {
     pub(crate) task: TaskOptions,
     #[command(flatten)]
     pub(crate) agent: AgentOption,
-    /// A name for people, shown in the supervisor's log
+    /// A name for people, shown by `ccx ps` and in the supervisor's log
     #[arg(long)]
     pub(crate) label: Option<String>,
+    /// Start the task, print its id and leave it to a running supervisor
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) detach: bool,
     /// Print every notification of the task as a line of JSON instead of its output
     #[arg(long)]
     pub(crate) json: bool,
@@ -133,6 +156,96 @@ pub(crate) struct RunArguments {
     /// Program and arguments, not interpreted by any shell
     #[arg(last = true, value_name = "ARGV")]
     pub(crate) argv: Vec<String>,
+}
+
+const ID_HELP: &str = "ID is a task's id, or any beginning or end of it that only one task has.";
+
+const PS_HELP: &str = "\
+Examples:
+  ccx ps
+  ccx ps --all --json | jq -r 'select(.verdict == \"failed\") | .task_id'
+
+Exit status: 0; 125 if ccx or the supervisor failed.";
+
+/// Options of `ps`.
+#[derive(Debug, Args)]
+#[command(after_help = PS_HELP)]
+pub(crate) struct PsArguments {
+    /// Show the tasks that have ended, too, with their verdict
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// Print an object of JSON for each task instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const ATTACH_HELP: &str = "\
+Examples:
+  ccx attach 0199f3a2-8001-7abc-9def-0123456789ab
+  ccx attach 6789ab --since-seq 1200
+
+Any number of terminals may be attached to a task. Ctrl-C leaves it running.
+
+Exit status: the task's own, as `ccx run` has it; 125 if ccx or the supervisor failed or there is no
+such task; 130 after Ctrl-C.";
+
+/// Options of `attach`.
+#[derive(Debug, Args)]
+#[command(before_help = ID_HELP, after_help = ATTACH_HELP)]
+pub(crate) struct AttachArguments {
+    /// Which task
+    pub(crate) id: String,
+    /// Show what came after the event with this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) since_seq: u64,
+}
+
+const LOGS_HELP: &str = "\
+Examples:
+  ccx logs 6789ab | grep -i error
+  ccx logs -f 6789ab
+  ccx logs --json 6789ab | jq .method
+
+What the task printed on stdout goes to stdout, what it printed on stderr to stderr; of a prompt the
+answer goes to stdout. Logs stay until the supervisor's retention removes them.
+
+Exit status: 0 whatever became of the task; 125 if ccx or the supervisor failed or there is no such
+task; 130 after Ctrl-C.";
+
+/// Options of `logs`.
+#[derive(Debug, Args)]
+#[command(before_help = ID_HELP, after_help = LOGS_HELP)]
+pub(crate) struct LogsArguments {
+    /// Which task
+    pub(crate) id: String,
+    /// Go on with what it prints from now on, to its end
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// Print what came after the event with this number
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) since_seq: u64,
+    /// Print every notification of the task as a line of JSON instead of its output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+const STEER_HELP: &str = "\
+Example:
+  ccx pause 6789ab && ccx resume 6789ab && ccx cancel 6789ab
+
+Prints the whole id of each task and what was done. A cancelled task gets SIGTERM, and SIGKILL after
+the supervisor's grace; `ccx attach` waits for its end.
+
+Exit status: 0 if every task did as it was told; 1 if one did not, because it has ended or there is
+no such task; 125 if ccx or the supervisor failed.";
+
+/// Which tasks.
+#[derive(Debug, Args)]
+#[command(before_help = ID_HELP, after_help = STEER_HELP)]
+pub(crate) struct SteerArguments {
+    /// Which tasks
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
 }
 
 const BATCH_HELP: &str = "\
@@ -286,6 +399,20 @@ mod tests {
         assert!(Arguments::try_parse_from(["ccx", "run", "--prompt", "hi"]).is_ok());
         assert!(Arguments::try_parse_from(["ccx", "run"]).is_err());
         assert!(Arguments::try_parse_from(["ccx", "run", "--prompt", "hi", "--", "ls"]).is_err());
+    }
+
+    #[test]
+    fn a_detached_task_has_no_notifications_to_print() {
+        assert!(Arguments::try_parse_from(["ccx", "run", "--detach", "--", "ls"]).is_ok());
+        assert!(Arguments::try_parse_from(["ccx", "run", "-d", "--json", "--", "ls"]).is_err());
+    }
+
+    #[test]
+    fn steering_needs_a_task_and_takes_several() {
+        for command in ["cancel", "pause", "resume"] {
+            assert!(Arguments::try_parse_from(["ccx", command]).is_err());
+            assert!(Arguments::try_parse_from(["ccx", command, "a", "b"]).is_ok());
+        }
     }
 
     #[test]

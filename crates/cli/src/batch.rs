@@ -1,4 +1,4 @@
-//! `ccx batch`: the tasks of a file, one after another on one connection.
+//! `ccx batch`: the tasks of a file, one after another on one session.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -28,8 +28,11 @@ pub(crate) async fn run(options: ServerOptions, arguments: BatchArguments) -> Re
     let wanted = arguments.reports.settle(&file.options)?;
     let plan = Plan::make(&options, &arguments, &wanted, file)?;
     if arguments.dry_run {
-        let text =
-            if arguments.json { dry_run::json(&plan.tasks) } else { dry_run::table(&plan.tasks) };
+        let text = if arguments.json {
+            dry_run::json(&plan.tasks)
+        } else {
+            dry_run::table(&plan.tasks, conclusion::look().columns)
+        };
         conclusion::print(&text);
         return Ok(0);
     }

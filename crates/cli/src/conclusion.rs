@@ -118,7 +118,12 @@ pub(crate) fn print(text: &str) {
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-fn look() -> Look {
+/// Width of a table on stdout; without bound where no terminal would break its lines.
+pub(crate) fn columns() -> usize {
+    if std::io::stdout().is_terminal() { look().columns } else { usize::MAX }
+}
+
+pub(crate) fn look() -> Look {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return Look { columns: USUAL_COLUMNS, is_coloured: false };

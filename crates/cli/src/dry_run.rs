@@ -3,46 +3,35 @@
 use cc_protocol::execute::Program;
 use serde_json::json;
 
-use crate::{reports::command_cell, sequence::Task, text};
+use crate::{
+    grid::{self, Layout},
+    reports::command_cell,
+    sequence::Task,
+    text,
+};
 
-/// Widest label, and widest command.
-const CELL_COLUMNS_LIMIT: usize = 48;
-const GAP: &str = "  ";
+/// Widest label.
+const LABEL_COLUMNS_LIMIT: usize = 32;
+/// Longest part of a command that is looked at; what is shown is cut to the terminal's width.
+const COMMAND_CHARS_LIMIT: usize = 400;
+/// Numbers and times stand to the right, and what runs takes what the others leave.
+const LAYOUT: Layout = Layout { flexible: 2, is_left: |index| matches!(index, 1 | 2 | 4) };
 
-/// A line a task, below a header.
-pub(crate) fn table(tasks: &[Task]) -> String {
-    let header = ["#", "label", "what", "timeout", "cwd"].map(str::to_owned);
-    let rows: Vec<[String; 5]> = std::iter::once(header).chain(tasks.iter().map(cells)).collect();
-    let mut widths = [0; 5];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(console::measure_text_width(cell));
-        }
-    }
-    let mut table = String::new();
-    for row in &rows {
-        let mut line = String::new();
-        for (index, (cell, width)) in row.iter().zip(widths).enumerate() {
-            let padding = " ".repeat(width - console::measure_text_width(cell));
-            // Numbers end where their column ends.
-            let padded = if index == 0 { padding + cell } else { cell.clone() + &padding };
-            line.push_str(&padded);
-            line.push_str(GAP);
-        }
-        table.push_str(line.trim_end());
-        table.push('\n');
-    }
-    table.push_str(&format!("{} to run; nothing was started\n", text::count(tasks.len(), "task")));
-    table
+/// A line a task, in the width of a terminal.
+pub(crate) fn table(tasks: &[Task], columns: usize) -> String {
+    let header = ["#", "label", "what", "timeout", "cwd"].map(str::to_owned).to_vec();
+    let cells: Vec<Vec<String>> = std::iter::once(header).chain(tasks.iter().map(cells)).collect();
+    let table = grid::draw(&LAYOUT, &cells, columns, &[]);
+    format!("{table}\n{} to run; nothing was started\n", text::count(tasks.len(), "task"))
 }
 
-fn cells(task: &Task) -> [String; 5] {
+fn cells(task: &Task) -> Vec<String> {
     let execute = &task.execute;
     let or_none = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
-    [
+    vec![
         task.number.to_string(),
-        or_none(execute.label.as_deref().map(|label| text::one_line(label, CELL_COLUMNS_LIMIT))),
-        text::one_line(&command_cell(execute), CELL_COLUMNS_LIMIT),
+        or_none(execute.label.as_deref().map(|label| text::one_line(label, LABEL_COLUMNS_LIMIT))),
+        text::one_line(&command_cell(execute), COMMAND_CHARS_LIMIT),
         or_none(execute.timeout.map(|seconds| format!("{seconds} s"))),
         or_none(execute.cwd.clone()),
     ]
@@ -91,11 +80,13 @@ mod tests {
 
     #[test]
     fn people_see_number_label_what_timeout_and_folder() {
-        insta::assert_snapshot!(table(&tasks()), @r#"
-         #  label   what                                              timeout  cwd
-         9  -       prompt: What is\n2+2?                             -        -
-        10  日本語  ls 'a b'                                          1.5 s    /srv
-        11  -       xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…  -        -
+        insta::assert_snapshot!(table(&tasks(), 80), @r#"
+         #  label   what                                                   timeout  cwd
+        ──  ──────  ─────────────────────────────────────────────────────  ───────  ────
+         9  -       prompt: What is\n2+2?                                        -  -
+        10  日本語  ls 'a b'                                                 1.5 s  /srv
+        11  -       xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…        -  -
+
         3 tasks to run; nothing was started
         "#);
     }

@@ -1,11 +1,11 @@
-//! Runs tasks one after another on one connection, and keeps what became of each.
+//! Runs tasks one after another on one session, and keeps what became of each.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use cc_client::Received;
 use cc_protocol::{
     Verdict,
-    error::{ErrorCode, ErrorObject},
+    error::ErrorObject,
     execute::{Execute, Program},
     notification::{Notification, ProcessCompleted, TaskResult},
 };
@@ -155,7 +155,7 @@ pub(crate) enum Stopped {
     Interrupted(Interrupt, Urgency),
     /// A task did not succeed, and that was to be the end.
     FailedFast,
-    /// The connection is lost.
+    /// The session is over.
     Broken(Failure),
 }
 
@@ -214,14 +214,11 @@ pub(crate) async fn run(
         progress.begin(&task.title);
         let mut listener = Listener { progress: &mut *progress, retries: 0 };
         let (begun_at, sent_at) = (SystemTime::now(), Instant::now());
-        let outcome = follow::run(
-            &mut server.connection,
-            &task.execute,
-            interrupts,
-            &mut listener,
-            |task_id| end.task_ids.push(task_id),
-        )
-        .await;
+        let outcome =
+            follow::run(&mut server.session, &task.execute, interrupts, &mut listener, |task_id| {
+                end.task_ids.push(task_id)
+            })
+            .await;
         let retries = listener.retries;
         let attempt = Attempt { begun_at, elapsed: sent_at.elapsed(), retries };
         let (fate, stopped) = judge(outcome);
@@ -260,13 +257,11 @@ fn judge(outcome: Result<follow::End, NoEnd>) -> (Fate, Option<Stopped>) {
             let result = result.map(|result| *result);
             (Fate::Ended(Box::new(Ended { completed: *completed, result, overhead })), stopped)
         }
-        Err(NoEnd::GivenUp(interrupt)) => {
+        Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
             (Fate::Unknown, Some(Stopped::Interrupted(interrupt, Urgency::AtOnce)))
         }
+        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough) => (Fate::Unknown, None),
         Err(NoEnd::Client(cc_client::Error::Server(error))) => (Fate::Refused(error), None),
-        Err(NoEnd::Client(error @ cc_client::Error::MessageTooLarge { .. })) => {
-            (Fate::Refused(ErrorObject::new(ErrorCode::InvalidParams, error.to_string())), None)
-        }
         Err(NoEnd::Client(error)) => (Fate::Unknown, Some(Stopped::Broken(error.into()))),
     }
 }
@@ -283,6 +278,10 @@ impl Audience for Listener<'_> {
             self.retries += 1;
         }
         self.progress.hear(&received.notification);
+    }
+
+    fn note(&mut self, line: &str) {
+        self.progress.note(line);
     }
 
     fn has_unwritten(&self) -> bool {
