@@ -31,7 +31,7 @@ pub(crate) async fn run(options: ServerOptions, arguments: BatchArguments) -> Re
         let text = if arguments.json {
             dry_run::json(&plan.tasks)
         } else {
-            dry_run::table(&plan.tasks, conclusion::look().columns)
+            dry_run::table(&plan.tasks, conclusion::columns())
         };
         conclusion::print(&text);
         return Ok(0);

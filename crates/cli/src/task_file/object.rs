@@ -68,7 +68,7 @@ impl Object {
 
     fn read(mut self, role: Role) -> Result<Execute, Vec<Complaint>> {
         self.params.retain(|_, value| !value.is_null());
-        let mut complaints = self.refuse_what_is_no_members_business(role);
+        let mut complaints = self.refuse_misplaced(role);
         let has_label = self.params.contains_key("label");
         // With nothing but `command` and `timeout` a request is of the old form, whose clients may
         // send what nobody knows. Nobody wrote a file for them, so a newer parameter is added.
@@ -97,7 +97,7 @@ impl Object {
     }
 
     /// Names that the wire knows and a file must not have.
-    fn refuse_what_is_no_members_business(&mut self, role: Role) -> Vec<Complaint> {
+    fn refuse_misplaced(&mut self, role: Role) -> Vec<Complaint> {
         let mut refused = vec![
             ("id", "id is unknown; did you mean \"label\"?".to_owned()),
             ("detach", "detach is not for a batch, which follows each task to its end".to_owned()),
