@@ -28,7 +28,7 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> Corpse {
         leaf: None,
         feed,
         started: (delivered > 0).then(started),
-        duration: Duration::from_millis(5),
+        duration: Some(Duration::from_millis(5)),
         failure: Failure::Died,
         text: "the worker was killed by SIGKILL".to_owned(),
     }

@@ -363,9 +363,12 @@ impl Session {
         };
         let directory = self.shared.tasks_dir.join(task_id);
         let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
-        state_dir::make_task_directory(&directory)
-            .await
-            .map_err(|error| not_started(task_id, &format!("{}: {error}", directory.display())))?;
+        state_dir::make_task_directory(&directory).await.map_err(|error| {
+            let reason = format!("{}: {error}", directory.display());
+            self.shared.problems.log_failed(&reason);
+            self.shared.metrics.log_failed();
+            not_started(task_id, &reason)
+        })?;
         let accept = |record| task::accept(&self.shared, spec, facts, record);
         let accepted = if is_detached {
             accept(None).map_err(refused)

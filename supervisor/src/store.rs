@@ -217,7 +217,7 @@ mod tests {
         let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
         let store = Store::start(db, Arc::default()).unwrap();
         // The thread is busy until everything is queued, so that it is one group.
-        let (release, released) = std::sync::mpsc::channel();
+        let (release, released) = std::sync::mpsc::sync_channel(1);
         let busy = store.read(move |_| {
             released.recv().unwrap();
             Ok(())

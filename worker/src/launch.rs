@@ -45,9 +45,13 @@ pub struct Launch {
     pub adoption: Option<AdoptionSocket>,
 }
 
-/// Starts the task and records its start. The socket comes first: there is no moment at which a task runs and
-/// its worker cannot be found.
+/// Starts the task and records its start.
+///
+/// The socket comes before the log, and the log before the task: where a log is, the worker that made it can be
+/// found or is dead, and a supervisor that finds neither makes the log itself, so that a worker which comes too
+/// late does not start its task.
 pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
+    let adoption = AdoptionSocket::listen_beside(&spec.log_path);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
         let error =
@@ -55,7 +59,7 @@ pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
         let task = Err(StartError::System { step: "task log", error });
         return Launch { task, journal, adoption: None };
     }
-    let adoption = match AdoptionSocket::listen_beside(&spec.log_path) {
+    let adoption = match adoption {
         Ok(adoption) => adoption,
         Err(error) => {
             let task = Err(StartError::System { step: "adoption socket", error });

@@ -7,7 +7,7 @@ use std::{fs::File, io, path::Path};
 
 use bytes::Bytes;
 use cc_link::{
-    event::{Completed, Event, Started},
+    event::{ClaudeResult, Completed, Event, Started},
     record::{Body, HEADER_BYTES, decode_frame, peek_seq},
 };
 
@@ -33,6 +33,8 @@ pub struct Summary {
     pub started: Option<Started>,
     /// When that was, milliseconds since the Unix epoch.
     pub started_time_ms: Option<u64>,
+    /// Of a Claude task that came so far.
+    pub result: Option<Box<ClaudeResult>>,
     /// The terminal event, where it is recorded: then the log is complete.
     pub completed: Option<Box<Completed>>,
     /// Output of both streams in the log; what was dropped or held back is not in it.
@@ -90,6 +92,7 @@ impl Summary {
                 self.started = Some(started);
                 self.started_time_ms = Some(record.time_ms);
             }
+            Body::Event(Event::ClaudeResult(result)) => self.result = Some(result),
             Body::Event(Event::Completed(completed)) => self.completed = Some(completed),
             Body::Event(
                 Event::Paused
@@ -98,8 +101,7 @@ impl Summary {
                 | Event::OutputDropped(_)
                 | Event::ClaudeRetrying(_)
                 | Event::RateLimited(_)
-                | Event::TokenLimited(_)
-                | Event::ClaudeResult(_),
+                | Event::TokenLimited(_),
             )
             | Body::Notice(_) => {}
         }
