@@ -10,7 +10,11 @@
 //! | seed | found |
 //! |---|---|
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test: a broken assumption ends it where it is noticed"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -143,13 +147,16 @@ struct Field {
     clients_left: AtomicUsize,
 }
 
+/// A task and all that was heard of it.
+type Heard = (Plan, Vec<Value>);
+
 /// A client that does what a good client does: whenever it is lost, it comes back and goes on.
 struct Survivor<'a> {
     field: &'a Field,
     client: Option<Client>,
     session: Option<Session>,
     /// Its tasks so far, in their order, with all that was heard of them.
-    tasks: Vec<(Plan, Vec<Value>)>,
+    tasks: Vec<Heard>,
     /// Tasks whose worker was killed before they ran: they have been asked for again.
     never_ran: BTreeSet<String>,
     /// What the server said at the last resume.
@@ -171,7 +178,7 @@ impl<'a> Survivor<'a> {
         }
     }
 
-    fn current(&self) -> &(Plan, Vec<Value>) {
+    fn current(&self) -> &Heard {
         self.tasks.last().unwrap()
     }
 
@@ -366,7 +373,7 @@ fn run(seed: u64) {
         clients_left: AtomicUsize::new(usize::try_from(CLIENTS).unwrap()),
     };
     let mut kills = Kills::default();
-    let outcomes: Vec<(Vec<(Plan, Vec<Value>)>, BTreeSet<String>)> = thread::scope(|scope| {
+    let outcomes: Vec<(Vec<Heard>, BTreeSet<String>)> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (field, tag) = (&field, &tag);
