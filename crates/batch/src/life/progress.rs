@@ -135,9 +135,7 @@ impl Stepping<'_> {
     /// What could never begin was skipped before, so whoever is over is as it is needed.
     fn has_what_it_needs(&self, task: usize) -> bool {
         let needs = self.rules.tasks.get(task).map_or(&[][..], |rules| &rules.needs);
-        needs
-            .iter()
-            .all(|need| self.batch.tasks.get(need.task).is_none_or(TaskState::is_settled))
+        needs.iter().all(|need| self.batch.tasks.get(need.task).is_none_or(TaskState::is_settled))
     }
 
     /// Begins to stop, unless that would change nothing. A stop that ends what runs takes the place of

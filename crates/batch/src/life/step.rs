@@ -2,9 +2,7 @@
 
 use super::{
     message::{Effect, Fate, Input, Job},
-    state::{
-        Attempt, Batch, Cause, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState,
-    },
+    state::{Attempt, Batch, Cause, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState},
 };
 use crate::{
     limits::WAITS_LIMIT,
@@ -29,8 +27,7 @@ impl Batch {
     /// A new batch, which begins at once.
     #[must_use]
     pub fn begin(rules: &Rules, seed: u64, now_ms: u64) -> Step {
-        let head =
-            Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
+        let head = Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
         let batch = Self { head, tasks: vec![TaskState::Waiting; rules.tasks.len()] };
         let mut stepping = Stepping::new(rules, batch, now_ms);
         // Nobody has been asked for a time yet.
