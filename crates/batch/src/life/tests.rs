@@ -418,6 +418,17 @@ fn the_time_is_over_also_for_a_batch_that_lets_its_tasks_end() {
 }
 
 #[test]
+fn a_verdict_that_a_stop_brings_about_can_make_the_stop_a_harder_one() {
+    let mut run = begin(json!({"jobs": 3, "max_cost_usd": 2, "halt": "now,fail=1"}), prompts(3));
+    let task_id = run.start(Job::Task(2));
+    run.run(Job::Task(0), overloaded());
+    run.run(Job::Task(1), succeeded());
+    assert_eq!(run.verdict(0), Verdict::Failed, "no other attempt for want of money");
+    assert_eq!(run.batch.head.phase, Phase::Stopping { stop: Stop::HaltNow });
+    assert!(run.asked().contains(&Effect::End { job: Job::Task(2), task_id }));
+}
+
+#[test]
 fn only_what_has_changed_is_said_to_have() {
     let run = begin(json!({}), prompts(3));
     let input = Input::Admitted { job: Job::Task(0), task_id: "a".to_owned() };
