@@ -1,18 +1,23 @@
 //! What happens after a worker has failed: its leftovers are killed, its log is made whole, what the pipe
 //! did not deliver is published, and the terminal event that it owed is written.
 //!
-//! Called by [`crate::task`], once per failed worker. However much of it fails, the feed ends with exactly
+//! Called by [`crate::owner`], once per failed worker. However much of it fails, the feed ends with exactly
 //! one terminal event.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use cc_link::{
     event::{Completed, EndReason, Event, OutputCounts, Started, Verdict},
     record::{Body, Record, decode_frame, frame_bytes, peek_seq},
+    spec::Fsync,
 };
 use cc_proctree::sweep::Swept;
-use cc_tasklog::{LogReader, LogWriter, Recovered, recover};
+use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{clock::now_ms, feed::Feed, limits, shared::Shared};
 
@@ -40,8 +45,8 @@ pub struct Corpse {
     pub feed: Arc<Feed>,
     /// Its main process, if it ran.
     pub started: Option<Started>,
-    /// Since its worker was started.
-    pub duration: Duration,
+    /// Since its worker was started. `None`: that was done by an earlier supervisor, and only the log tells.
+    pub duration: Option<Duration>,
     /// What became of its worker.
     pub failure: Failure,
     /// What happened, for people.
@@ -66,7 +71,8 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<C
     let feed = Arc::clone(&corpse.feed);
     let completed = Box::new(completed(&corpse, swept));
     let fallback = completed.clone();
-    match tokio::task::spawn_blocking(move || close_log(&corpse, completed)).await {
+    let fsync = shared.config.fsync;
+    match tokio::task::spawn_blocking(move || close_log(&corpse, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
             tracing::error!(%error, "closing a task's log failed");
@@ -93,7 +99,9 @@ fn completed(corpse: &Corpse, swept: Swept) -> Completed {
         exit_code,
         signal,
         error: Some(corpse.text.clone()),
-        duration_ms: u64::try_from(corpse.duration.as_millis()).unwrap_or(u64::MAX),
+        duration_ms: corpse
+            .duration
+            .map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
         cpu_ms: 0,
         max_rss_bytes: 0,
         output: OutputCounts::default(),
@@ -104,9 +112,9 @@ fn completed(corpse: &Corpse, swept: Swept) -> Completed {
 
 /// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. What cannot
 /// be done to the log is done to the feed all the same.
-fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
+fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
     let feed = &corpse.feed;
-    let recovered = match recover_or_create(feed) {
+    let recovered = match recover_or_create(feed, fsync) {
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(task_id = corpse.task_id, %error, "the log cannot be recovered");
@@ -120,6 +128,11 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
     completed.output.truncated_lines = recovered.output.truncated_lines;
     if let Some(started) = &recovered.started {
         completed.pid = started.pid;
+        completed.signal = Some(SIGKILL);
+    }
+    if let (None, Some(started_ms)) = (corpse.duration, recovered.started_time_ms) {
+        // The last sign of life; when it died nobody knows.
+        completed.duration_ms = recovered.last_time_ms.saturating_sub(started_ms);
     }
     match publish_undelivered(feed, recovered.end_offset) {
         // The worker had written the terminal event and could not say so any more: that one counts.
@@ -129,10 +142,11 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
     }
     let undelivered = feed.frames_from(recovered.end_offset).unwrap_or_default();
     let (frame, seq) = terminal_frame(feed, &completed);
-    let appended = LogWriter::reopen(feed.log_path(), recovered.end_offset).and_then(|mut log| {
-        undelivered.iter().try_for_each(|frames| log.append(frames))?;
-        log.append(&frame)
-    });
+    let appended =
+        LogWriter::reopen(feed.log_path(), recovered.end_offset, fsync).and_then(|mut log| {
+            undelivered.iter().try_for_each(|frames| log.append(frames))?;
+            log.append(&frame)
+        });
     if let Err(error) = appended {
         tracing::error!(task_id = corpse.task_id, %error, "the log has no terminal event");
     }
@@ -140,19 +154,39 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>) -> Box<Completed> {
     completed
 }
 
-fn recover_or_create(feed: &Feed) -> Result<Recovered, cc_tasklog::LogError> {
+fn recover_or_create(feed: &Feed, fsync: Fsync) -> Result<Recovered, LogError> {
     let path = feed.log_path();
     // The worker makes the log; it may not have come to that. If there is one, this changes nothing.
-    drop(LogWriter::create(path));
-    recover(path)
+    drop(LogWriter::create(path, fsync));
+    recover_log(path)
+}
+
+/// Makes the log of a dead writer whole, and says so where something was cut off.
+///
+/// # Errors
+/// When it cannot be read or cut, or is no log.
+pub fn recover_log(path: &Path) -> Result<Recovered, LogError> {
+    let recovered = recover(path)?;
+    if recovered.cut_bytes > 0 {
+        tracing::warn!(
+            log = %path.display(),
+            cut_bytes = recovered.cut_bytes,
+            last_seq = recovered.last_seq,
+            "a task log had a torn or damaged end, which was cut off"
+        );
+    }
+    Ok(recovered)
 }
 
 /// Publishes what the worker wrote to the log but not, or not wholly, to the pipe. Returns the terminal event
 /// if it is there.
-fn publish_undelivered(
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn publish_undelivered(
     feed: &Feed,
     end_offset: u64,
-) -> Result<Option<Box<Completed>>, cc_tasklog::LogError> {
+) -> Result<Option<Box<Completed>>, LogError> {
     let mut position = feed.position();
     if position.end_offset >= end_offset {
         return Ok(None);

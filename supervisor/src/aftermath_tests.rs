@@ -1,4 +1,4 @@
-use cc_link::event::Containment;
+use cc_link::{event::Containment, spec::Fsync};
 use tempfile::TempDir;
 
 use super::*;
@@ -17,7 +17,7 @@ fn started() -> Started {
 fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> Corpse {
     let path = directory.path().join("log");
     if !logged.is_empty() {
-        LogWriter::create(&path).unwrap().append(&logged.concat()).unwrap();
+        LogWriter::create(&path, Fsync::Never).unwrap().append(&logged.concat()).unwrap();
     }
     let feed = Feed::new(path, 1000);
     for (seq, frame) in (1..).zip(&logged[..delivered]) {
@@ -28,14 +28,15 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> Corpse {
         leaf: None,
         feed,
         started: (delivered > 0).then(started),
-        duration: Duration::from_millis(5),
+        duration: Some(Duration::from_millis(5)),
         failure: Failure::Died,
         text: "the worker was killed by SIGKILL".to_owned(),
     }
 }
 
 fn close(corpse: &Corpse) -> Box<Completed> {
-    close_log(corpse, Box::new(completed(corpse, Swept { killed: 2, unkillable: 0 })))
+    let completed = Box::new(completed(corpse, Swept { killed: 2, unkillable: 0 }));
+    close_log(corpse, completed, Fsync::Never)
 }
 
 /// The log as a reader sees it, which must be what the feed holds.

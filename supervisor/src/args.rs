@@ -26,6 +26,21 @@ pub struct Args {
     /// Time that a session without a connection waits for its client to resume it; then its task is cancelled; 0 = at once [default: 300]
     #[arg(long, value_name = "SECONDS")]
     pub resume_grace: Option<String>,
+    /// What becomes of running tasks when the supervisor is told to stop; SIGINT always ends them, SIGUSR1 always keeps them
+    #[arg(long, value_enum, default_value_t)]
+    pub on_stop: OnStop,
+    /// What a worker does when the supervisor is gone without a word; with kill, tasks are ended at every stop
+    #[arg(long, value_enum, default_value_t)]
+    pub on_supervisor_loss: SupervisorLossPolicy,
+    /// Time after which the log of a task that has ended is removed; 0 = as soon as no session waits for it [default: 30]
+    #[arg(long, value_name = "DAYS")]
+    pub keep_days: Option<String>,
+    /// Tasks that have ended whose logs are kept; the oldest go first; 0 = as with --keep-days [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub keep_tasks: Option<String>,
+    /// Bytes of the logs of all tasks that have ended; the oldest go first; 0 = as with --keep-days [default: 10 GiB, at most a tenth of the file system]
+    #[arg(long, value_name = "BYTES")]
+    pub keep_bytes: Option<String>,
     /// Tasks at once, those included whose client is away [default: 200]
     #[arg(long, value_name = "N")]
     pub max_tasks: Option<String>,
@@ -47,6 +62,9 @@ pub struct Args {
     /// What happens to a task at that limit
     #[arg(long, value_enum, default_value_t)]
     pub on_output_limit: OutputLimitPolicy,
+    /// Whether logs and state wait for the disk, so that a power failure loses nothing either
+    #[arg(long, value_enum, default_value_t)]
+    pub fsync: FsyncPolicy,
     /// Silence after which a task is ended; 0 = never [default: 300; environment: STREAM_TIMEOUT]
     #[arg(long, value_name = "SECONDS")]
     pub idle_timeout: Option<String>,
@@ -114,6 +132,36 @@ pub enum OutputLimitPolicy {
     Drop,
     /// End the task
     Kill,
+}
+
+/// What becomes of running tasks at a stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnStop {
+    /// They are cancelled
+    #[default]
+    EndTasks,
+    /// They run on; the next supervisor adopts them
+    KeepTasks,
+}
+
+/// What a worker does without its supervisor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum SupervisorLossPolicy {
+    /// Run its task to the end; the next supervisor adopts it
+    #[default]
+    Keep,
+    /// End its task at once
+    Kill,
+}
+
+/// Whether anything waits for the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum FsyncPolicy {
+    /// No: what is written survives kill -9, but not a power failure
+    #[default]
+    Never,
+    /// Every group of records and every transaction
+    Always,
 }
 
 /// Form of the log.

@@ -11,14 +11,17 @@ use std::{
     time::Duration,
 };
 
-use cc_link::spec::OnOutputLimit;
+use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup::Setting;
 
 use crate::{
     admission::Token,
-    args::{Args, LogFormat, OutputLimitPolicy},
+    args::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
     environment::Pattern,
     limits,
+    sources::{
+        Sources, any_time, cgroup, count, count_or_none, days, shell, some_time, umask, words,
+    },
 };
 
 /// Why the supervisor does not start.
@@ -36,7 +39,7 @@ pub enum ConfigError {
     },
     /// Beyond loopback without what that takes.
     #[error(
-        "--listen {0} is not a loopback address: everyone who reaches it could run commands; \
+        "{0} is not a loopback address: everyone who reaches it could run commands; \
          give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
@@ -66,6 +69,10 @@ pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// It may be reached from other machines: there is a token, and an operator has said so.
+    pub may_be_remote: bool,
+    /// Somebody said so: an inherited socket must listen there.
+    pub is_listen_given: bool,
     /// Task logs and the lock.
     pub state_dir: PathBuf,
     /// The worker program, absolute.
@@ -76,6 +83,10 @@ pub struct Config {
     pub resume_grace: Duration,
     /// Tasks at once.
     pub tasks_limit: usize,
+    /// What becomes of running tasks at a stop.
+    pub on_stop: OnStop,
+    /// How long logs are kept.
+    pub keep: Keep,
     /// Program and first arguments of prompt tasks.
     pub agent: Vec<String>,
     /// What runs a command line.
@@ -84,6 +95,8 @@ pub struct Config {
     pub allowed_commands: Vec<String>,
     /// What a task gets unless its request says otherwise.
     pub task: TaskDefaults,
+    /// Whether logs and state wait for the disk.
+    pub fsync: Fsync,
     /// If not empty, only these variables are passed on.
     pub env_allow: Vec<Pattern>,
     /// These variables are never passed on.
@@ -133,6 +146,19 @@ pub struct TaskDefaults {
     pub cwd: PathBuf,
     /// Whether setuid programs gain nothing.
     pub no_new_privs: bool,
+    /// What its worker does without its supervisor.
+    pub on_supervisor_loss: OnSupervisorLoss,
+}
+
+/// How long the logs of tasks that have ended are kept; whichever is reached first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// Since a task's end.
+    pub age: Duration,
+    /// So many tasks.
+    pub tasks: usize,
+    /// So many bytes; `None`: the default, which depends on the file system.
+    pub bytes: Option<u64>,
 }
 
 impl Config {
@@ -143,12 +169,11 @@ impl Config {
     pub fn resolve(args: Args, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
         let sources = Sources { lookup };
         let token = token(&args, &sources)?;
-        let listen = listen(&args, &sources)?;
         let may_be_remote = args.insecure_remote && token.is_some();
-        if !(listen.ip().is_loopback() || may_be_remote) {
-            return Err(ConfigError::Remote(listen));
-        }
+        let listen = check_listen(listen(&args, &sources)?, may_be_remote)?;
         Ok(Self {
+            may_be_remote,
+            is_listen_given: args.listen.is_some(),
             listen,
             state_dir: state_dir(args.state_dir.as_deref(), &sources)?,
             worker: worker(args.worker.as_deref(), &sources)?,
@@ -159,27 +184,21 @@ impl Config {
                 limits::DEFAULT_SESSIONS,
                 |text| count(text, limits::MOST_SESSIONS as u64).map(|count| count as usize),
             )?,
-            resume_grace: sources.value(
+            resume_grace: sources.argument(
                 "--resume-grace",
-                args.resume_grace.as_deref(),
-                None,
+                &args.resume_grace,
                 limits::DEFAULT_RESUME_GRACE,
                 |text| Ok(any_time(text)?.unwrap_or_default()),
             )?,
-            tasks_limit: sources.value(
+            tasks_limit: sources.argument(
                 "--max-tasks",
-                args.max_tasks.as_deref(),
-                None,
+                &args.max_tasks,
                 limits::DEFAULT_TASKS,
                 |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
             )?,
-            agent: sources.value(
-                "--agent",
-                args.agent.as_deref(),
-                None,
-                vec!["claude".to_owned()],
-                words,
-            )?,
+            on_stop: args.on_stop,
+            keep: keep(&args, &sources)?,
+            agent: sources.argument("--agent", &args.agent, vec!["claude".to_owned()], words)?,
             shell: sources.value(
                 "--shell",
                 args.shell.as_deref(),
@@ -189,6 +208,7 @@ impl Config {
             )?,
             allowed_commands: allowed_commands(&args, &sources),
             task: task_defaults(&args, &sources)?,
+            fsync: fsync(args.fsync),
             env_allow: args.env_allow.iter().map(|text| Pattern::new(text)).collect(),
             env_deny: args.env_deny.iter().map(|text| Pattern::new(text)).collect(),
             cgroup: sources.value(
@@ -198,80 +218,48 @@ impl Config {
                 Setting::Auto,
                 cgroup,
             )?,
-            heartbeat: sources.value(
+            heartbeat: sources.argument(
                 "--heartbeat",
-                args.heartbeat.as_deref(),
-                None,
+                &args.heartbeat,
                 limits::DEFAULT_HEARTBEAT,
                 some_time,
             )?,
-            handshake_timeout: sources.value(
+            handshake_timeout: sources.argument(
                 "--handshake-timeout",
-                args.handshake_timeout.as_deref(),
-                None,
+                &args.handshake_timeout,
                 limits::DEFAULT_HANDSHAKE_TIMEOUT,
                 some_time,
             )?,
-            message_bytes_limit: sources.value(
+            message_bytes_limit: sources.argument(
                 "--max-message-bytes",
-                args.max_message_bytes.as_deref(),
-                None,
+                &args.max_message_bytes,
                 limits::DEFAULT_MESSAGE_BYTES,
                 |text| count(text, limits::MOST_MESSAGE_BYTES as u64).map(|count| count as usize),
             )?,
             token,
             allowed_origins: args.allow_origin,
             log_format: args.log_format,
-            log_filter: sources.value(
-                "LOG_LEVEL",
-                None,
-                Some("LOG_LEVEL"),
-                "info".to_owned(),
-                crate::logging::filter,
-            )?,
+            log_filter: log_filter(&sources)?,
             stop_on_stdin_eof: args.stop_on_stdin_eof,
         })
     }
 }
 
-/// Where values come from.
-struct Sources<'a> {
-    lookup: Lookup<'a>,
-}
-
-impl Sources<'_> {
-    fn variable(&self, name: &str) -> Option<String> {
-        (self.lookup)(name)
-            .map(|value| value.to_string_lossy().into_owned())
-            .filter(|value| !value.is_empty())
-    }
-
-    /// The argument, else the variable, else the default.
-    fn value<T>(
-        &self,
-        argument_name: &str,
-        argument: Option<&str>,
-        variable_name: Option<&str>,
-        default: T,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, ConfigError> {
-        let from_variable = || {
-            let name = variable_name?;
-            Some((format!("the environment variable {name}"), self.variable(name)?))
-        };
-        let Some((origin, value)) = argument
-            .map(|value| (argument_name.to_owned(), value.to_owned()))
-            .or_else(from_variable)
-        else {
-            return Ok(default);
-        };
-        parse(&value).map_err(|problem| ConfigError::Value { origin, value, problem })
+/// The address, if it may listen there.
+///
+/// # Errors
+/// [`ConfigError::Remote`].
+pub fn check_listen(address: SocketAddr, may_be_remote: bool) -> Result<SocketAddr, ConfigError> {
+    if address.ip().is_loopback() || may_be_remote {
+        Ok(address)
+    } else {
+        Err(ConfigError::Remote(address))
     }
 }
 
 fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, ConfigError> {
     let seconds = |name, argument: &Option<String>, default| {
-        sources.value(name, argument.as_deref(), None, default, some_time)
+        sources.argument(name, argument, default, some_time)
     };
     Ok(TaskDefaults {
         line_bytes_limit: sources.value(
@@ -281,10 +269,9 @@ fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, Con
             limits::DEFAULT_LINE_BYTES,
             |text| count(text, limits::MOST_LINE_BYTES),
         )?,
-        output_bytes_limit: sources.value(
+        output_bytes_limit: sources.argument(
             "--max-output-bytes",
-            args.max_output_bytes.as_deref(),
-            None,
+            &args.max_output_bytes,
             limits::DEFAULT_OUTPUT_BYTES,
             |text| count(text, limits::MOST_OUTPUT_BYTES),
         )?,
@@ -300,30 +287,49 @@ fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, Con
             any_time,
         )?,
         timeout: seconds("--timeout", &args.timeout, limits::DEFAULT_TIMEOUT)?,
-        first_output_timeout: sources.value(
+        first_output_timeout: sources.argument(
             "--first-output-timeout",
-            args.first_output_timeout.as_deref(),
-            None,
+            &args.first_output_timeout,
             Some(limits::DEFAULT_FIRST_OUTPUT_TIMEOUT),
             any_time,
         )?,
         linger: seconds("--linger", &args.linger, limits::DEFAULT_LINGER)?,
-        grace: sources.value(
-            "--grace",
-            args.grace.as_deref(),
-            None,
-            limits::DEFAULT_GRACE,
-            |text| Ok(any_time(text)?.unwrap_or_default()),
-        )?,
-        umask: sources.value(
-            "--umask",
-            args.umask.as_deref(),
-            None,
-            limits::DEFAULT_UMASK,
-            umask,
-        )?,
+        grace: sources.argument("--grace", &args.grace, limits::DEFAULT_GRACE, |text| {
+            Ok(any_time(text)?.unwrap_or_default())
+        })?,
+        umask: sources.argument("--umask", &args.umask, limits::DEFAULT_UMASK, umask)?,
         cwd: cwd(args.cwd.as_deref())?,
         no_new_privs: !args.allow_new_privileges,
+        on_supervisor_loss: match args.on_supervisor_loss {
+            SupervisorLossPolicy::Keep => OnSupervisorLoss::Keep,
+            SupervisorLossPolicy::Kill => OnSupervisorLoss::Kill,
+        },
+    })
+}
+
+fn log_filter(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    sources.value("LOG_LEVEL", None, Some("LOG_LEVEL"), "info".to_owned(), crate::logging::filter)
+}
+
+fn fsync(policy: FsyncPolicy) -> Fsync {
+    match policy {
+        FsyncPolicy::Never => Fsync::Never,
+        FsyncPolicy::Always => Fsync::Always,
+    }
+}
+
+fn keep(args: &Args, sources: &Sources<'_>) -> Result<Keep, ConfigError> {
+    Ok(Keep {
+        age: sources.argument("--keep-days", &args.keep_days, limits::DEFAULT_KEEP_AGE, days)?,
+        tasks: sources.argument(
+            "--keep-tasks",
+            &args.keep_tasks,
+            limits::DEFAULT_KEEP_TASKS,
+            |text| Ok(count_or_none(text, limits::MOST_KEEP_TASKS as u64)? as usize),
+        )?,
+        bytes: sources.argument("--keep-bytes", &args.keep_bytes, None, |text| {
+            count_or_none(text, limits::MOST_KEEP_BYTES).map(Some)
+        })?,
     })
 }
 
@@ -340,7 +346,7 @@ fn listen(args: &Args, sources: &Sources<'_>) -> Result<SocketAddr, ConfigError>
         return Ok(SocketAddr::new(host, port));
     }
     let fallback = SocketAddr::from(([127, 0, 0, 1], limits::DEFAULT_PORT));
-    sources.value("--listen", args.listen.as_deref(), None, fallback, |text| {
+    sources.argument("--listen", &args.listen, fallback, |text| {
         text.to_socket_addrs()
             .map_err(|error| {
                 format!("must be HOST:PORT, such as {}:8003 ({error})", limits::DEFAULT_HOST)
@@ -429,61 +435,6 @@ fn allowed_commands(args: &Args, sources: &Sources<'_>) -> Vec<String> {
     }
     let listed = sources.variable("ALLOWED_COMMANDS").unwrap_or_default();
     listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
-}
-
-fn count(text: &str, most: u64) -> Result<u64, String> {
-    text.trim()
-        .parse()
-        .ok()
-        .filter(|count| (1..=most).contains(count))
-        .ok_or_else(|| format!("must be a whole number from 1 to {most}"))
-}
-
-fn some_time(text: &str) -> Result<Duration, String> {
-    any_time(text)?.ok_or_else(|| "must be more than 0 seconds".to_owned())
-}
-
-/// Zero is none.
-fn any_time(text: &str) -> Result<Option<Duration>, String> {
-    let seconds = text
-        .trim()
-        .parse::<f64>()
-        .ok()
-        .filter(|seconds| (0.0..=limits::MOST_SECONDS).contains(seconds))
-        .ok_or_else(|| {
-            format!("must be a number of seconds from 0 to {} (a year)", limits::MOST_SECONDS)
-        })?;
-    Ok((seconds > 0.0).then(|| Duration::from_secs_f64(seconds)))
-}
-
-fn umask(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text.trim(), 8)
-        .ok()
-        .filter(|mask| *mask <= 0o777)
-        .ok_or_else(|| "must be an octal number from 000 to 777".to_owned())
-}
-
-fn words(text: &str) -> Result<Vec<String>, String> {
-    let words = shell_words::split(text).map_err(|error| error.to_string())?;
-    if words.is_empty() { Err("must name a program".to_owned()) } else { Ok(words) }
-}
-
-/// `default` is what the predecessor called its shell of last resort.
-fn shell(text: &str) -> Result<String, String> {
-    match text.trim() {
-        "" => Err("must be the name or path of a shell".to_owned()),
-        "default" => Ok("sh".to_owned()),
-        name => Ok(name.to_owned()),
-    }
-}
-
-fn cgroup(text: &str) -> Result<Setting, String> {
-    match text {
-        "auto" => Ok(Setting::Auto),
-        "off" => Ok(Setting::Off),
-        path if path.starts_with('/') => Ok(Setting::Path(PathBuf::from(path))),
-        _ => Err("must be auto, off or an absolute path".to_owned()),
-    }
 }
 
 #[cfg(test)]

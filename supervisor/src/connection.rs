@@ -142,6 +142,9 @@ where
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
+            () = shared.leaving() => {
+                return told(close::RESTART, "the supervisor is restarting: reconnect and resume");
+            }
             (code, reason) = session.may_leave(shared) => return told(code, reason),
         };
         let handled = match message {

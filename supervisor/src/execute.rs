@@ -8,7 +8,7 @@ use std::{path::PathBuf, time::Duration};
 use cc_claude::invocation::{PromptOptions, argv, is_claude_command, is_claude_program};
 use cc_link::{
     LINK_VERSION,
-    spec::{Bounds, CgroupParent, ClaudeStream, Deadlines, OnSupervisorLoss, Stdin, TaskSpec},
+    spec::{Bounds, CgroupParent, ClaudeStream, Deadlines, Stdin, TaskSpec},
 };
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
@@ -70,8 +70,8 @@ impl Setting<'_> {
             log_path,
             cgroup: self.cgroup.cloned(),
             claude: program.claude,
-            // Until a session can be resumed, nobody would ever see the rest.
-            on_supervisor_loss: OnSupervisorLoss::Kill,
+            on_supervisor_loss: defaults.on_supervisor_loss,
+            fsync: self.config.fsync,
         })
     }
 }

@@ -15,6 +15,8 @@ use bytes::Bytes;
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 use tokio::{sync::watch, task::JoinHandle};
 
+use crate::limits;
+
 /// How far a task's records reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
@@ -40,7 +42,13 @@ struct Ring {
     /// Whole records each.
     chunks: VecDeque<Chunk>,
     bytes: usize,
+    /// Points of the whole log, far apart: a seq and where its record ends. Who looks for a position begins
+    /// to read there.
+    marks: Vec<Mark>,
 }
+
+/// A seq, and the offset after its record.
+type Mark = (u64, u64);
 
 #[derive(Debug)]
 struct Chunk {
@@ -69,7 +77,11 @@ impl Feed {
         Arc::new(Self {
             log_path,
             ring_bytes_limit,
-            ring: Mutex::new(Ring { chunks: VecDeque::new(), bytes: 0 }),
+            ring: Mutex::new(Ring {
+                chunks: VecDeque::new(),
+                bytes: 0,
+                marks: vec![(0, FIRST_RECORD_OFFSET)],
+            }),
             position: watch::Sender::new(start),
         })
     }
@@ -82,6 +94,10 @@ impl Feed {
             let mut ring = self.ring();
             ring.bytes += frames.len();
             ring.chunks.push_back(Chunk { offset, frames });
+            let last_mark = ring.marks.last().map_or(0, |(_, offset)| *offset);
+            if end_offset >= last_mark + limits::FEED_MARK_BYTES {
+                ring.marks.push((last_seq, end_offset));
+            }
             while ring.bytes > self.ring_bytes_limit && ring.chunks.len() > 1 {
                 let oldest = ring.chunks.pop_front();
                 ring.bytes -= oldest.map_or(0, |chunk| chunk.frames.len());
@@ -138,6 +154,13 @@ impl Feed {
         Some(chunk.frames.slice(skipped..))
     }
 
+    /// The nearest point from which the record with this seq can be looked for.
+    fn mark_before(&self, seq: u64) -> Mark {
+        let ring = self.ring();
+        let index = ring.marks.partition_point(|(marked_seq, _)| *marked_seq <= seq);
+        index.checked_sub(1).map_or((0, FIRST_RECORD_OFFSET), |index| ring.marks[index])
+    }
+
     fn oldest_offset(&self) -> u64 {
         self.ring()
             .chunks
@@ -182,8 +205,8 @@ type Look = Result<(LogReader, Found), cc_tasklog::LogError>;
 /// What is looked for in the log.
 #[derive(Clone, Copy, Debug)]
 enum Search {
-    /// Where the record after this seq is.
-    After(u64),
+    /// Where the record after this seq is; the point is before it.
+    After { seq: u64, from: Mark },
     /// Records from here on.
     Records { offset: u64, bytes_limit: usize },
 }
@@ -291,7 +314,11 @@ impl Cursor {
     }
 
     async fn find(&mut self, seq: u64) -> Result<u64, String> {
-        match self.look(Search::After(seq)).await? {
+        let from = match &self.source {
+            Source::Running { feed, .. } => feed.mark_before(seq),
+            Source::Ended { .. } => (0, FIRST_RECORD_OFFSET),
+        };
+        match self.look(Search::After { seq, from }).await? {
             Found::Offset(Some(offset)) => Ok(offset),
             Found::Offset(None) | Found::Frames(_) => Err(format!("it has no event {seq}")),
         }
@@ -345,7 +372,7 @@ fn look(path: &Path, reader: Option<LogReader>, search: Search) -> Look {
         None => LogReader::open(path)?,
     };
     let found = match search {
-        Search::After(seq) => Found::Offset(reader.position_after(seq)?),
+        Search::After { seq, from } => Found::Offset(reader.position_after_from(from, seq)?),
         Search::Records { offset, bytes_limit } => Found::Frames(reader.read(offset, bytes_limit)?),
     };
     Ok((reader, found))

@@ -1,4 +1,7 @@
-use cc_link::record::{Stream, encode_output, frame_bytes, peek_seq};
+use cc_link::{
+    record::{Stream, encode_output, frame_bytes, peek_seq},
+    spec::Fsync,
+};
 use cc_tasklog::LogWriter;
 use proptest::prelude::*;
 
@@ -52,7 +55,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut log = LogWriter::create(&path).unwrap();
+        let mut log = LogWriter::create(&path, Fsync::Never).unwrap();
         let feed = Feed::new(path, ring_bytes_limit);
         let mut cursors: Vec<(Cursor, Vec<u8>)> =
             (0..3).map(|_| (feed.cursor_after(0), Vec::new())).collect();
@@ -146,4 +149,24 @@ async fn what_neither_ring_nor_log_holds_is_announced_and_the_rest_still_comes()
     assert!(error.contains("/nonexistent"), "{error}");
     assert_eq!(cursor.next(1000).await, Some(Item::Frames(kept)));
     assert_eq!(cursor.next(1000).await, None);
+}
+
+#[tokio::test]
+async fn every_position_of_a_long_log_is_found_from_the_nearest_mark() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let mut log = LogWriter::create(&path, Fsync::Never).unwrap();
+    let feed = Feed::new(path, 0);
+    let last_seq = 60;
+    for seq in 1..=last_seq {
+        let bytes = frames(seq, &[30_000]);
+        log.append(&bytes).unwrap();
+        feed.append(bytes.into(), seq, seq == last_seq);
+    }
+    assert!(feed.mark_before(last_seq).0 > last_seq / 2, "marks are set");
+    for seq in 0..last_seq {
+        let mut cursor = feed.cursor_after(seq);
+        let Some(Item::Frames(bytes)) = cursor.next(1).await else { panic!("nothing after {seq}") };
+        assert_eq!(seqs(&bytes), [seq + 1]);
+    }
 }

@@ -93,12 +93,20 @@ impl Context {
     fn readiness(&self) -> Answer {
         let sessions = self.shared.session_count();
         let tasks = self.shared.registry.count();
-        let (status, word) = if self.shared.is_stopping() {
-            (StatusCode::SERVICE_UNAVAILABLE, "stopping")
-        } else {
-            (StatusCode::OK, "ok")
+        let problems = self.shared.problems.texts();
+        // Degraded is no reason to send clients elsewhere: what works goes on working.
+        let (status, word) = match (self.shared.is_stopping(), problems.is_empty()) {
+            (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+            (false, false) => (StatusCode::OK, "degraded"),
+            (false, true) => (StatusCode::OK, "ok"),
         };
-        json(status, &json!({"status": word, "sessions": sessions, "tasks": tasks}))
+        let body = json!({
+            "status": word,
+            "sessions": sessions,
+            "tasks": tasks,
+            "problems": problems,
+        });
+        json(status, &body)
     }
 
     /// What the predecessor answered, for probes that were written for it.

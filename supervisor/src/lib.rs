@@ -3,11 +3,12 @@
 //! It never runs a task's code, never touches a task's bytes before a worker has bounded them, and
 //! never waits for a disk, a client or a task.
 //!
-//! Modules in the order in which data travels. At the start `config` becomes a `shared` state.
-//! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries
-//! messages, `session` answers them. `execute` turns a request into a task spec, `spawn` starts a
-//! worker for it, `task` owns it, `feed` holds the end of its log, `translate` turns records into
-//! notifications. `shutdown` ends everything.
+//! Modules in the order in which data travels. At the start `config` becomes a `shared` state, and
+//! `startup` sees to the tasks of earlier supervisors: `adopt` finds their workers, `takeover` gives them owners.
+//! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries messages, `session`
+//! answers them. `execute` turns a request into a task spec, `spawn` starts a `worker` for it, an `owner` follows
+//! it, `relay` takes its records to the `feed`, `translate` turns them into notifications. `serve` holds all this
+//! together, `stops` says when it is over, `shutdown` ends everything or leaves it to the next supervisor.
 
 mod limits;
 
@@ -19,6 +20,7 @@ mod metrics;
 mod problems;
 mod retention;
 mod shared;
+mod sources;
 mod state_dir;
 mod store;
 
@@ -45,14 +47,25 @@ mod execute;
 mod aftermath;
 mod feed;
 mod lifecycle;
+mod owner;
+mod pidfd;
 mod registry;
+mod relay;
 mod spawn;
 mod task;
 mod translate;
 mod watchdog;
+mod worker;
+
+mod adopt;
+mod startup;
+mod takeover;
 
 mod containment;
+mod serve;
+mod service;
 mod shutdown;
+mod stops;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -77,7 +90,9 @@ pub fn main() -> ExitCode {
 fn run(args: Args) -> anyhow::Result<()> {
     let config = Config::resolve(args, &|name| std::env::var_os(name))?;
     logging::init(&config)?;
-    shutdown::unblock_signals().context("unblocking SIGTERM and SIGINT")?;
+    // Before there are threads: it changes the environment.
+    let inherited = service::inherited_listener()?;
+    stops::unblock_signals().context("unblocking the signals that stop it")?;
     cc_proctree::subreaper::enable().context("becoming a subreaper")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -87,7 +102,7 @@ fn run(args: Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let outcome = runtime.block_on(shutdown::serve(config, state_dir));
+    let outcome = runtime.block_on(serve::serve(config, state_dir, inherited));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
     outcome
 }

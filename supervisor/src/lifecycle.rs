@@ -11,7 +11,7 @@
 //!   motion:  Moving ──pause──▶ Stopping ──paused──▶ Stopped ──resume──▶ Continuing ──resumed──▶ Moving
 //! ```
 //! Requests come from sessions and from the shutdown, the other inputs from the worker. One pure, total
-//! function; it starts nothing and knows no time. Called by [`crate::task`] alone.
+//! function; it starts nothing and knows no time. Called by [`crate::owner`] alone.
 
 use cc_link::event::EndReason;
 
@@ -34,6 +34,18 @@ pub enum State {
     },
     /// There is a terminal event.
     Done,
+}
+
+impl State {
+    /// Of a task whose worker was adopted, as the worker describes it.
+    #[must_use]
+    pub fn of_adopted(is_paused: bool, ending: Option<EndReason>) -> Self {
+        match (ending, is_paused) {
+            (Some(reason), _) => Self::Ending { reason, is_killing: false },
+            (None, true) => Self::Running { motion: Motion::Stopped },
+            (None, false) => Self::Running { motion: Motion::Moving },
+        }
+    }
 }
 
 /// Whether a running task's tree is stopped.
@@ -263,6 +275,21 @@ mod tests {
             (State::Done, Input::Started),
         ] {
             assert_eq!(transition(state, input).1, Effect::Violation, "{state:?} {input:?}");
+        }
+    }
+
+    #[test]
+    fn an_adopted_task_goes_on_where_it_stood() {
+        let paused = State::of_adopted(true, None);
+        assert_eq!(transition(paused, Input::Pause), (paused, Effect::AlreadySo));
+        assert_eq!(transition(paused, Input::Resume).1, Effect::TellResume);
+        let moving = State::of_adopted(false, None);
+        assert_eq!(transition(moving, Input::Pause).1, Effect::TellPause);
+        for is_paused in [false, true] {
+            let ending = State::of_adopted(is_paused, Some(EndReason::Timeout));
+            let kill = Input::Kill(EndReason::SupervisorLost);
+            assert_eq!(transition(ending, Input::Cancel(EndReason::Canceled)).1, Effect::AlreadySo);
+            assert_eq!(transition(ending, kill).1, Effect::TellKill(EndReason::SupervisorLost));
         }
     }
 

@@ -61,7 +61,7 @@ pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
 pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Records that a writer takes from a cursor at once.
-pub const WRITER_TAKE_BYTES: usize = 256 * 1024;
+pub const WRITER_TAKE_BYTES: usize = 64 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
 /// many, and must fit into a message.
 pub const BATCH_ITEMS: usize = 1_000;
@@ -111,7 +111,9 @@ pub const DEFAULT_UMASK: u32 = 0o022;
 /// Longest time span that any setting takes: a year, as on the wire.
 pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
-pub const RING_BYTES: usize = 512 * 1024;
+pub const RING_BYTES: usize = 256 * 1024;
+/// Between the points of a running task's log whose places are kept in memory.
+pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
 pub const EVENT_READ_BYTES: usize = 64 * 1024;
 /// A task owner's queue of requests.
@@ -138,16 +140,41 @@ pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
+// Workers of earlier supervisors.
+
+/// For a worker's answer to the wish to adopt it, while the start waits for it.
+pub const ADOPT_SOON: Duration = Duration::from_secs(1);
+/// After that, in the background; then the worker is hung.
+pub const ADOPT_ANSWER: Duration = WORKER_PONG;
+/// Between attempts to connect to a worker with many callers.
+pub const ADOPT_RETRY: Duration = Duration::from_millis(20);
+/// How long the first client waits for the tasks of earlier supervisors to be seen to.
+pub const STARTUP: Duration = Duration::from_secs(5);
+
 // The state directory.
 
 /// Changes and questions that wait for the database.
 pub const STORE_QUEUE_JOBS: usize = 1_024;
+/// Changes that are kept when the database does not take them, to be tried again with the next ones.
+pub const STORE_OVERDUE_CHANGES: usize = 10_000;
 /// Changes in one transaction.
 pub const STORE_GROUP_CHANGES: usize = 1_000;
+/// How long the log of a finished task is kept: 30 days.
+pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 86_400);
+/// Most days that an operator can ask for: a hundred years.
+pub const MOST_KEEP_DAYS: f64 = 36_500.0;
 /// Finished tasks whose logs are kept.
-pub const KEPT_TASKS: usize = 1_000;
-/// Bytes of all finished tasks' logs together.
-pub const KEPT_LOG_BYTES: u64 = 1024 * 1024 * 1024;
+pub const DEFAULT_KEEP_TASKS: usize = 10_000;
+/// Most that an operator can ask for.
+pub const MOST_KEEP_TASKS: usize = 10_000_000;
+/// Bytes of all finished tasks' logs together, unless [`KEEP_BYTES_SHARE`] of the file system is less.
+pub const DEFAULT_KEEP_BYTES: u64 = 10 * 1024 * 1024 * 1024;
+/// Most that an operator can ask for: an exbibyte.
+pub const MOST_KEEP_BYTES: u64 = 1 << 60;
+/// One in so many bytes of the file system.
+pub const KEEP_BYTES_SHARE: u64 = 10;
+/// Between looks for logs that have become too old.
+pub const RETENTION_CHECK: Duration = Duration::from_secs(60);
 
 // The end.
 
@@ -155,6 +182,8 @@ pub const KEPT_LOG_BYTES: u64 = 1024 * 1024 * 1024;
 pub const SHUTDOWN_TASKS: Duration = Duration::from_secs(5);
 /// After that, with SIGKILL: the workers' own bound, a sweep, and a little.
 pub const SHUTDOWN_KILL: Duration = Duration::from_secs(20);
+/// For tasks whose start is not decided, when tasks are kept.
+pub const SHUTDOWN_STARTS: Duration = Duration::from_secs(5);
 /// For the connections to close.
 pub const SHUTDOWN_CONNECTIONS: Duration = Duration::from_secs(5);
 /// For what is left in the runtime.

@@ -26,6 +26,9 @@ pub struct Metrics {
     registry: Registry,
     tasks_started: Counter<u64, AtomicU64>,
     tasks_completed: Family<ByVerdict, Counter>,
+    tasks_adopted: Counter<u64, AtomicU64>,
+    log_failures: Counter<u64, AtomicU64>,
+    logs_removed: Counter<u64, AtomicU64>,
     sessions_refused: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
@@ -39,6 +42,9 @@ impl Metrics {
         let metrics = Self {
             tasks_started: Counter::default(),
             tasks_completed: Family::default(),
+            tasks_adopted: Counter::default(),
+            log_failures: Counter::default(),
+            logs_removed: Counter::default(),
             sessions_refused: Counter::default(),
             sessions: Gauge::default(),
             tasks_running: Gauge::default(),
@@ -49,6 +55,21 @@ impl Metrics {
             "tasks_completed",
             "Tasks that ended, by verdict",
             metrics.tasks_completed.clone(),
+        );
+        registry.register(
+            "tasks_adopted",
+            "Tasks of earlier supervisors whose workers were adopted",
+            metrics.tasks_adopted.clone(),
+        );
+        registry.register(
+            "log_failures",
+            "Tasks whose log could not be written",
+            metrics.log_failures.clone(),
+        );
+        registry.register(
+            "logs_removed",
+            "Logs of ended tasks that were removed for their age, number or size",
+            metrics.logs_removed.clone(),
         );
         registry.register(
             "sessions_refused",
@@ -70,6 +91,21 @@ impl Metrics {
         self.tasks_completed
             .get_or_create(&ByVerdict { verdict: verdict.as_str().to_owned() })
             .inc();
+    }
+
+    /// A worker was adopted.
+    pub fn task_adopted(&self) {
+        self.tasks_adopted.inc();
+    }
+
+    /// A task's log could not be written.
+    pub fn log_failed(&self) {
+        self.log_failures.inc();
+    }
+
+    /// The log of an ended task was removed.
+    pub fn log_removed(&self) {
+        self.logs_removed.inc();
     }
 
     /// A connection was refused at the session limit.

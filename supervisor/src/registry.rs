@@ -1,14 +1,12 @@
-//! The tasks that are not over: from before the worker's start until the worker is reaped.
+//! The tasks that are not over: from before the worker's start, or its adoption, until the worker is gone.
 //!
 //! Once closed it takes no more, so that no start in flight slips past a shutdown. It owns handles, not
-//! tasks: a task belongs to its owner in [`crate::task`].
+//! tasks: a task belongs to its [`crate::owner`].
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
-
-use tokio::sync::watch;
 
 use crate::task::TaskHandle;
 
@@ -17,7 +15,6 @@ use crate::task::TaskHandle;
 pub struct Registry {
     limit: usize,
     tasks: Mutex<Tasks>,
-    count: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +39,7 @@ impl Registry {
     /// Empty and open, for at most `limit` tasks.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, tasks: Mutex::default(), count: watch::Sender::new(0) }
+        Self { limit, tasks: Mutex::default() }
     }
 
     /// Adds a task that is about to be started.
@@ -58,7 +55,19 @@ impl Registry {
             return Err(Refusal::Full { limit: self.limit });
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
-        self.count.send_replace(tasks.handles.len());
+        Ok(())
+    }
+
+    /// Adds a task that an earlier supervisor started: it is there, however many there are.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
+        let mut tasks = self.tasks();
+        if tasks.is_closed {
+            return Err(Refusal::Closed);
+        }
+        tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())
     }
 
@@ -68,11 +77,15 @@ impl Registry {
         self.tasks().handles.get(task_id).cloned()
     }
 
+    /// The ids of all.
+    #[must_use]
+    pub fn task_ids(&self) -> Vec<String> {
+        self.tasks().handles.keys().cloned().collect()
+    }
+
     /// Removes a task whose worker is reaped.
     pub fn remove(&self, task_id: &str) {
-        let mut tasks = self.tasks();
-        tasks.handles.remove(task_id);
-        self.count.send_replace(tasks.handles.len());
+        self.tasks().handles.remove(task_id);
     }
 
     /// Takes no more from now on. Returns what is there.
@@ -85,14 +98,7 @@ impl Registry {
     /// Tasks now.
     #[must_use]
     pub fn count(&self) -> usize {
-        *self.count.borrow()
-    }
-
-    /// Returns when there are no tasks.
-    pub async fn empty(&self) {
-        let mut count = self.count.subscribe();
-        // The sender is in `self`.
-        drop(count.wait_for(|count| *count == 0).await);
+        self.tasks().handles.len()
     }
 
     fn tasks(&self) -> MutexGuard<'_, Tasks> {

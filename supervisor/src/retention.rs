@@ -1,158 +1,183 @@
-//! Keeps the disk from filling: of finished tasks only so many, and only so many bytes of logs, are kept; the
+//! Keeps the disk from filling: of ended tasks only those of a certain age, number and size of logs are kept; the
 //! oldest go first.
 //!
-//! Owns the list of finished tasks, built from the directory at the start and kept up as tasks end, so that
-//! nothing is listed again. It never touches a running task, nor one whose log somebody still reads.
+//! Owns the list of ended tasks, which is given to it at the start and kept up as tasks end, so that nothing is
+//! listed again. It never touches a running task, nor one that somebody follows, nor one that has ended so
+//! recently that a client may still resume its session for the end of it. A limit of 0 keeps nothing beyond that.
 
 use std::{
     collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
-use crate::{feed::Feed, limits, state_dir};
+use cc_state::Change;
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 
-/// The finished tasks.
+use crate::{clock::now_ms, config::Keep, feed::Feed, limits, shared::Shared};
+
+/// How much is kept; whichever limit is reached first.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// Since a task's end.
+    pub age: Duration,
+    /// Tasks.
+    pub tasks: usize,
+    /// Bytes of all logs together.
+    pub bytes: u64,
+    /// Since a task's end, whatever the others say: its client may come back for it.
+    pub grace: Duration,
+}
+
+impl Rules {
+    /// As configured, on the file system that holds `tasks_dir`.
+    #[must_use]
+    pub fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
+        let bytes = keep.bytes.unwrap_or_else(|| {
+            let share = file_system_bytes(tasks_dir) / limits::KEEP_BYTES_SHARE;
+            limits::DEFAULT_KEEP_BYTES.min(share)
+        });
+        Self { age: keep.age, tasks: keep.tasks, bytes, grace }
+    }
+}
+
+fn file_system_bytes(path: &Path) -> u64 {
+    nix::sys::statvfs::statvfs(path).map_or(u64::MAX, |file_system| {
+        file_system.blocks().saturating_mul(file_system.fragment_size())
+    })
+}
+
+/// A task that has ended.
+#[derive(Clone, Debug)]
+pub struct EndedTask {
+    /// Its id.
+    pub task_id: String,
+    /// Milliseconds since the Unix epoch.
+    pub ended_ms: u64,
+    /// Size of its log.
+    pub log_bytes: u64,
+    /// Alive while somebody follows the task.
+    pub feed: Weak<Feed>,
+}
+
+/// The tasks that have ended.
 #[derive(Debug)]
 pub struct Retention {
     tasks_dir: PathBuf,
-    tasks_limit: usize,
-    bytes_limit: u64,
-    finished: Mutex<Finished>,
+    rules: Rules,
+    /// Whoever was to come back before this can come back only from now on.
+    began_ms: u64,
+    ended: Mutex<EndedTasks>,
 }
 
 #[derive(Debug, Default)]
-struct Finished {
-    /// Oldest first.
-    tasks: VecDeque<FinishedTask>,
+struct EndedTasks {
+    /// By the time of their end.
+    tasks: VecDeque<EndedTask>,
     bytes: u64,
-}
-
-#[derive(Debug)]
-struct FinishedTask {
-    task_id: String,
-    bytes: u64,
-    /// Alive while somebody follows the task.
-    feed: Weak<Feed>,
 }
 
 impl Retention {
-    /// Reads what earlier supervisors left in `tasks_dir`, all of it finished, and removes what is too much.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
-    pub fn load(tasks_dir: &Path) -> io::Result<Self> {
-        Self::with_limits(tasks_dir, limits::KEPT_TASKS, limits::KEPT_LOG_BYTES)
+    /// Of the tasks below `tasks_dir`, none of which is known yet, by a supervisor that began at `began_ms`.
+    #[must_use]
+    pub fn new(tasks_dir: &Path, rules: Rules, began_ms: u64) -> Self {
+        Self { tasks_dir: tasks_dir.to_owned(), rules, began_ms, ended: Mutex::default() }
     }
 
-    fn with_limits(tasks_dir: &Path, tasks_limit: usize, bytes_limit: u64) -> io::Result<Self> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(tasks_dir)? {
-            let entry = entry?;
-            // Task ids are uuids of version 7: their order is that of time. Anything else is not ours.
-            if let Some(name) = entry.file_name().to_str()
-                && uuid::Uuid::try_parse(name).is_ok()
-            {
-                names.push(name.to_owned());
+    /// Takes note of a task that has ended; removes nothing.
+    pub fn add(&self, task: EndedTask) {
+        let mut ended = self.ended();
+        ended.bytes += task.log_bytes;
+        let place = ended.tasks.partition_point(|earlier| earlier.ended_ms <= task.ended_ms);
+        ended.tasks.insert(place, task);
+    }
+
+    /// Removes what is too much. Returns the ids of what is gone. Blocks.
+    #[must_use]
+    pub fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
+        let mut removed = Vec::new();
+        while let Some(task) = self.take_one_too_many(now_ms) {
+            match fs::remove_dir_all(self.tasks_dir.join(&task.task_id)) {
+                Ok(()) => removed.push(task.task_id),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => removed.push(task.task_id),
+                Err(error) => {
+                    let task_id = &task.task_id;
+                    tracing::warn!(task_id, %error, "an old task's log cannot be removed");
+                }
             }
         }
-        names.sort_unstable();
-        let retention = Self {
-            tasks_dir: tasks_dir.to_owned(),
-            tasks_limit,
-            bytes_limit,
-            finished: Mutex::default(),
+        removed
+    }
+
+    fn take_one_too_many(&self, now_ms: u64) -> Option<EndedTask> {
+        let rules = self.rules;
+        let is_over = |since_ms: u64, time: Duration| {
+            let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            since_ms.saturating_add(time_ms) <= now_ms
         };
-        for task_id in names {
-            retention.add(task_id, Weak::new());
+        let mut ended = self.ended();
+        let are_too_many = ended.tasks.len() > rules.tasks || ended.bytes > rules.bytes;
+        let index = ended
+            .tasks
+            .iter()
+            // Whoever has ended later has not waited longer.
+            .take_while(|task| {
+                is_over(task.ended_ms.max(self.began_ms), rules.grace)
+                    && (are_too_many || is_over(task.ended_ms, rules.age))
+            })
+            .position(|task| task.feed.strong_count() == 0)?;
+        let task = ended.tasks.remove(index)?;
+        ended.bytes -= task.log_bytes;
+        Some(task)
+    }
+
+    fn ended(&self) -> MutexGuard<'_, EndedTasks> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes note of a task that has just ended, and removes what is too much now.
+pub fn task_ended(shared: &Arc<Shared>, task_id: &str, ended_ms: u64, feed: &Arc<Feed>) {
+    let log_bytes = feed.position().end_offset;
+    let feed = Arc::downgrade(feed);
+    shared.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
+    tokio::spawn(clean(Arc::clone(shared)));
+}
+
+/// Removes what has become too old, again and again. Ends with the supervisor.
+pub async fn run(shared: Arc<Shared>) {
+    let mut ticks = interval(limits::RETENTION_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => clean(Arc::clone(&shared)).await,
+            () = shared.stopping() => return,
         }
-        retention.remove_too_much();
-        Ok(retention)
     }
+}
 
-    /// Takes note of a task that has ended, and removes what is too much now.
-    pub fn task_ended(self: &Arc<Self>, task_id: &str, feed: &Arc<Feed>) {
-        let retention = Arc::clone(self);
-        let task_id = task_id.to_owned();
-        let feed = Arc::downgrade(feed);
-        tokio::task::spawn_blocking(move || {
-            retention.add(task_id, feed);
-            retention.remove_too_much();
-        });
-    }
-
-    fn add(&self, task_id: String, feed: Weak<Feed>) {
-        let log = state_dir::log_path(&self.tasks_dir.join(&task_id));
-        let bytes = state_dir::file_bytes(&log);
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        finished.bytes += bytes;
-        finished.tasks.push_back(FinishedTask { task_id, bytes, feed });
-    }
-
-    fn remove_too_much(&self) {
-        while let Some(task_id) = self.take_oldest_beyond_limits() {
-            if let Err(error) = fs::remove_dir_all(self.tasks_dir.join(&task_id)) {
-                tracing::warn!(task_id, %error, "an old task's log cannot be removed");
-            }
+async fn clean(shared: Arc<Shared>) {
+    let retention = Arc::clone(&shared.retention);
+    let removing = spawn_blocking(move || retention.remove_too_much(now_ms()));
+    match removing.await {
+        Ok(removed) if removed.is_empty() => {}
+        Ok(removed) => {
+            let forget = |id| {
+                tracing::debug!(task_id = id, "the log of an ended task was removed");
+                shared.metrics.log_removed();
+                Change::TaskForgotten { id }
+            };
+            shared.store.write(removed.into_iter().map(forget).collect()).await;
         }
-    }
-
-    fn take_oldest_beyond_limits(&self) -> Option<String> {
-        let mut finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
-        if finished.tasks.len() <= self.tasks_limit && finished.bytes <= self.bytes_limit {
-            return None;
-        }
-        let index = finished.tasks.iter().position(|task| task.feed.strong_count() == 0)?;
-        let task = finished.tasks.remove(index)?;
-        finished.bytes -= task.bytes;
-        Some(task.task_id)
+        Err(error) => tracing::error!(%error, "removing old logs"),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn finished_task(tasks: &Path, log_bytes: usize) -> String {
-        let task_id = uuid::Uuid::now_v7().to_string();
-        let directory = tasks.join(&task_id);
-        fs::create_dir(&directory).unwrap();
-        fs::write(state_dir::log_path(&directory), vec![0; log_bytes]).unwrap();
-        task_id
-    }
-
-    #[test]
-    fn the_oldest_go_first_by_number_and_by_bytes() {
-        let directory = tempfile::tempdir().unwrap();
-        let tasks = directory.path();
-        let ids: Vec<String> = (0..5).map(|_| finished_task(tasks, 10)).collect();
-        let left = || -> Vec<bool> { ids.iter().map(|id| tasks.join(id).exists()).collect() };
-        Retention::with_limits(tasks, 4, 1000).unwrap();
-        assert_eq!(left(), [false, true, true, true, true]);
-        Retention::with_limits(tasks, 4, 25).unwrap();
-        assert_eq!(left(), [false, false, false, true, true]);
-    }
-
-    #[test]
-    fn what_is_no_task_is_left_alone() {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("precious")).unwrap();
-        Retention::with_limits(directory.path(), 0, 0).unwrap();
-        assert!(directory.path().join("precious").exists());
-    }
-
-    #[test]
-    fn a_log_that_is_still_read_stays_until_it_is_not() {
-        let directory = tempfile::tempdir().unwrap();
-        let retention = Retention::with_limits(directory.path(), 0, 0).unwrap();
-        let id = finished_task(directory.path(), 10);
-        let feed = Feed::new(PathBuf::new(), 0);
-        retention.add(id.clone(), Arc::downgrade(&feed));
-        retention.remove_too_much();
-        assert!(directory.path().join(&id).exists());
-        drop(feed);
-        retention.remove_too_much();
-        assert!(!directory.path().join(&id).exists());
-    }
-}
+#[path = "retention_tests.rs"]
+mod tests;

@@ -12,7 +12,7 @@ use cc_protocol::{
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
-    execute::{Execute, ExecuteResult},
+    execute::{Execute, ExecuteResult, Program},
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
 };
@@ -227,13 +227,13 @@ impl Session {
         }
     }
 
-    /// Returns when the client has closed its session, or the supervisor is stopping, and the client has all
+    /// Returns when the client has closed its session, or the supervisor is ending its tasks, and the client has all
     /// there is; says which close frame it gets. Dropping the future loses nothing.
     pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
         let leaving = if self.is_closing {
             (close::NORMAL, "the session is closed")
         } else {
-            shared.stopping().await;
+            shared.ending().await;
             (close::GOING_AWAY, "the supervisor is stopping")
         };
         let (idle, is_idle) = oneshot::channel();
@@ -351,6 +351,7 @@ impl Session {
             task_id: task_id.to_owned(),
             label: execute.label.clone(),
             command: execute::shown(&execute.program),
+            is_prompt: matches!(execute.program, Program::Prompt(_)),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
         };
@@ -362,9 +363,12 @@ impl Session {
         };
         let directory = self.shared.tasks_dir.join(task_id);
         let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
-        state_dir::make_task_directory(&directory)
-            .await
-            .map_err(|error| not_started(task_id, &format!("{}: {error}", directory.display())))?;
+        state_dir::make_task_directory(&directory).await.map_err(|error| {
+            let reason = format!("{}: {error}", directory.display());
+            self.shared.problems.log_failed(&reason);
+            self.shared.metrics.log_failed();
+            not_started(task_id, &reason)
+        })?;
         let accept = |record| task::accept(&self.shared, spec, facts, record);
         let accepted = if is_detached {
             accept(None).map_err(refused)
@@ -372,7 +376,7 @@ impl Session {
             let record = Some(self.standing.record());
             self.standing
                 .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or_else(taken_over, refused))
+                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
         };
         match accepted {
             Ok((handle, start)) => {
@@ -501,8 +505,8 @@ fn unknown_method(method: &str) -> ErrorObject {
     }
 }
 
-fn taken_over() -> ErrorObject {
-    let message = "another connection has taken this session over";
+fn lost_session() -> ErrorObject {
+    let message = "this session is closed, or another connection has it";
     ErrorObject::new(ErrorCode::SessionExpired, message)
 }
 

@@ -1,4 +1,4 @@
-//! What all connections and tasks of one supervisor share. Built once by [`crate::shutdown`], then only read.
+//! What all connections and tasks of one supervisor share. Built once by [`crate::serve`], then only read.
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
@@ -18,6 +18,8 @@ pub enum Stage {
     Serving,
     /// It was told to stop: no new tasks, running ones are being ended.
     Stopping,
+    /// It was told to make room for another supervisor: no new tasks, running ones run on without it.
+    Leaving,
 }
 
 /// What all connections and tasks of one supervisor share.
@@ -61,7 +63,7 @@ impl Shared {
     pub fn is_stopping(&self) -> bool {
         match *self.stage.borrow() {
             Stage::Serving => false,
-            Stage::Stopping => true,
+            Stage::Stopping | Stage::Leaving => true,
         }
     }
 
@@ -69,7 +71,25 @@ impl Shared {
     pub async fn stopping(&self) {
         let mut stage = self.stage.clone();
         // An error means that the sender is gone, which is the end as well.
-        drop(stage.wait_for(|stage| *stage == Stage::Stopping).await);
+        drop(stage.wait_for(|stage| *stage != Stage::Serving).await);
+    }
+
+    /// Returns when it is told to stop and to end its tasks. One that leaves is stopping too: whoever waits for
+    /// both must not take the one for the other, in whichever order the news arrives.
+    pub async fn ending(&self) {
+        self.stopping().await;
+        if *self.stage.borrow() == Stage::Leaving {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns when it is told to leave its tasks to another supervisor.
+    pub async fn leaving(&self) {
+        let mut stage = self.stage.clone();
+        if stage.wait_for(|stage| *stage == Stage::Leaving).await.is_err() {
+            // Stopped without that: it never comes.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The log of a task.

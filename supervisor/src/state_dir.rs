@@ -88,6 +88,24 @@ pub fn log_path(task_directory: &Path) -> PathBuf {
     task_directory.join("log")
 }
 
+/// The ids of all tasks that have a directory, the oldest first.
+///
+/// # Errors
+/// When the directory cannot be listed.
+pub fn task_ids(tasks_dir: &Path) -> io::Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(tasks_dir)? {
+        // Task ids are uuids of version 7: their order is that of time. Anything else is not ours.
+        if let Some(name) = entry?.file_name().to_str()
+            && uuid::Uuid::try_parse(name).is_ok()
+        {
+            ids.push(name.to_owned());
+        }
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 fn lock(directory: &Path) -> Result<File, StateDirError> {
     let path = directory.join("lock");
     let mut file = OpenOptions::new()

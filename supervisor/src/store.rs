@@ -46,7 +46,7 @@ impl Store {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
         std::thread::Builder::new()
             .name("state.db".to_owned())
-            .spawn(move || serve(db, queue, &problems))?;
+            .spawn(move || Server { db, queue, problems, overdue: Vec::new() }.serve())?;
         Ok(Self { jobs })
     }
 
@@ -102,53 +102,140 @@ impl Store {
     }
 }
 
-fn serve(mut db: StateDb, mut queue: mpsc::Receiver<Job>, problems: &Problems) {
-    let mut next = queue.blocking_recv();
-    while let Some(job) = next {
-        let after = match job {
-            Job::Read(reading) => {
-                reading(&db);
-                None
+/// What the thread works with.
+struct Server {
+    db: StateDb,
+    queue: mpsc::Receiver<Job>,
+    problems: Arc<Problems>,
+    /// Changes that nobody waits for and that the database did not take: they go first the next time.
+    overdue: Vec<Change>,
+}
+
+impl Server {
+    fn serve(mut self) {
+        let mut next = self.queue.blocking_recv();
+        while let Some(job) = next {
+            let after = match job {
+                Job::Read(reading) => {
+                    reading(&self.db);
+                    None
+                }
+                Job::Write { changes, done } => self.write_group(changes, done),
+            };
+            next = after.or_else(|| self.queue.blocking_recv());
+        }
+    }
+
+    /// Commits these changes together with those that wait. Returns the job that ended the group.
+    fn write_group(&mut self, changes: Vec<Change>, done: Option<Done>) -> Option<Job> {
+        let mut group = vec![(changes, done)];
+        let mut count = group[0].0.len();
+        let mut after = None;
+        while count < limits::STORE_GROUP_CHANGES {
+            match self.queue.try_recv() {
+                Ok(Job::Write { changes, done }) => {
+                    count += changes.len();
+                    group.push((changes, done));
+                }
+                Ok(reading @ Job::Read(_)) => {
+                    after = Some(reading);
+                    break;
+                }
+                Err(_) => break,
             }
-            Job::Write { changes, done } => {
-                write_group(&mut db, &mut queue, problems, changes, done)
+        }
+        self.write(group);
+        after
+    }
+
+    fn write(&mut self, mut group: Vec<(Vec<Change>, Option<Done>)>) {
+        let overdue = std::mem::take(&mut self.overdue);
+        if !overdue.is_empty() {
+            group.insert(0, (overdue, None));
+        }
+        let all: Vec<Change> = group.iter().flat_map(|(changes, _)| changes).cloned().collect();
+        let together = self.transaction(&all);
+        let is_alone = group.len() == 1;
+        let mut problem = None;
+        for (changes, done) in group {
+            // One that cannot be made must not take the others with it.
+            let outcome = if together.is_ok() || is_alone {
+                together.clone()
+            } else {
+                self.transaction(&changes)
+            };
+            if let Err(error) = &outcome {
+                problem = Some(error.to_string());
             }
-        };
-        next = after.or_else(|| queue.blocking_recv());
+            match done {
+                // Whoever has stopped waiting does not care.
+                Some(done) => drop(done.send(outcome)),
+                None if outcome.is_err() => self.keep(changes),
+                None => {}
+            }
+        }
+        self.problems.database(problem);
+    }
+
+    fn transaction(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+        self.db.transaction(changes).map_err(|error| {
+            tracing::error!(%error, changes = changes.len(), "the state database did not take changes");
+            StoreError::Database(Arc::new(error))
+        })
+    }
+
+    fn keep(&mut self, changes: Vec<Change>) {
+        self.overdue.extend(changes);
+        let excess = self.overdue.len().saturating_sub(limits::STORE_OVERDUE_CHANGES);
+        self.overdue.drain(..excess);
     }
 }
 
-/// Commits these changes together with those that wait. Returns the job that ended the group.
-fn write_group(
-    db: &mut StateDb,
-    queue: &mut mpsc::Receiver<Job>,
-    problems: &Problems,
-    mut changes: Vec<Change>,
-    done: Option<Done>,
-) -> Option<Job> {
-    let mut waiting: Vec<Done> = done.into_iter().collect();
-    let mut after = None;
-    while changes.len() < limits::STORE_GROUP_CHANGES {
-        match queue.try_recv() {
-            Ok(Job::Write { changes: more, done }) => {
-                changes.extend(more);
-                waiting.extend(done);
-            }
-            Ok(reading @ Job::Read(_)) => {
-                after = Some(reading);
-                break;
-            }
-            Err(_) => break,
-        }
+#[cfg(test)]
+mod tests {
+    use cc_state::TaskAccepted;
+
+    use super::*;
+
+    fn task(id: &str, session_id: Option<&str>) -> Change {
+        Change::TaskAccepted(Box::new(TaskAccepted {
+            id: id.to_owned(),
+            session_id: session_id.map(str::to_owned),
+            label: None,
+            command: "true".to_owned(),
+            accepted_ms: 1,
+            is_claude: false,
+            is_prompt: false,
+            leaf: None,
+            deadlines: None,
+        }))
     }
-    let outcome = db.transaction(&changes).map_err(|error| {
-        tracing::error!(%error, changes = changes.len(), "the state database did not take changes");
-        StoreError::Database(Arc::new(error))
-    });
-    problems.database(outcome.as_ref().err().map(ToString::to_string));
-    for done in waiting {
-        // Whoever has stopped waiting does not care.
-        drop(done.send(outcome.clone()));
+
+    #[tokio::test]
+    async fn a_change_that_cannot_be_made_fails_alone_and_a_read_sees_all_that_came_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
+        let store = Store::start(db, Arc::default()).unwrap();
+        // The thread is busy until everything is queued, so that it is one group.
+        let (release, released) = std::sync::mpsc::sync_channel(1);
+        let busy = store.read(move |_| {
+            released.recv().unwrap();
+            Ok(())
+        });
+        let queueing = async {
+            let good = store.commit(vec![task("good", None)]);
+            let bad = store.commit(vec![task("bad", Some("a session that never began"))]);
+            store.write(vec![task("unwaited", None)]).await;
+            release.send(()).unwrap();
+            tokio::join!(good, bad)
+        };
+        let (held, (good, bad)) = tokio::join!(busy, queueing);
+        held.unwrap();
+        good.unwrap();
+        assert!(bad.unwrap_err().to_string().contains("state database"));
+        let there = |id: &'static str| store.read(move |db| db.task(id));
+        assert!(there("good").await.unwrap().is_some());
+        assert!(there("unwaited").await.unwrap().is_some());
+        assert!(there("bad").await.unwrap().is_none());
     }
-    after
 }

@@ -1,11 +1,11 @@
 //! The clocks by which a supervisor watches a worker: is it alive, and does it keep its task's deadlines?
 //!
 //! The worker keeps the deadlines; this only notices when it does not. Pure: it is told what happens and
-//! when, and says when it wants to be asked again. Called by [`crate::task`].
+//! when, and says when it wants to be asked again. Called by [`crate::owner`].
 
 use std::time::Duration;
 
-use cc_link::spec::Deadlines;
+use cc_link::{adopt::Adopted, spec::Deadlines};
 use tokio::time::Instant;
 
 use crate::limits;
@@ -89,6 +89,22 @@ impl Watchdog {
             ping: None,
             next_ping: now + limits::WORKER_START,
         }
+    }
+
+    /// Of a worker that has just said this of itself.
+    #[must_use]
+    pub fn of_adopted(now: Instant, adopted: &Adopted) -> Self {
+        let mut watchdog = Self::new(now, &adopted.deadlines);
+        watchdog.left = adopted.total_left_ms.map(Duration::from_millis);
+        watchdog.started(now);
+        if adopted.is_paused {
+            watchdog.paused(now);
+        }
+        if adopted.ending.is_some() {
+            // When it began is not known: the worker gets the whole of the time again.
+            watchdog.ending(now);
+        }
+        watchdog
     }
 
     /// The main process runs.
@@ -260,6 +276,36 @@ mod tests {
         watchdog.started(now);
         let (_, hang) = hang(&mut watchdog, now, true, 60 * SECOND).unwrap();
         assert_eq!(hang, Hang::Overdue(2 * SECOND));
+    }
+
+    #[test]
+    fn an_adopted_task_has_what_was_left_of_its_time() {
+        let now = Instant::now();
+        let adopted = |is_paused, ending| Adopted {
+            link_version: 1,
+            task_id: "id".to_owned(),
+            started: cc_link::event::Started {
+                pid: 7,
+                worker_pid: 6,
+                containment: cc_link::event::Containment::Subreaper,
+            },
+            end_offset: 8,
+            last_seq: 0,
+            is_paused,
+            ending,
+            deadlines: deadlines(Some(10)),
+            total_left_ms: Some(4_000),
+            leaf: None,
+        };
+        let running = Watchdog::of_adopted(now, &adopted(false, None));
+        assert_eq!(running.overdue_at(), Some(now + 5 * SECOND));
+        let mut paused = Watchdog::of_adopted(now, &adopted(true, None));
+        assert_eq!(paused.overdue_at(), None);
+        paused.resumed(now + 100 * SECOND);
+        assert_eq!(paused.overdue_at(), Some(now + 105 * SECOND));
+        let ending = cc_link::event::EndReason::Timeout;
+        let ending = Watchdog::of_adopted(now, &adopted(false, Some(ending)));
+        assert_eq!(ending.next_check(), now + 16 * SECOND, "the grace period and the kill bound");
     }
 
     #[test]

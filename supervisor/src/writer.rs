@@ -202,7 +202,11 @@ impl Writer {
                 }
             }
             Outgoing::Batch(is_batching) => self.is_batching = is_batching,
-            Outgoing::TellWhenIdle(idle) => self.idle.push(idle),
+            Outgoing::TellWhenIdle(idle) => {
+                // Whoever asked before may have stopped waiting.
+                self.idle.retain(|idle| !idle.is_closed());
+                self.idle.push(idle);
+            }
         }
         Ok(())
     }

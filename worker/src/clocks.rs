@@ -111,6 +111,13 @@ impl Clocks {
         .min_by_key(|(moment, _)| *moment)
     }
 
+    /// What is left of the total deadline, milliseconds; `None` where there is none.
+    pub fn total_left_ms(&self, now: Instant) -> Option<u64> {
+        let total_ms = self.deadlines.total_ms?;
+        let ran = self.paused_at.unwrap_or(now).saturating_duration_since(self.started);
+        Some(total_ms.saturating_sub(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX)))
+    }
+
     /// The clock that has run out, if any.
     pub fn due(&self, now: Instant) -> Option<Due> {
         self.next().filter(|(moment, _)| *moment <= now).map(|(_, due)| due)
@@ -164,6 +171,18 @@ mod tests {
         assert_eq!(clocks.next(), Some((at(start, 103_500), Due::Silence)));
         clocks.output(at(start, 109_000));
         assert_eq!(clocks.next(), Some((at(start, 110_000), Due::Total)));
+    }
+
+    #[test]
+    fn what_is_left_of_the_total_stands_still_during_a_pause() {
+        let start = Instant::now();
+        let mut clocks = Clocks::new(DEADLINES, start);
+        assert_eq!(clocks.total_left_ms(at(start, 4_000)), Some(6_000));
+        clocks.pause(at(start, 4_000));
+        assert_eq!(clocks.total_left_ms(at(start, 50_000)), Some(6_000));
+        clocks.resume(at(start, 50_000));
+        assert_eq!(clocks.total_left_ms(at(start, 51_000)), Some(5_000));
+        assert_eq!(clocks.total_left_ms(at(start, 90_000)), Some(0));
     }
 
     #[test]

@@ -1,27 +1,28 @@
-//! The supervisor's commands on stdin, one JSON text a line.
+//! The supervisor's commands, one JSON text a line: on stdin, after an adoption on the worker's socket.
 //!
 //! Reads only what poll(2) has announced, so a blocking descriptor (a terminal) is as good as any.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use cc_link::{
-    LINK_VERSION,
+    LINK_VERSION, OLDEST_LINK_VERSION,
     control::{CONTROL_LINE_BYTES_LIMIT, Control},
     spec::TaskSpec,
+};
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
 const READ_BYTES: usize = 64 * 1024;
 
-/// Stdin, and what was read of an unfinished line.
+/// Where commands come from, and what was read of an unfinished line.
 #[derive(Debug)]
 pub struct ControlChannel {
-    stdin: io::Stdin,
+    /// `None`: the supervisor is gone.
+    source: Option<OwnedFd>,
     pending: Vec<u8>,
-    is_open: bool,
 }
 
 /// What a reading brought.
@@ -34,17 +35,24 @@ pub struct Received {
 }
 
 impl ControlChannel {
-    pub fn new() -> Self {
-        Self { stdin: io::stdin(), pending: Vec::new(), is_open: true }
+    /// A channel of which `pending` has been read already.
+    pub fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
+        Self { source: Some(source), pending }
     }
 
     /// Whether the supervisor is still there, as far as this end knows.
     pub fn is_open(&self) -> bool {
-        self.is_open
+        self.source.is_some()
     }
 
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.stdin.as_fd()
+    /// The descriptor of an open channel, for poll(2).
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.source.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Nothing more is read.
+    pub fn close(&mut self) {
+        self.source = None;
     }
 
     /// Waits for the first line, which must be a task spec of a version that this worker knows.
@@ -52,8 +60,9 @@ impl ControlChannel {
         let mut searched = 0;
         while !self.pending[searched..].contains(&b'\n') {
             searched = self.pending.len();
+            self.wait()?;
             self.fill()?;
-            if !self.is_open {
+            if !self.is_open() {
                 bail!("stdin ended before a task spec: this program is started by cc-supervisor");
             }
         }
@@ -65,9 +74,10 @@ impl ControlChannel {
         let Control::Run(spec) = control else {
             bail!("the first command must be \"run\" with a task spec");
         };
-        if spec.link_version != LINK_VERSION {
+        if !(OLDEST_LINK_VERSION..=LINK_VERSION).contains(&spec.link_version) {
             bail!(
-                "the supervisor speaks link version {}, this worker {LINK_VERSION}: install both from one build",
+                "the supervisor speaks link version {}, this worker {OLDEST_LINK_VERSION} to {LINK_VERSION}: \
+                 install both from one build",
                 spec.link_version
             );
         }
@@ -92,19 +102,34 @@ impl ControlChannel {
         received
     }
 
+    /// Sleeps until there is something to read, or the end.
+    fn wait(&self) -> anyhow::Result<()> {
+        let Some(source) = &self.source else { return Ok(()) };
+        let mut fds = [PollFd::new(source.as_fd(), PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(errno) => Err(anyhow::Error::from(errno).context("poll")),
+        }
+    }
+
     fn fill(&mut self) -> anyhow::Result<()> {
+        let Some(source) = &self.source else { return Ok(()) };
         let start = self.pending.len();
         self.pending.resize(start + READ_BYTES, 0);
-        let count = loop {
-            match rustix::io::read(&self.stdin, &mut self.pending[start..]) {
-                Ok(count) => break count,
+        let (count, is_at_end) = loop {
+            match rustix::io::read(source, &mut self.pending[start..]) {
+                Ok(0) => break (0, true),
+                Ok(count) => break (count, false),
                 Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => break (0, false),
                 // A broken control channel is a supervisor that is gone.
-                Err(_) => break 0,
+                Err(_) => break (0, true),
             }
         };
         self.pending.truncate(start + count);
-        self.is_open = count > 0;
+        if is_at_end {
+            self.close();
+        }
         if self.pending.len() > CONTROL_LINE_BYTES_LIMIT {
             bail!("a control line is longer than {CONTROL_LINE_BYTES_LIMIT} bytes");
         }

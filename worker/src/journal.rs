@@ -1,30 +1,33 @@
 //! Numbers what happens, appends it to the task log, and sends the same bytes to the supervisor.
 //!
 //! The log comes first: what a client sees is on record. Neither a full disk nor a supervisor that
-//! does not read stops the loop: a log that cannot be written is given up and reported, and what the
-//! pipe does not take waits, bounded, while the task is not read (see [`Journal::is_congested`]).
+//! does not read stops the loop. What the pipe does not take waits, bounded, while the task is not read (see
+//! [`Journal::is_congested`]). A log that takes no more output still takes the last events, in the room that it has
+//! kept for them; output is then dropped and counted, never numbered. Only where not even these can be
+//! written are they held here and sent alone.
 
 use std::{
-    io::{self, IsTerminal},
-    os::fd::{AsFd, BorrowedFd},
+    io,
     path::Path,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use cc_link::{
-    event::{Event, Notice},
+    adopt::Adopted,
+    event::{Dropped, Event, Notice},
     record::{self, Body, Piece, Record, Stream},
+    spec::Fsync,
 };
-use cc_tasklog::LogWriter;
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
 
-/// With more than this waiting for the supervisor, the task's output is not read.
-const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+use crate::event_pipe::EventPipe;
+
 /// Output is written when this much is there, or when the loop is about to sleep.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Of the room that the log keeps for last events, this is for the terminal one.
+const TERMINAL_EVENT_BYTES: u64 = LAST_EVENTS_BYTES / 4;
+/// With more than this held that the log did not take, only the terminal event is added.
+const UNLOGGED_BYTES_LIMIT: usize = 1024 * 1024;
 /// How long the last records wait for a supervisor that does not read; the log has them anyway.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
 
@@ -35,33 +38,68 @@ pub fn wall_clock_ms() -> u64 {
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
 }
 
+/// A position in the task log, by both measures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    pub end_offset: u64,
+    /// Of the record before it; 0 when there is none.
+    pub last_seq: u64,
+}
+
 /// The records of one task.
 #[derive(Debug)]
 pub struct Journal {
+    /// Of everything that was recorded, and of the last record that the log has.
     last_seq: u64,
+    logged_seq: u64,
+    /// `None`: it could not be created.
     log: Option<LogWriter>,
+    /// Why the log takes no more output.
     log_failure: Option<io::Error>,
+    /// What the loop has recorded since the last flush.
     batch: Vec<u8>,
+    /// Events that the log did not take, as records.
+    unlogged: Vec<u8>,
+    /// Output that the log did not take.
+    dropped: Dropped,
     pipe: EventPipe,
 }
 
 impl Journal {
     /// Creates the task log. If that fails the journal only sends; [`Journal::log_failure`] says why.
-    pub fn create(log_path: &Path, pipe: EventPipe) -> Self {
-        let (log, log_failure) = match LogWriter::create(log_path) {
+    pub fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
+        let (log, log_failure) = match LogWriter::create(log_path, fsync) {
             Ok(log) => (Some(log), None),
             Err(error) => (None, Some(error)),
         };
-        Self { last_seq: 0, log, log_failure, batch: Vec::new(), pipe }
+        Self {
+            last_seq: 0,
+            logged_seq: 0,
+            log,
+            log_failure,
+            batch: Vec::new(),
+            unlogged: Vec::new(),
+            dropped: Dropped::default(),
+            pipe,
+        }
     }
 
-    /// Why the log is not written any more.
+    /// Why the log takes no more output.
     pub fn log_failure(&self) -> Option<&io::Error> {
         self.log_failure.as_ref()
     }
 
+    /// Output that is in no record because the log did not take it.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
     /// Records an event.
     pub fn event(&mut self, event: Event) {
+        if self.log_failure.is_some() {
+            self.last_event(event, wall_clock_ms());
+            return;
+        }
         let seq = self.last_seq + 1;
         let record = Record { seq, time_ms: wall_clock_ms(), body: Body::Event(event) };
         // The makers of events bound their texts, so that they can always be written.
@@ -79,6 +117,10 @@ impl Journal {
         is_truncated: bool,
         data: &[u8],
     ) {
+        if self.log_failure.is_some() {
+            self.count_dropped(piece, is_truncated, data);
+            return;
+        }
         self.last_seq += 1;
         let batch = &mut self.batch;
         record::encode_output(batch, self.last_seq, time_ms, stream, piece, is_truncated, data);
@@ -99,29 +141,116 @@ impl Journal {
 
     /// Writes what was recorded since the last flush to the log, then to the pipe.
     pub fn flush(&mut self) {
-        if !self.batch.is_empty() {
-            if let Some(log) = &mut self.log
-                && let Err(error) = log.append(&self.batch)
-            {
-                self.log = None;
-                self.log_failure = Some(error);
+        if self.batch.is_empty() {
+            if self.pipe.has_backlog() {
+                self.pipe.send(&[]);
             }
-            self.pipe.send(&self.batch);
-            self.batch.clear();
-        } else if self.pipe.has_backlog() {
-            self.pipe.send(&[]);
+            return;
+        }
+        let mut batch = std::mem::take(&mut self.batch);
+        match self.log.as_mut().map(|log| log.append(&batch)) {
+            Some(Ok(())) => {
+                self.logged_seq = self.last_seq;
+                self.pipe.send(&batch);
+            }
+            Some(Err(error)) => {
+                self.log_failure = Some(error);
+                self.salvage(&batch);
+            }
+            // Without a log nothing is batched.
+            None => {}
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    /// Of records that the log did not take: keeps the events, under new numbers, and counts the output.
+    fn salvage(&mut self, mut records: &[u8]) {
+        self.last_seq = self.logged_seq;
+        while let Ok(Some(bytes)) = record::frame_bytes(records) {
+            let (frame, rest) = records.split_at(bytes);
+            records = rest;
+            let Ok(record) = record::decode_frame(frame.to_vec().into()) else { continue };
+            match record.body {
+                Body::Output(output) => {
+                    self.count_dropped(output.piece, output.truncated, &output.data);
+                }
+                Body::Event(event) => self.last_event(event, record.time_ms),
+                Body::Notice(_) => {}
+            }
         }
     }
 
-    /// Flushes everything, waiting for the supervisor for a bounded time.
-    pub fn close(mut self) {
+    /// Records an event of a task whose log takes no more output, at once. One that does not fit beside the
+    /// terminal event is not recorded.
+    fn last_event(&mut self, event: Event, time_ms: u64) {
+        let is_terminal = matches!(event, Event::Completed(_));
+        let spare_bytes = if is_terminal { 0 } else { TERMINAL_EVENT_BYTES };
+        let seq = self.last_seq + 1;
+        let mut frame = Vec::new();
+        if (Record { seq, time_ms, body: Body::Event(event) }).encode(&mut frame).is_err() {
+            return;
+        }
+        let written = match &mut self.log {
+            // After an event that it did not take there would be a gap.
+            Some(log) if self.unlogged.is_empty() => log.append_last(&frame, spare_bytes).ok(),
+            Some(_) | None => None,
+        };
+        match written {
+            Some(true) => self.logged_seq = seq,
+            Some(false) => return,
+            None if is_terminal || self.unlogged.len() < UNLOGGED_BYTES_LIMIT => {
+                self.unlogged.extend_from_slice(&frame);
+            }
+            None => return,
+        }
+        self.last_seq = seq;
+        self.pipe.send(&frame);
+    }
+
+    fn count_dropped(&mut self, piece: Option<Piece>, is_truncated: bool, data: &[u8]) {
+        // The mark of a cut line is not the task's.
+        let mark_bytes = if is_truncated { TRUNCATION_MARK.len() } else { 0 };
+        self.dropped.bytes += data.len().saturating_sub(mark_bytes) as u64;
+        // From the first drop on nothing is kept, so a line's last piece stands for it.
+        self.dropped.lines += u64::from(piece.is_none_or(|piece| piece.last));
+    }
+
+    /// Completes the log: nothing is recorded after this.
+    pub fn seal(&mut self) {
         self.flush();
+        let Some(log) = &mut self.log else { return };
+        // There may be room again; if not, they were sent.
+        if !self.unlogged.is_empty() && log.append_last(&self.unlogged, 0).is_ok() {
+            self.logged_seq = self.last_seq;
+            self.unlogged.clear();
+        }
+    }
+
+    /// Waits, for a bounded time, until the supervisor has taken what was sent, and leaves.
+    pub fn leave(mut self) {
         self.pipe.drain(Instant::now() + LAST_FLUSH);
+        self.pipe.close();
+        if let Some(mut log) = self.log {
+            // The log is whole also with space behind it.
+            drop(log.give_back());
+        }
+    }
+
+    /// Sends on `pipe` from now on, and nowhere else. The first thing sent is what `adopted` makes of the
+    /// log's end; what the log holds up to there is not sent again.
+    pub fn switch_to(&mut self, pipe: EventPipe, adopted: impl FnOnce(LogEnd) -> Adopted) {
+        self.flush();
+        self.pipe = pipe;
+        let end_offset = self.log.as_ref().map_or(0, LogWriter::offset);
+        let end = LogEnd { end_offset, last_seq: self.logged_seq };
+        self.notice(Notice::Adopted(Box::new(adopted(end))));
+        self.pipe.send(&self.unlogged);
     }
 
     /// Whether so much waits for the supervisor that the task must not be read.
     pub fn is_congested(&self) -> bool {
-        self.pipe.backlog.len() - self.pipe.sent > BACKLOG_BYTES_LIMIT
+        self.pipe.is_congested()
     }
 
     /// The event pipe, for poll(2).
@@ -129,132 +258,8 @@ impl Journal {
         &self.pipe
     }
 
-    /// The supervisor's end of the pipe is closed.
-    pub fn pipe_broke(&mut self) {
-        self.pipe.give_up();
-    }
-}
-
-/// The pipe to the supervisor on stdout; never blocks.
-#[derive(Debug)]
-pub struct EventPipe {
-    stdout: io::Stdout,
-    is_terminal: bool,
-    is_open: bool,
-    backlog: Vec<u8>,
-    sent: usize,
-}
-
-impl EventPipe {
-    /// Takes stdout over. Only the end of this process becomes non-blocking, the other end of a pipe is
-    /// an open file of its own.
-    pub fn on_stdout() -> io::Result<Self> {
-        let stdout = io::stdout();
-        let is_terminal = stdout.is_terminal();
-        if !is_terminal {
-            let flags = OFlag::from_bits_retain(fcntl(&stdout, FcntlArg::F_GETFL)?);
-            fcntl(&stdout, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
-        }
-        Ok(Self { stdout, is_terminal, is_open: true, backlog: Vec::new(), sent: 0 })
-    }
-
-    pub fn fd(&self) -> BorrowedFd<'_> {
-        self.stdout.as_fd()
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.is_open
-    }
-
-    pub fn has_backlog(&self) -> bool {
-        self.sent < self.backlog.len()
-    }
-
-    /// Sends `bytes` after the backlog, keeping what the pipe does not take.
-    fn send(&mut self, bytes: &[u8]) {
-        if !self.is_open {
-            return;
-        }
-        if self.is_terminal {
-            show(bytes);
-            return;
-        }
-        if self.has_backlog() {
-            self.backlog.extend_from_slice(bytes);
-            self.sent += self.write(self.sent, None);
-            if !self.has_backlog() {
-                self.backlog.clear();
-                self.sent = 0;
-            } else if self.sent > BACKLOG_BYTES_LIMIT {
-                self.backlog.drain(..self.sent);
-                self.sent = 0;
-            }
-            return;
-        }
-        let sent = self.write(0, Some(bytes));
-        if self.is_open {
-            self.backlog.extend_from_slice(&bytes[sent..]);
-        }
-    }
-
-    /// Writes `bytes`, or the backlog from `start`, until the pipe is full; says how much it took.
-    fn write(&mut self, start: usize, bytes: Option<&[u8]>) -> usize {
-        let mut count = 0;
-        loop {
-            let source = bytes.unwrap_or(&self.backlog[start..]);
-            let rest = &source[count..];
-            if rest.is_empty() {
-                return count;
-            }
-            match rustix::io::write(&self.stdout, rest) {
-                Ok(written) => count += written,
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return count,
-                Err(_) => {
-                    self.give_up();
-                    return 0;
-                }
-            }
-        }
-    }
-
-    fn drain(&mut self, deadline: Instant) {
-        while self.is_open && self.has_backlog() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            let mut fds = [PollFd::new(self.stdout.as_fd(), PollFlags::POLLOUT)];
-            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
-            if poll(&mut fds, timeout).is_err_and(|errno| errno != nix::errno::Errno::EINTR) {
-                return;
-            }
-            self.send(&[]);
-        }
-    }
-
-    fn give_up(&mut self) {
-        self.is_open = false;
-        self.backlog = Vec::new();
-        self.sent = 0;
-    }
-}
-
-/// Records as text, for a person who tries the worker in a shell.
-fn show(mut bytes: &[u8]) {
-    while let Ok(Some(total)) = record::frame_bytes(bytes) {
-        let (frame, rest) = bytes.split_at(total);
-        match record::decode_frame(frame.to_vec().into()) {
-            Ok(Record { seq, body: Body::Output(output), .. }) => {
-                let text = String::from_utf8_lossy(&output.data);
-                println!("{seq:>6} {} {:?}", output.stream.as_str(), text);
-            }
-            Ok(Record { seq, body: Body::Event(event), .. }) => {
-                println!("{seq:>6} {}", serde_json::to_string(&event).unwrap_or_default());
-            }
-            Ok(Record { body: Body::Notice(notice), .. }) => println!("       {notice:?}"),
-            Err(error) => println!("       {error}"),
-        }
-        bytes = rest;
+    /// Nobody is at the other end of the pipe any more.
+    pub fn close_pipe(&mut self) {
+        self.pipe.close();
     }
 }

@@ -22,12 +22,12 @@ use nix::{
 };
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use crate::journal::{EventPipe, Journal};
+use crate::{adoption::AdoptionSocket, event_pipe::EventPipe, journal::Journal};
 
 /// A task whose main process runs.
 #[derive(Debug)]
 pub struct Launched {
-    pub pid: i32,
+    pub facts: Started,
     pub tree: Tree,
     pub started: Instant,
     /// Reading ends, non-blocking.
@@ -35,27 +35,46 @@ pub struct Launched {
     pub stderr: File,
 }
 
-/// Starts the task and records its start. The journal comes back in either case, for what follows.
-pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> (Result<Launched, StartError>, Journal) {
-    let mut journal = Journal::create(&spec.log_path, pipe);
+/// What a launch leaves, whether the task runs or not.
+#[derive(Debug)]
+pub struct Launch {
+    pub task: Result<Launched, StartError>,
+    pub journal: Journal,
+    /// Where the next supervisor finds this worker. To be kept until the log is complete: without it
+    /// a worker is taken for dead. `None` only if it could not be made.
+    pub adoption: Option<AdoptionSocket>,
+}
+
+/// Starts the task and records its start.
+///
+/// The socket comes before the log, and the log before the task: where a log is, the worker that made it can be
+/// found or is dead, and a supervisor that finds neither makes the log itself, so that a worker which comes too
+/// late does not start its task.
+pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
+    let adoption = AdoptionSocket::listen_beside(&spec.log_path);
+    let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
         let error =
             io::Error::new(failure.kind(), format!("{}: {failure}", spec.log_path.display()));
-        return (Err(StartError::System { step: "task log", error }), journal);
+        let task = Err(StartError::System { step: "task log", error });
+        return Launch { task, journal, adoption: None };
     }
-    let result = try_launch(spec);
-    if let Ok((launched, containment)) = &result {
-        journal.event(Event::Started(Started {
-            pid: launched.pid,
-            worker_pid: std::process::id() as i32,
-            containment: *containment,
-        }));
+    let adoption = match adoption {
+        Ok(adoption) => adoption,
+        Err(error) => {
+            let task = Err(StartError::System { step: "adoption socket", error });
+            return Launch { task, journal, adoption: None };
+        }
+    };
+    let task = try_launch(spec);
+    if let Ok(launched) = &task {
+        journal.event(Event::Started(launched.facts.clone()));
         journal.flush();
     }
-    (result.map(|(launched, _)| launched), journal)
+    Launch { task, journal, adoption: Some(adoption) }
 }
 
-fn try_launch(spec: &TaskSpec) -> Result<(Launched, Containment), StartError> {
+fn try_launch(spec: &TaskSpec) -> Result<Launched, StartError> {
     let stdin = open_stdin(&spec.stdin)
         .map_err(|error| StartError::System { step: "standard input", error })?;
     let (stdout, stdout_write) = output_pipe()?;
@@ -83,8 +102,9 @@ fn try_launch(spec: &TaskSpec) -> Result<(Launched, Containment), StartError> {
         Ok(pid) => {
             let containment =
                 if leaf.is_some() { Containment::Cgroup } else { Containment::Subreaper };
+            let facts = Started { pid, worker_pid: std::process::id() as i32, containment };
             let tree = Tree::new(pid, leaf);
-            Ok((Launched { pid, tree, started, stdout, stderr }, containment))
+            Ok(Launched { facts, tree, started, stdout, stderr })
         }
         Err(error) => {
             if let Some(leaf) = leaf {

@@ -2,28 +2,34 @@
 //!
 //! One poll loop, one thread, one task, then exit. It reads a task spec and commands as JSON lines on
 //! stdin and writes records on stdout (cc-link has both formats), so it can be tried in a shell:
-//! on a terminal the records are shown as text. It never serves a second task, never outlives its
-//! task, and never holds more output than its bounds allow.
+//! on a terminal the records are shown as text. A supervisor that comes later takes over on a socket. It
+//! never serves a second task, never outlives its task, and never holds more output than its bounds allow.
 //!
 //! Modules in the order in which data travels: `control_channel` brings the spec, `launch` starts
-//! the task, `task_loop` turns until the main process has ended, reading with `capture`, watching
-//! `clocks`, numbering and recording with `journal`; `ending` says in words how it ended.
+//! the task, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
+//! `capture`, watching `clocks`, numbering and recording with `journal`, which sends through
+//! `event_pipe`; `adoption` listens for the next supervisor; `ending` says in words how the task ended.
 //! `probe` finds out once, for the supervisor, what a cgroup directory can do.
 
+mod adoption;
 mod capture;
 mod clocks;
 mod control_channel;
 mod ending;
+mod event_pipe;
 mod journal;
 mod launch;
 mod probe;
+mod readiness;
 mod signals;
+mod stdio;
 mod task_loop;
 
-use std::{env, io::Write, path::Path, process::ExitCode};
+use std::{env, io::Write, os::fd::AsFd, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use cc_link::spec::Stdin;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 const USAGE: &str = "\
 cc-worker runs one task for cc-supervisor.
@@ -74,7 +80,12 @@ fn dispatch() -> anyhow::Result<()> {
 /// Says something on stderr, which may be closed or full: then nobody wants to know. (`eprintln!` would
 /// panic, and a worker that panics leaves its tree to others.)
 fn complain(what: std::fmt::Arguments<'_>) {
-    drop(writeln!(std::io::stderr(), "cc-worker: {what}"));
+    let stderr = std::io::stderr();
+    // An adopted worker has the stderr of a supervisor that is gone: a pipe that nobody empties must not stop it.
+    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
+    if poll(&mut room, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
+        drop(writeln!(&stderr, "cc-worker: {what}"));
+    }
 }
 
 /// One task, from the spec on stdin to the terminal event on stdout.
@@ -82,17 +93,23 @@ fn serve() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
-    let mut control = control_channel::ControlChannel::new();
+    let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
+    let mut control = control_channel::ControlChannel::new(stdin, Vec::new());
     let mut spec = control.read_spec()?;
-    let pipe = journal::EventPipe::on_stdout().context("event pipe on stdout")?;
-    let (task, mut journal) = launch::launch(&spec, pipe);
+    let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
+    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, pipe);
     // A prompt can have megabytes; the task has its own copy now.
     spec.stdin = Stdin::Null;
     match task {
-        Ok(launched) => task_loop::TaskLoop::new(&spec, launched, journal, control, signals).run(),
+        Ok(launched) => {
+            let channels = task_loop::Channels { control, adoption, signals };
+            task_loop::TaskLoop::new(&spec, launched, journal, channels).run()
+        }
         Err(failure) => {
             journal.event(ending::spawn_failed(&failure));
-            journal.close();
+            journal.seal();
+            drop(adoption);
+            journal.leave();
             Ok(())
         }
     }

@@ -8,32 +8,34 @@
 //!     └── main process ended ─────────────┴── main process ended ───────────▶ finish: kill what is left,
 //!                                                                            read the rest, terminal event
 //! ```
+//! The supervisor may be lost and another one adopt the worker at any moment of this; with
+//! [`OnSupervisorLoss::Keep`] the task does not notice.
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
+    path::Path,
     time::{Duration, Instant},
 };
 
 use cc_link::{
+    adopt::{Adopted, VersionRange},
     control::Control,
-    event::{EndReason, Event, Notice},
+    event::{Dropped, EndReason, Event, Notice, Started},
     record::Stream,
     spec::{OnSupervisorLoss, TaskSpec},
 };
 use cc_proctree::tree::Tree;
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
+use nix::poll::PollFlags;
 
 use crate::{
+    adoption::{Adopter, AdoptionSocket},
     capture::Capture,
     clocks::{Clocks, Due},
     control_channel::{ControlChannel, Received},
     ending::{self, Cause, End},
     journal::Journal,
     launch::Launched,
+    readiness::{Ready, Source, Watched},
     signals::Signals,
 };
 
@@ -41,15 +43,25 @@ use crate::{
 #[derive(Debug)]
 pub struct TaskLoop<'a> {
     spec: &'a TaskSpec,
-    pid: i32,
+    facts: Started,
     started: Instant,
     tree: Tree,
     capture: Capture,
     clocks: Clocks,
     journal: Journal,
-    control: ControlChannel,
-    signals: Signals,
+    channels: Channels,
+    /// The supervisor came by the socket: one connection for both directions.
+    is_adopted: bool,
     phase: Phase,
+}
+
+/// By what ways somebody tells the worker something.
+#[derive(Debug)]
+pub struct Channels {
+    pub control: ControlChannel,
+    /// Always there while a task runs.
+    pub adoption: Option<AdoptionSocket>,
+    pub signals: Signals,
 }
 
 #[derive(Debug)]
@@ -58,42 +70,30 @@ enum Phase {
     Ending { cause: Cause, kill_at: Instant },
 }
 
-/// What poll(2) announced.
-#[derive(Clone, Copy, Debug, Default)]
-struct Ready {
-    child: bool,
-    stop: bool,
-    control: bool,
-    stdout: bool,
-    stderr: bool,
-    pipe_broken: bool,
-}
-
 impl<'a> TaskLoop<'a> {
     pub fn new(
         spec: &'a TaskSpec,
         launched: Launched,
         journal: Journal,
-        control: ControlChannel,
-        signals: Signals,
+        channels: Channels,
     ) -> Self {
         Self {
             spec,
-            pid: launched.pid,
+            facts: launched.facts,
             started: launched.started,
             tree: launched.tree,
             capture: Capture::new(spec, launched.stdout, launched.stderr),
             clocks: Clocks::new(spec.deadlines, launched.started),
             journal,
-            control,
-            signals,
+            channels,
+            is_adopted: false,
             phase: Phase::Running,
         }
     }
 
     /// Turns until the task has ended, and records how.
     pub fn run(mut self) -> anyhow::Result<()> {
-        let early = self.control.pending();
+        let early = self.channels.control.pending();
         self.obey(early, Instant::now())?;
         while self.tree.main_status().is_none() {
             let now = Instant::now();
@@ -149,14 +149,17 @@ impl<'a> TaskLoop<'a> {
             let error = format!("printed more than its output limit of {limit} bytes");
             self.begin_end(Cause::new(EndReason::OutputLimit, error), now)?;
         }
-        if let Some(failure) = self.journal.log_failure() {
-            let error = format!(
-                "the task log {} could not be written: {failure}",
-                self.spec.log_path.display()
-            );
-            self.begin_end(Cause::new(EndReason::ResourceLimit, error), now)?;
+        if let Some(cause) = self.log_failure() {
+            self.begin_end(cause, now)?;
         }
         Ok(())
+    }
+
+    fn log_failure(&self) -> Option<Cause> {
+        let failure = self.journal.log_failure()?;
+        let log_path = self.spec.log_path.display();
+        let error = format!("the task log {log_path} could not be written: {failure}");
+        Some(Cause::new(EndReason::ResourceLimit, error))
     }
 
     /// Asks the tree to end, once; the first cause is the one that counts.
@@ -185,68 +188,36 @@ impl<'a> TaskLoop<'a> {
 
     /// Sleeps until something happens or a clock runs out.
     fn wait(&self, now: Instant) -> anyhow::Result<Ready> {
+        let Channels { control, adoption, signals } = &self.channels;
+        let mut watched = Watched::default();
+        watched.add(Source::Child, Some(signals.child()), PollFlags::POLLIN);
+        watched.add(Source::Stop, Some(signals.stop()), PollFlags::POLLIN);
+        watched.add(Source::Control, control.fd(), PollFlags::POLLIN);
+        // A full pipe to the supervisor is the task's own full pipe, so that nothing is held here.
+        if !self.journal.is_congested() {
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                watched.add(Source::Output(stream), self.capture.fd(stream), PollFlags::POLLIN);
+            }
+        }
+        let pipe = self.journal.pipe();
+        let room = if pipe.has_backlog() { PollFlags::POLLOUT } else { PollFlags::empty() };
+        watched.add(Source::Pipe, pipe.fd(), room);
+        for fd in adoption.iter().flat_map(AdoptionSocket::fds) {
+            watched.add(Source::Adoption, Some(fd), PollFlags::POLLIN);
+        }
         let clock = match &self.phase {
             Phase::Running => self.clocks.next().map(|(moment, _)| moment),
             Phase::Ending { kill_at, .. } => Some(*kill_at),
         };
-        let next = [clock, self.capture.next_partial()].into_iter().flatten().min();
-        // Rounded up, so that the clock has run out when the sleep is over.
-        let timeout = next.map_or(PollTimeout::NONE, |moment| {
-            let left = moment.saturating_duration_since(now) + Duration::from_millis(1);
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
-        let pipe = self.journal.pipe();
-        let reads = |fd| Some((fd, PollFlags::POLLIN));
-        // A full pipe to the supervisor is the task's own full pipe, so that nothing is held here.
-        let output = |stream| {
-            self.capture.fd(stream).filter(|_| !self.journal.is_congested()).and_then(reads)
-        };
-        let wanted: [Option<(BorrowedFd<'_>, PollFlags)>; 6] = [
-            reads(self.signals.child()),
-            reads(self.signals.stop()),
-            self.control.is_open().then(|| self.control.fd()).and_then(reads),
-            output(Stream::Stdout),
-            output(Stream::Stderr),
-            // An error is reported also where nothing is asked for.
-            pipe.is_open().then(|| {
-                (
-                    pipe.fd(),
-                    if pipe.has_backlog() { PollFlags::POLLOUT } else { PollFlags::empty() },
-                )
-            }),
-        ];
-        let mut places = [None; 6];
-        let mut fds: Vec<PollFd<'_>> = Vec::with_capacity(wanted.len());
-        for (place, (fd, flags)) in places
-            .iter_mut()
-            .zip(&wanted)
-            .filter_map(|(place, wanted)| wanted.as_ref().map(|wanted| (place, wanted)))
-        {
-            *place = Some(fds.len());
-            fds.push(PollFd::new(fd.as_fd(), *flags));
-        }
-        match poll(&mut fds, timeout) {
-            Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::default()),
-            Err(errno) => return Err(anyhow::Error::from(errno).context("poll")),
-        }
-        let events = |index: usize| {
-            places[index].and_then(|place| fds[place].revents()).unwrap_or(PollFlags::empty())
-        };
-        Ok(Ready {
-            child: !events(0).is_empty(),
-            stop: !events(1).is_empty(),
-            control: !events(2).is_empty(),
-            stdout: !events(3).is_empty(),
-            stderr: !events(4).is_empty(),
-            pipe_broken: events(5).intersects(PollFlags::POLLERR | PollFlags::POLLNVAL),
-        })
+        let listen = adoption.as_ref().and_then(AdoptionSocket::next);
+        let next = [clock, self.capture.next_partial(), listen].into_iter().flatten().min();
+        watched.sleep(now, next)
     }
 
     fn handle(&mut self, ready: Ready) -> anyhow::Result<()> {
         let now = Instant::now();
         if ready.child || ready.stop {
-            self.signals.clear();
+            self.channels.signals.clear();
             self.tree.reap()?;
         }
         for (is_ready, stream) in [(ready.stdout, Stream::Stdout), (ready.stderr, Stream::Stderr)] {
@@ -255,9 +226,9 @@ impl<'a> TaskLoop<'a> {
             }
         }
         if ready.control {
-            let received = self.control.receive()?;
+            let received = self.channels.control.receive()?;
             self.obey(received, now)?;
-            if !self.control.is_open() {
+            if !self.channels.control.is_open() {
                 self.supervisor_lost(now);
             }
         }
@@ -266,9 +237,54 @@ impl<'a> TaskLoop<'a> {
             self.begin_end(Cause::new(EndReason::SupervisorLost, error), now)?;
         }
         if ready.pipe_broken {
-            self.journal.pipe_broke();
+            self.journal.close_pipe();
             self.supervisor_lost(now);
         }
+        let listen = self.channels.adoption.as_ref().and_then(AdoptionSocket::next);
+        if ready.adoption || listen.is_some_and(|moment| moment <= now) {
+            // Last: what was announced above came from the supervisor before this one.
+            self.receive_adopters(now)?;
+        }
+        Ok(())
+    }
+
+    fn receive_adopters(&mut self, now: Instant) -> anyhow::Result<()> {
+        let adopters = self.channels.adoption.as_mut().map(|socket| socket.receive(now));
+        for adopter in adopters.into_iter().flatten() {
+            self.adopt(adopter, now)?;
+        }
+        Ok(())
+    }
+
+    /// Serves the sender from now on, if both speak one version of the link.
+    fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
+        let Some(link_version) = adopter.versions.common(VersionRange::OWN) else {
+            adopter.refuse();
+            return Ok(());
+        };
+        // Without descriptors for it, it is as if it had not come; it sees its connection closed.
+        let Ok((control, pipe)) = adopter.into_channels() else { return Ok(()) };
+        let ending = match &self.phase {
+            Phase::Running => None,
+            Phase::Ending { cause, .. } => Some(cause.reason),
+        };
+        self.journal.switch_to(pipe, |end| Adopted {
+            link_version,
+            task_id: self.spec.task_id.clone(),
+            started: self.facts.clone(),
+            end_offset: end.end_offset,
+            last_seq: end.last_seq,
+            is_paused: self.clocks.is_paused(),
+            ending,
+            deadlines: self.spec.deadlines,
+            total_left_ms: self.clocks.total_left_ms(now),
+            leaf: self.tree.leaf_path().map(Path::to_owned),
+        });
+        self.channels.control = control;
+        self.is_adopted = true;
+        // What it has sent together with its question.
+        let early = self.channels.control.pending();
+        self.obey(early, now)?;
         Ok(())
     }
 
@@ -300,9 +316,15 @@ impl<'a> TaskLoop<'a> {
                 }
                 Control::Kill { reason } => self.kill_now(Cause::requested(reason), now),
                 Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
-                Control::Run(_) | Control::Adopt(_) => {
+                Control::Run(_) => {
                     let task_id = &self.spec.task_id;
                     crate::complain(format_args!("task {task_id}: a worker runs one task only"));
+                }
+                Control::Adopt(_) => {
+                    let task_id = &self.spec.task_id;
+                    crate::complain(format_args!(
+                        "task {task_id}: adoption is asked for on the socket"
+                    ));
                 }
             }
         }
@@ -310,6 +332,11 @@ impl<'a> TaskLoop<'a> {
     }
 
     fn supervisor_lost(&mut self, now: Instant) {
+        if self.is_adopted {
+            // A connection has two directions and one end.
+            self.channels.control.close();
+            self.journal.close_pipe();
+        }
         match self.spec.on_supervisor_loss {
             OnSupervisorLoss::Keep => {}
             OnSupervisorLoss::Kill => {
@@ -339,24 +366,37 @@ impl<'a> TaskLoop<'a> {
 
     /// Kills what is left, reads what is left, and records the end.
     fn finish(mut self) -> anyhow::Result<()> {
-        let killed = self.tree.kill(self.signals.child())?;
+        let killed = self.tree.kill(self.channels.signals.child())?;
         let duration = self.started.elapsed();
         self.capture.finish(Instant::now(), &mut self.journal)?;
+        // The end must know whether the log has taken all of it.
+        self.journal.flush();
+        let dropped = self.journal.dropped();
+        if dropped != Dropped::default() {
+            self.journal.event(Event::OutputDropped(dropped));
+        }
+        let mut counts = self.capture.counts();
+        counts.dropped_lines += dropped.lines;
+        counts.dropped_bytes += dropped.bytes;
+        let log_failure = self.log_failure();
         let cause = match self.phase {
-            Phase::Running => None,
+            Phase::Running => log_failure,
             Phase::Ending { cause, .. } => Some(cause),
         };
         self.journal.event(ending::completed(End {
             spec: self.spec,
-            pid: self.pid,
+            pid: self.facts.pid,
             cause,
             status: self.tree.main_status(),
             killed,
             duration,
-            counts: self.capture.counts(),
+            counts,
             summary: self.capture.summary(),
         }));
-        self.journal.close();
+        self.journal.seal();
+        // Only now: whoever finds no socket, or is hung up on, reads a log that is complete.
+        drop(self.channels.adoption);
+        self.journal.leave();
         Ok(())
     }
 }

@@ -4,13 +4,19 @@ use std::{env::VarError, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+mod standing;
+
+pub(crate) use standing::{AttachArguments, LogsArguments, PsArguments, SteerArguments};
+
 const EXAMPLES: &str = "\
 Examples:
   ccx demo                                  50 tasks, good and bad ones; no model is called
   ccx run -- sh -c 'make test'              any program, with a clean end
   ccx run --prompt 'What is 2+2?'           one Claude task; prints the answer
   ccx batch tasks.md                        the items of a Markdown list, one after another
-  ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs";
+  ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs
+  ccx run --detach -- make                  leaves the task to that supervisor and prints its id
+  ccx ps                                    what runs there; then `ccx attach ID`, `ccx cancel ID`";
 
 /// Options that every command has stand after its own.
 const GLOBAL_ORDER: usize = 100;
@@ -18,7 +24,8 @@ const GLOBAL_ORDER: usize = 100;
 /// Run one task, or many one after another, each contained: however a task ends, none of its
 /// processes is left behind.
 ///
-/// Without --url a private supervisor is started for the duration of the command.
+/// Without --url, `run`, `batch` and `demo` start a private supervisor for their duration; the other
+/// commands use the one at ws://127.0.0.1:8003.
 #[derive(Debug, Parser)]
 #[command(name = "ccx", version, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
@@ -50,8 +57,20 @@ pub(crate) struct ServerOptions {
 pub(crate) enum Command {
     /// Run one task: a program after `--`, or a prompt
     Run(RunArguments),
-    /// Run the tasks of a file, one after another on one connection
+    /// Run the tasks of a file, one after another on one session
     Batch(BatchArguments),
+    /// List tasks
+    Ps(PsArguments),
+    /// Show a task from its beginning, then live, to its end
+    Attach(AttachArguments),
+    /// Print what a task has printed
+    Logs(LogsArguments),
+    /// End tasks, with everything that they started
+    Cancel(SteerArguments),
+    /// Stop tasks until they are resumed; their clocks stop too
+    Pause(SteerArguments),
+    /// Let paused tasks go on
+    Resume(SteerArguments),
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Plays the part of `claude -p` without calling a model
@@ -101,6 +120,11 @@ Examples:
   ccx run --timeout 600 --cwd ~/project -- make test
   ccx run --prompt 'Explain src/main.rs' --allowed-tools Read
   git diff | ccx run --prompt -
+  id=$(ccx run --detach -- make test); ccx attach $id
+
+A connection to --url that breaks is made again and loses nothing; how long it is tried is the
+supervisor's --resume-grace. With --detach the task belongs to no connection: it runs to its end in
+the supervisor of --url, or the one at ws://127.0.0.1:8003, and the exit status is 0.
 
 Exit status: the task's own; 128+N if signal N ended it; 124 for a timeout; 125 if ccx or the
 supervisor failed; 126 if the program cannot be executed; 127 if it is not found. With --prompt,
@@ -119,9 +143,12 @@ pub(crate) struct RunArguments {
     pub(crate) task: TaskOptions,
     #[command(flatten)]
     pub(crate) agent: AgentOption,
-    /// A name for people, shown in the supervisor's log
+    /// A name for people, shown by `ccx ps` and in the supervisor's log
     #[arg(long)]
     pub(crate) label: Option<String>,
+    /// Start the task, print its id and leave it to a running supervisor
+    #[arg(long, short, conflicts_with = "json")]
+    pub(crate) detach: bool,
     /// Print every notification of the task as a line of JSON instead of its output
     #[arg(long)]
     pub(crate) json: bool,
@@ -275,6 +302,20 @@ mod tests {
         assert!(Arguments::try_parse_from(["ccx", "run", "--prompt", "hi"]).is_ok());
         assert!(Arguments::try_parse_from(["ccx", "run"]).is_err());
         assert!(Arguments::try_parse_from(["ccx", "run", "--prompt", "hi", "--", "ls"]).is_err());
+    }
+
+    #[test]
+    fn a_detached_task_has_no_notifications_to_print() {
+        assert!(Arguments::try_parse_from(["ccx", "run", "--detach", "--", "ls"]).is_ok());
+        assert!(Arguments::try_parse_from(["ccx", "run", "-d", "--json", "--", "ls"]).is_err());
+    }
+
+    #[test]
+    fn steering_needs_a_task_and_takes_several() {
+        for command in ["cancel", "pause", "resume"] {
+            assert!(Arguments::try_parse_from(["ccx", command]).is_err());
+            assert!(Arguments::try_parse_from(["ccx", command, "a", "b"]).is_ok());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `ccx batch`: the tasks of a file, one after another on one connection.
+//! `ccx batch`: the tasks of a file, one after another on one session.
 
 use cc_protocol::execute::Program;
 

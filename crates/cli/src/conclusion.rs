@@ -113,6 +113,11 @@ pub(crate) fn print(text: &str) {
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
+/// Width of a table on stdout; without bound where no terminal would break its lines.
+pub(crate) fn columns() -> usize {
+    if std::io::stdout().is_terminal() { look().columns } else { usize::MAX }
+}
+
 fn look() -> Look {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {

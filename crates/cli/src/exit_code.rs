@@ -26,7 +26,11 @@ pub(crate) fn of_task(completed: &ProcessCompleted, is_prompt: bool) -> u8 {
         EndReason::Exit | EndReason::Signal | EndReason::Lingered => of_status(completed),
         EndReason::Timeout | EndReason::IdleTimeout => TIMED_OUT,
         EndReason::Canceled => of_signal(15),
-        EndReason::SpawnFailed => NOT_EXECUTABLE,
+        // As env(1) has it: its log keeps the code that the answer to its request had.
+        EndReason::SpawnFailed => match u8::try_from(completed.exit_code) {
+            Ok(code @ OWN_FAILURE..=NOT_FOUND) => code,
+            Ok(_) | Err(_) => NOT_EXECUTABLE,
+        },
         EndReason::OutputLimit
         | EndReason::WorkerDied
         | EndReason::SupervisorLost

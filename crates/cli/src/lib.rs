@@ -3,12 +3,14 @@
 //! Modules in the order in which a command travels: `args` reads the command line, `task_file`
 //! and `agent` settle what is to run, `server` connects (starting a `private_supervisor` where
 //! no running one is named), `follow` drives one task to its end, `sequence` several, and
-//! `run_output`, `progress`, `report` and `leftovers` say what came of it. `exit_code` is
-//! the one place where ends become numbers.
+//! `run_output`, `progress`, `ending`, `report` and `leftovers` say what came of it. `view`, `ps` and
+//! `steer` are for tasks that a standing supervisor runs; `task_id` finds them. `exit_code` is the one
+//! place where ends become numbers.
 //!
 //! `ccx` never starts a task itself: tasks are children of workers, which are children of the
 //! supervisor. Nothing that it starts outlives it: a private supervisor stops when `ccx` is gone,
-//! however that went. It needs no running daemon, and keeps no state.
+//! however that went; a detached task is the supervisor's. It needs no running daemon to run a task, and
+//! keeps no state.
 
 mod args;
 mod task_file;
@@ -20,14 +22,21 @@ mod interrupts;
 mod private_supervisor;
 mod server;
 
+mod ending;
 mod follow;
 mod run;
 mod run_output;
+
+mod ps;
+mod steer;
+mod task_id;
+mod view;
 
 mod advice;
 mod batch;
 mod conclusion;
 mod demo;
+mod grid;
 mod leftovers;
 mod progress;
 mod report;
@@ -41,10 +50,11 @@ mod stand_in_agent;
 
 use std::{io::Write as _, process::ExitCode};
 
+use cc_protocol::control::ControlType;
 use clap::Parser as _;
 
 use crate::{
-    args::{Arguments, Command},
+    args::{Arguments, Command, ServerOptions, SteerArguments},
     failure::Failure,
 };
 
@@ -57,6 +67,12 @@ pub fn main() -> ExitCode {
         Command::StandInAgent(arguments) => Ok(stand_in_agent::run(&arguments)),
         Command::Run(arguments) => on_runtime(run::run(server, arguments)),
         Command::Batch(arguments) => on_runtime(batch::run(server, arguments)),
+        Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
+        Command::Attach(arguments) => on_runtime(view::attach(server, arguments)),
+        Command::Logs(arguments) => on_runtime(view::logs(server, arguments)),
+        Command::Cancel(arguments) => steer(server, arguments, ControlType::Cancel),
+        Command::Pause(arguments) => steer(server, arguments, ControlType::Pause),
+        Command::Resume(arguments) => steer(server, arguments, ControlType::Resume),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
     };
     match outcome {
@@ -67,6 +83,14 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.exit_code)
         }
     }
+}
+
+fn steer(
+    server: ServerOptions,
+    arguments: SteerArguments,
+    control: ControlType,
+) -> Result<u8, Failure> {
+    on_runtime(steer::run(server, arguments, control))
 }
 
 /// One thread is enough for one connection; writing to a slow terminal has a thread of its own.

@@ -88,6 +88,16 @@ impl Progress {
         }
     }
 
+    /// A line of `ccx` itself.
+    pub(crate) fn note(&self, line: &str) {
+        match &self.view {
+            View::Bar(bar) => bar.println(line),
+            // As with the rows: nobody may be there to read it.
+            View::Lines => drop(writeln!(std::io::stderr(), "{line}")),
+            View::Nothing => {}
+        }
+    }
+
     /// The task has ended.
     pub(crate) fn end(&mut self, row: &Row) {
         self.ended += 1;

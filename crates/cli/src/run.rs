@@ -1,37 +1,37 @@
 //! `ccx run`: one task, as if it had been started here.
 
-use std::{env, io::Read as _, path::Path, time::Duration};
+use std::{env, io::Read as _, path::Path};
 
-use cc_protocol::{
-    EndReason, Verdict,
-    execute::{Execute, Program, Prompt},
-    notification::ProcessCompleted,
-};
+use cc_client::Error;
+use cc_protocol::execute::{Execute, Program, Prompt};
 
 use crate::{
-    advice, agent,
+    agent,
     args::{AgentOption, RunArguments, ServerOptions, TaskOptions},
-    exit_code,
+    conclusion, ending, exit_code,
     failure::Failure,
-    follow::{self, Audience as _, CancelCause, End, NoEnd},
+    follow::{self, Audience as _, CancelCause, NoEnd},
     interrupts::Interrupts,
     private_supervisor::Urgency,
     run_output::{Mode, RunOutput},
-    server::Server,
-    text,
+    server::{Server, Standing, USUAL_URL},
 };
 
 /// Longest prompt that is read from stdin; servers take less than 16 MiB by default.
 const PROMPT_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
-/// What a shell reports for a program that was ended by a broken pipe (SIGPIPE is 13).
-const BROKEN_PIPE: i32 = 13;
-
 /// Runs the command to its exit code.
-pub(crate) async fn run(server: ServerOptions, arguments: RunArguments) -> Result<u8, Failure> {
-    let mut interrupts = Interrupts::catch()?;
+pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> Result<u8, Failure> {
+    if arguments.detach {
+        // A private supervisor would end with this command, and its task with it.
+        server.url.get_or_insert_with(|| USUAL_URL.to_owned());
+    }
     let task = task(&server, &arguments)?;
     let is_prompt = arguments.prompt.is_some();
     let private_arguments = private_arguments(&server, &arguments.agent, is_prompt)?;
+    if arguments.detach {
+        return detach(&server, &task).await;
+    }
+    let mut interrupts = Interrupts::catch()?;
     let mode = match (arguments.json, is_prompt) {
         (true, _) => Mode::Json,
         (false, true) => Mode::Agent,
@@ -39,10 +39,15 @@ pub(crate) async fn run(server: ServerOptions, arguments: RunArguments) -> Resul
     };
     let mut output = RunOutput::new(mode);
     let mut server = Server::open(&server, &private_arguments, &mut interrupts).await?;
-    let end = follow::run(&mut server.connection, &task, &mut interrupts, &mut output, drop).await;
+    let end = follow::run(&mut server.session, &task, &mut interrupts, &mut output, drop).await;
     let (code, urgency) = match end {
-        Ok(end) => (conclude(&end, mode, is_prompt, &mut output), Urgency::Polite),
-        Err(NoEnd::GivenUp(interrupt)) => (interrupt.exit_code(), Urgency::AtOnce),
+        Ok(end) => (ending::conclude(&end, mode, is_prompt, &mut output), Urgency::Polite),
+        Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
+            (interrupt.exit_code(), Urgency::AtOnce)
+        }
+        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough | NoEnd::Unreadable) => {
+            (ending::nobody_reads(&mut output), Urgency::Polite)
+        }
         Err(NoEnd::Client(error)) => {
             output.note(&format!("ccx: {error}"));
             let code = error.error_object().map_or(exit_code::OWN_FAILURE, exit_code::of_refusal);
@@ -50,116 +55,31 @@ pub(crate) async fn run(server: ServerOptions, arguments: RunArguments) -> Resul
         }
     };
     if urgency == Urgency::Polite {
-        tokio::select! {
-            biased;
-            // Whoever interrupts now waits for the last words, not for the task.
-            _ = interrupts.next() => {}
-            _ = output.write() => {}
-        }
+        output.write_last_words(&mut interrupts).await;
     }
     server.close(urgency).await?;
     Ok(code)
 }
 
-/// Says how the task ended, and chooses the exit code.
-fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunOutput) -> u8 {
-    let completed = &end.completed;
-    match end.cancel_cause {
-        Some(CancelCause::Interrupt(interrupt)) => {
-            output.note(&format!("ccx: {}", how_it_ended(completed)));
-            return interrupt.exit_code();
+/// Starts a task that belongs to nobody, and prints its id.
+async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, Failure> {
+    let mut connection = Standing::of(server)?.connect().await?;
+    let started = match connection.execute(task).await {
+        Ok(started) => started,
+        Err(Error::Server(error)) => {
+            let exit_code = exit_code::of_refusal(&error);
+            return Err(Failure { exit_code, text: error.message });
         }
-        Some(CancelCause::NobodyReads) => return nobody_reads(output),
-        None => {}
-    }
-    if mode == Mode::Agent {
-        if let Some(result) = &end.result {
-            let answer = result.result.as_deref().unwrap_or_default();
-            if result.is_error {
-                output.note(&format!("claude: {}", answer.trim_end()));
-            } else {
-                output.print(&format!("{}\n", answer.trim_end_matches('\n')));
-            }
-            if result.result_truncated {
-                output.note("ccx: the answer is cut at 256 KiB; --json prints the whole of it");
-            }
+        Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
+        Err(error) => {
+            return Err(Failure::own(format!(
+                "{error}; whether the task was started is not known here: see `ccx ps --all`"
+            )));
         }
-        if completed.verdict != Verdict::Succeeded {
-            output.note(&verdict_line(completed));
-        }
-    } else if completed.reason != EndReason::Exit {
-        output.note(&format!("ccx: {}", how_it_ended(completed)));
-    }
-    exit_code::of_task(completed, is_prompt)
-}
-
-fn nobody_reads(output: &mut RunOutput) -> u8 {
-    let problem = output
-        .stdout_error()
-        .filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
-        .map(ToString::to_string);
-    match problem {
-        // As with `| head`: that is no failure, and nothing to talk about.
-        None => exit_code::of_signal(BROKEN_PIPE),
-        Some(problem) => {
-            output.note(&format!("ccx: cannot write to standard output: {problem}"));
-            exit_code::OWN_FAILURE
-        }
-    }
-}
-
-/// `the task ended by timeout after 2.0 s: …`.
-fn how_it_ended(completed: &ProcessCompleted) -> String {
-    let signal = completed.signal.map(|signal| format!(" {signal}")).unwrap_or_default();
-    let cause = match completed.reason {
-        EndReason::Exit => "its exit".to_owned(),
-        EndReason::Signal => format!("signal{signal}"),
-        EndReason::Canceled => "cancellation".to_owned(),
-        EndReason::Timeout => "timeout".to_owned(),
-        EndReason::IdleTimeout => "silence timeout".to_owned(),
-        EndReason::Lingered => "a kill, as it did not exit after its result,".to_owned(),
-        EndReason::OutputLimit => "the output limit".to_owned(),
-        EndReason::SpawnFailed => "a failure to start".to_owned(),
-        EndReason::WorkerDied => "the death of its worker".to_owned(),
-        EndReason::SupervisorLost => "the end of the supervisor".to_owned(),
-        EndReason::ResourceLimit => "a lack of resources".to_owned(),
-        EndReason::Disconnected => "the loss of the connection".to_owned(),
     };
-    let after = text::duration(Duration::from_millis(completed.duration_ms));
-    let error = completed.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("the task ended by {cause} after {after}{error}")
-}
-
-/// The verdict of an agent's task and what to do about it.
-fn verdict_line(completed: &ProcessCompleted) -> String {
-    let advice = match completed.verdict {
-        Verdict::Succeeded => "",
-        Verdict::Failed => "the answer above says why",
-        Verdict::NoResult => "the agent ended without a result; --json shows all that it printed",
-        Verdict::Auth => &advice::on_refused_credentials(),
-        Verdict::RateLimited => "the API's limit is reached; try again later",
-        Verdict::TimedOut => "allow more time with --timeout or --idle-timeout",
-        Verdict::Canceled => "somebody else ended it",
-        Verdict::OutputLimit => "it printed more than the server allows",
-        Verdict::SpawnFailed => "the agent could not be started",
-        Verdict::WorkerDied => "its worker died; try again",
-        Verdict::ResourceLimit => "the machine ran out of something",
-    };
-    let cause = match completed.reason {
-        EndReason::Exit => format!("exit code {}", completed.exit_code),
-        EndReason::Signal
-        | EndReason::Canceled
-        | EndReason::Timeout
-        | EndReason::IdleTimeout
-        | EndReason::Lingered
-        | EndReason::OutputLimit
-        | EndReason::SpawnFailed
-        | EndReason::WorkerDied
-        | EndReason::SupervisorLost
-        | EndReason::ResourceLimit
-        | EndReason::Disconnected => how_it_ended(completed),
-    };
-    format!("ccx: {}: {advice} ({cause})", completed.verdict.as_str())
+    conclusion::print(&format!("{}\n", started.task_id));
+    connection.close().await;
+    Ok(0)
 }
 
 fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Failure> {
@@ -189,6 +109,7 @@ fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Fai
         cwd: working_directory(server, options)?,
         env: options.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
         label: arguments.label.clone(),
+        detach: arguments.detach,
         ..Execute::default()
     })
 }

@@ -1,4 +1,4 @@
-//! Where the output of `ccx run` goes: stdout to stdout, stderr to stderr, in order, as it comes.
+//! Where the output of a task goes: stdout to stdout, stderr to stderr, in order, as it comes.
 //!
 //! Never holds more than a bounded amount: when the reader of our output is slow, nothing more is
 //! taken from the server, which keeps it in the task's log.
@@ -11,6 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt as _, Stderr, Stdout};
 
 use crate::{
     follow::{Audience, Wish},
+    interrupts::Interrupts,
     text,
 };
 
@@ -77,9 +78,13 @@ impl RunOutput {
         self.push(Target::Stdout, text.as_bytes());
     }
 
-    /// Queues a line of ours for stderr.
-    pub(crate) fn note(&mut self, line: &str) {
-        self.push(Target::Stderr, format!("{line}\n").as_bytes());
+    /// Writes what is queued. Whoever interrupts now does not want to wait for it.
+    pub(crate) async fn write_last_words(&mut self, interrupts: &mut Interrupts) {
+        tokio::select! {
+            biased;
+            _ = interrupts.next() => {}
+            _ = self.write() => {}
+        }
     }
 
     fn push(&mut self, target: Target, bytes: &[u8]) {
@@ -125,7 +130,7 @@ impl RunOutput {
 impl Audience for RunOutput {
     fn hear(&mut self, received: &Received) {
         if self.mode == Mode::Json {
-            self.push(Target::Stdout, format!("{}\n", received.text).as_bytes());
+            self.push(Target::Stdout, format!("{}\n", received.text()).as_bytes());
             return;
         }
         match &received.notification {
@@ -153,6 +158,10 @@ impl Audience for RunOutput {
             | Notification::Completed(_)
             | Notification::TaskResult(_) => {}
         }
+    }
+
+    fn note(&mut self, line: &str) {
+        self.push(Target::Stderr, format!("{line}\n").as_bytes());
     }
 
     fn has_unwritten(&self) -> bool {

@@ -1,11 +1,11 @@
-//! Runs tasks one after another on one connection, and keeps what became of each.
+//! Runs tasks one after another on one session, and keeps what became of each.
 
 use std::time::{Duration, Instant};
 
 use cc_client::Received;
 use cc_protocol::{
     Verdict,
-    error::{ErrorCode, ErrorObject},
+    error::ErrorObject,
     execute::{Execute, Program},
     notification::{ProcessCompleted, TaskResult},
 };
@@ -127,7 +127,7 @@ pub(crate) enum Stopped {
     Interrupted(Interrupt, Urgency),
     /// A task did not succeed, and that was to be the end.
     FailedFast,
-    /// The connection is lost.
+    /// The session is over.
     Broken(Failure),
 }
 
@@ -185,7 +185,7 @@ pub(crate) async fn run(
         }
         progress.begin(&task.title);
         let outcome = follow::run(
-            &mut server.connection,
+            &mut server.session,
             &task.execute,
             interrupts,
             &mut Listener { progress },
@@ -227,13 +227,13 @@ fn judge(outcome: Result<follow::End, NoEnd>) -> (Fate, Option<Stopped>) {
             let result = result.map(|result| *result);
             (Fate::Ended(Box::new(Ended { completed: *completed, result, overhead })), stopped)
         }
-        Err(NoEnd::GivenUp(interrupt)) => {
+        Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
             (Fate::Unknown, Some(Stopped::Interrupted(interrupt, Urgency::AtOnce)))
         }
-        Err(NoEnd::Client(cc_client::Error::Server(error))) => (Fate::Refused(error), None),
-        Err(NoEnd::Client(error @ cc_client::Error::MessageTooLarge { .. })) => {
-            (Fate::Refused(ErrorObject::new(ErrorCode::InvalidParams, error.to_string())), None)
+        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough | NoEnd::Unreadable) => {
+            (Fate::Unknown, None)
         }
+        Err(NoEnd::Client(cc_client::Error::Server(error))) => (Fate::Refused(error), None),
         Err(NoEnd::Client(error)) => (Fate::Unknown, Some(Stopped::Broken(error.into()))),
     }
 }
@@ -246,6 +246,10 @@ struct Listener<'a> {
 impl Audience for Listener<'_> {
     fn hear(&mut self, received: &Received) {
         self.progress.hear(&received.notification);
+    }
+
+    fn note(&mut self, line: &str) {
+        self.progress.note(line);
     }
 
     fn has_unwritten(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{env, fs};
 
-use cc_client::{Connection, Token};
+use cc_client::{Connection, Error, Reconnect, Session, Token};
 
 use crate::{
     args::ServerOptions,
@@ -11,10 +11,13 @@ use crate::{
     private_supervisor::{PrivateSupervisor, Urgency},
 };
 
-/// A connection, and the supervisor behind it if it is ours.
+/// Where a supervisor listens unless it is told otherwise.
+pub(crate) const USUAL_URL: &str = "ws://127.0.0.1:8003";
+
+/// A session, and the supervisor behind it if it is ours.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) connection: Connection,
+    pub(crate) session: Session,
     private: Option<PrivateSupervisor>,
 }
 
@@ -30,13 +33,13 @@ impl Server {
             match &options.url {
                 Some(url) => {
                     let token = token(options)?;
-                    let connection = Connection::open(url, token.as_ref()).await?;
-                    Ok(Self { connection, private: None })
+                    let session = Session::open(url, token.as_ref(), Reconnect::default()).await?;
+                    Ok(Self { session, private: None })
                 }
                 None => {
                     let private = PrivateSupervisor::start(private_arguments).await?;
-                    let connection = Connection::open(private.url(), None).await?;
-                    Ok(Self { connection, private: Some(private) })
+                    let session = Session::open(private.url(), None, Reconnect::default()).await?;
+                    Ok(Self { session, private: Some(private) })
                 }
             }
         };
@@ -69,16 +72,49 @@ impl Server {
         self.private.is_some()
     }
 
-    /// Closes the connection, and ends and reaps a private supervisor.
+    /// Closes the session, and ends and reaps a private supervisor.
     pub(crate) async fn close(self, urgency: Urgency) -> Result<(), Failure> {
         match urgency {
-            Urgency::Polite => self.connection.close().await,
-            Urgency::AtOnce => drop(self.connection),
+            Urgency::Polite => self.session.close().await,
+            Urgency::AtOnce => drop(self.session),
         }
         match self.private {
             Some(private) => private.stop(urgency).await,
             None => Ok(()),
         }
+    }
+}
+
+/// A supervisor that runs on its own: the one of `--url`, else the one at the usual address. What is
+/// asked here needs one that was there before and will be there after.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    url: String,
+    token: Option<Token>,
+}
+
+impl Standing {
+    /// Reads what says where it is.
+    pub(crate) fn of(options: &ServerOptions) -> Result<Self, Failure> {
+        let url = options.url.clone().unwrap_or_else(|| USUAL_URL.to_owned());
+        Ok(Self { url, token: token(options)? })
+    }
+
+    /// Connects to it.
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+        let opened = Connection::open(&self.url, self.token.as_ref()).await;
+        if let Err(Error::Connect { url, source }) = opened {
+            return Err(Failure::own(format!(
+                "no supervisor answers at {url} ({source}); start one with `cc-supervisor`, or say where one runs with --url"
+            )));
+        }
+        Ok(opened?)
+    }
+
+    /// Goes on with such a connection as a session that survives it.
+    pub(crate) async fn session(&self, connection: Connection) -> Result<Session, Failure> {
+        let settings = Reconnect::default();
+        Ok(Session::over(connection, &self.url, self.token.as_ref(), settings).await?)
     }
 }
 

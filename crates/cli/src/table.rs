@@ -5,18 +5,15 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 
 use crate::{
+    grid::{self, Layout},
     sequence::{Fate, Row},
     text,
 };
 
-/// Between two columns.
-const GAP: usize = 2;
-/// Narrower than this no title says anything.
-const TITLE_COLUMNS_LEAST: usize = 12;
-/// Index of the column that takes what the others leave.
-const TITLE: usize = 1;
 /// Index of the column with a colour.
 const VERDICT: usize = 2;
+/// The titles take what the others leave.
+const LAYOUT: Layout = Layout { flexible: 1, is_left: |column| matches!(column, 1 | VERDICT) };
 
 /// How a table is drawn.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +39,9 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
         }
         cells.push(line);
     }
-    let widths = widths(&cells, look.columns);
-    let mut table = String::new();
-    for (index, line) in cells.iter().enumerate() {
-        let row = index.checked_sub(1).and_then(|index| rows.get(index));
-        push_line(&mut table, line, &widths, row.filter(|_| look.is_coloured));
-        if index == 0 {
-            let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-            push_line(&mut table, &rule, &widths, None);
-        }
-    }
-    table
+    let colour_of = |index: usize| rows.get(index).filter(|_| look.is_coloured).map(style);
+    let colours = (0..rows.len()).map(|index| colour_of(index).map(|style| (VERDICT, style)));
+    grid::draw(&LAYOUT, &cells, look.columns, &colours.collect::<Vec<_>>())
 }
 
 fn row_cells(number: usize, row: &Row) -> Vec<String> {
@@ -71,48 +60,6 @@ fn row_cells(number: usize, row: &Row) -> Vec<String> {
         }
     }
     cells
-}
-
-/// As wide as the widest cell of each column; the titles take what is left.
-fn widths(cells: &[Vec<String>], columns: usize) -> Vec<usize> {
-    let mut widths = vec![0; cells.first().map_or(0, Vec::len)];
-    for line in cells {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = (*width).max(console::measure_text_width(cell));
-        }
-    }
-    let others: usize = widths
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| *index != TITLE)
-        .map(|(_, width)| width + GAP)
-        .sum();
-    if let Some(title) = widths.get_mut(TITLE) {
-        *title = (*title).min(columns.saturating_sub(others).max(TITLE_COLUMNS_LEAST));
-    }
-    widths
-}
-
-fn push_line(table: &mut String, cells: &[String], widths: &[usize], coloured: Option<&Row>) {
-    let mut line = String::new();
-    for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
-        let cell = text::one_line(cell, *width);
-        let padding = " ".repeat(width.saturating_sub(console::measure_text_width(&cell)));
-        let is_text = matches!(index, TITLE | VERDICT);
-        if index > 0 {
-            line.push_str(&" ".repeat(GAP));
-        }
-        match coloured {
-            Some(row) if index == VERDICT => {
-                let style = style(row);
-                line.push_str(&format!("{style}{cell}{style:#}{padding}"));
-            }
-            Some(_) | None if is_text => line.push_str(&format!("{cell}{padding}")),
-            Some(_) | None => line.push_str(&format!("{padding}{cell}")),
-        }
-    }
-    table.push_str(line.trim_end());
-    table.push('\n');
 }
 
 fn style(row: &Row) -> Style {

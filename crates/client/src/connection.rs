@@ -1,31 +1,29 @@
-//! One WebSocket connection to a supervisor.
+//! One WebSocket connection to a supervisor, and what can be asked on it.
+//!
+//! Plain: it ends when its socket ends. [`crate::Session`] is the one that goes on.
 
-use std::{collections::VecDeque, fmt, time::Duration};
+use std::{collections::VecDeque, time::Duration};
 
 use cc_protocol::{
-    SERVER_MESSAGE_BYTES_LIMIT, WEBSOCKET_PATHS,
+    SERVER_MESSAGE_BYTES_LIMIT,
     control::ControlType,
     envelope::Request,
     execute::{Execute, ExecuteResult},
     notification::{Connected, Notification},
 };
-use futures_util::{StreamExt, stream::SplitStream};
+use futures_util::StreamExt;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time};
-use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
-    tungstenite::{
-        self, Message, Utf8Bytes,
-        client::IntoClientRequest,
-        handshake::client::Request as HandshakeRequest,
-        http::{HeaderValue, Uri, header::AUTHORIZATION},
-        protocol::{CloseFrame, WebSocketConfig},
-    },
+use tokio::{sync::mpsc, task::JoinHandle, time};
+use tokio_tungstenite::tungstenite::{
+    Utf8Bytes, handshake::client::Request as HandshakeRequest, protocol::WebSocketConfig,
 };
 
 use crate::{
+    address::{Token, connect_error, handshake_request},
     error::Error,
-    event::{self, Answer, Event},
+    event::{Answer, Event},
+    reader::Reader,
     writer,
 };
 
@@ -37,42 +35,22 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 const CLIENT_MESSAGE_BYTES_LIMIT: usize = 64 * 1024 * 1024;
 /// One read from the socket.
 const READ_BUFFER_BYTES: usize = 32 * 1024;
-/// Events that may come before the answer to `execute`: the contract allows none of the task itself.
-const EARLY_EVENTS_LIMIT: usize = 256;
-/// How much of a refusal's body is shown.
-const REJECTION_TEXT_CHARS: usize = 300;
+/// What may come before an answer that is waited for, and is kept for [`Connection::next_event`]. Servers
+/// send answers before output, so it is what was under way.
+const EARLY_EVENTS_BYTES_LIMIT: u64 = 32 * 1024 * 1024;
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-/// What proves to the server that a client may use it. Never printed.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// Takes the token's text without the white space around it (files end with a newline).
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.trim().to_owned())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(…)")
-    }
-}
-
-/// A connection with its session. Dropping it closes the session, which cancels its task.
+/// A connection. Dropping it leaves the session to its grace period; [`Connection::close`] ends it.
 ///
 /// Must live inside a tokio runtime with I/O and time enabled.
 #[derive(Debug)]
 pub struct Connection {
-    incoming: SplitStream<Socket>,
+    reader: Reader,
     requests: mpsc::Sender<Utf8Bytes>,
     writer: JoinHandle<()>,
     connected: Connected,
     last_request_id: u64,
     early_events: VecDeque<Event>,
+    early_events_bytes: u64,
 }
 
 impl Connection {
@@ -98,33 +76,21 @@ impl Connection {
             tokio_tungstenite::connect_async_with_config(request, Some(config), true)
                 .await
                 .map_err(|error| connect_error(url, error))?;
-        let (outgoing, mut incoming) = socket.split();
-        let connected = match read_event(&mut incoming).await? {
-            Event::Notification(received) => match received.notification {
-                Notification::Connected(connected) => connected,
-                Notification::Started(_)
-                | Notification::Output(_)
-                | Notification::OutputBatch(_)
-                | Notification::Paused(_)
-                | Notification::Resumed(_)
-                | Notification::Canceled(_)
-                | Notification::Completed(_)
-                | Notification::Error(_)
-                | Notification::RateLimited(_)
-                | Notification::TokenLimited(_)
-                | Notification::OutputDropped(_)
-                | Notification::TaskResult(_)
-                | Notification::TaskRetrying(_) => return Err(no_greeting()),
-            },
-            Event::Answer(Answer { id: None, outcome: Err(error) }) => {
-                return Err(Error::SessionRefused(error));
-            }
-            Event::Answer(_) => return Err(no_greeting()),
-        };
+        let (outgoing, incoming) = socket.split();
+        let mut reader = Reader::new(incoming);
+        let connected = greeting(reader.event().await?)?;
+        reader.expect_heartbeat(connected.heartbeat_interval_s);
         let (requests, queue) = mpsc::channel(writer::REQUEST_QUEUE_LIMIT);
-        let writer = tokio::spawn(writer::run(outgoing, queue));
-        let early_events = VecDeque::new();
-        Ok(Self { incoming, requests, writer, connected, last_request_id: 0, early_events })
+        let writer = tokio::spawn(writer::run(outgoing, queue, connected.heartbeat_interval_s));
+        Ok(Self {
+            reader,
+            requests,
+            writer,
+            connected,
+            last_request_id: 0,
+            early_events: VecDeque::new(),
+            early_events_bytes: 0,
+        })
     }
 
     /// What the server said of itself and of this session.
@@ -141,28 +107,7 @@ impl Connection {
     /// [`Error::MessageTooLarge`], and whatever ends a connection.
     pub async fn execute(&mut self, task: &Execute) -> Result<ExecuteResult, Error> {
         let params = serde_json::to_value(task).map_err(unwritable)?;
-        let id = self.send("execute", params).await?;
-        loop {
-            match read_event(&mut self.incoming).await? {
-                Event::Answer(Answer { id: Some(answered), outcome }) if answered == id => {
-                    let result = outcome.map_err(Error::Server)?;
-                    return serde_json::from_value(result).map_err(|error| {
-                        Error::Protocol(format!("{error}, in the answer to \"execute\""))
-                    });
-                }
-                Event::Answer(Answer { id: None, outcome: Err(error) }) => {
-                    return Err(Error::SessionRefused(error));
-                }
-                early if self.early_events.len() < EARLY_EVENTS_LIMIT => {
-                    self.early_events.push_back(early);
-                }
-                Event::Answer(_) | Event::Notification(_) => {
-                    return Err(Error::Protocol(format!(
-                        "more than {EARLY_EVENTS_LIMIT} messages before the answer to \"execute\""
-                    )));
-                }
-            }
-        }
+        self.call("execute", params).await
     }
 
     /// Asks for the running task to be paused, resumed or cancelled, and returns the request's id.
@@ -180,33 +125,70 @@ impl Connection {
     /// skipped. Cancel safe: nothing is lost when the future is dropped before it is ready.
     ///
     /// # Errors
-    /// When the connection ends, or the server breaks the protocol.
+    /// When the connection ends, the server is silent for 2.5 heartbeats, or it breaks the protocol.
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         match self.early_events.pop_front() {
-            Some(event) => Ok(event),
-            None => read_event(&mut self.incoming).await,
+            Some(event) => {
+                if self.early_events.is_empty() {
+                    self.early_events_bytes = 0;
+                }
+                Ok(event)
+            }
+            None => self.reader.event().await,
         }
     }
 
-    /// Closes the connection politely, within 2 s. What the server still says is thrown away.
-    pub async fn close(self) {
-        let Self { mut incoming, requests, writer, .. } = self;
-        drop(requests);
+    /// Ends the session and closes the connection politely, within 2 s. A running task of the session is
+    /// cancelled. What the server still says is thrown away.
+    pub async fn close(mut self) {
+        // An old server does not know the method; for it the close itself is the end.
         let goodbye = async {
-            drop(writer.await);
-            while let Some(Ok(_)) = incoming.next().await {}
+            let is_sent = self.send("session.close", json!({})).await.is_ok();
+            let Self { reader, requests, writer, .. } = self;
+            drop(requests);
+            if is_sent {
+                tokio::join!(reader.drain(), async { drop(writer.await) });
+            }
         };
         // A server that does not answer the close in time loses the connection all the same.
         drop(time::timeout(CLOSE_LIMIT, goodbye).await);
     }
 
-    async fn send(&mut self, method: &str, params: Value) -> Result<u64, Error> {
+    /// Sends a request and waits for its answer; keeps what comes before.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &mut self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, Error> {
+        let id = self.send(method, params).await?;
+        loop {
+            let bytes_before = self.reader.bytes();
+            match self.reader.event().await? {
+                Event::Answer(Answer { id: Some(answered), outcome }) if answered == id => {
+                    return read_result(method, outcome.map_err(Error::Server)?);
+                }
+                Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+                    return Err(Error::SessionRefused(error));
+                }
+                early @ (Event::Notification(_) | Event::Answer(_)) => {
+                    self.early_events_bytes += self.reader.bytes() - bytes_before;
+                    if self.early_events_bytes > EARLY_EVENTS_BYTES_LIMIT {
+                        let what = format!(
+                            "more than {EARLY_EVENTS_BYTES_LIMIT} bytes before the answer to {method:?}"
+                        );
+                        return Err(Error::Protocol(what));
+                    }
+                    self.early_events.push_back(early);
+                }
+            }
+        }
+    }
+
+    /// Sends a request without waiting for its answer, which will have the returned id.
+    pub(crate) async fn send(&mut self, method: &str, params: Value) -> Result<u64, Error> {
         let id = self.last_request_id + 1;
         let text = serde_json::to_string(&Request::new(id, method, params)).map_err(unwritable)?;
-        let bytes_limit = self.connected.limits.message_bytes.min(CLIENT_MESSAGE_BYTES_LIMIT);
-        if text.len() > bytes_limit {
-            return Err(Error::MessageTooLarge { bytes: text.len(), bytes_limit });
-        }
+        check_length(text.len(), &self.connected)?;
         self.last_request_id = id;
         if self.requests.send(text.into()).await.is_err() {
             // The writer has met a broken connection; the reading half knows how it ended.
@@ -215,99 +197,46 @@ impl Connection {
         Ok(id)
     }
 
+    /// Reads to the end, and throws away what comes: whoever asks has nobody to give it to.
     async fn how_it_ended(&mut self) -> Error {
         loop {
-            if let Err(error) = read_event(&mut self.incoming).await {
+            if let Err(error) = self.reader.event().await {
                 return error;
             }
         }
     }
 }
 
-async fn read_event(incoming: &mut SplitStream<Socket>) -> Result<Event, Error> {
-    loop {
-        match incoming.next().await {
-            Some(Ok(Message::Text(text))) => {
-                if let Some(event) = event::read(text.as_str().to_owned())? {
-                    return Ok(event);
-                }
-            }
-            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-            Some(Ok(Message::Close(frame))) => return Err(closed(frame)),
-            Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
-                return Err(Error::Protocol("a binary message".to_owned()));
-            }
-            Some(Err(tungstenite::Error::Capacity(error))) => {
-                return Err(Error::Protocol(error.to_string()));
-            }
-            Some(Err(error)) => return Err(Error::Lost(Box::new(error))),
-            None => return Err(Error::Lost("it ended without a close frame".into())),
-        }
+fn check_length(bytes: usize, connected: &Connected) -> Result<(), Error> {
+    let bytes_limit = connected.limits.message_bytes.min(CLIENT_MESSAGE_BYTES_LIMIT);
+    if bytes > bytes_limit {
+        return Err(Error::MessageTooLarge { bytes, bytes_limit });
     }
+    Ok(())
 }
 
-fn closed(frame: Option<CloseFrame>) -> Error {
-    const NO_STATUS: u16 = 1005;
-    match frame {
-        Some(frame) => {
-            Error::Closed { code: frame.code.into(), reason: frame.reason.as_str().to_owned() }
+fn greeting(event: Event) -> Result<Connected, Error> {
+    match event {
+        Event::Notification(received) => match received.notification {
+            Notification::Connected(connected) => Ok(connected),
+            Notification::Started(_)
+            | Notification::Output(_)
+            | Notification::OutputBatch(_)
+            | Notification::Paused(_)
+            | Notification::Resumed(_)
+            | Notification::Canceled(_)
+            | Notification::Completed(_)
+            | Notification::Error(_)
+            | Notification::RateLimited(_)
+            | Notification::TokenLimited(_)
+            | Notification::OutputDropped(_)
+            | Notification::TaskResult(_)
+            | Notification::TaskRetrying(_) => Err(no_greeting()),
+        },
+        Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+            Err(Error::SessionRefused(error))
         }
-        None => Error::Closed { code: NO_STATUS, reason: String::new() },
-    }
-}
-
-/// Checks the address, and adds the usual path and the token.
-fn handshake_request(url: &str, token: Option<&Token>) -> Result<HandshakeRequest, Error> {
-    let refused = |what: String| Error::Address { url: url.to_owned(), what };
-    let uri: Uri = url.parse().map_err(|error| refused(format!("{error}")))?;
-    match uri.scheme_str() {
-        Some("ws") => {}
-        Some("wss") => {
-            return Err(refused("TLS is not supported; use ws:// on this machine".to_owned()));
-        }
-        Some(_) | None => {
-            return Err(refused("it must begin with ws://, as in ws://127.0.0.1:8003".to_owned()));
-        }
-    }
-    let has_path = !matches!(uri.path(), "" | "/");
-    let full_url = if has_path {
-        url.to_owned()
-    } else {
-        format!("{}{}", url.trim_end_matches('/'), WEBSOCKET_PATHS[0])
-    };
-    let mut request = full_url.into_client_request().map_err(|error| refused(error.to_string()))?;
-    if let Some(Token(token)) = token {
-        let mut value =
-            HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| Error::Token)?;
-        value.set_sensitive(true);
-        request.headers_mut().insert(AUTHORIZATION, value);
-    }
-    Ok(request)
-}
-
-fn connect_error(url: &str, error: tungstenite::Error) -> Error {
-    match error {
-        tungstenite::Error::Io(source) => Error::Connect { url: url.to_owned(), source },
-        tungstenite::Error::Http(response) => {
-            let body = response.body().as_deref().unwrap_or_default();
-            let text = String::from_utf8_lossy(body);
-            Error::Rejected {
-                status: response.status().as_u16(),
-                text: text.trim().chars().take(REJECTION_TEXT_CHARS).collect(),
-            }
-        }
-        tungstenite::Error::Url(problem) => {
-            Error::Address { url: url.to_owned(), what: problem.to_string() }
-        }
-        other @ (tungstenite::Error::ConnectionClosed
-        | tungstenite::Error::AlreadyClosed
-        | tungstenite::Error::Tls(_)
-        | tungstenite::Error::Capacity(_)
-        | tungstenite::Error::Protocol(_)
-        | tungstenite::Error::WriteBufferFull(_)
-        | tungstenite::Error::Utf8(_)
-        | tungstenite::Error::AttackAttempt
-        | tungstenite::Error::HttpFormat(_)) => Error::Lost(Box::new(other)),
+        Event::Answer(_) => Err(no_greeting()),
     }
 }
 
@@ -315,38 +244,12 @@ fn no_greeting() -> Error {
     Error::Protocol("its first message is not \"connected\"".to_owned())
 }
 
-fn unwritable(error: serde_json::Error) -> Error {
-    Error::Protocol(format!("the request cannot be written as JSON: {error}"))
+/// A result as its type.
+pub(crate) fn read_result<T: DeserializeOwned>(method: &str, result: Value) -> Result<T, Error> {
+    serde_json::from_value(result)
+        .map_err(|error| Error::Protocol(format!("{error}, in the answer to {method:?}")))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_without_a_path_gets_the_usual_one() {
-        for (url, expected) in [
-            ("ws://127.0.0.1:8003", "ws://127.0.0.1:8003/ws/mcp"),
-            ("ws://127.0.0.1:8003/", "ws://127.0.0.1:8003/ws/mcp"),
-            ("ws://localhost:8003/ws", "ws://localhost:8003/ws"),
-        ] {
-            assert_eq!(handshake_request(url, None).unwrap().uri().to_string(), expected);
-        }
-    }
-
-    #[test]
-    fn an_address_that_is_no_plain_websocket_is_refused_with_advice() {
-        for url in ["http://localhost:8003", "wss://localhost", "localhost:8003", "ws://"] {
-            let error = handshake_request(url, None).unwrap_err();
-            assert!(matches!(error, Error::Address { .. }), "{url}: {error}");
-        }
-    }
-
-    #[test]
-    fn a_token_is_sent_as_a_bearer_and_never_printed() {
-        let token = Token::new("secret\n");
-        let request = handshake_request("ws://localhost:1", Some(&token)).unwrap();
-        assert_eq!(request.headers()[AUTHORIZATION], "Bearer secret");
-        assert!(!format!("{token:?}{:?}", request.headers()).contains("secret"));
-    }
+pub(crate) fn unwritable(error: serde_json::Error) -> Error {
+    Error::Protocol(format!("the request cannot be written as JSON: {error}"))
 }

@@ -1,12 +1,28 @@
 //! Everything that may go wrong between a client and its supervisor.
 
-use std::{error::Error as StdError, io, time::Duration};
+use std::{error::Error as StdError, fmt, io, time::Duration};
 
-use cc_protocol::error::ErrorObject;
+use cc_protocol::{
+    error::{ErrorObject, close},
+    notification::Position,
+};
+use serde_json::Value;
+
+/// HTTP statuses of a server, or of a proxy before it, that is starting, stopping or overloaded.
+const PASSING_STATUSES: [u16; 5] = [408, 429, 502, 503, 504];
+/// Close codes that no other connection would change.
+const FINAL_CLOSE_CODES: [u16; 6] = [
+    close::NORMAL,
+    close::PROTOCOL,
+    close::UNSUPPORTED,
+    close::INVALID_TEXT,
+    close::POLICY,
+    close::TOO_BIG,
+];
 
 /// Why a call of this crate failed.
 ///
-/// Only [`Error::Server`] and [`Error::MessageTooLarge`] leave the connection usable.
+/// Only [`Error::Server`], [`Error::MessageTooLarge`] and [`Error::Detached`] leave the connection usable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -70,9 +86,80 @@ pub enum Error {
     /// The connection ended without a close frame.
     #[error("the connection to the server is lost: {0}")]
     Lost(Box<dyn StdError + Send + Sync>),
+    /// No frame came for so long that the server or the way to it must be gone.
+    #[error("the connection to the server is lost: nothing came for {} s", .limit.as_secs_f64())]
+    Silent {
+        /// 2.5 heartbeats of the server.
+        limit: Duration,
+    },
     /// The server said something that the contract does not allow.
     #[error("the server broke the protocol: {0}")]
     Protocol(String),
+    /// A [`crate::Session`] was asked for a task that would belong to no session.
+    #[error("a detached task belongs to no session: ask for it on a plain connection")]
+    Detached,
+    /// Another connection has resumed this session. Only of [`crate::Session`], as all that follow.
+    #[error("the session is over: another connection has taken it over{unknown}")]
+    TakenOver {
+        /// What is not known here.
+        unknown: Unknown,
+    },
+    /// The server does not have the session any more.
+    #[error("the session is over: {}{unknown}", .error.message)]
+    SessionOver {
+        /// Why it cannot be resumed.
+        error: ErrorObject,
+        /// What is not known here.
+        unknown: Unknown,
+    },
+    /// There was no connection for as long as the session waits for one.
+    #[error("no connection for {} s, given up: {last}{unknown}", .patience.as_secs())]
+    GivenUp {
+        /// How long was tried.
+        patience: Duration,
+        /// Why the last attempt failed.
+        last: Box<Error>,
+        /// What is not known here.
+        unknown: Unknown,
+    },
+}
+
+/// What a client that has lost its session does not know. As text, the end of a sentence that says how
+/// to find out; empty where nothing is unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// No task was under way.
+    Nothing,
+    /// Whether the task that was asked for last has been started.
+    Start,
+    /// What this task did after its event with this number.
+    After(Position),
+}
+
+impl fmt::Display for Unknown {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => Ok(()),
+            Self::Start => formatter.write_str(
+                "; whether the last task was started is not known here: see `ccx ps --all`",
+            ),
+            Self::After(Position { task_id, seq }) => write!(
+                formatter,
+                "; what task {task_id} did after its event {seq} is not known here: see `ccx logs {task_id} --since-seq {seq}`"
+            ),
+        }
+    }
+}
+
+/// What a failure means to a [`crate::Session`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// Another connection may do better.
+    Passing,
+    /// The session belongs to another connection now.
+    TakenOver,
+    /// Trying again would bring the same.
+    Final,
 }
 
 impl Error {
@@ -80,7 +167,9 @@ impl Error {
     #[must_use]
     pub fn error_object(&self) -> Option<&ErrorObject> {
         match self {
-            Self::Server(object) | Self::SessionRefused(object) => Some(object),
+            Self::Server(object)
+            | Self::SessionRefused(object)
+            | Self::SessionOver { error: object, .. } => Some(object),
             Self::Address { .. }
             | Self::Token
             | Self::Connect { .. }
@@ -89,8 +178,37 @@ impl Error {
             | Self::MessageTooLarge { .. }
             | Self::Closed { .. }
             | Self::Lost(_)
-            | Self::Protocol(_) => None,
+            | Self::Silent { .. }
+            | Self::Protocol(_)
+            | Self::Detached
+            | Self::TakenOver { .. }
+            | Self::GivenUp { .. } => None,
         }
+    }
+
+    pub(crate) fn severity(&self) -> Severity {
+        let is_passing = match self {
+            Self::Closed { code: close::TAKEN_OVER, .. } => return Severity::TakenOver,
+            Self::Connect { .. }
+            | Self::HandshakeTimeout { .. }
+            | Self::Lost(_)
+            | Self::Silent { .. } => true,
+            Self::Rejected { status, .. } => PASSING_STATUSES.contains(status),
+            Self::SessionRefused(object) | Self::Server(object) => {
+                object.data.get("retryable").and_then(Value::as_bool).unwrap_or(false)
+            }
+            // Whoever says that this client did something wrong will say it again.
+            Self::Closed { code, .. } => !FINAL_CLOSE_CODES.contains(code),
+            Self::Address { .. }
+            | Self::Token
+            | Self::MessageTooLarge { .. }
+            | Self::Protocol(_)
+            | Self::Detached
+            | Self::TakenOver { .. }
+            | Self::SessionOver { .. }
+            | Self::GivenUp { .. } => false,
+        };
+        if is_passing { Severity::Passing } else { Severity::Final }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What comes from the server: text to types.
 
+use std::borrow::Cow;
+
 use cc_protocol::{
     envelope::Outcome,
     error::ErrorObject,
@@ -19,13 +21,33 @@ pub enum Event {
     Answer(Answer),
 }
 
-/// A notification, as text and as a type.
+/// A notification, as a type and as text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
-    /// The message as it came: one JSON object, no newline.
-    pub text: String,
     /// What it says.
     pub notification: Notification<'static>,
+    /// The message as it came; none where it came as a part of a batch.
+    text: Option<String>,
+}
+
+impl Received {
+    /// One that did not come as a message of its own.
+    pub(crate) fn unpacked(notification: Notification<'static>) -> Self {
+        Self { notification, text: None }
+    }
+
+    /// The message: one JSON object, no newline. As it came, or as it would have come alone.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        match &self.text {
+            Some(text) => Cow::Borrowed(text),
+            None => {
+                let message = Message::new(self.notification.clone());
+                // Strings and numbers can always be written.
+                Cow::Owned(serde_json::to_string(&message).unwrap_or_default())
+            }
+        }
+    }
 }
 
 /// The answer to a request.
@@ -53,7 +75,10 @@ pub(crate) fn read(text: String) -> Result<Option<Event>, Error> {
     let problem = match serde_json::from_str::<Message<'_>>(&text) {
         Ok(message) => {
             let notification = message.notification.into_owned();
-            return Ok(Some(Event::Notification(Box::new(Received { text, notification }))));
+            return Ok(Some(Event::Notification(Box::new(Received {
+                notification,
+                text: Some(text),
+            }))));
         }
         Err(problem) => problem,
     };
@@ -94,7 +119,7 @@ mod tests {
         let Some(Event::Notification(received)) = read(text.clone()).unwrap() else {
             panic!("no notification")
         };
-        assert_eq!(received.text, text);
+        assert_eq!(received.text(), text);
         let Notification::Output(output) = received.notification else { panic!("no output") };
         assert_eq!((output.data.as_ref(), output.position.seq), ("a\nb", 3));
     }

@@ -1,40 +1,56 @@
 //! Rust client of cc-supervisor: connect, start a task, steer it, follow its events.
 //!
-//! Modules in the order in which a message travels: [`connection`] owns the WebSocket, its private
-//! writer task sends what is asked for, [`event`] turns what comes back into types, and [`error`]
-//! says what may go wrong on the way.
+//! Modules in the order in which a message travels: a [`session`] survives its connections, with its
+//! private ledger of what it has asked for and heard, and its outages; a [`connection`] owns one
+//! WebSocket, with its typed [`calls`], a reader and a writer; [`event`] turns what comes back into
+//! types, and [`error`] says what may go wrong on the way.
 //!
-//! This crate never starts processes, never reconnects by itself and never interprets a task's
+//! Use [`Session`] for tasks: a broken connection costs it nothing. A [`Connection`] is for single
+//! questions, and ends when its socket does. This crate never starts processes and never interprets a task's
 //! output. It speaks plain `ws://`: the supervisor listens on loopback, where TLS has nothing to
 //! protect. `ccx` and the Rust tests are built on it.
 //!
 //! ```no_run
-//! use cc_client::{Connection, Event};
+//! use cc_client::{Reconnect, Session, SessionEvent};
 //! use cc_protocol::{execute::{Execute, Program}, notification::Notification};
 //!
 //! # async fn example() -> Result<(), cc_client::Error> {
-//! let mut connection = Connection::open("ws://127.0.0.1:8003/ws/mcp", None).await?;
+//! let mut session = Session::open("ws://127.0.0.1:8003", None, Reconnect::default()).await?;
 //! let program = Program::Argv { argv: vec!["uname".to_owned(), "-a".to_owned()] };
-//! connection.execute(&Execute { program, ..Execute::default() }).await?;
+//! session.execute(&Execute { program, ..Execute::default() }).await?;
 //! loop {
-//!     match connection.next_event().await? {
-//!         Event::Notification(message) => match message.notification {
+//!     match session.next_event().await? {
+//!         SessionEvent::Notification(message) => match message.notification {
 //!             Notification::Output(output) => print!("{}", output.data),
 //!             Notification::Completed(_) => break,
 //!             _ => {}
 //!         },
-//!         Event::Answer(_) => {}
+//!         SessionEvent::NotStarted(error) => return Err(cc_client::Error::Server(error)),
+//!         _ => {}
 //!     }
 //! }
+//! session.close().await;
 //! # Ok(())
 //! # }
 //! ```
 
+mod address;
+pub mod calls;
 pub mod connection;
 pub mod error;
 pub mod event;
+mod ledger;
+mod outage;
+mod reader;
+mod request;
+pub mod session;
+mod session_event;
 mod writer;
 
-pub use connection::{Connection, Token};
-pub use error::Error;
+pub use address::Token;
+pub use connection::Connection;
+pub use error::{Error, Unknown};
 pub use event::{Answer, Event, Received};
+pub use outage::Reconnect;
+pub use session::Session;
+pub use session_event::{SessionEvent, StartedTask};

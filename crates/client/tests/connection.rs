@@ -158,7 +158,8 @@ async fn a_refused_session_and_a_closed_connection_say_why() {
 async fn a_request_over_the_servers_limit_is_not_sent() {
     let (url, server) = serve(|mut peer| async move {
         greet(&mut peer).await;
-        assert!(matches!(peer.next().await, Some(Ok(Message::Close(_)))), "nothing but a close");
+        assert_eq!(hear(&mut peer).await["method"], "session.close", "nothing but the end");
+        assert!(matches!(peer.next().await, Some(Ok(Message::Close(_)))));
     })
     .await;
     let mut connection = Connection::open(&url, None).await.unwrap();

@@ -18,6 +18,9 @@ use crate::{
 
 /// File name of a worker's socket, beside the task log.
 pub const SOCKET_NAME: &str = "worker.sock";
+/// Longest first line on that socket, its newline included: a [`crate::control::Control::Adopt`] of any version
+/// is far shorter. A worker closes a connection that sends more without a newline.
+pub const ADOPT_LINE_BYTES_LIMIT: usize = 4096;
 
 /// The versions of the link that a program speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,6 +37,9 @@ pub struct TaskSpec {
     pub claude: ClaudeStream,
     /// What to do when the supervisor is gone.
     pub on_supervisor_loss: OnSupervisorLoss,
+    /// Whether anything waits for the disk.
+    #[serde(default)]
+    pub fsync: Fsync,
 }
 
 /// Name of the environment variable that every process of a task inherits, with the task's id as its
@@ -108,6 +111,17 @@ pub enum ClaudeStream {
     Observed,
     /// It must be one: without a result line the task has not succeeded.
     Required,
+}
+
+/// Whether records are on the disk before anybody sees them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fsync {
+    /// They survive the death of every process; a power failure can cost the last ones.
+    #[default]
+    Never,
+    /// They survive a power failure, too: fdatasync(2) for each group of them.
+    Always,
 }
 
 /// What a worker does when its supervisor is gone.

@@ -82,7 +82,6 @@ impl Parent {
         if file_system.filesystem_type() != CGROUP2_SUPER_MAGIC {
             return Err(CgroupError::NotCgroup2(directory.to_owned()));
         }
-        remove_abandoned(directory);
         let path = directory.join(format!("{PARENT_PREFIX}{}", std::process::id()));
         match fs::create_dir(&path) {
             Ok(()) => {}
@@ -107,18 +106,51 @@ impl Parent {
     pub fn remove(self) {
         remove_tree(&self.path);
     }
+
+    /// Removes it if it has no leaves: those that it has belong to workers that run on.
+    pub fn remove_if_unused(self) {
+        drop(fs::remove_dir(&self.path));
+    }
 }
 
-/// Removes the parents that supervisors which no longer run have left, as far as they are empty.
-fn remove_abandoned(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(PARENT_PREFIX)?.parse().ok());
-        if pid.is_some_and(|pid| Process::read(pid).is_none()) {
-            remove_tree(&entry.path());
+/// The leaf of this name in any supervisor's parent directory beside `parent`, or in that itself.
+#[must_use]
+pub fn find_leaf(parent: &Path, name: &str) -> Option<PathBuf> {
+    parents_beside(parent).into_iter().map(|(path, _)| path.join(name)).find(|leaf| leaf.is_dir())
+}
+
+/// Removes the parent directories beside `parent` whose supervisors run no more, with what empty leaves are in
+/// them, but for those that hold one of the leaves `in_use`: that may be empty and about to be used.
+pub fn remove_abandoned(parent: &Path, in_use: &[PathBuf]) {
+    for (path, pid) in parents_beside(parent) {
+        let is_used = in_use.iter().any(|leaf| leaf.parent() == Some(&path));
+        if path != parent && !is_used && Process::read(pid).is_none() {
+            remove_tree(&path);
         }
     }
+}
+
+/// Removes the directory that held a leaf, once that is gone, if a supervisor made it and no other leaf is in it.
+pub fn remove_parent_of(leaf: &Path) {
+    if let Some(parent) = leaf.parent()
+        && supervisor_of(parent).is_some()
+    {
+        drop(fs::remove_dir(parent));
+    }
+}
+
+/// All supervisors' parent directories in the directory that holds `parent`, with those supervisors' pids.
+fn parents_beside(parent: &Path) -> Vec<(PathBuf, i32)> {
+    let Some(directory) = parent.parent() else { return Vec::new() };
+    child_directories(directory)
+        .into_iter()
+        .filter_map(|path| supervisor_of(&path).map(|pid| (path, pid)))
+        .collect()
+}
+
+/// The pid in the name of a supervisor's parent directory.
+fn supervisor_of(parent: &Path) -> Option<i32> {
+    parent.file_name()?.to_str()?.strip_prefix(PARENT_PREFIX)?.parse().ok()
 }
 
 /// The directory of this process's own cgroup.
@@ -331,6 +363,31 @@ mod tests {
     fn no_version_2_is_no_directory() {
         assert_eq!(own_directory_of("24 1 0:21 / /proc rw - proc proc rw\n", "0::/\n"), None);
         assert_eq!(own_directory_of(MOUNTS, "4:memory:/x\n"), None);
+    }
+
+    #[test]
+    fn leaves_of_earlier_supervisors_are_found_and_their_parents_removed_unless_in_use() {
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join(format!("{PARENT_PREFIX}{}", std::process::id()));
+        // No process has these numbers: they are over the kernel's limit.
+        let dead = |number: i32| directory.path().join(format!("{PARENT_PREFIX}{number}"));
+        let (used, unused) = (dead(i32::MAX), dead(i32::MAX - 1));
+        let foreign = directory.path().join("foreign");
+        for path in [&own, &used, &unused, &foreign] {
+            fs::create_dir_all(path.join("task")).unwrap();
+        }
+        let leaf = used.join("task");
+        remove_abandoned(&own, std::slice::from_ref(&leaf));
+        assert!(own.exists() && leaf.exists() && foreign.exists() && !unused.exists());
+        fs::remove_dir(own.join("task")).unwrap();
+        assert_eq!(find_leaf(&own, "task"), Some(leaf.clone()));
+        assert_eq!(find_leaf(&own, "other"), None);
+        remove_parent_of(&leaf);
+        assert!(used.exists(), "its leaf is still there");
+        fs::remove_dir(&leaf).unwrap();
+        remove_parent_of(&leaf);
+        remove_parent_of(&foreign.join("task"));
+        assert!(!used.exists() && foreign.exists());
     }
 
     #[test]

@@ -55,12 +55,12 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
     let mut seen: HashSet<(i32, u64)> = HashSet::new();
     if let Some(leaf) = &leaf {
         seen.extend(leaf.members().iter().map(|member| (member.pid, member.start_ticks)));
-        // If the write fails, descent and marker do the work.
+        // If the write fails, the passes below do the work.
         drop(leaf.kill());
     }
     let deadline = Instant::now() + Duration::from_millis(SWEEP_MS_LIMIT);
     loop {
-        let found = find(leftovers)?;
+        let found = find(leftovers, leaf.as_ref())?;
         for process in &found {
             if process.signal(Signal::KILL) {
                 seen.insert((process.pid, process.start_ticks));
@@ -79,8 +79,8 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
     }
 }
 
-/// Everyone alive who descends from this process by way of no live worker, or bears the marker.
-fn find(leftovers: &Leftovers<'_>) -> io::Result<Vec<Process>> {
+/// Everyone alive who descends from this process by way of no live worker, bears the marker, or is in the leaf.
+fn find(leftovers: &Leftovers<'_>, leaf: Option<&Leaf>) -> io::Result<Vec<Process>> {
     let own = own_pid();
     let all = procfs::all()?;
     let (name, value) = leftovers.marker;
@@ -92,12 +92,13 @@ fn find(leftovers: &Leftovers<'_>) -> io::Result<Vec<Process>> {
         .collect();
     let mut found = procfs::below(own, &all);
     found.retain(|process| !of_workers.contains(&process.pid));
-    let known: HashSet<i32> = found.iter().map(|process| process.pid).collect();
+    found.extend(leaf.map(Leaf::members).unwrap_or_default());
     found.extend(all.iter().filter(|process| {
-        process.pid != own
-            && !known.contains(&process.pid)
-            && procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes())
+        procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes())
     }));
+    // Each once, and never this process itself.
+    let mut known: HashSet<i32> = HashSet::from([own]);
+    found.retain(|process| known.insert(process.pid));
     found.retain(|process| !process.is_dead());
     Ok(found)
 }

@@ -14,7 +14,9 @@
 
 use std::{
     collections::HashSet,
-    io, thread,
+    io,
+    path::Path,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -62,6 +64,12 @@ impl Tree {
     #[must_use]
     pub fn new(main: i32, leaf: Option<Leaf>) -> Self {
         Self { main, leaf, main_status: None, stopped_by_themselves: HashSet::new() }
+    }
+
+    /// The task's cgroup leaf, where it has one.
+    #[must_use]
+    pub fn leaf_path(&self) -> Option<&Path> {
+        self.leaf.as_ref().map(Leaf::path)
     }
 
     /// How the main process ended, once [`Tree::reap`] has seen it.

@@ -1,4 +1,6 @@
-//! `control`: pause, resume and cancel the session's task.
+//! `control`: pause, resume and cancel the session's task; and what such a call is answered with.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -28,6 +30,16 @@ impl ControlType {
         }
     }
 
+    /// The method that does the same to any task, by its id.
+    #[must_use]
+    pub fn task_method(self) -> &'static str {
+        match self {
+            Self::Pause => "task.pause",
+            Self::Resume => "task.resume",
+            Self::Cancel => "task.cancel",
+        }
+    }
+
     /// The `status` of the answer, and the last part of the notification's name.
     #[must_use]
     pub fn done(self) -> &'static str {
@@ -50,6 +62,22 @@ impl ControlType {
             Some(unknown) => Err(invalid(&format!("unknown control type {unknown:?}"))),
             None => Err(invalid("control needs the parameter \"type\"")),
         }
+    }
+}
+
+/// The result of `control`, of `task.cancel`, `task.pause` and `task.resume`, of `task.detach` and of
+/// `session.close`: the word for what is done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// `paused`, `resumed`, `canceled`, `detached` or `closed`.
+    pub status: Cow<'static, str>,
+}
+
+impl Done {
+    /// The result with this word.
+    #[must_use]
+    pub fn new(status: &'static str) -> Self {
+        Self { status: Cow::Borrowed(status) }
     }
 }
 

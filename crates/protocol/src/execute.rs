@@ -1,15 +1,17 @@
 //! `execute`: start a task.
 //!
-//! Three forms, told apart by which of `command`, `argv` and `prompt` is there. Parameters are read
-//! by hand rather than by a derive, because unknown ones must be named, the nearest known one
-//! suggested, and the old form must tolerate what its clients have always sent.
+//! Three forms, told apart by which of `command`, `argv` and `prompt` is there. Unknown parameters are
+//! refused, but the old form must tolerate what its clients have always sent.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{ErrorCode, ErrorObject};
+use crate::{
+    error::ErrorObject,
+    params::{Params, invalid, unknown},
+};
 
 /// Parameters of the old form.
 const COMMAND_PARAMS: [&str; 3] = ["command", "timeout", "id"];
@@ -153,29 +155,60 @@ impl Execute {
     /// Reads and checks the parameters of an `execute` request.
     ///
     /// # Errors
-    /// [`ErrorCode::InvalidParams`], naming the parameter and what it takes.
+    /// [`crate::error::ErrorCode::InvalidParams`], naming the parameter and what it takes.
     pub fn from_params(mut params: Map<String, Value>) -> Result<Self, ErrorObject> {
         params.retain(|_, value| !value.is_null());
         let ignored_params = check_names(&mut params)?;
-        let mut reader = Reader { params };
-        let timeout = reader.seconds("timeout")?;
-        let idle_timeout = reader.seconds("idle_timeout")?;
+        let mut params = Params::of_checked_names(params);
         let execute = Self {
-            timeout,
-            idle_timeout,
-            cwd: reader.text("cwd")?,
-            env: reader.env()?,
-            max_output_bytes: reader.count("max_output_bytes")?,
-            max_line_bytes: reader.count("max_line_bytes")?,
-            label: reader.text("label")?,
-            detach: reader.flag("detach")?,
-            program: reader.program()?,
+            timeout: params.seconds("timeout")?,
+            idle_timeout: params.seconds("idle_timeout")?,
+            cwd: params.text("cwd")?,
+            env: params.variables("env")?,
+            max_output_bytes: params.positive("max_output_bytes")?,
+            max_line_bytes: params.positive("max_line_bytes")?,
+            label: params.text("label")?,
+            detach: params.flag("detach")?.unwrap_or(false),
+            program: Program::from_params(&mut params)?,
             ignored_params,
         };
         if execute.label.as_ref().is_some_and(|label| label.len() > LABEL_BYTES_LIMIT) {
             return Err(invalid("label", &format!("must be at most {LABEL_BYTES_LIMIT} bytes")));
         }
         Ok(execute)
+    }
+}
+
+impl Program {
+    fn from_params(params: &mut Params) -> Result<Self, ErrorObject> {
+        if let Some(command) = params.text("command")? {
+            if command.trim().is_empty() {
+                return Err(invalid("command", "must not be empty"));
+            }
+            return Ok(Self::Command { command });
+        }
+        if params.contains("argv") {
+            let argv = params.texts("argv")?;
+            if argv.first().is_none_or(String::is_empty) {
+                return Err(invalid("argv", "must begin with the name of a program"));
+            }
+            return Ok(Self::Argv { argv });
+        }
+        // A prompt goes by standard input, so it may hold anything.
+        let prompt = params.any_text("prompt")?.unwrap_or_default();
+        if prompt.trim().is_empty() {
+            return Err(invalid("prompt", "must not be empty"));
+        }
+        Ok(Self::Prompt(Box::new(Prompt {
+            prompt,
+            model: params.text("model")?,
+            allowed_tools: params.texts("allowed_tools")?,
+            permission_mode: params.text("permission_mode")?,
+            append_system_prompt: params.text("append_system_prompt")?,
+            max_turns: params.positive("max_turns")?,
+            resume_claude_session: params.text("resume_claude_session")?,
+            extra_args: params.texts("extra_args")?,
+        })))
     }
 }
 
@@ -222,145 +255,16 @@ fn check_names(params: &mut Map<String, Value>) -> Result<Vec<String>, ErrorObje
         if name == "id" {
             continue;
         }
-        return Err(unknown(name));
+        return Err(unknown_name(name));
     }
     Ok(Vec::new())
 }
 
-fn unknown(name: &str) -> ErrorObject {
-    let nearest = COMMON_PARAMS
-        .iter()
-        .chain(&PROMPT_PARAMS)
-        .map(|known| (strsim::damerau_levenshtein(name, known), *known))
-        .min()
-        .filter(|(distance, _)| *distance <= 3);
-    match nearest {
-        Some((_, known)) => {
-            invalid(name, &format!("is unknown; did you mean {known:?}?")).with("suggestion", known)
-        }
-        None => invalid(
-            name,
-            &format!(
-                "is unknown; known are {} and, with prompt, {}",
-                COMMON_PARAMS.join(", "),
-                PROMPT_PARAMS.join(", ")
-            ),
-        ),
-    }
-}
-
-fn invalid(field: &str, what: &str) -> ErrorObject {
-    ErrorObject::new(ErrorCode::InvalidParams, format!("Invalid params: {field} {what}"))
-        .with("field", field)
-}
-
-/// Takes parameters out of the map, one by one.
-struct Reader {
-    params: Map<String, Value>,
-}
-
-impl Reader {
-    fn text(&mut self, name: &str) -> Result<Option<String>, ErrorObject> {
-        let text = match self.params.remove(name) {
-            None => return Ok(None),
-            Some(Value::String(text)) => text,
-            Some(_) => return Err(invalid(name, "must be a string")),
-        };
-        if text.contains('\0') {
-            return Err(invalid(name, "must not contain a NUL character"));
-        }
-        Ok(Some(text))
-    }
-
-    fn texts(&mut self, name: &str) -> Result<Vec<String>, ErrorObject> {
-        let Some(value) = self.params.remove(name) else { return Ok(Vec::new()) };
-        let list: Vec<String> = serde_json::from_value(value)
-            .map_err(|_| invalid(name, "must be a list of strings"))?;
-        if list.iter().any(|text| text.contains('\0')) {
-            return Err(invalid(name, "must not contain a NUL character"));
-        }
-        Ok(list)
-    }
-
-    fn flag(&mut self, name: &str) -> Result<bool, ErrorObject> {
-        match self.params.remove(name) {
-            None => Ok(false),
-            Some(Value::Bool(flag)) => Ok(flag),
-            Some(_) => Err(invalid(name, "must be true or false")),
-        }
-    }
-
-    fn count(&mut self, name: &str) -> Result<Option<u64>, ErrorObject> {
-        let Some(value) = self.params.remove(name) else { return Ok(None) };
-        let count = value.as_u64().filter(|count| *count > 0);
-        count.map(Some).ok_or_else(|| invalid(name, "must be a whole number greater than 0"))
-    }
-
-    fn seconds(&mut self, name: &str) -> Result<Option<f64>, ErrorObject> {
-        let Some(value) = self.params.remove(name) else { return Ok(None) };
-        value
-            .as_f64()
-            .filter(|seconds| *seconds > 0.0 && *seconds <= TIMEOUT_S_LIMIT)
-            .map(Some)
-            .ok_or_else(|| {
-                invalid(
-                    name,
-                    "must be a number of seconds greater than 0 and at most 31536000 (a year)",
-                )
-            })
-    }
-
-    fn env(&mut self) -> Result<BTreeMap<String, Option<String>>, ErrorObject> {
-        let Some(value) = self.params.remove("env") else { return Ok(BTreeMap::new()) };
-        let env: BTreeMap<String, Option<String>> =
-            serde_json::from_value(value).map_err(|_| {
-                invalid("env", "must be an object of strings (or null to remove a variable)")
-            })?;
-        for (name, value) in &env {
-            let is_bad_name = name.is_empty() || name.contains(['=', '\0']);
-            if is_bad_name || value.as_ref().is_some_and(|value| value.contains('\0')) {
-                return Err(invalid(
-                    "env",
-                    &format!(
-                        "has the unusable variable {name:?}: no name may be empty or contain '=', nothing NUL"
-                    ),
-                ));
-            }
-        }
-        Ok(env)
-    }
-
-    fn program(&mut self) -> Result<Program, ErrorObject> {
-        if let Some(command) = self.text("command")? {
-            if command.trim().is_empty() {
-                return Err(invalid("command", "must not be empty"));
-            }
-            return Ok(Program::Command { command });
-        }
-        if self.params.contains_key("argv") {
-            let argv = self.texts("argv")?;
-            if argv.first().is_none_or(String::is_empty) {
-                return Err(invalid("argv", "must begin with the name of a program"));
-            }
-            return Ok(Program::Argv { argv });
-        }
-        // A prompt goes by standard input, so it may hold anything.
-        let prompt = match self.params.remove("prompt") {
-            Some(Value::String(prompt)) if !prompt.trim().is_empty() => prompt,
-            Some(Value::String(_)) => return Err(invalid("prompt", "must not be empty")),
-            _ => return Err(invalid("prompt", "must be a string")),
-        };
-        Ok(Program::Prompt(Box::new(Prompt {
-            prompt,
-            model: self.text("model")?,
-            allowed_tools: self.texts("allowed_tools")?,
-            permission_mode: self.text("permission_mode")?,
-            append_system_prompt: self.text("append_system_prompt")?,
-            max_turns: self.count("max_turns")?,
-            resume_claude_session: self.text("resume_claude_session")?,
-            extra_args: self.texts("extra_args")?,
-        })))
-    }
+fn unknown_name(name: &str) -> ErrorObject {
+    let known: Vec<&str> = COMMON_PARAMS.iter().chain(&PROMPT_PARAMS).copied().collect();
+    let listed =
+        format!("{} and, with prompt, {}", COMMON_PARAMS.join(", "), PROMPT_PARAMS.join(", "));
+    unknown(name, &known, &listed)
 }
 
 #[cfg(test)]

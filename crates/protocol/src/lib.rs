@@ -23,3 +23,23 @@ pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// The paths that accept an upgrade; they mean the same.
 pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
+
+/// Every method that a client may call, in the order of the reference.
+pub const METHODS: [&str; 16] = [
+    "execute",
+    "control",
+    "session.resume",
+    "session.configure",
+    "session.close",
+    "task.get",
+    "task.list",
+    "task.output",
+    "task.attach",
+    "task.detach",
+    "task.cancel",
+    "task.pause",
+    "task.resume",
+    "hook_status",
+    "ping",
+    "pong",
+];

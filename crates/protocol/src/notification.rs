@@ -77,6 +77,24 @@ impl Notification<'_> {
         "task.retrying",
     ];
 
+    /// Which event of which task it is. None for what is no event, and for a batch, which is several.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        match self {
+            Self::Started(params)
+            | Self::Paused(params)
+            | Self::Resumed(params)
+            | Self::Canceled(params) => Some(&params.position),
+            Self::Output(params) => Some(&params.position),
+            Self::Completed(params) => Some(&params.position),
+            Self::RateLimited(params) | Self::TokenLimited(params) => Some(&params.position),
+            Self::OutputDropped(params) => Some(&params.position),
+            Self::TaskResult(params) => Some(&params.position),
+            Self::TaskRetrying(params) => Some(&params.position),
+            Self::Connected(_) | Self::Error(_) | Self::OutputBatch(_) => None,
+        }
+    }
+
     /// The same, independent of the text that it was read from.
     #[must_use]
     pub fn into_owned(self) -> Notification<'static> {

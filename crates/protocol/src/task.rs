@@ -59,6 +59,9 @@ pub struct TaskSummary {
     pub label: Option<String>,
     /// The beginning of what it runs: the command line, the arguments or the prompt.
     pub command: String,
+    /// It was given as a prompt: what people want to see of it is its answer.
+    #[serde(default)]
+    pub is_prompt: bool,
     /// The session that started it; null for a detached one.
     pub session_id: Option<String>,
     /// When it was accepted, milliseconds since the Unix epoch.

@@ -1,17 +1,26 @@
 //! Holds docs/protocol.md and the types against each other.
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use cc_protocol::{
-    EndReason, Verdict,
-    control::ControlType,
-    envelope::{self, Incoming, Response},
+    EndReason, METHODS, Verdict,
+    control::{ControlType, Done},
+    envelope::{self, Incoming, Outcome, Response},
     error::ErrorCode,
-    execute::Execute,
+    execute::{Execute, ExecuteResult},
     notification::{Message, Notification},
+    session::{self, SessionConfigure, SessionResume, SessionResumeResult},
+    task::{
+        TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
+    },
 };
-use serde_json::Value;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value, json};
 
 fn reference() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/protocol.md");
@@ -26,26 +35,24 @@ fn examples() -> Vec<String> {
 
 #[test]
 fn every_example_is_what_the_types_read_and_write() {
+    // An answer belongs to the last request with its id.
+    let mut asked: BTreeMap<String, String> = BTreeMap::new();
     for example in examples() {
         let value: Value = serde_json::from_str(&example).unwrap();
         if value.get("method").is_none() {
             let response: Response = serde_json::from_str(&example).unwrap();
-            assert_eq!(serde_json::to_value(response).unwrap(), value);
+            assert_eq!(serde_json::to_value(&response).unwrap(), value);
+            if let Outcome::Result(result) = response.outcome {
+                let method = &asked[&value["id"].to_string()];
+                assert_eq!(reread_result(method, result.clone()), result, "of {method}");
+            }
         } else if value.get("id").is_some() {
             let Ok(Incoming::Single(Ok(call))) = envelope::parse(&example) else {
                 panic!("not a call: {example}")
             };
-            match call.method.as_str() {
-                "execute" => {
-                    let execute = Execute::from_params(call.params).unwrap();
-                    assert!(execute.ignored_params.is_empty(), "{example}");
-                }
-                "control" => {
-                    let control = ControlType::from_params(&call.params).unwrap();
-                    assert!(example.contains(control.as_str()), "{example}");
-                }
-                unknown => panic!("unknown method {unknown}"),
-            }
+            asked.insert(value["id"].to_string(), call.method.clone());
+            let params = Value::Object(call.params.clone());
+            assert_eq!(reread_params(&call.method, call.params), params, "{example}");
         } else {
             let message: Message<'_> = serde_json::from_str(&example).unwrap();
             assert_eq!(serde_json::to_value(message).unwrap(), value);
@@ -53,17 +60,94 @@ fn every_example_is_what_the_types_read_and_write() {
     }
 }
 
+/// The parameters, read as the server reads them and written as a Rust client writes them.
+fn reread_params(method: &str, params: Map<String, Value>) -> Value {
+    match method {
+        "execute" => {
+            let execute = Execute::from_params(params.clone()).unwrap();
+            assert!(execute.ignored_params.is_empty(), "{params:?}");
+            // A timeout may be written as a whole number.
+            let timeout = params.get("timeout").and_then(Value::as_f64);
+            assert_eq!(execute.timeout, timeout);
+            Value::Object(params)
+        }
+        "control" => {
+            json!({"type": ControlType::from_params(&params).unwrap().as_str()})
+        }
+        "session.resume" => json!(SessionResume::from_params(&params).unwrap()),
+        "session.configure" => json!(SessionConfigure::from_params(&params).unwrap()),
+        "session.close" => {
+            session::check_close_params(&params).unwrap();
+            json!({})
+        }
+        "task.list" => json!(TaskList::from_params(&params).unwrap()),
+        "task.output" => json!(TaskOutput::from_params(&params).unwrap()),
+        "task.attach" => json!(TaskAttach::from_params(&params).unwrap()),
+        "task.get" | "task.detach" | "task.cancel" | "task.pause" | "task.resume" => {
+            json!(TaskNamed::from_params(&params).unwrap())
+        }
+        "ping" | "hook_status" => Value::Object(params),
+        unknown => panic!("unknown method {unknown}"),
+    }
+}
+
+/// The result, read as a Rust client reads it.
+fn reread_result(method: &str, result: Value) -> Value {
+    fn typed<T: Serialize + DeserializeOwned>(value: Value) -> Value {
+        json!(serde_json::from_value::<T>(value).unwrap())
+    }
+    match method {
+        "execute" => typed::<ExecuteResult>(result),
+        "session.resume" => typed::<SessionResumeResult>(result),
+        "session.configure" => typed::<SessionConfigure>(result),
+        "task.get" | "task.attach" => typed::<TaskSummary>(result),
+        "task.list" => typed::<TaskListResult>(result),
+        "task.output" => {
+            for event in result["events"].as_array().unwrap() {
+                let text = event.to_string();
+                assert_eq!(json!(serde_json::from_str::<Message<'_>>(&text).unwrap()), *event);
+            }
+            typed::<TaskOutputResult>(result)
+        }
+        "control" | "session.close" | "task.detach" | "task.cancel" | "task.pause"
+        | "task.resume" => typed::<Done>(result),
+        "ping" | "hook_status" => result,
+        unknown => panic!("unknown method {unknown}"),
+    }
+}
+
+fn shown_methods() -> BTreeSet<String> {
+    let method_of = |example: &String| {
+        let value: Value = serde_json::from_str(example).unwrap();
+        value["method"].as_str().map(str::to_owned)
+    };
+    examples().iter().filter_map(method_of).collect()
+}
+
 #[test]
-fn every_notification_has_an_example() {
-    let shown: BTreeSet<String> = examples()
-        .iter()
-        .filter_map(|example| {
-            let value: Value = serde_json::from_str(example).unwrap();
-            value["method"].as_str().map(str::to_owned)
-        })
-        .collect();
-    for method in Notification::METHODS {
+fn every_method_and_every_notification_has_an_example() {
+    let shown = shown_methods();
+    // A JSON `pong` is a relic that has neither parameters nor an answer.
+    let methods = METHODS.into_iter().filter(|method| *method != "pong");
+    for method in methods.chain(Notification::METHODS) {
         assert!(shown.contains(method), "{method} has no example");
+    }
+}
+
+#[test]
+fn every_method_shows_its_result_too() {
+    let mut answered = BTreeSet::new();
+    let mut asked: BTreeMap<String, String> = BTreeMap::new();
+    for example in examples() {
+        let value: Value = serde_json::from_str(&example).unwrap();
+        match (value["method"].as_str(), value.get("result")) {
+            (Some(method), _) => drop(asked.insert(value["id"].to_string(), method.to_owned())),
+            (None, Some(_)) => drop(answered.insert(asked[&value["id"].to_string()].clone())),
+            (None, None) => {}
+        }
+    }
+    for method in METHODS.into_iter().filter(|method| *method != "pong") {
+        assert!(answered.contains(method), "the result of {method} is not shown");
     }
 }
 

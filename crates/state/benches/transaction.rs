@@ -1,5 +1,5 @@
 //! What a transaction costs: with the one task that `execute` waits for, and with as many as come
-//! together under load. Also what opening costs, and what retention's question does, with 10,000 tasks.
+//! together under load. Also what opening costs, and what retention's question does, with 10,000 tasks kept.
 //!
 //! `cargo bench -p cc-state` prints medians. On a disk in memory they are the processor's share.
 
@@ -11,7 +11,7 @@ use std::{
 };
 
 use cc_link::event::{Completed, EndReason, OutputCounts, Verdict};
-use cc_state::{Change, StateDb, TaskAccepted};
+use cc_state::{Change, Filter, StateDb, TaskAccepted};
 
 const ROUNDS: usize = 301;
 const KEPT: usize = 10_000;
@@ -41,9 +41,11 @@ fn with_kept_tasks(path: &Path) {
     db.transaction(&accepted).unwrap();
     db.transaction(&(0..KEPT).map(ended).collect::<Vec<_>>()).unwrap();
     let candidates = median(|| timed(|| drop(db.retention_candidates(100).unwrap())));
+    let page = median(|| timed(|| drop(db.tasks(Filter::All, None, 100).unwrap())));
     drop(db);
     let opening = median(|| timed(|| drop(StateDb::open(path).unwrap())));
-    println!("with {KEPT} ended tasks: retention's question {candidates:?}, opening {opening:?}");
+    println!("with {KEPT} ended tasks:");
+    println!("  retention's question {candidates:?}, a page of 100 {page:?}, opening {opening:?}");
 }
 
 fn id(number: usize) -> String {
@@ -58,6 +60,7 @@ fn accepted(number: &mut usize) -> Change {
         command: "claude -p 'What is 2+2?'".to_owned(),
         accepted_ms: 1,
         is_claude: true,
+        is_prompt: false,
         leaf: None,
         deadlines: None,
     };

@@ -65,9 +65,11 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
     connection
         .prepare_cached(
             "INSERT INTO task
-                 (id, session_id, label, command, accepted_ms, is_claude, leaf, deadlines)
+                 (id, session_id, label, command, accepted_ms, is_claude, is_prompt, leaf,
+                  deadlines)
              VALUES
-                 (:id, :session_id, :label, :command, :accepted_ms, :is_claude, :leaf, :deadlines)
+                 (:id, :session_id, :label, :command, :accepted_ms, :is_claude, :is_prompt, :leaf,
+                  :deadlines)
              ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
@@ -77,6 +79,7 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
             ":command": task.command,
             ":accepted_ms": Unsigned(task.accepted_ms),
             ":is_claude": task.is_claude,
+            ":is_prompt": task.is_prompt,
             ":leaf": task.leaf.as_deref().map(PathBytes),
             ":deadlines": task.deadlines.as_ref().map(json).transpose()?,
         })

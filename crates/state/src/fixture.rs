@@ -57,6 +57,7 @@ pub(crate) fn task(id: &str, session_id: Option<&str>) -> TaskAccepted {
         command: "claude -p 'What is 2+2?'".to_owned(),
         accepted_ms: 1_000,
         is_claude: true,
+        is_prompt: false,
         leaf: Some("/sys/fs/cgroup/cc/leaf".into()),
         deadlines: Some(Deadlines {
             total_ms: Some(86_400_000),

@@ -61,6 +61,16 @@ impl StateDb {
         Ok((Self { path: path.to_owned(), connection }, opened))
     }
 
+    /// From now on every transaction is on the disk when it returns, so that it survives a power failure as well
+    /// (`synchronous = FULL`).
+    ///
+    /// # Errors
+    /// [`StateError::Sqlite`], which is not to be expected.
+    pub fn wait_for_disk(&self) -> Result<(), StateError> {
+        let full = self.connection.pragma_update(None, "synchronous", "full");
+        full.map_err(error::at(&self.path))
+    }
+
     /// Makes all of `changes`, in order, or none of them. When it returns they survive a kill -9.
     ///
     /// What it costs is mostly the commit: changes that have come together belong in one call, of
@@ -69,7 +79,8 @@ impl StateDb {
     /// # Errors
     /// [`StateError::DiskFull`], [`StateError::Busy`] after five seconds, [`StateError::Damaged`]; and
     /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
-    /// never begun. Nothing has changed then; the call can be repeated.
+    /// never begun. Nothing has changed then. Whoever has put together changes of several origins
+    /// makes them again one by one, so that the one at fault fails alone.
     pub fn transaction(&mut self, changes: &[Change]) -> Result<(), StateError> {
         apply_all(&mut self.connection, changes).map_err(error::at(&self.path))
     }

@@ -46,6 +46,8 @@ pub struct TaskAccepted {
     pub accepted_ms: u64,
     /// Whether its output is read as a Claude stream.
     pub is_claude: bool,
+    /// Whether it was given as a prompt.
+    pub is_prompt: bool,
     /// Its cgroup, if it is to have one.
     pub leaf: Option<PathBuf>,
     /// Its clocks. `None` also when a newer program wrote some that this one cannot read.
@@ -192,6 +194,7 @@ impl TaskAccepted {
             command: row.get("command")?,
             accepted_ms: unsigned(row, "accepted_ms")?,
             is_claude: row.get("is_claude")?,
+            is_prompt: row.get("is_prompt")?,
             leaf: leaf.map(|leaf| leaf.0),
             deadlines: deadlines.and_then(|json| serde_json::from_str(&json).ok()),
         })

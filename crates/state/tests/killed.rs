@@ -47,6 +47,7 @@ fn transaction(number: usize) -> Vec<Change> {
             command: "a command of some length ".repeat(task),
             accepted_ms: 1,
             is_claude: false,
+            is_prompt: false,
             leaf: None,
             deadlines: None,
         }))

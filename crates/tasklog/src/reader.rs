@@ -77,9 +77,27 @@ impl LogReader {
     /// [`LogError::Damaged`] or [`LogError::SeqGap`] when the log is damaged before it;
     /// [`LogError::Io`].
     pub fn position_after(&mut self, seq: u64) -> Result<Option<u64>, LogError> {
+        self.position_after_from((0, FIRST_RECORD_OFFSET), seq)
+    }
+
+    /// As [`Self::position_after`], looking only at the records between a known point and the one asked for:
+    /// `known` is a seq and where its record ends. `None` also for a seq before the known one: ask from an
+    /// earlier point.
+    ///
+    /// # Errors
+    /// As [`Self::position_after`], for damage after the known point; also when there is no such point.
+    pub fn position_after_from(
+        &mut self,
+        known: (u64, u64),
+        seq: u64,
+    ) -> Result<Option<u64>, LogError> {
+        let (known_seq, known_offset) = known;
+        if seq < known_seq {
+            return Ok(None);
+        }
         let mut frames =
-            Frames::open(&self.file, FIRST_RECORD_OFFSET, BLOCK_BYTES).map_err(at(&self.path))?;
-        for expected in 1..=seq {
+            Frames::open(&self.file, known_offset, BLOCK_BYTES).map_err(at(&self.path))?;
+        for expected in known_seq + 1..=seq {
             let offset = frames.offset();
             match frames.next().map_err(at(&self.path))? {
                 Next::Frame(frame) if peek_seq(&frame) == expected => {}

@@ -8,23 +8,22 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
 };
 
-use bytes::Bytes;
-use cc_link::{
-    event::{Event, Started},
-    record::{Body, HEADER_BYTES, LOG_MAGIC, decode_frame, peek_seq},
-};
+use cc_link::{event::Started, record::LOG_MAGIC};
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,
-    frames::{BLOCK_BYTES, Beginning, Frames, Next, at, beginning},
+    frames::{Beginning, at, beginning},
     splitter::StreamCounts,
+    summary::scan,
+    writer::LAST_EVENTS_BYTES,
 };
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// What a recovered log holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,58 +69,20 @@ fn begin_again(mut file: &File, missing_bytes: usize) -> io::Result<Recovered> {
 }
 
 fn recover_records(file: &File) -> io::Result<Recovered> {
-    let mut recovered = Recovered { end_offset: FIRST_RECORD_OFFSET, ..Recovered::default() };
-    let mut frames = Frames::open(file, FIRST_RECORD_OFFSET, BLOCK_BYTES)?;
-    while let Next::Frame(frame) = frames.next()? {
-        if peek_seq(&frame) != recovered.last_seq + 1 {
-            break;
-        }
-        recovered.last_seq += 1;
-        recovered.end_offset = frames.offset();
-        recovered.last_time_ms = time_ms(&frame);
-        note(&mut recovered, frame);
+    let found = scan(file)?;
+    let stored_bytes = file.metadata()?.blocks().saturating_mul(512);
+    // A dead writer may also have left the space that it had taken ahead.
+    if found.torn_bytes > 0 || stored_bytes >= found.end_offset + LAST_EVENTS_BYTES {
+        file.set_len(found.end_offset)?;
     }
-    let length = file.metadata()?.len();
-    recovered.cut_bytes = length.saturating_sub(recovered.end_offset);
-    if recovered.cut_bytes > 0 {
-        file.set_len(recovered.end_offset)?;
-    }
-    Ok(recovered)
-}
-
-/// Adds what a record says. One that is not understood is from a newer version: it stays unread.
-fn note(recovered: &mut Recovered, frame: Bytes) {
-    let Ok(record) = decode_frame(frame) else { return };
-    match record.body {
-        Body::Output(output) => {
-            let ends_line = output.piece.is_none_or(|piece| piece.last);
-            recovered.output.lines += u64::from(ends_line);
-            recovered.output.bytes += output.data.len() as u64;
-            recovered.output.truncated_lines += u64::from(output.truncated);
-        }
-        Body::Event(Event::Started(started)) => {
-            recovered.started = Some(started);
-            recovered.started_time_ms = Some(record.time_ms);
-        }
-        Body::Event(Event::Completed(_)) => recovered.completed = true,
-        Body::Event(
-            Event::Paused
-            | Event::Resumed
-            | Event::Canceled { .. }
-            | Event::OutputDropped(_)
-            | Event::ClaudeRetrying(_)
-            | Event::RateLimited(_)
-            | Event::TokenLimited(_)
-            | Event::ClaudeResult(_),
-        )
-        | Body::Notice(_) => {}
-    }
-}
-
-/// Of a verified record, also one of an unknown kind.
-fn time_ms(frame: &[u8]) -> u64 {
-    frame
-        .get(16..HEADER_BYTES)
-        .and_then(|bytes| bytes.first_chunk::<8>())
-        .map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    Ok(Recovered {
+        last_seq: found.last_seq,
+        end_offset: found.end_offset,
+        last_time_ms: found.last_time_ms,
+        started: found.started,
+        started_time_ms: found.started_time_ms,
+        completed: found.completed.is_some(),
+        output: found.output,
+        cut_bytes: found.torn_bytes,
+    })
 }

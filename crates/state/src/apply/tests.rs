@@ -40,6 +40,7 @@ fn what_is_not_known_is_read_back_as_not_known() {
         command: String::new(),
         accepted_ms: 0,
         is_claude: false,
+        is_prompt: false,
         leaf: None,
         deadlines: None,
     };
@@ -298,5 +299,18 @@ fn every_reason_and_verdict_is_read_back_as_itself() {
         fixture.db.transaction(&[accepted(&id(number), None), end]).unwrap();
         let read = fixture.db.task(&id(number)).unwrap().unwrap().completed().unwrap();
         assert_eq!((read.reason, read.verdict), (reason, verdict));
+    }
+}
+
+#[test]
+fn both_ways_to_hold_a_tree_together_are_read_back_as_themselves() {
+    let mut fixture = Fixture::new();
+    for containment in [Containment::Cgroup, Containment::Subreaper] {
+        let id = containment.as_str();
+        let started = Started { pid: 2, worker_pid: 1, containment };
+        let start = Change::TaskStarted { id: id.to_owned(), at_ms: 1, started };
+        fixture.db.transaction(&[accepted(id, None), start]).unwrap();
+        let read = fixture.db.task(id).unwrap().unwrap().started.unwrap();
+        assert_eq!(read.containment, Word::Known(containment));
     }
 }

@@ -125,3 +125,36 @@ fn retention_sees_what_there_is_and_what_ended_first() {
     fixture.db.transaction(&[forgotten(2), forgotten(0), forgotten(3)]).unwrap();
     assert_eq!(fixture.db.retention_candidates(2).unwrap(), RetentionCandidates::default());
 }
+
+#[test]
+fn no_question_sorts_or_reads_what_it_does_not_answer() {
+    let fixture = Fixture::new();
+    let plan = |sql: &str| -> String {
+        let sql = format!("EXPLAIN QUERY PLAN {sql}");
+        let mut statement = fixture.db.connection.prepare(&sql).unwrap();
+        statement
+            .raw_query()
+            .mapped(|row| row.get(3))
+            .collect::<Result<Vec<String>>>()
+            .unwrap()
+            .join("; ")
+    };
+    for (sql, way) in [
+        (format!("{TASK} {NAMED}"), "SEARCH task USING INDEX sqlite_autoindex_task_1 (id=?)"),
+        (format!("{TASK} {UNFINISHED}"), "SCAN task USING INDEX task_unfinished"),
+        (format!("{TASK} {OF_SESSION}"), "INDEX task_of_session (session_id=? AND number>?)"),
+        (format!("{TASK} {}", Filter::All.newest_first()), "PRIMARY KEY (rowid<?)"),
+        (
+            format!("{TASK} {}", Filter::Unfinished.newest_first()),
+            "INDEX task_unfinished (number<?)",
+        ),
+        (format!("{TASK} {}", Filter::Ended.newest_first()), "PRIMARY KEY (rowid<?)"),
+        (PLACE.to_owned(), "INDEX sqlite_autoindex_task_1 (id>?)"),
+        (ENDED_SUMS.to_owned(), "USING COVERING INDEX task_ended"),
+        (ENDED_FIRST.to_owned(), "USING INDEX task_ended"),
+    ] {
+        let plan = plan(&sql);
+        assert!(plan.contains(way), "{sql}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+}

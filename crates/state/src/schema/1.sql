@@ -22,6 +22,7 @@ CREATE TABLE task (
     command TEXT NOT NULL,                                      -- shortened, for people
     accepted_ms INTEGER NOT NULL,
     is_claude INTEGER NOT NULL CHECK (is_claude IN (0, 1)),
+    is_prompt INTEGER NOT NULL CHECK (is_prompt IN (0, 1)),
     leaf BLOB,                                                  -- path of its cgroup; paths need not be UTF-8
     deadlines TEXT,                                             -- the clocks of its spec, as JSON
 

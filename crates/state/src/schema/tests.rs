@@ -4,10 +4,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    Opened, StateDb,
-    fixture::{Fixture, accepted, begun, ended},
-};
+use crate::{Opened, StateDb, fixture::Fixture};
 
 /// A database that a program with only the first `steps` has made.
 fn older(path: &Path, steps: &[&str]) {
@@ -103,34 +100,4 @@ fn a_step_may_rebuild_a_table_but_leave_no_row_that_refers_to_nothing() {
     let is_enforced: bool =
         connection.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
     assert!(is_enforced);
-}
-
-#[test]
-fn every_question_has_an_index_to_answer_it() {
-    let fixture = Fixture::with(&[begun("s"), accepted("a", Some("s")), ended("a", 1, 1)]);
-    let plan = |sql: &str| -> String {
-        let mut statement =
-            fixture.db.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let lines = statement.query_map((), |row| row.get::<_, String>(3)).unwrap();
-        lines.map(Result::unwrap).collect::<Vec<_>>().join("; ")
-    };
-    for (sql, index) in [
-        ("SELECT * FROM task WHERE ended_ms IS NULL ORDER BY number", "task_unfinished"),
-        (
-            "SELECT * FROM task WHERE session_id = 's' AND number >= 0 ORDER BY number LIMIT 9",
-            "task_of_session (session_id=? AND",
-        ),
-        (
-            "SELECT count(*), total(log_bytes) FROM task WHERE ended_ms IS NOT NULL",
-            "COVERING INDEX task_ended",
-        ),
-        (
-            "SELECT id FROM task WHERE ended_ms IS NOT NULL ORDER BY ended_ms, number LIMIT 9",
-            "task_ended",
-        ),
-    ] {
-        let plan = plan(sql);
-        assert!(plan.contains(index), "{sql}: {plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{sql}: {plan}");
-    }
 }

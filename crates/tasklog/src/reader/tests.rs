@@ -2,6 +2,7 @@ use std::fs;
 
 use bytes::BytesMut;
 use cc_link::record::{RECORD_BYTES_LIMIT, Stream, decode, encode_output};
+use cc_link::spec::Fsync;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -12,7 +13,7 @@ use crate::LogWriter;
 fn log_of(lengths: &[usize]) -> (TempDir, PathBuf, Vec<u64>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let mut writer = LogWriter::create(&path).unwrap();
+    let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
     let mut ends = vec![writer.offset()];
     for (index, length) in lengths.iter().enumerate() {
         let mut frame = Vec::new();
@@ -67,6 +68,21 @@ proptest! {
     }
 
     #[test]
+    fn the_position_after_a_seq_is_the_same_from_every_point_before_it(
+        lengths in proptest::collection::vec(0usize..200, 0..15),
+    ) {
+        let (_directory, path, ends) = log_of(&lengths);
+        let mut reader = LogReader::open(&path).unwrap();
+        for known in 0..ends.len() {
+            let point = (known as u64, ends[known]);
+            for seq in 0..=ends.len() {
+                let expected = if seq < known { None } else { ends.get(seq).copied() };
+                prop_assert_eq!(reader.position_after_from(point, seq as u64).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
     fn a_log_torn_anywhere_reads_up_to_its_last_whole_record(
         lengths in proptest::collection::vec(0usize..60, 1..6),
         cut in any::<prop::sample::Index>(),
@@ -116,7 +132,7 @@ fn a_last_record_that_is_not_what_was_written_is_the_end() {
 fn a_record_that_is_appended_while_the_log_is_open_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    let mut writer = LogWriter::create(&path).unwrap();
+    let mut writer = LogWriter::create(&path, Fsync::Never).unwrap();
     let mut reader = LogReader::open(&path).unwrap();
     assert!(reader.read(writer.offset(), 100).unwrap().is_empty());
     let mut frame = Vec::new();
@@ -146,11 +162,20 @@ fn a_record_with_a_wrong_number_is_an_error_that_names_the_place() {
     let (_directory, path, ends) = log_of(&[10]);
     let mut frame = Vec::new();
     encode_output(&mut frame, 3, 2, Stream::Stdout, None, false, b"late\n");
-    LogWriter::reopen(&path, ends[1]).unwrap().append(&frame).unwrap();
+    LogWriter::reopen(&path, ends[1], Fsync::Never).unwrap().append(&frame).unwrap();
     let error = LogReader::open(&path).unwrap().position_after(3).unwrap_err();
     assert!(
         matches!(error, LogError::SeqGap { offset, expected: 2, found: 3, .. } if offset == ends[1])
     );
+}
+
+#[test]
+fn a_point_that_is_none_is_an_error_and_not_a_position() {
+    let (_directory, path, ends) = log_of(&[10, 10, 10]);
+    let mut reader = LogReader::open(&path).unwrap();
+    let error = reader.position_after_from((0, ends[1]), 2).unwrap_err();
+    assert!(matches!(error, LogError::SeqGap { expected: 1, found: 2, .. }), "{error}");
+    assert!(reader.position_after_from((1, ends[1] + 1), 2).is_err());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 use std::{fs, path::PathBuf};
 
+use bytes::Bytes;
+use cc_link::spec::Fsync;
 use cc_link::{
-    event::{Completed, Containment, EndReason, OutputCounts, Verdict},
-    record::{Output, Piece, Record, Stream},
+    event::{Completed, Containment, EndReason, Event, OutputCounts, Verdict},
+    record::{Body, Output, Piece, Record, Stream},
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -14,7 +16,7 @@ fn started() -> Started {
     Started { pid: 12, worker_pid: 11, containment: Containment::Subreaper }
 }
 
-fn completed() -> Body {
+pub(crate) fn completed() -> Body {
     Body::Event(Event::Completed(Box::new(Completed {
         pid: 12,
         reason: EndReason::WorkerDied,
@@ -36,14 +38,14 @@ fn output(data: &[u8], piece: Option<Piece>, truncated: bool) -> Body {
     Body::Output(Output { stream: Stream::Stdout, piece, truncated, data })
 }
 
-fn encoded(seq: u64, body: Body) -> Vec<u8> {
+pub(crate) fn encoded(seq: u64, body: Body) -> Vec<u8> {
     let mut frame = Vec::new();
     Record { seq, time_ms: seq.wrapping_add(1000), body }.encode(&mut frame).unwrap();
     frame
 }
 
 /// The bytes of a small log, and the offsets at which a record ends.
-fn small_log() -> (Vec<u8>, Vec<u64>) {
+pub(crate) fn small_log() -> (Vec<u8>, Vec<u64>) {
     let mut bytes = LOG_MAGIC.to_vec();
     let mut ends = vec![bytes.len() as u64];
     let bodies = [
@@ -60,7 +62,7 @@ fn small_log() -> (Vec<u8>, Vec<u64>) {
     (bytes, ends)
 }
 
-fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
+pub(crate) fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     fs::write(&path, bytes).unwrap();
@@ -70,7 +72,7 @@ fn file_of(bytes: &[u8]) -> (TempDir, PathBuf) {
 /// Recovers, appends a terminal event as the supervisor does, and recovers again.
 fn recover_and_append(path: &Path) -> Recovered {
     let recovered = recover(path).unwrap();
-    let mut writer = LogWriter::reopen(path, recovered.end_offset).unwrap();
+    let mut writer = LogWriter::reopen(path, recovered.end_offset, Fsync::Never).unwrap();
     writer.append(&encoded(recovered.last_seq + 1, completed())).unwrap();
     let again = recover(path).unwrap();
     assert_eq!(again.last_seq, recovered.last_seq + 1);

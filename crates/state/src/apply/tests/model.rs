@@ -139,6 +139,7 @@ fn change() -> impl Strategy<Value = Change> {
     let task = || (0..TASKS).prop_map(id);
     let at_ms = || 1..1_000_u64;
     prop_oneof![
+        1 => session().prop_map(|id| begun(&id)),
         1 => (session(), at_ms()).prop_map(|(id, at_ms)| Change::SessionDisconnected { id, at_ms }),
         1 => session().prop_map(|id| Change::SessionConnected { id }),
         1 => (session(), at_ms()).prop_map(|(id, at_ms)| closed(&id, at_ms)),
@@ -152,6 +153,25 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
+/// A task's session is begun before the task, also where it was pruned.
+fn with_its_session(change: Change) -> Vec<Change> {
+    match &change {
+        Change::TaskAccepted(task) => {
+            let session = task.session_id.as_deref().map(begun);
+            session.into_iter().chain([change]).collect()
+        }
+        Change::SessionBegun { .. }
+        | Change::SessionDisconnected { .. }
+        | Change::SessionConnected { .. }
+        | Change::SessionClosed { .. }
+        | Change::TombstonesPruned { .. }
+        | Change::TaskStarted { .. }
+        | Change::TaskDetached { .. }
+        | Change::TaskEnded { .. }
+        | Change::TaskForgotten { .. } => vec![change],
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -160,9 +180,8 @@ proptest! {
     ) {
         let Fixture { mut db, directory } = Fixture::new();
         let mut model = Model::default();
-        for mut group in groups {
-            // Every session is there before its tasks are.
-            group.splice(0..0, (0..SESSIONS).map(|number| begun(&session(number))));
+        for group in groups {
+            let group: Vec<Change> = group.into_iter().flat_map(with_its_session).collect();
             db.transaction(&group).unwrap();
             group.iter().for_each(|change| model.apply(change));
             model.check(&db);

@@ -1,0 +1,108 @@
+//! What can be asked beside `execute` and `control`: sessions, and any task by its id.
+//!
+//! Each call waits for its answer; events that come before it are kept for
+//! [`Connection::next_event`]. Each fails with [`Error::Server`] when the server refuses, and with
+//! whatever ends a connection.
+
+use cc_protocol::{
+    control::{ControlType, Done},
+    session::{SessionConfigure, SessionResume, SessionResumeResult},
+    task::{
+        TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
+    },
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::{
+    connection::{Connection, unwritable},
+    error::Error,
+};
+
+impl Connection {
+    /// Takes over a session, whose events after the named position then come from
+    /// [`Connection::next_event`].
+    ///
+    /// # Errors
+    /// -32010 for an unknown session or a wrong token, -32011 for one that is over; the connection then
+    /// goes on with the session that it has. Otherwise see the module.
+    pub async fn resume(&mut self, session: &SessionResume) -> Result<SessionResumeResult, Error> {
+        self.call("session.resume", written(session)?).await
+    }
+
+    /// Chooses how events come on this connection; returns what is now chosen.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn configure(&mut self, choice: SessionConfigure) -> Result<SessionConfigure, Error> {
+        self.call("session.configure", written(&choice)?).await
+    }
+
+    /// Ends the session: its running task is cancelled, and nobody can resume it.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn close_session(&mut self) -> Result<Done, Error> {
+        self.call("session.close", json!({})).await
+    }
+
+    /// A task as it is now.
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown. Otherwise see the module.
+    pub async fn task(&mut self, task_id: &str) -> Result<TaskSummary, Error> {
+        self.call("task.get", named(task_id)?).await
+    }
+
+    /// A page of the tasks that are known, the newest first.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn tasks(&mut self, which: &TaskList) -> Result<TaskListResult, Error> {
+        self.call("task.list", written(which)?).await
+    }
+
+    /// A page of a task's stored events.
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown. Otherwise see the module.
+    pub async fn task_output(&mut self, which: &TaskOutput) -> Result<TaskOutputResult, Error> {
+        self.call("task.output", written(which)?).await
+    }
+
+    /// Follows a task from a position on: its events then come from [`Connection::next_event`].
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown. Otherwise see the module.
+    pub async fn attach(&mut self, task: &TaskAttach) -> Result<TaskSummary, Error> {
+        self.call("task.attach", written(task)?).await
+    }
+
+    /// Follows it no longer. Events that are under way may still come.
+    ///
+    /// # Errors
+    /// -32014 for a task that is not followed. Otherwise see the module.
+    pub async fn detach(&mut self, task_id: &str) -> Result<Done, Error> {
+        self.call("task.detach", named(task_id)?).await
+    }
+
+    /// Pauses, resumes or cancels any task.
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown, -32002 for one that has ended. Otherwise see the module.
+    pub async fn control_task(
+        &mut self,
+        task_id: &str,
+        control: ControlType,
+    ) -> Result<Done, Error> {
+        self.call(control.task_method(), named(task_id)?).await
+    }
+}
+
+fn named(task_id: &str) -> Result<Value, Error> {
+    written(&TaskNamed { task_id: task_id.to_owned() })
+}
+
+pub(crate) fn written(params: &impl Serialize) -> Result<Value, Error> {
+    serde_json::to_value(params).map_err(unwritable)
+}

@@ -1,0 +1,177 @@
+//! The time without a connection: wait, try, wait longer, until there is one or patience ends.
+
+use std::{fmt, pin::Pin, time::Duration};
+
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
+use cc_protocol::{
+    error::{ErrorCode, ErrorObject},
+    session::{SessionResume, SessionResumeResult},
+};
+use tokio::time::{self, Instant, Sleep};
+
+use crate::{
+    address::Token,
+    connection::Connection,
+    error::{Error, Severity},
+};
+
+/// How a lost connection is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reconnect {
+    /// Before the first attempt; every further one waits up to twice as long. Chance adds up to as much
+    /// again, so that many clients do not come at the same moment.
+    pub delay_least: Duration,
+    /// No attempt waits longer, chance aside.
+    pub delay_most: Duration,
+    /// How long is tried; `None` is as long as the server keeps the session.
+    pub patience: Option<Duration>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            delay_least: Duration::from_millis(100),
+            delay_most: Duration::from_secs(5),
+            patience: None,
+        }
+    }
+}
+
+/// What the attempts need.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) url: String,
+    pub(crate) token: Option<Token>,
+    pub(crate) resume: SessionResume,
+}
+
+/// A connection is there again.
+#[derive(Debug)]
+pub(crate) struct Regained {
+    pub(crate) connection: Connection,
+    /// `Err` is a session that the server does not have any more.
+    pub(crate) session: Result<SessionResumeResult, ErrorObject>,
+}
+
+/// What a step has led to.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// There is a connection.
+    Regained(Box<Regained>),
+    /// An attempt failed; the next one comes after the delay.
+    Failed { attempt: u32, error: Error, delay: Duration },
+    /// There will be none: it took too long.
+    GivenUp { last: Error },
+    /// There will be none: for a reason that no attempt would change.
+    Refused(Error),
+}
+
+type Attempt = Pin<Box<dyn Future<Output = Result<Regained, Error>> + Send>>;
+
+enum Stage {
+    Waiting(Pin<Box<Sleep>>),
+    Trying(Attempt),
+}
+
+/// See the module.
+pub(crate) struct Outage {
+    target: Target,
+    ends_at: Instant,
+    attempt: u32,
+    delay_most: Duration,
+    delays: ExponentialBackoff,
+    stage: Stage,
+}
+
+impl Outage {
+    /// Begins with a delay, which is returned.
+    pub(crate) fn begin(
+        target: Target,
+        settings: &Reconnect,
+        patience: Duration,
+    ) -> (Self, Duration) {
+        let delays = ExponentialBuilder::default()
+            .with_min_delay(settings.delay_least)
+            .with_max_delay(settings.delay_most)
+            .with_jitter()
+            .without_max_times()
+            .build();
+        let mut outage = Self {
+            target,
+            ends_at: Instant::now() + patience,
+            attempt: 0,
+            delay_most: settings.delay_most,
+            delays,
+            stage: Stage::Waiting(Box::pin(time::sleep(Duration::ZERO))),
+        };
+        let delay = outage.wait();
+        (outage, delay)
+    }
+
+    /// The number of the attempt that comes or is under way, from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    fn wait(&mut self) -> Duration {
+        let left = self.ends_at.saturating_duration_since(Instant::now());
+        let delay = self.delays.next().unwrap_or(self.delay_most).min(left);
+        self.attempt += 1;
+        self.stage = Stage::Waiting(Box::pin(time::sleep(delay)));
+        delay
+    }
+
+    /// Goes on to the end of the next attempt. Cancel safe: an attempt that is under way stays so.
+    pub(crate) async fn step(&mut self) -> Step {
+        loop {
+            match &mut self.stage {
+                Stage::Waiting(sleep) => {
+                    sleep.await;
+                    self.stage = Stage::Trying(Box::pin(attempt(self.target.clone())));
+                }
+                Stage::Trying(trying) => {
+                    let error = match trying.await {
+                        Ok(regained) => return Step::Regained(Box::new(regained)),
+                        Err(error) => error,
+                    };
+                    match error.severity() {
+                        Severity::TakenOver | Severity::Final => return Step::Refused(error),
+                        Severity::Passing if Instant::now() >= self.ends_at => {
+                            return Step::GivenUp { last: error };
+                        }
+                        Severity::Passing => {
+                            let delay = self.wait();
+                            return Step::Failed { attempt: self.attempt, error, delay };
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn attempt(target: Target) -> Result<Regained, Error> {
+    let mut connection = Connection::open(&target.url, target.token.as_ref()).await?;
+    let session = match connection.resume(&target.resume).await {
+        Ok(session) => Ok(session),
+        Err(Error::Server(error)) if is_gone(&error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    Ok(Regained { connection, session })
+}
+
+fn is_gone(error: &ErrorObject) -> bool {
+    [ErrorCode::SessionUnknown, ErrorCode::SessionExpired].iter().any(|c| c.code() == error.code)
+}
+
+impl fmt::Debug for Outage {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, ends_at, attempt, delay_most: _, delays: _, stage: _ } = self;
+        formatter
+            .debug_struct("Outage")
+            .field("url", &target.url)
+            .field("ends_at", ends_at)
+            .field("attempt", attempt)
+            .finish_non_exhaustive()
+    }
+}

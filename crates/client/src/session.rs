@@ -1,0 +1,381 @@
+//! A session that survives its connections: whatever breaks, its caller hears every event of its tasks
+//! once and in order.
+//!
+//! ```text
+//!          ┌────────────── resumed ───────────────┐
+//!          ▼                                      │
+//!        up ──connection lost──▶ down ──attempt───┤
+//!          │                      │ ▲             │
+//!          │                      │ └── failed ◀──┘
+//!          └──taken over──▶ over ◀┴── session gone, patience ended
+//! ```
+//! No call waits for its answer: answers are events among the others, so that a caller hears of an outage
+//! while it waits for one. What is decided after a resume is decided in
+//! `ledger.rs`; the attempts are made by `outage.rs`.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt,
+    time::Duration,
+};
+
+use cc_protocol::{
+    control::ControlType,
+    error::{ErrorCode, ErrorObject},
+    execute::{Execute, ExecuteResult},
+    session::SessionResume,
+    task::TaskSummary,
+};
+use serde_json::Value;
+use tokio::time::{self, Instant};
+
+use crate::{
+    address::Token,
+    connection::{Connection, read_result},
+    error::{Error, Severity},
+    event::{Answer, Event},
+    ledger::{Ledger, Plan},
+    outage::{Outage, Reconnect, Regained, Step, Target},
+    request::{Asked, Request},
+    session_event::{SessionEvent, StartedTask},
+};
+
+/// Between two questions about a task that is just starting.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The secret and the name by which a session is resumed.
+#[derive(Clone)]
+struct Identity {
+    session_id: String,
+    resume_token: String,
+    /// Zero where it cannot be resumed.
+    grace: Duration,
+}
+
+impl Identity {
+    fn of(connection: &Connection) -> Self {
+        let connected = connection.connected();
+        let grace = Duration::try_from_secs_f64(connected.resume_grace_s).unwrap_or_default();
+        Self {
+            session_id: connected.session_id.clone(),
+            resume_token: connected.resume_token.clone(),
+            grace: if connected.resume_token.is_empty() { Duration::ZERO } else { grace },
+        }
+    }
+}
+
+enum Link {
+    Up(Box<Connection>),
+    Down(Box<Outage>),
+    Over,
+}
+
+/// See the module. Dropping it leaves the session to its grace period; [`Session::close`] ends it.
+///
+/// Must live inside a tokio runtime with I/O and time enabled.
+pub struct Session {
+    url: String,
+    token: Option<Token>,
+    settings: Reconnect,
+    identity: Identity,
+    link: Link,
+    ledger: Ledger,
+    /// What is to be sent on this connection; what a lost one took with it the ledger knows.
+    outbox: VecDeque<Request>,
+    /// By their ids on the connection.
+    asked: HashMap<u64, Asked>,
+    look_at: Option<(Instant, String)>,
+    ready: VecDeque<SessionEvent>,
+    last_control_id: u64,
+}
+
+impl Session {
+    /// Connects, as [`Connection::open`] does. An address where nobody is, is an error at once.
+    ///
+    /// # Errors
+    /// As [`Connection::open`].
+    pub async fn open(
+        url: &str,
+        token: Option<&Token>,
+        settings: Reconnect,
+    ) -> Result<Self, Error> {
+        let connection = Connection::open(url, token).await?;
+        Self::over(connection, url, token, settings).await
+    }
+
+    /// Goes on with a connection to this address, on which nothing was started and nothing is followed.
+    ///
+    /// # Errors
+    /// When it is lost, and there is no grace period.
+    pub async fn over(
+        connection: Connection,
+        url: &str,
+        token: Option<&Token>,
+        settings: Reconnect,
+    ) -> Result<Self, Error> {
+        let mut session = Self {
+            url: url.to_owned(),
+            token: token.cloned(),
+            settings,
+            identity: Identity::of(&connection),
+            link: Link::Up(Box::new(connection)),
+            ledger: Ledger::default(),
+            outbox: VecDeque::from([Request::Configure]),
+            asked: HashMap::new(),
+            look_at: None,
+            ready: VecDeque::new(),
+            last_control_id: 0,
+        };
+        session.flush().await?;
+        Ok(session)
+    }
+
+    /// The session's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.identity.session_id
+    }
+
+    /// Whether there is a connection, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up(_))
+    }
+
+    /// Asks for a task. The answer is [`SessionEvent::Started`] or [`SessionEvent::NotStarted`]; only
+    /// after it, and after the end of the task before, another one may be asked for.
+    ///
+    /// # Errors
+    /// [`Error::Detached`] for a task that would not be this session's, and whatever ends a session.
+    pub async fn execute(&mut self, task: &Execute) -> Result<(), Error> {
+        if task.detach {
+            return Err(Error::Detached);
+        }
+        self.outbox.push_back(self.ledger.begin(task));
+        self.flush().await
+    }
+
+    /// Asks for the running task to be paused, resumed or cancelled, and returns the number that
+    /// [`SessionEvent::Controlled`] will have. An outage in between does not lose it.
+    ///
+    /// # Errors
+    /// Whatever ends a session.
+    pub async fn control(&mut self, control: ControlType) -> Result<u64, Error> {
+        self.last_control_id += 1;
+        self.outbox.push_back(self.ledger.control(self.last_control_id, control));
+        self.flush().await?;
+        Ok(self.last_control_id)
+    }
+
+    /// Follows any task after this event (0: from the first), to its end, whatever session it has. The
+    /// only answer is [`SessionEvent::AttachRefused`].
+    ///
+    /// # Errors
+    /// Whatever ends a session.
+    pub async fn attach(&mut self, task_id: &str, after_seq: u64) -> Result<(), Error> {
+        self.outbox.push_back(self.ledger.attach(task_id, after_seq));
+        self.flush().await
+    }
+
+    /// The next thing that happens. Cancel safe.
+    ///
+    /// # Errors
+    /// When the session is over or the server breaks the protocol; then it is over. Without a grace
+    /// period that is when its connection ends.
+    pub async fn next_event(&mut self) -> Result<SessionEvent, Error> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            self.flush().await?;
+            let outcome = match &mut self.link {
+                Link::Over => return Err(Error::Lost("the session is over".into())),
+                Link::Up(connection) => match listen(connection, self.look_at.as_ref()).await {
+                    Some(Ok(event)) => self.take(event),
+                    Some(Err(error)) => self.lose(error),
+                    None => {
+                        self.outbox
+                            .extend(self.look_at.take().map(|(_, task_id)| Request::Look(task_id)));
+                        Ok(())
+                    }
+                },
+                Link::Down(outage) => match outage.step().await {
+                    Step::Regained(regained) => self.regain(*regained),
+                    Step::Failed { attempt, error, delay } => {
+                        self.ready.push_back(SessionEvent::Reconnecting { attempt, error, delay });
+                        Ok(())
+                    }
+                    Step::GivenUp { last } => {
+                        let (patience, unknown) = (self.patience(), self.ledger.unknown());
+                        Err(Error::GivenUp { patience, last: Box::new(last), unknown })
+                    }
+                    Step::Refused(error) => Err(self.last_error(error)),
+                },
+            };
+            if let Err(error) = outcome {
+                self.link = Link::Over;
+                return Err(error);
+            }
+        }
+    }
+
+    /// Ends the session politely, within 2 s; a running task of it is cancelled. Without a connection the
+    /// session is left to its grace period.
+    pub async fn close(self) {
+        match self.link {
+            Link::Up(connection) => connection.close().await,
+            Link::Down(_) | Link::Over => {}
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.settings.patience.unwrap_or(self.identity.grace)
+    }
+
+    /// Sends what is to be sent; without a connection that is nothing. Cancel safe.
+    async fn flush(&mut self) -> Result<(), Error> {
+        while let (Link::Up(connection), Some(request)) = (&mut self.link, self.outbox.front()) {
+            let (method, params, asked) = request.to_wire()?;
+            let sent = connection.send(method, params).await;
+            self.outbox.pop_front();
+            match sent {
+                Ok(id) => drop(self.asked.insert(id, asked)),
+                Err(error @ Error::MessageTooLarge { .. }) => {
+                    let refusal = ErrorObject::new(ErrorCode::InvalidParams, error.to_string());
+                    self.answered(asked, Err(refusal))?;
+                }
+                Err(error) => self.lose(error).inspect_err(|_| self.link = Link::Over)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The connection is gone. `Err` is the end of the session.
+    fn lose(&mut self, error: Error) -> Result<(), Error> {
+        let can_resume = !self.identity.grace.is_zero();
+        if error.severity() != Severity::Passing || !can_resume {
+            return Err(self.last_error(error));
+        }
+        self.outbox.clear();
+        self.asked.clear();
+        self.look_at = None;
+        let resume = SessionResume {
+            session_id: self.identity.session_id.clone(),
+            resume_token: self.identity.resume_token.clone(),
+            after: self.ledger.position(),
+        };
+        let target = Target { url: self.url.clone(), token: self.token.clone(), resume };
+        let (outage, delay) = Outage::begin(target, &self.settings, self.patience());
+        let attempt = outage.attempt();
+        self.link = Link::Down(Box::new(outage));
+        self.ready.push_back(SessionEvent::Reconnecting { attempt, error, delay });
+        Ok(())
+    }
+
+    /// The error as it is, unless it says that another connection has the session.
+    fn last_error(&self, error: Error) -> Error {
+        match error.severity() {
+            Severity::TakenOver => Error::TakenOver { unknown: self.ledger.unknown() },
+            Severity::Passing | Severity::Final => error,
+        }
+    }
+
+    fn regain(&mut self, regained: Regained) -> Result<(), Error> {
+        let Regained { connection, session } = regained;
+        let plan = match session {
+            Ok(resumed) => self.ledger.resumed(&resumed.tasks),
+            Err(error) if self.ledger.is_busy() => {
+                let unknown = self.ledger.unknown();
+                return Err(Error::SessionOver { error, unknown });
+            }
+            // Nothing was under way, so the new session is as good as the old one.
+            Err(_) => {
+                self.identity = Identity::of(&connection);
+                self.ledger.renewed()
+            }
+        };
+        self.link = Link::Up(Box::new(connection));
+        self.ready.push_back(SessionEvent::Reconnected);
+        self.outbox.push_back(Request::Configure);
+        self.carry_out(plan);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, plan: Plan) {
+        self.ready.extend(plan.events);
+        self.outbox.extend(plan.requests);
+        if let Some(task_id) = plan.look {
+            self.look_at = Some((Instant::now() + LOOK_INTERVAL, task_id));
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Notification(received) => {
+                self.ready.extend(self.ledger.heard(received)?);
+                Ok(())
+            }
+            Event::Answer(Answer { id: Some(id), outcome }) => match self.asked.remove(&id) {
+                Some(asked) => self.answered(asked, outcome),
+                None => Err(Error::Protocol(format!("an answer to {id}, which nobody asked"))),
+            },
+            Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+                Err(Error::SessionRefused(error))
+            }
+            Event::Answer(Answer { id: None, outcome: Ok(_) }) => {
+                Err(Error::Protocol("an answer without an id".to_owned()))
+            }
+        }
+    }
+
+    fn answered(&mut self, asked: Asked, outcome: Result<Value, ErrorObject>) -> Result<(), Error> {
+        match (asked, outcome) {
+            (Asked::Start, Ok(result)) => {
+                let ExecuteResult { task_id, pid, .. } = read_result("execute", result)?;
+                let started = StartedTask { task_id, pid: Some(pid) };
+                self.ready.push_back(self.ledger.answered(Ok(started)));
+            }
+            (Asked::Start, Err(error)) => {
+                self.ready.push_back(self.ledger.answered(Err(error)));
+            }
+            (Asked::Control(id), outcome) => {
+                self.ready.push_back(self.ledger.controlled(id, outcome.map(drop)));
+            }
+            (Asked::Attach(task_id), Err(error)) => {
+                self.ready.push_back(self.ledger.attach_refused(task_id, error));
+            }
+            (Asked::Look, Ok(result)) => {
+                let task: TaskSummary = read_result("task.get", result)?;
+                let mut plan = Plan::default();
+                self.ledger.looked(&task, &mut plan);
+                self.carry_out(plan);
+            }
+            (Asked::Look, Err(error)) => self.ready.extend(self.ledger.look_refused(error)),
+            (Asked::Attach(_), Ok(_)) | (Asked::Configure, Ok(_) | Err(_)) => {}
+        }
+        Ok(())
+    }
+}
+
+/// The next event; `None` when it is time to look.
+async fn listen(
+    connection: &mut Connection,
+    look_at: Option<&(Instant, String)>,
+) -> Option<Result<Event, Error>> {
+    match look_at {
+        None => Some(connection.next_event().await),
+        Some((at, _)) => time::timeout_at(*at, connection.next_event()).await.ok(),
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The resume token stays out of it.
+        formatter
+            .debug_struct("Session")
+            .field("url", &self.url)
+            .field("id", &self.identity.session_id)
+            .field("ledger", &self.ledger)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,137 @@
+//! What a dead worker left is found also where it does not descend from the supervisor that sweeps: an adopted
+//! worker was another one's child, and its orphans went to whoever reaps for that one.
+
+#![expect(clippy::unwrap_used, reason = "tests: a broken assumption ends them where it is noticed")]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::PathBuf,
+    process::{ChildStdout, Command, Stdio},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use cc_proctree::{
+    cgroup::Leaf,
+    procfs::Process,
+    sweep::{Leftovers, Swept, end_leftovers},
+};
+
+const MARKER: &str = "CC_EXECUTOR_TEST_TASK";
+
+/// A marked process that no subreaper of this test has: a child of init, or of what reaps for this test.
+struct Orphan {
+    process: Process,
+    /// Ends when the orphan does, which has the other end.
+    alive: BufReader<ChildStdout>,
+}
+
+/// Starts a process, marked with `value` unless it is empty, whose parent is dead.
+fn orphan(value: &str) -> Orphan {
+    let mut command = Command::new("sh");
+    command.args(["-c", "setsid sh -c 'echo $$; exec sleep 600' &"]);
+    if !value.is_empty() {
+        command.env(MARKER, value);
+    }
+    let mut parent = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut alive = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    alive.read_line(&mut line).unwrap();
+    parent.wait().unwrap();
+    let process = Process::read(line.trim().parse().unwrap()).unwrap();
+    assert_ne!(process.parent, std::process::id() as i32);
+    Orphan { process, alive }
+}
+
+impl Orphan {
+    /// Waits until it is dead; a test that waits in vain hangs, which is a failure too.
+    fn wait(mut self) {
+        let mut rest = Vec::new();
+        self.alive.read_to_end(&mut rest).unwrap();
+    }
+}
+
+/// To be held by every test: a sweep takes all children of this process for orphans, another test's too.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn unique_value() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+fn sweep(value: &str, leaf: Option<PathBuf>) -> Swept {
+    end_leftovers(&Leftovers { marker: (MARKER, value), leaf, workers: &[] }).unwrap()
+}
+
+/// A cgroup of this test's own; `None` where there is no writable hierarchy.
+fn leaf() -> Option<Leaf> {
+    let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+    let mount = mounts.lines().find_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        kind.starts_with("cgroup2 ").then(|| place.split(' ').nth(4).map(str::to_owned))?
+    })?;
+    let memberships = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+    let own = memberships.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let path = PathBuf::from(mount).join(own).join(format!("cc-sweep-{}", unique_value()));
+    Leaf::create(path).ok()
+}
+
+fn join(leaf: &Leaf, process: &Process) {
+    use std::io::Write;
+    leaf.joining().unwrap().write_all(process.pid.to_string().as_bytes()).unwrap();
+}
+
+#[test]
+fn a_marked_process_that_does_not_descend_from_the_sweeper_is_ended_and_no_other() {
+    let _alone = alone();
+    let (value, other) = (unique_value(), unique_value());
+    let (marked, spared) = (orphan(&value), orphan(&other));
+    assert_eq!(sweep(&value, None), Swept { killed: 1, unkillable: 0 });
+    marked.wait();
+    assert!(!Process::read(spared.process.pid).unwrap().is_dead());
+    assert_eq!(sweep(&other, None), Swept { killed: 1, unkillable: 0 });
+    spared.wait();
+}
+
+#[test]
+fn a_stopped_orphan_is_ended_too() {
+    let _alone = alone();
+    let value = unique_value();
+    let marked = orphan(&value);
+    assert!(marked.process.signal(rustix::process::Signal::STOP));
+    assert_eq!(sweep(&value, None), Swept { killed: 1, unkillable: 0 });
+    marked.wait();
+}
+
+#[test]
+fn a_frozen_leaf_is_emptied_and_removed_with_members_that_bear_no_marker() {
+    let _alone = alone();
+    let Some(leaf) = leaf() else {
+        eprintln!("SKIPPED: no writable cgroup v2 hierarchy");
+        return;
+    };
+    let value = unique_value();
+    let (marked, unmarked) = (orphan(&value), orphan(""));
+    join(&leaf, &marked.process);
+    join(&leaf, &unmarked.process);
+    // The task was paused when its worker was killed.
+    assert!(leaf.freeze().unwrap());
+    let path = leaf.path().to_owned();
+    assert_eq!(sweep(&value, Some(path.clone())), Swept { killed: 2, unkillable: 0 });
+    marked.wait();
+    unmarked.wait();
+    assert!(!path.exists());
+}
+
+#[test]
+fn a_sweep_that_finds_nothing_says_so() {
+    let _alone = alone();
+    assert_eq!(sweep(&unique_value(), None), Swept::default());
+    let gone = PathBuf::from("/sys/fs/cgroup/cc-executor-is-not-here");
+    assert_eq!(sweep(&unique_value(), Some(gone)), Swept::default());
+}

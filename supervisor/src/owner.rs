@@ -1,0 +1,338 @@
+//! The owner of one task: starts its worker or goes on with one that was adopted, publishes its records, passes
+//! requests on, watches the clocks, and sees to it that there is exactly one terminal event.
+//!
+//! One tokio task per task owns everything about it; everybody else has a [`TaskHandle`](crate::task::TaskHandle).
+//! It never waits for a client or for the disk, except after its worker has failed. How an owner comes to the
+//! worker of an earlier supervisor is in [`crate::takeover`].
+
+use std::{path::PathBuf, sync::Arc};
+
+use bytes::BytesMut;
+use cc_link::{
+    adopt::Adopted,
+    control::Control,
+    event::{Completed, EndReason, Event, Notice, Started},
+    spec::{ClaudeStream, Deadlines, TaskSpec},
+};
+use cc_protocol::task::TaskState;
+use cc_state::{Change, ResultSummary};
+use cc_tasklog::Summary;
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep_until},
+};
+
+use self::steer::answer;
+use crate::{
+    aftermath::{self, Failure},
+    clock::now_ms,
+    feed::Feed,
+    lifecycle::{Effect, Input, Motion, State, transition},
+    relay::{self, Listener},
+    shared::Shared,
+    task::{Answer, Outcome, OwnerSide, Progress},
+    watchdog::{Alarm, Watchdog},
+    worker::Worker,
+};
+
+const NO_DEADLINES: Deadlines = Deadlines {
+    total_ms: None,
+    silence_ms: None,
+    first_output_ms: None,
+    linger_ms: 0,
+    grace_ms: 0,
+};
+
+mod end;
+mod steer;
+
+/// One task's owner.
+pub struct Owner {
+    shared: Arc<Shared>,
+    side: OwnerSide,
+    leaf: Option<PathBuf>,
+    /// Taken when the start is decided.
+    announce: Option<oneshot::Sender<Outcome>>,
+    pausing: Vec<oneshot::Sender<Answer>>,
+    resuming: Vec<oneshot::Sender<Answer>>,
+    state: State,
+    watchdog: Watchdog,
+    started: Option<Started>,
+    /// Of a Claude task that came so far.
+    result: Option<ResultSummary>,
+    /// When its worker was started; `None`: by an earlier supervisor.
+    born: Option<Instant>,
+}
+
+/// How the watch over a worker ended.
+enum Watched {
+    /// The terminal event came.
+    Completed(Box<Completed>),
+    /// The worker has failed, for this reason; `None`: it closed its pipe.
+    Failed(Option<String>),
+}
+
+impl Owner {
+    /// Of a task that is about to be started.
+    #[must_use]
+    pub fn of_new_task(
+        shared: &Arc<Shared>,
+        side: OwnerSide,
+        spec: &TaskSpec,
+        announce: oneshot::Sender<Outcome>,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            shared: Arc::clone(shared),
+            side,
+            leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
+            announce: Some(announce),
+            pausing: Vec::new(),
+            resuming: Vec::new(),
+            state: State::Starting,
+            watchdog: Watchdog::new(now, &spec.deadlines),
+            started: None,
+            result: None,
+            born: Some(now),
+        }
+    }
+
+    /// Of a task that an earlier supervisor started, as far as it is known before its worker has answered.
+    #[must_use]
+    pub fn of_found_task(
+        shared: &Arc<Shared>,
+        side: OwnerSide,
+        leaf: Option<PathBuf>,
+        held: Summary,
+    ) -> Self {
+        Self {
+            shared: Arc::clone(shared),
+            side,
+            leaf,
+            announce: None,
+            pausing: Vec::new(),
+            resuming: Vec::new(),
+            state: State::Running { motion: Motion::Moving },
+            // Not asked before the worker has told its own.
+            watchdog: Watchdog::new(Instant::now(), &NO_DEADLINES),
+            started: held.started,
+            result: held.result.map(|result| ResultSummary::from(&*result)),
+            born: None,
+        }
+    }
+
+    /// Starts the worker and follows it to the end.
+    pub async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
+        let changes = session.into_iter().chain([self.record(&spec)]).collect();
+        // Before its worker hears of it the task is on record; starting the worker takes longer than that.
+        let (worker, recorded) =
+            tokio::join!(self.shared.spawner.spawn(), self.shared.store.commit(changes));
+        let worker = match (worker, recorded) {
+            (Ok(worker), Ok(())) => worker,
+            (Ok(worker), Err(error)) => {
+                worker.end().await;
+                return self.not_started(error.to_string()).await;
+            }
+            (Err(error), _) => {
+                let problem = format!("the worker could not be started: {error}");
+                return self.not_started(problem).await;
+            }
+        };
+        self.shared.metrics.task_started();
+        // The clock of the start begins now, not while other workers were started or swept up after.
+        let now = Instant::now();
+        self.born = Some(now);
+        self.watchdog = Watchdog::new(now, &spec.deadlines);
+        worker.tell(&Control::Run(Box::new(spec)));
+        self.follow(worker, BytesMut::new()).await;
+    }
+
+    async fn not_started(self, problem: String) {
+        let corpse = self.corpse(Failure::NotStarted, problem);
+        let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
+        self.finish(completed).await;
+    }
+
+    fn record(&self, spec: &TaskSpec) -> Change {
+        let is_claude = spec.claude != ClaudeStream::No;
+        self.side.facts.record(is_claude, self.leaf.clone(), Some(spec.deadlines))
+    }
+
+    /// Takes note of what an adopted worker says of itself.
+    pub fn adopted(&mut self, adopted: Adopted) {
+        let now = Instant::now();
+        self.state = State::of_adopted(adopted.is_paused, adopted.ending);
+        self.watchdog = Watchdog::of_adopted(now, &adopted);
+        self.leaf = adopted.leaf.or(self.leaf.take());
+        self.started = Some(adopted.started);
+        self.show_progress();
+    }
+
+    /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
+    pub async fn follow(mut self, mut worker: Worker, received: BytesMut) {
+        let completed = match self.watch(&mut worker, received).await {
+            Watched::Completed(completed) => {
+                self.end_state(Input::Completed);
+                self.announce_end(&completed);
+                worker.end().await;
+                completed
+            }
+            Watched::Failed(text) => {
+                let (worker_pid, end) = match &text {
+                    Some(_) => (worker.pid, worker.kill().await),
+                    None => (worker.pid, worker.end().await),
+                };
+                let text = text.unwrap_or_else(|| format!("the worker {end}"));
+                tracing::warn!(task_id = self.task_id(), worker_pid, %text, "worker failed");
+                return self.bury(text).await;
+            }
+        };
+        self.finish(completed).await;
+    }
+
+    /// Ends a task whose worker is gone.
+    pub async fn bury(mut self, text: String) {
+        self.end_state(Input::Lost);
+        let corpse = self.corpse(Failure::Died, text);
+        let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
+        self.finish(completed).await;
+    }
+
+    /// Publishes what the worker says until the terminal event or the worker's failure.
+    async fn watch(&mut self, worker: &mut Worker, mut buffer: BytesMut) -> Watched {
+        let feed = Arc::clone(&self.side.feed);
+        loop {
+            match relay::publish(&feed, &mut buffer, self) {
+                Ok(None) => {}
+                Ok(Some(completed)) => return Watched::Completed(completed),
+                Err(text) => return Watched::Failed(Some(text)),
+            }
+            let check_at = self.watchdog.next_check();
+            tokio::select! {
+                biased;
+                Some(request) = self.side.requests.recv() => self.on_request(request, worker),
+                // Before the clocks: what waits in the pipe may be the very answer that they miss.
+                read = worker.read(&mut buffer) => match read {
+                    Ok(0) => return Watched::Failed(None),
+                    Ok(_) => self.watchdog.heard(),
+                    Err(error) => {
+                        return Watched::Failed(Some(format!("reading from the worker: {error}")));
+                    }
+                },
+                () = sleep_until(check_at) => match self.watchdog.check(Instant::now()) {
+                    Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
+                    Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
+                    None => {}
+                },
+            }
+        }
+    }
+
+    fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
+        self.step(Input::Ending(reason))?;
+        self.watchdog.ending(Instant::now());
+        self.refuse_waiting();
+        Ok(())
+    }
+
+    fn step(&mut self, input: Input) -> Result<(), String> {
+        let (state, effect) = transition(self.state, input);
+        let from = std::mem::replace(&mut self.state, state);
+        self.show_progress();
+        if effect == Effect::Violation {
+            return Err(format!("the worker said {input:?} while the task was {from:?}"));
+        }
+        Ok(())
+    }
+
+    fn end_state(&mut self, input: Input) {
+        self.state = transition(self.state, input).0;
+        self.refuse_waiting();
+    }
+
+    /// The state as others see it; the end only shows with the terminal event, in [`Owner::finish`].
+    fn show_progress(&self) {
+        let state = match self.state {
+            State::Starting => TaskState::Starting,
+            State::Running { motion: Motion::Stopped } => TaskState::Paused,
+            State::Running { motion: Motion::Moving | Motion::Stopping | Motion::Continuing } => {
+                TaskState::Running
+            }
+            State::Ending { .. } | State::Done => TaskState::Ending,
+        };
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.side.progress.send_replace(Progress { state, pid });
+    }
+
+    /// Of its task.
+    #[must_use]
+    pub fn task_id(&self) -> &str {
+        &self.side.facts.task_id
+    }
+
+    /// Its task's records.
+    #[must_use]
+    pub fn feed(&self) -> &Arc<Feed> {
+        &self.side.feed
+    }
+
+    fn label(&self) -> &str {
+        self.side.facts.label.as_deref().unwrap_or_default()
+    }
+}
+
+impl Listener for Owner {
+    fn before_end(&mut self, completed: &Completed, time_ms: u64) {
+        self.note_end(completed, time_ms);
+    }
+
+    fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {
+        match event {
+            Event::Started(started) => {
+                self.started = Some(started.clone());
+                self.step(Input::Started)?;
+                self.watchdog.started(Instant::now());
+                tracing::info!(
+                    task_id = self.task_id(),
+                    label = self.label(),
+                    pid = started.pid,
+                    worker_pid = started.worker_pid,
+                    containment = started.containment.as_str(),
+                    "task started"
+                );
+                let (id, at_ms) = (self.task_id().to_owned(), now_ms());
+                self.shared.store.note(Change::TaskStarted { id, at_ms, started: started.clone() });
+                self.announce(Outcome::Started(started));
+            }
+            Event::Paused => {
+                self.step(Input::Paused)?;
+                self.watchdog.paused(Instant::now());
+                answer(&mut self.pausing, Answer::Done);
+            }
+            Event::Resumed => {
+                self.step(Input::Resumed)?;
+                self.watchdog.resumed(Instant::now());
+                answer(&mut self.resuming, Answer::Done);
+            }
+            Event::Canceled { reason } => self.on_ending(reason)?,
+            Event::Completed(completed) => return Ok(Some(completed)),
+            Event::ClaudeResult(result) => self.result = Some(ResultSummary::from(&*result)),
+            Event::OutputDropped(_)
+            | Event::ClaudeRetrying(_)
+            | Event::RateLimited(_)
+            | Event::TokenLimited(_) => {}
+        }
+        Ok(None)
+    }
+
+    fn on_notice(&mut self, notice: &Notice) -> Result<(), String> {
+        match notice {
+            // Any byte is a sign of life; see `watch`.
+            Notice::Pong { nonce: _ } => Ok(()),
+            Notice::Ending { reason } => self.on_ending(*reason),
+            Notice::Adopted(_) | Notice::AdoptionRefused { .. } => {
+                Err("the worker answered a question that was not asked".to_owned())
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of a task: who is told, and in which order.
+
+use std::sync::Arc;
+
+use cc_link::event::{Completed, EndReason};
+use cc_protocol::task::TaskState;
+use cc_state::{Change, ResultSummary};
+use cc_tasklog::summary;
+use tokio::task::spawn_blocking;
+
+use crate::{
+    aftermath::{Corpse, Failure},
+    clock::now_ms,
+    containment,
+    owner::Owner,
+    retention, state_dir,
+    task::{Ended, Outcome, Progress},
+};
+
+impl Owner {
+    /// Tells whoever asked for the task how its start went, once.
+    pub(super) fn announce(&mut self, outcome: Outcome) {
+        if let Some(announce) = self.announce.take() {
+            // A session that has gone does not care.
+            drop(announce.send(outcome));
+        }
+    }
+
+    /// An end before the start is the answer, too.
+    pub(super) fn announce_end(&mut self, completed: &Completed) {
+        if self.announce.is_some() {
+            self.announce(Outcome::NotStarted(Box::new(completed.clone())));
+        }
+    }
+
+    /// Everything that the aftermath has to know.
+    pub(super) fn corpse(&self, failure: Failure, text: String) -> Corpse {
+        Corpse {
+            task_id: self.task_id().to_owned(),
+            leaf: self.leaf.clone(),
+            feed: Arc::clone(&self.side.feed),
+            started: self.started.clone(),
+            duration: self.born.map(|born| born.elapsed()),
+            failure,
+            text,
+        }
+    }
+
+    /// The first one counts; there is only one. Says when it was.
+    pub(super) fn note_end(&self, completed: &Completed, at_ms: u64) -> u64 {
+        let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
+        let pid = self.started.as_ref().map(|started| started.pid);
+        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid });
+        ended.at_ms
+    }
+
+    /// Of an adopted task, whose result may have come before its adoption.
+    async fn result_in_log(&self) -> Option<ResultSummary> {
+        let path = self.side.feed.log_path().to_owned();
+        let held = spawn_blocking(move || summary(&path)).await.ok()?.ok()?;
+        held.result.map(|result| ResultSummary::from(&*result))
+    }
+
+    /// The last thing: everything is published, the worker is gone.
+    pub(super) async fn finish(mut self, completed: Box<Completed>) {
+        let at_ms = self.note_end(&completed, now_ms());
+        self.announce_end(&completed);
+        self.shared.metrics.task_completed(completed.verdict);
+        // A worker that could not make its log says so only here; every other task has one.
+        let has_log = completed.reason != EndReason::SpawnFailed
+            || state_dir::file_bytes(self.side.feed.log_path()) > 0;
+        if self.shared.problems.note_end(&completed, has_log) {
+            self.shared.metrics.log_failed();
+        }
+        tracing::info!(
+            task_id = self.task_id(),
+            label = self.label(),
+            pid = completed.pid,
+            verdict = completed.verdict.as_str(),
+            reason = completed.reason.as_str(),
+            exit_code = completed.exit_code,
+            duration_ms = completed.duration_ms,
+            "task ended"
+        );
+        if self.born.is_none() && self.result.is_none() {
+            self.result = self.result_in_log().await;
+        }
+        let position = self.side.feed.position();
+        let ended = Change::TaskEnded {
+            id: self.task_id().to_owned(),
+            at_ms,
+            completed,
+            last_seq: position.last_seq,
+            log_bytes: position.end_offset,
+            result: self.result.take(),
+        };
+        // Whoever asks after the task has left the registry finds its end in the database.
+        self.shared.store.write(vec![ended]).await;
+        retention::task_ended(&self.shared, self.task_id(), at_ms, &self.side.feed);
+        if let Some(leaf) = &self.leaf {
+            containment::left(&self.shared, leaf).await;
+        }
+        self.shared.registry.remove(self.task_id());
+    }
+}

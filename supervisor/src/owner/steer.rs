@@ -1,0 +1,88 @@
+//! What others ask of a task, and the answers.
+
+use cc_link::control::Control;
+use rustix::process::Signal;
+use tokio::{sync::oneshot, time::Instant};
+
+use crate::{
+    lifecycle::{Effect, Input, transition},
+    owner::Owner,
+    pidfd::Pidfd,
+    task::{Answer, Request},
+    worker::Worker,
+};
+
+impl Owner {
+    pub(super) fn on_request(&mut self, request: Request, worker: &Worker) {
+        let input = match &request {
+            Request::Pause(_) => Input::Pause,
+            Request::Resume(_) => Input::Resume,
+            Request::Cancel(reason) => Input::Cancel(*reason),
+            Request::Kill(reason) => Input::Kill(*reason),
+        };
+        let (state, effect) = transition(self.state, input);
+        self.state = state;
+        self.show_progress();
+        match effect {
+            Effect::TellPause => worker.tell(&Control::Pause),
+            Effect::TellResume => worker.tell(&Control::Resume),
+            Effect::TellCancel(reason) => {
+                self.watchdog.ending(Instant::now());
+                self.refuse_waiting();
+                worker.tell(&Control::Cancel { reason });
+            }
+            Effect::TellKill(reason) => {
+                self.watchdog.killing(Instant::now());
+                self.refuse_waiting();
+                worker.tell(&Control::Kill { reason });
+            }
+            Effect::None
+            | Effect::AlreadySo
+            | Effect::UnderWay
+            | Effect::Refuse
+            | Effect::Violation => {}
+        }
+        let (Request::Pause(sender) | Request::Resume(sender)) = request else { return };
+        match (effect, input) {
+            (Effect::AlreadySo, _) => answer(&mut vec![sender], Answer::Done),
+            (Effect::TellPause | Effect::UnderWay, Input::Pause) => self.pausing.push(sender),
+            (Effect::TellResume | Effect::UnderWay, _) => self.resuming.push(sender),
+            _ => answer(&mut vec![sender], Answer::NotRunning),
+        }
+    }
+
+    /// Waits for a worker that an earlier supervisor started and that cannot be talked to; then the log decides.
+    pub async fn watch_from_afar(mut self, process: Pidfd) {
+        loop {
+            tokio::select! {
+                Some(request) = self.side.requests.recv() => match request {
+                    Request::Pause(sender) | Request::Resume(sender) => {
+                        answer(&mut vec![sender], Answer::NotRunning);
+                    }
+                    Request::Cancel(reason) => {
+                        self.state = transition(self.state, Input::Ending(reason)).0;
+                        self.show_progress();
+                        process.signal(Signal::TERM);
+                    }
+                    Request::Kill(_) => process.signal(Signal::KILL),
+                },
+                () = process.ended() => break,
+            }
+        }
+        self.bury("the worker ended".to_owned()).await;
+    }
+
+    /// Whoever waits for a pause or a resume that will not be.
+    pub(super) fn refuse_waiting(&mut self) {
+        answer(&mut self.pausing, Answer::NotRunning);
+        answer(&mut self.resuming, Answer::NotRunning);
+    }
+}
+
+/// Answers all that wait.
+pub(super) fn answer(waiting: &mut Vec<oneshot::Sender<Answer>>, with: Answer) {
+    for sender in waiting.drain(..) {
+        // A session that has stopped waiting does not care.
+        sender.send(with).ok();
+    }
+}

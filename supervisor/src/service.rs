@@ -1,0 +1,114 @@
+//! What a service manager gives (a listening socket) and is told (that the supervisor is ready, or stopping).
+//!
+//! Without one nothing of this happens: no variable, no socket, no message. Owns no state.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
+
+use listenfd::ListenFd;
+use nix::sys::socket::{getsockopt, sockopt};
+use sd_notify::NotifyState;
+
+/// Why the sockets that were handed over cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InheritError {
+    /// There must be one.
+    #[error(
+        "{0} sockets were handed over (LISTEN_FDS): this program listens on one; give its socket unit a single \
+         ListenStream="
+    )]
+    Number(usize),
+    /// It is something else.
+    #[error(
+        "what was handed over (LISTEN_FDS) is no TCP socket ({0}): its socket unit needs ListenStream= with a port"
+    )]
+    NotTcp(io::Error),
+    /// It is connected, or was never told to listen.
+    #[error(
+        "the socket that was handed over (LISTEN_FDS) does not listen: its socket unit needs Accept=no"
+    )]
+    NotListening,
+    /// It cannot be used.
+    #[error("the socket that was handed over (LISTEN_FDS): {0}")]
+    Io(#[from] io::Error),
+    /// It listens elsewhere than the operator believes.
+    #[error(
+        "the socket that was handed over (LISTEN_FDS) listens on {found}, but --listen says {expected}: correct one \
+         of the two"
+    )]
+    Address {
+        /// Where it does.
+        found: SocketAddr,
+        /// Where it should.
+        expected: SocketAddr,
+    },
+}
+
+/// The listening socket that a service manager has handed over, if it has. Takes the variables that say so out of
+/// the environment: to be called before there are threads.
+///
+/// # Errors
+/// When what was handed over is anything but one listening TCP socket.
+pub fn inherited_listener() -> Result<Option<TcpListener>, InheritError> {
+    let mut handed_over = ListenFd::from_env();
+    match handed_over.len() {
+        0 => return Ok(None),
+        1 => {}
+        number => return Err(InheritError::Number(number)),
+    }
+    let Some(listener) = handed_over.take_tcp_listener(0).map_err(InheritError::NotTcp)? else {
+        return Ok(None);
+    };
+    if !getsockopt(&listener, sockopt::AcceptConn).map_err(io::Error::from)? {
+        return Err(InheritError::NotListening);
+    }
+    listener.set_nonblocking(true)?;
+    Ok(Some(listener))
+}
+
+/// Checks where an inherited socket listens. `expected` with port 0 is any port.
+///
+/// # Errors
+/// [`InheritError::Address`].
+pub fn check_address(found: SocketAddr, expected: SocketAddr) -> Result<(), InheritError> {
+    let is_port = expected.port() == 0 || found.port() == expected.port();
+    if is_port && found.ip() == expected.ip() {
+        Ok(())
+    } else {
+        Err(InheritError::Address { found, expected })
+    }
+}
+
+/// Clients are served from now on.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The end has begun.
+pub fn stopping(status: &str) {
+    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager (NOTIFY_SOCKET) cannot be told");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inherited_socket_must_listen_where_the_operator_says() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let found = address("127.0.0.1:8003");
+        assert!(check_address(found, address("127.0.0.1:8003")).is_ok());
+        assert!(check_address(found, address("127.0.0.1:0")).is_ok());
+        let error = check_address(found, address("127.0.0.1:9000")).unwrap_err().to_string();
+        assert!(error.contains("8003") && error.contains("9000"), "{error}");
+        assert!(check_address(found, address("0.0.0.0:8003")).is_err());
+    }
+}

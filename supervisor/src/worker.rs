@@ -1,0 +1,198 @@
+//! A worker as its task's owner sees it: control lines go in, records come out, and its end is waited for or
+//! brought about. The same for one that this supervisor started and for one that it adopted.
+//!
+//! It never judges what a worker says; that is the owner's business. Made by [`crate::spawn`] and
+//! [`crate::adopt`].
+
+use std::{collections::BTreeSet, io, process::ExitStatus, sync::Arc};
+
+use bytes::BytesMut;
+use cc_link::control::Control;
+use rustix::process::Signal;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{UnixStream, unix::OwnedReadHalf},
+    process::{Child, ChildStdout},
+    sync::{Mutex, mpsc},
+    time::timeout,
+};
+
+use crate::{limits, pidfd::Pidfd};
+
+/// Pids of the workers that are this process's children and are not reaped yet.
+pub type LiveChildren = Arc<Mutex<BTreeSet<i32>>>;
+
+/// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
+/// closes, and then it does what its spec says for the loss of its supervisor.
+#[derive(Debug)]
+pub struct Worker {
+    /// For the log; signals go through the handle.
+    pub pid: i32,
+    process: Process,
+    control: mpsc::Sender<Vec<u8>>,
+    events: Events,
+}
+
+#[derive(Debug)]
+enum Process {
+    /// This supervisor started it, and reaps it.
+    Child { child: Child, live: LiveChildren },
+    /// An earlier supervisor did: whoever is its parent now reaps it.
+    Adopted(Pidfd),
+}
+
+#[derive(Debug)]
+enum Events {
+    Pipe(ChildStdout),
+    Socket(OwnedReadHalf),
+}
+
+impl Worker {
+    /// One that was just started. `None`: it has no pid or no pipes.
+    #[must_use]
+    pub fn started(mut child: Child, live: LiveChildren) -> Option<Self> {
+        let pid = child.id().and_then(|pid| i32::try_from(pid).ok())?;
+        let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
+        let control = spawn_control(stdin);
+        let process = Process::Child { child, live };
+        Some(Self { pid, process, control, events: Events::Pipe(stdout) })
+    }
+
+    /// One that has accepted to be adopted on `connection`.
+    #[must_use]
+    pub fn adopted(process: Pidfd, connection: UnixStream) -> Self {
+        let (events, control) = connection.into_split();
+        Self {
+            pid: process.pid(),
+            process: Process::Adopted(process),
+            control: spawn_control(control),
+            events: Events::Socket(events),
+        }
+    }
+
+    /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
+    /// its health check will fail.
+    pub fn tell(&self, control: &Control) {
+        match control.to_line() {
+            Ok(line) => {
+                if let Err(error) = self.control.try_send(line) {
+                    tracing::warn!(worker = self.pid, %error, "a control line was dropped");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a control message is no JSON"),
+        }
+    }
+
+    /// Reads more records into `buffer`; 0 is their end. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// As read(2).
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match &mut self.events {
+            Events::Pipe(pipe) => read_more(pipe, buffer).await,
+            Events::Socket(socket) => read_more(socket, buffer).await,
+        }
+    }
+
+    /// Waits for a worker that has no more to say, kills it if it takes too long, and reaps it where it is
+    /// ours. Says how it ended.
+    pub async fn end(mut self) -> String {
+        drop(self.control);
+        let text = match timeout(limits::WORKER_EXIT, self.process.ended()).await {
+            Ok(text) => text,
+            Err(_) => {
+                tracing::warn!(worker = self.pid, "a worker did not exit: killed");
+                self.process.kill().await
+            }
+        };
+        self.process.forget(self.pid).await;
+        text
+    }
+
+    /// Kills a worker that has failed, and reaps it where it is ours. Says how it ended.
+    pub async fn kill(mut self) -> String {
+        let text = self.process.kill().await;
+        self.process.forget(self.pid).await;
+        text
+    }
+}
+
+impl Process {
+    /// Waits for the end and says how it was.
+    async fn ended(&mut self) -> String {
+        match self {
+            Self::Child { child, .. } => describe(child.wait().await),
+            Self::Adopted(process) => {
+                process.ended().await;
+                // Its status goes to its parent.
+                "ended".to_owned()
+            }
+        }
+    }
+
+    async fn kill(&mut self) -> String {
+        match self {
+            Self::Child { child, .. } => {
+                if let Err(error) = child.start_kill() {
+                    tracing::debug!(%error, "killing a worker");
+                }
+            }
+            Self::Adopted(process) => process.signal(Signal::KILL),
+        }
+        match timeout(limits::WORKER_EXIT, self.ended()).await {
+            Ok(text) => text,
+            Err(_) => "was killed and has not ended yet (uninterruptible sleep)".to_owned(),
+        }
+    }
+
+    async fn forget(self, pid: i32) {
+        match self {
+            Self::Child { live, .. } => {
+                live.lock().await.remove(&pid);
+            }
+            Self::Adopted(_) => {}
+        }
+    }
+}
+
+async fn read_more(
+    from: &mut (impl AsyncRead + Unpin),
+    buffer: &mut BytesMut,
+) -> io::Result<usize> {
+    // What is left of an allocation is used up before the next one: a small read must not pin a large
+    // buffer.
+    if buffer.capacity() - buffer.len() < limits::EVENT_READ_BYTES / 16 {
+        buffer.reserve(limits::EVENT_READ_BYTES);
+    }
+    from.read_buf(buffer).await
+}
+
+/// Writes control lines in their order, in the background. A worker that does not read stops only this.
+fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<Vec<u8>> {
+    let (control, mut lines) = mpsc::channel::<Vec<u8>>(limits::WORKER_CONTROL_QUEUE_LINES);
+    tokio::spawn(async move {
+        while let Some(line) = lines.recv().await {
+            if let Err(error) = to.write_all(&line).await {
+                tracing::debug!(%error, "a worker closed its control channel");
+                return;
+            }
+        }
+    });
+    control
+}
+
+fn describe(outcome: io::Result<ExitStatus>) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    let status = match outcome {
+        Ok(status) => status,
+        Err(error) => return format!("could not be waited for ({error})"),
+    };
+    match (status.signal(), status.code()) {
+        (Some(number), _) => match nix::sys::signal::Signal::try_from(number) {
+            Ok(signal) => format!("was killed by {signal}"),
+            Err(_) => format!("was killed by signal {number}"),
+        },
+        (None, Some(code)) => format!("exited with code {code}"),
+        (None, None) => "ended".to_owned(),
+    }
+}

@@ -1,0 +1,228 @@
+//! The worker's socket, where a supervisor that did not start this worker asks to have it.
+//!
+//! Owns the listening socket and the callers that have not said yet what they want. Nobody waits for them:
+//! they are few, what they may say is short, and one that says anything else is hung up on. The task
+//! loop calls this, and takes an [`Adopter`] in the place of the supervisor that it had.
+
+use std::{
+    collections::VecDeque,
+    io,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use cc_link::{
+    adopt::{ADOPT_LINE_BYTES_LIMIT, SOCKET_NAME, VersionRange},
+    control::Control,
+    event::Notice,
+    record::{Body, Record},
+};
+use rustix::{
+    fs::{Mode, OFlags, fchmod, open},
+    io::Errno,
+    net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
+        socket_with, sockopt::socket_peercred,
+    },
+    process::geteuid,
+};
+
+use crate::{control_channel::ControlChannel, event_pipe::EventPipe, journal::wall_clock_ms};
+
+/// Callers that are waited for at a time, and connections that the kernel holds; the oldest caller has to
+/// go for a further one.
+const CALLERS_LIMIT: usize = 4;
+/// After a connection that could not be accepted, for want of descriptors, none is for this time.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// The socket and its callers. The file is removed on drop.
+#[derive(Debug)]
+pub struct AdoptionSocket {
+    listener: OwnedFd,
+    path: PathBuf,
+    callers: VecDeque<Caller>,
+    is_deaf_until: Option<Instant>,
+}
+
+/// A connection that has not sent a whole line.
+#[derive(Debug)]
+struct Caller {
+    stream: UnixStream,
+    line: Vec<u8>,
+}
+
+/// A supervisor that asks for this worker.
+#[derive(Debug)]
+pub struct Adopter {
+    /// Non-blocking.
+    stream: UnixStream,
+    /// What it speaks.
+    pub versions: VersionRange,
+    /// What it sent after the question, and was read with it.
+    rest: Vec<u8>,
+}
+
+/// What became of a caller.
+enum Heard {
+    Adopter(Adopter),
+    /// Nothing whole yet.
+    Waits(Caller),
+    /// It hung up, or said something else.
+    Gone,
+}
+
+impl AdoptionSocket {
+    /// Listens in the directory of the task log. Only this user can connect.
+    pub fn listen_beside(log_path: &Path) -> io::Result<Self> {
+        let directory = match log_path.parent() {
+            Some(directory) if directory != Path::new("") => directory,
+            Some(_) | None => Path::new("."),
+        };
+        let path = directory.join(SOCKET_NAME);
+        let listener = socket_with(
+            AddressFamily::UNIX,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            None,
+        )?;
+        // The file gets the mode that the socket has when it is bound.
+        fchmod(&listener, Mode::RUSR | Mode::WUSR)?;
+        match SocketAddrUnix::new(&path) {
+            Ok(address) => bind(&listener, &address)?,
+            // An address has 108 bytes, a path up to 4096: the descriptor is a shorter name for its directory.
+            Err(Errno::NAMETOOLONG) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                let directory = open(directory, flags, Mode::empty())?;
+                let number = directory.as_raw_fd();
+                let short = format!("/proc/self/fd/{number}/{SOCKET_NAME}");
+                bind(&listener, &SocketAddrUnix::new(short)?)?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // From here on the file is this worker's, and dropped with it.
+        let socket = Self { listener, path, callers: VecDeque::new(), is_deaf_until: None };
+        listen(&socket.listener, CALLERS_LIMIT as i32)?;
+        Ok(socket)
+    }
+
+    /// What to poll(2) for reading.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listener = self.is_deaf_until.is_none().then(|| self.listener.as_fd());
+        listener.into_iter().chain(self.callers.iter().map(|caller| caller.stream.as_fd()))
+    }
+
+    /// When [`Self::receive`] is to be called although nothing was announced.
+    pub fn next(&self) -> Option<Instant> {
+        self.is_deaf_until
+    }
+
+    /// Accepts who is there and listens to what they say, waiting for nobody. Adopters come in the order in
+    /// which they connected.
+    pub fn receive(&mut self, now: Instant) -> Vec<Adopter> {
+        self.accept(now);
+        let mut adopters = Vec::new();
+        for caller in std::mem::take(&mut self.callers) {
+            match caller.hear() {
+                Heard::Adopter(adopter) => adopters.push(adopter),
+                Heard::Waits(caller) => self.callers.push_back(caller),
+                Heard::Gone => {}
+            }
+        }
+        adopters
+    }
+
+    fn accept(&mut self, now: Instant) {
+        if self.is_deaf_until.is_some_and(|until| now < until) {
+            return;
+        }
+        self.is_deaf_until = None;
+        // Those that come faster than this wait for the loop's next turn, as the task does not.
+        for _ in 0..CALLERS_LIMIT {
+            match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(connection) if is_trusted(&connection) => {
+                    if self.callers.len() == CALLERS_LIMIT {
+                        self.callers.pop_front();
+                    }
+                    let stream = UnixStream::from(connection);
+                    self.callers.push_back(Caller { stream, line: Vec::new() });
+                }
+                Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    self.is_deaf_until = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for AdoptionSocket {
+    fn drop(&mut self) {
+        // With its directory gone, so is the file.
+        drop(std::fs::remove_file(&self.path));
+    }
+}
+
+impl Caller {
+    /// Reads once.
+    fn hear(mut self) -> Heard {
+        let start = self.line.len();
+        self.line.resize(ADOPT_LINE_BYTES_LIMIT, 0);
+        let read = rustix::io::read(&self.stream, &mut self.line[start..]);
+        self.line.truncate(start + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(1..) => {}
+            Err(Errno::AGAIN | Errno::INTR) => return Heard::Waits(self),
+            Ok(0) | Err(_) => return Heard::Gone,
+        }
+        let Some(newline) = self.line.iter().position(|byte| *byte == b'\n') else {
+            let is_too_long = self.line.len() == ADOPT_LINE_BYTES_LIMIT;
+            return if is_too_long { Heard::Gone } else { Heard::Waits(self) };
+        };
+        let rest = self.line.split_off(newline + 1);
+        match Control::from_line(&self.line) {
+            Ok(Control::Adopt(versions)) => {
+                Heard::Adopter(Adopter { stream: self.stream, versions, rest })
+            }
+            Ok(
+                Control::Run(_)
+                | Control::Pause
+                | Control::Resume
+                | Control::Cancel { .. }
+                | Control::Kill { .. }
+                | Control::Ping { .. },
+            )
+            | Err(_) => Heard::Gone,
+        }
+    }
+}
+
+impl Adopter {
+    /// Says that there is no version that both speak, and hangs up.
+    pub fn refuse(self) {
+        let body = Body::Notice(Notice::AdoptionRefused { versions: VersionRange::OWN });
+        let record = Record { seq: 0, time_ms: wall_clock_ms(), body };
+        let mut frame = Vec::new();
+        if record.encode(&mut frame).is_ok() {
+            // An empty socket buffer takes this whole; a peer that is gone needs no answer.
+            let _written = rustix::io::write(&self.stream, &frame);
+        }
+    }
+
+    /// Both directions of the connection, in the shapes in which the loop has them.
+    pub fn into_channels(self) -> io::Result<(ControlChannel, EventPipe)> {
+        let control = ControlChannel::new(self.stream.try_clone()?.into(), self.rest);
+        let pipe = EventPipe::new(self.stream.into())?;
+        Ok((control, pipe))
+    }
+}
+
+/// Whether the peer is this user or root. The file's mode says the same to everybody who comes by its path.
+fn is_trusted(connection: &OwnedFd) -> bool {
+    socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
+}

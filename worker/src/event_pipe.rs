@@ -1,0 +1,153 @@
+//! The way of records to the supervisor: stdout, after an adoption the worker's socket. Never blocks.
+//!
+//! What the descriptor does not take at once waits here. The loop bounds that by not reading the task
+//! meanwhile (see [`crate::journal::Journal::is_congested`]).
+
+use std::{
+    fs::File,
+    io::{self, IsTerminal, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Instant,
+};
+
+use cc_link::record::{self, Body, Record};
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+/// With more than this waiting for the supervisor, the task's output is not read.
+const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+
+/// The descriptor, and what it has not taken yet.
+#[derive(Debug)]
+pub struct EventPipe {
+    /// `None`: nobody listens.
+    sink: Option<File>,
+    is_terminal: bool,
+    backlog: Vec<u8>,
+    sent: usize,
+}
+
+impl EventPipe {
+    /// Takes a descriptor over. Only this end becomes non-blocking: the other end of a pipe or a socket
+    /// is an open file of its own.
+    pub fn new(sink: OwnedFd) -> io::Result<Self> {
+        let is_terminal = sink.is_terminal();
+        if !is_terminal {
+            let flags = OFlag::from_bits_retain(fcntl(&sink, FcntlArg::F_GETFL)?);
+            fcntl(&sink, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+        }
+        Ok(Self { sink: Some(File::from(sink)), is_terminal, backlog: Vec::new(), sent: 0 })
+    }
+
+    /// The descriptor of an open pipe, for poll(2).
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.sink.as_ref().map(AsFd::as_fd)
+    }
+
+    pub fn has_backlog(&self) -> bool {
+        self.sent < self.backlog.len()
+    }
+
+    /// Whether more waits than should.
+    pub fn is_congested(&self) -> bool {
+        self.backlog.len() - self.sent > BACKLOG_BYTES_LIMIT
+    }
+
+    /// Sends `bytes` after the backlog, keeping what the pipe does not take.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let Some(sink) = &self.sink else { return };
+        if self.is_terminal {
+            show(sink, bytes);
+            return;
+        }
+        if self.has_backlog() {
+            self.backlog.extend_from_slice(bytes);
+            self.sent += self.write(self.sent, None);
+            if !self.has_backlog() {
+                self.backlog.clear();
+                self.sent = 0;
+            } else if self.sent > BACKLOG_BYTES_LIMIT {
+                self.backlog.drain(..self.sent);
+                self.sent = 0;
+            }
+            return;
+        }
+        let sent = self.write(0, Some(bytes));
+        if self.sink.is_some() {
+            self.backlog.extend_from_slice(&bytes[sent..]);
+        }
+    }
+
+    /// Writes `bytes`, or the backlog from `start`, until the pipe is full; says how much it took.
+    fn write(&mut self, start: usize, bytes: Option<&[u8]>) -> usize {
+        let mut count = 0;
+        while let Some(sink) = &self.sink {
+            let source = bytes.unwrap_or(&self.backlog[start..]);
+            let rest = &source[count..];
+            if rest.is_empty() {
+                return count;
+            }
+            match rustix::io::write(sink, rest) {
+                Ok(written) => count += written,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return count,
+                Err(_) => self.close(),
+            }
+        }
+        0
+    }
+
+    /// Sends the backlog, waiting for the supervisor until `deadline`.
+    pub fn drain(&mut self, deadline: Instant) {
+        while self.has_backlog()
+            && let Some(sink) = &self.sink
+        {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let mut fds = [PollFd::new(sink.as_fd(), PollFlags::POLLOUT)];
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            if poll(&mut fds, timeout).is_err_and(|errno| errno != Errno::EINTR) {
+                return;
+            }
+            self.send(&[]);
+        }
+    }
+
+    /// Nobody listens any more: closes the descriptor and forgets the backlog.
+    pub fn close(&mut self) {
+        self.sink = None;
+        self.backlog = Vec::new();
+        self.sent = 0;
+    }
+}
+
+/// Records as text, for a person who tries the worker in a shell.
+fn show(mut terminal: &File, mut bytes: &[u8]) {
+    let mut text = String::new();
+    while let Ok(Some(total)) = record::frame_bytes(bytes) {
+        let (frame, rest) = bytes.split_at(total);
+        text += &describe(frame);
+        bytes = rest;
+    }
+    // A terminal that is gone has nobody in front of it.
+    drop(terminal.write_all(text.as_bytes()));
+}
+
+fn describe(frame: &[u8]) -> String {
+    match record::decode_frame(frame.to_vec().into()) {
+        Ok(Record { seq, body: Body::Output(output), .. }) => {
+            let text = String::from_utf8_lossy(&output.data);
+            format!("{seq:>6} {} {:?}\n", output.stream.as_str(), text)
+        }
+        Ok(Record { seq, body: Body::Event(event), .. }) => {
+            format!("{seq:>6} {}\n", serde_json::to_string(&event).unwrap_or_default())
+        }
+        Ok(Record { body: Body::Notice(notice), .. }) => format!("       {notice:?}\n"),
+        Err(error) => format!("       {error}\n"),
+    }
+}
