@@ -60,7 +60,8 @@ impl Stepping<'_> {
         for task in 0..self.batch.tasks.len() {
             match &self.batch.tasks[task] {
                 TaskState::RetryAt { at_ms, number, waits, last } if *at_ms <= self.now_ms => {
-                    let attempt = Attempt { number: *number, waits: *waits, last: Some(*last) };
+                    let attempt =
+                        Attempt { number: *number, waits: *waits, last: Some(last.clone()) };
                     self.enqueue_attempt(task, attempt);
                 }
                 TaskState::RetryAt { .. }
@@ -166,7 +167,7 @@ impl Stepping<'_> {
                     self.set(task, skipped);
                 }
                 TaskState::Attempt { attempt, run: Run::Queued } => {
-                    let last = attempt.last;
+                    let last = attempt.last.clone();
                     self.effects.push(Effect::Withdraw { job: Job::Task(task) });
                     match last {
                         Some(last) => self.conclude(task, last),
@@ -174,7 +175,7 @@ impl Stepping<'_> {
                     }
                 }
                 TaskState::RetryAt { last, .. } => {
-                    let last = *last;
+                    let last = last.clone();
                     self.conclude(task, last);
                 }
                 TaskState::Before { run: Run::Running { .. } } if stop.ends_running() => {

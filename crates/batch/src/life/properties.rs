@@ -377,6 +377,8 @@ proptest! {
             }
             if let TaskState::Over { outcome, .. } = state {
                 prop_assert_eq!(outcome.attempts > 0, started);
+                let last = world.starts.get(&task).and_then(|starts| starts.last());
+                prop_assert_eq!(outcome.task_id.as_ref(), last);
             }
         }
     }

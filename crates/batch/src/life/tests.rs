@@ -157,7 +157,8 @@ fn a_transient_failure_is_tried_again_so_often_and_no_more() {
     assert_eq!(run.asked(), [start]);
     run.tell(Input::Ended { job: Job::Task(0), task_id: "b".to_owned(), end: overloaded() });
     assert_eq!(run.asked(), [enqueue(Job::Task(1))]);
-    assert_eq!(run.batch.tasks[0].outcome().unwrap().attempts, 2);
+    let outcome = run.batch.tasks[0].outcome().unwrap();
+    assert_eq!((outcome.attempts, outcome.task_id.as_deref()), (2, Some("b")));
 }
 
 #[test]
