@@ -152,12 +152,14 @@ struct Survivor<'a> {
     tasks: Vec<(Plan, Vec<Value>)>,
     /// Tasks whose worker was killed before they ran: they have been asked for again.
     never_ran: BTreeSet<String>,
+    /// What the server said at the last resume.
+    resumed: Value,
 }
 
 impl<'a> Survivor<'a> {
     fn new(field: &'a Field) -> Self {
         let (tasks, never_ran) = (Vec::new(), BTreeSet::new());
-        Self { field, client: None, session: None, tasks, never_ran }
+        Self { field, client: None, session: None, tasks, never_ran, resumed: Value::Null }
     }
 
     /// Runs one task to its end, however often the supervisor is killed.
@@ -209,7 +211,16 @@ impl<'a> Survivor<'a> {
             return;
         };
         let (plan, events) = self.tasks.last_mut().unwrap();
-        match client.recv() {
+        let heard = client.recv_within(PATIENCE);
+        let Some(incoming) = heard else {
+            panic!(
+                "nothing comes any more on session {:?} after {:?}; it was resumed with {}",
+                self.session.as_ref().map(|session| &session.id),
+                events.last().map(|event| &event["params"]),
+                self.resumed,
+            );
+        };
+        match incoming {
             Incoming::Json(event) => {
                 events.push(event);
                 self.field.events.fetch_add(1, Ordering::Relaxed);
@@ -252,9 +263,10 @@ impl<'a> Survivor<'a> {
         match client.try_resume(session, after) {
             None => false,
             Some(Ok(answer)) => {
+                self.resumed.clone_from(&answer);
                 let mut newer = answer["tasks"].as_array().unwrap()[known..].to_vec();
                 newer.retain(|task| {
-                    let ran = task["state"] != "ended" || !task["pid"].is_null();
+                    let ran = task["state"] != "ended" || task["last_seq"].as_u64().unwrap() > 1;
                     if !ran {
                         self.never_ran.insert(task_id(task).to_owned());
                     }
