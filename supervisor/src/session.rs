@@ -407,7 +407,12 @@ impl Session {
             Known::Stored(_) => Cursor::over_log(self.shared.log_path(task_id), after_seq),
         };
         let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0));
-        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, delivered })
+        // A client that has the end already is not told it again.
+        let terminal = task
+            .stored_end()
+            .filter(|(_, last_seq)| after_seq < *last_seq)
+            .map(|(completed, last_seq)| translator.terminal(&completed, last_seq));
+        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, terminal, delivered })
     }
 
     async fn control(
