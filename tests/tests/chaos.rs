@@ -11,6 +11,7 @@
 //! |---|---|
 //! | 2 | an adopted task whose start the killed supervisor had not put on record counted as one that never ran: its client resumed and heard nothing more |
 //! | 4 | the next supervisor refused to start: a worker that the killed one was just starting had inherited the lock |
+//! | 7 | a worker that exited while it was being connected to was taken for a failure of the system, and its task left without an end |
 //! | 15 | nothing: the load was over before the first kill of a supervisor, which now comes first |
 //! | 24 | nothing: the test had taken a task that was not executed yet for its worker |
 //! | all 50 | each task one end, all bytes, no process left |
