@@ -34,7 +34,7 @@ use crate::{
     shared::Shared,
     state_dir,
     summary::Known,
-    task::{self, Answer, Facts, Outcome, Request, TaskHandle},
+    task::{self, Answer, Facts, Outcome, TaskHandle},
     translate::{Translator, to_text},
     writer::{Follow, Outgoing},
 };
@@ -108,8 +108,6 @@ pub(crate) enum After {
     Answered(oneshot::Receiver<()>),
     /// Send a task's notifications beside everything else.
     Attach(Box<Follow>),
-    /// Ask the task's owner.
-    Ask(TaskHandle, Request),
     /// Send lines together, or not.
     Batch(bool),
     /// End the session.
@@ -215,10 +213,6 @@ impl Session {
             }
             After::Attach(follow) => self.send(Outgoing::Attach(follow)).await,
             After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
-            After::Ask(handle, request) => {
-                handle.request(request).await;
-                Ok(())
-            }
             After::Close => {
                 self.is_closing = true;
                 self.shared.sessions.happened(&self.standing, Input::Close).await;

@@ -365,7 +365,7 @@ impl Sessions {
         if let Some(running) = running
             && !running.is_done()
         {
-            running.request(Request::Cancel(reason)).await;
+            running.request(Request::Cancel(reason, None)).await;
         }
         if is_recorded {
             let closed = Change::SessionClosed { id: standing.id.clone(), at_ms: now_ms() };

@@ -155,14 +155,11 @@ impl Session {
     ) -> Result<CallResult, Gone> {
         let (answer, answered) = oneshot::channel();
         let request = match control {
-            ControlType::Cancel => {
-                after.push(After::Ask(handle, Request::Cancel(EndReason::Canceled)));
-                return Ok(Ok(json!({"status": control.done()})));
-            }
+            ControlType::Cancel => Request::Cancel(EndReason::Canceled, Some(answer)),
             ControlType::Pause => Request::Pause(answer),
             ControlType::Resume => Request::Resume(answer),
         };
-        // The event is there before the answer is; until then the writer must not see it.
+        // The event may be there before the answer is; until then the writer must not see it.
         self.send(Outgoing::Hold).await?;
         after.push(After::Release);
         handle.request(request).await;
