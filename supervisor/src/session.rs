@@ -441,7 +441,7 @@ impl Session {
 
     /// Returns when the current task's terminal event has been handed to the socket, or at once when there is
     /// no task. Dropping the future loses nothing.
-    async fn delivered(&mut self) {
+    pub(crate) async fn delivered(&mut self) {
         if let Some(current) = &mut self.current
             && let Delivery::UnderWay(delivery) = &mut current.delivery
         {
