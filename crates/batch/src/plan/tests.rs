@@ -183,8 +183,11 @@ fn limits_are_errors_that_name_the_limit() {
     assert_eq!(complaints(json!({})), ["tasks is missing: a list of at least one task"]);
     let name = "n".repeat(101);
     assert!(complaints(json!({"tasks": [{"name": name, "prompt": "x"}]}))[0].contains("1 to 100"));
-    assert!(complaints(json!({"idempotency_key": "", "tasks": [{"prompt": "x"}]}))[0].contains("200"));
-    let found = complaints(json!({"options": {"hooks": {"after_batch": {"command": "x", "timeout": 1e5}}},
+    assert!(
+        complaints(json!({"idempotency_key": "", "tasks": [{"prompt": "x"}]}))[0].contains("200")
+    );
+    let found =
+        complaints(json!({"options": {"hooks": {"after_batch": {"command": "x", "timeout": 1e5}}},
         "tasks": [{"prompt": "x"}]}));
     assert_eq!(found, ["options.hooks.after_batch.timeout must be at most 3600 seconds"]);
 }
