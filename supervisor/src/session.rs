@@ -8,6 +8,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use cc_protocol::{
+    METHODS,
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
@@ -22,6 +23,7 @@ use tokio::{
 
 use crate::{
     answer,
+    batch::{Attachment, Following},
     feed::Cursor,
     limits, message,
     session_life::Input,
@@ -33,8 +35,18 @@ use crate::{
     writer::{Follow, Outgoing},
 };
 
-const CAPABILITIES: [&str; 8] =
-    ["execute", "control", "stream", "argv", "prompt", "output_chunks", "resume", "attach"];
+const CAPABILITIES: [&str; 9] = [
+    "execute",
+    "control",
+    "stream",
+    "argv",
+    "prompt",
+    "output_chunks",
+    "resume",
+    "attach",
+    "batches",
+];
+
 /// The connection's writer is gone: there is nobody to answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone;
@@ -50,7 +62,9 @@ pub struct Session {
     pub(crate) current: Option<Current>,
     /// Tasks that the connection is attached to, and who hears when their terminal event is sent.
     pub(crate) attached: HashMap<String, oneshot::Receiver<()>>,
-    outgoing: mpsc::Sender<Outgoing>,
+    /// Batches that the connection is attached to.
+    pub(crate) attached_batches: HashMap<String, Following>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
     is_closing: bool,
 }
 
@@ -83,6 +97,8 @@ pub(crate) enum After {
     Answered(oneshot::Receiver<()>),
     /// Send a task's notifications beside everything else.
     Attach(Box<Follow>),
+    /// Tell of a batch.
+    FollowBatch(Box<Attachment>),
     /// Send lines together, or not.
     Batch(bool),
     /// End the session.
@@ -111,6 +127,7 @@ impl Session {
             former: None,
             current: None,
             attached: HashMap::new(),
+            attached_batches: HashMap::new(),
             outgoing,
             is_closing: false,
         };
@@ -187,6 +204,10 @@ impl Session {
                 Ok(())
             }
             After::Attach(follow) => self.send(Outgoing::Attach(follow)).await,
+            After::FollowBatch(attachment) => {
+                self.follow_batch(*attachment);
+                Ok(())
+            }
             After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
             After::Close => {
                 self.is_closing = true;
@@ -253,6 +274,14 @@ impl Session {
             "task.cancel" => self.task_control(ControlType::Cancel, params, after).await?,
             "task.pause" => self.task_control(ControlType::Pause, params, after).await?,
             "task.resume" => self.task_control(ControlType::Resume, params, after).await?,
+            "batch.submit" => self.batch_submit(call.params).await,
+            "batch.get" => self.batch_get(params).await,
+            "batch.list" => self.batch_list(params).await,
+            "batch.rows" => self.batch_rows(params).await,
+            "batch.cancel" => self.batch_cancel(params).await,
+            "batch.attach" => self.batch_attach(params, after).await,
+            "batch.detach" => self.batch_detach(params),
+            "batch.resume" => self.batch_resume(params).await,
             unknown => Err(unknown_method(unknown)),
         };
         Ok(call.id.map(|id| match result {
@@ -348,7 +377,7 @@ pub(crate) async fn control_answer(
 
 fn unknown_method(method: &str) -> ErrorObject {
     let shown: String = method.chars().take(100).collect();
-    let nearest = cc_protocol::METHODS
+    let nearest = METHODS
         .iter()
         .map(|known| (strsim::damerau_levenshtein(&shown, known), *known))
         .min()
@@ -361,7 +390,7 @@ fn unknown_method(method: &str) -> ErrorObject {
         }
         None => ErrorObject::new(
             code,
-            format!("Method not found: {shown:?}; known are {}", cc_protocol::METHODS.join(", ")),
+            format!("Method not found: {shown:?}; known are {}", METHODS.join(", ")),
         ),
     }
 }

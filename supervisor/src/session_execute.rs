@@ -86,6 +86,8 @@ impl Session {
             label: execute.label.clone(),
             command: execute::shown(&execute.program),
             is_prompt: matches!(execute.program, Program::Prompt(_)),
+            batch_id: None,
+            shape: crate::batch::shape(&execute.program),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
         };
