@@ -4,6 +4,8 @@ use std::{env::VarError, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+use crate::reports::ReportOptions;
+
 const EXAMPLES: &str = "\
 Examples:
   ccx demo                                  50 tasks, good and bad ones; no model is called
@@ -253,12 +255,14 @@ Files:
           skipped; headings become the beginning of the label
   .jsonl  an object a line, with the parameters of `execute`: one of prompt, argv and command, and
           cwd, env, timeout, idle_timeout, label, model, allowed_tools, ...
-All mistakes of a file are reported before anything runs (exit status 2).
+  .toml   the same as [[tasks]], with [defaults] for all of them and [options] for the batch
+All mistakes of a file are reported with line and column before anything runs (exit status 2).
 
 Examples:
   ccx batch tasks.txt --agent stand-in
   ccx batch plan.md --cwd ~/project --permission-mode acceptEdits --timeout 1800
-  ccx batch tasks.jsonl --json > results.jsonl
+  ccx batch tasks.jsonl --joblog tasks.joblog --results results.jsonl --report report.md
+  ccx batch tasks.jsonl --resume tasks.joblog
   printf '%s\\n' 'What is 2+2?' 'And 3+3?' | ccx batch -
 
 Exit status: 0 if every task succeeded, else how many did not (101 for more than 100); 125 if ccx
@@ -287,9 +291,14 @@ pub(crate) struct BatchArguments {
     /// Print an object of JSON for each task as it ends, with its answer, and one for the batch
     #[arg(long)]
     pub(crate) json: bool,
+    /// Check the file and show what would run; start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// No progress, only the table
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) reports: ReportOptions,
 }
 
 /// How a task file is written.
@@ -301,6 +310,8 @@ pub(crate) enum Format {
     Markdown,
     /// An object of JSON a line
     Jsonl,
+    /// A batch with defaults
+    Toml,
 }
 
 /// Options of `demo`.
