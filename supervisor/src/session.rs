@@ -227,13 +227,13 @@ impl Session {
         }
     }
 
-    /// Returns when the client has closed its session, or the supervisor is stopping, and the client has all
+    /// Returns when the client has closed its session, or the supervisor is ending its tasks, and the client has all
     /// there is; says which close frame it gets. Dropping the future loses nothing.
     pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
         let leaving = if self.is_closing {
             (close::NORMAL, "the session is closed")
         } else {
-            shared.stopping().await;
+            shared.ending().await;
             (close::GOING_AWAY, "the supervisor is stopping")
         };
         let (idle, is_idle) = oneshot::channel();

@@ -155,12 +155,7 @@ impl AttemptEnd {
     /// The end of an attempt of which nothing is known but that its worker is gone.
     #[must_use]
     pub fn lost() -> Self {
-        Self {
-            verdict: Verdict::WorkerDied,
-            class: Class::Lost,
-            cost_usd: 0.0,
-            has_result: false,
-        }
+        Self { verdict: Verdict::WorkerDied, class: Class::Lost, cost_usd: 0.0, has_result: false }
     }
 }
 
@@ -210,7 +205,8 @@ fn failed(evidence: &Evidence<'_>) -> Class {
 
 /// An error of the API without a status, after retries without one, or in the CLI's own words.
 fn is_connection_error(result: &ClaudeResult, last_retry: Option<&ClaudeRetry>) -> bool {
-    const WORDS: [&str; 4] = ["Connection error", "Unable to connect", "Request timed out", "fetch failed"];
+    const WORDS: [&str; 4] =
+        ["Connection error", "Unable to connect", "Request timed out", "fetch failed"];
     let text = result.result.as_deref().unwrap_or_default();
     let Some(error) = text.strip_prefix("API Error") else { return false };
     let error = error.trim_start_matches([':', ' ']);

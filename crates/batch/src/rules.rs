@@ -51,7 +51,7 @@ impl Rules {
             jobs: options.jobs.max(1) as usize,
             halt: options.halt,
             max_cost_usd: options.max_cost_usd,
-            // A float becomes the nearest whole number that there is.
+            // More than fits is for ever.
             max_time_ms: options.max_time_s.map(|seconds| (seconds * 1000.0) as u64),
             on_lost: options.on_lost,
             on_auth_refused: options.auth,

@@ -20,7 +20,9 @@ const REFUSED: [(&str, &str); 5] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
     /// Inside `'…'` or `"…"`.
-    #[error("has a reference inside quotes: leave the quotes out, the result is quoted for the shell")]
+    #[error(
+        "has a reference inside quotes: leave the quotes out, the result is quoted for the shell"
+    )]
     Quotes,
     /// After `$`.
     #[error("has a reference after a $, where its quotes would mean something else")]

@@ -58,8 +58,10 @@ pub fn choose(durations_ms: &[u64], policy: &Policy) -> Choice {
     let percentile = policy.percentile.clamp(1, 100);
     // Nearest rank: the smallest that so many in a hundred do not exceed.
     let rank = (count * usize::from(percentile)).div_ceil(100);
-    let Some(high_ms) =
-        rank.checked_sub(1).and_then(|place| sorted.get(place)).filter(|_| count >= policy.samples_least)
+    let Some(high_ms) = rank
+        .checked_sub(1)
+        .and_then(|place| sorted.get(place))
+        .filter(|_| count >= policy.samples_least)
     else {
         return Choice {
             timeout_s: policy.default_s,
@@ -126,7 +128,11 @@ mod tests {
     fn with_too_little_history_the_default_is_taken_and_said_to_be() {
         let choice = choose(&[10_000; 4], &Policy::default());
         assert_eq!(choice.timeout_s, 3_600);
-        assert!(choice.why.contains("the default") && choice.why.contains("only 4"), "{}", choice.why);
+        assert!(
+            choice.why.contains("the default") && choice.why.contains("only 4"),
+            "{}",
+            choice.why
+        );
         assert_eq!(choose(&[], &Policy { samples_least: 0, ..Policy::default() }).timeout_s, 3_600);
     }
 

@@ -260,7 +260,9 @@ fn judge(outcome: Result<follow::End, NoEnd>) -> (Fate, Option<Stopped>) {
         Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
             (Fate::Unknown, Some(Stopped::Interrupted(interrupt, Urgency::AtOnce)))
         }
-        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough) => (Fate::Unknown, None),
+        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough | NoEnd::Unreadable) => {
+            (Fate::Unknown, None)
+        }
         Err(NoEnd::Client(cc_client::Error::Server(error))) => (Fate::Refused(error), None),
         Err(NoEnd::Client(error)) => (Fate::Unknown, Some(Stopped::Broken(error.into()))),
     }

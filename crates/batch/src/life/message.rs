@@ -22,7 +22,8 @@ pub enum Job {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
-    /// There is a place for the job, under a new id. Nothing has begun: that is for [`Effect::Start`].
+    /// There is a place for the job, under a new id. Nothing has begun: that is for [`Effect::Start`],
+    /// and where none follows, the place is free again.
     Admitted {
         /// As in [`Effect::Enqueue`].
         job: Job,
@@ -84,7 +85,7 @@ pub enum Effect {
         /// What.
         job: Job,
     },
-    /// The answer to `Enqueue` is not wanted any more.
+    /// The answer to `Enqueue` is not wanted any more: a job that waits at a gate leaves it.
     Withdraw {
         /// What.
         job: Job,

@@ -60,7 +60,8 @@ impl Stepping<'_> {
         for task in 0..self.batch.tasks.len() {
             match &self.batch.tasks[task] {
                 TaskState::RetryAt { at_ms, number, waits, last } if *at_ms <= self.now_ms => {
-                    let attempt = Attempt { number: *number, waits: *waits, last: Some(*last) };
+                    let attempt =
+                        Attempt { number: *number, waits: *waits, last: Some(last.clone()) };
                     self.enqueue_attempt(task, attempt);
                 }
                 TaskState::RetryAt { .. }
@@ -135,9 +136,7 @@ impl Stepping<'_> {
     /// What could never begin was skipped before, so whoever is over is as it is needed.
     fn has_what_it_needs(&self, task: usize) -> bool {
         let needs = self.rules.tasks.get(task).map_or(&[][..], |rules| &rules.needs);
-        needs
-            .iter()
-            .all(|need| self.batch.tasks.get(need.task).is_none_or(TaskState::is_settled))
+        needs.iter().all(|need| self.batch.tasks.get(need.task).is_none_or(TaskState::is_settled))
     }
 
     /// Begins to stop, unless that would change nothing. A stop that ends what runs takes the place of
@@ -168,7 +167,7 @@ impl Stepping<'_> {
                     self.set(task, skipped);
                 }
                 TaskState::Attempt { attempt, run: Run::Queued } => {
-                    let last = attempt.last;
+                    let last = attempt.last.clone();
                     self.effects.push(Effect::Withdraw { job: Job::Task(task) });
                     match last {
                         Some(last) => self.conclude(task, last),
@@ -176,7 +175,7 @@ impl Stepping<'_> {
                     }
                 }
                 TaskState::RetryAt { last, .. } => {
-                    let last = *last;
+                    let last = last.clone();
                     self.conclude(task, last);
                 }
                 TaskState::Before { run: Run::Running { .. } } if stop.ends_running() => {

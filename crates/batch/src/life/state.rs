@@ -175,12 +175,14 @@ pub struct Attempt {
 }
 
 /// How a task ended.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// What the end means.
     pub verdict: Verdict,
     /// In more detail.
     pub cause: Cause,
+    /// The supervisor's id of the last attempt, whose result is the task's; `None` where there was none.
+    pub task_id: Option<String>,
     /// Attempts that were made.
     pub attempts: u32,
     /// Waits for a limit.

@@ -1,10 +1,10 @@
 //! One step: the input is taken to the job that it is about.
 
+use cc_link::event::Verdict;
+
 use super::{
     message::{Effect, Fate, Input, Job},
-    state::{
-        Attempt, Batch, Cause, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState,
-    },
+    state::{Attempt, Batch, Cause, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState},
 };
 use crate::{
     limits::WAITS_LIMIT,
@@ -12,7 +12,6 @@ use crate::{
     retry::{self, AttemptEnd, Class},
     rules::Rules,
 };
-use cc_link::event::Verdict;
 
 /// What a step has made of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,8 +28,7 @@ impl Batch {
     /// A new batch, which begins at once.
     #[must_use]
     pub fn begin(rules: &Rules, seed: u64, now_ms: u64) -> Step {
-        let head =
-            Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
+        let head = Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
         let batch = Self { head, tasks: vec![TaskState::Waiting; rules.tasks.len()] };
         let mut stepping = Stepping::new(rules, batch, now_ms);
         // Nobody has been asked for a time yet.
@@ -56,6 +54,14 @@ pub(super) struct Stepping<'a> {
     pub(super) changed: Vec<usize>,
     /// The time that the supervisor knows of.
     pub(super) wake_before: Option<u64>,
+}
+
+/// An attempt that follows another: see [`TaskState::RetryAt`].
+#[derive(Clone, Copy)]
+struct Next {
+    at_ms: u64,
+    number: u32,
+    waits: u32,
 }
 
 impl<'a> Stepping<'a> {
@@ -210,10 +216,10 @@ impl<'a> Stepping<'a> {
         let has_failed = end.verdict != Verdict::Succeeded;
         match job {
             Job::Before(task) => self.before_ended(task, ending, has_failed),
-            Job::Task(task) => self.attempt_ended(task, ending, end),
+            Job::Task(task) => self.attempt_ended(task, id, ending, end),
             Job::After(task) => {
                 if let Some(outcome) = self.batch.tasks.get(task).and_then(TaskState::outcome) {
-                    let outcome = *outcome;
+                    let outcome = outcome.clone();
                     self.set(task, TaskState::Over { outcome, after_task_failed: has_failed });
                 }
             }
@@ -229,10 +235,17 @@ impl<'a> Stepping<'a> {
                 self.set(task, TaskState::Skipped { skip: Skip::Stopped { stop } });
             }
             _ if has_failed => {
-                let cause = Cause::BeforeTaskFailed;
-                let verdict = Verdict::Failed;
-                let outcome = Outcome { verdict, cause, attempts: 0, waits: 0, has_result: false };
-                self.conclude(task, outcome);
+                self.conclude(
+                    task,
+                    Outcome {
+                        verdict: Verdict::Failed,
+                        cause: Cause::BeforeTaskFailed,
+                        task_id: None,
+                        attempts: 0,
+                        waits: 0,
+                        has_result: false,
+                    },
+                );
             }
             _ => self.enqueue_attempt(task, Attempt { number: 1, waits: 0, last: None }),
         }
@@ -243,7 +256,7 @@ impl<'a> Stepping<'a> {
         self.effects.push(Effect::Enqueue { job: Job::Task(task) });
     }
 
-    fn attempt_ended(&mut self, task: usize, ending: Option<Ending>, end: &AttemptEnd) {
+    fn attempt_ended(&mut self, task: usize, id: &str, ending: Option<Ending>, end: &AttemptEnd) {
         let Some(TaskState::Attempt { attempt, .. }) = self.batch.tasks.get(task) else { return };
         let (number, waits) = (attempt.number, attempt.waits);
         let mut end = *end;
@@ -261,38 +274,34 @@ impl<'a> Stepping<'a> {
         let outcome = Outcome {
             verdict: end.verdict,
             cause,
+            task_id: Some(id.to_owned()),
             attempts: number,
             waits,
             has_result: end.has_result,
         };
         let next = self.next_attempt(task, &end, number, waits);
         // Others must not run into the same wall, whatever becomes of this task.
-        if let (Class::Limit { .. }, Some((until_ms, _, _))) = (end.class, next) {
+        if let (Class::Limit { .. }, Some(next)) = (end.class, next) {
+            let until_ms = next.at_ms;
             self.effects.push(Effect::CloseGate { job: Job::Task(task), until_ms });
         }
         match next.filter(|_| self.batch.head.phase == Phase::Going) {
-            Some((at_ms, number, waits)) => {
+            Some(Next { at_ms, number, waits }) => {
                 self.set(task, TaskState::RetryAt { at_ms, number, waits, last: outcome });
             }
             None => self.conclude(task, outcome),
         }
     }
 
-    /// When the task begins again, as which attempt, after how many waits.
-    fn next_attempt(
-        &self,
-        task: usize,
-        end: &AttemptEnd,
-        number: u32,
-        waits: u32,
-    ) -> Option<(u64, u32, u32)> {
+    /// The attempt that follows, if any does.
+    fn next_attempt(&self, task: usize, end: &AttemptEnd, number: u32, waits: u32) -> Option<Next> {
         let rules = self.rules.tasks.get(task)?;
         let seed = self.batch.head.seed;
         let counts = match end.class {
             Class::Done | Class::Never { .. } => false,
             Class::Limit { ends_at_ms } => {
                 let at_ms = retry::limit_until_ms(self.now_ms, ends_at_ms, waits, seed, task);
-                return (waits < WAITS_LIMIT).then_some((at_ms, number, waits + 1));
+                return (waits < WAITS_LIMIT).then_some(Next { at_ms, number, waits: waits + 1 });
             }
             Class::Transient { .. } => true,
             Class::TimedOut => rules.retry_timed_out,
@@ -302,16 +311,17 @@ impl<'a> Stepping<'a> {
             return None;
         }
         let at_ms = retry::backoff_until_ms(self.now_ms, number, seed, task);
-        Some((at_ms, number + 1, waits))
+        Some(Next { at_ms, number: number + 1, waits })
     }
 
     /// Gives a task its verdict, and draws the batch's conclusions from it.
     pub(super) fn conclude(&mut self, task: usize, outcome: Outcome) {
+        let settled = outcome.clone();
         if self.rules.after_task {
-            self.set(task, TaskState::After { run: Run::Queued, outcome });
+            self.set(task, TaskState::After { run: Run::Queued, outcome: settled });
             self.effects.push(Effect::Enqueue { job: Job::After(task) });
         } else {
-            self.set(task, TaskState::Over { outcome, after_task_failed: false });
+            self.set(task, TaskState::Over { outcome: settled, after_task_failed: false });
         }
         if outcome.has_succeeded() {
             return;

@@ -29,7 +29,8 @@ pub(super) fn needs(
     }
     if let Err(cycle) = order::topological(&needs) {
         let name = |index: usize| {
-            let name = tasks.get(index).and_then(Option::as_ref).and_then(|task| task.name.as_deref());
+            let name =
+                tasks.get(index).and_then(Option::as_ref).and_then(|task| task.name.as_deref());
             name.map_or_else(|| format!("task {}", index + 1), str::to_owned)
         };
         let circle: Vec<String> =
@@ -37,17 +38,15 @@ pub(super) fn needs(
         let first = cycle.members.first().copied().unwrap_or_default();
         let first_name = name(first);
         let place = Place::Task { index: first, name: Some(&first_name) };
-        let what = format!("goes in a circle, so that none could begin: {}", circle.join(" needs "));
+        let what =
+            format!("goes in a circle, so that none could begin: {}", circle.join(" needs "));
         mistakes.push(place, "needs", what);
     }
     needs
 }
 
 /// The tasks by their names, of which each may occur once.
-fn names<'t>(
-    tasks: &'t [Option<PlanTask>],
-    mistakes: &mut Mistakes,
-) -> HashMap<&'t str, usize> {
+fn names<'t>(tasks: &'t [Option<PlanTask>], mistakes: &mut Mistakes) -> HashMap<&'t str, usize> {
     let mut names = HashMap::new();
     for (index, task) in tasks.iter().enumerate() {
         let Some(name) = task.as_ref().and_then(|task| task.name.as_deref()) else { continue };
@@ -135,7 +134,9 @@ impl Check<'_, '_> {
         }
         if found.is_none() && self.all_read {
             let what = match nearest(name, self.names.keys().copied()) {
-                Some(near) => format!("refers to {name:?}, which no task is; did you mean {near:?}?"),
+                Some(near) => {
+                    format!("refers to {name:?}, which no task is; did you mean {near:?}?")
+                }
                 None => format!("refers to {name:?}, which no task is"),
             };
             self.mistakes.push(self.place, field, what);

@@ -38,13 +38,11 @@ impl Members<'_, '_> {
     }
 
     pub(super) fn text(&mut self, name: &str) -> Option<String> {
-        match self.take(name)? {
-            Value::String(text) => Some(text),
-            _ => {
-                self.mistake(name, "must be a string");
-                None
-            }
-        }
+        let Value::String(text) = self.take(name)? else {
+            self.mistake(name, "must be a string");
+            return None;
+        };
+        Some(text)
     }
 
     pub(super) fn texts(&mut self, name: &str) -> Option<Vec<String>> {
@@ -56,13 +54,11 @@ impl Members<'_, '_> {
     }
 
     pub(super) fn object(&mut self, name: &str) -> Option<Map<String, Value>> {
-        match self.take(name)? {
-            Value::Object(object) => Some(object),
-            _ => {
-                self.mistake(name, "must be an object");
-                None
-            }
-        }
+        let Value::Object(object) = self.take(name)? else {
+            self.mistake(name, "must be an object");
+            return None;
+        };
+        Some(object)
     }
 
     pub(super) fn flag(&mut self, name: &str) -> Option<bool> {

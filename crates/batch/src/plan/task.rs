@@ -97,7 +97,8 @@ pub(super) fn read(
     };
     map.remove("name");
     let place = Place::Task { index, name: name.as_deref() };
-    read_members(Members { map, place, mistakes }).map(|task| PlanTask { name: name.clone(), ..task })
+    read_members(Members { map, place, mistakes })
+        .map(|task| PlanTask { name: name.clone(), ..task })
 }
 
 fn read_members(mut members: Members<'_, '_>) -> Option<PlanTask> {
@@ -121,8 +122,10 @@ fn read_members(mut members: Members<'_, '_>) -> Option<PlanTask> {
         && prompt.prompt.len() > PROMPT_BYTES_LIMIT
     {
         let bytes = prompt.prompt.len();
-        members
-            .mistake("prompt", format!("has {bytes} bytes; at most {PROMPT_BYTES_LIMIT} are taken"));
+        members.mistake(
+            "prompt",
+            format!("has {bytes} bytes; at most {PROMPT_BYTES_LIMIT} are taken"),
+        );
         return None;
     }
     let timeout = match execute.timeout.take() {

@@ -32,7 +32,13 @@ fn error(status: Option<u64>, text: &str) -> ClaudeResult {
 /// The class of an attempt that exited with 1.
 fn class(verdict: Verdict, result: Option<&ClaudeResult>, progress: Progress) -> Class {
     let completed = completed(verdict, EndReason::Exit, 1);
-    classify(&Evidence { completed: &completed, result, last_retry: None, usage_limit: None, progress })
+    classify(&Evidence {
+        completed: &completed,
+        result,
+        last_retry: None,
+        usage_limit: None,
+        progress,
+    })
 }
 
 fn transient(cause: Transient) -> Class {
@@ -70,7 +76,11 @@ fn an_api_failure_is_transient_by_its_status() {
         (Some(400), "API Error: 400", never(Never::Failed)),
         (Some(413), "too large", never(Never::Failed)),
         (None, "API Error: Connection error.", transient(Transient::Connection)),
-        (None, "API Error: Unable to connect to API (ECONNREFUSED)", transient(Transient::Connection)),
+        (
+            None,
+            "API Error: Unable to connect to API (ECONNREFUSED)",
+            transient(Transient::Connection),
+        ),
         (None, "API Error: the model is unknown", never(Never::Failed)),
         (None, "I could not finish: Connection error", never(Never::Failed)),
     ] {
@@ -199,7 +209,7 @@ fn a_task_that_its_worker_ended_for_want_of_a_supervisor_is_lost_and_not_cancele
 fn a_result_and_its_cost_are_noted() {
     let fine = completed(Verdict::Succeeded, EndReason::Exit, 0);
     let mut result = ClaudeResult { is_error: false, ..error(None, "answer") };
-    let mut end = |result: &ClaudeResult| {
+    let end = |result: &ClaudeResult| {
         AttemptEnd::of(&Evidence {
             completed: &fine,
             result: Some(result),
@@ -218,9 +228,11 @@ fn a_result_and_its_cost_are_noted() {
 
 #[test]
 fn backoff_has_full_jitter_in_a_window_that_doubles_to_five_minutes() {
-    for (attempt, window_ms) in [(1, 5_000), (2, 10_000), (3, 20_000), (7, 300_000), (99, 300_000)] {
-        let waits: Vec<u64> =
-            (0..500).map(|seed| backoff_until_ms(1_000_000, attempt, seed, 0) - 1_000_000).collect();
+    for (attempt, window_ms) in [(1, 5_000), (2, 10_000), (3, 20_000), (7, 300_000), (99, 300_000)]
+    {
+        let waits: Vec<u64> = (0..500)
+            .map(|seed| backoff_until_ms(1_000_000, attempt, seed, 0) - 1_000_000)
+            .collect();
         let (least, most) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
         assert!(least >= 1_000 && least < window_ms / 3, "{attempt}: {least}");
         assert!(most <= window_ms && most > window_ms * 9 / 10, "{attempt}: {most}");

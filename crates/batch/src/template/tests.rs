@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn prompt(text: &str) -> Execute {
-    let program = Program::Prompt(Box::new(Prompt { prompt: text.to_owned(), ..Prompt::default() }));
+    let program =
+        Program::Prompt(Box::new(Prompt { prompt: text.to_owned(), ..Prompt::default() }));
     Execute { program, ..Execute::default() }
 }
 
@@ -48,11 +49,8 @@ fn references_are_found_wherever_they_may_stand() {
         cwd: Some("/srv/{{tasks.dir.result}}".into()),
         ..Execute::default()
     };
-    let expected = [
-        Reference::Task("b.c-1".into()),
-        Reference::Prev,
-        Reference::Task("dir".into()),
-    ];
+    let expected =
+        [Reference::Task("b.c-1".into()), Reference::Prev, Reference::Task("dir".into())];
     assert_eq!(references(&execute).unwrap(), expected);
     let names: Vec<String> = fields(&execute).into_iter().map(|field| field.name).collect();
     assert_eq!(names, ["argv[0]", "argv[1]", "env.V", "cwd"]);
@@ -64,7 +62,9 @@ fn references_are_found_wherever_they_may_stand() {
 
 #[test]
 fn what_is_no_reference_is_an_error_that_says_what_is_allowed() {
-    for text in ["{{x}}", "{{tasks.a}}", "{{tasks..result}}", "{{tasks.a b.result}}", "{{}}", "{{{x}}"] {
+    for text in
+        ["{{x}}", "{{tasks.a}}", "{{tasks..result}}", "{{tasks.a b.result}}", "{{}}", "{{{x}}"]
+    {
         let error = references(&prompt(text)).unwrap_err().to_string();
         assert!(error.contains("tasks.NAME.result") && error.contains("{{{{"), "{text}: {error}");
     }
@@ -80,7 +80,10 @@ fn four_braces_are_two() {
 
 #[test]
 fn a_result_is_never_read_as_a_template() {
-    assert_eq!(filled_prompt("{{prev.result}}", "{{tasks.x.result}} {{{{"), "{{tasks.x.result}} {{{{");
+    assert_eq!(
+        filled_prompt("{{prev.result}}", "{{tasks.x.result}} {{{{"),
+        "{{tasks.x.result}} {{{{"
+    );
 }
 
 #[test]
@@ -128,8 +131,24 @@ fn shell(line: &str) -> String {
 
 #[test]
 fn a_real_shell_prints_hostile_results_and_does_nothing_else() {
-    for result in ["$(echo ran)", "`echo ran`", "'; echo ran; '", "\"; echo ran; \"", "a\n echo ran", "~", "-n", "*", "{a,b}", "!!", "if"] {
-        for line in ["printf '%s' {{prev.result}}", "x={{prev.result}}; printf '%s' \"$x\"", "printf '%s' \"\"{{prev.result}}''"] {
+    for result in [
+        "$(echo ran)",
+        "`echo ran`",
+        "'; echo ran; '",
+        "\"; echo ran; \"",
+        "a\n echo ran",
+        "~",
+        "-n",
+        "*",
+        "{a,b}",
+        "!!",
+        "if",
+    ] {
+        for line in [
+            "printf '%s' {{prev.result}}",
+            "x={{prev.result}}; printf '%s' \"$x\"",
+            "printf '%s' \"\"{{prev.result}}''",
+        ] {
             assert!(references(&command(line)).is_ok(), "{line}");
             assert_eq!(shell(&filled_command(line, result)), result, "{line}");
         }
