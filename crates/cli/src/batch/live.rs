@@ -367,3 +367,6 @@ impl<'a, R: Recorder> Live<'a, R> {
         Next::Ask(BatchRequest::Cancel(self.batch_id.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;
