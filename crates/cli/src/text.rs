@@ -1,6 +1,6 @@
 //! Small things about text that people read: durations, sizes, cutting to a width.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `12 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -11,6 +11,13 @@ pub(crate) fn duration(duration: Duration) -> String {
         60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600.. => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// A time of the supervisor's, milliseconds since the epoch. One that no calendar has is the end of the year
+/// 9999.
+pub(crate) fn at(ms: u64) -> SystemTime {
+    const LATEST_MS: u64 = 253_402_300_799_000;
+    UNIX_EPOCH + Duration::from_millis(ms.min(LATEST_MS))
 }
 
 /// `17 B`, `1.2 kB`, `20.0 MB`: powers of 1000.
@@ -39,6 +46,21 @@ pub(crate) fn amount(amount: u64) -> String {
         10_000..=999_999 => format!("{}.{} k", amount / 1_000, amount % 1_000 / 100),
         1_000_000.. => format!("{}.{} M", amount / 1_000_000, amount % 1_000_000 / 100_000),
     }
+}
+
+/// Seconds from `90`, `90s`, `15m`, `8h` or `2d`; the error reads on after the name of what it is.
+pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
+    const UNITS: [(char, f64); 4] = [('s', 1.0), ('m', 60.0), ('h', 3_600.0), ('d', 86_400.0)];
+    let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
+    let (number, factor) = match unit {
+        Some((letter, factor)) => (text.trim_end_matches(*letter), *factor),
+        None => (text, 1.0),
+    };
+    let seconds = number.trim().parse::<f64>().ok().map(|number| number * factor);
+    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
+    seconds.ok_or_else(|| {
+        format!("is {text:?}; it takes seconds, or a number with s, m, h or d, such as 8h")
+    })
 }
 
 /// The first line that is not empty, without what moves a terminal's cursor, in at most so many
