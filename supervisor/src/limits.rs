@@ -61,7 +61,7 @@ pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
 pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Records that a writer takes from a cursor at once.
-pub const WRITER_TAKE_BYTES: usize = 256 * 1024;
+pub const WRITER_TAKE_BYTES: usize = 64 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
 /// many, and must fit into a message.
 pub const BATCH_ITEMS: usize = 1_000;
@@ -111,7 +111,7 @@ pub const DEFAULT_UMASK: u32 = 0o022;
 /// Longest time span that any setting takes: a year, as on the wire.
 pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
-pub const RING_BYTES: usize = 512 * 1024;
+pub const RING_BYTES: usize = 256 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.

@@ -4,7 +4,10 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::{args::LogFormat, config::Config};
 
@@ -21,11 +24,20 @@ pub fn init(config: &Config) -> anyhow::Result<()> {
         .with_writer(std::io::stderr);
     let outcome = match config.log_format {
         LogFormat::Pretty => {
-            builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init()
+            let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            builder.finish().with(filter_fn(may_be_logged)).try_init()
         }
-        LogFormat::Json => builder.json().try_init(),
+        LogFormat::Json => builder.json().finish().with(filter_fn(may_be_logged)).try_init(),
     };
     outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+/// Never the WebSocket library's traces, whatever the filter says: they are every message as it is on
+/// the wire, resume tokens, prompts and output included.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let is_wire = target.starts_with("tungstenite") || target.starts_with("tokio_tungstenite");
+    !(is_wire && *metadata.level() == Level::TRACE)
 }
 
 /// Reads a level, by this program's words or the predecessor's, or a list of `target=level`.

@@ -38,6 +38,15 @@ pub enum Incoming {
     Ended,
 }
 
+/// What it takes to take a session over: what `connected` said.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// Its id.
+    pub id: String,
+    /// Its secret.
+    pub token: String,
+}
+
 /// One connection.
 pub struct Client {
     socket: WebSocket<TcpStream>,
@@ -68,6 +77,15 @@ impl Client {
         client
     }
 
+    /// Connects by a network that may fail, and reads `connected`; `None` when it does.
+    #[must_use]
+    pub fn try_connect(address: SocketAddr) -> Option<Self> {
+        let mut client = Self::open(address, "/ws/mcp", &[]).ok()?;
+        let Some(Incoming::Json(connected)) = client.recv_within(PATIENCE) else { return None };
+        client.connected = connected["params"].clone();
+        Some(client)
+    }
+
     /// Connects with additional headers and reads nothing.
     ///
     /// # Errors
@@ -77,12 +95,30 @@ impl Client {
         path: &str,
         headers: &[(&str, &str)],
     ) -> Result<Self, Refused> {
+        let stream = crate::http::try_connect(address);
+        let stream = stream.map_err(|error| Refused::Other(error.to_string()))?;
+        Self::handshake(address, path, headers, stream)
+    }
+
+    /// Makes the handshake on a connection that has been there for a while, and reads nothing.
+    ///
+    /// # Errors
+    /// When the server refuses the handshake.
+    pub fn over_stream(address: SocketAddr, stream: TcpStream) -> Result<Self, Refused> {
+        Self::handshake(address, "/ws/mcp", &[], stream)
+    }
+
+    fn handshake(
+        address: SocketAddr,
+        path: &str,
+        headers: &[(&str, &str)],
+        stream: TcpStream,
+    ) -> Result<Self, Refused> {
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             let name: HeaderName = name.parse().unwrap();
             request.headers_mut().insert(name, HeaderValue::from_str(value).unwrap());
         }
-        let stream = crate::http::connect(address);
         match client(request, stream) {
             Ok((socket, _response)) => Ok(Self::over(socket)),
             Err(tungstenite::HandshakeError::Failure(tungstenite::Error::Http(response))) => {
@@ -119,6 +155,56 @@ impl Client {
         &self.connected
     }
 
+    /// The session that this connection began with.
+    ///
+    /// # Panics
+    /// When `connected` had no token.
+    #[must_use]
+    pub fn session(&self) -> Session {
+        let text = |name: &str| {
+            let text = self.connected[name].as_str().filter(|text| !text.is_empty());
+            text.unwrap_or_else(|| panic!("connected has no {name}: {}", self.connected)).to_owned()
+        };
+        Session { id: text("session_id"), token: text("resume_token") }
+    }
+
+    /// `session.resume` from after this task and seq, or from the beginning.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn resume(
+        &mut self,
+        session: &Session,
+        after: Option<(&str, u64)>,
+    ) -> Result<Value, Value> {
+        self.try_resume(session, after).expect("the connection lives until the answer has come")
+    }
+
+    /// The same on a connection that may be lost; `None` when it is.
+    pub fn try_resume(
+        &mut self,
+        session: &Session,
+        after: Option<(&str, u64)>,
+    ) -> Option<Result<Value, Value>> {
+        let mut params = json!({"session_id": session.id, "resume_token": session.token});
+        if let Some((task_id, seq)) = after {
+            params["after"] = json!({"task_id": task_id, "seq": seq});
+        }
+        self.try_call("session.resume", &params)
+    }
+
+    /// Connects and takes the session over.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    #[must_use]
+    pub fn resumed(address: SocketAddr, session: &Session, after: Option<(&str, u64)>) -> Self {
+        let mut client = Self::connect(address);
+        let answer = client.resume(session, after).expect("the session is resumed");
+        assert_eq!(answer["session_id"], session.id.as_str(), "{answer}");
+        client
+    }
+
     /// WebSocket pings seen (and answered) so far.
     #[must_use]
     pub fn pings(&self) -> u64 {
@@ -152,18 +238,30 @@ impl Client {
     /// # Errors
     /// The `error` member of the response.
     pub fn call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
-        let id = self.send_request(method, params);
+        self.try_call(method, params).expect("the connection lives until the answer has come")
+    }
+
+    /// The same on a connection that may be lost; `None` when it is, or when nothing comes for as long
+    /// as the patience.
+    pub fn try_call(&mut self, method: &str, params: &Value) -> Option<Result<Value, Value>> {
+        self.last_id += 1;
+        let id = self.last_id;
+        let request = json!({"jsonrpc": "2.0", "method": method, "params": params, "id": id});
+        self.socket.send(Message::text(request.to_string())).ok()?;
         let mut earlier = VecDeque::new();
         let response = loop {
-            let message = self.recv_json();
-            if message.get("id") == Some(&json!(id)) {
-                break message;
+            match self.recv_within(self.patience) {
+                Some(Incoming::Json(message)) if message.get("id") == Some(&json!(id)) => {
+                    break Some(message);
+                }
+                Some(Incoming::Json(message)) => earlier.push_back(message),
+                Some(Incoming::Closed { .. }) => {}
+                Some(Incoming::Ended) | None => break None,
             }
-            earlier.push_back(message);
         };
         earlier.append(&mut self.backlog);
         self.backlog = earlier;
-        outcome(&response)
+        response.as_ref().map(outcome)
     }
 
     /// `execute`; the error is the `error` member of the response.
@@ -216,6 +314,65 @@ impl Client {
         Transcript::checked(answer, events)
     }
 
+    /// Reads what the server sends, up to a task's terminal event, and adds it to `events`. Whether that
+    /// came; where it did not, the connection ended, or nothing came for as long as the patience.
+    pub fn follow(&mut self, events: &mut Vec<Value>) -> bool {
+        loop {
+            match self.recv_within(self.patience) {
+                Some(Incoming::Json(message)) => {
+                    let is_end = message["method"] == "process.completed";
+                    events.push(message);
+                    if is_end {
+                        return true;
+                    }
+                }
+                Some(Incoming::Closed { .. }) => {}
+                Some(Incoming::Ended) | None => return false,
+            }
+        }
+    }
+
+    /// `task.attach` from after this seq on.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn attach(&mut self, task_id: &str, after_seq: u64) -> Result<Value, Value> {
+        self.call("task.attach", &json!({"task_id": task_id, "after_seq": after_seq}))
+    }
+
+    /// Attaches to a task and reads its events from after this seq on to the terminal one.
+    ///
+    /// # Panics
+    /// When the server refuses, or the terminal event does not come.
+    #[must_use]
+    pub fn watch(&mut self, task_id: &str, after_seq: u64) -> Vec<Value> {
+        self.attach(task_id, after_seq).expect("the task is attached to");
+        let mut events = Vec::new();
+        assert!(self.follow(&mut events), "the task {task_id} did not end: {:?}", events.last());
+        events
+    }
+
+    /// `task.get`.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn task(&mut self, task_id: &str) -> Result<Value, Value> {
+        self.call("task.get", &json!({ "task_id": task_id }))
+    }
+
+    /// Waits until `task.get` says that the task has ended; returns what it says.
+    ///
+    /// # Panics
+    /// When it does not end, or is unknown.
+    pub fn wait_for_end(&mut self, task_id: &str) -> Value {
+        let mut task = Value::Null;
+        crate::wait_until("the task ends", || {
+            task = self.task(task_id).expect("the task is known");
+            task["state"] == "ended"
+        });
+        task
+    }
+
     /// Reads events until `is_last` says so; returns all of them.
     pub fn recv_until(&mut self, mut is_last: impl FnMut(&Value) -> bool) -> Vec<Value> {
         let mut events = Vec::new();
@@ -264,10 +421,19 @@ impl Client {
     /// # Panics
     /// When nothing comes within the patience, or a message is too long or no JSON text.
     pub fn recv(&mut self) -> Incoming {
+        let patience = self.patience;
+        self.recv_within(patience).unwrap_or_else(|| panic!("nothing came within {patience:?}"))
+    }
+
+    /// The same; `None` when nothing comes in this time.
+    ///
+    /// # Panics
+    /// When a message is too long or no JSON text.
+    pub fn recv_within(&mut self, patience: Duration) -> Option<Incoming> {
         if let Some(message) = self.backlog.pop_front() {
-            return Incoming::Json(message);
+            return Some(Incoming::Json(message));
         }
-        let deadline = Instant::now() + self.patience;
+        let deadline = Instant::now() + patience;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             let left = left.max(Duration::from_millis(1));
@@ -276,9 +442,8 @@ impl Client {
                 Ok(Message::Text(text)) => {
                     let bytes = text.len();
                     assert!(bytes <= MESSAGE_BYTES_LIMIT, "a message of {bytes} bytes");
-                    return Incoming::Json(
-                        serde_json::from_str(&text).expect("every text is JSON"),
-                    );
+                    let message = serde_json::from_str(&text).expect("every text is JSON");
+                    return Some(Incoming::Json(message));
                 }
                 Ok(Message::Ping(_)) => {
                     self.pings += 1;
@@ -288,7 +453,7 @@ impl Client {
                 Ok(Message::Close(frame)) => {
                     let code = frame.as_ref().map_or(1005, |frame| u16::from(frame.code));
                     let reason = frame.map(|frame| frame.reason.to_string()).unwrap_or_default();
-                    return Incoming::Closed { code, reason };
+                    return Some(Incoming::Closed { code, reason });
                 }
                 Ok(Message::Pong(_) | Message::Frame(_)) => {}
                 Ok(Message::Binary(_)) => panic!("the server sent a binary message"),
@@ -298,9 +463,9 @@ impl Client {
                         io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
                     ) =>
                 {
-                    panic!("nothing came within {:?}", self.patience)
+                    return None;
                 }
-                Err(_) => return Incoming::Ended,
+                Err(_) => return Some(Incoming::Ended),
             }
         }
     }
@@ -330,6 +495,17 @@ impl Client {
         while self.recv() != Incoming::Ended {}
     }
 
+    /// Ends the connection without a close frame, as a killed process does.
+    pub fn vanish(self) {
+        drop(self);
+    }
+
+    /// Ends the connection with a reset.
+    pub fn reset(self) {
+        rustix::net::sockopt::set_socket_linger(self.socket.get_ref(), Some(Duration::ZERO))
+            .unwrap();
+    }
+
     /// Reads raw bytes until the server closes the connection.
     ///
     /// # Errors
@@ -349,4 +525,31 @@ fn outcome(response: &Value) -> Result<Value, Value> {
         (None, Some(error)) => Err(error.clone()),
         _ => panic!("neither result nor error, or both: {response}"),
     }
+}
+
+/// Turns every batch of lines into the single lines that another connection would get.
+#[must_use]
+pub fn unbatched(events: &[Value]) -> Vec<Value> {
+    let mut single = Vec::new();
+    for event in events {
+        if event["method"] != "process.output_batch" {
+            single.push(event.clone());
+            continue;
+        }
+        let items = event["params"]["items"].as_array().unwrap();
+        assert!(!items.is_empty(), "an empty batch");
+        for item in items {
+            let mut params = json!({
+                "task_id": event["params"]["task_id"],
+                "truncated": false,
+                "chunk_index": null,
+                "total_chunks": null,
+            });
+            for (name, value) in item.as_object().unwrap() {
+                params[name] = value.clone();
+            }
+            single.push(json!({"jsonrpc": "2.0", "method": "process.output", "params": params}));
+        }
+    }
+    single
 }

@@ -1,7 +1,7 @@
 //! Plain HTTP by hand: what a probe, a browser or a stranger sends to the port.
 
 use std::{
-    io::{Read, Write},
+    io::{self, Read, Write},
     net::{SocketAddr, TcpStream},
 };
 
@@ -66,11 +66,19 @@ fn send(address: SocketAddr, path: &str, headers: &[String]) -> TcpStream {
 /// A connection whose reads fail after [`PATIENCE`].
 #[must_use]
 pub fn connect(address: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(address).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.set_write_timeout(Some(PATIENCE)).unwrap();
-    stream
+    try_connect(address).unwrap()
+}
+
+/// The same where perhaps nobody listens.
+///
+/// # Errors
+/// When nobody does.
+pub fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// Reads to the empty line after the headers.

@@ -3,8 +3,9 @@
 //! Owns everything that more than one suite needs. Never looks inside the product: a suite sees what
 //! a client, an operator with `/proc` and a reader of exit codes can see. Called by `tests/tests/*`.
 //!
-//! A wait is a wait for an event with a deadline ([`PATIENCE`]); nothing sleeps to let something
-//! happen, and no verdict depends on how long anything took.
+//! A wait is a wait for an event with a deadline ([`PATIENCE`]), or, where nothing announces it, asking
+//! again until it is so ([`wait_until`]); nothing sleeps to let something happen, and no verdict depends
+//! on how long anything took.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,19 +17,27 @@
 pub mod cgroup;
 pub mod client;
 pub mod fifo;
+pub mod follower;
 pub mod frames;
 pub mod http;
 pub mod installed;
 pub mod messages_api;
 pub mod options;
 pub mod processes;
+pub mod proxy;
+pub mod random;
+pub mod speech;
 pub mod supervisor;
+pub mod task_log;
+pub mod tasks;
 pub mod transcript;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-pub use client::Client;
+pub use client::{Client, Session};
+pub use follower::Follower;
 pub use options::Options;
+pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
 pub use transcript::Transcript;
 
@@ -41,4 +50,16 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn unique_tag(name: &str) -> String {
     format!("{name}-{}", uuid::Uuid::new_v4().simple())
+}
+
+/// Waits for something that nothing announces: asks again and again.
+///
+/// # Panics
+/// When it is not so within [`PATIENCE`].
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

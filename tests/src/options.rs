@@ -1,11 +1,17 @@
 //! How a test starts its supervisor.
 
 use std::{
-    path::Path,
+    net::TcpListener,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 use crate::installed;
+
+/// A user that owns nothing here: `nobody` on most systems.
+const ORDINARY_USER: u32 = 65_534;
 
 /// Arguments, environment and wrapper of a supervisor.
 #[derive(Clone, Debug, Default)]
@@ -14,6 +20,8 @@ pub struct Options {
     environment: Vec<(String, String)>,
     wrapper: Vec<String>,
     user_id: Option<u32>,
+    program: Option<PathBuf>,
+    socket: Option<Arc<TcpListener>>,
 }
 
 impl Options {
@@ -61,6 +69,25 @@ impl Options {
         self.wrapped_in(["setpriv", &user, &group, "--clear-groups"])
     }
 
+    /// Runs the supervisor as an ordinary user. `None`, loudly, where the tests themselves run as one (then
+    /// all suites show it), or where one cannot reach the programs.
+    #[must_use]
+    pub fn of_an_ordinary_user() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("SKIPPED: all suites run as an ordinary user already");
+            return None;
+        }
+        let can_reach = Command::new("setpriv")
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "test", "-x"])
+            .arg(installed::supervisor())
+            .status();
+        if !can_reach.is_ok_and(|status| status.success()) {
+            eprintln!("SKIPPED: an ordinary user cannot reach the build directory");
+            return None;
+        }
+        Some(Self::new().as_user(ORDINARY_USER))
+    }
+
     /// See [`Options::as_user`].
     pub(crate) fn user_id(&self) -> Option<u32> {
         self.user_id
@@ -72,10 +99,36 @@ impl Options {
         self.flag("--agent", format!("{} agent", installed::misbehave()))
     }
 
+    /// Hands it this listening socket as a service manager does: as descriptor 3, which it is told of
+    /// in its environment.
+    #[must_use]
+    pub fn listening_on(mut self, socket: &TcpListener) -> Self {
+        self.socket = Some(Arc::new(socket.try_clone().unwrap()));
+        // It arrives as standard input: descriptors of a test's process are closed in its children.
+        self.wrapped_in([
+            "sh",
+            "-c",
+            "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\" 3<&0 < /dev/null",
+            "sh",
+        ])
+    }
+
+    /// Another program than the installed `cc-supervisor`: what it is replaced by in an upgrade.
+    #[must_use]
+    pub fn program(mut self, program: &Path) -> Self {
+        self.program = Some(program.to_owned());
+        self
+    }
+
     /// The command that starts the supervisor. Its tasks inherit `mark`, a variable in the form
     /// `NAME=value`, by which the harness finds what is left of them.
-    pub(crate) fn command(&self, state_directory: &Path, mark: (&str, &str)) -> Command {
-        let program = installed::supervisor();
+    pub(crate) fn command(
+        &self,
+        listen: &str,
+        state_directory: &Path,
+        mark: (&str, &str),
+    ) -> Command {
+        let program = self.program.clone().unwrap_or_else(installed::supervisor);
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program),
             Some((wrapper, arguments)) => {
@@ -84,7 +137,10 @@ impl Options {
                 command
             }
         };
-        command.args(["--listen", "127.0.0.1:0", "--state-dir"]).arg(state_directory);
+        command.arg("--state-dir").arg(state_directory);
+        if !self.arguments.iter().any(|argument| argument == "--listen") {
+            command.args(["--listen", listen]);
+        }
         if !self.arguments.iter().any(|argument| argument == "--cgroup") {
             command.args(["--cgroup", "off"]);
         }
@@ -94,7 +150,11 @@ impl Options {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let stdin = match &self.socket {
+            None => Stdio::null(),
+            Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().unwrap())),
+        };
+        command.stdin(stdin).stdout(Stdio::piped());
         command
     }
 }

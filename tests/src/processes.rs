@@ -12,6 +12,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 
+use crate::cgroup;
+
 /// All process ids at this moment.
 fn all() -> Vec<i32> {
     let entries = fs::read_dir("/proc").unwrap();
@@ -63,6 +65,12 @@ pub fn stat(pid: i32) -> Option<Vec<String>> {
     Some(fields.split_whitespace().map(str::to_owned).collect())
 }
 
+/// The name of its program, at most 15 bytes of it.
+#[must_use]
+pub fn name(pid: i32) -> Option<String> {
+    Some(fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end().to_owned())
+}
+
 /// One-letter state, such as `S`, `T` (stopped) or `Z`.
 #[must_use]
 pub fn state(pid: i32) -> Option<String> {
@@ -79,6 +87,42 @@ pub fn parent(pid: i32) -> Option<i32> {
 #[must_use]
 pub fn children(of: i32) -> Vec<i32> {
     all().into_iter().filter(|pid| parent(*pid) == Some(of)).collect()
+}
+
+/// Whether the kernel holds the process: stopped, or in a frozen cgroup.
+#[must_use]
+pub fn is_held(pid: i32) -> bool {
+    state(pid).is_some_and(|state| state == "T") || is_frozen(pid)
+}
+
+fn is_frozen(pid: i32) -> bool {
+    cgroup::directory_of(pid.cast_unsigned()).is_some_and(|directory| {
+        fs::read_to_string(directory.join("cgroup.events"))
+            .is_ok_and(|events| events.contains("frozen 1"))
+    })
+}
+
+/// Memory of a process, bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Memory {
+    /// Resident now.
+    pub resident_bytes: u64,
+    /// The most that ever was.
+    pub most_resident_bytes: u64,
+}
+
+/// What a process holds in memory, from `/proc/PID/status`.
+///
+/// # Panics
+/// When there is no such process.
+#[must_use]
+pub fn memory(pid: i32) -> Memory {
+    let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_end_matches("kB").trim().parse::<u64>().unwrap() * 1024
+    };
+    Memory { resident_bytes: field("VmRSS:"), most_resident_bytes: field("VmHWM:") }
 }
 
 /// A handle on a process that cannot come to mean another one.

@@ -4,9 +4,10 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     net::SocketAddr,
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::process::ExitStatusExt},
     path::{Path, PathBuf},
-    process::{Child, ChildStdout, ExitStatus},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -23,16 +24,22 @@ use crate::{
 /// Name of the variable that marks the tasks of one supervisor.
 const MARK: &str = "CC_TESTS_MARK";
 
-/// A running supervisor. Dropped, it is told to stop; the test fails if it does not, if its exit code
-/// is not 0, or if any process of its tree is left.
+/// A supervisor with a state directory, a port and a mark of its own, which can be ended and started
+/// again. Dropped, it is told to stop; the test fails if it does not, if its exit code is not 0, or
+/// if any process of its tree is left, also of a supervisor that was ended before.
 pub struct Supervisor {
-    child: Child,
-    handle: Process,
+    process: Running,
     address: SocketAddr,
-    first_line: String,
     mark: String,
     directory: TempDir,
     is_over: bool,
+}
+
+/// One process of it.
+struct Running {
+    child: Child,
+    handle: Process,
+    first_line: String,
     /// Kept open: a supervisor that logs to a closed pipe would be another test.
     _stdout: BufReader<ChildStdout>,
 }
@@ -47,24 +54,8 @@ impl Supervisor {
         let directory = tempfile::tempdir().unwrap();
         std::os::unix::fs::chown(directory.path(), options.user_id(), options.user_id()).unwrap();
         let mark = crate::unique_tag("mark");
-        let log = File::create(directory.path().join("stderr")).unwrap();
-        let mut command = options.command(&directory.path().join("state"), (MARK, &mark));
-        let mut child = command.stderr(log).spawn().unwrap();
-        let handle = Process::open(child.id().cast_signed()).unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let first_line = first_line(&mut stdout);
-        let address = first_line
-            .strip_prefix("listening on ws://")
-            .and_then(|line| line.strip_suffix("/ws/mcp\n"))
-            .and_then(|address| address.parse().ok());
-        let Some(address) = address else {
-            drop(child.kill());
-            drop(child.wait());
-            let log = fs::read_to_string(directory.path().join("stderr")).unwrap_or_default();
-            panic!("the supervisor said {first_line:?} instead of where it listens\n{log}");
-        };
-        let is_over = false;
-        Self { child, handle, address, first_line, mark, directory, is_over, _stdout: stdout }
+        let (process, address) = launch(options, "127.0.0.1:0", directory.path(), &mark);
+        Self { process, address, mark, directory, is_over: false }
     }
 
     /// One with default options.
@@ -94,13 +85,13 @@ impl Supervisor {
     /// The first line that it printed, with its newline.
     #[must_use]
     pub fn first_line(&self) -> &str {
-        &self.first_line
+        &self.process.first_line
     }
 
     /// Its process.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.handle.pid
+        self.process.handle.pid
     }
 
     /// Its state directory.
@@ -123,7 +114,98 @@ impl Supervisor {
 
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
-        self.handle.signal(signal);
+        self.process.handle.signal(signal);
+    }
+
+    /// Ends it as a crash does: SIGKILL, at any instruction. Its workers and tasks are left to what
+    /// they were told to do then.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        let status = self.wait_for_exit();
+        assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it had ended before: {status}");
+    }
+
+    /// Tells it by SIGUSR1 to stop and keep the tasks, as before an upgrade.
+    ///
+    /// # Panics
+    /// When it does not stop, or fails.
+    pub fn leave(&mut self) {
+        self.signal(Signal::USR1);
+        let status = self.wait_for_exit();
+        assert!(status.success(), "the supervisor left with {status}\n{}", self.log());
+    }
+
+    /// Starts it again after its end: the same state directory, port and mark.
+    ///
+    /// # Panics
+    /// When it does not say where it listens.
+    pub fn start_again(&mut self, options: &Options) {
+        assert!(self.is_over, "the one before still runs");
+        let listen = self.address.to_string();
+        (self.process, _) = launch(options, &listen, self.directory.path(), &self.mark);
+        self.is_over = false;
+    }
+
+    /// Starts it again and kills it after this time, which may be before it has begun to listen.
+    pub fn start_and_kill_after(&self, options: &Options, after: Duration) {
+        assert!(self.is_over, "the one before still runs");
+        let listen = self.address.to_string();
+        let mut command = self.command(options, &listen);
+        let mut child = command.stdout(Stdio::null()).stderr(self.log_file()).spawn().unwrap();
+        let handle = Process::open(child.id().cast_signed()).unwrap();
+        if handle.wait_gone(after) {
+            panic!("it ended by itself\n{}", self.log());
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    fn command(&self, options: &Options, listen: &str) -> Command {
+        options.command(listen, &self.state_directory(), (MARK, &self.mark))
+    }
+
+    fn log_file(&self) -> File {
+        File::options()
+            .append(true)
+            .create(true)
+            .open(self.directory.path().join("stderr"))
+            .unwrap()
+    }
+
+    /// The workers that run at this moment, also those that an earlier supervisor started.
+    #[must_use]
+    pub fn workers_anywhere(&self) -> Vec<i32> {
+        let mut workers = processes::with_environment(&format!("{MARK}={}", self.mark));
+        workers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
+        workers
+    }
+
+    /// Starts it again where it must refuse to run; returns what it says about that.
+    ///
+    /// # Panics
+    /// When it runs, or ends well.
+    pub fn start_in_vain(&mut self, options: &Options) -> String {
+        assert!(self.is_over, "the one before still runs");
+        let mut child =
+            self.command(options, "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+        let handle = Process::open(child.id().cast_signed()).unwrap();
+        if !handle.wait_gone(PATIENCE) {
+            drop(child.kill());
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code().map(|code| code > 0), Some(true), "{}", output.status);
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// Waits for it to exit, having been told to; what it leaves behind is the caller's.
+    ///
+    /// # Panics
+    /// When it does not exit.
+    pub fn wait_for_exit(&mut self) -> ExitStatus {
+        let is_gone = self.process.handle.wait_gone(PATIENCE);
+        assert!(is_gone, "the supervisor did not stop\n{}", self.log());
+        self.is_over = true;
+        self.process.child.wait().unwrap()
     }
 
     /// Waits for it to exit, having been told to; also checks that nothing of its tree is left.
@@ -131,13 +213,8 @@ impl Supervisor {
     /// # Panics
     /// When it does not exit, or something is left.
     pub fn wait(&mut self) -> ExitStatus {
-        assert!(self.handle.wait_gone(PATIENCE), "the supervisor did not stop\n{}", self.log());
-        let status = self.child.wait().unwrap();
-        self.is_over = true;
-        let left = self.left_behind();
-        let described = processes::describe(&left);
-        processes::kill_all(&left);
-        assert!(left.is_empty(), "processes left behind: {described}\n{}", self.log());
+        let status = self.wait_for_exit();
+        self.assert_nothing_left();
         status
     }
 
@@ -145,6 +222,13 @@ impl Supervisor {
     pub fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::TERM);
         self.wait()
+    }
+
+    fn assert_nothing_left(&self) {
+        let left = self.left_behind();
+        let described = processes::describe(&left);
+        processes::kill_all(&left);
+        assert!(left.is_empty(), "processes left behind: {described}\n{}", self.log());
     }
 
     /// Processes of tasks, and workers, whoever their parent is now.
@@ -173,20 +257,46 @@ impl Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        if self.is_over {
-            return;
-        }
         if std::thread::panicking() {
             eprintln!("--- log of the supervisor\n{}", self.log());
-            // First itself, so that it starts nothing more; it is not reaped yet, so the number is its.
-            drop(self.child.kill());
-            drop(self.child.wait());
+            if !self.is_over {
+                // First itself, so that it starts nothing more; it is not reaped yet, so the number
+                // is its.
+                drop(self.process.child.kill());
+                drop(self.process.child.wait());
+            }
             processes::kill_all(&self.left_behind());
             return;
         }
-        let status = self.stop();
-        assert!(status.success(), "the supervisor stopped with {status}");
+        if self.is_over {
+            self.assert_nothing_left();
+        } else {
+            let status = self.stop();
+            assert!(status.success(), "the supervisor stopped with {status}");
+        }
     }
+}
+
+/// Starts the program and waits for the line that says where it listens.
+fn launch(options: &Options, listen: &str, directory: &Path, mark: &str) -> (Running, SocketAddr) {
+    let log = directory.join("stderr");
+    let stderr = File::options().append(true).create(true).open(&log).unwrap();
+    let mut command = options.command(listen, &directory.join("state"), (MARK, mark));
+    let mut child = command.stderr(stderr).spawn().unwrap();
+    let handle = Process::open(child.id().cast_signed()).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let first_line = first_line(&mut stdout);
+    let address = first_line
+        .strip_prefix("listening on ws://")
+        .and_then(|line| line.strip_suffix("/ws/mcp\n"))
+        .and_then(|address| address.parse().ok());
+    let Some(address) = address else {
+        drop(child.kill());
+        drop(child.wait());
+        let log = fs::read_to_string(log).unwrap_or_default();
+        panic!("the supervisor said {first_line:?} instead of where it listens\n{log}");
+    };
+    (Running { child, handle, first_line, _stdout: stdout }, address)
 }
 
 /// Empty when the program ends without a line or says nothing for too long.

@@ -12,8 +12,12 @@ pub struct Transcript {
 }
 
 impl Transcript {
-    /// Checks what must be true of every transcript.
-    pub(crate) fn checked(answer: Value, events: Vec<Value>) -> Self {
+    /// Checks what must be true of every transcript, also of one that several connections brought.
+    ///
+    /// # Panics
+    /// When something is missing, repeated or wrong.
+    #[must_use]
+    pub fn checked(answer: Value, events: Vec<Value>) -> Self {
         let transcript = Self { answer, events };
         transcript.check_answer();
         transcript.check_numbers();

@@ -6,10 +6,11 @@ use std::fs;
 
 use cc_tests::{
     Client, Supervisor,
-    cgroup::{self, Containment},
+    cgroup::Containment,
     fifo::Fifo,
     installed::misbehave_argv,
-    processes, unique_tag, with_both_containments,
+    processes::{self, is_held},
+    unique_tag, with_both_containments,
 };
 use serde_json::{Value, json};
 
@@ -27,18 +28,6 @@ with_both_containments!(
 
 fn supervisor(containment: &Containment) -> Supervisor {
     Supervisor::start(&containment.options().flag("--grace", 1))
-}
-
-/// Whether the kernel holds the process: stopped, or in a frozen cgroup.
-fn is_held(pid: i32) -> bool {
-    processes::state(pid).is_some_and(|state| state == "T") || is_frozen(pid)
-}
-
-fn is_frozen(pid: i32) -> bool {
-    cgroup::directory_of(pid.cast_unsigned()).is_some_and(|directory| {
-        fs::read_to_string(directory.join("cgroup.events"))
-            .is_ok_and(|events| events.contains("frozen 1"))
-    })
 }
 
 /// Starts a task and reads to the line that says that all is in place.

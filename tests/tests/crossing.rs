@@ -5,7 +5,7 @@
 use std::{process::Command, time::Duration};
 
 use cc_tests::{
-    Client, Options, PATIENCE, Supervisor,
+    Client, Options, Supervisor,
     cgroup::Containment,
     fifo::Fifo,
     installed::{self, misbehave_argv},
@@ -240,7 +240,8 @@ fn a_task_that_is_just_being_started_does_not_slip_past_the_stop(containment: &C
 }
 
 fn a_task_that_is_just_being_started_does_not_slip_past_a_disconnect(containment: &Containment) {
-    let supervisor = supervisor(containment);
+    let options = containment.options().flag("--grace", 1).flag("--resume-grace", 0);
+    let supervisor = Supervisor::start(&options);
     let tag = unique_tag("starting");
     let params = json!({"argv": misbehave_argv(&["setsid-sleepers", "2", "stay", &tag])});
     for _ in 0..30 {
@@ -327,18 +328,4 @@ fn a_second_supervisor_on_one_state_directory_is_refused_and_the_first_goes_on()
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(text.contains(&supervisor.pid().to_string()), "who holds it is not said: {text}");
     assert_eq!(supervisor.connect().run_shell("echo still").stdout(), "still\n");
-}
-
-#[test]
-fn a_supervisor_that_is_killed_takes_its_tasks_with_it() {
-    let mut supervisor = Supervisor::start(&Options::new().flag("--grace", 1));
-    let mut client = supervisor.connect();
-    let tag = unique_tag("lost");
-    start_family(&mut client, &tag, json!({}));
-    let workers: Vec<Process> =
-        supervisor.workers().into_iter().filter_map(Process::open).collect();
-    supervisor.signal(Signal::KILL);
-    processes::wait_until_gone(&tag);
-    assert!(workers.iter().all(|worker| worker.wait_gone(PATIENCE)));
-    assert!(!supervisor.wait().success());
 }

@@ -2,36 +2,18 @@
 //!
 //! The other suites may run as root, where a signal always arrives and a limit never bites.
 
-use std::process::Command;
-
 use cc_tests::{
     Options, Supervisor,
-    installed::{self, misbehave_argv},
+    installed::misbehave_argv,
     processes::{self, Process},
     unique_tag,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// A user that owns nothing here: `nobody` on most systems.
-const ORDINARY: u32 = 65_534;
-
-/// `None`, loudly, where the tests themselves run as an ordinary user (then all suites show it), or
-/// where an ordinary user cannot reach the programs.
+/// `None`, loudly, where that cannot be tried.
 fn options() -> Option<Options> {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: all suites run as an ordinary user already");
-        return None;
-    }
-    let can_reach = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "test", "-x"])
-        .arg(installed::supervisor())
-        .status();
-    if !can_reach.is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: an ordinary user cannot reach the build directory");
-        return None;
-    }
-    Some(Options::new().as_user(ORDINARY).flag("--grace", 1))
+    Some(Options::of_an_ordinary_user()?.flag("--grace", 1))
 }
 
 #[test]

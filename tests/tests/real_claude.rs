@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Options, Supervisor, Transcript,
+    Follower, Options, Supervisor, Transcript,
     cgroup::Containment,
     fifo::Fifo,
     messages_api::{
@@ -76,6 +76,44 @@ fn a_cancel_in_the_middle_of_a_tool_call_leaves_no_process_with_cgroup() {
 #[ignore = "needs the real claude CLI: see .ci/run"]
 fn a_cancel_in_the_middle_of_a_tool_call_leaves_no_process_with_subreaper() {
     cancel_in_a_tool_call(&Containment::Subreaper);
+}
+
+fn the_kill_of_the_supervisor_in_a_tool_call(containment: &Containment) {
+    let cli = RealCli::start();
+    let options = cli.options(containment.options());
+    let mut supervisor = Supervisor::start(&options);
+    let (ready, mut go) = (Fifo::create(), Fifo::create());
+    let tool = format!("bash: sh -c 'echo ready >{}; read go <{}'", ready.path(), go.path());
+    let mut follower = Follower::start(&supervisor, &with_tools(&tool));
+    assert_eq!(follower.answer["containment"], containment.name());
+    wait_for_line(&ready);
+    supervisor.kill();
+    follower.lose();
+    supervisor.start_again(&options);
+    let resumed = follower.come_back(&supervisor);
+    assert_eq!(resumed["tasks"][0]["state"], "running", "{resumed}");
+    go.release();
+    let transcript = follower.finish(&supervisor);
+    assert_nothing_left(&transcript);
+    assert_eq!(transcript.end(), ("exit", 0));
+    assert_eq!(verdict(&transcript), "succeeded");
+    assert_eq!(result(&transcript)["is_error"], false);
+    // Every line of the stream is whole: none was lost between the supervisors.
+    assert!(stream(&transcript).iter().any(|line| line["type"] == "result"));
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
+fn a_kill_of_the_supervisor_in_the_middle_of_a_tool_call_costs_nothing_with_cgroup() {
+    if let Some(containment) = Containment::cgroup() {
+        the_kill_of_the_supervisor_in_a_tool_call(&containment);
+    }
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
+fn a_kill_of_the_supervisor_in_the_middle_of_a_tool_call_costs_nothing_with_subreaper() {
+    the_kill_of_the_supervisor_in_a_tool_call(&Containment::Subreaper);
 }
 
 #[test]

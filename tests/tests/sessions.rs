@@ -16,6 +16,12 @@ with_both_containments!(
     a_client_that_vanishes_while_its_task_floods_it_leaves_nothing,
 );
 
+/// A supervisor that ends a session with its connection, as the predecessor did. What a session that
+/// waits for its client does is in `resume.rs`.
+fn without_grace(options: Options) -> Supervisor {
+    Supervisor::start(&options.flag("--resume-grace", 0).flag("--grace", 1))
+}
+
 /// Connects, and reads what the server says first.
 fn arrive(supervisor: &Supervisor) -> (Client, Value) {
     let mut client = Client::open(supervisor.address(), "/ws/mcp", &[]).unwrap();
@@ -75,8 +81,7 @@ fn a_closed_session_makes_room_at_once() {
 
 #[test]
 fn a_session_makes_room_also_when_its_task_is_hard_to_kill() {
-    let options = Options::new().flag("--max-sessions", 1).flag("--grace", 2);
-    let supervisor = Supervisor::start(&options);
+    let supervisor = without_grace(Options::new().flag("--max-sessions", 1));
     let tag = unique_tag("deaf");
     let mut client = supervisor.connect();
     client.execute(&json!({"argv": misbehave_argv(&["ignore-term", &tag])})).unwrap();
@@ -96,7 +101,7 @@ fn the_session_limit_comes_from_the_predecessors_variable() {
 }
 
 fn a_disconnect_ends_the_task_and_its_whole_tree(containment: &Containment) {
-    let supervisor = Supervisor::start(&containment.options().flag("--grace", 1));
+    let supervisor = without_grace(containment.options());
     let mut other = supervisor.connect();
     let mut client = supervisor.connect();
     let tag = unique_tag("left");
@@ -110,7 +115,7 @@ fn a_disconnect_ends_the_task_and_its_whole_tree(containment: &Containment) {
 }
 
 fn a_polite_close_ends_the_task_and_its_whole_tree(containment: &Containment) {
-    let supervisor = Supervisor::start(&containment.options().flag("--grace", 1));
+    let supervisor = without_grace(containment.options());
     let mut client = supervisor.connect();
     let tag = unique_tag("left");
     let argv = misbehave_argv(&["setsid-sleepers", "10", "stay", &tag]);
@@ -121,7 +126,7 @@ fn a_polite_close_ends_the_task_and_its_whole_tree(containment: &Containment) {
 }
 
 fn a_client_that_vanishes_while_its_task_floods_it_leaves_nothing(containment: &Containment) {
-    let supervisor = Supervisor::start(&containment.options().flag("--grace", 1));
+    let supervisor = without_grace(containment.options());
     let tag = unique_tag("flood");
     for _ in 0..5 {
         let mut client = supervisor.connect();
@@ -180,8 +185,7 @@ fn a_client_that_answers_pings_stays_and_is_never_asked_by_json() {
 
 #[test]
 fn a_client_that_does_not_answer_pings_is_dropped_and_its_task_ended() {
-    let options = Options::new().flag("--heartbeat", 1).flag("--grace", 1);
-    let supervisor = Supervisor::start(&options);
+    let supervisor = without_grace(Options::new().flag("--heartbeat", 1));
     let mut client = supervisor.connect();
     let tag = unique_tag("dead");
     let argv = misbehave_argv(&["setsid-sleepers", "3", "stay", &tag]);
@@ -195,8 +199,7 @@ fn a_client_that_does_not_answer_pings_is_dropped_and_its_task_ended() {
 
 #[test]
 fn a_client_that_stops_reading_altogether_is_dropped_and_its_task_ended() {
-    let options = Options::new().flag("--heartbeat", 1).flag("--grace", 1);
-    let supervisor = Supervisor::start(&options);
+    let supervisor = without_grace(Options::new().flag("--heartbeat", 1));
     let mut client = supervisor.connect();
     let tag = unique_tag("stuck");
     client.execute(&json!({"argv": ["yes", tag], "max_output_bytes": 1_000_000_000})).unwrap();

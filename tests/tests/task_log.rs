@@ -2,18 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use cc_link::{
-    event::{EndReason, Event},
-    record::{Body, Record, decode_frame},
-};
-use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
+use cc_link::{event::EndReason, record::Stream};
 use cc_tests::{
     Options, Supervisor,
     cgroup::Containment,
     installed::misbehave_argv,
     processes::{self, Process},
+    task_log::TaskLog,
     unique_tag, with_both_containments,
 };
 use rustix::process::Signal;
@@ -25,60 +22,19 @@ with_both_containments!(
     the_log_of_a_task_that_could_not_be_started_says_so,
 );
 
-/// All records of a task's log, their numbers checked.
-fn records(supervisor: &Supervisor, task_id: &str) -> Vec<Record> {
-    records_in(&supervisor.task_directory(task_id))
-}
-
-fn records_in(task_directory: &Path) -> Vec<Record> {
-    let mut reader = LogReader::open(&task_directory.join("log")).unwrap();
-    let mut offset = FIRST_RECORD_OFFSET;
-    let mut records = Vec::new();
-    loop {
-        let mut frames = reader.read(offset, 256 * 1024).unwrap();
-        if frames.is_empty() {
-            break;
-        }
-        offset += frames.len() as u64;
-        while !frames.is_empty() {
-            let length = cc_link::record::frame_bytes(&frames).unwrap().unwrap();
-            records.push(decode_frame(frames.split_to(length)).unwrap());
-        }
-    }
-    let numbers: Vec<u64> = records.iter().map(|record| record.seq).collect();
-    let expected: Vec<u64> = (1..=records.len() as u64).collect();
-    assert_eq!(numbers, expected);
-    records
-}
-
-/// The reason, if the record is a terminal event.
-fn reason_of(record: &Record) -> Option<EndReason> {
-    let Body::Event(Event::Completed(completed)) = &record.body else { return None };
-    Some(completed.reason)
-}
-
-/// The reason of the terminal event, which is the last record and the only one of its kind.
-fn end_reason(records: &[Record]) -> EndReason {
-    assert_eq!(records.iter().filter_map(reason_of).count(), 1, "exactly one terminal event");
-    reason_of(records.last().unwrap()).unwrap()
+/// The log of a task that has ended.
+fn log(supervisor: &Supervisor, task_id: &str) -> TaskLog {
+    TaskLog::read(&supervisor.task_directory(task_id).join("log"))
 }
 
 fn the_log_of_a_task_is_what_its_client_was_sent(containment: &Containment) {
     let supervisor = Supervisor::start(&containment.options());
     let argv = misbehave_argv(&["flood", "2000000"]);
     let transcript = supervisor.connect().run_to_end(&json!({ "argv": argv }));
-    let records = records(&supervisor, transcript.task_id());
-    assert_eq!(records.len(), transcript.events.len());
-    assert_eq!(end_reason(&records), EndReason::Exit);
-    let logged: Vec<u8> = records
-        .iter()
-        .filter_map(|record| {
-            let Body::Output(output) = &record.body else { return None };
-            Some(output.data.to_vec())
-        })
-        .flatten()
-        .collect();
-    assert_eq!(logged, transcript.stdout().into_bytes());
+    let log = log(&supervisor, transcript.task_id());
+    assert_eq!(log.records.len(), transcript.events.len());
+    assert_eq!(log.completed().reason, EndReason::Exit);
+    assert_eq!(log.stream(Stream::Stdout), transcript.stdout().into_bytes());
 }
 
 fn the_log_of_a_killed_worker_ends_with_the_terminal_event(containment: &Containment) {
@@ -91,18 +47,18 @@ fn the_log_of_a_killed_worker_ends_with_the_terminal_event(containment: &Contain
         let main = i32::try_from(answer["pid"].as_i64().unwrap()).unwrap();
         Process::open(processes::parent(main).unwrap()).unwrap().signal(Signal::KILL);
         let transcript = client.collect_after(answer, events);
-        let records = records(&supervisor, transcript.task_id());
-        assert_eq!(end_reason(&records), EndReason::WorkerDied);
-        assert_eq!(records.len(), transcript.events.len());
+        let log = log(&supervisor, transcript.task_id());
+        assert_eq!(log.completed().reason, EndReason::WorkerDied);
+        assert_eq!(log.records.len(), transcript.events.len());
     }
 }
 
 fn the_log_of_a_task_that_could_not_be_started_says_so(containment: &Containment) {
     let supervisor = Supervisor::start(&containment.options());
     let error = supervisor.connect().execute(&json!({"argv": ["/no/such/program"]})).unwrap_err();
-    let records = records(&supervisor, error["data"]["task_id"].as_str().unwrap());
-    assert_eq!(end_reason(&records), EndReason::SpawnFailed);
-    assert_eq!(records.len(), 1);
+    let log = log(&supervisor, error["data"]["task_id"].as_str().unwrap());
+    assert_eq!(log.completed().reason, EndReason::SpawnFailed);
+    assert_eq!(log.records.len(), 1);
 }
 
 /// Gives the supervisor a state directory of 1 MiB, in a mount namespace of its own. Needs root.
@@ -145,17 +101,11 @@ fn a_full_disk_ends_the_task_with_a_clear_reason_and_harms_none_once_there_is_ro
     let seen_from_here =
         PathBuf::from(format!("/proc/{}/root{}", supervisor.pid(), directory.display()));
     // The room that it kept has taken the end, and what did not fit was neither numbered nor sent.
-    let records = records_in(&seen_from_here);
-    assert_eq!(end_reason(&records), EndReason::ResourceLimit);
-    assert_eq!(records.last().unwrap().seq, completed["seq"].as_u64().unwrap());
-    let kept_bytes: u64 = records
-        .iter()
-        .map(|record| match &record.body {
-            Body::Output(output) => output.data.len() as u64,
-            Body::Event(_) | Body::Notice(_) => 0,
-        })
-        .sum();
-    let Body::Event(Event::Completed(end)) = &records.last().unwrap().body else { unreachable!() };
+    let log = TaskLog::read(&seen_from_here.join("log"));
+    let end = log.completed();
+    assert_eq!(end.reason, EndReason::ResourceLimit);
+    assert_eq!(log.records.len() as u64, completed["seq"].as_u64().unwrap());
+    let kept_bytes = log.stream(Stream::Stdout).len() as u64;
     assert!(end.output.dropped_bytes > 0);
     assert_eq!(kept_bytes + end.output.dropped_bytes, end.output.bytes);
     std::fs::remove_dir_all(seen_from_here).unwrap();

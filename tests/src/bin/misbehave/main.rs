@@ -13,6 +13,7 @@
 
 mod agent;
 mod family;
+mod foreign;
 mod intruder;
 mod output;
 mod report;
@@ -38,14 +39,20 @@ fn main() -> ExitCode {
         ["respawn", count, tag] => family::respawn(count.parse().unwrap(), tag),
         ["comet", and_then, tag] => family::comet(and_then, tag),
         ["burn", tag] => family::burn(tag),
-        ["flood", bytes] => output::flood(bytes.parse().unwrap()),
+        ["flood", bytes] => output::flood(bytes.parse().unwrap(), 100),
+        ["flood", bytes, line_bytes] => {
+            output::flood(bytes.parse().unwrap(), line_bytes.parse().unwrap());
+        }
         ["lines", count] => output::lines(count.parse().unwrap()),
         ["long-line", bytes, end] => output::long_line(bytes.parse().unwrap(), end),
+        ["speak", seed, bytes] => output::speak(seed.parse().unwrap(), bytes.parse().unwrap()),
+        ["pour", stop] => output::pour(stop),
         ["interleave", count] => output::interleave(count.parse().unwrap()),
         ["report"] => report::report(),
         ["exec-with-signals-blocked", program, ref rest @ ..] => {
             report::exec_with_signals_blocked(program, rest)
         }
+        ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
         ["knock-as", user_id, address] => {
             intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());

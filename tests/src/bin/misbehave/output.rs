@@ -1,16 +1,23 @@
 //! Output that is too much, too long or too mixed.
 
-use std::io::{BufWriter, Write};
+use std::{
+    fs::OpenOptions,
+    io::{BufWriter, Write},
+    os::fd::AsFd,
+};
+
+use cc_tests::speech::{self, Mouth};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The last line of a flood: what a client must get, whatever else is dropped.
 const LAST_LINE: &str = "the last line";
 
-/// A build log, a `find /`, a debug trace: numbered lines of 100 bytes, at least `bytes` in all, and
+/// A build log, a `find /`, a debug trace: numbered lines of `line_bytes`, at least `bytes` in all, and
 /// then one that matters.
-pub fn flood(bytes: u64) {
+pub fn flood(bytes: u64, line_bytes: usize) {
     let mut stdout = BufWriter::with_capacity(64 * 1024, std::io::stdout().lock());
-    for number in 0..bytes.div_ceil(100) {
-        writeln!(stdout, "{number:010} {:x<88}", "").unwrap();
+    for number in 0..bytes.div_ceil(line_bytes as u64) {
+        writeln!(stdout, "{number:010} {:x<1$}", "", line_bytes - 12).unwrap();
     }
     writeln!(stdout, "{LAST_LINE}").unwrap();
     stdout.flush().unwrap();
@@ -51,4 +58,43 @@ pub fn interleave(count: u64) {
         std::io::stdout().write_all(format!("out {number}\n").as_bytes()).unwrap();
         std::io::stderr().write_all(format!("err {number}\n").as_bytes()).unwrap();
     }
+}
+
+/// An agent at full speed: both streams, long lines, unfinished ones, all of it known in advance.
+pub fn speak(seed: u64, bytes: usize) {
+    let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
+    for part in speech::speech(seed, bytes) {
+        match part.mouth {
+            Mouth::Stdout => {
+                stdout.write_all(part.text.as_bytes()).unwrap();
+                stdout.flush().unwrap();
+            }
+            Mouth::Stderr => stderr.write_all(part.text.as_bytes()).unwrap(),
+        }
+    }
+}
+
+/// A long build: numbered lines, on and on, until there is something to read in the named pipe; then
+/// how many there were.
+pub fn pour(stop: &str) {
+    /// Lines at once, and how long it rests between: about half a megabyte in a second, which no bound
+    /// stops in a test.
+    const BURST: u64 = 50;
+    const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    let stop = OpenOptions::new().read(true).write(true).open(stop).unwrap();
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    let mut count = 0;
+    loop {
+        for _ in 0..BURST {
+            stdout.write_all(speech::poured_line(count).as_bytes()).unwrap();
+            count += 1;
+        }
+        stdout.flush().unwrap();
+        let mut descriptors = [PollFd::from_borrowed_fd(stop.as_fd(), PollFlags::IN)];
+        if poll(&mut descriptors, Some(&REST)).unwrap() > 0 {
+            break;
+        }
+    }
+    stdout.write_all(speech::poured_end(count).as_bytes()).unwrap();
+    stdout.flush().unwrap();
 }
