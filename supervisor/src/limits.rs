@@ -38,6 +38,8 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
 /// Pings in a row without a sign of life.
 pub const HEARTBEAT_MISSES: u32 = 2;
+/// How long a client may not read at all, with output waiting for it, before it counts as dead.
+pub const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
 /// Longest message of a client.
 pub const DEFAULT_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Most that an operator can ask for.

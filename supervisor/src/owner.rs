@@ -26,7 +26,7 @@ use self::steer::answer;
 use crate::{
     aftermath::{self, Failure},
     clock::now_ms,
-    feed::Feed,
+    feed::{Feed, Position},
     lifecycle::{Effect, Input, Motion, State, transition},
     relay::{self, Listener},
     shared::Shared,
@@ -282,8 +282,13 @@ impl Owner {
 }
 
 impl Listener for Owner {
-    fn before_end(&mut self, completed: &Completed, time_ms: u64) {
-        self.note_end(completed, time_ms);
+    fn before_end(&mut self, completed: &Completed, time_ms: u64, end: Position) {
+        let at_ms = self.note_end(completed, time_ms);
+        // Whoever has seen the end and asks for what runs must not be shown this task. An adopted one is recorded
+        // when it is known what its log says of a result.
+        if self.born.is_some() {
+            self.shared.store.note(self.record_of_end(completed.clone(), at_ms, end));
+        }
     }
 
     fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {

@@ -227,13 +227,13 @@ impl Session {
         }
     }
 
-    /// Returns when the client has closed its session, or the supervisor is stopping, and the client has all
+    /// Returns when the client has closed its session, or the supervisor is ending its tasks, and the client has all
     /// there is; says which close frame it gets. Dropping the future loses nothing.
     pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
         let leaving = if self.is_closing {
             (close::NORMAL, "the session is closed")
         } else {
-            shared.stopping().await;
+            shared.ending().await;
             (close::GOING_AWAY, "the supervisor is stopping")
         };
         let (idle, is_idle) = oneshot::channel();
@@ -407,7 +407,12 @@ impl Session {
             Known::Stored(_) => Cursor::over_log(self.shared.log_path(task_id), after_seq),
         };
         let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0));
-        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, delivered })
+        // A client that has the end already is not told it again.
+        let terminal = task
+            .stored_end()
+            .filter(|(_, last_seq)| after_seq < *last_seq)
+            .map(|(completed, last_seq)| translator.terminal(&completed, last_seq));
+        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, terminal, delivered })
     }
 
     async fn control(

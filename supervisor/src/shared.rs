@@ -74,6 +74,15 @@ impl Shared {
         drop(stage.wait_for(|stage| *stage != Stage::Serving).await);
     }
 
+    /// Returns when it is told to stop and to end its tasks. One that leaves is stopping too: whoever waits for
+    /// both must not take the one for the other, in whichever order the news arrives.
+    pub async fn ending(&self) {
+        self.stopping().await;
+        if *self.stage.borrow() == Stage::Leaving {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns when it is told to leave its tasks to another supervisor.
     pub async fn leaving(&self) {
         let mut stage = self.stage.clone();

@@ -29,6 +29,7 @@ type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 enum Job {
     Write { changes: Vec<Change>, done: Option<Done> },
     Read(Reading),
+    Close(Done),
 }
 
 /// The handle. Clones share the thread, which ends when the last one is gone.
@@ -54,6 +55,16 @@ impl Store {
     pub async fn flush(&self) {
         if let Err(error) = self.commit(Vec::new()).await {
             tracing::error!(%error, "the last changes of state");
+        }
+    }
+
+    /// Commits everything that was queued before and closes the database, which leaves it in a single file. Nothing
+    /// can be changed or read any more.
+    pub async fn close(&self) {
+        self.flush().await;
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            drop(closed.await);
         }
     }
 
@@ -121,6 +132,12 @@ impl Server {
                     None
                 }
                 Job::Write { changes, done } => self.write_group(changes, done),
+                Job::Close(done) => {
+                    drop(self.db);
+                    // Whoever has stopped waiting does not care.
+                    drop(done.send(Ok(())));
+                    return;
+                }
             };
             next = after.or_else(|| self.queue.blocking_recv());
         }
@@ -137,8 +154,8 @@ impl Server {
                     count += changes.len();
                     group.push((changes, done));
                 }
-                Ok(reading @ Job::Read(_)) => {
-                    after = Some(reading);
+                Ok(other @ (Job::Read(_) | Job::Close(_))) => {
+                    after = Some(other);
                     break;
                 }
                 Err(_) => break,

@@ -44,7 +44,7 @@ impl Session {
         check_position(&known, after_seq)?;
         let last_seq = known.last_seq();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let translator = Translator::new(task_id.clone(), known.pid().unwrap_or(0));
+        let mut translator = Translator::new(task_id.clone(), known.pid().unwrap_or(0));
         let mut cursor = Cursor::over_log(self.shared.log_path(&task_id), after_seq);
         let mut page = Page { events: Vec::new(), bytes: 0, last_seq: after_seq, is_end: false };
         // Never further than what is published: the log may hold more already.
@@ -59,7 +59,9 @@ impl Session {
                 }
                 Some(Item::Lost { bytes, error }) => {
                     page.last_seq = last_seq;
-                    vec![translator.lost(bytes, &error)]
+                    let end = known.stored_end();
+                    let end = end.map(|(completed, seq)| translator.terminal(&completed, seq));
+                    [translator.lost(bytes, &error)].into_iter().chain(end).collect()
                 }
                 None => break,
             };

@@ -175,7 +175,7 @@ impl Supervisor {
     /// The workers that run at this moment, also those that an earlier supervisor started.
     #[must_use]
     pub fn workers_anywhere(&self) -> Vec<i32> {
-        let mut workers = processes::with_environment(&format!("{MARK}={}", self.mark));
+        let mut workers = self.left_behind();
         workers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
         workers
     }

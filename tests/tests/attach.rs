@@ -259,7 +259,7 @@ fn the_list_shows_every_task_once_page_by_page_newest_first() {
     assert!(first["log_bytes"].as_u64().unwrap() > 0, "{first}");
     let id = running.task_id().to_owned();
     by_id(&mut client, "task.cancel", &id).unwrap();
-    client.wait_for_end(&id);
+    wait_until("it is among the ended", || pages(&mut client, "ended", 5) == ids);
     assert!(pages(&mut client, "running", 5).is_empty());
 }
 
@@ -391,4 +391,22 @@ fn a_viewer_at_the_beginning_of_a_long_task_does_not_hold_up_the_live_ones() {
     assert!(late.follow(&mut events));
     let watched = Transcript::checked(answer_for(&events), events);
     assert_spoken(&watched, 33, 5_000_000);
+}
+
+#[test]
+fn the_end_of_a_task_is_told_even_where_its_log_is_gone() {
+    let supervisor = Supervisor::start_default();
+    let transcript = supervisor.connect().run_shell("echo lost; exit 3");
+    let task_id = transcript.task_id();
+    std::fs::remove_file(supervisor.task_directory(task_id).join("log")).unwrap();
+    let mut client = supervisor.connect();
+    client.attach(task_id, 0).unwrap();
+    let events = client.recv_until_method("process.completed");
+    let methods: Vec<&str> = events.iter().map(|event| event["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["process.error", "process.completed"]);
+    assert!(events[0]["params"]["error"].as_str().unwrap().contains("missing"), "{}", events[0]);
+    assert_eq!(events[1]["params"], *transcript.completed());
+    let page = client.call("task.output", &json!({ "task_id": task_id })).unwrap();
+    assert_eq!(page["events"], json!(events));
+    assert_eq!((page["last_seq"].clone(), page["is_end"].clone()), (json!(3), json!(true)));
 }

@@ -283,43 +283,63 @@ impl<'a> Survivor<'a> {
     }
 }
 
+/// What was killed in a run.
+#[derive(Debug, Default)]
+struct Kills {
+    supervisors: u64,
+    workers: u64,
+}
+
 /// Kills what the seed says, when it says so, until all clients are done.
-fn kill_at_random(field: &Field, supervisor: &mut Supervisor, options: &Options, seed: u64) {
+fn kill_at_random(
+    field: &Field,
+    supervisor: &mut Supervisor,
+    options: &Options,
+    seed: u64,
+) -> Kills {
     let mut random = Random::new(seed ^ 0xdead);
+    let mut kills = Kills::default();
     let mut at = 0;
-    for _ in 0..KILLS {
+    for number in 0..KILLS {
         at += 1 + random.below(3_000);
         while field.events.load(Ordering::Relaxed) < at {
             if field.clients_left.load(Ordering::Relaxed) == 0 {
-                return;
+                return kills;
             }
             thread::sleep(Duration::from_millis(1));
         }
-        if random.below(2) == 0 {
-            kill_a_worker(supervisor, &mut random);
+        // The first one is always the supervisor.
+        if number > 0 && random.below(2) == 0 {
+            kills.workers += kill_a_worker(supervisor, &mut random);
             continue;
         }
         field.gate.set(false);
         supervisor.kill();
+        kills.supervisors += 1;
         // Sometimes also in the middle of the next one's start.
         for _ in 0..random.below(3) {
             supervisor.start_and_kill_after(options, Duration::from_millis(random.below(40)));
+            kills.supervisors += 1;
         }
         if random.below(3) == 0 {
-            kill_a_worker(supervisor, &mut random);
+            kills.workers += kill_a_worker(supervisor, &mut random);
         }
         supervisor.start_again(options);
         field.gate.set(true);
     }
+    kills
 }
 
-fn kill_a_worker(supervisor: &Supervisor, random: &mut Random) {
+/// One of those that run, if any does; how many.
+fn kill_a_worker(supervisor: &Supervisor, random: &mut Random) -> u64 {
     let workers = supervisor.workers_anywhere();
     if !workers.is_empty()
         && let Some(worker) = Process::open(*random.pick(&workers))
     {
         worker.signal(Signal::KILL);
+        return 1;
     }
+    0
 }
 
 /// One run; panics when a count is wrong.
@@ -333,6 +353,7 @@ fn run(seed: u64) {
         events: AtomicU64::new(0),
         clients_left: AtomicUsize::new(usize::try_from(CLIENTS).unwrap()),
     };
+    let mut kills = Kills::default();
     let outcomes: Vec<(Vec<(Plan, Vec<Value>)>, BTreeSet<String>)> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
@@ -353,9 +374,11 @@ fn run(seed: u64) {
                 })
             })
             .collect();
-        kill_at_random(&field, &mut supervisor, &options, seed);
+        kills = kill_at_random(&field, &mut supervisor, &options, seed);
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
+    eprintln!("seed {seed}: {kills:?}");
+    assert!(kills.supervisors > 0, "the load was over before the first kill");
     let never_ran: u64 = outcomes.iter().map(|(_, never_ran)| never_ran.len() as u64).sum();
     let heard: Vec<_> = outcomes.into_iter().flat_map(|(tasks, _)| tasks).collect();
     assert_eq!(heard.len() as u64, CLIENTS * TASKS_EACH);
@@ -381,7 +404,6 @@ fn run(seed: u64) {
 
 fn run_all(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
-        eprintln!("seed {seed}");
         if let Err(cause) = catch_unwind(|| run(seed)) {
             eprintln!("seed {seed} failed: see above");
             std::panic::resume_unwind(cause);

@@ -21,8 +21,14 @@ pub(crate) enum Line<'a> {
     Whole(&'a [u8]),
     /// To be parsed as far as it goes: it was cut at the line limit.
     Cut(&'a [u8]),
-    /// The model answered. What it said is nobody's business here.
-    Answer,
+    /// The model answered. What it said is nobody's business here, but for whether it may be that it
+    /// wants a tool.
+    Answer {
+        /// Not surely without one.
+        may_use_tool: bool,
+    },
+    /// The CLI told the model what a tool did.
+    ToolResult,
 }
 
 /// Puts fragments together. At most one line is in memory.
@@ -51,6 +57,7 @@ enum State {
 enum Interest {
     Nothing,
     Answer,
+    ToolResult,
     Parse,
 }
 
@@ -96,11 +103,17 @@ impl LineCollector {
                 }
                 return None;
             }
-            match interest(&line[..line.len().min(HEAD_BYTES)]) {
+            let head = &line[..line.len().min(HEAD_BYTES)];
+            match interest(head) {
                 Interest::Parse => self.state = State::Body,
                 Interest::Answer => {
+                    let is_whole = ends_line && line.len() <= HEAD_BYTES && !truncated;
                     self.state = State::Skip;
-                    return Some(Line::Answer);
+                    return Some(Line::Answer { may_use_tool: !is_whole || names_tool(head) });
+                }
+                Interest::ToolResult => {
+                    self.state = State::Skip;
+                    return Some(Line::ToolResult);
                 }
                 Interest::Nothing => {
                     self.state = State::Skip;
@@ -161,10 +174,15 @@ fn interest(head: &[u8]) -> Interest {
             return if synthetic { Interest::Parse } else { Interest::Answer };
         }
         if is(b"\"user\"") {
-            return Interest::Nothing;
+            return Interest::ToolResult;
         }
     }
     Interest::Nothing
+}
+
+/// Whether a block of an answer asks for a tool. Inside a text the closing quote would be escaped.
+fn names_tool(answer: &[u8]) -> bool {
+    memmem::find(answer, b"tool_use\"").is_some()
 }
 
 #[cfg(test)]
@@ -180,7 +198,9 @@ mod tests {
                 seen.push(match line {
                     Line::Whole(line) => format!("whole {}", String::from_utf8_lossy(line)),
                     Line::Cut(line) => format!("cut {}", String::from_utf8_lossy(line)),
-                    Line::Answer => "answer".to_owned(),
+                    Line::Answer { may_use_tool: false } => "answer".to_owned(),
+                    Line::Answer { may_use_tool: true } => "answer that may use a tool".to_owned(),
+                    Line::ToolResult => "tool".to_owned(),
                 });
             }
         }
@@ -197,7 +217,7 @@ mod tests {
             (r#"{"type":"assistant","message":{"model":"opus"}}"#, "answer"),
             (r#"{"type":"assistant","message":{"model":"<synthetic>"}}"#, "whole"),
             (r#"{"type":"assistant","message":{"text":"\"<synthetic>\""}}"#, "answer"),
-            (r#"{"type":"user","message":{"type":"result"}}"#, ""),
+            (r#"{"type":"user","message":{"type":"result"}}"#, "tool"),
             (r#"{"text":"\"type\":\"result\""}"#, ""),
             (r#"say {"type":"result"}"#, ""),
             ("", ""),
@@ -205,6 +225,28 @@ mod tests {
             let seen = collect(1000, &[line.as_bytes()], false);
             let kind = seen.first().map_or("", |seen| seen.split(' ').next().unwrap());
             assert_eq!(kind, expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_without_a_tool_only_where_all_of_it_says_so() {
+        let long = format!(r#"{{"type":"assistant","message":{{"text":"{}"}}}}"#, "x".repeat(2000));
+        for (line, expected) in [
+            (r#"{"type":"assistant","content":[{"type":"text","text":"hi"}]}"#, "answer"),
+            (
+                r#"{"type":"assistant","content":[{"type":"text","text":"\"tool_use\" is"}]}"#,
+                "answer",
+            ),
+            (
+                r#"{"type":"assistant","content":[{"type":"tool_use","name":"Bash"}]}"#,
+                "answer that may use a tool",
+            ),
+            (long.as_str(), "answer that may use a tool"),
+        ] {
+            for size in [7, 1024, 4000] {
+                let pieces: Vec<&[u8]> = line.as_bytes().chunks(size).collect();
+                assert_eq!(collect(10_000, &pieces, false), [expected], "{line} {size}");
+            }
         }
     }
 
@@ -234,7 +276,8 @@ mod tests {
     fn what_does_not_matter_is_not_kept_in_memory() {
         let mut collector = LineCollector::new(u64::MAX);
         let answer = format!(r#"{{"type":"user","content":"{}"#, "x".repeat(60_000));
-        assert_eq!(collector.fragment(answer.as_bytes(), true, false, false), None);
+        let head = collector.fragment(answer.as_bytes(), true, false, false);
+        assert_eq!(head, Some(Line::ToolResult));
         for _ in 0..100 {
             assert_eq!(collector.fragment(answer.as_bytes(), false, false, false), None);
         }

@@ -51,6 +51,9 @@ pub struct Summary {
     pub result: Option<ClaudeResult>,
     /// At least one line was Claude's: its `init`, a retry or a result.
     pub is_stream: bool,
+    /// A tool of the CLI's ran, or may have: without a result nobody knows what it has done. False only
+    /// where that is sure; an answer too long to be looked through counts as one that may have.
+    pub tool_may_have_run: bool,
     /// The API's last word was a refusal: nothing was answered since.
     pub refusal: Option<Refusal>,
     /// The model of the last `init` line.
@@ -66,6 +69,17 @@ pub enum Refusal {
     Auth,
     /// A rate or usage limit: trying again later will help.
     RateLimit,
+}
+
+impl Refusal {
+    /// Why the API refused, where the CLI reports that it tries again; `None` for anything else.
+    #[must_use]
+    pub fn of_retry(retry: &ClaudeRetry) -> Option<Self> {
+        match retry.error_status {
+            Some(status) => refusal_of_status(status),
+            None => retry.error.as_deref().and_then(refusal_of_word),
+        }
+    }
 }
 
 /// Reads a task's stdout as it is split into lines and pieces. Memory: one line, and a few small sets.
@@ -129,7 +143,11 @@ impl StreamObserver {
                     self.reader.result(&view, true, emit);
                 }
             }
-            Some(Line::Answer) => self.reader.summary.refusal = None,
+            Some(Line::Answer { may_use_tool }) => {
+                self.reader.summary.refusal = None;
+                self.reader.summary.tool_may_have_run |= may_use_tool;
+            }
+            Some(Line::ToolResult) => self.reader.summary.tool_may_have_run = true,
             None => {}
         }
     }
@@ -222,10 +240,7 @@ impl Reader {
         };
         self.summary.is_stream = true;
         self.note_session(view);
-        let refusal = match retry.error_status {
-            Some(status) => refusal_of_status(status),
-            None => retry.error.as_deref().and_then(refusal_of_word),
-        };
+        let refusal = Refusal::of_retry(&retry);
         self.summary.refusal = refusal;
         let word = retry.error.clone();
         self.emit(Event::ClaudeRetrying(retry), emit);

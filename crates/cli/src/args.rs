@@ -4,6 +4,12 @@ use std::{env::VarError, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+mod standing;
+
+use crate::reports::ReportOptions;
+
+pub(crate) use standing::{AttachArguments, LogsArguments, PsArguments, SteerArguments};
+
 const EXAMPLES: &str = "\
 Examples:
   ccx demo                                  50 tasks, good and bad ones; no model is called
@@ -156,96 +162,6 @@ pub(crate) struct RunArguments {
     pub(crate) argv: Vec<String>,
 }
 
-const ID_HELP: &str = "ID is a task's id, or any beginning or end of it that only one task has.";
-
-const PS_HELP: &str = "\
-Examples:
-  ccx ps
-  ccx ps --all --json | jq -r 'select(.verdict == \"failed\") | .task_id'
-
-Exit status: 0; 125 if ccx or the supervisor failed.";
-
-/// Options of `ps`.
-#[derive(Debug, Args)]
-#[command(after_help = PS_HELP)]
-pub(crate) struct PsArguments {
-    /// Show the tasks that have ended, too, with their verdict
-    #[arg(long, short)]
-    pub(crate) all: bool,
-    /// Print an object of JSON for each task instead of the table
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-const ATTACH_HELP: &str = "\
-Examples:
-  ccx attach 0199f3a2-8001-7abc-9def-0123456789ab
-  ccx attach 6789ab --since-seq 1200
-
-Any number of terminals may be attached to a task. Ctrl-C leaves it running.
-
-Exit status: the task's own, as `ccx run` has it; 125 if ccx or the supervisor failed or there is no
-such task; 130 after Ctrl-C.";
-
-/// Options of `attach`.
-#[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = ATTACH_HELP)]
-pub(crate) struct AttachArguments {
-    /// Which task
-    pub(crate) id: String,
-    /// Show what came after the event with this number
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) since_seq: u64,
-}
-
-const LOGS_HELP: &str = "\
-Examples:
-  ccx logs 6789ab | grep -i error
-  ccx logs -f 6789ab
-  ccx logs --json 6789ab | jq .method
-
-What the task printed on stdout goes to stdout, what it printed on stderr to stderr; of a prompt the
-answer goes to stdout. Logs stay until the supervisor's retention removes them.
-
-Exit status: 0 whatever became of the task; 125 if ccx or the supervisor failed or there is no such
-task; 130 after Ctrl-C.";
-
-/// Options of `logs`.
-#[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = LOGS_HELP)]
-pub(crate) struct LogsArguments {
-    /// Which task
-    pub(crate) id: String,
-    /// Go on with what it prints from now on, to its end
-    #[arg(long, short)]
-    pub(crate) follow: bool,
-    /// Print what came after the event with this number
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) since_seq: u64,
-    /// Print every notification of the task as a line of JSON instead of its output
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-const STEER_HELP: &str = "\
-Example:
-  ccx pause 6789ab && ccx resume 6789ab && ccx cancel 6789ab
-
-Prints the whole id of each task and what was done. A cancelled task gets SIGTERM, and SIGKILL after
-the supervisor's grace; `ccx attach` waits for its end.
-
-Exit status: 0 if every task did as it was told; 1 if one did not, because it has ended or there is
-no such task; 125 if ccx or the supervisor failed.";
-
-/// Which tasks.
-#[derive(Debug, Args)]
-#[command(before_help = ID_HELP, after_help = STEER_HELP)]
-pub(crate) struct SteerArguments {
-    /// Which tasks
-    #[arg(required = true, value_name = "ID")]
-    pub(crate) ids: Vec<String>,
-}
-
 const BATCH_HELP: &str = "\
 Files:
   .txt    a prompt a line; empty lines and lines that begin with # are skipped
@@ -253,12 +169,14 @@ Files:
           skipped; headings become the beginning of the label
   .jsonl  an object a line, with the parameters of `execute`: one of prompt, argv and command, and
           cwd, env, timeout, idle_timeout, label, model, allowed_tools, ...
-All mistakes of a file are reported before anything runs (exit status 2).
+  .toml   the same as [[tasks]], with [defaults] for all of them and [options] for the batch
+All mistakes of a file are reported with line and column before anything runs (exit status 2).
 
 Examples:
   ccx batch tasks.txt --agent stand-in
   ccx batch plan.md --cwd ~/project --permission-mode acceptEdits --timeout 1800
-  ccx batch tasks.jsonl --json > results.jsonl
+  ccx batch tasks.jsonl --joblog tasks.joblog --results results.jsonl --report report.md
+  ccx batch tasks.jsonl --resume tasks.joblog
   printf '%s\\n' 'What is 2+2?' 'And 3+3?' | ccx batch -
 
 Exit status: 0 if every task succeeded, else how many did not (101 for more than 100); 125 if ccx
@@ -287,9 +205,14 @@ pub(crate) struct BatchArguments {
     /// Print an object of JSON for each task as it ends, with its answer, and one for the batch
     #[arg(long)]
     pub(crate) json: bool,
+    /// Check the file and show what would run; start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// No progress, only the table
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) reports: ReportOptions,
 }
 
 /// How a task file is written.
@@ -301,6 +224,8 @@ pub(crate) enum Format {
     Markdown,
     /// An object of JSON a line
     Jsonl,
+    /// A batch with defaults
+    Toml,
 }
 
 /// Options of `demo`.

@@ -22,6 +22,9 @@ use cc_protocol::{
 
 use crate::interrupts::{Interrupt, Interrupts};
 
+/// For whoever interrupts during an outage.
+const WAITING_TO_CANCEL: &str = "ccx: the task is cancelled as soon as the connection is back; Ctrl-C again does not wait, and leaves it to the server";
+
 /// Who is told what happens to a task.
 pub(crate) trait Audience {
     /// Takes what happened. Must not wait.
@@ -81,6 +84,8 @@ pub(crate) enum NoEnd {
     Left(CancelCause),
     /// All that was wanted of it has been heard.
     HeardEnough,
+    /// The rest of its log cannot be read, as the audience has heard.
+    Unreadable,
 }
 
 /// Runs one task. `on_started` learns its id.
@@ -102,6 +107,8 @@ pub(crate) struct Part {
     pub(crate) after_seq: u64,
     /// Up to this one; none is to the end, however long that takes.
     pub(crate) until_seq: Option<u64>,
+    /// The task has ended: where its log cannot be read on, nothing more comes.
+    pub(crate) is_stored: bool,
 }
 
 /// Follows a task that somebody else started.
@@ -113,7 +120,8 @@ pub(crate) async fn attach(
     audience: &mut impl Audience,
 ) -> Result<End, NoEnd> {
     session.attach(task_id, part.after_seq).await.map_err(NoEnd::Client)?;
-    let following = Following { until_seq: part.until_seq, ..Following::new(Hold::Attached) };
+    let Part { after_seq: _, until_seq, is_stored } = part;
+    let following = Following { until_seq, is_stored, ..Following::new(Hold::Attached) };
     following.finish(session, interrupts, audience, drop).await
 }
 
@@ -132,13 +140,14 @@ enum Hold {
 struct Following {
     hold: Hold,
     until_seq: Option<u64>,
+    is_stored: bool,
     cancel_cause: Option<CancelCause>,
     result: Option<Box<TaskResult>>,
 }
 
 impl Following {
     fn new(hold: Hold) -> Self {
-        Self { hold, until_seq: None, cancel_cause: None, result: None }
+        Self { hold, until_seq: None, is_stored: false, cancel_cause: None, result: None }
     }
 
     async fn finish(
@@ -149,10 +158,14 @@ impl Following {
         on_started: impl FnMut(String),
     ) -> Result<End, NoEnd> {
         let sent_at = Instant::now();
-        let heard = self.await_terminal_event(session, interrupts, audience, on_started).await?;
+        let heard = self.await_end(session, interrupts, audience, on_started).await;
+        if let Err(NoEnd::Unreadable) = heard {
+            self.write_rest(interrupts, audience).await?;
+        }
+        let heard = heard?;
         let round_trip = sent_at.elapsed();
         self.write_rest(interrupts, audience).await?;
-        let Self { hold: _, until_seq: _, cancel_cause, result } = self;
+        let Self { hold: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
         match heard {
             Some(completed) => Ok(End { completed, result, cancel_cause, round_trip }),
             None => Err(NoEnd::HeardEnough),
@@ -160,7 +173,7 @@ impl Following {
     }
 
     /// The terminal event; none where something earlier is enough.
-    async fn await_terminal_event(
+    async fn await_end(
         &mut self,
         session: &mut Session,
         interrupts: &mut Interrupts,
@@ -178,6 +191,9 @@ impl Following {
                     interrupt = interrupts.next() => {
                         self.interrupted(interrupt)?;
                         self.cancel(session).await?;
+                        if !session.is_connected() {
+                            audience.note(WAITING_TO_CANCEL);
+                        }
                         continue;
                     }
                     wish = audience.write(), if audience.has_unwritten() => {
@@ -200,6 +216,9 @@ impl Following {
                 }
                 SessionEvent::Notification(received) => {
                     audience.hear(&received);
+                    if self.is_stored && matches!(received.notification, Notification::Error(_)) {
+                        return Err(NoEnd::Unreadable);
+                    }
                     let seq = received.notification.position().map(|position| position.seq);
                     if let Some(completed) = self.noted(received.notification) {
                         return Ok(Some(completed));

@@ -73,7 +73,7 @@ impl PrivateSupervisor {
         let mut child = Command::new(&program)
             .args(["--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
             // Nobody else can have what this one runs: with `ccx` or its supervisor the tasks go.
-            .args(["--resume-grace", "0"])
+            .args(["--resume-grace", "0", "--on-supervisor-loss", "kill"])
             .arg("--state-dir")
             .arg(state_folder.path())
             .arg("--worker")

@@ -45,7 +45,7 @@ pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> R
         Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
             (interrupt.exit_code(), Urgency::AtOnce)
         }
-        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough) => {
+        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough | NoEnd::Unreadable) => {
             (ending::nobody_reads(&mut output), Urgency::Polite)
         }
         Err(NoEnd::Client(error)) => {

@@ -67,6 +67,7 @@ async fn show(
             if is_logs_read { 0 } else { code }
         }
         Err(NoEnd::HeardEnough) => 0,
+        Err(NoEnd::Unreadable) => exit_code::OWN_FAILURE,
         Err(NoEnd::Left(CancelCause::NobodyReads)) => ending::nobody_reads(&mut output),
         Err(NoEnd::Left(CancelCause::Interrupt(interrupt)) | NoEnd::GivenUp(interrupt)) => {
             if view == View::Attach {
@@ -88,19 +89,20 @@ async fn show(
 
 /// What is to be shown; none where that is nothing.
 fn part(task: &TaskSummary, since_seq: u64, view: View) -> Option<Part> {
-    let is_ended = task.state == TaskState::Ended;
+    let is_stored = task.state == TaskState::Ended;
     let is_all_known = since_seq == task.last_seq;
+    let whole = Part { after_seq: since_seq, until_seq: None, is_stored };
     match view {
         View::Logs { is_follow: false, .. } if is_all_known => None,
-        View::Logs { is_follow: true, .. } if is_all_known && is_ended => None,
-        View::Logs { is_follow: false, .. } if !is_ended => {
-            Some(Part { after_seq: since_seq, until_seq: Some(task.last_seq) })
+        View::Logs { is_follow: true, .. } if is_all_known && is_stored => None,
+        View::Logs { is_follow: false, .. } if !is_stored => {
+            Some(Part { until_seq: Some(task.last_seq), ..whole })
         }
         // Nothing would come after the end, so at least the end is asked for: it has the exit status.
-        View::Attach if is_ended && is_all_known => {
-            Some(Part { after_seq: since_seq.saturating_sub(1), until_seq: None })
+        View::Attach if is_stored && is_all_known => {
+            Some(Part { after_seq: since_seq.saturating_sub(1), ..whole })
         }
-        View::Attach | View::Logs { .. } => Some(Part { after_seq: since_seq, until_seq: None }),
+        View::Attach | View::Logs { .. } => Some(whole),
     }
 }
 
@@ -115,19 +117,21 @@ mod tests {
     #[test]
     fn logs_end_where_the_task_is_now_and_follow_and_attach_do_not() {
         let running = TaskSummary { last_seq: 5, ..summary("t") };
-        let to = |until_seq| Some(Part { after_seq: 2, until_seq });
+        let to = |until_seq| Some(Part { after_seq: 2, until_seq, is_stored: false });
         assert_eq!(part(&running, 2, LOGS), to(Some(5)));
         assert_eq!(part(&running, 2, FOLLOW), to(None));
         assert_eq!(part(&running, 2, View::Attach), to(None));
         assert_eq!(part(&running, 5, LOGS), None, "nothing new");
-        assert_eq!(part(&running, 5, FOLLOW), Some(Part { after_seq: 5, until_seq: None }));
+        let later = Part { after_seq: 5, until_seq: None, is_stored: false };
+        assert_eq!(part(&running, 5, FOLLOW), Some(later));
     }
 
     #[test]
     fn of_an_ended_task_attach_gets_the_end_even_if_that_is_known() {
         let ended = TaskSummary { state: TaskState::Ended, last_seq: 5, ..summary("t") };
-        assert_eq!(part(&ended, 5, View::Attach), Some(Part { after_seq: 4, until_seq: None }));
+        let from = |after_seq| Some(Part { after_seq, until_seq: None, is_stored: true });
+        assert_eq!(part(&ended, 5, View::Attach), from(4));
         assert_eq!(part(&ended, 5, FOLLOW), None);
-        assert_eq!(part(&ended, 0, LOGS), Some(Part { after_seq: 0, until_seq: None }));
+        assert_eq!(part(&ended, 0, LOGS), from(0));
     }
 }

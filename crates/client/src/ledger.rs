@@ -10,8 +10,8 @@
 //!             ├──── newer task never started: NotStarted
 //!             └──── newer task is just starting: asked about until it is one of the two
 //! ```
-//! Invariant: every event that is let through has the number that is due. A gap and a repeat are errors;
-//! nothing is skipped in silence.
+//! Invariant: every event that is let through has the number that is due. A repeat is an error, and so is a
+//! gap, unless the server has just said that the task's log is damaged; nothing is skipped in silence.
 
 use std::collections::VecDeque;
 
@@ -20,7 +20,7 @@ use cc_protocol::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
     execute::Execute,
-    notification::{Notification, OutputBatch, Position, ProcessOutput},
+    notification::{Notification, OutputBatch, Position, ProcessError, ProcessOutput},
     task::{TaskAttach, TaskState, TaskSummary},
 };
 use serde_json::Value;
@@ -29,7 +29,7 @@ use crate::{
     error::{Error, Unknown},
     event::Received,
     request::Request,
-    session::{SessionEvent, StartedTask},
+    session_event::{SessionEvent, StartedTask},
 };
 
 /// A task whose events are expected.
@@ -38,11 +38,13 @@ struct Followed {
     task_id: String,
     last_seq: u64,
     is_ended: bool,
+    /// The server has said that it cannot read on in the task's log: the next number may be a later one.
+    is_gap_announced: bool,
 }
 
 impl Followed {
     fn new(task_id: &str, last_seq: u64) -> Self {
-        Self { task_id: task_id.to_owned(), last_seq, is_ended: false }
+        Self { task_id: task_id.to_owned(), last_seq, is_ended: false, is_gap_announced: false }
     }
 
     fn attach(&self) -> Request {
@@ -162,12 +164,22 @@ impl Ledger {
             }
             return Ok(events);
         }
+        if let Notification::Error(ProcessError { task_id: Some(task_id), .. }) =
+            &received.notification
+            && let Some(followed) = self.followed(task_id)
+        {
+            followed.is_gap_announced = true;
+        }
         if let Some(position) = received.notification.position() {
             let is_end = matches!(received.notification, Notification::Completed(_));
             self.advance(position, is_end, &mut events)?;
         }
         events.push(SessionEvent::Notification(received));
         Ok(events)
+    }
+
+    fn followed(&mut self, task_id: &str) -> Option<&mut Followed> {
+        self.own.iter_mut().chain(&mut self.attached).find(|task| task.task_id == task_id)
     }
 
     fn advance(
@@ -180,14 +192,13 @@ impl Ledger {
         if self.start.as_ref().is_some_and(|start| start.shown.as_ref() == Some(task_id)) {
             events.push(self.answered(Ok(StartedTask { task_id: task_id.clone(), pid: None })));
         }
-        let followed =
-            self.own.iter_mut().chain(&mut self.attached).find(|task| task.task_id == *task_id);
-        let Some(followed) = followed else {
+        let Some(followed) = self.followed(task_id) else {
             let what = format!("event {seq} of task {task_id}, which is not followed here");
             return Err(Error::Protocol(what));
         };
         let due = followed.last_seq + 1;
-        if *seq != due || followed.is_ended {
+        let is_due = *seq == due || (*seq > due && followed.is_gap_announced);
+        if !is_due || followed.is_ended {
             let what =
                 if followed.is_ended { "nothing".to_owned() } else { format!("event {due}") };
             let what = format!("event {seq} of task {task_id} came where {what} was due");
@@ -195,6 +206,7 @@ impl Ledger {
         }
         followed.last_seq = *seq;
         followed.is_ended = is_end;
+        followed.is_gap_announced = false;
         if is_end {
             self.attached.retain(|followed| !followed.is_ended);
         }

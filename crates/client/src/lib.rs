@@ -44,6 +44,7 @@ mod outage;
 mod reader;
 mod request;
 pub mod session;
+mod session_event;
 mod writer;
 
 pub use address::Token;
@@ -51,4 +52,5 @@ pub use connection::Connection;
 pub use error::{Error, Unknown};
 pub use event::{Answer, Event, Received};
 pub use outage::Reconnect;
-pub use session::{Session, SessionEvent, StartedTask};
+pub use session::Session;
+pub use session_event::{SessionEvent, StartedTask};

@@ -11,7 +11,7 @@
 //! ```
 //! No call waits for its answer: answers are events among the others, so that a caller hears of an outage
 //! while it waits for one. What is decided after a resume is decided in
-//! [`crate::ledger`]; the attempts are made by [`crate::outage`].
+//! `ledger.rs`; the attempts are made by `outage.rs`.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -33,59 +33,15 @@ use crate::{
     address::Token,
     connection::{Connection, read_result},
     error::{Error, Severity},
-    event::{Answer, Event, Received},
+    event::{Answer, Event},
     ledger::{Ledger, Plan},
     outage::{Outage, Reconnect, Regained, Step, Target},
     request::{Asked, Request},
+    session_event::{SessionEvent, StartedTask},
 };
 
 /// Between two questions about a task that is just starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What happens on a session.
-#[derive(Debug)]
-pub enum SessionEvent {
-    /// The task that was asked for runs. Its events follow.
-    Started(StartedTask),
-    /// The task that was asked for was not started; nothing of it follows.
-    NotStarted(ErrorObject),
-    /// Something happened to a task. A batch of lines comes as single ones.
-    Notification(Box<Received>),
-    /// The control with this number was done or refused.
-    Controlled {
-        /// As [`Session::control`] returned it.
-        id: u64,
-        /// Whether it was done.
-        outcome: Result<(), ErrorObject>,
-    },
-    /// A task cannot be followed, or no longer.
-    AttachRefused {
-        /// Which one.
-        task_id: String,
-        /// Why.
-        error: ErrorObject,
-    },
-    /// There is no connection at the moment.
-    Reconnecting {
-        /// Which attempt comes next, from 1 in each outage.
-        attempt: u32,
-        /// Why there is none.
-        error: Error,
-        /// Until the attempt.
-        delay: Duration,
-    },
-    /// There is a connection again, and nothing was lost.
-    Reconnected,
-}
-
-/// A task that runs, or ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartedTask {
-    /// uuid v7.
-    pub task_id: String,
-    /// Its main process; none where the answer was lost and it has ended since.
-    pub pid: Option<i32>,
-}
 
 /// The secret and the name by which a session is resumed.
 #[derive(Clone)]
@@ -178,6 +134,12 @@ impl Session {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.identity.session_id
+    }
+
+    /// Whether there is a connection, as far as is known.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Up(_))
     }
 
     /// Asks for a task. The answer is [`SessionEvent::Started`] or [`SessionEvent::NotStarted`]; only

@@ -16,7 +16,7 @@ use crate::{
 /// Parameters of the old form.
 const COMMAND_PARAMS: [&str; 3] = ["command", "timeout", "id"];
 /// Parameters that every form takes.
-const COMMON_PARAMS: [&str; 11] = [
+pub const COMMON_PARAMS: [&str; 11] = [
     "command",
     "argv",
     "prompt",
@@ -30,7 +30,7 @@ const COMMON_PARAMS: [&str; 11] = [
     "detach",
 ];
 /// Parameters that only go with `prompt`.
-const PROMPT_PARAMS: [&str; 7] = [
+pub const PROMPT_PARAMS: [&str; 7] = [
     "model",
     "allowed_tools",
     "permission_mode",

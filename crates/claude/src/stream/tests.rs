@@ -242,7 +242,10 @@ fn ordinary_text_never_counts_whatever_words_it_contains() {
         format!(r#"{{"outer":{{"type":"result","is_error":true,"result":{quoted}}}}}"#),
     ] {
         let seen = observe(&line);
-        assert_eq!(seen.summary, Summary::default(), "{line}");
+        // But for the line's own type: to the CLI a user line is what a tool did.
+        let tool_may_have_run = line.starts_with(r#"{"type":"user""#);
+        let expected = Summary { tool_may_have_run, ..Summary::default() };
+        assert_eq!(seen.summary, expected, "{line}");
         assert_eq!(seen.events, [], "{line}");
         assert_eq!(seen.results, 0, "{line}");
     }
@@ -365,4 +368,29 @@ proptest! {
         prop_assert_eq!(whole.results, pieces.results);
         prop_assert_eq!(whole.background_in_flight, pieces.background_in_flight);
     }
+}
+
+#[test]
+fn it_is_known_for_sure_where_no_tool_ran() {
+    for (stream, expected) in [
+        (fixture!("bash_tool"), true),
+        (fixture!("subagent"), true),
+        (fixture!("background_task"), true),
+        (fixture!("wrong_key"), false),
+        (fixture!("usage_limit"), false),
+        (fixture!("rate_limit"), false),
+        (fixture!("not_logged_in"), false),
+        (r#"{"type":"assistant","message":{"content":[{"type":"text","text":"hi"}]}}"#, false),
+        ("plain text about a \"tool_use\"\n", false),
+    ] {
+        for piece_bytes in [100, usize::MAX] {
+            let seen = observe_in_pieces(stream.as_bytes(), piece_bytes);
+            assert_eq!(seen.summary.tool_may_have_run, expected, "{stream}");
+        }
+    }
+    // Up to the answer that asks for the tool, and no further: it may run already.
+    let cut: String = fixture!("bash_tool").split_inclusive('\n').take(2).collect();
+    assert!(observe(&cut).summary.tool_may_have_run);
+    let cut: String = fixture!("bash_tool").split_inclusive('\n').take(1).collect();
+    assert!(!observe(&cut).summary.tool_may_have_run);
 }

@@ -57,6 +57,31 @@ fn a_gap_a_repeat_and_a_strange_task_are_errors_and_never_skipped() {
 }
 
 #[test]
+fn a_gap_that_the_server_announces_is_passed_on_with_the_announcement() {
+    let announcement = |task_id: &str| {
+        let params =
+            json!({"error": "100 bytes of this task's log are missing", "task_id": task_id});
+        let message = json!({"jsonrpc": "2.0", "method": "process.error", "params": params});
+        let Some(crate::Event::Notification(received)) =
+            crate::event::read(message.to_string()).unwrap()
+        else {
+            panic!("no notification")
+        };
+        received
+    };
+    let mut ledger = following("a", 2);
+    assert_eq!(ledger.heard(announcement("a")).unwrap().len(), 1);
+    ledger.heard(event("output.dropped", "a", 9)).unwrap();
+    assert!(ledger.heard(event("output.dropped", "a", 11)).is_err(), "one announcement, one gap");
+    let mut ledger = following("a", 2);
+    ledger.heard(announcement("b")).unwrap();
+    assert!(ledger.heard(event("output.dropped", "a", 9)).is_err(), "of another task");
+    let mut ledger = following("a", 2);
+    ledger.heard(announcement("a")).unwrap();
+    assert!(ledger.heard(event("output.dropped", "a", 2)).is_err(), "never a repeat");
+}
+
+#[test]
 fn a_batch_is_unpacked_into_single_lines_and_checked_as_they_are() {
     let batch = |first: u64| {
         let items = json!([{"seq": first, "type": "stdout", "data": "a\n"},

@@ -1,0 +1,130 @@
+//! What a batch is told, and what it asks for: every message between it and its supervisor.
+
+use serde::{Deserialize, Serialize};
+
+use crate::retry::AttemptEnd;
+
+/// One process that a batch wants run. Tasks are numbered from 0, as in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "job", content = "task", rename_all = "snake_case")]
+pub enum Job {
+    /// The `before_task` hook of a task.
+    Before(usize),
+    /// A task itself. It passes the [gate](crate::gate) of its credential, if it has one.
+    Task(usize),
+    /// The `after_task` hook of a task.
+    After(usize),
+    /// The `after_batch` hook.
+    AfterBatch,
+}
+
+/// What a batch is told.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "input", rename_all = "snake_case")]
+pub enum Input {
+    /// There is a place for the job, under a new id. Nothing has begun: that is for [`Effect::Start`],
+    /// and where none follows, the place is free again.
+    Admitted {
+        /// As in [`Effect::Enqueue`].
+        job: Job,
+        /// Never used before.
+        task_id: String,
+    },
+    /// The job's terminal event is there and its process tree is gone.
+    Ended {
+        /// As in [`Effect::Start`].
+        job: Job,
+        /// As in [`Effect::Start`].
+        task_id: String,
+        /// How.
+        end: AttemptEnd,
+    },
+    /// The CLI reports that its credentials were refused, and tries again by itself.
+    AuthRefused {
+        /// As in [`Effect::Start`].
+        job: Job,
+        /// As in [`Effect::Start`].
+        task_id: String,
+    },
+    /// Answer to [`Effect::AskFate`], where there is no terminal event ([`Input::Ended`] is one too).
+    Fate {
+        /// As in the question.
+        job: Job,
+        /// As in the question.
+        task_id: String,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// The time of [`Effect::WakeAt`] has come.
+    Time,
+    /// Somebody wants the batch to end.
+    Cancel,
+    /// This is the stored state, and a new supervisor has it. What was asked for before may or may not
+    /// have been done; it is asked for again.
+    Restarted,
+}
+
+/// What became of a job while there was no supervisor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// Its worker lives and was adopted.
+    Adopted,
+    /// It was admitted, but no worker ever got it. Only for what is certain: it is started again.
+    NeverBegan,
+    /// Its worker died, and nobody knows how far it came.
+    Lost,
+}
+
+/// What a batch asks for. The state after the step is stored first; then these are done, in order.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum Effect {
+    /// Answer with [`Input::Admitted`] when the job can begin.
+    Enqueue {
+        /// What.
+        job: Job,
+    },
+    /// The answer to `Enqueue` is not wanted any more: a job that waits at a gate leaves it.
+    Withdraw {
+        /// What.
+        job: Job,
+    },
+    /// Start the job. Answer with [`Input::Ended`].
+    Start {
+        /// What.
+        job: Job,
+        /// Its id.
+        task_id: String,
+        /// From 1; of a hook always 1.
+        attempt: u32,
+    },
+    /// End the job. Its end is told as any other.
+    End {
+        /// What.
+        job: Job,
+        /// Its id.
+        task_id: String,
+    },
+    /// Answer with [`Input::Ended`] or [`Input::Fate`].
+    AskFate {
+        /// What.
+        job: Job,
+        /// Its id.
+        task_id: String,
+    },
+    /// Close the gate of the job's credential: a limit was met.
+    CloseGate {
+        /// Who met it.
+        job: Job,
+        /// When the task itself will try again, ms since the epoch.
+        until_ms: u64,
+    },
+    /// Answer with [`Input::Time`] then; it replaces the time that was asked for before.
+    WakeAt {
+        /// Milliseconds since the epoch.
+        at_ms: u64,
+    },
+    /// The batch is over: nothing will be asked for any more.
+    Over,
+}

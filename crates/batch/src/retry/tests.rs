@@ -1,0 +1,266 @@
+use cc_link::event::OutputCounts;
+
+use super::*;
+
+fn completed(verdict: Verdict, reason: EndReason, exit_code: i32) -> Completed {
+    Completed {
+        pid: 1,
+        reason,
+        verdict,
+        exit_code,
+        signal: None,
+        error: None,
+        duration_ms: 1,
+        cpu_ms: 1,
+        max_rss_bytes: 1,
+        output: OutputCounts::default(),
+        killed_leftovers: 0,
+        unkillable: 0,
+    }
+}
+
+fn error(status: Option<u64>, text: &str) -> ClaudeResult {
+    ClaudeResult {
+        is_error: true,
+        api_error_status: status,
+        result: Some(text.to_owned()),
+        total_cost_usd: Some(0.5),
+        ..ClaudeResult::default()
+    }
+}
+
+/// The class of an attempt that exited with 1.
+fn class(verdict: Verdict, result: Option<&ClaudeResult>, progress: Progress) -> Class {
+    let completed = completed(verdict, EndReason::Exit, 1);
+    classify(&Evidence {
+        completed: &completed,
+        result,
+        last_retry: None,
+        usage_limit: None,
+        progress,
+    })
+}
+
+fn transient(cause: Transient) -> Class {
+    Class::Transient { cause }
+}
+
+fn never(cause: Never) -> Class {
+    Class::Never { cause }
+}
+
+#[test]
+fn every_verdict_has_its_class() {
+    for (verdict, expected) in [
+        (Verdict::Succeeded, Class::Done),
+        (Verdict::Failed, never(Never::Failed)),
+        (Verdict::NoResult, never(Never::NoResultAfterTool)),
+        (Verdict::Auth, never(Never::Auth)),
+        (Verdict::RateLimited, transient(Transient::RateLimit)),
+        (Verdict::TimedOut, Class::TimedOut),
+        (Verdict::Canceled, never(Never::Canceled)),
+        (Verdict::OutputLimit, never(Never::OutputLimit)),
+        (Verdict::SpawnFailed, never(Never::SpawnFailed)),
+        (Verdict::WorkerDied, Class::Lost),
+        (Verdict::ResourceLimit, never(Never::ResourceLimit)),
+    ] {
+        assert_eq!(class(verdict, None, Progress::Tool), expected, "{verdict:?}");
+    }
+}
+
+#[test]
+fn an_api_failure_is_transient_by_its_status() {
+    for (status, text, expected) in [
+        (Some(500), "API Error: 500", transient(Transient::Server)),
+        (Some(529), "API Error: 529 overloaded", transient(Transient::Server)),
+        (Some(400), "API Error: 400", never(Never::Failed)),
+        (Some(413), "too large", never(Never::Failed)),
+        (None, "API Error: Connection error.", transient(Transient::Connection)),
+        (
+            None,
+            "API Error: Unable to connect to API (ECONNREFUSED)",
+            transient(Transient::Connection),
+        ),
+        (None, "API Error: the model is unknown", never(Never::Failed)),
+        (None, "I could not finish: Connection error", never(Never::Failed)),
+    ] {
+        let result = error(status, text);
+        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), expected, "{text}");
+    }
+}
+
+#[test]
+fn retries_without_an_answer_explain_an_api_error_without_a_status() {
+    let completed = completed(Verdict::Failed, EndReason::Exit, 1);
+    let result = error(None, "API Error: something new");
+    let retry = |error_status| ClaudeRetry {
+        attempt: 10,
+        max_retries: 10,
+        retry_delay_ms: 1,
+        error_status,
+        error: None,
+    };
+    for (status, expected) in
+        [(None, transient(Transient::Connection)), (Some(400), never(Never::Failed))]
+    {
+        let retry = retry(status);
+        let evidence = Evidence {
+            completed: &completed,
+            result: Some(&result),
+            last_retry: Some(&retry),
+            usage_limit: None,
+            progress: Progress::NoTool,
+        };
+        assert_eq!(classify(&evidence), expected);
+    }
+}
+
+#[test]
+fn the_clis_own_limits_are_never_tried_again() {
+    for (subtype, expected) in [
+        ("error_max_turns", Never::MaxTurns),
+        ("error_max_budget_usd", Never::Budget),
+        ("permission_denied", Never::Permission),
+        ("error_during_execution", Never::Failed),
+    ] {
+        let result = ClaudeResult { subtype: Some(subtype.to_owned()), ..error(None, "") };
+        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), never(expected));
+    }
+}
+
+#[test]
+fn no_result_is_tried_again_only_while_no_tool_ran() {
+    assert_eq!(class(Verdict::NoResult, None, Progress::NoTool), transient(Transient::NoResult));
+    assert_eq!(class(Verdict::NoResult, None, Progress::Tool), never(Never::NoResultAfterTool));
+    assert_eq!(class(Verdict::NoResult, None, Progress::NotBegun), never(Never::Arguments));
+    let killed = completed(Verdict::NoResult, EndReason::Signal, -9);
+    let evidence = Evidence {
+        completed: &killed,
+        result: None,
+        last_retry: None,
+        usage_limit: None,
+        progress: Progress::NotBegun,
+    };
+    assert_eq!(classify(&evidence), transient(Transient::NoResult));
+}
+
+#[test]
+fn a_usage_limit_is_waited_for_and_a_bare_429_is_not() {
+    let completed = completed(Verdict::RateLimited, EndReason::Exit, 1);
+    let limit = Some(UsageLimit { ends_at_ms: Some(7) });
+    let mut evidence = Evidence {
+        completed: &completed,
+        result: None,
+        last_retry: None,
+        usage_limit: limit,
+        progress: Progress::Tool,
+    };
+    assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: Some(7) });
+    evidence.usage_limit = None;
+    assert_eq!(classify(&evidence), transient(Transient::RateLimit));
+}
+
+#[test]
+fn a_limit_that_only_the_result_names_is_waited_for_too() {
+    let failed = completed(Verdict::Failed, EndReason::Exit, 1);
+    let result = error(None, "Claude AI usage limit reached|1790000000");
+    let evidence = Evidence {
+        completed: &failed,
+        result: Some(&result),
+        last_retry: None,
+        usage_limit: Some(UsageLimit { ends_at_ms: None }),
+        progress: Progress::Tool,
+    };
+    assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: None });
+    let fine = completed(Verdict::Succeeded, EndReason::Exit, 0);
+    assert_eq!(classify(&Evidence { completed: &fine, ..evidence }), Class::Done);
+}
+
+#[test]
+fn a_plain_program_is_tried_again_only_if_it_asks_to_be() {
+    let of = |exit_code| {
+        let completed = completed(Verdict::Failed, EndReason::Exit, exit_code);
+        classify(&Evidence {
+            completed: &completed,
+            result: None,
+            last_retry: None,
+            usage_limit: None,
+            progress: Progress::NotBegun,
+        })
+    };
+    assert_eq!(of(75), transient(Transient::Temporary));
+    assert_eq!(of(1), never(Never::Failed));
+}
+
+#[test]
+fn a_task_that_its_worker_ended_for_want_of_a_supervisor_is_lost_and_not_canceled() {
+    let lost = completed(Verdict::Canceled, EndReason::SupervisorLost, -15);
+    let evidence = Evidence {
+        completed: &lost,
+        result: None,
+        last_retry: None,
+        usage_limit: None,
+        progress: Progress::Tool,
+    };
+    assert_eq!(classify(&evidence), Class::Lost);
+}
+
+#[test]
+fn a_result_and_its_cost_are_noted() {
+    let fine = completed(Verdict::Succeeded, EndReason::Exit, 0);
+    let mut result = ClaudeResult { is_error: false, ..error(None, "answer") };
+    let end = |result: &ClaudeResult| {
+        AttemptEnd::of(&Evidence {
+            completed: &fine,
+            result: Some(result),
+            last_retry: None,
+            usage_limit: None,
+            progress: Progress::Tool,
+        })
+    };
+    assert!(end(&result).has_result);
+    assert_eq!(end(&result).cost_usd, 0.5);
+    result.result = None;
+    result.total_cost_usd = Some(-1.0);
+    assert!(!end(&result).has_result);
+    assert_eq!(end(&result).cost_usd, 0.0);
+}
+
+#[test]
+fn backoff_has_full_jitter_in_a_window_that_doubles_to_five_minutes() {
+    for (attempt, window_ms) in [(1, 5_000), (2, 10_000), (3, 20_000), (7, 300_000), (99, 300_000)]
+    {
+        let waits: Vec<u64> = (0..500)
+            .map(|seed| backoff_until_ms(1_000_000, attempt, seed, 0) - 1_000_000)
+            .collect();
+        let (least, most) = (*waits.iter().min().unwrap(), *waits.iter().max().unwrap());
+        assert!(least >= 1_000 && least < window_ms / 3, "{attempt}: {least}");
+        assert!(most <= window_ms && most > window_ms * 9 / 10, "{attempt}: {most}");
+    }
+}
+
+#[test]
+fn a_limit_is_waited_for_until_its_end_and_a_little_longer() {
+    const NOW: u64 = 1_790_000_000_000;
+    const HOUR: u64 = 3_600_000;
+    for (ends_at_ms, waits, expected) in [
+        (Some(NOW + 3 * HOUR), 0, 3 * HOUR),
+        (Some(NOW + 3 * HOUR), 9, 3 * HOUR),
+        (Some(NOW), 0, 1_000),
+        (Some(0), 0, 1_000),
+        (Some(u64::MAX), 0, 8 * 24 * HOUR),
+        // It said that it was over, and it was not.
+        (Some(NOW - 1), 1, 10 * 60_000),
+        (None, 0, 5 * 60_000),
+        (None, 1, 10 * 60_000),
+        (None, 3, 40 * 60_000),
+        (None, 4, HOUR),
+        (None, 900, HOUR),
+    ] {
+        for seed in 0..50 {
+            let wait_ms = limit_until_ms(NOW, ends_at_ms, waits, seed, 3) - NOW;
+            let range = expected..=expected + 30_000;
+            assert!(range.contains(&wait_ms), "{ends_at_ms:?} {waits}: {wait_ms}");
+        }
+    }
+}
