@@ -14,6 +14,7 @@
     reason = "test support: a broken assumption must end the test where it is noticed"
 )]
 
+pub mod batches;
 pub mod cgroup;
 pub mod client;
 pub mod fifo;
@@ -21,6 +22,7 @@ pub mod follower;
 pub mod frames;
 pub mod http;
 pub mod installed;
+pub mod ledger;
 pub mod messages_api;
 pub mod options;
 pub mod processes;
@@ -36,6 +38,7 @@ use std::time::{Duration, Instant};
 
 pub use client::{Client, Session};
 pub use follower::Follower;
+pub use ledger::Ledger;
 pub use options::Options;
 pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
