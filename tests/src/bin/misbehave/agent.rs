@@ -13,7 +13,7 @@ use nix::unistd::pause;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{family, limits};
+use crate::{family, refusals};
 
 /// The text of a prompt that begins with `script: `: another play for each start.
 #[derive(Debug, Deserialize)]
@@ -77,46 +77,6 @@ fn play(prompt: &str) -> ExitCode {
         }
         // Says error in its result, and yet exits with 0.
         "error with exit 0" => print(&failure(Value::Null, text)),
-        "status 401" => {
-            print(&retry(1, 401, "authentication_failed"));
-            print(&failure(json!(401), "Failed to authenticate. API Error: 401"));
-            return ExitCode::from(1);
-        }
-        "status 429" => {
-            print(&retry(1, 429, "rate_limit"));
-            print(&failure(json!(429), "API Error: Request rejected (429)"));
-            return ExitCode::from(1);
-        }
-        // Ten retries with doubling delays: for a minute there is no result.
-        "retry without end" => {
-            print(&retry(1, 401, "authentication_failed"));
-            pause();
-        }
-        "status 500" | "status 529" => {
-            let status: u64 = play["status ".len()..].parse().unwrap();
-            print(&retry(1, status, "server_error"));
-            print(&failure(
-                json!(status),
-                &format!("API Error: {status} the server's own trouble"),
-            ));
-            return ExitCode::from(1);
-        }
-        "connection error" => {
-            print(&failure(Value::Null, "API Error: Connection error."));
-            return ExitCode::from(1);
-        }
-        // Told with how long it lasts, or in words: see `limits`.
-        "limit for seconds" => return limits::in_an_event(text.parse().unwrap()),
-        "limit in words for seconds" => return limits::in_words(text.parse().unwrap()),
-        "limit after a bar for seconds" => return limits::after_a_bar(text.parse().unwrap()),
-        // The loop ended at a limit of its own, which was given on the command line.
-        "max turns" => {
-            let mut line = failure(Value::Null, "Reached maximum number of turns (1)");
-            line["subtype"] = json!("error_max_turns");
-            line["terminal_reason"] = json!("max_turns");
-            print(&line);
-            return ExitCode::from(1);
-        }
         // It did something, and then was not heard of again.
         "no result after a tool" => {
             print(&tool_use("touch something"));
@@ -125,12 +85,6 @@ fn play(prompt: &str) -> ExitCode {
         "wait for" => {
             wait_for_line(text);
             print(&result("waited"));
-        }
-        // Somebody renews the key while it tries.
-        "retry until" => {
-            print(&retry(1, 401, "authentication_failed"));
-            wait_for_line(text);
-            print(&result("at last"));
         }
         "leave a family" => {
             family::setsid_sleepers(2, "exit", "left-by-an-agent");
@@ -147,12 +101,12 @@ fn play(prompt: &str) -> ExitCode {
         "silence" => {
             pause();
         }
-        unknown => panic!("no such play: {unknown}"),
+        other => return refusals::play(other, text),
     }
     ExitCode::SUCCESS
 }
 
-fn wait_for_line(path: &str) {
+pub fn wait_for_line(path: &str) {
     let mut line = String::new();
     BufReader::new(File::open(path).unwrap()).read_line(&mut line).unwrap();
 }
@@ -185,13 +139,6 @@ fn tool_result() -> Value {
     json!({"type": "user", "session_id": SESSION, "message": {"role": "user", "content": [
         {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"},
     ]}})
-}
-
-fn retry(attempt: u64, status: u64, error: &str) -> Value {
-    json!({
-        "type": "system", "subtype": "api_retry", "attempt": attempt, "max_retries": 10,
-        "retry_delay_ms": 500, "error_status": status, "error": error, "session_id": SESSION,
-    })
 }
 
 /// As the CLI does, with `type` before everything else.

@@ -15,9 +15,9 @@ mod agent;
 mod family;
 mod foreign;
 mod intruder;
-mod limits;
 mod noted;
 mod output;
+mod refusals;
 mod report;
 
 use std::process::ExitCode;
