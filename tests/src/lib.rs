@@ -32,6 +32,7 @@ pub mod speech;
 pub mod supervisor;
 pub mod task_log;
 pub mod tasks;
+pub mod terminal;
 pub mod transcript;
 
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ pub use ledger::Ledger;
 pub use options::Options;
 pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
+pub use terminal::Terminal;
 pub use transcript::Transcript;
 
 /// How long a test waits for an event before it fails. Far longer than anything takes and far
