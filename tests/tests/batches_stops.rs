@@ -1,7 +1,5 @@
 //! When a batch does not give every task its turn: failures, money, time, refused credentials.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Options, Supervisor,
     batches::{Notes, Over, attempts, plan_with, run, submit},
