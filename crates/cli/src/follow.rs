@@ -255,7 +255,9 @@ impl Following {
             | Notification::RateLimited(_)
             | Notification::TokenLimited(_)
             | Notification::OutputDropped(_)
-            | Notification::TaskRetrying(_) => {}
+            | Notification::TaskRetrying(_)
+            | Notification::BatchProgress(_)
+            | Notification::BatchCompleted(_) => {}
         }
         None
     }

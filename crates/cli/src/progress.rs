@@ -81,7 +81,9 @@ impl Progress {
             | Notification::Completed(_)
             | Notification::Error(_)
             | Notification::OutputDropped(_)
-            | Notification::TaskResult(_) => None,
+            | Notification::TaskResult(_)
+            | Notification::BatchProgress(_)
+            | Notification::BatchCompleted(_) => None,
         };
         if let Some(line) = line {
             bar.set_message(format!("{}  |  {line}", self.title));

@@ -156,7 +156,9 @@ impl Audience for RunOutput {
             | Notification::Resumed(_)
             | Notification::Canceled(_)
             | Notification::Completed(_)
-            | Notification::TaskResult(_) => {}
+            | Notification::TaskResult(_)
+            | Notification::BatchProgress(_)
+            | Notification::BatchCompleted(_) => {}
         }
     }
 

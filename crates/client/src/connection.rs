@@ -231,7 +231,9 @@ fn greeting(event: Event) -> Result<Connected, Error> {
             | Notification::TokenLimited(_)
             | Notification::OutputDropped(_)
             | Notification::TaskResult(_)
-            | Notification::TaskRetrying(_) => Err(no_greeting()),
+            | Notification::TaskRetrying(_)
+            | Notification::BatchProgress(_)
+            | Notification::BatchCompleted(_) => Err(no_greeting()),
         },
         Event::Answer(Answer { id: None, outcome: Err(error) }) => {
             Err(Error::SessionRefused(error))

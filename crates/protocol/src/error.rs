@@ -34,7 +34,9 @@ pub enum ErrorCode {
     NotAuthorised,
     /// No such task.
     NoSuchTask,
-    /// As many tasks run as may.
+    /// No such batch.
+    NoSuchBatch,
+    /// As many tasks, or batches, run as may.
     QueueFull,
     /// The task or its worker could not be started.
     SpawnFailed,
@@ -42,7 +44,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -57,6 +59,7 @@ impl ErrorCode {
         Self::Draining,
         Self::NotAuthorised,
         Self::NoSuchTask,
+        Self::NoSuchBatch,
         Self::QueueFull,
         Self::SpawnFailed,
     ];
@@ -79,6 +82,7 @@ impl ErrorCode {
             Self::Draining => -32012,
             Self::NotAuthorised => -32013,
             Self::NoSuchTask => -32014,
+            Self::NoSuchBatch => -32015,
             Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
         }
@@ -102,6 +106,7 @@ impl ErrorCode {
             Self::Draining => "draining",
             Self::NotAuthorised => "not_authorised",
             Self::NoSuchTask => "no_such_task",
+            Self::NoSuchBatch => "no_such_batch",
             Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
         }

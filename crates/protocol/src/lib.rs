@@ -1,12 +1,13 @@
 //! The wire contract: what clients and cc-supervisor say to each other in WebSocket text messages.
 //!
 //! Modules in the order in which a message travels: the [`envelope`] around every message, the
-//! [`execute`], [`control`], [`session`] and [`task`] requests, the [`notification`]s that a task
+//! [`execute`], [`control`], [`session`], [`task`] and [`batch`] requests, the [`notification`]s that a task
 //! causes, and the [`error`]s and close codes that anything may be answered with. Types only; no I/O.
 //!
 //! The words for how a task ends are the worker's own ([`cc_link::event`]), so that log and wire
 //! cannot drift apart.
 
+pub mod batch;
 pub mod control;
 pub mod envelope;
 pub mod error;
@@ -25,7 +26,7 @@ pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 16] = [
+pub const METHODS: [&str; 24] = [
     "execute",
     "control",
     "session.resume",
@@ -39,6 +40,14 @@ pub const METHODS: [&str; 16] = [
     "task.cancel",
     "task.pause",
     "task.resume",
+    "batch.submit",
+    "batch.get",
+    "batch.list",
+    "batch.rows",
+    "batch.cancel",
+    "batch.attach",
+    "batch.detach",
+    "batch.resume",
     "hook_status",
     "ping",
     "pong",

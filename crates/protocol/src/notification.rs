@@ -9,6 +9,8 @@ use cc_link::event::{EndReason, OutputCounts, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::batch::{BatchCompleted, BatchProgress};
+
 /// A notification: `method` and `params`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "method", content = "params")]
@@ -55,12 +57,18 @@ pub enum Notification<'a> {
     /// The Claude CLI tries an API request again.
     #[serde(rename = "task.retrying")]
     TaskRetrying(TaskRetrying),
+    /// Something has changed in a batch that this connection is attached to.
+    #[serde(rename = "batch.progress")]
+    BatchProgress(Box<BatchProgress>),
+    /// Such a batch is over.
+    #[serde(rename = "batch.completed")]
+    BatchCompleted(Box<BatchCompleted>),
 }
 
 impl Notification<'_> {
     /// The method of every notification, so that a client can tell an unknown one, which it skips,
     /// from a known one that it cannot read, which is an error.
-    pub const METHODS: [&'static str; 14] = [
+    pub const METHODS: [&'static str; 16] = [
         "connected",
         "process.started",
         "process.output",
@@ -75,6 +83,8 @@ impl Notification<'_> {
         "output.dropped",
         "task.result",
         "task.retrying",
+        "batch.progress",
+        "batch.completed",
     ];
 
     /// Which event of which task it is. None for what is no event, and for a batch, which is several.
@@ -91,7 +101,11 @@ impl Notification<'_> {
             Self::OutputDropped(params) => Some(&params.position),
             Self::TaskResult(params) => Some(&params.position),
             Self::TaskRetrying(params) => Some(&params.position),
-            Self::Connected(_) | Self::Error(_) | Self::OutputBatch(_) => None,
+            Self::Connected(_)
+            | Self::Error(_)
+            | Self::OutputBatch(_)
+            | Self::BatchProgress(_)
+            | Self::BatchCompleted(_) => None,
         }
     }
 
@@ -113,6 +127,8 @@ impl Notification<'_> {
             Self::OutputDropped(params) => Notification::OutputDropped(params),
             Self::TaskResult(params) => Notification::TaskResult(params),
             Self::TaskRetrying(params) => Notification::TaskRetrying(params),
+            Self::BatchProgress(params) => Notification::BatchProgress(params),
+            Self::BatchCompleted(params) => Notification::BatchCompleted(params),
         }
     }
 }

@@ -219,7 +219,7 @@ pub struct TaskOutputResult {
     pub is_end: bool,
 }
 
-fn limit(params: &mut Params, most: u64) -> Result<Option<u64>, ErrorObject> {
+pub(crate) fn limit(params: &mut Params, most: u64) -> Result<Option<u64>, ErrorObject> {
     match params.count("limit")? {
         Some(limit) if limit == 0 || limit > most => {
             Err(invalid("limit", &format!("must be from 1 to {most}")).with("limit", most))

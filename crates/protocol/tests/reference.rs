@@ -9,6 +9,10 @@ use std::{
 
 use cc_protocol::{
     EndReason, METHODS, Verdict,
+    batch::{
+        BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
+        BatchSubmitted, BatchSummary,
+    },
     control::{ControlType, Done},
     envelope::{self, Incoming, Outcome, Response},
     error::ErrorCode,
@@ -86,7 +90,14 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
         "task.get" | "task.detach" | "task.cancel" | "task.pause" | "task.resume" => {
             json!(TaskNamed::from_params(&params).unwrap())
         }
-        "ping" | "hook_status" => Value::Object(params),
+        "batch.list" => json!(BatchList::from_params(&params).unwrap()),
+        "batch.rows" => json!(BatchRows::from_params(&params).unwrap()),
+        "batch.resume" => json!(BatchResume::from_params(&params).unwrap()),
+        "batch.get" | "batch.cancel" | "batch.attach" | "batch.detach" => {
+            json!(BatchNamed::from_params(&params).unwrap())
+        }
+        // A plan is read by the crate that owns it, which tests this very example.
+        "ping" | "hook_status" | "batch.submit" => Value::Object(params),
         unknown => panic!("unknown method {unknown}"),
     }
 }
@@ -108,6 +119,14 @@ fn reread_result(method: &str, result: Value) -> Value {
                 assert_eq!(json!(serde_json::from_str::<Message<'_>>(&text).unwrap()), *event);
             }
             typed::<TaskOutputResult>(result)
+        }
+        "batch.submit" | "batch.resume" => typed::<BatchSubmitted>(result),
+        "batch.get" | "batch.attach" => typed::<BatchSummary>(result),
+        "batch.list" => typed::<BatchListResult>(result),
+        "batch.rows" => typed::<BatchRowsResult>(result),
+        "batch.cancel" | "batch.detach" => {
+            assert!(result["status"].is_string());
+            result
         }
         "control" | "session.close" | "task.detach" | "task.cancel" | "task.pause"
         | "task.resume" => typed::<Done>(result),

@@ -227,3 +227,14 @@ fn an_attempt_runs_what_the_plan_says_with_results_filled_in() {
     assert_eq!(plan.execute(1, |_| None), Err(Missing { task: 0 }));
     assert_eq!(plan.execute(2, |_| Some("R")), Err(Missing { task: 2 }));
 }
+
+#[test]
+fn the_plan_of_the_protocol_reference_is_one() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
+    let reference = std::fs::read_to_string(path).unwrap();
+    let is_submit = |line: &&str| line.contains(r#""method":"batch.submit""#);
+    let request: Value = serde_json::from_str(reference.lines().find(is_submit).unwrap()).unwrap();
+    let Value::Object(params) = request["params"].clone() else { panic!("no object") };
+    let plan = Plan::from_params(params).unwrap();
+    assert_eq!(plan.needs()[1], [Need { task: 0, result: true }]);
+}
