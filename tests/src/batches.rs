@@ -248,9 +248,6 @@ impl Over {
             "failed": self.rows.len() - succeeded - skipped,
         });
         assert_eq!(counts, &expected, "{}", self.batch);
-        if self.batch["outcome"] == "succeeded" {
-            assert_eq!(succeeded, self.rows.len(), "{}", self.batch);
-        }
     }
 
     /// The row of the task with this name.
