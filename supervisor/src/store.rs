@@ -225,6 +225,8 @@ mod tests {
             is_prompt: false,
             leaf: None,
             deadlines: None,
+            batch_id: None,
+            shape: None,
         }))
     }
 

@@ -163,7 +163,9 @@ impl Translator {
                 | Notification::RateLimited(_)
                 | Notification::TokenLimited(_)
                 | Notification::OutputDropped(_)
-                | Notification::TaskRetrying(_) => {
+                | Notification::TaskRetrying(_)
+                | Notification::BatchProgress(_)
+                | Notification::BatchCompleted(_) => {
                     return self.error(format!("event {seq} is too long to be sent"));
                 }
             }

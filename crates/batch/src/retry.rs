@@ -69,6 +69,9 @@ pub enum Class {
         /// See [`UsageLimit::ends_at_ms`].
         ends_at_ms: Option<u64>,
     },
+    /// It was ended because there was no supervisor any more: one that was stopped, or had vanished. It is made
+    /// again as the same attempt, unless [`crate::plan::OnLost`] says to go on without it.
+    Interrupted,
     /// Nobody knows how far it came: see [`crate::plan::OnLost`].
     Lost,
     /// A deadline: tried again only where the task says so.
@@ -174,8 +177,10 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         Verdict::NoResult => no_result(evidence),
         Verdict::TimedOut => Class::TimedOut,
         Verdict::WorkerDied => Class::Lost,
-        // The worker ended the task because its supervisor had vanished: nobody wanted that.
-        Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => Class::Lost,
+        // Nobody wanted this end, and unlike with a lost worker it is known that it was one.
+        Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => {
+            Class::Interrupted
+        }
         Verdict::Canceled => never(Never::Canceled),
         Verdict::OutputLimit => never(Never::OutputLimit),
         Verdict::SpawnFailed => never(Never::SpawnFailed),

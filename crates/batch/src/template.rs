@@ -9,7 +9,7 @@
 //! where that would not hold (inside quotes, say) is a mistake: see [`crate::shell_line`]. A
 //! NUL character, which no argument may hold, becomes U+FFFD everywhere but in a prompt.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use cc_protocol::execute::{Execute, Program};
 
@@ -22,6 +22,15 @@ pub enum Reference {
     Task(String),
     /// `{{prev.result}}`: the task before this one in the plan.
     Prev,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(name) => write!(formatter, "{{{{tasks.{name}.result}}}}"),
+            Self::Prev => formatter.write_str("{{prev.result}}"),
+        }
+    }
 }
 
 /// What is wrong with double braces.
@@ -126,10 +135,25 @@ pub(crate) fn fill<'r, F>(execute: &Execute, lookup: F) -> Result<Execute, Missi
 where
     F: Fn(&Reference) -> Result<&'r str, Missing>,
 {
+    fill_each(execute, |text, insert| fill_text(text, insert, &lookup))
+}
+
+/// The same task, still a template: results take the place of those references for which `lookup` has one.
+pub(crate) fn fill_partly<'r, F>(execute: &Execute, lookup: F) -> Result<Execute, Missing>
+where
+    F: Fn(&Reference) -> Result<Option<&'r str>, Missing>,
+{
+    fill_each(execute, |text, insert| fill_text_partly(text, insert, &lookup))
+}
+
+fn fill_each<F>(execute: &Execute, fill_text: F) -> Result<Execute, Missing>
+where
+    F: Fn(&str, Insert) -> Result<String, Missing>,
+{
     let mut filled = execute.clone();
     let fill = |text: &mut String, insert| -> Result<(), Missing> {
         if text.contains("{{") {
-            *text = fill_text(text, insert, &lookup)?;
+            *text = fill_text(text, insert)?;
         }
         Ok(())
     };
@@ -156,16 +180,42 @@ where
         match piece {
             Piece::Text(text) => filled.push_str(text),
             Piece::Reference(reference) => {
-                let result = lookup(&reference)?;
-                match insert {
-                    Insert::AsItIs => filled.push_str(result),
-                    Insert::WithoutNul => filled.push_str(&without_nul(result)),
-                    Insert::QuotedForShell => filled.push_str(&quoted(result)),
-                }
+                filled.push_str(&inserted(lookup(&reference)?, insert));
             }
         }
     }
     Ok(filled)
+}
+
+fn fill_text_partly<'r, F>(text: &str, insert: Insert, lookup: &F) -> Result<String, Missing>
+where
+    F: Fn(&Reference) -> Result<Option<&'r str>, Missing>,
+{
+    let Ok(pieces) = parse(text) else { return Ok(text.to_owned()) };
+    let mut filled = String::with_capacity(text.len());
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => filled.push_str(&escaped(text)),
+            Piece::Reference(reference) => match lookup(&reference)? {
+                Some(result) => filled.push_str(&escaped(&inserted(result, insert))),
+                None => filled.push_str(&reference.to_string()),
+            },
+        }
+    }
+    Ok(filled)
+}
+
+/// What is read back as this text.
+fn escaped(text: &str) -> String {
+    text.replace("{{", "{{{{")
+}
+
+fn inserted(result: &str, insert: Insert) -> Cow<'_, str> {
+    match insert {
+        Insert::AsItIs => result.into(),
+        Insert::WithoutNul => without_nul(result),
+        Insert::QuotedForShell => quoted(result).into(),
+    }
 }
 
 /// As one word, always in quotes: what needs none by the library's rules is yet a brace expansion or a

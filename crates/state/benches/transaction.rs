@@ -63,6 +63,8 @@ fn accepted(number: &mut usize) -> Change {
         is_prompt: false,
         leaf: None,
         deadlines: None,
+        batch_id: None,
+        shape: None,
     };
     *number += 1;
     Change::TaskAccepted(Box::new(task))

@@ -4,7 +4,7 @@ use cc_link::event::{Completed, Started};
 use rusqlite::{Connection, Result, named_params, params};
 
 use crate::{
-    Change, ResultSummary, TaskAccepted,
+    Change, ResultSummary, TaskAccepted, batch,
     convert::{PathBytes, Unsigned, json},
 };
 
@@ -54,6 +54,9 @@ pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<()> {
                 (changed, Some(_) | None) => Ok(changed),
             }
         }
+        Change::BatchSubmitted(row) => batch::submit(connection, row),
+        Change::BatchStepped(step) => batch::step(connection, step),
+        Change::BatchesPruned { before_ms } => batch::prune(connection, *before_ms),
         Change::TaskForgotten { id } => connection
             .prepare_cached("DELETE FROM task WHERE id = ?1 AND ended_ms IS NOT NULL")?
             .execute(params![id]),
@@ -66,10 +69,10 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
         .prepare_cached(
             "INSERT INTO task
                  (id, session_id, label, command, accepted_ms, is_claude, is_prompt, leaf,
-                  deadlines)
+                  deadlines, batch_id, shape)
              VALUES
                  (:id, :session_id, :label, :command, :accepted_ms, :is_claude, :is_prompt, :leaf,
-                  :deadlines)
+                  :deadlines, :batch_id, :shape)
              ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
@@ -82,6 +85,8 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
             ":is_prompt": task.is_prompt,
             ":leaf": task.leaf.as_deref().map(PathBytes),
             ":deadlines": task.deadlines.as_ref().map(json).transpose()?,
+            ":batch_id": task.batch_id,
+            ":shape": task.shape,
         })
 }
 

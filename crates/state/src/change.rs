@@ -1,4 +1,4 @@
-//! What can happen to sessions and tasks, as the supervisor's owners of them report it.
+//! What can happen to sessions, tasks and batches, as the supervisor's owners of them report it.
 //!
 //! A change says what has happened and not what to do. It may be repeated, and it may come too late: one
 //! that has been made already keeps what was written first, and one about a session or task that is
@@ -7,7 +7,10 @@
 
 use cc_link::event::{Completed, Started};
 
-use crate::row::{ResultSummary, TaskAccepted, TokenHash};
+use crate::{
+    batch::{BatchRow, BatchStep},
+    row::{ResultSummary, TaskAccepted, TokenHash},
+};
 
 /// Something that has happened. Times are milliseconds since the Unix epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +78,15 @@ pub enum Change {
         log_bytes: u64,
         /// Of a Claude task that came so far.
         result: Option<ResultSummary>,
+    },
+    /// A batch was submitted. Nothing happens where there is one under the same idempotency key.
+    BatchSubmitted(Box<BatchRow>),
+    /// A batch went a step. Must be committed before anything follows from it.
+    BatchStepped(Box<BatchStep>),
+    /// Batches that were over before this are not asked for any more.
+    BatchesPruned {
+        /// When.
+        before_ms: u64,
     },
     /// Its log was removed. A task that has not ended is not forgotten.
     TaskForgotten {

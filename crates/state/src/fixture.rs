@@ -66,6 +66,8 @@ pub(crate) fn task(id: &str, session_id: Option<&str>) -> TaskAccepted {
             linger_ms: 10_000,
             grace_ms: 10_000,
         }),
+        batch_id: Some("a batch".to_owned()),
+        shape: Some("a shape".to_owned()),
     }
 }
 

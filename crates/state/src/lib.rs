@@ -3,7 +3,7 @@
 //! Modules stand in the order in which a change travels: the supervisor's one writer thread
 //! [opens](StateDb::open) the file, which brings its [`schema`] up to date, and gives it [`Change`]s,
 //! as many in one transaction as have come together. What is [read](TaskRow) back serves `task.list`,
-//! `session.resume`, retention and the next supervisor's start.
+//! `session.resume`, `batch.*`, retention and the next supervisor's start.
 //!
 //! A task's log is the truth about the task; this database is an index of the logs that needs no
 //! directory scan, and the only place that knows the sessions. A kill -9 at any moment loses no
@@ -19,6 +19,7 @@ pub mod schema;
 mod apply;
 pub mod change;
 
+pub mod batch;
 pub mod read;
 pub mod row;
 
@@ -31,6 +32,7 @@ mod fixture;
 
 use std::path::{Path, PathBuf};
 
+pub use batch::{BatchFilter, BatchRow, BatchStep, BatchTaskRow, PlanHash};
 pub use change::Change;
 pub use error::StateError;
 pub use open::Opened;

@@ -178,7 +178,7 @@ impl StateDb {
         Ok(number.unwrap_or(i64::MAX))
     }
 
-    fn first<T>(
+    pub(crate) fn first<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -189,7 +189,7 @@ impl StateDb {
             .map_err(error::at(&self.path))
     }
 
-    fn all<T>(
+    pub(crate) fn all<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -52,6 +52,10 @@ pub struct TaskAccepted {
     pub leaf: Option<PathBuf>,
     /// Its clocks. `None` also when a newer program wrote some that this one cannot read.
     pub deadlines: Option<Deadlines>,
+    /// The batch that it is an attempt, or a hook, of.
+    pub batch_id: Option<String>,
+    /// What it has in common with prompts of the same kind.
+    pub shape: Option<String>,
 }
 
 /// A task.
@@ -197,6 +201,8 @@ impl TaskAccepted {
             is_prompt: row.get("is_prompt")?,
             leaf: leaf.map(|leaf| leaf.0),
             deadlines: deadlines.and_then(|json| serde_json::from_str(&json).ok()),
+            batch_id: row.get("batch_id")?,
+            shape: row.get("shape")?,
         })
     }
 }

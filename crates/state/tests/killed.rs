@@ -50,6 +50,8 @@ fn transaction(number: usize) -> Vec<Change> {
             is_prompt: false,
             leaf: None,
             deadlines: None,
+            batch_id: None,
+            shape: None,
         }))
     }));
     if let Some(before) = number.checked_sub(1) {

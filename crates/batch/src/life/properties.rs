@@ -160,6 +160,7 @@ impl World {
                     Some(Class::Transient { .. } | Class::Limit { .. }) => true,
                     Some(Class::TimedOut) => self.rules.tasks[task].retry_timed_out,
                     Some(Class::Lost) | None => self.rules.on_lost == OnLost::Retry,
+                    Some(Class::Interrupted) => self.rules.on_lost != OnLost::Continue,
                     Some(Class::Done | Class::Never { .. }) => false,
                 };
                 assert!(may_follow, "task {task} began again after {end:?}");
@@ -294,7 +295,7 @@ fn end(verdict: Verdict, class: Class) -> AttemptEnd {
 }
 
 fn any_end(kind: u8) -> AttemptEnd {
-    match kind % 10 {
+    match kind % 11 {
         0 | 1 => end(Verdict::Succeeded, Class::Done),
         2 => AttemptEnd { has_result: false, ..end(Verdict::Succeeded, Class::Done) },
         3 => end(Verdict::Failed, Class::Never { cause: Never::Failed }),
@@ -304,6 +305,7 @@ fn any_end(kind: u8) -> AttemptEnd {
         7 => end(Verdict::TimedOut, Class::TimedOut),
         8 if kind > 200 => end(Verdict::Auth, Class::Never { cause: Never::Auth }),
         8 => canceled(),
+        9 => end(Verdict::Canceled, Class::Interrupted),
         _ => AttemptEnd::lost(),
     }
 }

@@ -303,6 +303,8 @@ impl<'a> Stepping<'a> {
                 let at_ms = retry::limit_until_ms(self.now_ms, ends_at_ms, waits, seed, task);
                 return (waits < WAITS_LIMIT).then_some(Next { at_ms, number, waits: waits + 1 });
             }
+            Class::Interrupted if self.rules.on_lost == OnLost::Continue => false,
+            Class::Interrupted => return Some(Next { at_ms: self.now_ms, number, waits }),
             Class::Transient { .. } => true,
             Class::TimedOut => rules.retry_timed_out,
             Class::Lost => self.rules.on_lost == OnLost::Retry,

@@ -29,6 +29,7 @@
 mod check;
 mod members;
 mod options;
+mod rest;
 mod task;
 
 use cc_protocol::execute::Execute;
@@ -38,6 +39,7 @@ use serde_json::{Map, Value};
 use self::members::Members;
 pub use self::{
     options::{Halt, Hook, Hooks, OPTION_MEMBERS, OnAuthRefused, OnLost, Options},
+    rest::RestError,
     task::{OWN_MEMBERS, PlanTask, Timeout},
 };
 use crate::{

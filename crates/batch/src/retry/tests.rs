@@ -193,7 +193,7 @@ fn a_plain_program_is_tried_again_only_if_it_asks_to_be() {
 }
 
 #[test]
-fn a_task_that_its_worker_ended_for_want_of_a_supervisor_is_lost_and_not_canceled() {
+fn a_task_that_was_ended_for_want_of_a_supervisor_was_interrupted_and_nobody_canceled_it() {
     let lost = completed(Verdict::Canceled, EndReason::SupervisorLost, -15);
     let evidence = Evidence {
         completed: &lost,
@@ -202,7 +202,7 @@ fn a_task_that_its_worker_ended_for_want_of_a_supervisor_is_lost_and_not_cancele
         usage_limit: None,
         progress: Progress::Tool,
     };
-    assert_eq!(classify(&evidence), Class::Lost);
+    assert_eq!(classify(&evidence), Class::Interrupted);
 }
 
 #[test]

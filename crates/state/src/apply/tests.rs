@@ -43,6 +43,8 @@ fn what_is_not_known_is_read_back_as_not_known() {
         is_prompt: false,
         leaf: None,
         deadlines: None,
+        batch_id: None,
+        shape: None,
     };
     let end = Change::TaskEnded {
         id: "a".to_owned(),

@@ -80,6 +80,8 @@ impl Model {
             Change::TaskForgotten { id } => {
                 self.tasks.retain(|task| task.id != *id || task.ended_ms.is_none());
             }
+            // Batches know nothing of sessions and tasks, and have tests of their own.
+            Change::BatchSubmitted(_) | Change::BatchStepped(_) | Change::BatchesPruned { .. } => {}
         }
     }
 
@@ -168,7 +170,10 @@ fn with_its_session(change: Change) -> Vec<Change> {
         | Change::TaskStarted { .. }
         | Change::TaskDetached { .. }
         | Change::TaskEnded { .. }
-        | Change::TaskForgotten { .. } => vec![change],
+        | Change::TaskForgotten { .. }
+        | Change::BatchSubmitted(_)
+        | Change::BatchStepped(_)
+        | Change::BatchesPruned { .. } => vec![change],
     }
 }
 

@@ -1,0 +1,244 @@
+//! Batches: what is stored of them, how it is written, and what can be asked.
+//!
+//! Plans and states are texts here, the JSON of the crate that knows batches. A step of a batch is one change: its
+//! head and the tasks that the step has changed, all or none.
+
+use rusqlite::{Connection, Result, Row, named_params, params};
+
+use crate::{StateDb, StateError, convert::Unsigned};
+
+#[cfg(test)]
+mod tests;
+
+/// SHA-256 of a plan as it was submitted.
+pub type PlanHash = [u8; 32];
+
+const BATCH: &str =
+    "SELECT id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms FROM batch";
+
+/// A batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchRow {
+    /// A uuid.
+    pub id: String,
+    /// Another submission under the same key is this one.
+    pub idempotency_key: Option<String>,
+    /// Of the plan as it was submitted.
+    pub plan_hash: PlanHash,
+    /// The plan.
+    pub plan: String,
+    /// The state of what belongs to no task.
+    pub head: String,
+    /// When it was submitted, milliseconds since the Unix epoch.
+    pub submitted_ms: u64,
+    /// When it was over.
+    pub over_ms: Option<u64>,
+}
+
+/// A task of a batch that is not as it was at the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchTaskRow {
+    /// In the plan, from 0.
+    pub place: u64,
+    /// Where it stands.
+    pub state: String,
+    /// Its attempts and its result.
+    pub record: String,
+}
+
+/// What a step has made of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BatchStep {
+    /// Which.
+    pub id: String,
+    /// See [`BatchRow::head`].
+    pub head: String,
+    /// When it was over, if it is: then this is its last step.
+    pub over_ms: Option<u64>,
+    /// The tasks that are not as they were.
+    pub tasks: Vec<BatchTaskRow>,
+}
+
+/// Which batches [`StateDb::batches`] shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchFilter {
+    /// All that are known.
+    All,
+    /// Those that are not over.
+    Open,
+    /// Those that are over.
+    Over,
+}
+
+impl BatchFilter {
+    fn newest_first(self) -> &'static str {
+        match self {
+            Self::All => "WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
+            Self::Open => "WHERE over_ms IS NULL AND number < ?1 ORDER BY number DESC LIMIT ?2",
+            Self::Over => "WHERE over_ms IS NOT NULL AND number < ?1 ORDER BY number DESC LIMIT ?2",
+        }
+    }
+}
+
+impl BatchRow {
+    fn read(row: &Row<'_>) -> Result<Self> {
+        let Unsigned(submitted_ms) = row.get("submitted_ms")?;
+        let over_ms: Option<Unsigned> = row.get("over_ms")?;
+        Ok(Self {
+            id: row.get("id")?,
+            idempotency_key: row.get("idempotency_key")?,
+            plan_hash: row.get("plan_hash")?,
+            plan: row.get("plan")?,
+            head: row.get("head")?,
+            submitted_ms,
+            over_ms: over_ms.map(|Unsigned(over_ms)| over_ms),
+        })
+    }
+}
+
+/// Writes a new batch, unless there is one of this id or under its key.
+pub(crate) fn submit(connection: &Connection, batch: &BatchRow) -> Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT INTO batch (id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms)
+             VALUES (:id, :idempotency_key, :plan_hash, :plan, :head, :submitted_ms, :over_ms)
+             ON CONFLICT DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":id": batch.id,
+            ":idempotency_key": batch.idempotency_key,
+            ":plan_hash": batch.plan_hash,
+            ":plan": batch.plan,
+            ":head": batch.head,
+            ":submitted_ms": Unsigned(batch.submitted_ms),
+            ":over_ms": batch.over_ms.map(Unsigned),
+        })
+}
+
+/// Writes a step.
+pub(crate) fn step(connection: &Connection, step: &BatchStep) -> Result<usize> {
+    let over_ms = step.over_ms.map(Unsigned);
+    let changed = connection
+        .prepare_cached(
+            "UPDATE batch SET head = ?2, over_ms = ?3 WHERE id = ?1 AND over_ms IS NULL",
+        )?
+        .execute(params![step.id, step.head, over_ms])?;
+    if changed == 0 {
+        return Ok(0);
+    }
+    let mut statement = connection.prepare_cached(
+        "INSERT INTO batch_task (batch, place, state, record)
+         SELECT number, ?2, ?3, ?4 FROM batch WHERE id = ?1
+         ON CONFLICT (batch, place) DO UPDATE SET state = excluded.state, record = excluded.record",
+    )?;
+    for task in &step.tasks {
+        statement.execute(params![step.id, Unsigned(task.place), task.state, task.record])?;
+    }
+    Ok(changed)
+}
+
+/// Removes batches that were over before this.
+pub(crate) fn prune(connection: &Connection, before_ms: u64) -> Result<usize> {
+    connection
+        .prepare_cached("DELETE FROM batch WHERE over_ms < ?1")?
+        .execute(params![Unsigned(before_ms)])
+}
+
+/// Every one of these fails with [`StateError::Damaged`], or [`StateError::Sqlite`] when the disk does.
+impl StateDb {
+    /// A batch.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn batch(&self, id: &str) -> std::result::Result<Option<BatchRow>, StateError> {
+        self.first(&format!("{BATCH} WHERE id = ?1"), [id], BatchRow::read)
+    }
+
+    /// The batch that was submitted under this key.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn batch_of_key(&self, key: &str) -> std::result::Result<Option<BatchRow>, StateError> {
+        self.first(&format!("{BATCH} WHERE idempotency_key = ?1"), [key], BatchRow::read)
+    }
+
+    /// At most `limit` batches, the newest first, of those submitted before the batch `before`. It may
+    /// have been removed since: then its uuid tells the time.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn batches(
+        &self,
+        filter: BatchFilter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> std::result::Result<Vec<BatchRow>, StateError> {
+        let end = match before {
+            None => i64::MAX,
+            Some(id) => self
+                .first(
+                    "SELECT number FROM batch WHERE id >= ?1 ORDER BY id LIMIT 1",
+                    [id],
+                    |row| row.get(0),
+                )?
+                .unwrap_or(i64::MAX),
+        };
+        let sql = format!("{BATCH} {}", filter.newest_first());
+        self.all(&sql, params![end, Unsigned(limit as u64)], BatchRow::read)
+    }
+
+    /// The tasks of a batch that are not as they were at the beginning, in the plan's order.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn batch_tasks(&self, id: &str) -> std::result::Result<Vec<BatchTaskRow>, StateError> {
+        self.all(
+            "SELECT place, state, record FROM batch_task
+             WHERE batch = (SELECT number FROM batch WHERE id = ?1) ORDER BY place",
+            [id],
+            |row| {
+                let Unsigned(place) = row.get(0)?;
+                Ok(BatchTaskRow { place, state: row.get(1)?, record: row.get(2)? })
+            },
+        )
+    }
+
+    /// How long the newest successful runs with this label took, milliseconds, the newest first.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn durations_of_label(
+        &self,
+        label: &str,
+        limit: usize,
+    ) -> std::result::Result<Vec<u64>, StateError> {
+        self.durations("label", label, limit)
+    }
+
+    /// The same for prompts of this shape.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn durations_of_shape(
+        &self,
+        shape: &str,
+        limit: usize,
+    ) -> std::result::Result<Vec<u64>, StateError> {
+        self.durations("shape", shape, limit)
+    }
+
+    fn durations(
+        &self,
+        column: &str,
+        value: &str,
+        limit: usize,
+    ) -> std::result::Result<Vec<u64>, StateError> {
+        let sql = format!(
+            "SELECT duration_ms FROM task WHERE {column} = ?1 AND verdict = 'succeeded'
+             ORDER BY number DESC LIMIT ?2"
+        );
+        self.all(&sql, params![value, Unsigned(limit as u64)], |row| {
+            row.get(0).map(|Unsigned(duration_ms)| duration_ms)
+        })
+    }
+}
