@@ -4,10 +4,13 @@ use std::{env::VarError, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
+mod batch;
 mod standing;
 
-use crate::reports::ReportOptions;
-
+pub(crate) use batch::{
+    BatchArguments, BatchAttachArguments, BatchCancelArguments, BatchCommand, BatchView,
+    BatchesArguments, PlanOptions,
+};
 pub(crate) use standing::{AttachArguments, LogsArguments, PsArguments, SteerArguments};
 
 const EXAMPLES: &str = "\
@@ -18,7 +21,9 @@ Examples:
   ccx batch tasks.md                        the items of a Markdown list, one after another
   ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs
   ccx run --detach -- make                  leaves the task to that supervisor and prints its id
-  ccx ps                                    what runs there; then `ccx attach ID`, `ccx cancel ID`";
+  ccx ps                                    what runs there; then `ccx attach ID`, `ccx cancel ID`
+  ccx batch --detach tasks.md               leaves the batch to it; then `ccx batches`,
+                                            `ccx batch attach ID`, `ccx batch cancel ID`";
 
 /// Options that every command has stand after its own.
 const GLOBAL_ORDER: usize = 100;
@@ -58,9 +63,11 @@ pub(crate) struct ServerOptions {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run one task: a program after `--`, or a prompt
-    Run(RunArguments),
-    /// Run the tasks of a file, one after another on one session
-    Batch(BatchArguments),
+    Run(Box<RunArguments>),
+    /// Run the tasks of a file, one after another or side by side
+    Batch(Box<BatchArguments>),
+    /// List batches
+    Batches(BatchesArguments),
     /// List tasks
     Ps(PsArguments),
     /// Show a task from its beginning, then live, to its end
@@ -86,9 +93,6 @@ pub(crate) struct TaskOptions {
     /// Working directory [default: the current one; with --url, the server's setting]
     #[arg(long, value_name = "DIR")]
     pub(crate) cwd: Option<PathBuf>,
-    /// End a task after this many seconds, paused time not counted
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    pub(crate) timeout: Option<f64>,
     /// End a task that prints nothing for this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) idle_timeout: Option<f64>,
@@ -145,6 +149,9 @@ pub(crate) struct RunArguments {
     pub(crate) task: TaskOptions,
     #[command(flatten)]
     pub(crate) agent: AgentOption,
+    /// End the task after this many seconds, paused time not counted
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) timeout: Option<f64>,
     /// A name for people, shown by `ccx ps` and in the supervisor's log
     #[arg(long)]
     pub(crate) label: Option<String>,
@@ -160,59 +167,6 @@ pub(crate) struct RunArguments {
     /// Program and arguments, not interpreted by any shell
     #[arg(last = true, value_name = "ARGV")]
     pub(crate) argv: Vec<String>,
-}
-
-const BATCH_HELP: &str = "\
-Files:
-  .txt    a prompt a line; empty lines and lines that begin with # are skipped
-  .md     each item of a list is a prompt, with everything nested in it; `- [x]` is done and
-          skipped; headings become the beginning of the label
-  .jsonl  an object a line, with the parameters of `execute`: one of prompt, argv and command, and
-          cwd, env, timeout, idle_timeout, label, model, allowed_tools, ...
-  .toml   the same as [[tasks]], with [defaults] for all of them and [options] for the batch
-All mistakes of a file are reported with line and column before anything runs (exit status 2).
-
-Examples:
-  ccx batch tasks.txt --agent stand-in
-  ccx batch plan.md --cwd ~/project --permission-mode acceptEdits --timeout 1800
-  ccx batch tasks.jsonl --joblog tasks.joblog --results results.jsonl --report report.md
-  ccx batch tasks.jsonl --resume tasks.joblog
-  printf '%s\\n' 'What is 2+2?' 'And 3+3?' | ccx batch -
-
-Exit status: 0 if every task succeeded, else how many did not (101 for more than 100); 125 if ccx
-or the supervisor failed; 127 if the agent is not found; 130 after Ctrl-C, which cancels the
-running task and leaves the rest out.";
-
-/// Options of `batch`.
-#[derive(Debug, Args)]
-#[command(after_help = BATCH_HELP)]
-pub(crate) struct BatchArguments {
-    /// Task file, or `-` for stdin
-    pub(crate) file: PathBuf,
-    /// How to read the file [default: by its ending; text for stdin]
-    #[arg(long, value_enum)]
-    pub(crate) format: Option<Format>,
-    #[command(flatten)]
-    pub(crate) task: TaskOptions,
-    #[command(flatten)]
-    pub(crate) agent: AgentOption,
-    /// Run the other tasks after a failure, too (the default)
-    #[arg(long, conflicts_with = "fail_fast")]
-    pub(crate) keep_going: bool,
-    /// Stop after the first task that does not succeed
-    #[arg(long)]
-    pub(crate) fail_fast: bool,
-    /// Print an object of JSON for each task as it ends, with its answer, and one for the batch
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// Check the file and show what would run; start nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// No progress, only the table
-    #[arg(long, short)]
-    pub(crate) quiet: bool,
-    #[command(flatten)]
-    pub(crate) reports: ReportOptions,
 }
 
 /// How a task file is written.

@@ -7,14 +7,18 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cc_protocol::Verdict;
 use tokio::time;
 
 use crate::{
     advice,
     args::ServerOptions,
     failure::Failure,
-    leftovers, report,
-    sequence::{Row, SequenceEnd},
+    leftovers,
+    private_supervisor::Urgency,
+    report,
+    reports::Totals,
+    row::Row,
     server::Server,
     table::{self, Look},
 };
@@ -29,10 +33,28 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(3);
 /// Between two counts meanwhile.
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 
-/// All that is to be said of a batch.
+/// How a list of tasks came to its end, as seen from here.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// One a task.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) totals: Totals,
+    /// Of every task that was started.
+    pub(crate) task_ids: Vec<String>,
+    /// Why not every task had its turn.
+    pub(crate) stopped: Option<String>,
+    /// From the first task to the last end.
+    pub(crate) elapsed: Duration,
+    /// The terminal event of every started task has come.
+    pub(crate) is_every_end_known: bool,
+    /// How a private supervisor is to be ended.
+    pub(crate) urgency: Urgency,
+}
+
+/// All that is to be said of it.
 #[derive(Debug)]
 pub(crate) struct Conclusion {
-    pub(crate) end: SequenceEnd,
+    pub(crate) end: End,
     /// Processes that should be gone; `None` where they cannot be seen from here.
     pub(crate) left_behind: Option<BTreeSet<i32>>,
     /// The private supervisor did not end well.
@@ -44,23 +66,40 @@ impl Conclusion {
     ///
     /// The first count is the hard one: each task's terminal event has said that its processes are
     /// gone, and the supervisor has had no stop yet in which to tidy up.
-    pub(crate) async fn reach(server: Server, options: &ServerOptions, end: SequenceEnd) -> Self {
-        let urgency = end.urgency();
+    pub(crate) async fn reach(server: Server, options: &ServerOptions, end: End) -> Self {
         let is_private = server.is_private();
-        let is_visible = is_private || options.url.as_deref().is_some_and(is_on_this_machine);
+        let is_visible = is_private || options.url.as_deref().is_none_or(is_on_this_machine);
         let mut left_behind = BTreeSet::new();
-        if end.is_every_end_known() {
+        if end.is_every_end_known {
             left_behind.extend(leftovers::of_tasks(&end.task_ids));
         }
-        let trouble = server.close(urgency).await.err();
-        let is_orderly = trouble.is_none() && end.is_every_end_known();
+        let trouble = server.close(end.urgency).await.err();
+        let is_orderly = trouble.is_none() && end.is_every_end_known;
         left_behind.extend(if is_orderly {
             count(&end, is_private)
-        } else {
+        } else if is_private {
             // Without their supervisor, workers end their tasks by themselves.
             count_when_settled(&end, is_private).await
+        } else {
+            // What still runs there is none of this command's.
+            BTreeSet::new()
         });
-        Self { end, left_behind: is_visible.then_some(left_behind), trouble }
+        let is_countable = is_visible && (is_private || end.is_every_end_known);
+        Self { end, left_behind: is_countable.then_some(left_behind), trouble }
+    }
+
+    /// Of a batch that had nothing left to run.
+    pub(crate) fn of_nothing() -> Self {
+        let end = End {
+            rows: Vec::new(),
+            totals: Totals::default(),
+            task_ids: Vec::new(),
+            stopped: None,
+            elapsed: Duration::ZERO,
+            is_every_end_known: true,
+            urgency: Urgency::Polite,
+        };
+        Self { end, left_behind: Some(BTreeSet::new()), trouble: None }
     }
 
     /// Whether anything is known to be left behind.
@@ -81,13 +120,14 @@ impl Conclusion {
         let table = table::table(&self.end.rows, as_expected, look());
         print(&format!("{table}\n{}", report::summary(self)));
         // In a demonstration a refusal is a part of the show.
-        if as_expected.is_none() && self.end.rows.iter().any(Row::is_refused_credentials) {
+        let is_refused = |row: &Row| row.verdict == Verdict::Auth.as_str();
+        if as_expected.is_none() && self.end.rows.iter().any(is_refused) {
             print(&format!("auth: {}\n", advice::on_refused_credentials()));
         }
     }
 }
 
-fn count(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32> {
+fn count(end: &End, is_private: bool) -> BTreeSet<i32> {
     let mut processes = leftovers::of_tasks(&end.task_ids);
     if is_private {
         processes.extend(leftovers::of_this_process());
@@ -96,7 +136,7 @@ fn count(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32> {
 }
 
 /// Counts until nothing is there, at most for [`SETTLE_LIMIT`].
-async fn count_when_settled(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32> {
+async fn count_when_settled(end: &End, is_private: bool) -> BTreeSet<i32> {
     let begun_at = Instant::now();
     loop {
         let processes = count(end, is_private);

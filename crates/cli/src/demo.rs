@@ -3,6 +3,7 @@
 //! Every task has an end that it is expected to have. The demo is a success when each of them came
 //! to that end and nothing is left behind.
 
+use cc_client::Reconnect;
 use cc_protocol::{
     EndReason, Verdict,
     execute::{Execute, Program, Prompt},
@@ -17,7 +18,8 @@ use crate::{
     interrupts::Interrupts,
     leftovers,
     progress::Progress,
-    sequence::{self, Fate, Row, Stopped, Task},
+    row::Row,
+    sequence::{self, SequenceEnd, Task},
     server::Server,
 };
 
@@ -138,28 +140,19 @@ pub(crate) async fn run(options: ServerOptions, arguments: DemoArguments) -> Res
     leftovers::take_in_orphans();
     let mut private_arguments = vec!["--agent".to_owned(), agent::stand_in()?];
     private_arguments.extend(PATIENCE.map(str::to_owned));
-    let mut server = Server::open(&options, &private_arguments, &mut interrupts).await?;
+    let mut server =
+        Server::open(&options, &private_arguments, Reconnect::default(), &mut interrupts).await?;
     let mut progress = Progress::new(tasks.len(), false);
-    let end =
-        sequence::run(&mut server, &tasks, false, &mut interrupts, &mut progress, |_, _| {}).await;
+    let SequenceEnd { end, exit_code } =
+        sequence::run(&mut server, &tasks, &mut interrupts, &mut progress).await;
     let conclusion = Conclusion::reach(server, &options, end).await;
-    let as_expected: Vec<bool> = conclusion
-        .end
-        .rows
-        .iter()
-        .zip(&expected)
-        .map(|(row, expected)| expected.is_met_by(row))
-        .collect();
+    let rows = conclusion.end.rows.iter().zip(&expected);
+    let as_expected: Vec<bool> = rows.map(|(row, expected)| expected.is_met_by(row)).collect();
     conclusion.print(Some(&as_expected));
     let met = as_expected.iter().filter(|is_expected| **is_expected).count();
     conclusion::print(&format!("ended as they should: {met} of {}\n", as_expected.len()));
-    let code = match &conclusion.end.stopped {
-        Some(Stopped::Interrupted(..) | Stopped::Broken(_)) => conclusion.end.exit_code(false),
-        Some(Stopped::FailedFast) | None => {
-            exit_code::of_batch(as_expected.len() - met, conclusion.is_something_left())
-        }
-    };
-    Ok(conclusion.checked(code))
+    let of_rows = exit_code::of_batch(as_expected.len() - met, conclusion.is_something_left());
+    Ok(conclusion.checked(exit_code.unwrap_or(of_rows)))
 }
 
 /// The tasks: exhibits spread evenly among ordinary ones.
@@ -201,17 +194,11 @@ fn task(number: usize, title: &str, prompt: &str, timeout: Option<f64>) -> Task 
 
 impl Expected {
     fn is_met_by(self, row: &Row) -> bool {
-        match &row.fate {
-            Fate::Ended(ended) => {
-                let completed = &ended.completed;
-                completed.verdict == self.verdict
-                    && completed.reason == self.reason
-                    && completed.killed_leftovers >= self.leftovers
-                    && (completed.output.dropped_bytes > 0) == self.is_output_dropped
-                    && completed.unkillable == 0
-            }
-            Fate::Refused(_) | Fate::Unknown | Fate::NotRun => false,
-        }
+        let is_dropped = row.output.map(|output| output.dropped_bytes > 0);
+        row.verdict == self.verdict.as_str()
+            && row.reason == Some(self.reason)
+            && row.killed_leftovers.is_some_and(|killed| killed >= self.leftovers)
+            && is_dropped == Some(self.is_output_dropped)
     }
 }
 

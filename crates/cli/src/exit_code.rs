@@ -2,10 +2,12 @@
 //!
 //! `run` follows env(1) and timeout(1), so that scripts can treat it as they treat those.
 
-use cc_protocol::{EndReason, Verdict, error::ErrorObject, notification::ProcessCompleted};
+use cc_protocol::{
+    EndReason, Verdict, batch::BatchRow, error::ErrorObject, notification::ProcessCompleted,
+};
 use serde_json::Value;
 
-use crate::sequence::{Fate, Row};
+use crate::row::{Fate, Row};
 
 /// The command line or a task file is wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -24,12 +26,18 @@ const SIGNAL_BASE: i32 = 128;
 
 /// The code of `ccx run` for a task that nobody at this end cancelled.
 pub(crate) fn of_task(completed: &ProcessCompleted, is_prompt: bool) -> u8 {
-    let code = match completed.reason {
-        EndReason::Exit | EndReason::Signal | EndReason::Lingered => of_status(completed),
+    let code = of_end(completed.reason, completed.exit_code);
+    // The agent exits with 0 without having done anything, too: only the verdict tells.
+    if is_prompt && code == 0 && completed.verdict != Verdict::Succeeded { 1 } else { code }
+}
+
+fn of_end(reason: EndReason, exit_code: i32) -> u8 {
+    match reason {
+        EndReason::Exit | EndReason::Signal | EndReason::Lingered => of_status(exit_code),
         EndReason::Timeout | EndReason::IdleTimeout => TIMED_OUT,
         EndReason::Canceled => of_signal(15),
         // As env(1) has it: its log keeps the code that the answer to its request had.
-        EndReason::SpawnFailed => match u8::try_from(completed.exit_code) {
+        EndReason::SpawnFailed => match u8::try_from(exit_code) {
             Ok(code @ OWN_FAILURE..=NOT_FOUND) => code,
             Ok(_) | Err(_) => NOT_EXECUTABLE,
         },
@@ -38,17 +46,15 @@ pub(crate) fn of_task(completed: &ProcessCompleted, is_prompt: bool) -> u8 {
         | EndReason::SupervisorLost
         | EndReason::ResourceLimit
         | EndReason::Disconnected => OWN_FAILURE,
-    };
-    // The agent exits with 0 without having done anything, too: only the verdict tells.
-    if is_prompt && code == 0 && completed.verdict != Verdict::Succeeded { 1 } else { code }
+    }
 }
 
-fn of_status(completed: &ProcessCompleted) -> u8 {
-    match completed.signal {
-        Some(signal) => of_signal(signal),
-        // The wire writes death by signal N as -N.
-        None if completed.exit_code < 0 => of_signal(-completed.exit_code),
-        None => u8::try_from(completed.exit_code).unwrap_or(OWN_FAILURE),
+/// The wire writes death by signal N as -N.
+fn of_status(exit_code: i32) -> u8 {
+    if exit_code < 0 {
+        of_signal(exit_code.saturating_neg())
+    } else {
+        u8::try_from(exit_code).unwrap_or(OWN_FAILURE)
     }
 }
 
@@ -65,12 +71,23 @@ pub(crate) fn of_refusal(error: &ErrorObject) -> u8 {
 }
 
 /// The code of a task of a batch: 0 only for a success.
-pub(crate) fn of_job(row: &Row) -> u8 {
-    match &row.fate {
-        _ if row.is_success() => 0,
-        Fate::Ended(ended) => of_task(&ended.completed, true).max(1),
-        Fate::Refused(error) => of_refusal(error).max(1),
-        Fate::Unknown | Fate::NotRun => OWN_FAILURE,
+pub(crate) fn of_job(row: &BatchRow) -> u8 {
+    if row.verdict == Some(Verdict::Succeeded) {
+        return 0;
+    }
+    let code = match (row.reason, row.exit_code) {
+        (Some(reason), Some(exit_code)) => of_end(reason, exit_code),
+        (Some(_) | None, _) => OWN_FAILURE,
+    };
+    code.max(1)
+}
+
+/// The code of these rows: failures, or 1 where nothing failed and not everything ran.
+pub(crate) fn of_rows(rows: &[Row], is_something_left: bool) -> u8 {
+    let count = |fates: &[Fate]| rows.iter().filter(|row| fates.contains(&row.fate)).count();
+    match of_batch(count(&[Fate::Failed, Fate::Unknown]), is_something_left) {
+        0 if count(&[Fate::NotRun]) > 0 => 1,
+        code => code,
     }
 }
 

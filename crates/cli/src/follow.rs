@@ -227,8 +227,9 @@ impl Following {
                         return Ok(None);
                     }
                 }
-                // The answer to a cancel. If it was refused, the task has ended by itself.
-                SessionEvent::Controlled { .. } => {}
+                // The answer to a cancel. If it was refused, the task has ended by itself. Of batches
+                // nothing is asked here.
+                SessionEvent::Controlled { .. } | SessionEvent::Batch { .. } => {}
                 SessionEvent::Reconnecting { attempt: 1, error, .. } => {
                     let cause = loss_cause(&error);
                     audience.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
@@ -320,7 +321,7 @@ impl Following {
 }
 
 /// The error without saying once more that the connection is lost.
-fn loss_cause(error: &Error) -> String {
+pub(crate) fn loss_cause(error: &Error) -> String {
     if let Error::Lost(source) = error {
         source.to_string()
     } else if let Error::Silent { limit } = error {

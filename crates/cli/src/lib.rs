@@ -42,6 +42,7 @@ mod leftovers;
 mod progress;
 mod report;
 mod reports;
+mod row;
 mod sequence;
 mod table;
 mod text;
@@ -67,8 +68,9 @@ pub fn main() -> ExitCode {
     server.url = server.url.filter(|url| !url.is_empty());
     let outcome = match command {
         Command::StandInAgent(arguments) => Ok(stand_in_agent::run(&arguments)),
-        Command::Run(arguments) => on_runtime(run::run(server, arguments)),
-        Command::Batch(arguments) => on_runtime(batch::run(server, arguments)),
+        Command::Run(arguments) => on_runtime(run::run(server, *arguments)),
+        Command::Batch(arguments) => on_runtime(batch::run(server, *arguments)),
+        Command::Batches(arguments) => on_runtime(batch::list::run(server, arguments)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
         Command::Attach(arguments) => on_runtime(view::attach(server, arguments)),
         Command::Logs(arguments) => on_runtime(view::logs(server, arguments)),

@@ -9,11 +9,7 @@ use cc_protocol::notification::Notification;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 
-use crate::{
-    run_output::retry_line,
-    sequence::{Fate, Row},
-    text,
-};
+use crate::{row::Row, run_output::retry_line, text};
 
 /// How often the clock of the bar moves while a task is silent.
 const TICK: Duration = Duration::from_millis(200);
@@ -21,6 +17,8 @@ const TICK: Duration = Duration::from_millis(200);
 const LOOKED_AT_BYTES_LIMIT: usize = 16 * 1024;
 /// More than any terminal is wide.
 const SHOWN_CHARS_LIMIT: usize = 400;
+/// As much of a title as stands before each line of a task's output.
+const OUTPUT_TITLE_COLUMNS: usize = 20;
 /// Two lines: how far it is, and the last line of output.
 const TEMPLATE: &str = "{bar:24} {pos}/{len}  {elapsed_precise}  {prefix}\n{spinner} {wide_msg}";
 
@@ -90,6 +88,14 @@ impl Progress {
         }
     }
 
+    /// How a batch stands: two lines of a terminal.
+    pub(crate) fn show(&self, counts: &str, doing: &str) {
+        if let View::Bar(bar) = &self.view {
+            bar.set_prefix(counts.to_owned());
+            bar.set_message(text::one_line(doing, SHOWN_CHARS_LIMIT));
+        }
+    }
+
     /// A line of `ccx` itself.
     pub(crate) fn note(&self, line: &str) {
         match &self.view {
@@ -98,6 +104,19 @@ impl Progress {
             View::Lines => drop(writeln!(std::io::stderr(), "{line}")),
             View::Nothing => {}
         }
+    }
+
+    /// A line of `ccx` itself that the two lines of a terminal say anyhow.
+    pub(crate) fn line(&self, line: &str) {
+        match &self.view {
+            View::Lines => self.note(line),
+            View::Bar(_) | View::Nothing => {}
+        }
+    }
+
+    /// A line that a task has printed.
+    pub(crate) fn output(&self, title: &str, line: &str) {
+        self.note(&format!("{}| {line}", text::one_line(title, OUTPUT_TITLE_COLUMNS)));
     }
 
     /// The task has ended.
@@ -116,6 +135,14 @@ impl Progress {
             // Progress that cannot be written is no reason to stop.
             View::Lines => drop(writeln!(std::io::stderr(), "{line}")),
             View::Nothing => {}
+        }
+    }
+
+    /// A task will not run.
+    pub(crate) fn skip(&mut self) {
+        self.ended += 1;
+        if let View::Bar(bar) = &self.view {
+            bar.inc(1);
         }
     }
 
@@ -144,14 +171,10 @@ fn bar(total: usize) -> ProgressBar {
 /// `succeeded 1.2 s  label`.
 fn row_line(row: &Row) -> String {
     let title = text::one_line(&row.title, SHOWN_CHARS_LIMIT);
-    match &row.fate {
-        Fate::Ended(ended) => {
-            let duration = Duration::from_millis(ended.completed.duration_ms);
-            format!("{} {}  {title}", row.verdict(), text::duration(duration))
-        }
-        Fate::Refused(error) => format!("{}  {title}: {}", row.verdict(), error.message),
-        Fate::Unknown | Fate::NotRun => format!("{}  {title}", row.verdict()),
-    }
+    let verdict = row.verdict;
+    let duration = row.duration.map(|duration| format!(" {}", text::duration(duration)));
+    let error = row.remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
+    format!("{verdict}{}  {title}{error}", duration.unwrap_or_default())
 }
 
 /// The part of an agent's stream line that says something to people.
@@ -173,7 +196,7 @@ struct StreamContent {
 
 /// An output line as it is shown: plain text as it is, of an agent's stream what the agent says or
 /// which tool it uses.
-fn digest(data: &str) -> Option<String> {
+pub(crate) fn digest(data: &str) -> Option<String> {
     if data.len() > LOOKED_AT_BYTES_LIMIT {
         return None;
     }

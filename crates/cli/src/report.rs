@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::{
-    conclusion::Conclusion,
+    conclusion::{Conclusion, End},
     reports::Totals,
-    sequence::{Fate, Row, SequenceEnd, Stopped},
+    row::Fate,
     text,
 };
 
@@ -27,26 +27,19 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn of(rows: &[Row]) -> Self {
-        let mut numbers = Self { totals: Totals::of(rows), ..Self::default() };
-        for row in rows {
-            match &row.fate {
-                Fate::Ended(ended) => {
-                    numbers.output_bytes += ended.completed.output.bytes;
-                    numbers.dropped_bytes += ended.completed.output.dropped_bytes;
-                    numbers.overheads.push(ended.overhead);
-                }
-                Fate::Refused(_) | Fate::Unknown => {}
-                Fate::NotRun => {
-                    numbers.not_run += 1;
-                    continue;
-                }
+    fn of(end: &End) -> Self {
+        let mut numbers = Self { totals: end.totals.clone(), ..Self::default() };
+        for row in &end.rows {
+            match row.fate {
+                Fate::Succeeded => numbers.succeeded += 1,
+                Fate::Failed | Fate::Unknown => numbers.failed += 1,
+                Fate::NotRun => numbers.not_run += 1,
             }
-            if row.is_success() {
-                numbers.succeeded += 1;
-            } else {
-                numbers.failed += 1;
+            if let Some(output) = row.output {
+                numbers.output_bytes += output.bytes;
+                numbers.dropped_bytes += output.dropped_bytes;
             }
+            numbers.overheads.extend(row.overhead);
         }
         numbers.overheads.sort_unstable();
         numbers
@@ -60,7 +53,7 @@ impl Numbers {
 /// The lines below the table.
 pub(crate) fn summary(conclusion: &Conclusion) -> String {
     let rows = &conclusion.end.rows;
-    let numbers = Numbers::of(rows);
+    let numbers = Numbers::of(&conclusion.end);
     let mut text = format!(
         "{}: {} succeeded, {} failed",
         text::count(rows.len(), "task"),
@@ -93,8 +86,8 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
     ));
     text.push_str(&left_behind_line(conclusion.left_behind.as_ref()));
     for row in rows {
-        if let Fate::Refused(error) = &row.fate {
-            text.push_str(&format!("refused: {}: {}\n", row.title, error.message));
+        if let Some(remark) = &row.remark {
+            text.push_str(&format!("{remark}\n"));
         }
     }
     text.push_str(&ending_lines(conclusion));
@@ -127,7 +120,7 @@ fn left_behind_line(left_behind: Option<&BTreeSet<i32>>) -> String {
 
 /// Why it was not the usual end.
 fn ending_lines(conclusion: &Conclusion) -> String {
-    let mut text = match stopped(&conclusion.end) {
+    let mut text = match &conclusion.end.stopped {
         Some(cause) => format!("stopped: {cause}\n"),
         None => String::new(),
     };
@@ -137,15 +130,6 @@ fn ending_lines(conclusion: &Conclusion) -> String {
     text
 }
 
-/// Why a batch did not come to its last task.
-pub(crate) fn stopped(end: &SequenceEnd) -> Option<String> {
-    end.stopped.as_ref().map(|stopped| match stopped {
-        Stopped::Interrupted(..) => "interrupted".to_owned(),
-        Stopped::FailedFast => "a task did not succeed (--fail-fast)".to_owned(),
-        Stopped::Broken(failure) => failure.to_string(),
-    })
-}
-
 /// With a decimal, because most overheads are a few of them.
 fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
@@ -153,7 +137,7 @@ fn milliseconds(duration: Duration) -> String {
 
 /// The batch as a line of JSON; `succeeded_before` counts tasks that were not run again.
 pub(crate) fn summary_json(conclusion: &Conclusion, succeeded_before: usize) -> Value {
-    let numbers = Numbers::of(&conclusion.end.rows);
+    let numbers = Numbers::of(&conclusion.end);
     json!({
         "type": "summary",
         "tasks": conclusion.end.rows.len(),
@@ -162,9 +146,7 @@ pub(crate) fn summary_json(conclusion: &Conclusion, succeeded_before: usize) -> 
         "not_run": numbers.not_run,
         "succeeded_before": succeeded_before,
         "elapsed_ms": conclusion.end.elapsed.as_secs_f64() * 1000.0,
-        "overhead_median_ms": numbers.median_overhead().map(|median| median.as_secs_f64() * 1000.0),
-        "output_bytes": numbers.output_bytes,
-        "dropped_bytes": numbers.dropped_bytes,
+        "stopped": conclusion.end.stopped,
         "total_cost_usd": numbers.totals.cost_usd,
         "tokens": numbers.totals.tokens,
         "retries": numbers.totals.retries,
@@ -175,16 +157,13 @@ pub(crate) fn summary_json(conclusion: &Conclusion, succeeded_before: usize) -> 
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::time::SystemTime;
-
     use cc_protocol::{
         EndReason, OutputCounts, Verdict,
-        error::{ErrorCode, ErrorObject},
         notification::{Position, ProcessCompleted},
     };
 
     use super::*;
-    use crate::sequence::{Attempt, Ended};
+    use crate::{private_supervisor::Urgency, row::Row};
 
     /// A terminal event with plausible numbers.
     pub(crate) fn completed(verdict: Verdict, exit_code: i32) -> ProcessCompleted {
@@ -208,17 +187,22 @@ pub(crate) mod tests {
         }
     }
 
-    fn ended(number: usize, title: &str, completed: ProcessCompleted, overhead_ms: u64) -> Row {
-        let overhead = Duration::from_millis(overhead_ms);
-        let fate = Fate::Ended(Box::new(Ended { completed, result: None, overhead }));
-        row(number, title, fate)
-    }
-
-    fn row(number: usize, title: &str, fate: Fate) -> Row {
-        let begun_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + number as u64);
-        let attempt = Attempt { begun_at, elapsed: Duration::from_millis(1_300), retries: 0 };
-        let attempt = (!matches!(fate, Fate::NotRun)).then_some(attempt);
-        Row { number, title: title.to_owned(), attempt, fate }
+    fn ended(number: usize, title: &str, completed: &ProcessCompleted, overhead_ms: u64) -> Row {
+        let is_success = completed.verdict == Verdict::Succeeded;
+        Row {
+            number,
+            title: title.to_owned(),
+            verdict: completed.verdict.as_str(),
+            fate: if is_success { Fate::Succeeded } else { Fate::Failed },
+            reason: Some(completed.reason),
+            exit_code: Some(completed.exit_code),
+            duration: Some(Duration::from_millis(completed.duration_ms)),
+            output: Some(completed.output),
+            killed_leftovers: Some(completed.killed_leftovers),
+            attempts: 1,
+            overhead: Some(Duration::from_millis(overhead_ms)),
+            ..Row::default()
+        }
     }
 
     /// A row of every kind.
@@ -229,22 +213,31 @@ pub(crate) mod tests {
         let mut hung = completed(Verdict::TimedOut, -15);
         hung.duration_ms = 125_000;
         hung.killed_leftovers = 2;
-        let missing = ErrorObject::new(ErrorCode::SpawnFailed, "program \"x\" was not found");
+        let open = |number, title: &str| Row { number, title: title.to_owned(), ..Row::default() };
         vec![
-            ended(1, "What is 2+2?", completed(Verdict::Succeeded, 0), 2),
-            ended(2, "Print much, and then say so in a title that goes on and on", flood, 4),
-            ended(3, "日本語のタイトル", hung, 9),
-            row(4, "x", Fate::Refused(missing)),
-            row(5, "later", Fate::NotRun),
+            ended(1, "What is 2+2?", &completed(Verdict::Succeeded, 0), 2),
+            ended(2, "Print much, and then say so in a title that goes on and on", &flood, 4),
+            ended(3, "日本語のタイトル", &hung, 9),
+            Row {
+                verdict: "spawn_failed",
+                fate: Fate::Failed,
+                remark: Some("refused: x: program \"x\" was not found".to_owned()),
+                ..open(4, "x")
+            },
+            Row { verdict: "not run", ..open(5, "later") },
         ]
     }
 
     fn conclusion(left_behind: Option<BTreeSet<i32>>) -> Conclusion {
-        let end = SequenceEnd {
-            rows: rows(),
+        let rows = rows();
+        let end = End {
+            totals: Totals::of(&rows),
+            rows,
             task_ids: Vec::new(),
-            stopped: Some(Stopped::FailedFast),
+            stopped: Some("1 task failed (halt soon,fail=1)".to_owned()),
             elapsed: Duration::from_millis(127_500),
+            is_every_end_known: true,
+            urgency: Urgency::Polite,
         };
         Conclusion { end, left_behind, trouble: None }
     }
@@ -261,7 +254,7 @@ pub(crate) mod tests {
             leftovers killed: 2 (processes that outlived the main one of their task)
             processes left behind: 0
             refused: x: program "x" was not found
-            stopped: a task did not succeed (--fail-fast)
+            stopped: 1 task failed (halt soon,fail=1)
             "#);
     }
 

@@ -2,7 +2,7 @@
 
 use std::{env, io::Read as _, path::Path};
 
-use cc_client::Error;
+use cc_client::{Error, Reconnect};
 use cc_protocol::execute::{Execute, Program, Prompt};
 
 use crate::{
@@ -38,7 +38,8 @@ pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> R
         (false, false) => Mode::Output,
     };
     let mut output = RunOutput::new(mode);
-    let mut server = Server::open(&server, &private_arguments, &mut interrupts).await?;
+    let mut server =
+        Server::open(&server, &private_arguments, Reconnect::default(), &mut interrupts).await?;
     let end = follow::run(&mut server.session, &task, &mut interrupts, &mut output, drop).await;
     let (code, urgency) = match end {
         Ok(end) => (ending::conclude(&end, mode, is_prompt, &mut output), Urgency::Polite),
@@ -104,7 +105,7 @@ fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Fai
     };
     Ok(Execute {
         program,
-        timeout: options.timeout,
+        timeout: arguments.timeout,
         idle_timeout: options.idle_timeout,
         cwd: working_directory(server, options)?,
         env: options.env.iter().map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),

@@ -22,18 +22,19 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Connects to the supervisor of `--url`, or starts one with these arguments. A signal meanwhile
-    /// ends the command, after what was begun is undone.
+    /// Connects to the supervisor of `--url`, where a lost connection is made again in this way, or starts
+    /// one with these arguments. A signal meanwhile ends the command, after what was begun is undone.
     pub(crate) async fn open(
         options: &ServerOptions,
         private_arguments: &[String],
+        reconnect: Reconnect,
         interrupts: &mut Interrupts,
     ) -> Result<Self, Failure> {
         let opening = async {
             match &options.url {
                 Some(url) => {
                     let token = token(options)?;
-                    let session = Session::open(url, token.as_ref(), Reconnect::default()).await?;
+                    let session = Session::open(url, token.as_ref(), reconnect).await?;
                     Ok(Self { session, private: None })
                 }
                 None => {
@@ -65,6 +66,11 @@ impl Server {
             }
             (Some(interrupt), Err(_)) => Err(interruption(interrupt)),
         }
+    }
+
+    /// A session with a supervisor that stays.
+    pub(crate) fn standing(session: Session) -> Self {
+        Self { session, private: None }
     }
 
     /// Whether the supervisor belongs to this command.
@@ -112,8 +118,11 @@ impl Standing {
     }
 
     /// Goes on with such a connection as a session that survives it.
-    pub(crate) async fn session(&self, connection: Connection) -> Result<Session, Failure> {
-        let settings = Reconnect::default();
+    pub(crate) async fn session(
+        &self,
+        connection: Connection,
+        settings: Reconnect,
+    ) -> Result<Session, Failure> {
         Ok(Session::over(connection, &self.url, self.token.as_ref(), settings).await?)
     }
 }

@@ -1,12 +1,10 @@
 //! The table of a batch: a row a task, in the width of a terminal. Text only; prints nothing.
 
-use std::time::Duration;
-
 use anstyle::{AnsiColor, Style};
 
 use crate::{
     grid::{self, Layout},
-    sequence::{Fate, Row},
+    row::{Fate, Row},
     text,
 };
 
@@ -24,15 +22,22 @@ pub(crate) struct Look {
     pub(crate) is_coloured: bool,
 }
 
-/// The table. `as_expected` adds a column that says so for each row.
+/// The table. `as_expected` adds a column that says so for each row. What no row knows has no column.
 pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> String {
-    let mut header = vec!["#", "task", "verdict", "exit", "time", "output", "killed"];
+    let columns = Columns {
+        output: rows.iter().any(|row| row.output.is_some()),
+        tries: rows.iter().any(|row| row.attempts > 1),
+    };
+    let mut header = vec!["#", "task", "verdict", "exit", "time"];
+    header.extend(columns.tries.then_some("tries"));
+    header.extend(columns.output.then_some("output"));
+    header.push("killed");
     if as_expected.is_some() {
         header.push("ok");
     }
     let mut cells: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
     for (index, row) in rows.iter().enumerate() {
-        let mut line = row_cells(row);
+        let mut line = row_cells(row, columns);
         if let Some(as_expected) = as_expected {
             let is_expected = as_expected.get(index).copied().unwrap_or_default();
             line.push(if is_expected { "yes" } else { "NO" }.to_owned());
@@ -44,28 +49,35 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     grid::draw(&LAYOUT, &cells, look.columns, &colours.collect::<Vec<_>>())
 }
 
-fn row_cells(row: &Row) -> Vec<String> {
-    let mut cells = vec![row.number.to_string(), row.title.clone(), row.verdict().to_owned()];
-    match &row.fate {
-        Fate::Ended(ended) => {
-            let completed = &ended.completed;
-            let mark = if completed.output.dropped_bytes > 0 { "*" } else { "" };
-            cells.push(completed.exit_code.to_string());
-            cells.push(text::duration(Duration::from_millis(completed.duration_ms)));
-            cells.push(format!("{}{mark}", text::bytes(completed.output.bytes)));
-            cells.push(completed.killed_leftovers.to_string());
-        }
-        Fate::Refused(_) | Fate::Unknown | Fate::NotRun => {
-            cells.extend(["-", "-", "-", "-"].map(str::to_owned));
-        }
+/// Those that not every table has.
+#[derive(Clone, Copy, Debug)]
+struct Columns {
+    output: bool,
+    tries: bool,
+}
+
+fn row_cells(row: &Row, columns: Columns) -> Vec<String> {
+    let or_none = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
+    let mut cells = vec![row.number.to_string(), row.title.clone(), row.verdict.to_owned()];
+    cells.push(or_none(row.exit_code.map(|code| code.to_string())));
+    cells.push(or_none(row.duration.map(text::duration)));
+    if columns.tries {
+        cells.push(or_none((row.attempts > 0).then(|| row.attempts.to_string())));
     }
+    if columns.output {
+        cells.push(or_none(row.output.map(|output| {
+            let mark = if output.dropped_bytes > 0 { "*" } else { "" };
+            format!("{}{mark}", text::bytes(output.bytes))
+        })));
+    }
+    cells.push(or_none(row.killed_leftovers.map(|killed| killed.to_string())));
     cells
 }
 
 fn style(row: &Row) -> Style {
     let colour = match row.fate {
-        Fate::Ended(_) if row.is_success() => AnsiColor::Green,
-        Fate::Ended(_) | Fate::Refused(_) => AnsiColor::Red,
+        Fate::Succeeded => AnsiColor::Green,
+        Fate::Failed => AnsiColor::Red,
         Fate::Unknown | Fate::NotRun => AnsiColor::Yellow,
     };
     colour.on_default()

@@ -1,5 +1,6 @@
 //! `ccx attach` and `ccx logs`: what a task printed and prints, as `ccx run` would have shown it.
 
+use cc_client::Reconnect;
 use cc_protocol::task::{TaskState, TaskSummary};
 
 use crate::{
@@ -51,7 +52,7 @@ async fn show(
     };
     // From here on a signal leaves the task in good order.
     let mut interrupts = Interrupts::catch()?;
-    let mut session = standing.session(connection).await?;
+    let mut session = standing.session(connection, Reconnect::default()).await?;
     let mode = match view {
         View::Logs { is_json: true, .. } => Mode::Json,
         View::Attach | View::Logs { is_json: false, .. } if task.is_prompt => Mode::Agent,

@@ -1,10 +1,15 @@
-//! What can be asked beside `execute` and `control`: sessions, and any task by its id.
+//! What can be asked beside `execute` and `control`: sessions, any task by its id, and batches.
 //!
 //! Each call waits for its answer; events that come before it are kept for
 //! [`Connection::next_event`]. Each fails with [`Error::Server`] when the server refuses, and with
 //! whatever ends a connection.
 
+use cc_batch::Plan;
 use cc_protocol::{
+    batch::{
+        BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
+        BatchSubmitted, BatchSummary,
+    },
     control::{ControlType, Done},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
     task::{
@@ -97,6 +102,74 @@ impl Connection {
     ) -> Result<Done, Error> {
         self.call(control.task_method(), named(task_id)?).await
     }
+
+    /// Starts a batch. With an idempotency key this may be asked again without harm.
+    ///
+    /// # Errors
+    /// -32602 with all that is wrong with the plan. Otherwise see the module.
+    pub async fn batch_submit(&mut self, plan: &Plan) -> Result<BatchSubmitted, Error> {
+        self.call("batch.submit", written(plan)?).await
+    }
+
+    /// A batch as it is now.
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown. Otherwise see the module.
+    pub async fn batch_get(&mut self, batch_id: &str) -> Result<BatchSummary, Error> {
+        self.call("batch.get", batch_named(batch_id)?).await
+    }
+
+    /// A page of the batches that are known, the newest first.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn batch_list(&mut self, which: &BatchList) -> Result<BatchListResult, Error> {
+        self.call("batch.list", written(which)?).await
+    }
+
+    /// A page of a batch's tasks.
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown. Otherwise see the module.
+    pub async fn batch_rows(&mut self, which: &BatchRows) -> Result<BatchRowsResult, Error> {
+        self.call("batch.rows", written(which)?).await
+    }
+
+    /// Ends a batch: what runs is cancelled, and nothing more begins.
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown, -32002 for one that is over. Otherwise see the module.
+    pub async fn batch_cancel(&mut self, batch_id: &str) -> Result<Done, Error> {
+        self.call("batch.cancel", batch_named(batch_id)?).await
+    }
+
+    /// Follows a batch: its changes and its end then come from [`Connection::next_event`].
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown. Otherwise see the module.
+    pub async fn batch_attach(&mut self, batch_id: &str) -> Result<BatchSummary, Error> {
+        self.call("batch.attach", batch_named(batch_id)?).await
+    }
+
+    /// Follows it no longer.
+    ///
+    /// # Errors
+    /// -32015 for a batch that is not followed. Otherwise see the module.
+    pub async fn batch_detach(&mut self, batch_id: &str) -> Result<Done, Error> {
+        self.call("batch.detach", batch_named(batch_id)?).await
+    }
+
+    /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown. Otherwise see the module.
+    pub async fn batch_resume(&mut self, which: &BatchResume) -> Result<BatchSubmitted, Error> {
+        self.call("batch.resume", written(which)?).await
+    }
+}
+
+fn batch_named(batch_id: &str) -> Result<Value, Error> {
+    written(&BatchNamed { batch_id: batch_id.to_owned() })
 }
 
 fn named(task_id: &str) -> Result<Value, Error> {

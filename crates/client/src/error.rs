@@ -22,7 +22,8 @@ const FINAL_CLOSE_CODES: [u16; 6] = [
 
 /// Why a call of this crate failed.
 ///
-/// Only [`Error::Server`], [`Error::MessageTooLarge`] and [`Error::Detached`] leave the connection usable.
+/// Only [`Error::Server`], [`Error::MessageTooLarge`], [`Error::Detached`] and [`Error::Unrepeatable`] leave the
+/// connection usable.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -98,6 +99,9 @@ pub enum Error {
     /// A [`crate::Session`] was asked for a task that would belong to no session.
     #[error("a detached task belongs to no session: ask for it on a plain connection")]
     Detached,
+    /// A [`crate::Session`] was given a plan that an outage could make it submit twice.
+    #[error("a plan needs an idempotency key here: without one an outage might submit it twice")]
+    Unrepeatable,
     /// Another connection has resumed this session. Only of [`crate::Session`], as all that follow.
     #[error("the session is over: another connection has taken it over{unknown}")]
     TakenOver {
@@ -181,6 +185,7 @@ impl Error {
             | Self::Silent { .. }
             | Self::Protocol(_)
             | Self::Detached
+            | Self::Unrepeatable
             | Self::TakenOver { .. }
             | Self::GivenUp { .. } => None,
         }
@@ -204,6 +209,7 @@ impl Error {
             | Self::MessageTooLarge { .. }
             | Self::Protocol(_)
             | Self::Detached
+            | Self::Unrepeatable
             | Self::TakenOver { .. }
             | Self::SessionOver { .. }
             | Self::GivenUp { .. } => false,

@@ -1,7 +1,8 @@
 //! Rust client of cc-supervisor: connect, start a task, steer it, follow its events.
 //!
 //! Modules in the order in which a message travels: a [`session`] survives its connections, with its
-//! private ledger of what it has asked for and heard, and its outages; a [`connection`] owns one
+//! private ledger of what it has asked for and heard, what it asks about [`batches`], and its outages; a
+//! [`connection`] owns one
 //! WebSocket, with its typed [`calls`], a reader and a writer; [`event`] turns what comes back into
 //! types, and [`error`] says what may go wrong on the way.
 //!
@@ -35,6 +36,7 @@
 //! ```
 
 mod address;
+pub mod batches;
 pub mod calls;
 pub mod connection;
 pub mod error;
@@ -48,6 +50,7 @@ mod session_event;
 mod writer;
 
 pub use address::Token;
+pub use batches::{BatchAnswer, BatchRequest};
 pub use connection::Connection;
 pub use error::{Error, Unknown};
 pub use event::{Answer, Event, Received};

@@ -152,6 +152,10 @@ impl Outage {
 
 async fn attempt(target: Target) -> Result<Regained, Error> {
     let mut connection = Connection::open(&target.url, target.token.as_ref()).await?;
+    if target.resume.resume_token.is_empty() {
+        let error = ErrorObject::new(ErrorCode::SessionUnknown, "the server keeps no sessions");
+        return Ok(Regained { connection, session: Err(error) });
+    }
     let session = match connection.resume(&target.resume).await {
         Ok(session) => Ok(session),
         Err(Error::Server(error)) if is_gone(&error) => Err(error),

@@ -8,7 +8,7 @@ use cc_protocol::{
 };
 use serde_json::{Value, json};
 
-use crate::{calls::written, error::Error};
+use crate::{batches::BatchRequest, calls::written, error::Error};
 
 /// Something to be sent.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub(crate) enum Request {
     Attach(TaskAttach),
     /// How a task is that is just starting.
     Look(String),
+    /// Something about a batch, with this number of ours.
+    Batch(u64, BatchRequest),
 }
 
 /// What a request that is under way was.
@@ -33,6 +35,7 @@ pub(crate) enum Asked {
     Control(u64),
     Attach(String),
     Look,
+    Batch(u64),
 }
 
 impl Request {
@@ -53,6 +56,10 @@ impl Request {
             Self::Look(task_id) => {
                 let task_id = task_id.clone();
                 ("task.get", written(&TaskNamed { task_id })?, Asked::Look)
+            }
+            Self::Batch(id, request) => {
+                let (method, params) = request.to_wire()?;
+                (method, params, Asked::Batch(*id))
             }
         })
     }

@@ -31,6 +31,7 @@ use tokio::time::{self, Instant};
 
 use crate::{
     address::Token,
+    batches::{BatchRequest, Batches},
     connection::{Connection, read_result},
     error::{Error, Severity},
     event::{Answer, Event},
@@ -80,6 +81,7 @@ pub struct Session {
     identity: Identity,
     link: Link,
     ledger: Ledger,
+    batches: Batches,
     /// What is to be sent on this connection; what a lost one took with it the ledger knows.
     outbox: VecDeque<Request>,
     /// By their ids on the connection.
@@ -87,6 +89,7 @@ pub struct Session {
     look_at: Option<(Instant, String)>,
     ready: VecDeque<SessionEvent>,
     last_control_id: u64,
+    last_batch_request_id: u64,
 }
 
 impl Session {
@@ -120,11 +123,13 @@ impl Session {
             identity: Identity::of(&connection),
             link: Link::Up(Box::new(connection)),
             ledger: Ledger::default(),
+            batches: Batches::default(),
             outbox: VecDeque::from([Request::Configure]),
             asked: HashMap::new(),
             look_at: None,
             ready: VecDeque::new(),
             last_control_id: 0,
+            last_batch_request_id: 0,
         };
         session.flush().await?;
         Ok(session)
@@ -175,6 +180,24 @@ impl Session {
     pub async fn attach(&mut self, task_id: &str, after_seq: u64) -> Result<(), Error> {
         self.outbox.push_back(self.ledger.attach(task_id, after_seq));
         self.flush().await
+    }
+
+    /// Asks about a batch, and returns the number that [`SessionEvent::Batch`] will have. A batch belongs
+    /// to no session: an outage, and even the end of the session, does not end what is asked or followed.
+    ///
+    /// # Errors
+    /// [`Error::Unrepeatable`] for a plan without an idempotency key, and whatever ends a session.
+    pub async fn ask_batch(&mut self, request: BatchRequest) -> Result<u64, Error> {
+        if let BatchRequest::Submit(plan) = &request
+            && plan.idempotency_key.is_none()
+        {
+            return Err(Error::Unrepeatable);
+        }
+        self.last_batch_request_id += 1;
+        let request = self.batches.ask(self.last_batch_request_id, request);
+        self.outbox.push_back(request);
+        self.flush().await?;
+        Ok(self.last_batch_request_id)
     }
 
     /// The next thing that happens. Cancel safe.
@@ -252,7 +275,10 @@ impl Session {
 
     /// The connection is gone. `Err` is the end of the session.
     fn lose(&mut self, error: Error) -> Result<(), Error> {
-        let can_resume = !self.identity.grace.is_zero();
+        // Batches need no session: any connection does.
+        let is_session_needed = self.ledger.is_busy() || !self.batches.is_any_standing();
+        let is_session_kept = !self.identity.grace.is_zero();
+        let can_resume = !self.patience().is_zero() && (is_session_kept || !is_session_needed);
         if error.severity() != Severity::Passing || !can_resume {
             return Err(self.last_error(error));
         }
@@ -298,6 +324,7 @@ impl Session {
         self.ready.push_back(SessionEvent::Reconnected);
         self.outbox.push_back(Request::Configure);
         self.carry_out(plan);
+        self.outbox.extend(self.batches.repeated());
         Ok(())
     }
 
@@ -312,6 +339,7 @@ impl Session {
     fn take(&mut self, event: Event) -> Result<(), Error> {
         match event {
             Event::Notification(received) => {
+                self.batches.heard(&received.notification);
                 self.ready.extend(self.ledger.heard(received)?);
                 Ok(())
             }
@@ -351,6 +379,10 @@ impl Session {
                 self.carry_out(plan);
             }
             (Asked::Look, Err(error)) => self.ready.extend(self.ledger.look_refused(error)),
+            (Asked::Batch(id), outcome) => {
+                let answer = self.batches.answered(id, outcome)?;
+                self.ready.extend(answer.map(|outcome| SessionEvent::Batch { id, outcome }));
+            }
             (Asked::Attach(_), Ok(_)) | (Asked::Configure, Ok(_) | Err(_)) => {}
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cc_protocol::error::ErrorObject;
 
-use crate::{error::Error, event::Received};
+use crate::{batches::BatchAnswer, error::Error, event::Received};
 
 /// What happens on a session.
 #[derive(Debug)]
@@ -28,6 +28,13 @@ pub enum SessionEvent {
         task_id: String,
         /// Why.
         error: ErrorObject,
+    },
+    /// What was asked about a batch is answered.
+    Batch {
+        /// As [`crate::Session::ask_batch`] returned it.
+        id: u64,
+        /// The answer.
+        outcome: Result<BatchAnswer, ErrorObject>,
     },
     /// There is no connection at the moment.
     Reconnecting {

@@ -3,16 +3,16 @@
 
 use std::time::{Duration, SystemTime};
 
-use cc_protocol::{EndReason, OutputCounts, Verdict, execute::Program};
+use cc_protocol::{
+    EndReason, Verdict,
+    batch::{AttemptClass, BatchAttempt, BatchRow},
+};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{joblog, remedy};
-use crate::{
-    exit_code,
-    sequence::{Ended, Fate, Row, Task},
-};
+use super::{Task, remedy};
+use crate::exit_code;
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;
@@ -25,9 +25,10 @@ pub(crate) struct Entry {
     pub(crate) number: usize,
     /// The label, else what it ran, cut to a line.
     pub(crate) title: String,
+    name: Option<String>,
     label: Option<String>,
     /// `prompt`, `argv` or `command`.
-    form: &'static str,
+    form: Option<&'static str>,
     /// As in the joblog.
     pub(crate) command: String,
     cwd: Option<String>,
@@ -36,27 +37,30 @@ pub(crate) struct Entry {
     pub(crate) exit_code: Option<i32>,
     pub(crate) signal: Option<i32>,
     pub(crate) error: Option<String>,
-    /// How often it was started.
-    attempts: u64,
-    /// API requests that the agent tried again.
+    /// Each start of it, the last one last.
+    pub(crate) attempts: Vec<Attempt>,
+    /// Starts after failures that pass.
     pub(crate) retries: u64,
+    /// Starts after waits for a limit.
+    pub(crate) waits: u64,
     started: Option<String>,
     ended: Option<String>,
+    /// Of the last attempt.
     pub(crate) duration_ms: Option<u64>,
-    overhead_ms: Option<f64>,
-    cpu_ms: Option<u64>,
-    max_rss_bytes: Option<u64>,
-    pub(crate) output: Option<OutputCounts>,
-    pub(crate) killed_leftovers: Option<u64>,
+    timeout_s: Option<f64>,
+    timeout_why: Option<String>,
+    pub(crate) killed_leftovers: u64,
+    /// Of the last attempt.
     pub(crate) task_id: Option<String>,
     #[serde(flatten)]
     pub(crate) answer: Answer,
     /// Not in the JSON: the reports say it in their own ways.
     #[serde(skip)]
     pub(crate) is_success: bool,
-    /// When it was sent to the server.
+    /// When its first attempt began.
     #[serde(skip)]
     pub(crate) begun_at: Option<SystemTime>,
+    /// From there to its end, with all waits.
     #[serde(skip)]
     pub(crate) elapsed: Duration,
     /// 0 only for a success.
@@ -69,114 +73,83 @@ pub(crate) struct Entry {
     pub(crate) is_own_failure: bool,
 }
 
+/// One start of a task.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Attempt {
+    task_id: String,
+    pub(crate) number: u32,
+    started: String,
+    ended: Option<String>,
+    pub(crate) verdict: Option<Verdict>,
+    reason: Option<EndReason>,
+    exit_code: Option<i32>,
+    /// What its failure meant for the next one.
+    pub(crate) class: Option<AttemptClass>,
+    /// Until when the next one waited.
+    pub(crate) wait_until: Option<String>,
+}
+
 /// What an agent said at its end.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct Answer {
     pub(crate) result: Option<String>,
     pub(crate) result_truncated: bool,
     pub(crate) is_error: Option<bool>,
-    api_error_status: Option<u64>,
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
     usage: Option<Value>,
-    pub(crate) model: Option<String>,
 }
 
 impl Entry {
-    pub(crate) fn new(task: &Task, row: &Row) -> Self {
-        let form = match &task.execute.program {
-            Program::Prompt(_) => "prompt",
-            Program::Argv { .. } => "argv",
-            Program::Command { .. } => "command",
-        };
-        let begun_at = row.attempt.as_ref().map(|attempt| attempt.begun_at);
-        let elapsed = row.attempt.as_ref().map(|attempt| attempt.elapsed).unwrap_or_default();
-        let mut entry = Self {
+    /// Of a task that has its verdict.
+    pub(crate) fn new(task: &Task, row: &BatchRow) -> Self {
+        let begun_ms = row.attempts.first().map(|attempt| attempt.started_ms);
+        let ended_ms = row.attempts.last().and_then(|attempt| attempt.ended_ms);
+        let begun_at = begun_ms.map(at);
+        let elapsed_ms = ended_ms.zip(begun_ms).map(|(ended, begun)| ended.saturating_sub(begun));
+        // What has no verdict was not heard to its end.
+        let verdict = row.verdict.map_or("unknown", Verdict::as_str);
+        Self {
             r#type: "task",
-            number: row.number,
-            title: row.title.clone(),
-            label: task.execute.label.clone(),
-            form,
-            command: joblog::command_cell(&task.execute),
-            cwd: task.execute.cwd.clone(),
-            verdict: row.verdict(),
-            reason: None,
-            exit_code: None,
-            signal: None,
-            error: None,
-            attempts: u64::from(begun_at.is_some()),
-            retries: row.attempt.as_ref().map_or(0, |attempt| attempt.retries),
+            number: task.number,
+            title: task.title.clone(),
+            name: task.name.clone(),
+            label: task.label.clone(),
+            form: task.form,
+            command: task.command.clone(),
+            cwd: task.cwd.clone(),
+            verdict,
+            reason: row.reason,
+            exit_code: row.exit_code,
+            // The wire writes death by signal N as -N.
+            signal: row.exit_code.filter(|code| *code < 0).map(|code| -code),
+            error: row.error.clone(),
+            attempts: row.attempts.iter().map(Attempt::of).collect(),
+            retries: repeats(row, AttemptClass::Transient),
+            waits: repeats(row, AttemptClass::Limit),
             started: begun_at.map(timestamp),
-            ended: begun_at.map(|begun_at| timestamp(begun_at + elapsed)),
-            duration_ms: None,
-            overhead_ms: None,
-            cpu_ms: None,
-            max_rss_bytes: None,
-            output: None,
-            killed_leftovers: None,
-            task_id: None,
-            answer: Answer::default(),
-            is_success: row.is_success(),
+            ended: ended_ms.map(|ms| timestamp(at(ms))),
+            duration_ms: row.duration_ms,
+            timeout_s: row.timeout_s,
+            timeout_why: row.timeout_why.clone(),
+            killed_leftovers: row.killed_leftovers,
+            task_id: row.attempts.last().map(|attempt| attempt.task_id.clone()),
+            answer: Answer {
+                result: row.result.clone(),
+                result_truncated: row.result_truncated,
+                is_error: row.is_error,
+                claude_session_id: row.claude_session_id.clone(),
+                num_turns: row.num_turns,
+                total_cost_usd: row.cost_usd,
+                usage: row.usage.clone(),
+            },
+            is_success: row.verdict == Some(Verdict::Succeeded),
             begun_at,
-            elapsed,
+            elapsed: Duration::from_millis(elapsed_ms.unwrap_or_default()),
             job_exit_code: exit_code::of_job(row),
-            remedy: None,
-            is_own_failure: false,
-        };
-        match &row.fate {
-            Fate::Ended(ended) => entry.take(ended),
-            Fate::Refused(error) => {
-                let task_id = error.data.get("task_id").and_then(Value::as_str);
-                entry.task_id = task_id.map(str::to_owned);
-                entry.error = Some(error.message.clone());
-                entry.remedy = if entry.verdict == Verdict::SpawnFailed.as_str() {
-                    remedy::of(Verdict::SpawnFailed)
-                } else {
-                    Some(remedy::OF_REFUSAL)
-                };
-            }
-            Fate::Unknown => entry.remedy = Some(remedy::OF_UNKNOWN),
-            Fate::NotRun => entry.remedy = Some(remedy::OF_NOT_RUN),
-        }
-        entry
-    }
-
-    fn take(&mut self, ended: &Ended) {
-        let completed = &ended.completed;
-        self.reason = Some(completed.reason);
-        self.exit_code = Some(completed.exit_code);
-        self.signal = completed.signal;
-        self.error.clone_from(&completed.error);
-        self.duration_ms = Some(completed.duration_ms);
-        self.overhead_ms = Some(ended.overhead.as_secs_f64() * 1000.0);
-        self.cpu_ms = Some(completed.cpu_ms);
-        self.max_rss_bytes = Some(completed.max_rss_bytes);
-        self.output = Some(completed.output);
-        self.killed_leftovers = Some(completed.killed_leftovers);
-        self.task_id = Some(completed.position.task_id.clone());
-        self.remedy = remedy::of(completed.verdict);
-        self.is_own_failure = matches!(
-            completed.reason,
-            EndReason::Exit
-                | EndReason::Signal
-                | EndReason::Lingered
-                | EndReason::Timeout
-                | EndReason::IdleTimeout
-                | EndReason::OutputLimit
-        );
-        if let Some(result) = &ended.result {
-            self.answer = Answer {
-                result: result.result.clone(),
-                result_truncated: result.result_truncated,
-                is_error: Some(result.is_error),
-                api_error_status: result.api_error_status,
-                claude_session_id: result.claude_session_id.clone(),
-                num_turns: result.num_turns,
-                total_cost_usd: result.total_cost_usd,
-                usage: result.usage.clone(),
-                model: result.model.clone(),
-            };
+            remedy: row.verdict.map_or(Some(remedy::OF_UNKNOWN), remedy::of),
+            is_own_failure: row.reason.is_some_and(is_own_failure),
         }
     }
 
@@ -207,9 +180,57 @@ impl Entry {
                 format!("exit code {}{error}", self.exit_code.unwrap_or_default())
             }
             (EndReason::Signal, Some(signal)) => format!("signal {signal}{error}"),
+            // The verdict has said it already.
+            (reason, _) if reason.as_str() == self.verdict && self.error.is_some() => {
+                self.error.clone().unwrap_or_default()
+            }
             (reason, _) => format!("{}{error}", reason.as_str()),
         }
     }
+}
+
+impl Attempt {
+    fn of(attempt: &BatchAttempt) -> Self {
+        Self {
+            task_id: attempt.task_id.clone(),
+            number: attempt.attempt,
+            started: timestamp(at(attempt.started_ms)),
+            ended: attempt.ended_ms.map(|ms| timestamp(at(ms))),
+            verdict: attempt.verdict,
+            reason: attempt.reason,
+            exit_code: attempt.exit_code,
+            class: attempt.class,
+            wait_until: attempt.wait_until_ms.map(|ms| timestamp(at(ms))),
+        }
+    }
+}
+
+/// How many attempts of this class were followed by another one.
+pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
+    let others = row.attempts.len().saturating_sub(1);
+    let followed = row.attempts.iter().take(others);
+    followed.filter(|attempt| attempt.class == Some(class)).count() as u64
+}
+
+fn is_own_failure(reason: EndReason) -> bool {
+    match reason {
+        EndReason::Exit
+        | EndReason::Signal
+        | EndReason::Lingered
+        | EndReason::Timeout
+        | EndReason::IdleTimeout
+        | EndReason::OutputLimit => true,
+        EndReason::Canceled
+        | EndReason::SpawnFailed
+        | EndReason::WorkerDied
+        | EndReason::SupervisorLost
+        | EndReason::ResourceLimit
+        | EndReason::Disconnected => false,
+    }
+}
+
+fn at(ms: u64) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 /// RFC 3339 in UTC with milliseconds.

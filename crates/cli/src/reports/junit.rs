@@ -29,7 +29,8 @@ pub(super) fn render(account: &Account) -> String {
     }
     for (number, title) in account.open_tasks() {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-        status.set_type("not run").set_message(remedy::OF_NOT_RUN);
+        let why = account.why_not.get(number).map_or(remedy::OF_NOT_RUN, String::as_str);
+        status.set_type("not run").set_message(why);
         suite.add_test_case(named(names.of_task(*number, title), status, account));
     }
     let mut report = Report::new("ccx batch");

@@ -3,12 +3,23 @@
 
 use std::time::Duration;
 
-use super::{Account, Entry, entry::timestamp, totals};
+use cc_protocol::Verdict;
+
+use super::{
+    Account, Entry,
+    entry::{Attempt, timestamp},
+    totals,
+};
 use crate::text;
 
 /// The whole file.
 pub(super) fn render(account: &Account) -> String {
-    let mut page = format!("# {}\n\n{}\n\n", escaped(&account.name), headline(account));
+    let mut page = match account.end.as_ref().and_then(|end| end.stopped.as_ref()) {
+        // Who looks at a telephone in the morning sees why before anything else.
+        Some(stopped) => format!("**Stopped: {}**\n\n", escaped(stopped)),
+        None => String::new(),
+    };
+    page.push_str(&format!("# {}\n\n{}\n\n", escaped(&account.name), headline(account)));
     page.push_str(&numbers(account));
     page.push_str(&table(account));
     let failed: Vec<&Entry> = account.entries.iter().filter(|entry| !entry.is_success).collect();
@@ -18,13 +29,9 @@ pub(super) fn render(account: &Account) -> String {
             page.push_str(&explanation(entry));
         }
     }
-    if let Some(joblog) = &account.joblog
-        && account.succeeded() + account.done.len() < account.tasks()
+    if account.succeeded() + account.done.len() < account.tasks()
+        && let Some(command) = account.resume_command()
     {
-        let joblog = joblog.display().to_string();
-        let joblog = shell_words::quote(&joblog);
-        let name = shell_words::quote(&account.name);
-        let command = format!("ccx batch {name} --resume {joblog}");
         page.push_str(&format!(
             "\n## To go on\n\n{}\nruns what has not succeeded and nothing that has.\n",
             indented(&command)
@@ -46,14 +53,11 @@ fn headline(account: &Account) -> String {
         None => line.push_str(&format!(
             ". **The batch runs, or was ended before it could say so**: {open} to go."
         )),
-        Some(end) => {
+        Some(_) => {
             if open > 0 {
                 line.push_str(&format!(", {open} did not run"));
             }
             line.push('.');
-            if let Some(stopped) = &end.stopped {
-                line.push_str(&format!(" Stopped: {}.", escaped(stopped)));
-            }
         }
     }
     line
@@ -70,7 +74,7 @@ fn numbers(account: &Account) -> String {
         rows.push(("cost", totals.cost()));
         rows.push(("tokens", totals.token_counts()));
     }
-    rows.push(("API requests tried again", totals.retries.to_string()));
+    rows.push(("tried again", totals.retries.to_string()));
     rows.push(("leftover processes killed", totals.killed_leftovers.to_string()));
     if let Some(end) = &account.end {
         let left = end.left_behind.map_or("not counted".to_owned(), |count| count.to_string());
@@ -113,7 +117,11 @@ fn table(account: &Account) -> String {
         rows.push((entry.number, cells));
     }
     for (number, title) in account.open_tasks() {
-        rows.push((*number, [escaped(title), "not run".to_owned(), none(), none(), none()]));
+        let verdict = match account.why_not.get(number) {
+            Some(why) => format!("not run: {}", escaped(why)),
+            None => "not run".to_owned(),
+        };
+        rows.push((*number, [escaped(title), verdict, none(), none(), none()]));
     }
     rows.sort_by_key(|(number, _)| *number);
     for (number, cells) in rows {
@@ -146,21 +154,31 @@ fn explanation(entry: &Entry) -> String {
     if let Some(session) = &entry.answer.claude_session_id {
         facts.push(format!("its conversation: `claude --resume {session}`"));
     }
-    if let Some(killed) = entry.killed_leftovers.filter(|killed| *killed > 0) {
-        facts.push(format!(
-            "{} killed",
-            if killed == 1 {
-                "a leftover process".to_owned()
-            } else {
-                format!("{killed} leftover processes")
-            }
-        ));
+    facts.extend(attempts_before(entry));
+    match entry.killed_leftovers {
+        0 => {}
+        1 => facts.push("a leftover process killed".to_owned()),
+        killed => facts.push(format!("{killed} leftover processes killed")),
     }
     part.push('\n');
     for fact in facts {
         part.push_str(&format!("- {fact}\n"));
     }
     part
+}
+
+/// A line for each attempt but the last, which is the task's own end.
+fn attempts_before(entry: &Entry) -> Vec<String> {
+    let others = entry.attempts.len().saturating_sub(1);
+    let line = |attempt: &Attempt| {
+        let verdict = attempt.verdict.map_or("unknown", Verdict::as_str);
+        let then = match &attempt.wait_until {
+            Some(until) => format!("; waited until {until}"),
+            None => String::new(),
+        };
+        format!("attempt {}: {verdict}{then}", attempt.number)
+    };
+    entry.attempts.iter().take(others).map(line).collect()
 }
 
 fn duration(entry: &Entry) -> Duration {

@@ -2,8 +2,8 @@
 //! and Markdown.
 //!
 //! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
-//! an earlier run and says what is left to do, `entry` is all that is known of one task, `totals` adds
-//! up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
+//! an earlier run and says what is left to do, `task` and `entry` are all that is known of one task before and
+//! after it ran, `totals` adds up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
 //!
 //! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
 //! their line when a task ends; whole files are replaced then, never written in place: a `ccx` that is
@@ -18,27 +18,28 @@ mod markdown;
 mod options;
 mod past;
 mod remedy;
+mod task;
 mod totals;
 mod whole_file;
 
 use std::{
+    collections::{BTreeMap, HashSet},
     io::Write as _,
     path::PathBuf,
     time::{Duration, Instant, SystemTime},
 };
 
+use cc_protocol::batch::BatchSummary;
+
 pub(crate) use self::{
-    entry::Entry,
-    joblog::command_cell,
+    entry::{Entry, repeats},
     options::{ReportOptions, Wanted},
     past::{Past, Which},
-    totals::Totals,
+    task::Task,
+    totals::{Tokens, Totals, cost},
 };
 use self::{line_log::LineLog, past::Done, whole_file::WholeFile};
-use crate::{
-    failure::Failure,
-    sequence::{Row, Task},
-};
+use crate::{failure::Failure, row::Row};
 
 /// Whole files are replaced after a task unless that would take more than this part of the time.
 const REWRITING_SHARE: u32 = 20;
@@ -59,6 +60,10 @@ struct Account {
     entries: Vec<Entry>,
     totals: Totals,
     joblog: Option<PathBuf>,
+    /// Of a supervisor that others reach, too: for a resume.
+    batch_id: Option<String>,
+    /// Why tasks do not run, by their numbers.
+    why_not: BTreeMap<usize, String>,
     /// `None` while the batch runs.
     end: Option<AccountEnd>,
 }
@@ -77,7 +82,19 @@ pub(crate) struct AccountEnd {
 impl Account {
     /// Tasks that have not ended, and those that are left out.
     fn open_tasks(&self) -> impl Iterator<Item = &(usize, String)> {
-        self.planned.get(self.entries.len()..).unwrap_or_default().iter().chain(&self.left_out)
+        let ended: HashSet<usize> = self.entries.iter().map(|entry| entry.number).collect();
+        let open = self.planned.iter().filter(move |(number, _)| !ended.contains(number));
+        open.chain(&self.left_out)
+    }
+
+    /// What goes on with the batch, where anything does.
+    fn resume_command(&self) -> Option<String> {
+        if let Some(batch_id) = &self.batch_id {
+            return Some(format!("ccx batch --resume {batch_id}"));
+        }
+        let joblog = self.joblog.as_ref()?.display().to_string();
+        let (name, joblog) = (shell_words::quote(&self.name), shell_words::quote(&joblog));
+        Some(format!("ccx batch {name} --resume {joblog}"))
     }
 
     /// All of the task file.
@@ -138,6 +155,8 @@ impl Reports {
             entries: Vec::with_capacity(tasks.len()),
             totals: Totals::default(),
             joblog: joblog.as_ref().map(|log| log.path().to_owned()),
+            batch_id: None,
+            why_not: BTreeMap::new(),
             end: None,
         };
         let reports = Self {
@@ -154,6 +173,21 @@ impl Reports {
                 .map_err(|error| Failure::usage(format!("cannot write {file}: {error}")))?;
         }
         Ok(reports)
+    }
+
+    /// The batch has this id at a supervisor that will be there later, too.
+    pub(crate) fn name_batch(&mut self, batch_id: &str) {
+        self.account.batch_id = Some(batch_id.to_owned());
+    }
+
+    /// A task will not run.
+    pub(crate) fn skip(&mut self, number: usize, why: &str) {
+        self.account.why_not.insert(number, why.to_owned());
+    }
+
+    /// How things stand by the supervisor's own count.
+    pub(crate) fn settle(&mut self, batch: &BatchSummary) {
+        self.account.totals.settle(batch);
     }
 
     /// A task has ended.

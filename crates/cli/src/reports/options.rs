@@ -23,12 +23,6 @@ pub(crate) struct ReportOptions {
     /// Markdown for people: totals, a table, what failed, why, and what to do
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Run what has not succeeded according to this joblog, and go on with it
-    #[arg(long, value_name = "JOBLOG", conflicts_with = "resume_failed")]
-    pub(crate) resume: Option<PathBuf>,
-    /// Run only what failed according to this joblog, and go on with it
-    #[arg(long, value_name = "JOBLOG")]
-    pub(crate) resume_failed: Option<PathBuf>,
 }
 
 /// The same, settled.
@@ -43,15 +37,21 @@ pub(crate) struct Wanted {
 }
 
 impl ReportOptions {
-    /// What the command line says comes before what the file says.
-    pub(crate) fn settle(&self, file: &FileOptions) -> Result<Wanted, Failure> {
+    /// Whether any file is wanted.
+    pub(crate) fn is_any(&self) -> bool {
+        let Self { joblog, results, junit, report } = self;
+        [joblog, results, junit, report].into_iter().any(Option::is_some)
+    }
+
+    /// What the command line says comes before what the file says. A joblog that is gone on with is the
+    /// joblog of this run, too.
+    pub(crate) fn settle(
+        &self,
+        file: &FileOptions,
+        resume: Option<(PathBuf, Which)>,
+    ) -> Result<Wanted, Failure> {
         let own_or = |own: &Option<PathBuf>, of_file: &Option<PathBuf>| {
             own.as_ref().or(of_file.as_ref()).cloned()
-        };
-        let resume = match (&self.resume, &self.resume_failed) {
-            (Some(path), _) => Some((path.clone(), Which::NotSucceeded)),
-            (None, Some(path)) => Some((path.clone(), Which::Failed)),
-            (None, None) => None,
         };
         if let (Some((resumed, _)), Some(joblog)) = (&resume, &self.joblog)
             && resumed != joblog

@@ -13,10 +13,11 @@ use std::{
 };
 
 use super::{
-    joblog::{self, HEADER, Line, command_cell},
+    Task,
+    joblog::{self, HEADER, Line},
     line_log::{self, LineLog},
 };
-use crate::{failure::Failure, sequence::Task};
+use crate::failure::Failure;
 
 /// Which tasks are to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,8 +105,8 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
             tasks.len()
         ));
     };
-    let expected = command_cell(&task.execute);
-    if line.command == expected {
+    let expected = &task.command;
+    if line.command == *expected {
         return Ok(task);
     }
     let show = |text: &str| crate::text::one_line(text, SHOWN_CHARS_LIMIT);
@@ -113,7 +114,7 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
         "task {} is another one: the joblog has {:?}, the task file {:?}",
         line.seq,
         show(&line.command),
-        show(&expected)
+        show(expected)
     ))
 }
 
@@ -170,18 +171,14 @@ impl Story {
 
 #[cfg(test)]
 mod tests {
-    use cc_protocol::execute::{Execute, Program};
-
     use super::*;
+    use crate::reports::tests::command;
 
     fn tasks() -> Vec<Task> {
         ["one", "two\nlines", "drüben"]
             .iter()
             .zip(1..)
-            .map(|(command, number)| {
-                let program = Program::Command { command: (*command).to_owned() };
-                Task::new(number, Execute { program, ..Execute::default() })
-            })
+            .map(|(line, number)| command(number, line))
             .collect()
     }
 

@@ -33,8 +33,6 @@ pub(super) fn of(verdict: Verdict) -> Option<&'static str> {
     })
 }
 
-/// For a task that the server refused to start.
-pub(super) const OF_REFUSAL: &str = "the server did not take it; its message says why";
 /// For a task whose end was not heard of.
 pub(super) const OF_UNKNOWN: &str =
     "its end was not heard of, so it may have had effects: look at them, then resume";

@@ -3,58 +3,103 @@
 use std::{fs, path::Path};
 
 use cc_protocol::{
-    Verdict,
-    execute::{Execute, Program, Prompt},
-    notification::{Position, TaskResult},
+    EndReason, Verdict,
+    batch::{AttemptClass, BatchAttempt, BatchRow, RowState},
 };
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{report, sequence::Fate};
+use crate::batch::{shown, tests::row};
 
-/// Four tasks that ended, in every way, and one that did not run.
-fn batch() -> Vec<(Task, Row)> {
-    let mut rows = report::tests::rows();
-    if let Fate::Ended(ended) = &mut rows[0].fate {
-        ended.result = Some(TaskResult {
-            is_error: false,
-            result: Some("It is 4.".to_owned()),
-            result_truncated: false,
-            api_error_status: None,
-            claude_session_id: Some("c-1".to_owned()),
-            num_turns: Some(2),
-            total_cost_usd: Some(0.0123),
-            usage: Some(
-                json!({"input_tokens": 20, "output_tokens": 5, "cache_read_input_tokens": 12_000}),
-            ),
-            model: Some("sonnet".to_owned()),
-            terminal_reason: None,
-            subtype: None,
-            position: Position { task_id: "t".to_owned(), seq: 8 },
-        });
-    }
-    if let Fate::Ended(ended) = &mut rows[2].fate {
-        ended.completed.verdict = Verdict::TimedOut;
-        ended.completed.reason = cc_protocol::EndReason::Timeout;
-        ended.completed.error = Some("no end after 125 s | and <more>".to_owned());
-    }
-    if let Some(attempt) = &mut rows[2].attempt {
-        attempt.retries = 3;
-    }
-    rows.into_iter().map(|row| (task(&row), row)).collect()
+/// A task of a file that runs this line.
+pub(super) fn command(number: usize, line: &str) -> Task {
+    let task = json!({ "tasks": [{ "command": line }] });
+    let plan: cc_batch::Plan = serde_json::from_value(task).unwrap();
+    Task::of_plan(&plan.tasks[0], number)
 }
 
-fn task(row: &Row) -> Task {
-    let prompt = Prompt { prompt: row.title.clone() + "\n\tin two lines\\", ..Prompt::default() };
-    let program = match row.number {
-        1 => Program::Prompt(Box::new(prompt)),
-        2 => Program::Command { command: "yes | head".to_owned() },
-        _ => Program::Argv { argv: vec!["x".to_owned(), "a b".to_owned()] },
-    };
-    Task {
-        title: row.title.clone(),
-        ..Task::new(row.number, Execute { program, ..Execute::default() })
+fn attempt(index: u64, number: u32, verdict: Verdict, reason: EndReason) -> BatchAttempt {
+    let started_ms = (1_800_000_001 + index) * 1_000;
+    BatchAttempt {
+        task_id: format!("t-{index}-{number}"),
+        attempt: number,
+        started_ms,
+        ended_ms: Some(started_ms + 1_300),
+        verdict: Some(verdict),
+        reason: Some(reason),
+        exit_code: Some(0),
+        class: None,
+        wait_until_ms: None,
     }
+}
+
+fn over(index: u64, verdict: Verdict, reason: EndReason, exit_code: i32) -> BatchRow {
+    BatchRow {
+        state: RowState::Over,
+        verdict: Some(verdict),
+        reason: Some(reason),
+        exit_code: Some(exit_code),
+        attempts: vec![attempt(index, 1, verdict, reason)],
+        duration_ms: Some(1_234),
+        ..row(index)
+    }
+}
+
+/// Four tasks that ended, in every way, and one that did not run.
+fn batch() -> Vec<(Task, BatchRow)> {
+    let answered = BatchRow {
+        result: Some("It is 4.".to_owned()),
+        is_error: Some(false),
+        claude_session_id: Some("c-1".to_owned()),
+        num_turns: Some(2),
+        cost_usd: Some(0.0123),
+        usage: Some(
+            json!({"input_tokens": 20, "output_tokens": 5, "cache_read_input_tokens": 12_000}),
+        ),
+        timeout_s: Some(600.0),
+        timeout_why: Some("too few earlier runs".to_owned()),
+        ..over(0, Verdict::Succeeded, EndReason::Exit, 0)
+    };
+    let mut hung = BatchRow {
+        error: Some("no end after 125 s | and <more>".to_owned()),
+        duration_ms: Some(125_000),
+        killed_leftovers: 2,
+        ..over(2, Verdict::TimedOut, EndReason::Timeout, -15)
+    };
+    let limited = BatchAttempt {
+        class: Some(AttemptClass::Limit),
+        wait_until_ms: Some(1_800_000_900_000),
+        ..attempt(2, 1, Verdict::RateLimited, EndReason::Exit)
+    };
+    let failed = BatchAttempt {
+        class: Some(AttemptClass::Transient),
+        ..attempt(2, 1, Verdict::NoResult, EndReason::Exit)
+    };
+    hung.attempts = vec![limited, failed, attempt(2, 2, Verdict::TimedOut, EndReason::Timeout)];
+    let missing = BatchRow {
+        error: Some("program \"x\" was not found".to_owned()),
+        duration_ms: None,
+        ..over(3, Verdict::SpawnFailed, EndReason::SpawnFailed, 127)
+    };
+    let later = BatchRow {
+        state: RowState::Skipped,
+        why: Some("task 4, which it needs, failed".to_owned()),
+        ..row(4)
+    };
+    let rows = [answered, over(1, Verdict::Succeeded, EndReason::Exit, 0), hung, missing, later];
+    tasks().into_iter().zip(rows).collect()
+}
+
+fn tasks() -> Vec<Task> {
+    let plan: cc_batch::Plan = serde_json::from_value(json!({"tasks": [
+        {"prompt": "What is 2+2?\n\tin two lines\\"},
+        {"command": "yes | head", "label": "Print much, and then say so in a title that goes on and on"},
+        {"argv": ["x", "a b"], "label": "日本語のタイトル"},
+        {"argv": ["x", "a b"], "label": "x"},
+        {"argv": ["x", "a b"], "label": "later"},
+    ]}))
+    .unwrap();
+    plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect()
 }
 
 fn wanted(folder: &Path) -> Wanted {
@@ -71,20 +116,21 @@ fn wanted(folder: &Path) -> Wanted {
 fn end() -> AccountEnd {
     AccountEnd {
         elapsed: Duration::from_millis(130_000),
-        stopped: Some("a task did not succeed (--fail-fast)".to_owned()),
+        stopped: Some("2 tasks failed (halt soon,fail=2)".to_owned()),
         left_behind: Some(0),
     }
 }
 
 /// Opens the reports and records all that ended.
 fn write(folder: &Path) -> Reports {
-    let batch = batch();
-    let tasks: Vec<Task> = batch.iter().map(|(task, _)| task.clone()).collect();
-    let mut reports = Reports::open(&wanted(folder), "tasks.toml", &tasks, &[], None).unwrap();
+    let mut reports = Reports::open(&wanted(folder), "tasks.toml", &tasks(), &[], None).unwrap();
     // The tests' own clock would be in the reports.
     reports.account.begun_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-    for (task, row) in batch.iter().filter(|(_, row)| !matches!(row.fate, Fate::NotRun)) {
-        reports.record(Entry::new(task, row), row);
+    for (task, row) in &batch() {
+        match &row.why {
+            None => reports.record(Entry::new(task, row), &shown(task, Some(row))),
+            Some(why) => reports.skip(task.number, why),
+        }
     }
     reports
 }
@@ -99,10 +145,10 @@ fn the_joblog_has_the_columns_of_gnu_parallel() {
     assert!(write(folder.path()).finish(end()));
     insta::assert_snapshot!(read(folder.path(), "joblog").replace('\t', " ⇥ "), @r#"
         Seq ⇥ Host ⇥ Starttime ⇥ JobRuntime ⇥ Send ⇥ Receive ⇥ Exitval ⇥ Signal ⇥ Command
-        1 ⇥ : ⇥ 1800000001.000 ⇥      1.234 ⇥ 0 ⇥ 1500 ⇥ 0 ⇥ 0 ⇥ prompt: What is 2+2?\n\tin two lines\\
-        2 ⇥ : ⇥ 1800000002.000 ⇥      1.234 ⇥ 0 ⇥ 20000000 ⇥ 0 ⇥ 0 ⇥ yes | head
-        3 ⇥ : ⇥ 1800000003.000 ⇥    125.000 ⇥ 0 ⇥ 1500 ⇥ 124 ⇥ 0 ⇥ x 'a b'
-        4 ⇥ : ⇥ 1800000004.000 ⇥      1.300 ⇥ 0 ⇥ 0 ⇥ 125 ⇥ 0 ⇥ x 'a b'
+        1 ⇥ : ⇥ 1800000001.000 ⇥      1.234 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ prompt: What is 2+2?\n\tin two lines\\
+        2 ⇥ : ⇥ 1800000002.000 ⇥      1.234 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ yes | head
+        3 ⇥ : ⇥ 1800000003.000 ⇥    125.000 ⇥ 0 ⇥ 0 ⇥ 124 ⇥ 15 ⇥ x 'a b'
+        4 ⇥ : ⇥ 1800000004.000 ⇥      1.300 ⇥ 0 ⇥ 0 ⇥ 127 ⇥ 0 ⇥ x 'a b'
         "#);
 }
 
@@ -116,11 +162,21 @@ fn every_result_has_every_member() {
     assert_eq!(results.len(), 4);
     insta::assert_snapshot!(serde_json::to_string_pretty(&results[0]).unwrap(), @r#"
         {
-          "api_error_status": null,
-          "attempts": 1,
+          "attempts": [
+            {
+              "class": null,
+              "ended": "2027-01-15T08:00:02.300Z",
+              "exit_code": 0,
+              "number": 1,
+              "reason": "exit",
+              "started": "2027-01-15T08:00:01.000Z",
+              "task_id": "t-0-1",
+              "verdict": "succeeded",
+              "wait_until": null
+            }
+          ],
           "claude_session_id": "c-1",
           "command": "prompt: What is 2+2?\\n\\tin two lines\\\\",
-          "cpu_ms": 900,
           "cwd": null,
           "duration_ms": 1234,
           "ended": "2027-01-15T08:00:02.300Z",
@@ -130,25 +186,18 @@ fn every_result_has_every_member() {
           "is_error": false,
           "killed_leftovers": 0,
           "label": null,
-          "max_rss_bytes": 5000000,
-          "model": "sonnet",
+          "name": null,
           "num_turns": 2,
           "number": 1,
-          "output": {
-            "bytes": 1500,
-            "dropped_bytes": 0,
-            "dropped_lines": 0,
-            "lines": 3,
-            "truncated_lines": 0
-          },
-          "overhead_ms": 2.0,
           "reason": "exit",
           "result": "It is 4.",
           "result_truncated": false,
           "retries": 0,
           "signal": null,
           "started": "2027-01-15T08:00:01.000Z",
-          "task_id": "t",
+          "task_id": "t-0-1",
+          "timeout_s": 600.0,
+          "timeout_why": "too few earlier runs",
           "title": "What is 2+2?",
           "total_cost_usd": 0.0123,
           "type": "task",
@@ -157,14 +206,15 @@ fn every_result_has_every_member() {
             "input_tokens": 20,
             "output_tokens": 5
           },
-          "verdict": "succeeded"
+          "verdict": "succeeded",
+          "waits": 0
         }
         "#);
     for result in &results {
         let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(result), names(&results[0]));
     }
-    assert_eq!(results[2]["retries"], 3);
+    assert_eq!((&results[2]["retries"], &results[2]["waits"]), (&json!(1), &json!(1)));
     assert_eq!(results[3]["error"], "program \"x\" was not found");
 }
 
@@ -178,12 +228,12 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
             <testsuite name="tasks.toml" tests="5" skipped="0" errors="2" failures="1" timestamp="2027-01-15T08:00:00.000+00:00" time="127.468">
                 <properties>
                     <property name="total_cost_usd" value="0.0123"/>
-                    <property name="retries" value="3"/>
+                    <property name="retries" value="1"/>
                     <property name="killed_leftovers" value="2"/>
                 </properties>
                 <testcase name="What is 2+2?" classname="tasks.toml" timestamp="2027-01-15T08:00:01.000+00:00" time="1.300">
                     <properties>
-                        <property name="task_id" value="t"/>
+                        <property name="task_id" value="t-0-1"/>
                         <property name="claude_session_id" value="c-1"/>
                         <property name="total_cost_usd" value="0.0123"/>
                     </properties>
@@ -191,22 +241,25 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
                 </testcase>
                 <testcase name="Print much, and then say so in a title that goes on and on" classname="tasks.toml" timestamp="2027-01-15T08:00:02.000+00:00" time="1.300">
                     <properties>
-                        <property name="task_id" value="t"/>
+                        <property name="task_id" value="t-1-1"/>
                     </properties>
                 </testcase>
                 <testcase name="日本語のタイトル" classname="tasks.toml" timestamp="2027-01-15T08:00:03.000+00:00" time="1.300">
                     <properties>
-                        <property name="task_id" value="t"/>
+                        <property name="task_id" value="t-2-2"/>
                     </properties>
                     <failure message="timeout: no end after 125 s | and &lt;more&gt;" type="timed_out">timed_out: timeout: no end after 125 s | and &lt;more&gt;
         what to do: it had to be ended at its deadline: allow more with timeout or idle_timeout, or make the task smaller</failure>
                 </testcase>
                 <testcase name="x" classname="tasks.toml" timestamp="2027-01-15T08:00:04.000+00:00" time="1.300">
+                    <properties>
+                        <property name="task_id" value="t-3-1"/>
+                    </properties>
                     <error message="program &quot;x&quot; was not found" type="spawn_failed">spawn_failed: program &quot;x&quot; was not found
         what to do: it could not be started: see that program, cwd and permissions are right</error>
                 </testcase>
                 <testcase name="later" classname="tasks.toml">
-                    <error message="it was not its turn any more; resume" type="not run"/>
+                    <error message="task 4, which it needs, failed" type="not run"/>
                 </testcase>
             </testsuite>
         </testsuites>
@@ -220,9 +273,11 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
     let text = read(folder.path(), "markdown");
     let text = text.replace(folder.path().to_str().unwrap(), "/reports");
     insta::assert_snapshot!(text, @r#"
+        **Stopped: 2 tasks failed (halt soon,fail=2)**
+
         # tasks.toml
 
-        **2 of 5 tasks succeeded**, 2 did not, 1 did not run. Stopped: a task did not succeed (--fail-fast).
+        **2 of 5 tasks succeeded**, 2 did not, 1 did not run.
 
         | | |
         |---|---|
@@ -231,7 +286,7 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         | time of the tasks themselves | 2 min 7 s |
         | cost | 0.0123 USD |
         | tokens | 12.0 k in (12.0 k of them cached), 5 out |
-        | API requests tried again | 3 |
+        | tried again | 1 |
         | leftover processes killed | 2 |
         | processes left behind | 0 |
 
@@ -243,7 +298,7 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         | 2 | Print much, and then say so in a title that goes on and on | succeeded | 1.2 s | - | - |
         | 3 | 日本語のタイトル | **timed_out** | 2 min 5 s | - | - |
         | 4 | x | **spawn_failed** | 1.3 s | - | - |
-        | 5 | later | not run | - | - | - |
+        | 5 | later | not run: task 4, which it needs, failed | - | - | - |
 
         ## What did not succeed, and why
 
@@ -254,7 +309,9 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         What to do: it had to be ended at its deadline: allow more with timeout or idle_timeout, or make the task smaller.
 
         - `x 'a b'`
-        - task t
+        - task t-2-2
+        - attempt 1: rate_limited; waited until 2027-01-15T08:15:00.000Z
+        - attempt 1: no_result
         - 2 leftover processes killed
 
         ### 4. x
@@ -264,6 +321,7 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         What to do: it could not be started: see that program, cwd and permissions are right.
 
         - `x 'a b'`
+        - task t-3-1
 
         ## To go on
 
@@ -290,14 +348,13 @@ fn a_ccx_that_is_killed_leaves_what_was_done() {
 fn a_resume_adds_to_the_logs_and_counts_what_was_done_before() {
     let folder = tempfile::tempdir().unwrap();
     assert!(write(folder.path()).finish(end()));
-    let tasks: Vec<Task> = batch().into_iter().map(|(task, _)| task).collect();
-    let past = Past::read(&folder.path().join("joblog"), &tasks).unwrap();
-    let (left, left_out) = past.select(tasks, Which::Failed);
+    let past = Past::read(&folder.path().join("joblog"), &tasks()).unwrap();
+    let (left, left_out) = past.select(tasks(), Which::Failed);
     assert_eq!(left.iter().map(|task| task.number).collect::<Vec<_>>(), [3, 4]);
     let wanted = wanted(folder.path());
     let mut reports = Reports::open(&wanted, "tasks.toml", &left, &left_out, Some(past)).unwrap();
     let (task, row) = batch().swap_remove(2);
-    reports.record(Entry::new(&task, &row), &row);
+    reports.record(Entry::new(&task, &row), &shown(&task, Some(&row)));
     assert!(reports.finish(end()));
     assert_eq!(read(folder.path(), "joblog").lines().count(), 6);
     assert_eq!(read(folder.path(), "results").lines().count(), 5);
@@ -338,11 +395,7 @@ fn a_report_that_fails_later_makes_the_end_no_success() {
 
 #[test]
 fn a_long_command_is_cut_and_its_change_still_seen() {
-    let cell = |last: char| {
-        let command = "ä".repeat(5_000) + &last.to_string();
-        let program = Program::Command { command };
-        command_cell(&Execute { program, ..Execute::default() })
-    };
+    let cell = |last: char| command(1, &("ä".repeat(5_000) + &last.to_string())).command;
     assert!(cell('a').len() < 4_200);
     assert_ne!(cell('a'), cell('b'));
 }
@@ -350,14 +403,18 @@ fn a_long_command_is_cut_and_its_change_still_seen() {
 #[test]
 fn one_file_cannot_be_two_reports_and_a_resume_has_one_joblog() {
     let path = |name: &str| Some(PathBuf::from(name));
-    let file = crate::task_file::FileOptions { joblog: path("file"), ..Default::default() };
-    let settle = |options: ReportOptions| options.settle(&file);
-    let line = |options: &ReportOptions| settle(options.clone()).unwrap().joblog;
-    assert_eq!(line(&ReportOptions::default()), path("file"));
-    assert_eq!(line(&ReportOptions { joblog: path("own"), ..Default::default() }), path("own"));
-    assert_eq!(line(&ReportOptions { resume: path("old"), ..Default::default() }), path("old"));
-    let twice = ReportOptions { results: path("file"), ..Default::default() };
-    assert!(settle(twice).unwrap_err().text.contains("two reports"));
-    let two = ReportOptions { joblog: path("a"), resume: path("b"), ..Default::default() };
-    assert!(settle(two).unwrap_err().text.contains("gone on with"));
+    let mut file = crate::task_file::FileOptions::default();
+    file.joblog = path("file");
+    let settle = |options: &ReportOptions, resume: Option<&str>| {
+        options.settle(&file, resume.map(|path| (path.into(), Which::Failed)))
+    };
+    let line = |options, resume| settle(options, resume).unwrap().joblog;
+    let none = ReportOptions::default();
+    assert_eq!(line(&none, None), path("file"));
+    assert_eq!(line(&none, Some("old")), path("old"));
+    let own = ReportOptions { joblog: path("own"), ..ReportOptions::default() };
+    assert_eq!(line(&own, None), path("own"));
+    assert!(settle(&own, Some("old")).unwrap_err().text.contains("gone on with"));
+    let twice = ReportOptions { results: path("file"), ..ReportOptions::default() };
+    assert!(settle(&twice, None).unwrap_err().text.contains("two reports"));
 }

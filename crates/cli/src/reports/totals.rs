@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
+use cc_protocol::batch::BatchSummary;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{
-    sequence::{Fate, Row},
-    text,
-};
+use crate::{row::Row, text};
 
 /// Tokens by the agent's own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -48,7 +46,7 @@ pub(crate) struct Totals {
     /// By the agent's own reckoning.
     pub(crate) cost_usd: f64,
     pub(crate) tokens: Tokens,
-    /// API requests that the agent tried again.
+    /// What was tried again: see [`Row`].
     pub(crate) retries: u64,
     /// Processes that outlived the main one of their task.
     pub(crate) killed_leftovers: u64,
@@ -64,18 +62,22 @@ impl Totals {
     }
 
     pub(crate) fn add(&mut self, row: &Row) {
-        self.retries += row.attempt.as_ref().map_or(0, |attempt| attempt.retries);
-        let Fate::Ended(ended) = &row.fate else { return };
-        self.task_time += Duration::from_millis(ended.completed.duration_ms);
-        self.killed_leftovers += ended.completed.killed_leftovers;
-        let Some(result) = &ended.result else { return };
-        self.cost_usd += result.total_cost_usd.unwrap_or_default();
-        let tokens = result.usage.as_ref().map(Tokens::of).unwrap_or_default();
+        self.task_time += row.duration.unwrap_or_default();
+        self.cost_usd += row.cost_usd;
+        self.retries += row.retries;
+        self.killed_leftovers += row.killed_leftovers.unwrap_or_default();
         let sum = &mut self.tokens;
-        sum.input = sum.input.saturating_add(tokens.input);
-        sum.output = sum.output.saturating_add(tokens.output);
-        sum.cache_creation = sum.cache_creation.saturating_add(tokens.cache_creation);
-        sum.cache_read = sum.cache_read.saturating_add(tokens.cache_read);
+        sum.input = sum.input.saturating_add(row.tokens.input);
+        sum.output = sum.output.saturating_add(row.tokens.output);
+        sum.cache_creation = sum.cache_creation.saturating_add(row.tokens.cache_creation);
+        sum.cache_read = sum.cache_read.saturating_add(row.tokens.cache_read);
+    }
+
+    /// Takes what the supervisor knows better: it counts every attempt, and not only the last ones.
+    pub(crate) fn settle(&mut self, batch: &BatchSummary) {
+        self.cost_usd = batch.cost_usd;
+        self.retries = batch.retries;
+        self.killed_leftovers = batch.killed_leftovers;
     }
 
     /// Whether there is anything to say of cost, tokens and retries.

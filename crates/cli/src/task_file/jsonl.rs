@@ -9,9 +9,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    Found,
-    object::{Complaint, Object, Role},
-    place::Places,
+    FileTask, Found, Mistake,
+    object::Object,
+    place::{Place, Places},
 };
 
 pub(super) fn parse(text: &str) -> Found {
@@ -25,62 +25,94 @@ pub(super) fn parse(text: &str) -> Found {
         if line.is_empty() {
             continue;
         }
-        match object(line).and_then(|(object, unreadable)| object.read_with(Role::Task, unreadable))
-        {
-            Ok(execute) => found.task(places.at(offset), execute),
-            Err(complaints) => {
-                for (within, what) in complaints {
-                    found.mistake(places.at(offset + within), what);
-                }
-            }
-        }
+        let mut reader = Line { line, offset, places: &places, mistakes: &mut found.mistakes };
+        let object = reader.object();
+        found.tasks.push(FileTask { place: places.at(offset), object });
     }
     found
 }
 
-/// The members of a line, with their offsets in it, and what is wrong with others.
-fn object(line: &str) -> Result<(Object, Vec<Complaint>), Vec<Complaint>> {
-    serde_json::from_str::<&RawValue>(line).map_err(|error| vec![no_json(0, line, &error)])?;
-    if !line.starts_with('{') {
-        return Err(vec![(0, "must be an object, such as {\"prompt\": \"...\"}".to_owned())]);
-    }
-    let Members(members) =
-        serde_json::from_str(line).map_err(|error| vec![no_json(0, line, &error)])?;
-    let mut object = Object::default();
-    let mut complaints = Vec::new();
-    for (name, value) in members {
-        let (name_offset, value_offset) =
-            (offset_in(line, name.get()), offset_in(line, value.get()));
-        let name: String = match serde_json::from_str(name.get()) {
-            Ok(name) => name,
+/// A line, and where what is wrong with it is noted.
+struct Line<'a> {
+    line: &'a str,
+    /// In the file.
+    offset: usize,
+    places: &'a Places<'a>,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Line<'_> {
+    /// What of the line could be read; none where nothing could.
+    fn object(&mut self) -> Option<Object> {
+        if let Err(error) = serde_json::from_str::<&RawValue>(self.line) {
+            self.no_json(0, self.line, &error);
+            return None;
+        }
+        if !self.line.starts_with('{') {
+            self.mistake(0, "must be an object, such as {\"prompt\": \"...\"}".to_owned());
+            return None;
+        }
+        let members = match serde_json::from_str(self.line) {
+            Ok(Members(members)) => members,
             Err(error) => {
-                complaints.push(no_json(name_offset, name.get(), &error));
-                continue;
+                self.no_json(0, self.line, &error);
+                return None;
             }
         };
-        if object.params.contains_key(&name) {
-            complaints.push((name_offset, format!("{name} is there twice")));
-            continue;
+        let mut object = Object::default();
+        for (name, value) in members {
+            if !self.member(&mut object, name.get(), value.get()) {
+                object.is_remnant = true;
+            }
         }
-        match serde_json::from_str(value.get()) {
-            Ok(value) => object.insert(name, name_offset, value),
-            Err(error) => complaints.push(no_json(value_offset, value.get(), &error)),
-        }
+        Some(object)
     }
-    Ok((object, complaints))
+
+    /// Whether the member could be read.
+    fn member(&mut self, object: &mut Object, name: &str, value: &str) -> bool {
+        let (name_offset, value_offset) = (offset_in(self.line, name), offset_in(self.line, value));
+        let name: String = match serde_json::from_str(name) {
+            Ok(name) => name,
+            Err(error) => {
+                self.no_json(name_offset, name, &error);
+                return false;
+            }
+        };
+        if object.members.contains_key(&name) {
+            self.mistake(name_offset, format!("{name} is there twice"));
+            return false;
+        }
+        match serde_json::from_str(value) {
+            Ok(value) => object.insert(name, self.place(name_offset), value),
+            Err(error) => {
+                self.no_json(value_offset, value, &error);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn place(&self, within: usize) -> Place {
+        self.places.at(self.offset + within)
+    }
+
+    fn mistake(&mut self, within: usize, what: String) {
+        let place = self.place(within);
+        self.mistakes.push(Mistake { place, what });
+    }
+
+    /// The reader's complaint without its place, which is that within a text of one line.
+    fn no_json(&mut self, offset: usize, part: &str, error: &serde_json::Error) {
+        let text = error.to_string();
+        let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
+        let within = error.column().saturating_sub(1).min(part.len());
+        self.mistake(offset + within, format!("is no JSON: {what}"));
+    }
 }
 
 /// Both are parts of one text: the raw values borrow from the line.
 fn offset_in(line: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
-}
-
-/// The reader's complaint without its place, which is that within a text of one line.
-fn no_json(offset: usize, line: &str, error: &serde_json::Error) -> Complaint {
-    let text = error.to_string();
-    let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    let within = error.column().saturating_sub(1).min(line.len());
-    (offset + within, format!("is no JSON: {what}"))
 }
 
 /// Members as they stand in the text. A map would forget where, and that one was there twice.

@@ -4,6 +4,7 @@
 //! batch that stops at a typing error in line 40 after an hour is worse than one that never started.
 
 mod jsonl;
+mod judge;
 mod markdown;
 mod object;
 mod options;
@@ -13,41 +14,36 @@ mod toml;
 
 use std::{fs::File, io::Read, path::Path};
 
-use cc_protocol::execute::{Execute, Program, Prompt};
+use serde_json::Value;
 
-use self::place::Places;
-pub(crate) use self::{options::FileOptions, place::Place};
+pub(crate) use self::{judge::CommandLine, options::FileOptions, place::Place};
+use self::{object::Object, place::Places};
 use crate::{args::Format, failure::Failure, text};
 
 /// Largest task file.
 const FILE_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
-/// Most tasks of a file.
-const TASKS_LIMIT: usize = 10_000;
-/// Longest prompt.
-const PROMPT_BYTES_LIMIT: usize = 10_000_000;
 /// Most mistakes that are printed.
 const SHOWN_MISTAKES_LIMIT: usize = 50;
 /// Longest label that is made of a heading and a prompt.
 const LABEL_CHARS_LIMIT: usize = 100;
 
-/// What a task file says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct TaskFile {
-    /// At least one.
-    pub(crate) tasks: Vec<FileTask>,
-    /// What tasks have that do not say otherwise; its program is of no meaning, except for what
-    /// goes with prompts.
-    pub(crate) defaults: Option<Execute>,
-    /// What the command line may say, too.
-    pub(crate) options: FileOptions,
+/// What a task file says, as far as it could be read. [`TaskFile::plan`] judges it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TaskFile(Found);
+
+impl TaskFile {
+    /// What the file says that the command line may say, too.
+    pub(crate) fn options(&self) -> &FileOptions {
+        &self.0.options
+    }
 }
 
 /// A task as its file has it: without any defaults.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct FileTask {
-    pub(crate) place: Place,
-    /// What to send.
-    pub(crate) execute: Execute,
+struct FileTask {
+    place: Place,
+    /// None where nothing of it could be read.
+    object: Option<Object>,
 }
 
 /// Something wrong with a file.
@@ -59,25 +55,29 @@ pub(crate) struct Mistake {
 }
 
 /// What was found so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Found {
     tasks: Vec<FileTask>,
-    defaults: Option<Execute>,
+    /// What tasks have that do not say otherwise.
+    defaults: Option<Object>,
     options: FileOptions,
     mistakes: Vec<Mistake>,
+    /// Of what was read there nothing counts.
+    doubtful_lines: Vec<usize>,
 }
 
 impl Found {
-    fn task(&mut self, place: Place, execute: Execute) {
-        self.tasks.push(FileTask { place, execute });
+    fn prompt(&mut self, place: Place, prompt: String, label: Option<String>) {
+        let mut object = Object::default();
+        object.insert("prompt".to_owned(), place, Value::String(prompt));
+        if let Some(label) = label {
+            object.insert("label".to_owned(), place, Value::String(label));
+        }
+        self.tasks.push(FileTask { place, object: Some(object) });
     }
 
-    fn prompt(&mut self, place: Place, prompt: String, label: Option<String>) {
-        if let Some(what) = object::too_long(&prompt) {
-            self.mistake(place, what);
-        }
-        let program = Program::Prompt(Box::new(Prompt { prompt, ..Prompt::default() }));
-        self.task(place, Execute { program, label, ..Execute::default() });
+    fn set_options(&mut self, options: Object) {
+        self.options = FileOptions::of(options, &mut self.mistakes);
     }
 
     fn mistake(&mut self, place: Place, what: impl Into<String>) {
@@ -85,8 +85,15 @@ impl Found {
     }
 }
 
-/// Reads a task file, or stdin for `-`. Mistakes come back as one failure with a line each.
-pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<TaskFile, Failure> {
+/// A file that was read, under the name that complaints about it have.
+#[derive(Debug)]
+pub(crate) struct NamedFile {
+    pub(crate) name: String,
+    pub(crate) file: TaskFile,
+}
+
+/// Reads a task file, or stdin for `-`.
+pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<NamedFile, Failure> {
     let is_stdin = path == Path::new("-");
     let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
     let format = match format
@@ -108,7 +115,10 @@ pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<TaskFile, Fail
             text::bytes(FILE_BYTES_LIMIT)
         )));
     }
-    parse_bytes(&bytes, format).map_err(|mistakes| complaint(&name, &mistakes))
+    match parse_bytes(&bytes, format) {
+        Ok(file) => Ok(NamedFile { name, file }),
+        Err(mistake) => Err(complaint(&name, &[mistake])),
+    }
 }
 
 fn by_ending(path: &Path) -> Option<Format> {
@@ -129,18 +139,18 @@ fn read_all(reader: impl Read) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parse_bytes(bytes: &[u8], format: Format) -> Result<TaskFile, Vec<Mistake>> {
+/// What a text says; the mistake is that it is none.
+fn parse_bytes(bytes: &[u8], format: Format) -> Result<TaskFile, Mistake> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let before = std::str::from_utf8(before).unwrap_or_default();
         let place = Places::of(before).at(before.len());
-        vec![Mistake { place, what: "is no UTF-8 text".to_owned() }]
+        Mistake { place, what: "is no UTF-8 text".to_owned() }
     })?;
-    parse(text.strip_prefix('\u{feff}').unwrap_or(text), format)
+    Ok(parse(text.strip_prefix('\u{feff}').unwrap_or(text), format))
 }
 
-/// What a text says, or all of its mistakes.
-fn parse(text: &str, format: Format) -> Result<TaskFile, Vec<Mistake>> {
+fn parse(text: &str, format: Format) -> TaskFile {
     let mut found = match format {
         Format::Text => plain::parse(text),
         Format::Markdown => markdown::parse(text),
@@ -156,16 +166,11 @@ fn parse(text: &str, format: Format) -> Result<TaskFile, Vec<Mistake>> {
         };
         found.mistake(Place::START, what);
     }
-    if let Some(first_too_many) = found.tasks.get(TASKS_LIMIT) {
-        let place = first_too_many.place;
-        found.mistake(place, format!("a batch may have at most {TASKS_LIMIT} tasks"));
-    }
-    let Found { tasks, defaults, options, mut mistakes } = found;
-    mistakes.sort_by_key(|mistake| mistake.place);
-    if mistakes.is_empty() { Ok(TaskFile { tasks, defaults, options }) } else { Err(mistakes) }
+    TaskFile(found)
 }
 
-fn complaint(name: &str, mistakes: &[Mistake]) -> Failure {
+/// All mistakes of a file as one failure with a line each.
+pub(crate) fn complaint(name: &str, mistakes: &[Mistake]) -> Failure {
     let mut text =
         format!("{} in {name}; nothing was started", text::count(mistakes.len(), "mistake"));
     for mistake in mistakes.iter().take(SHOWN_MISTAKES_LIMIT) {

@@ -1,23 +1,30 @@
 //! Every notation by tables of text and what comes of it.
 
+use cc_batch::{
+    Plan,
+    limits::{PROMPT_BYTES_LIMIT, TASKS_LIMIT},
+    plan::{Halt, Timeout},
+};
+use cc_protocol::execute::Program;
 use clap::Parser as _;
 
 use super::*;
 
 /// `line label|prompt` of each task, or `line: mistake` of each mistake.
 fn shown(text: &str, format: Format) -> Vec<String> {
-    match parse_bytes(text.as_bytes(), format) {
-        Ok(file) => file
+    match plan_of(text, format) {
+        Ok((plan, places)) => plan
             .tasks
             .into_iter()
-            .map(|task| {
+            .zip(places)
+            .map(|(task, place)| {
                 let label = task.execute.label.unwrap_or_default();
                 let what = match task.execute.program {
                     Program::Prompt(prompt) => format!("{:?}", prompt.prompt),
                     Program::Argv { argv } => format!("argv {argv:?}"),
                     Program::Command { command } => format!("command {command:?}"),
                 };
-                format!("{} {label}|{what}", task.place)
+                format!("{place} {label}|{what}")
             })
             .collect(),
         Err(mistakes) => mistakes
@@ -25,6 +32,10 @@ fn shown(text: &str, format: Format) -> Vec<String> {
             .map(|mistake| format!("{}: {}", mistake.place, mistake.what))
             .collect(),
     }
+}
+
+fn plan_of(text: &str, format: Format) -> Result<(Plan, Vec<Place>), Vec<Mistake>> {
+    parse_bytes(text.as_bytes(), format).unwrap().plan(Vec::new(), |_| {})
 }
 
 #[test]
@@ -42,9 +53,9 @@ fn a_text_file_has_a_prompt_a_line() {
 
 #[test]
 fn what_is_no_text_is_named_with_its_line() {
-    let mistakes = parse_bytes(b"one\ntwo\xff", Format::Text).unwrap_err();
+    let mistake = parse_bytes(b"one\ntwo\xff", Format::Text).unwrap_err();
     let place = Place { line: 2, column: 4 };
-    assert_eq!(mistakes, [Mistake { place, what: "is no UTF-8 text".to_owned() }]);
+    assert_eq!(mistake, Mistake { place, what: "is no UTF-8 text".to_owned() });
 }
 
 #[test]
@@ -122,11 +133,11 @@ fn every_mistake_of_a_jsonl_file_is_found_at_once() {
         2:15: timeuot is unknown; did you mean "timeout"?
         2:28: moddel is unknown; did you mean "model"?
         3:19: moddel is unknown; did you mean "model"?
-        4:16: id is unknown; did you mean "label"?
+        4:16: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         5:2: prompt cannot be combined: give only one of command, argv and prompt
         6:10: is no JSON: EOF while parsing a value
         7:1: must be an object, such as {"prompt": "..."}
-        8:16: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
+        8:16: timeout is "5"; it takes a number of seconds and "auto"
         9:1: command is missing: give one of command, argv and prompt
         9:2: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
         10:2: argv must begin with the name of a program
@@ -134,7 +145,7 @@ fn every_mistake_of_a_jsonl_file_is_found_at_once() {
         10:24: cwd must be a string
         11:17: command is there twice
         12:31: is no JSON: number out of range
-        13:17: detach is not for a batch, which follows each task to its end
+        13:17: detach is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         14:16: is no JSON: expected `,` or `}`
         "#);
 }
@@ -165,15 +176,81 @@ timeout = 0.5
         shown(text, Format::Toml),
         ["11:1 first|\"Look at it.\\nThen say so.\"", "17:1 |argv [\"make\", \"test\"]"]
     );
-    let file = parse(text, Format::Toml).unwrap();
-    let defaults = file.defaults.unwrap();
-    assert_eq!(defaults.timeout, Some(1800.0));
-    assert_eq!(defaults.env["CI"].as_deref(), Some("1"));
-    let Program::Prompt(prompt) = defaults.program else { panic!("another program") };
+    let options = parse(text, Format::Toml).options().clone();
+    assert_eq!(options.joblog.as_deref(), Some(Path::new("night.joblog")));
+    let (plan, _) = plan_of(text, Format::Toml).unwrap();
+    let [first, second] = plan.tasks.as_slice() else { panic!("another number of tasks") };
+    assert_eq!((first.timeout, second.timeout), (Timeout::Seconds(1800.0), Timeout::Seconds(0.5)));
+    assert_eq!(first.execute.env["CI"].as_deref(), Some("1"));
+    let Program::Prompt(prompt) = &first.execute.program else { panic!("another program") };
     assert_eq!(prompt.model.as_deref(), Some("sonnet"));
-    assert!(file.options.is_fail_fast);
-    assert_eq!(file.options.joblog.as_deref(), Some(Path::new("night.joblog")));
-    assert_eq!(file.tasks[1].execute.timeout, Some(0.5));
+    assert_eq!(plan.options.halt, Halt::Soon { failures: 1 });
+}
+
+#[test]
+fn the_options_of_a_toml_file_are_those_of_the_command_line() {
+    let text = r#"
+[options]
+name = "night"
+idempotency_key = "k"
+jobs = 3
+claude_jobs = 2
+halt = "now,fail=2"
+fail_fast = true
+max_cost = 20
+max_time = "8h"
+retries = 5
+timeout = "auto"
+on_lost = "retry"
+auth = "let-cli-retry"
+before_task = "test -d ."
+after_batch = { argv = ["true"], timeout = 5 }
+[defaults]
+retries = 1
+[[tasks]]
+name = "a"
+command = "true"
+[[tasks]]
+command = "echo {{tasks.a.result}}"
+needs = ["a"]
+retries = 0
+"#;
+    let (plan, _) = plan_of(text, Format::Toml).unwrap();
+    let plan = serde_json::to_value(plan).unwrap();
+    let options = &plan["options"];
+    assert_eq!((&plan["name"], &plan["idempotency_key"]), (&"night".into(), &"k".into()));
+    assert_eq!((&options["jobs"], &options["claude_jobs"]), (&3.into(), &2.into()));
+    assert_eq!(options["halt"], "now,fail=2", "it says more than fail_fast");
+    assert_eq!((&options["max_cost_usd"], &options["max_time_s"]), (&20.0.into(), &28800.0.into()));
+    assert_eq!((&options["on_lost"], &options["auth"]), (&"retry".into(), &"let_cli_retry".into()));
+    assert_eq!(options["hooks"]["before_task"]["command"], "test -d .");
+    assert_eq!(options["hooks"]["after_batch"]["timeout"], 5.0);
+    let tasks = plan["tasks"].as_array().unwrap();
+    assert_eq!((&tasks[0]["timeout"], &tasks[0]["retries"]), (&"auto".into(), &1.into()));
+    assert_eq!(tasks[1]["retries"], 0);
+}
+
+#[test]
+fn what_tasks_say_of_each_other_is_checked_with_line_and_column() {
+    let text = r#"{"name":"a","prompt":"x {{tasks.b.result}}"}
+{"name":"a","command":"echo {{prev.reslut}}"}
+{"name":"c","command":"true","needs":["e"]}
+{"prompt":"{{tasks.d.result}}","needs":["c"]}
+{"command":"true","retries":-1,"timeout":"long"}
+"#;
+    insta::assert_snapshot!(shown(text, Format::Jsonl).join("\n"), @r#"
+        1:13: prompt refers to "b", which no task is; did you mean "a"?
+        2:2: name is also the name of task 1: each name may occur once
+        2:13: command has {{prev.reslut}}; between double braces only tasks.NAME.result and prev.result are allowed; write {{{{ where {{ is meant
+        3:30: needs refers to "e", which no task is; did you mean "a"?
+        4:2: prompt refers to "d", which no task is; did you mean "a"?
+        5:19: retries must be a whole number from 0 to 100
+        5:32: timeout is "long"; it takes a number of seconds and "auto"
+        "#);
+    // Of a file that could not be read whole it is not known which names there are.
+    let broken = "{\"prompt\":\"{{tasks.a.result}}\"}\n{\"name\":\"a\",";
+    assert_eq!(shown(broken, Format::Jsonl).len(), 1);
+    insta::assert_snapshot!(shown("one {{x}}\n{{prev.result}} two", Format::Text).join("\n"), @r#"1:1: prompt has {{x}}; between double braces only tasks.NAME.result and prev.result are allowed; write {{{{ where {{ is meant"#);
 }
 
 #[test]
@@ -206,9 +283,9 @@ id = 5
     insta::assert_snapshot!(shown(text, Format::Toml).join("\n"), @r#"
         2:1: title is unknown; known are defaults, options, tasks
         3:2: default is unknown; did you mean "defaults"?
-        5:1: prompt cannot be a default: each task has its own
+        5:1: prompt has no default: each task says it itself
         6:1: timeuot is unknown; did you mean "timeout"?
-        7:1: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
+        7:1: timeout is "long"; it takes a number of seconds and "auto"
         9:1: fail_fats is unknown; did you mean "fail_fast"?
         10:1: joblog must be a string that is not empty
         11:1: command is missing: give one of command, argv and prompt
@@ -217,7 +294,7 @@ id = 5
         19:1: model goes only with prompt
         20:7: cwd must not be a date; quote a text
         23:1: model goes only with prompt
-        24:1: id is unknown; did you mean "label"?
+        24:1: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         "#);
     assert_eq!(shown("tasks = 5", Format::Toml), ["1:9: tasks must be tables: write [[tasks]]"]);
     assert_eq!(
@@ -249,7 +326,7 @@ prompt = "b"
 #[test]
 fn a_batch_has_at_most_10_000_tasks() {
     let text = "do it\n".repeat(TASKS_LIMIT);
-    assert_eq!(parse(&text, Format::Text).unwrap().tasks.len(), TASKS_LIMIT);
+    assert_eq!(plan_of(&text, Format::Text).unwrap().0.tasks.len(), TASKS_LIMIT);
     let one_more = shown(&(text + "and that"), Format::Text);
     assert_eq!(one_more, ["10001:1: a batch may have at most 10000 tasks"]);
 }
@@ -263,11 +340,12 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
         (Format::Jsonl, r#"{"label":"l","prompt":""#, r#""}"#, "1:14"),
         (Format::Toml, "[[tasks]]\nprompt = \"", "\"", "2:1"),
     ] {
-        assert_eq!(parse(&format!("{before}{longest}{after}"), format).unwrap().tasks.len(), 1);
+        let (plan, _) = plan_of(&format!("{before}{longest}{after}"), format).unwrap();
+        assert_eq!(plan.tasks.len(), 1);
         let mistakes = shown(&format!("{before}x{longest}{after}"), format);
         assert_eq!(mistakes.len(), 1, "{format:?}");
         assert!(
-            mistakes[0].starts_with(&format!("{place}: the prompt has 10.0 MB")),
+            mistakes[0].starts_with(&format!("{place}: prompt has 10000001 bytes")),
             "{mistakes:?}"
         );
     }
@@ -320,7 +398,7 @@ fn every_task_file_of_the_guide_can_be_read() {
         ("toml", Format::Toml, 2),
     ] {
         for example in examples(language) {
-            assert_eq!(parse(example, format).unwrap().tasks.len(), tasks, "{example}");
+            assert_eq!(plan_of(example, format).unwrap().0.tasks.len(), tasks, "{example}");
         }
     }
 }

@@ -1,7 +1,6 @@
-//! `.toml`: a batch. `[[tasks]]` with the parameters of `execute`, `[defaults]` for all of them, and
+//! `.toml`: a batch. `[[tasks]]` with the members of a task, `[defaults]` for all of them, and
 //! `[options]` of the command line that belong to the batch.
 
-use cc_protocol::execute::Execute;
 use serde_json::{Map, Number, Value};
 use toml::{
     Spanned,
@@ -9,13 +8,14 @@ use toml::{
 };
 
 use super::{
-    Found, Mistake,
-    object::{Complaint, Object, Role, unknown},
-    options::FileOptions,
+    FileTask, Found, Mistake,
+    object::{Object, unknown},
     place::{Place, Places},
 };
 
 const TABLES: [&str; 3] = ["defaults", "options", "tasks"];
+/// What is wrong, and the byte offset of what it is about.
+type Complaint = (usize, String);
 
 pub(super) fn parse(text: &str) -> Found {
     let places = Places::of(text);
@@ -27,84 +27,69 @@ pub(super) fn parse(text: &str) -> Found {
             what: format!("is no TOML: {}", error.message()),
         })
         .collect();
-    let role = if syntax.is_empty() { Role::Task } else { Role::Remnant };
-    let mut found = Found::default();
+    let mut reader = Reader { places, is_broken: !syntax.is_empty(), found: Found::default() };
     for (name, value) in document.get_ref() {
-        let outcome = match name.get_ref().as_ref() {
-            "tasks" => read_tasks(value, role, &places, &mut found),
-            "defaults" => read_defaults(value).map(|defaults| found.defaults = Some(defaults)),
-            "options" => read_options(value).map(|options| found.options = options),
-            other => Err(vec![(name.span().start, unknown(other, &TABLES))]),
-        };
-        for (offset, what) in outcome.err().unwrap_or_default() {
-            found.mistake(places.at(offset), what);
+        match name.get_ref().as_ref() {
+            "tasks" => reader.tasks(value),
+            "defaults" => reader.found.defaults = reader.object("defaults", value),
+            "options" => {
+                let options = reader.object("options", value).unwrap_or_default();
+                reader.found.set_options(options);
+            }
+            other => reader.mistake((name.span().start, unknown(other, &TABLES))),
         }
     }
+    let mut found = reader.found;
     // Of a line that is no TOML something may have been read that nobody wrote.
-    found
-        .mistakes
-        .retain(|mistake| !syntax.iter().any(|mistaken| mistaken.place.line == mistake.place.line));
+    found.doubtful_lines = syntax.iter().map(|mistake| mistake.place.line).collect();
     found.mistakes.extend(syntax);
     found
 }
 
-fn read_tasks(
-    value: &Spanned<DeValue<'_>>,
-    role: Role,
-    places: &Places<'_>,
-    found: &mut Found,
-) -> Result<(), Vec<Complaint>> {
-    let DeValue::Array(tasks) = value.get_ref() else {
-        return Err(vec![(value.span().start, "tasks must be tables: write [[tasks]]".to_owned())]);
-    };
-    let mut complaints = Vec::new();
-    for task in tasks {
-        match object("a task", task)
-            .and_then(|(object, unreadable)| object.read_with(role, unreadable))
-        {
-            Ok(execute) => found.task(places.at(task.span().start), execute),
-            Err(of_task) => complaints.extend(of_task),
+/// What was read so far.
+struct Reader<'a> {
+    places: Places<'a>,
+    /// The file is no TOML somewhere, so anything may be missing anywhere.
+    is_broken: bool,
+    found: Found,
+}
+
+impl Reader<'_> {
+    fn tasks(&mut self, value: &Spanned<DeValue<'_>>) {
+        let DeValue::Array(tasks) = value.get_ref() else {
+            let what = "tasks must be tables: write [[tasks]]".to_owned();
+            return self.mistake((value.span().start, what));
+        };
+        for task in tasks {
+            let object = self.object("a task", task);
+            let place = self.places.at(task.span().start);
+            self.found.tasks.push(FileTask { place, object });
         }
     }
-    if complaints.is_empty() { Ok(()) } else { Err(complaints) }
-}
 
-fn read_defaults(value: &Spanned<DeValue<'_>>) -> Result<Execute, Vec<Complaint>> {
-    let (object, unreadable) = object("defaults", value)?;
-    object.read_with(Role::Defaults, unreadable)
-}
-
-fn read_options(value: &Spanned<DeValue<'_>>) -> Result<FileOptions, Vec<Complaint>> {
-    let (object, mut complaints) = object("options", value)?;
-    let mut options = FileOptions::default();
-    for (name, value) in &object.params {
-        if let Err(what) = options.set(name, value) {
-            complaints.push((object.offset_of(name), what));
-        }
-    }
-    if complaints.is_empty() { Ok(options) } else { Err(complaints) }
-}
-
-/// The members of a table, as JSON, with their offsets in the file, and what is wrong with others.
-fn object(
-    title: &str,
-    value: &Spanned<DeValue<'_>>,
-) -> Result<(Object, Vec<Complaint>), Vec<Complaint>> {
-    let offset = value.span().start;
-    let DeValue::Table(table) = value.get_ref() else {
-        return Err(vec![(offset, format!("{title} must be a table"))]);
-    };
-    let mut object = Object::at(offset);
-    let mut complaints = Vec::new();
-    for (name, value) in table {
-        match json(value) {
-            Ok(value) => object.insert(name.get_ref().to_string(), name.span().start, value),
-            Err((offset, what)) => {
-                complaints.push((offset, format!("{} {what}", name.get_ref())));
+    /// The members of a table, as JSON, as far as they have a meaning there.
+    fn object(&mut self, title: &str, value: &Spanned<DeValue<'_>>) -> Option<Object> {
+        let DeValue::Table(table) = value.get_ref() else {
+            self.mistake((value.span().start, format!("{title} must be a table")));
+            return None;
+        };
+        let mut object = Object { is_remnant: self.is_broken, ..Object::default() };
+        for (name, value) in table {
+            let place = self.places.at(name.span().start);
+            match json(value) {
+                Ok(value) => object.insert(name.get_ref().to_string(), place, value),
+                Err((offset, what)) => {
+                    object.is_remnant = true;
+                    self.mistake((offset, format!("{} {what}", name.get_ref())));
+                }
             }
         }
+        Some(object)
     }
-    Ok((object, complaints))
+
+    fn mistake(&mut self, (offset, what): Complaint) {
+        self.found.mistake(self.places.at(offset), what);
+    }
 }
 
 /// The same value as JSON has it.

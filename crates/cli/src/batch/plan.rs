@@ -1,0 +1,190 @@
+//! From a task file and the command line to the plan that is submitted.
+
+use std::path::Path;
+
+use cc_batch::{Plan, limits::NAME_CHARS_LIMIT};
+use cc_protocol::execute::Program;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    args::{BatchArguments, PlanOptions, ServerOptions, TaskOptions},
+    failure::Failure,
+    reports::{Past, Task, Which},
+    run::{absolute, working_directory},
+    task_file::{self, CommandLine, NamedFile},
+};
+
+/// What is to run, and what is known of the rest of the file.
+#[derive(Debug)]
+pub(super) struct Submission {
+    /// None where nothing is left to run.
+    pub(super) plan: Option<Plan>,
+    /// Its tasks, by their index, with their places in the file.
+    pub(super) tasks: Vec<Task>,
+    /// What has not succeeded and is not to run either.
+    pub(super) left_out: Vec<Task>,
+    pub(super) past: Option<Past>,
+}
+
+impl Submission {
+    /// Reads nothing but the joblog that is gone on with.
+    pub(super) fn make(
+        options: &ServerOptions,
+        arguments: &BatchArguments,
+        file: NamedFile,
+        resume: Option<(&Path, Which)>,
+    ) -> Result<Self, Failure> {
+        let NamedFile { name, file } = file;
+        let mut command_line = of_plan_options(&arguments.plan)?;
+        let path = |field: &str| format!("options.defaults.{field}");
+        for (field, value) in of_task_options(&arguments.task)? {
+            command_line.push((path(&field), value));
+        }
+        let folder = working_directory(options, &arguments.task)?;
+        let plan = file.plan(command_line, adapt);
+        let (plan, _) = plan.map_err(|mistakes| task_file::complaint(&name, &mistakes))?;
+        let plan = complete(plan, folder.as_deref(), &name);
+        let tasks: Vec<Task> =
+            plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();
+        let Some((joblog, which)) = resume else {
+            return Ok(Self { plan: Some(plan), tasks, left_out: Vec::new(), past: None });
+        };
+        let past = Past::read(joblog, &tasks)?;
+        let (tasks, left_out) = past.select(tasks, which);
+        let plan = part(&plan, &tasks)?;
+        Ok(Self { plan, tasks, left_out, past: Some(past) })
+    }
+
+    /// Whether a task has a prompt.
+    pub(super) fn is_agent_needed(&self) -> bool {
+        let tasks = self.plan.iter().flat_map(|plan| &plan.tasks);
+        tasks.into_iter().any(|task| matches!(task.execute.program, Program::Prompt(_)))
+    }
+}
+
+/// What is a folder is relative to where the command was typed, as a shell has it.
+fn adapt(members: &mut Map<String, Value>) {
+    if let Some(Value::String(folder)) = members.get_mut("cwd")
+        // A result that is a folder is one by itself.
+        && !folder.starts_with("{{")
+        && let Ok(whole) = absolute(folder.as_ref())
+    {
+        *folder = whole;
+    }
+}
+
+/// Adds what is known only here to a plan.
+fn complete(mut plan: Plan, folder: Option<&str>, file_name: &str) -> Plan {
+    if plan.name.is_none() {
+        plan.name = Some(as_name(file_name));
+    }
+    for task in &mut plan.tasks {
+        if task.execute.cwd.is_none() {
+            task.execute.cwd = folder.map(str::to_owned);
+        }
+    }
+    plan
+}
+
+/// The file's name without its folder, of characters that a name may have.
+fn as_name(file_name: &str) -> String {
+    let name = Path::new(file_name).file_name().and_then(|name| name.to_str()).unwrap_or(file_name);
+    let allowed = |letter: char| {
+        if letter.is_ascii_alphanumeric() || "_.-".contains(letter) { letter } else { '_' }
+    };
+    name.chars().map(allowed).take(NAME_CHARS_LIMIT).collect()
+}
+
+/// The tasks of a plan that are to run, as a plan; none where there are none.
+fn part(plan: &Plan, tasks: &[Task]) -> Result<Option<Plan>, Failure> {
+    if tasks.is_empty() {
+        return Ok(None);
+    }
+    let runs = |index: usize| tasks.iter().any(|task| task.number == index + 1);
+    let mut params = to_json(plan)?;
+    let mut parts = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let index = task.number - 1;
+        let needs = plan.needs().get(index).map_or(&[][..], Vec::as_slice);
+        if let Some(lost) = needs.iter().find(|need| need.result && !runs(need.task)) {
+            return Err(Failure::usage(format!(
+                "task {} uses the result of task {}, which does not run again, and a joblog has no results; \
+                 resume by the batch's id, or run the whole file",
+                task.number,
+                lost.task + 1
+            )));
+        }
+        let mut of_plan = plan
+            .tasks
+            .get(index)
+            .cloned()
+            .ok_or_else(|| Failure::own(format!("task {} is not in the plan", task.number)))?;
+        of_plan.needs.retain(|name| plan.index_of(name).is_some_and(runs));
+        parts.push(to_json_value(&of_plan)?);
+    }
+    params.insert("tasks".to_owned(), Value::Array(parts));
+    Plan::from_params(params)
+        .map(Some)
+        .map_err(|mistakes| Failure::own(format!("cannot be resumed: {mistakes}")))
+}
+
+fn to_json(plan: &Plan) -> Result<Map<String, Value>, Failure> {
+    match to_json_value(plan)? {
+        Value::Object(params) => Ok(params),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(Failure::own("the plan is no object"))
+        }
+    }
+}
+
+fn to_json_value(value: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value)
+        .map_err(|error| Failure::own(format!("the plan cannot be written as JSON: {error}")))
+}
+
+/// Each with its place in a plan.
+fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, Failure> {
+    let hook =
+        |command: &Option<String>| command.as_ref().map(|command| json!({ "command": command }));
+    let halt = match own.halt {
+        Some(halt) => Some(Value::from(halt.to_string())),
+        None if own.keep_going => Some(Value::from("never")),
+        None if own.fail_fast => Some(Value::from("soon,fail=1")),
+        None => None,
+    };
+    let values = [
+        ("name", own.name.clone().map(Value::from)),
+        ("idempotency_key", own.idempotency_key.clone().map(Value::from)),
+        ("options.jobs", own.jobs.map(Value::from)),
+        ("options.claude_jobs", own.claude_jobs.map(Value::from)),
+        ("options.halt", halt),
+        ("options.max_cost_usd", own.max_cost.map(Value::from)),
+        ("options.max_time_s", own.max_time.map(Value::from)),
+        ("options.on_lost", own.on_lost.as_ref().map(to_json_value).transpose()?),
+        ("options.auth", own.auth.as_ref().map(to_json_value).transpose()?),
+        ("options.hooks.before_task", hook(&own.before_task)),
+        ("options.hooks.after_task", hook(&own.after_task)),
+        ("options.hooks.after_batch", hook(&own.after_batch)),
+        ("options.defaults.retries", own.retries.map(Value::from)),
+        ("options.defaults.timeout", own.timeout.as_ref().map(to_json_value).transpose()?),
+    ];
+    let values = values.into_iter();
+    Ok(values.filter_map(|(path, value)| value.map(|value| (path.to_owned(), value))).collect())
+}
+
+/// What tasks have that do not say otherwise.
+fn of_task_options(options: &TaskOptions) -> Result<Vec<(String, Value)>, Failure> {
+    let TaskOptions { cwd, idle_timeout, model, allowed_tools, permission_mode, env } = options;
+    let variables = env.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
+    let tools = (!allowed_tools.is_empty()).then(|| Value::from(allowed_tools.clone()));
+    let values = [
+        ("cwd", cwd.as_deref().map(absolute).transpose()?.map(Value::from)),
+        ("idle_timeout", idle_timeout.map(Value::from)),
+        ("model", model.clone().map(Value::from)),
+        ("allowed_tools", tools),
+        ("permission_mode", permission_mode.clone().map(Value::from)),
+        ("env", (!env.is_empty()).then(|| Value::Object(variables.collect()))),
+    ];
+    let values = values.into_iter();
+    Ok(values.filter_map(|(name, value)| value.map(|value| (name.to_owned(), value))).collect())
+}

@@ -1,0 +1,171 @@
+//! What a session has asked about batches, and which ones it follows: the part of [`crate::Session`] that
+//! decides what is asked again on a new connection. No I/O and no clock.
+//!
+//! Everything here may be asked twice without being done twice: a plan has an idempotency key, a cancel of
+//! what is over is refused, and the rest only looks.
+
+use cc_batch::Plan;
+use cc_protocol::{
+    batch::{BatchNamed, BatchRows, BatchRowsResult, BatchSubmitted, BatchSummary},
+    control::Done,
+    error::ErrorObject,
+    notification::Notification,
+};
+use serde_json::Value;
+
+use crate::{calls::written, connection::read_result, error::Error, request::Request};
+
+/// Something that a session asks about batches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchRequest {
+    /// To run this plan, which must have an idempotency key.
+    Submit(Box<Plan>),
+    /// To be told what happens to this batch, from now to its end. After an outage this is asked again, and
+    /// answered again: what happened meanwhile is in [`BatchRequest::Rows`].
+    Attach(String),
+    /// A page of its tasks.
+    Rows(BatchRows),
+    /// To end it.
+    Cancel(String),
+}
+
+/// The answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchAnswer {
+    /// The batch is there.
+    Submitted(BatchSubmitted),
+    /// How it is now. Changes follow as notifications.
+    Attached(Box<BatchSummary>),
+    /// The page.
+    Rows(BatchRowsResult),
+    /// It is being ended.
+    Canceled,
+}
+
+impl BatchRequest {
+    pub(crate) fn to_wire(&self) -> Result<(&'static str, Value), Error> {
+        let named = |batch_id: &str| written(&BatchNamed { batch_id: batch_id.to_owned() });
+        Ok(match self {
+            Self::Submit(plan) => ("batch.submit", written(plan)?),
+            Self::Attach(batch_id) => ("batch.attach", named(batch_id)?),
+            Self::Rows(rows) => ("batch.rows", written(rows)?),
+            Self::Cancel(batch_id) => ("batch.cancel", named(batch_id)?),
+        })
+    }
+
+    fn read(&self, result: Value) -> Result<BatchAnswer, Error> {
+        Ok(match self {
+            Self::Submit(_) => BatchAnswer::Submitted(read_result("batch.submit", result)?),
+            Self::Attach(_) => BatchAnswer::Attached(read_result("batch.attach", result)?),
+            Self::Rows(_) => BatchAnswer::Rows(read_result("batch.rows", result)?),
+            Self::Cancel(_) => {
+                let Done { .. } = read_result("batch.cancel", result)?;
+                BatchAnswer::Canceled
+            }
+        })
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Batches {
+    /// Asked and not answered, and the attaches of batches that are not over.
+    standing: Vec<(u64, BatchRequest)>,
+}
+
+impl Batches {
+    /// Whether anything would have to be asked again.
+    pub(crate) fn is_any_standing(&self) -> bool {
+        !self.standing.is_empty()
+    }
+
+    /// Something is asked.
+    pub(crate) fn ask(&mut self, id: u64, request: BatchRequest) -> Request {
+        self.standing.push((id, request.clone()));
+        Request::Batch(id, request)
+    }
+
+    /// It is answered; none where nobody asked any more.
+    pub(crate) fn answered(
+        &mut self,
+        id: u64,
+        outcome: Result<Value, ErrorObject>,
+    ) -> Result<Option<Result<BatchAnswer, ErrorObject>>, Error> {
+        let Some(index) = self.standing.iter().position(|(standing, _)| *standing == id) else {
+            return Ok(None);
+        };
+        let answer = match outcome {
+            Ok(result) => Ok(self.standing[index].1.read(result)?),
+            Err(error) => Err(error),
+        };
+        if !matches!(answer, Ok(BatchAnswer::Attached(_))) {
+            self.standing.remove(index);
+        }
+        Ok(Some(answer))
+    }
+
+    /// A batch that is over has nothing more to say.
+    pub(crate) fn heard(&mut self, notification: &Notification<'_>) {
+        if let Notification::BatchCompleted(completed) = notification {
+            let over = BatchRequest::Attach(completed.batch.batch_id.clone());
+            self.standing.retain(|(_, request)| *request != over);
+        }
+    }
+
+    /// What a new connection has to be asked.
+    pub(crate) fn repeated(&self) -> impl Iterator<Item = Request> + '_ {
+        self.standing.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_protocol::error::ErrorCode;
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(batches: &Batches) -> Vec<u64> {
+        let id = |request| {
+            let Request::Batch(id, _) = request else { panic!("{request:?}") };
+            id
+        };
+        batches.repeated().map(id).collect()
+    }
+
+    #[test]
+    fn what_is_not_answered_is_asked_again_and_what_is_answered_is_not() {
+        let mut batches = Batches::default();
+        batches.ask(1, BatchRequest::Cancel("b".to_owned()));
+        batches.ask(2, BatchRequest::Cancel("c".to_owned()));
+        let answer = batches.answered(1, Ok(json!({"status": "canceled"}))).unwrap();
+        assert_eq!(answer, Some(Ok(BatchAnswer::Canceled)));
+        assert_eq!(asked(&batches), [2]);
+        let error = ErrorObject::new(ErrorCode::NoProcess, "it is over");
+        assert_eq!(batches.answered(2, Err(error.clone())).unwrap(), Some(Err(error)));
+        assert!(!batches.is_any_standing());
+    }
+
+    #[test]
+    fn a_batch_is_followed_through_outages_until_it_is_over() {
+        let summary = json!({
+            "batch_id": "b", "name": null, "state": "running", "outcome": null, "reason": null,
+            "counts": {"tasks": 1, "waiting": 1, "running": 0, "retrying": 0, "succeeded": 0,
+                "failed": 0, "skipped": 0},
+            "jobs": 1, "cost_usd": 0.0, "input_tokens": 0, "output_tokens": 0, "retries": 0,
+            "killed_leftovers": 0, "submitted_ms": 1, "started_ms": null, "ended_ms": null,
+            "waits": null, "running": [],
+        });
+        let mut batches = Batches::default();
+        batches.ask(1, BatchRequest::Attach("b".to_owned()));
+        let answer = batches.answered(1, Ok(summary.clone())).unwrap();
+        assert!(matches!(answer, Some(Ok(BatchAnswer::Attached(_)))), "{answer:?}");
+        assert_eq!(asked(&batches), [1]);
+        let text = json!({"jsonrpc": "2.0", "method": "batch.completed", "params": {
+            "batch": summary, "rows": [], "rows_omitted": false}})
+        .to_string();
+        let message: cc_protocol::notification::Message<'_> = serde_json::from_str(&text).unwrap();
+        batches.heard(&message.notification);
+        assert!(!batches.is_any_standing());
+    }
+}
