@@ -163,7 +163,7 @@ pub(crate) fn columns() -> usize {
     if std::io::stdout().is_terminal() { look().columns } else { usize::MAX }
 }
 
-fn look() -> Look {
+pub(crate) fn look() -> Look {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
         return Look { columns: USUAL_COLUMNS, is_coloured: false };
