@@ -44,6 +44,18 @@ pub struct Args {
     /// Tasks at once, those included whose client is away [default: 200]
     #[arg(long, value_name = "N")]
     pub max_tasks: Option<String>,
+    /// Claude tasks with one login or key that run at once, over all batches [default: 4]
+    #[arg(long, value_name = "N")]
+    pub claude_jobs: Option<String>,
+    /// Run before the first attempt of each task of a batch that has no such hook; if it fails, the task has failed
+    #[arg(long, value_name = "COMMAND")]
+    pub before_task: Option<String>,
+    /// Run after each task of a batch that has no such hook
+    #[arg(long, value_name = "COMMAND")]
+    pub after_task: Option<String>,
+    /// Run after each batch that has no such hook, as to tell somebody
+    #[arg(long, value_name = "COMMAND")]
+    pub after_batch: Option<String>,
     /// Program and first arguments of prompt tasks [default: claude]
     #[arg(long, value_name = "COMMAND")]
     pub agent: Option<String>,

@@ -17,6 +17,7 @@ use cc_proctree::cgroup::Setting;
 use crate::{
     admission::Token,
     args::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
+    batch::HookDefaults,
     environment::Pattern,
     limits,
     sources::{
@@ -83,6 +84,10 @@ pub struct Config {
     pub resume_grace: Duration,
     /// Tasks at once.
     pub tasks_limit: usize,
+    /// Claude tasks with one credential at once, over all batches.
+    pub claude_jobs: usize,
+    /// Commands around the tasks of batches.
+    pub hooks: HookDefaults,
     /// What becomes of running tasks at a stop.
     pub on_stop: OnStop,
     /// How long logs are kept.
@@ -196,6 +201,8 @@ impl Config {
                 limits::DEFAULT_TASKS,
                 |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
             )?,
+            claude_jobs: claude_jobs(&args, &sources)?,
+            hooks: hooks(&args),
             on_stop: args.on_stop,
             keep: keep(&args, &sources)?,
             agent: sources.argument("--agent", &args.agent, vec!["claude".to_owned()], words)?,
@@ -305,6 +312,21 @@ fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, Con
             SupervisorLossPolicy::Kill => OnSupervisorLoss::Kill,
         },
     })
+}
+
+fn claude_jobs(args: &Args, sources: &Sources<'_>) -> Result<usize, ConfigError> {
+    let most = limits::MOST_TASKS as u64;
+    sources.argument("--claude-jobs", &args.claude_jobs, limits::DEFAULT_CLAUDE_JOBS, |text| {
+        count(text, most).map(|count| count as usize)
+    })
+}
+
+fn hooks(args: &Args) -> HookDefaults {
+    HookDefaults {
+        before_task: args.before_task.clone(),
+        after_task: args.after_task.clone(),
+        after_batch: args.after_batch.clone(),
+    }
 }
 
 fn log_filter(sources: &Sources<'_>) -> Result<String, ConfigError> {

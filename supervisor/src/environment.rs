@@ -122,6 +122,12 @@ impl Base {
         (Self { variables: passed }, unusable)
     }
 
+    /// A variable's value.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.variables.get(name).map(String::as_str)
+    }
+
     /// The whole environment of a task: `wishes` on top (`None` removes), the marker last.
     #[must_use]
     pub fn of_task(

@@ -1,7 +1,7 @@
 //! The parameters of `execute` become a task spec: program, environment, limits, all resolved.
 //!
 //! Pure but for the identity of the configuration: it starts nothing and touches no file. Called by
-//! [`crate::session`].
+//! [`crate::session`] and [`crate::batch`].
 
 use std::{path::PathBuf, time::Duration};
 
@@ -93,6 +93,16 @@ pub fn shown(program: &Program) -> String {
         }
     }
     shown.chars().take(COMMAND_CHARS_LIMIT).collect()
+}
+
+/// Whether it runs a Claude CLI, as far as the request shows.
+#[must_use]
+pub fn is_claude(program: &Program) -> bool {
+    match program {
+        Program::Prompt(_) => true,
+        Program::Command { command } => is_claude_command(command),
+        Program::Argv { argv } => argv.first().is_some_and(|first| is_claude_program(first)),
+    }
 }
 
 struct Resolved {

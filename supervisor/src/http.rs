@@ -94,6 +94,19 @@ impl Context {
         let sessions = self.shared.session_count();
         let tasks = self.shared.registry.count();
         let problems = self.shared.problems.texts();
+        let gates = self.shared.batches.gates.facts();
+        let gates: Vec<Value> = gates
+            .into_iter()
+            .map(|gate| {
+                json!({
+                    "credential": gate.credential.to_string(),
+                    "closed_until_ms": gate.closed_until_ms,
+                    "reason": gate.why,
+                    "waiting": gate.waiting,
+                    "running": gate.running,
+                })
+            })
+            .collect();
         // Degraded is no reason to send clients elsewhere: what works goes on working.
         let (status, word) = match (self.shared.is_stopping(), problems.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
@@ -104,6 +117,8 @@ impl Context {
             "status": word,
             "sessions": sessions,
             "tasks": tasks,
+            "batches": self.shared.batches.count(),
+            "gates": gates,
             "problems": problems,
         });
         json(status, &body)
@@ -123,8 +138,12 @@ impl Context {
     }
 
     fn metrics(&self) -> Answer {
-        let body =
-            self.shared.metrics.text(self.shared.session_count(), self.shared.registry.count());
+        let body = self.shared.metrics.text(&metrics::Now {
+            sessions: self.shared.session_count(),
+            tasks: self.shared.registry.count(),
+            batches: self.shared.batches.count(),
+            gates: self.shared.batches.gates.facts(),
+        });
         let mut answer = text(StatusCode::OK, &body);
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
         answer

@@ -7,7 +7,8 @@
 //! `startup` sees to the tasks of earlier supervisors: `adopt` finds their workers, `takeover` gives them owners.
 //! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries messages, `session`
 //! answers them. `execute` turns a request into a task spec, `spawn` starts a `worker` for it, an `owner` follows
-//! it, `relay` takes its records to the `feed`, `translate` turns them into notifications. `serve` holds all this
+//! it, `relay` takes its records to the `feed`, `translate` turns them into notifications.
+//! `batch` starts the tasks of batches in the same way, by itself. `serve` holds all this
 //! together, `stops` says when it is over, `shutdown` ends everything or leaves it to the next supervisor.
 
 mod limits;
@@ -43,6 +44,9 @@ mod writer;
 
 mod environment;
 mod execute;
+
+mod batch;
+mod batch_calls;
 
 mod aftermath;
 mod feed;

@@ -153,6 +153,35 @@ pub const ADOPT_RETRY: Duration = Duration::from_millis(20);
 /// How long the first client waits for the tasks of earlier supervisors to be seen to.
 pub const STARTUP: Duration = Duration::from_secs(5);
 
+// Batches.
+
+/// Batches that are not over, at once.
+pub const BATCHES: usize = 100;
+/// Claude tasks with one credential that run at once, over all batches.
+pub const DEFAULT_CLAUDE_JOBS: usize = cc_batch::limits::CREDENTIAL_JOBS_DEFAULT as usize;
+/// Messages that wait for a batch's owner.
+pub const BATCH_QUEUE_MESSAGES: usize = 64;
+/// Between looks at the wall clock while something waits for a time on it: the machine may have slept.
+pub const BATCH_CLOCK_CHECK: Duration = Duration::from_secs(10);
+/// Rest after a step that the database did not take.
+pub const BATCH_STORE_RETRY: Duration = Duration::from_secs(1);
+/// Of one task's attempts, those that its row shows: the newest. All are in the list of tasks.
+pub const BATCH_ATTEMPTS_SHOWN: usize = 100;
+/// Longest text that other tasks can be given as a task's result; a Claude task's is cut there by its worker.
+pub const BATCH_RESULT_BYTES: usize = cc_claude::RESULT_BYTES_LIMIT;
+/// Longest error text of a CLI in a task's row.
+pub const BATCH_ERROR_CHARS: usize = 1_000;
+/// Longest text of a limit that somebody waits for.
+pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
+/// Batches that one connection is attached to at once.
+pub const ATTACHED_BATCHES: usize = 100;
+/// Rows in one `batch.progress`, so that the task output beside it does not wait.
+pub const BATCH_PROGRESS_ROWS: usize = 100;
+/// Bytes of these rows, unless one alone has more.
+pub const BATCH_PROGRESS_BYTES: usize = 128 * 1024;
+/// Tasks of a batch that are read from the database at once.
+pub const BATCH_ROWS_READ: usize = 100;
+
 // The state directory.
 
 /// Changes and questions that wait for the database.

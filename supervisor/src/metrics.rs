@@ -5,6 +5,7 @@
 
 use std::sync::atomic::AtomicU64;
 
+use cc_batch::retry::Class;
 use cc_link::event::Verdict;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -12,12 +13,37 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::batch::GateFacts;
+
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByVerdict {
     verdict: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByClass {
+    class: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByCredential {
+    credential: String,
+}
+
+/// What the caller of [`Metrics::text`] has counted.
+#[derive(Clone, Debug, Default)]
+pub struct Now {
+    /// Sessions.
+    pub sessions: usize,
+    /// Tasks that are not over.
+    pub tasks: usize,
+    /// Batches that are not over.
+    pub batches: usize,
+    /// The gates of their Claude tasks.
+    pub gates: Vec<GateFacts>,
 }
 
 /// The metrics of one supervisor.
@@ -32,6 +58,11 @@ pub struct Metrics {
     sessions_refused: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
+    batch_attempts: Family<ByClass, Counter>,
+    batches_running: Gauge,
+    gate_closed_until: Family<ByCredential, Gauge>,
+    gate_waiting: Family<ByCredential, Gauge>,
+    gate_running: Family<ByCredential, Gauge>,
 }
 
 impl Metrics {
@@ -48,6 +79,11 @@ impl Metrics {
             sessions_refused: Counter::default(),
             sessions: Gauge::default(),
             tasks_running: Gauge::default(),
+            batch_attempts: Family::default(),
+            batches_running: Gauge::default(),
+            gate_closed_until: Family::default(),
+            gate_waiting: Family::default(),
+            gate_running: Family::default(),
             registry: Registry::default(),
         };
         registry.register("tasks_started", "Workers started", metrics.tasks_started.clone());
@@ -78,7 +114,50 @@ impl Metrics {
         );
         registry.register("sessions", "Sessions now", metrics.sessions.clone());
         registry.register("tasks_running", "Tasks now", metrics.tasks_running.clone());
+        metrics.register_batches(&mut registry);
         Self { registry, ..metrics }
+    }
+
+    fn register_batches(&self, registry: &mut Registry) {
+        registry.register(
+            "batch_attempts",
+            "Attempts and hooks of batches that ended, by what may follow",
+            self.batch_attempts.clone(),
+        );
+        registry.register(
+            "batches_running",
+            "Batches that are not over, now",
+            self.batches_running.clone(),
+        );
+        registry.register(
+            "gate_closed_until_seconds",
+            "When the limit of a credential ends that its tasks wait for; 0 while they pass",
+            self.gate_closed_until.clone(),
+        );
+        registry.register(
+            "gate_waiting",
+            "Tasks of batches that wait for their credential's gate, now",
+            self.gate_waiting.clone(),
+        );
+        registry.register(
+            "gate_running",
+            "Tasks of batches that have passed their credential's gate and run, now",
+            self.gate_running.clone(),
+        );
+    }
+
+    /// An attempt, or a hook, of a batch ended.
+    pub fn attempt_ended(&self, class: Class) {
+        let class = match class {
+            Class::Done => "done",
+            Class::Transient { .. } => "transient",
+            Class::Limit { .. } => "limit",
+            Class::Interrupted => "interrupted",
+            Class::Lost => "lost",
+            Class::TimedOut => "timed_out",
+            Class::Never { .. } => "final",
+        };
+        self.batch_attempts.get_or_create(&ByClass { class: class.to_owned() }).inc();
     }
 
     /// A worker was started.
@@ -115,9 +194,23 @@ impl Metrics {
 
     /// Everything, with what the caller has counted now.
     #[must_use]
-    pub fn text(&self, sessions: usize, tasks_running: usize) -> String {
-        self.sessions.set(i64::try_from(sessions).unwrap_or(i64::MAX));
-        self.tasks_running.set(i64::try_from(tasks_running).unwrap_or(i64::MAX));
+    pub fn text(&self, now: &Now) -> String {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.sessions.set(gauge(now.sessions));
+        self.tasks_running.set(gauge(now.tasks));
+        self.batches_running.set(gauge(now.batches));
+        // A gate that is not there any more is not shown.
+        for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {
+            family.clear();
+        }
+        for gate in &now.gates {
+            let of = ByCredential { credential: gate.credential.to_string() };
+            let closed_until_s = gate.closed_until_ms.unwrap_or(0) / 1000;
+            let closed_until_s = i64::try_from(closed_until_s).unwrap_or(i64::MAX);
+            self.gate_closed_until.get_or_create(&of).set(closed_until_s);
+            self.gate_waiting.get_or_create(&of).set(gauge(gate.waiting));
+            self.gate_running.get_or_create(&of).set(gauge(gate.running));
+        }
         let mut out = String::new();
         match text::encode(&mut out, &self.registry) {
             Ok(()) => out,

@@ -8,6 +8,8 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use tokio::sync::watch;
+
 use crate::task::TaskHandle;
 
 /// The tasks that are not over.
@@ -15,6 +17,8 @@ use crate::task::TaskHandle;
 pub struct Registry {
     limit: usize,
     tasks: Mutex<Tasks>,
+    /// Counts the tasks that have left.
+    left: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +43,7 @@ impl Registry {
     /// Empty and open, for at most `limit` tasks.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, tasks: Mutex::default() }
+        Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
     }
 
     /// Adds a task that is about to be started.
@@ -86,6 +90,13 @@ impl Registry {
     /// Removes a task whose worker is reaped.
     pub fn remove(&self, task_id: &str) {
         self.tasks().handles.remove(task_id);
+        self.left.send_modify(|count| *count += 1);
+    }
+
+    /// Told whenever there may be room again.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<u64> {
+        self.left.subscribe()
     }
 
     /// Takes no more from now on. Returns what is there.

@@ -155,7 +155,10 @@ pub async fn run(shared: Arc<Shared>) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => clean(Arc::clone(&shared)).await,
+            _ = ticks.tick() => {
+                clean(Arc::clone(&shared)).await;
+                crate::batch::prune(&shared).await;
+            }
             () = shared.stopping() => return,
         }
     }

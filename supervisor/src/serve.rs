@@ -15,7 +15,7 @@ use std::{
 use anyhow::Context as _;
 use cc_link::spec::Fsync;
 use cc_proctree::cgroup::Parent;
-use cc_state::{SessionRow, StateDb, TaskRow};
+use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 use tokio::{
     net::TcpListener,
     sync::{Semaphore, watch},
@@ -23,6 +23,7 @@ use tokio::{
 
 use crate::{
     admission::Rules,
+    batch::{self, Batches},
     clock::now_ms,
     config::{self, Config},
     containment,
@@ -63,6 +64,7 @@ pub async fn serve(
     let known = Known::load(&state_dir, config.fsync)?;
     let (shared, parent) = build(config, &state_dir, known.db, address, stage).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
+    batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);
     tokio::spawn(retention::run(Arc::clone(&shared)));
@@ -127,6 +129,8 @@ struct Known {
     sessions: Vec<SessionRow>,
     unfinished: Vec<TaskRow>,
     ended: Vec<cc_state::EndedTask>,
+    /// The oldest first.
+    batches: Vec<BatchRow>,
 }
 
 impl Known {
@@ -140,7 +144,9 @@ impl Known {
         let sessions = db.sessions()?;
         let unfinished = db.unfinished_tasks()?;
         let ended = db.retention_candidates(limits::MOST_KEEP_TASKS)?.oldest;
-        Ok(Self { db, sessions, unfinished, ended })
+        let mut batches = db.batches(BatchFilter::Open, None, usize::MAX)?;
+        batches.reverse();
+        Ok(Self { db, sessions, unfinished, ended, batches })
     }
 }
 
@@ -166,6 +172,8 @@ async fn build(
         let names = unusable.join(", ");
         tracing::warn!(names, "environment variables that are no UTF-8 are not passed to tasks");
     }
+    let batches = Batches::new(config.claude_jobs);
+    batches.gates.set_environment(&environment);
     let shared = Shared {
         rules: Rules {
             is_loopback: address.ip().is_loopback(),
@@ -176,6 +184,7 @@ async fn build(
         places: Arc::new(Semaphore::new(config.sessions_limit)),
         sessions: Arc::new(sessions),
         registry,
+        batches,
         store,
         problems,
         spawner,

@@ -9,6 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use cc_link::event::{Completed, EndReason, Started};
 use cc_protocol::{
+    METHODS,
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
@@ -24,6 +25,7 @@ use tokio::{
 
 use crate::{
     answer,
+    batch::{Attachment, Following},
     clock::now_ms,
     execute,
     feed::Cursor,
@@ -39,25 +41,16 @@ use crate::{
     writer::{Follow, Outgoing},
 };
 
-const CAPABILITIES: [&str; 8] =
-    ["execute", "control", "stream", "argv", "prompt", "output_chunks", "resume", "attach"];
-const METHODS: [&str; 16] = [
+const CAPABILITIES: [&str; 9] = [
     "execute",
     "control",
-    "hook_status",
-    "ping",
-    "pong",
-    "session.resume",
-    "session.configure",
-    "session.close",
-    "task.get",
-    "task.list",
-    "task.output",
-    "task.attach",
-    "task.detach",
-    "task.cancel",
-    "task.pause",
-    "task.resume",
+    "stream",
+    "argv",
+    "prompt",
+    "output_chunks",
+    "resume",
+    "attach",
+    "batches",
 ];
 
 /// The connection's writer is gone: there is nobody to answer.
@@ -75,7 +68,9 @@ pub struct Session {
     pub(crate) current: Option<Current>,
     /// Tasks that the connection is attached to, and who hears when their terminal event is sent.
     pub(crate) attached: HashMap<String, oneshot::Receiver<()>>,
-    outgoing: mpsc::Sender<Outgoing>,
+    /// Batches that the connection is attached to.
+    pub(crate) attached_batches: HashMap<String, Following>,
+    pub(crate) outgoing: mpsc::Sender<Outgoing>,
     is_closing: bool,
 }
 
@@ -108,6 +103,8 @@ pub(crate) enum After {
     Answered(oneshot::Receiver<()>),
     /// Send a task's notifications beside everything else.
     Attach(Box<Follow>),
+    /// Tell of a batch.
+    FollowBatch(Box<Attachment>),
     /// Ask the task's owner.
     Ask(TaskHandle, Request),
     /// Send lines together, or not.
@@ -138,6 +135,7 @@ impl Session {
             former: None,
             current: None,
             attached: HashMap::new(),
+            attached_batches: HashMap::new(),
             outgoing,
             is_closing: false,
         };
@@ -214,6 +212,10 @@ impl Session {
                 Ok(())
             }
             After::Attach(follow) => self.send(Outgoing::Attach(follow)).await,
+            After::FollowBatch(attachment) => {
+                self.follow_batch(*attachment);
+                Ok(())
+            }
             After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
             After::Ask(handle, request) => {
                 handle.request(request).await;
@@ -284,6 +286,14 @@ impl Session {
             "task.cancel" => self.task_control(ControlType::Cancel, params, after).await?,
             "task.pause" => self.task_control(ControlType::Pause, params, after).await?,
             "task.resume" => self.task_control(ControlType::Resume, params, after).await?,
+            "batch.submit" => self.batch_submit(call.params).await,
+            "batch.get" => self.batch_get(params).await,
+            "batch.list" => self.batch_list(params).await,
+            "batch.rows" => self.batch_rows(params).await,
+            "batch.cancel" => self.batch_cancel(params).await,
+            "batch.attach" => self.batch_attach(params, after).await,
+            "batch.detach" => self.batch_detach(params),
+            "batch.resume" => self.batch_resume(params).await,
             unknown => Err(unknown_method(unknown)),
         };
         Ok(call.id.map(|id| match result {
@@ -352,6 +362,8 @@ impl Session {
             label: execute.label.clone(),
             command: execute::shown(&execute.program),
             is_prompt: matches!(execute.program, Program::Prompt(_)),
+            batch_id: None,
+            shape: crate::batch::shape(&execute.program),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
         };

@@ -6,9 +6,9 @@ use cc_link::spec::CgroupParent;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    admission::Rules, config::Config, environment::Base, metrics::Metrics, problems::Problems,
-    registry::Registry, retention::Retention, sessions::Sessions, spawn::Spawner, state_dir,
-    store::Store,
+    admission::Rules, batch::Batches, config::Config, environment::Base, metrics::Metrics,
+    problems::Problems, registry::Registry, retention::Retention, sessions::Sessions,
+    spawn::Spawner, state_dir, store::Store,
 };
 
 /// Where the supervisor is in its life.
@@ -37,6 +37,8 @@ pub struct Shared {
     pub sessions: Arc<Sessions>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
+    /// The batches that are not over.
+    pub batches: Batches,
     /// The database.
     pub store: Store,
     /// What an operator should see to.

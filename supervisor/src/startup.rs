@@ -128,6 +128,7 @@ async fn finish(shared: Arc<Shared>, mut under_way: JoinSet<Option<Taken>>, old:
     while let Some(outcome) = under_way.join_next().await {
         counts.add(outcome.ok().flatten());
     }
+    shared.batches.tasks_are_seen_to();
     for task_id in old {
         let directory = shared.tasks_dir.join(&task_id);
         if state_dir::log_path(&directory).exists() {
@@ -169,8 +170,16 @@ async fn unknown(shared: &Shared, task_id: String) -> Unfinished {
             seconds * 1000 + u64::from(nanoseconds / 1_000_000)
         });
     let command = UNKNOWN_COMMAND.to_owned();
-    let facts =
-        Facts { task_id, label: None, command, session_id: None, accepted_ms, is_prompt: false };
+    let facts = Facts {
+        task_id,
+        label: None,
+        command,
+        session_id: None,
+        accepted_ms,
+        is_prompt: false,
+        batch_id: None,
+        shape: None,
+    };
     shared.store.write(vec![facts.record(false, None, None)]).await;
     Unfinished { facts, leaf: None }
 }

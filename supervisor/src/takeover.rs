@@ -58,6 +58,8 @@ impl From<&TaskRow> for Unfinished {
             session_id: accepted.session_id.clone(),
             accepted_ms: accepted.accepted_ms,
             is_prompt: accepted.is_prompt,
+            batch_id: accepted.batch_id.clone(),
+            shape: accepted.shape.clone(),
         };
         Self { facts, leaf: accepted.leaf.clone() }
     }

@@ -55,6 +55,10 @@ pub struct Facts {
     pub accepted_ms: u64,
     /// It was given as a prompt.
     pub is_prompt: bool,
+    /// The batch that it is an attempt, or a hook, of.
+    pub batch_id: Option<String>,
+    /// What a prompt has in common with others of its kind.
+    pub shape: Option<String>,
 }
 
 impl Facts {
@@ -76,6 +80,8 @@ impl Facts {
             is_prompt: self.is_prompt,
             leaf,
             deadlines,
+            batch_id: self.batch_id.clone(),
+            shape: self.shape.clone(),
         }))
     }
 }

@@ -23,6 +23,8 @@ use crate::{
 pub enum Outgoing {
     /// Send this text.
     Text(String),
+    /// Send this text, and tell when it was handed to the socket.
+    Awaited(String, oneshot::Sender<()>),
     /// Send a WebSocket ping.
     Ping,
     /// Read no more of any cursor, so that an answer can be sent before the event that it causes.
@@ -189,6 +191,11 @@ impl Writer {
     {
         match outgoing {
             Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
+            Outgoing::Awaited(text, taken) => {
+                sink.feed(Message::text(text)).await?;
+                // Whoever has stopped waiting does not care.
+                taken.send(()).ok();
+            }
             Outgoing::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
             Outgoing::Hold => self.is_held = true,
             Outgoing::Release => self.is_held = false,

@@ -42,8 +42,11 @@ pub struct BatchTaskRow {
     pub place: u64,
     /// Where it stands.
     pub state: String,
-    /// Its attempts and its result.
-    pub record: String,
+    /// Its attempts. `None` where none was ever written; in a step: it is as it was.
+    pub record: Option<String>,
+    /// The whole text of its result, where another task refers to it; in a step, `None`: it is as it was. Read
+    /// by [`StateDb::batch_results`] alone.
+    pub result: Option<String>,
 }
 
 /// What a step has made of a batch.
@@ -127,12 +130,16 @@ pub(crate) fn step(connection: &Connection, step: &BatchStep) -> Result<usize> {
         return Ok(0);
     }
     let mut statement = connection.prepare_cached(
-        "INSERT INTO batch_task (batch, place, state, record)
-         SELECT number, ?2, ?3, ?4 FROM batch WHERE id = ?1
-         ON CONFLICT (batch, place) DO UPDATE SET state = excluded.state, record = excluded.record",
+        "INSERT INTO batch_task (batch, place, state, record, result)
+         SELECT number, ?2, ?3, ?4, ?5 FROM batch WHERE id = ?1
+         ON CONFLICT (batch, place) DO UPDATE SET
+             state = excluded.state,
+             record = coalesce(excluded.record, record),
+             result = coalesce(excluded.result, result)",
     )?;
     for task in &step.tasks {
-        statement.execute(params![step.id, Unsigned(task.place), task.state, task.record])?;
+        let place = Unsigned(task.place);
+        statement.execute(params![step.id, place, task.state, task.record, task.result])?;
     }
     Ok(changed)
 }
@@ -187,20 +194,49 @@ impl StateDb {
         self.all(&sql, params![end, Unsigned(limit as u64)], BatchRow::read)
     }
 
-    /// The tasks of a batch that are not as they were at the beginning, in the plan's order.
+    /// The tasks of a batch that are not as they were at the beginning, in the plan's order, from the place
+    /// `first` on and before the place `end`.
     ///
     /// # Errors
     /// See above.
-    pub fn batch_tasks(&self, id: &str) -> std::result::Result<Vec<BatchTaskRow>, StateError> {
+    pub fn batch_tasks(
+        &self,
+        id: &str,
+        first: u64,
+        end: u64,
+    ) -> std::result::Result<Vec<BatchTaskRow>, StateError> {
         self.all(
             "SELECT place, state, record FROM batch_task
-             WHERE batch = (SELECT number FROM batch WHERE id = ?1) ORDER BY place",
-            [id],
+             WHERE batch = (SELECT number FROM batch WHERE id = ?1) AND place >= ?2 AND place < ?3
+             ORDER BY place",
+            params![id, Unsigned(first), Unsigned(end)],
             |row| {
                 let Unsigned(place) = row.get(0)?;
-                Ok(BatchTaskRow { place, state: row.get(1)?, record: row.get(2)? })
+                Ok(BatchTaskRow { place, state: row.get(1)?, record: row.get(2)?, result: None })
             },
         )
+    }
+
+    /// The results of these tasks of a batch, of those that have one that was kept.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn batch_results(
+        &self,
+        id: &str,
+        places: &[u64],
+    ) -> std::result::Result<Vec<(u64, String)>, StateError> {
+        let mut results = Vec::new();
+        for &place in places {
+            let result: Option<Option<String>> = self.first(
+                "SELECT result FROM batch_task
+                 WHERE batch = (SELECT number FROM batch WHERE id = ?1) AND place = ?2",
+                params![id, Unsigned(place)],
+                |row| row.get(0),
+            )?;
+            results.extend(result.flatten().map(|result| (place, result)));
+        }
+        Ok(results)
     }
 
     /// How long the newest successful runs with this label took, milliseconds, the newest first.

@@ -26,7 +26,8 @@ fn stepped(number: usize, head: &str, over_ms: Option<u64>, places: &[u64]) -> C
     let task = |place: &u64| BatchTaskRow {
         place: *place,
         state: format!("{head} {place}"),
-        record: "{}".to_owned(),
+        record: (head == "a").then(|| "{}".to_owned()),
+        result: (head == "a").then(|| format!("result {place}")),
     };
     let tasks = places.iter().map(task).collect();
     Change::BatchStepped(Box::new(BatchStep {
@@ -55,9 +56,14 @@ fn a_step_replaces_the_head_and_the_tasks_that_it_names_and_none_follows_the_las
     fixture.db.transaction(&last).unwrap();
     let row = fixture.db.batch(&id(1)).unwrap().unwrap();
     assert_eq!((row.head.as_str(), row.over_ms), ("b", Some(7)));
-    let states: Vec<String> =
-        fixture.db.batch_tasks(&id(1)).unwrap().into_iter().map(|task| task.state).collect();
+    let tasks = fixture.db.batch_tasks(&id(1), 0, 9).unwrap();
+    let states: Vec<&str> = tasks.iter().map(|task| task.state.as_str()).collect();
     assert_eq!(states, ["a 0", "b 2"]);
+    // What a step does not bring is as it was.
+    assert!(tasks.iter().all(|task| task.record.as_deref() == Some("{}")));
+    let results = fixture.db.batch_results(&id(1), &[0, 1, 2]).unwrap();
+    assert_eq!(results, [(0, "result 0".to_owned()), (2, "result 2".to_owned())]);
+    assert_eq!(fixture.db.batch_tasks(&id(1), 1, 2).unwrap(), []);
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn batches_are_listed_by_the_page_and_removed_with_their_tasks() {
     assert_eq!(ids(&fixture.db, BatchFilter::Open, None, 9), [id(4), id(1)]);
     fixture.db.transaction(&[Change::BatchesPruned { before_ms: 30 }]).unwrap();
     assert_eq!(ids(&fixture.db, BatchFilter::Over, None, 9), [id(3)]);
-    assert_eq!(fixture.db.batch_tasks(&id(2)).unwrap(), []);
+    assert_eq!(fixture.db.batch_tasks(&id(2), 0, 9).unwrap(), []);
 }
 
 #[test]

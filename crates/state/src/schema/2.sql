@@ -19,7 +19,8 @@ CREATE TABLE batch_task (
     batch INTEGER NOT NULL REFERENCES batch (number) ON DELETE CASCADE,
     place INTEGER NOT NULL,                                     -- in the plan, from 0
     state TEXT NOT NULL,
-    record TEXT NOT NULL,                                       -- its attempts and its result
+    record TEXT,                                                -- its attempts
+    result TEXT,                                                -- its result, where another task refers to it
     PRIMARY KEY (batch, place)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,0 +1,219 @@
+//! How an attempt ended, from its log: what the state machine, the record and later tasks need to know of it.
+//!
+//! Reads records, live or from the file of a task that is over; nothing else. The log is the truth.
+
+use bytes::Bytes;
+use cc_batch::retry::{AttemptEnd, Class, Evidence, Never, Progress, UsageLimit};
+use cc_claude::{StreamObserver, limit};
+use cc_link::{
+    event::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, Verdict},
+    record::{Body, Output, Stream, decode_frame, frame_bytes},
+};
+
+use super::zone;
+use crate::limits;
+
+/// How an attempt, or a hook, ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What the state machine goes by.
+    pub attempt: AttemptEnd,
+    /// When, milliseconds since the Unix epoch.
+    pub at_ms: u64,
+    /// The terminal event; `None` where there is none, and never will be.
+    pub completed: Option<Completed>,
+    /// The last result line of a Claude task.
+    pub result: Option<Box<ClaudeResult>>,
+    /// What others may refer to, and what the task's row shows: a Claude task's answer, else what it printed on
+    /// standard output, without its last newline.
+    pub text: Option<String>,
+    /// `text` is not all of it.
+    pub text_truncated: bool,
+    /// For people: what went wrong.
+    pub error: Option<String>,
+    /// The words of the limit that was met.
+    pub limit: Option<String>,
+}
+
+impl End {
+    /// Of what could not be started.
+    #[must_use]
+    pub fn not_started(error: String, at_ms: u64) -> Self {
+        Self::bare(Verdict::SpawnFailed, Class::Never { cause: Never::SpawnFailed }, error, at_ms)
+    }
+
+    /// Of what was told to end before it began.
+    #[must_use]
+    pub fn canceled_before_start(at_ms: u64) -> Self {
+        let error = "it was ended before it began".to_owned();
+        Self::bare(Verdict::Canceled, Class::Never { cause: Never::Canceled }, error, at_ms)
+    }
+
+    /// Of what nobody knows anything about.
+    #[must_use]
+    pub fn lost(at_ms: u64) -> Self {
+        let error = "its worker was lost: it may have had effects".to_owned();
+        Self::bare(Verdict::WorkerDied, Class::Lost, error, at_ms)
+    }
+
+    fn bare(verdict: Verdict, class: Class, error: String, at_ms: u64) -> Self {
+        Self {
+            attempt: AttemptEnd { verdict, class, cost_usd: 0.0, has_result: false },
+            at_ms,
+            completed: None,
+            result: None,
+            text: None,
+            text_truncated: false,
+            error: Some(error),
+            limit: None,
+        }
+    }
+}
+
+/// What a task's records say, as they come.
+#[derive(Debug)]
+pub struct Collector {
+    result: Option<Box<ClaudeResult>>,
+    last_retry: Option<ClaudeRetry>,
+    report: Option<LimitReport>,
+    completed: Option<Box<Completed>>,
+    observer: StreamObserver,
+    /// The beginning of its standard output.
+    stdout: Vec<u8>,
+    stdout_truncated: bool,
+}
+
+impl Collector {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            result: None,
+            last_retry: None,
+            report: None,
+            completed: None,
+            observer: StreamObserver::new(limits::MOST_LINE_BYTES),
+            stdout: Vec::new(),
+            stdout_truncated: false,
+        }
+    }
+
+    /// Takes whole records. True: the CLI reports among them that its credentials were refused, and that it
+    /// tries again. What cannot be read is passed over.
+    pub fn take(&mut self, frames: &Bytes) -> bool {
+        let mut is_auth_refused = false;
+        let mut offset = 0;
+        while let Ok(Some(length)) = frame_bytes(&frames[offset..]) {
+            let record = decode_frame(frames.slice(offset..offset + length));
+            offset += length;
+            match record.map(|record| record.body) {
+                Ok(Body::Output(output)) => self.output(&output),
+                Ok(Body::Event(event)) => is_auth_refused |= self.event(event),
+                Ok(Body::Notice(_)) | Err(_) => {}
+            }
+        }
+        is_auth_refused
+    }
+
+    fn output(&mut self, output: &Output) {
+        match output.stream {
+            Stream::Stderr => return,
+            Stream::Stdout => {}
+        }
+        let (starts_line, ends_line) =
+            output.piece.map_or((true, true), |piece| (piece.index == 0, piece.last));
+        // Only what it says of tools: everything else is in the events.
+        let ignore = &mut |_| {};
+        self.observer.fragment(&output.data, starts_line, ends_line, output.truncated, ignore);
+        let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
+        let taken = output.data.len().min(room);
+        self.stdout.extend_from_slice(&output.data[..taken]);
+        self.stdout_truncated |= output.truncated || taken < output.data.len();
+    }
+
+    fn event(&mut self, event: Event) -> bool {
+        match event {
+            Event::ClaudeRetrying(retry) => {
+                let refusal = cc_claude::Refusal::of_retry(&retry);
+                self.last_retry = Some(retry);
+                return refusal == Some(cc_claude::Refusal::Auth);
+            }
+            Event::RateLimited(report) => self.report = Some(report),
+            Event::ClaudeResult(result) => self.result = Some(result),
+            Event::Completed(completed) => self.completed = Some(completed),
+            Event::OutputDropped(_) => self.stdout_truncated = true,
+            Event::Started(_)
+            | Event::Paused
+            | Event::Resumed
+            | Event::Canceled { .. }
+            | Event::TokenLimited(_) => {}
+        }
+        false
+    }
+
+    /// What all this means. `completed` stands in where the records have no terminal event.
+    #[must_use]
+    pub fn end(mut self, completed: Option<Completed>, at_ms: u64) -> End {
+        let own = self.completed.take().map(|completed| *completed);
+        let Some(completed) = own.or(completed) else { return End::lost(at_ms) };
+        let has_succeeded = completed.verdict == Verdict::Succeeded;
+        let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
+        let summary = self.observer.summary();
+        let progress = match (summary.is_stream, summary.tool_may_have_run) {
+            (false, _) => Progress::NotBegun,
+            (true, false) => Progress::NoTool,
+            (true, true) => Progress::Tool,
+        };
+        let attempt = AttemptEnd::of(&Evidence {
+            completed: &completed,
+            result: self.result.as_deref(),
+            last_retry: self.last_retry.as_ref(),
+            usage_limit: limit,
+            progress,
+        });
+        let is_limit = matches!(attempt.class, Class::Limit { .. });
+        let words = is_limit.then(|| self.limit_words());
+        let error = if has_succeeded { None } else { self.error(&completed) };
+        let (text, text_truncated) = self.text();
+        let completed = Some(completed);
+        let result = self.result;
+        End { attempt, at_ms, completed, result, text, text_truncated, error, limit: words }
+    }
+
+    fn usage_limit(&self, now_ms: u64) -> Option<UsageLimit> {
+        let zone = zone::of_machine();
+        let found =
+            limit::usage_limit(self.report.as_ref(), self.result.as_deref(), now_ms / 1000, zone)?;
+        let ends_at_ms = found.ends_at_s.map(|seconds| seconds.saturating_mul(1000));
+        Some(UsageLimit { ends_at_ms })
+    }
+
+    /// The CLI's own, where it has any.
+    fn limit_words(&self) -> String {
+        let said = self.result.as_deref().filter(|result| result.is_error);
+        let said = said.and_then(|result| result.result.as_deref());
+        let words = said.or(self.report.as_ref().map(|report| report.message.as_str()));
+        let words =
+            words.unwrap_or("a usage limit").split_whitespace().collect::<Vec<_>>().join(" ");
+        words.chars().take(limits::BATCH_LIMIT_WORDS_CHARS).collect()
+    }
+
+    /// The server's own words, else the CLI's.
+    fn error(&self, completed: &Completed) -> Option<String> {
+        let said = self.result.as_deref().filter(|result| result.is_error);
+        let said = said.and_then(|result| result.result.as_deref());
+        let shortened = said.map(|text| text.chars().take(limits::BATCH_ERROR_CHARS).collect());
+        completed.error.clone().or(shortened)
+    }
+
+    fn text(&mut self) -> (Option<String>, bool) {
+        if let Some(result) = &self.result {
+            return (result.result.clone(), result.result_truncated);
+        }
+        let mut text = String::from_utf8_lossy(&self.stdout).into_owned();
+        if text.ends_with('\n') {
+            text.pop();
+        }
+        (Some(text), self.stdout_truncated)
+    }
+}

@@ -1,0 +1,286 @@
+//! The gates of all credentials: Claude tasks of all batches pass the one of their credential.
+//!
+//! What a gate does is [`cc_batch::gate`]'s; here they are kept, and [`keep`] is their one timer. A gate is not
+//! stored: at a restart those who wait ask again, and a closed one is closed again by the tasks that wait for
+//! their limit to end.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use cc_batch::{Gate, Ticket};
+use cc_protocol::execute::Execute;
+use sha2::{Digest as _, Sha256};
+use tokio::{sync::Notify, time::sleep};
+
+use super::message::Message;
+use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared};
+
+/// The variables that say which account a Claude CLI uses, and where.
+const CREDENTIAL_VARIABLES: [&str; 8] = [
+    "HOME",
+    "CLAUDE_CONFIG_DIR",
+    "CLAUDE_CODE_OAUTH_TOKEN",
+    "ANTHROPIC_API_KEY",
+    "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_BASE_URL",
+    "CLAUDE_CODE_USE_BEDROCK",
+    "CLAUDE_CODE_USE_VERTEX",
+];
+
+/// Which account: a fingerprint that gives nothing away.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Credential(String);
+
+impl fmt::Display for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The gates.
+#[derive(Debug)]
+pub struct Gates {
+    claude_jobs: usize,
+    environment: OnceLock<Base>,
+    gates: Mutex<BTreeMap<Credential, Guarded>>,
+    has_changed: Notify,
+}
+
+#[derive(Debug)]
+struct Guarded {
+    gate: Gate,
+    /// Why it is closed.
+    why: String,
+}
+
+/// How a gate stands, for those who watch over the supervisor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateFacts {
+    /// Of which account.
+    pub credential: Credential,
+    /// Milliseconds since the Unix epoch; `None`: it is open.
+    pub closed_until_ms: Option<u64>,
+    /// Why it is closed.
+    pub why: Option<String>,
+    /// Tasks that wait.
+    pub waiting: usize,
+    /// Tasks that have passed and run.
+    pub running: usize,
+}
+
+impl Gates {
+    /// None yet; each lets at most `claude_jobs` run at once.
+    #[must_use]
+    pub fn new(claude_jobs: usize) -> Self {
+        Self {
+            claude_jobs,
+            environment: OnceLock::new(),
+            gates: Mutex::default(),
+            has_changed: Notify::new(),
+        }
+    }
+
+    /// What tasks get of the environment; before the first batch.
+    pub fn set_environment(&self, environment: &Base) {
+        self.environment.get_or_init(|| environment.clone());
+    }
+
+    /// The account of a Claude task; `None` for any other task, which passes no gate.
+    #[must_use]
+    pub fn credential(&self, task: &Execute) -> Option<Credential> {
+        if !execute::is_claude(&task.program) {
+            return None;
+        }
+        let mut hash = Sha256::new();
+        for name in CREDENTIAL_VARIABLES {
+            let value = match task.env.get(name) {
+                Some(wish) => wish.as_deref(),
+                None => self.environment.get().and_then(|base| base.get(name)),
+            };
+            hash.update(value.unwrap_or_default());
+            hash.update([0]);
+        }
+        let digits: String =
+            hash.finalize().iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        Some(Credential(digits))
+    }
+
+    /// Somebody wants to begin; at most `batch_jobs` of its batch at once.
+    pub fn ask(&self, credential: &Credential, ticket: Ticket, batch_jobs: usize) {
+        self.change(credential, |guarded| guarded.gate.ask(ticket, batch_jobs));
+    }
+
+    /// Somebody has no wish to begin any more, or has ended.
+    pub fn leave(&self, credential: &Credential, ticket: &Ticket) {
+        self.change(credential, |guarded| guarded.gate.leave(ticket));
+    }
+
+    /// Somebody runs already.
+    pub fn adopted(&self, credential: &Credential, ticket: Ticket) {
+        self.change(credential, |guarded| guarded.gate.adopted(ticket));
+    }
+
+    /// A limit was met, in these words.
+    pub fn close(&self, credential: &Credential, until_ms: u64, why: &str) {
+        self.change(credential, |guarded| {
+            guarded.gate.close(until_ms, now_ms());
+            why.clone_into(&mut guarded.why);
+        });
+    }
+
+    /// Until when it is closed, and why.
+    #[must_use]
+    pub fn closed(&self, credential: &Credential) -> Option<(u64, String)> {
+        let gates = self.gates();
+        let guarded = gates.get(credential)?;
+        guarded.gate.closed_until_ms().map(|until_ms| (until_ms, guarded.why.clone()))
+    }
+
+    /// How all of them stand.
+    #[must_use]
+    pub fn facts(&self) -> Vec<GateFacts> {
+        let gates = self.gates();
+        let facts = gates.iter().map(|(credential, guarded)| {
+            let closed_until_ms = guarded.gate.closed_until_ms();
+            GateFacts {
+                credential: credential.clone(),
+                closed_until_ms,
+                why: closed_until_ms.map(|_| guarded.why.clone()),
+                waiting: guarded.gate.waiting().count(),
+                running: guarded.gate.running(),
+            }
+        });
+        facts.collect()
+    }
+
+    fn change(&self, credential: &Credential, change: impl FnOnce(&mut Guarded)) {
+        let mut gates = self.gates();
+        let guarded = gates.entry(credential.clone()).or_insert_with(|| {
+            // Only for chance; which one does not matter.
+            let seed = now_ms();
+            Guarded { gate: Gate::new(self.claude_jobs, seed), why: String::new() }
+        });
+        change(guarded);
+        drop(gates);
+        self.has_changed.notify_one();
+    }
+
+    /// Lets in who may begin now; says when to ask again, and how many gates have opened.
+    fn admit(&self, now_ms: u64) -> (Vec<(Credential, Ticket)>, Option<u64>, bool) {
+        let mut admitted = Vec::new();
+        let mut has_opened = false;
+        let mut gates = self.gates();
+        for (credential, guarded) in gates.iter_mut() {
+            let was_closed = guarded.gate.closed_until_ms().is_some();
+            let tickets = guarded.gate.admit(now_ms);
+            has_opened |= was_closed && guarded.gate.closed_until_ms().is_none();
+            admitted.extend(tickets.into_iter().map(|ticket| (credential.clone(), ticket)));
+        }
+        gates.retain(|_, Guarded { gate, .. }| {
+            let is_idle = gate.running() == 0 && gate.waiting().next().is_none();
+            !is_idle || gate.closed_until_ms().is_some()
+        });
+        let wake_at_ms = gates.values().filter_map(|guarded| guarded.gate.wake_at_ms()).min();
+        (admitted, wake_at_ms, has_opened)
+    }
+
+    fn gates(&self) -> MutexGuard<'_, BTreeMap<Credential, Guarded>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
+pub async fn keep(shared: Arc<Shared>) {
+    let gates = &shared.batches.gates;
+    loop {
+        let now_ms = now_ms();
+        let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
+        if has_opened {
+            shared.batches.touch_all();
+        }
+        for (credential, ticket) in admitted {
+            let Some(handle) = shared.batches.get(&ticket.batch_id) else {
+                gates.leave(&credential, &ticket);
+                continue;
+            };
+            if handle.messages.send(Message::Admitted(ticket.job)).await.is_err() {
+                gates.leave(&credential, &ticket);
+            }
+        }
+        tokio::select! {
+            () = gates.has_changed.notified() => {}
+            () = sleep(until(wake_at_ms, now_ms)) => {}
+            () = shared.stopping() => return,
+        }
+    }
+}
+
+/// How long to sleep for a time on the wall clock. Not long at once: a machine that sleeps meanwhile stops the
+/// clock that sleeping goes by.
+#[must_use]
+pub fn until(at_ms: Option<u64>, now_ms: u64) -> Duration {
+    let wait = at_ms.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
+    wait.unwrap_or(limits::BATCH_CLOCK_CHECK).min(limits::BATCH_CLOCK_CHECK)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use cc_batch::Job;
+    use cc_protocol::execute::{Program, Prompt};
+
+    use super::*;
+
+    fn prompt(env: &[(&str, &str)]) -> Execute {
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
+        let program =
+            Program::Prompt(Box::new(Prompt { prompt: "x".to_owned(), ..Prompt::default() }));
+        Execute { program, env: env.collect(), ..Execute::default() }
+    }
+
+    fn ticket(batch_id: &str) -> Ticket {
+        Ticket { batch_id: batch_id.to_owned(), job: Job::Task(0) }
+    }
+
+    #[test]
+    fn tasks_of_one_account_share_a_gate_and_those_of_another_do_not() {
+        let gates = Gates::new(4);
+        let variables = [("HOME".into(), "/home/a".into())];
+        gates.set_environment(&Base::new(variables.into_iter(), &[], &[]).0);
+        let own = gates.credential(&prompt(&[])).unwrap();
+        assert_eq!(
+            gates.credential(&prompt(&[("HOME", "/home/a"), ("X", "y")])),
+            Some(own.clone())
+        );
+        let other = gates.credential(&prompt(&[("ANTHROPIC_API_KEY", "k")])).unwrap();
+        assert_ne!(own, other);
+        let argv = Program::Argv { argv: vec!["make".to_owned()] };
+        let make = Execute { program: argv, env: BTreeMap::new(), ..Execute::default() };
+        assert_eq!(gates.credential(&make), None);
+
+        gates.close(&own, u64::MAX, "a limit");
+        gates.ask(&own, ticket("a"), 1);
+        gates.ask(&other, ticket("b"), 1);
+        let (admitted, wake_at_ms, _) = gates.admit(now_ms());
+        assert_eq!(admitted, [(other, ticket("b"))]);
+        assert_eq!(gates.closed(&own).unwrap().1, "a limit");
+        assert!(wake_at_ms.unwrap() > now_ms());
+    }
+
+    #[test]
+    fn a_gate_that_nobody_needs_is_forgotten() {
+        let gates = Gates::new(4);
+        let credential = gates.credential(&prompt(&[])).unwrap();
+        gates.ask(&credential, ticket("a"), 1);
+        assert_eq!(gates.admit(0).0.len(), 1);
+        assert_eq!(gates.facts()[0].running, 1);
+        gates.leave(&credential, &ticket("a"));
+        assert!(gates.admit(0).0.is_empty());
+        assert_eq!(gates.facts(), []);
+    }
+}

@@ -1,0 +1,166 @@
+//! The commands around the tasks of a batch: where they come from, and what they are told.
+//!
+//! A hook is a bounded task of its own. The facts come to it in variables, never in its command line, so that no
+//! text of a model is ever read by a shell.
+
+use std::collections::BTreeMap;
+
+use cc_batch::{
+    Job, Plan,
+    life::TaskState,
+    limits::HOOK_TIMEOUT_S_DEFAULT,
+    plan::{Hook, Hooks},
+};
+use cc_protocol::{
+    batch::BatchSummary,
+    execute::{Execute, Program},
+};
+
+use super::record::Record;
+
+/// The operator's hooks, for plans that have none of their own.
+#[derive(Clone, Debug, Default)]
+pub struct HookDefaults {
+    /// A command line.
+    pub before_task: Option<String>,
+    /// A command line.
+    pub after_task: Option<String>,
+    /// A command line.
+    pub after_batch: Option<String>,
+}
+
+impl HookDefaults {
+    /// Fills in what the plan does not say.
+    pub fn fill(&self, hooks: &mut Hooks) {
+        let hook = |command: &Option<String>| {
+            command.as_ref().map(|command| Hook {
+                execute: Execute {
+                    program: Program::Command { command: command.clone() },
+                    timeout: Some(HOOK_TIMEOUT_S_DEFAULT),
+                    ..Execute::default()
+                },
+            })
+        };
+        hooks.before_task = hooks.before_task.take().or_else(|| hook(&self.before_task));
+        hooks.after_task = hooks.after_task.take().or_else(|| hook(&self.after_task));
+        hooks.after_batch = hooks.after_batch.take().or_else(|| hook(&self.after_batch));
+    }
+}
+
+/// What a hook of a task runs. `None` where the plan has no such hook.
+#[must_use]
+pub fn of_task(
+    plan: &Plan,
+    batch_id: &str,
+    job: Job,
+    state: &TaskState,
+    record: &Record,
+) -> Option<Execute> {
+    let hooks = &plan.options.hooks;
+    let (hook, name, index) = match job {
+        Job::Before(index) => (hooks.before_task.as_ref()?, "before_task", index),
+        Job::After(index) => (hooks.after_task.as_ref()?, "after_task", index),
+        Job::Task(_) | Job::AfterBatch => return None,
+    };
+    let task = plan.tasks.get(index)?;
+    let mut facts = facts(plan, batch_id, name);
+    let mut fact =
+        |name: &str, value: String| drop(facts.insert(format!("CC_EXECUTOR_{name}"), value));
+    fact("TASK_INDEX", index.to_string());
+    fact("TASK_NAME", task.name.clone().unwrap_or_default());
+    fact("TASK_LABEL", task.execute.label.clone().unwrap_or_default());
+    if let Some(outcome) = state.outcome() {
+        let last = record.attempts.last();
+        let exit_code = last.and_then(|last| last.exit_code);
+        fact("VERDICT", outcome.verdict.as_str().to_owned());
+        fact("ATTEMPTS", record.starts.to_string());
+        // Not `CC_EXECUTOR_TASK_ID`: by that the hook's own processes are found.
+        fact("ATTEMPT_ID", outcome.task_id.clone().unwrap_or_default());
+        fact("EXIT_CODE", exit_code.map(|code| code.to_string()).unwrap_or_default());
+        fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
+    }
+    let called = super::show::called(plan, index);
+    Some(with_facts(hook, facts, format!("hook {name} of {called}")))
+}
+
+/// What the hook at the end runs.
+#[must_use]
+pub fn of_batch(plan: &Plan, summary: &BatchSummary, outcome: &str) -> Option<Execute> {
+    let hook = plan.options.hooks.after_batch.as_ref()?;
+    let mut facts = facts(plan, &summary.batch_id, "after_batch");
+    let mut fact =
+        |name: &str, value: String| drop(facts.insert(format!("CC_EXECUTOR_{name}"), value));
+    fact("OUTCOME", outcome.to_owned());
+    fact("REASON", summary.reason.clone().unwrap_or_default());
+    fact("TASKS", summary.counts.tasks.to_string());
+    fact("SUCCEEDED", summary.counts.succeeded.to_string());
+    fact("FAILED", summary.counts.failed.to_string());
+    fact("SKIPPED", summary.counts.skipped.to_string());
+    fact("COST_USD", summary.cost_usd.to_string());
+    Some(with_facts(hook, facts, "hook after_batch".to_owned()))
+}
+
+fn facts(plan: &Plan, batch_id: &str, hook: &str) -> BTreeMap<String, String> {
+    [
+        ("HOOK", hook),
+        ("BATCH_ID", batch_id),
+        ("BATCH_NAME", plan.name.as_deref().unwrap_or_default()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (format!("CC_EXECUTOR_{name}"), value.to_owned()))
+    .collect()
+}
+
+fn with_facts(hook: &Hook, facts: BTreeMap<String, String>, label: String) -> Execute {
+    let mut execute = hook.execute.clone();
+    // A label may hold a NUL as little as any argument; the protocol has refused both.
+    execute.env.extend(facts.into_iter().map(|(name, value)| (name, Some(value))));
+    execute.label = Some(label);
+    execute
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn plan(hooks: Value) -> Plan {
+        let params = json!({"options": {"hooks": hooks}, "tasks": [{"name": "a", "prompt": "x"}]});
+        let Value::Object(params) = params else { panic!("no object") };
+        Plan::from_params(params).unwrap()
+    }
+
+    #[test]
+    fn a_hook_of_the_plan_wins_over_the_operators_and_both_are_bounded() {
+        let mut plan = plan(json!({"before_task": {"argv": ["own"], "timeout": 5}}));
+        let theirs = Some("theirs".to_owned());
+        let defaults =
+            HookDefaults { before_task: theirs.clone(), after_task: theirs, after_batch: None };
+        defaults.fill(&mut plan.options.hooks);
+        let hooks = &plan.options.hooks;
+        let program = |hook: &Option<Hook>| hook.as_ref().map(|hook| hook.execute.program.clone());
+        assert_eq!(
+            program(&hooks.before_task),
+            Some(Program::Argv { argv: vec!["own".to_owned()] })
+        );
+        assert_eq!(
+            program(&hooks.after_task),
+            Some(Program::Command { command: "theirs".to_owned() })
+        );
+        assert_eq!(hooks.after_task.as_ref().unwrap().execute.timeout, Some(60.0));
+        assert_eq!(hooks.after_batch, None);
+    }
+
+    #[test]
+    fn a_hook_gets_its_facts_in_variables_and_keeps_its_own() {
+        let plan = plan(json!({"before_task": {"command": "x"}}));
+        let record = Record::default();
+        let before = of_task(&plan, "b", Job::Before(0), &TaskState::Waiting, &record).unwrap();
+        assert_eq!(before.env["CC_EXECUTOR_TASK_NAME"].as_deref(), Some("a"));
+        assert_eq!(before.env["CC_EXECUTOR_BATCH_ID"].as_deref(), Some("b"));
+        assert!(!before.env.contains_key("CC_EXECUTOR_TASK_ID"));
+        assert_eq!(before.label.as_deref(), Some("hook before_task of task 1 (a)"));
+        assert!(of_task(&plan, "b", Job::After(0), &TaskState::Waiting, &record).is_none());
+    }
+}

@@ -1,0 +1,177 @@
+//! Batches: lists of tasks that run by themselves, whatever becomes of their clients and of this supervisor.
+//!
+//! What happens next in a batch is decided by the pure state machine of [`cc_batch`]. Here it is driven: each batch
+//! that is not over has one `owner`, which `submit` or [`restore`] begins. It stores every step before it carries
+//! it out, starts tasks as `start` says, and hears of their ends from a `watch` each. `gates` lets Claude tasks
+//! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `record`
+//! and `show` put it into the words of the wire, `follow` tells the clients that are attached.
+//!
+//! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
+//! that follows from it is stored. Called by [`crate::batch_calls`] and [`crate::serve`].
+
+mod board;
+mod evidence;
+mod follow;
+mod gates;
+mod hooks;
+mod message;
+mod owner;
+mod query;
+mod record;
+mod show;
+mod start;
+mod submit;
+mod watch;
+mod zone;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use cc_protocol::error::{ErrorCode, ErrorObject};
+use cc_state::{BatchRow, Change};
+use tokio::sync::{mpsc, watch as tokio_watch};
+
+use self::{board::Board, message::Message, owner::Owner};
+pub use self::{
+    follow::{Attachment, Following, attach},
+    gates::{GateFacts, Gates},
+    hooks::HookDefaults,
+    query::{get, list, rows},
+    start::shape,
+    submit::{resume, submit},
+};
+use crate::{clock::now_ms, limits, shared::Shared};
+
+/// The batches that are not over.
+#[derive(Debug)]
+pub struct Batches {
+    handles: Mutex<HashMap<String, BatchHandle>>,
+    /// The gates that their Claude tasks pass.
+    pub gates: Gates,
+    /// The tasks of earlier supervisors have owners, or ends.
+    are_tasks_seen_to: tokio_watch::Sender<bool>,
+}
+
+/// What everybody but its owner holds of a batch.
+#[derive(Clone, Debug)]
+pub struct BatchHandle {
+    board: Arc<Board>,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Batches {
+    /// None yet.
+    #[must_use]
+    pub fn new(claude_jobs: usize) -> Self {
+        Self {
+            handles: Mutex::default(),
+            gates: Gates::new(claude_jobs),
+            are_tasks_seen_to: tokio_watch::Sender::new(false),
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.handles().len()
+    }
+
+    /// From now on whatever a batch left running has an owner or an end.
+    pub fn tasks_are_seen_to(&self) {
+        self.are_tasks_seen_to.send_replace(true);
+    }
+
+    async fn wait_for_tasks(&self) {
+        let mut seen_to = self.are_tasks_seen_to.subscribe();
+        // The sender lives as long as this.
+        drop(seen_to.wait_for(|seen_to| *seen_to).await);
+    }
+
+    fn get(&self, batch_id: &str) -> Option<BatchHandle> {
+        self.handles().get(batch_id).cloned()
+    }
+
+    fn boards(&self) -> Vec<Arc<Board>> {
+        self.handles().values().map(|handle| Arc::clone(&handle.board)).collect()
+    }
+
+    fn has_room(&self) -> Result<(), ErrorObject> {
+        if self.count() < limits::BATCHES {
+            return Ok(());
+        }
+        let limit = limits::BATCHES;
+        let message = format!("{limit} batches are under way, and no more may: try again later");
+        Err(ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit))
+    }
+
+    /// Makes the handle of a batch, and what its owner needs.
+    fn insert(&self, board: Arc<Board>) -> (mpsc::Receiver<Message>, mpsc::Sender<Message>) {
+        let (messages, queue) = mpsc::channel(limits::BATCH_QUEUE_MESSAGES);
+        let batch_id = board.batch_id().to_owned();
+        let handle = BatchHandle { board, messages: messages.clone() };
+        self.handles().insert(batch_id, handle);
+        (queue, messages)
+    }
+
+    fn remove(&self, batch_id: &str) {
+        self.handles().remove(batch_id);
+    }
+
+    /// Something that all of them show has changed.
+    fn touch_all(&self) {
+        for board in self.boards() {
+            board.touch();
+        }
+    }
+
+    fn handles(&self) -> MutexGuard<'_, HashMap<String, BatchHandle>> {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Goes on with the batches of earlier supervisors, as soon as their tasks are seen to. `rows`: those that are
+/// not over.
+pub async fn restore(shared: &Arc<Shared>, rows: Vec<BatchRow>) {
+    for row in rows {
+        let batch_id = row.id.clone();
+        match query::load(shared, row).await {
+            Ok(loaded) => Owner::restore(shared, loaded),
+            Err(error) => tracing::error!(batch_id, error, "a batch cannot be gone on with"),
+        }
+    }
+    tokio::spawn(gates::keep(Arc::clone(shared)));
+}
+
+/// Forgets batches that were over long ago.
+pub async fn prune(shared: &Shared) {
+    let age_ms = u64::try_from(shared.config.keep.age.as_millis()).unwrap_or(u64::MAX);
+    let before_ms = now_ms().saturating_sub(age_ms);
+    shared.store.write(vec![Change::BatchesPruned { before_ms }]).await;
+}
+
+/// The answer when there is no such batch.
+fn no_such_batch(batch_id: &str) -> ErrorObject {
+    let shown: String = batch_id.chars().take(64).collect();
+    let message = format!("no such batch: {shown:?}; it may have been removed by retention");
+    ErrorObject::new(ErrorCode::NoSuchBatch, message).with("batch_id", shown)
+}
+
+/// Asks for a batch's end.
+///
+/// # Errors
+/// That there is none, or that it is over.
+pub async fn cancel(shared: &Shared, batch_id: &str) -> Result<(), ErrorObject> {
+    let over =
+        || ErrorObject::new(ErrorCode::NoProcess, "this batch is over").with("batch_id", batch_id);
+    let Some(handle) = shared.batches.get(batch_id) else {
+        let id = batch_id.to_owned();
+        let row = shared.store.read(move |db| db.batch(&id)).await;
+        return match row.map_err(|error| crate::summary::failed(&error))? {
+            Some(_) => Err(over()),
+            None => Err(no_such_batch(batch_id)),
+        };
+    };
+    handle.messages.send(Message::Cancel).await.map_err(|_| over())
+}

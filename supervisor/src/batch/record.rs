@@ -1,0 +1,167 @@
+//! What is on record of a task of a batch beside its state: its attempts, and what the last one said.
+//!
+//! Stored with the state. In memory the owner keeps it without the long texts: those are read from the database
+//! by whoever shows them. Only owners write records.
+
+use cc_batch::retry::Class;
+use cc_link::event::Verdict;
+use cc_protocol::batch::{AttemptClass, BatchAttempt, RESULT_BYTES_LIMIT};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::evidence::End;
+use crate::limits;
+
+/// The record of one task of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The newest ones; at most [`limits::BATCH_ATTEMPTS_SHOWN`].
+    pub attempts: Vec<BatchAttempt>,
+    /// How many there were.
+    pub starts: u64,
+    /// What the last attempt's end says; `None` while it runs.
+    pub last: Option<Last>,
+    /// Why there was no attempt, or why the last one has a verdict that its own end does not explain.
+    pub error: Option<String>,
+    /// The words of the limit that the last attempt met.
+    pub limit: Option<String>,
+    /// Of all attempts, US dollars.
+    pub cost_usd: Option<f64>,
+    /// Of all attempts, milliseconds.
+    pub duration_ms: Option<u64>,
+    /// Of all attempts.
+    pub killed_leftovers: u64,
+    /// Of all attempts.
+    pub input_tokens: u64,
+    /// Of all attempts.
+    pub output_tokens: u64,
+    /// Of the last attempt, seconds.
+    pub timeout_s: Option<f64>,
+    /// Why this one.
+    pub timeout_why: Option<String>,
+}
+
+/// What an attempt's end says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Last {
+    /// For people: what went wrong.
+    pub error: Option<String>,
+    /// The text of its result, cut.
+    pub result: Option<String>,
+    /// It was cut.
+    pub result_truncated: bool,
+    /// The CLI's own judgement.
+    pub is_error: Option<bool>,
+    /// Turns.
+    pub num_turns: Option<u64>,
+    /// As they came.
+    pub usage: Option<Value>,
+    /// For `--resume`.
+    pub claude_session_id: Option<String>,
+}
+
+impl Record {
+    /// An attempt was admitted.
+    pub fn begin(&mut self, task_id: &str, attempt: u32, now_ms: u64) {
+        self.last = None;
+        self.error = None;
+        self.limit = None;
+        self.starts += 1;
+        let excess = (self.attempts.len() + 1).saturating_sub(limits::BATCH_ATTEMPTS_SHOWN);
+        self.attempts.drain(..excess);
+        self.attempts.push(BatchAttempt {
+            task_id: task_id.to_owned(),
+            attempt,
+            started_ms: now_ms,
+            ended_ms: None,
+            verdict: None,
+            reason: None,
+            exit_code: None,
+            class: None,
+            wait_until_ms: None,
+        });
+    }
+
+    /// The attempt of this id never began.
+    pub fn never_began(&mut self, task_id: &str) {
+        if self.attempts.last().is_some_and(|attempt| attempt.task_id == task_id) {
+            self.attempts.pop();
+            self.starts = self.starts.saturating_sub(1);
+        }
+    }
+
+    /// The attempt of this id has ended.
+    pub fn end(&mut self, task_id: &str, end: &End) {
+        let Some(attempt) = self.attempts.last_mut().filter(|last| last.task_id == task_id) else {
+            return;
+        };
+        if attempt.ended_ms.is_some() {
+            return;
+        }
+        attempt.ended_ms = Some(end.at_ms);
+        attempt.verdict = Some(end.attempt.verdict);
+        attempt.reason = end.completed.as_ref().map(|completed| completed.reason);
+        attempt.exit_code = end.completed.as_ref().map(|completed| completed.exit_code);
+        attempt.class = class_of(end.attempt.class);
+        if let Some(completed) = &end.completed {
+            *self.duration_ms.get_or_insert(0) += completed.duration_ms;
+            self.killed_leftovers += completed.killed_leftovers;
+        }
+        self.limit.clone_from(&end.limit);
+        self.last = Some(last_of(end));
+        let Some(result) = &end.result else { return };
+        if let Some(cost_usd) = result.total_cost_usd {
+            *self.cost_usd.get_or_insert(0.0) += cost_usd;
+        }
+        let tokens = |names: &[&str]| -> u64 {
+            let count = |name: &&str| result.usage.as_ref()?.get(name)?.as_u64();
+            names.iter().filter_map(count).fold(0, u64::saturating_add)
+        };
+        self.input_tokens +=
+            tokens(&["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]);
+        self.output_tokens += tokens(&["output_tokens"]);
+    }
+
+    /// What the state machine made of the last attempt: when the next one begins, and a verdict that is not
+    /// what the attempt's own end says.
+    pub fn conclude(&mut self, wait_until_ms: Option<u64>, verdict: Verdict) {
+        let Some(attempt) = self.attempts.last_mut() else { return };
+        attempt.wait_until_ms = wait_until_ms;
+        attempt.verdict = Some(verdict);
+        // What is tried again was not final, whatever its class is by itself.
+        if wait_until_ms.is_some() && attempt.class == Some(AttemptClass::Final) {
+            attempt.class = Some(AttemptClass::Transient);
+        }
+    }
+
+    /// The same without what may be long.
+    #[must_use]
+    pub fn short(&self) -> Self {
+        Self { last: None, error: None, ..self.clone() }
+    }
+}
+
+fn class_of(class: Class) -> Option<AttemptClass> {
+    match class {
+        Class::Done => None,
+        Class::Transient { .. } | Class::Interrupted => Some(AttemptClass::Transient),
+        Class::Limit { .. } => Some(AttemptClass::Limit),
+        Class::Lost | Class::TimedOut | Class::Never { .. } => Some(AttemptClass::Final),
+    }
+}
+
+fn last_of(end: &End) -> Last {
+    let result = end.result.as_deref();
+    let text = end.text.as_deref();
+    let cut = text.map(|text| &text[..text.floor_char_boundary(RESULT_BYTES_LIMIT)]);
+    let was_cut = result.is_some_and(|result| result.result_truncated) || end.text_truncated;
+    Last {
+        error: end.error.clone(),
+        result: cut.map(str::to_owned),
+        result_truncated: was_cut || cut.map(str::len) != text.map(str::len),
+        is_error: result.map(|result| result.is_error),
+        num_turns: result.and_then(|result| result.num_turns),
+        usage: result.and_then(|result| result.usage.clone()),
+        claude_session_id: result.and_then(|result| result.claude_session_id.clone()),
+    }
+}

@@ -1,0 +1,63 @@
+//! Follows one task of a batch to its end, and tells the batch's owner. One tokio task a running job.
+
+use cc_batch::Job;
+use cc_state::TaskRow;
+use tokio::sync::mpsc;
+
+use super::{
+    evidence::{Collector, End},
+    message::Message,
+};
+use crate::{
+    clock::now_ms,
+    feed::{Cursor, Item},
+    limits,
+    shared::Shared,
+    task::TaskHandle,
+};
+
+/// Tells the owner of everything that matters of a task that is not over; last of all of its end, when its
+/// worker is gone.
+pub async fn watch(handle: TaskHandle, job: Job, messages: mpsc::Sender<Message>) {
+    let task_id = handle.task_id().to_owned();
+    let mut cursor = handle.feed().cursor_after(0);
+    let mut collector = Collector::new();
+    let mut was_told = false;
+    while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
+        let is_auth_refused = match item {
+            Item::Frames(frames) => collector.take(&frames),
+            Item::Lost { bytes, error } => {
+                tracing::warn!(task_id, bytes, error, "a part of a log is missing");
+                false
+            }
+        };
+        if is_auth_refused && !was_told {
+            was_told = true;
+            let task_id = task_id.clone();
+            // An owner that is gone does not care.
+            messages.send(Message::AuthRefused { job, task_id }).await.ok();
+        }
+    }
+    handle.is_over().await;
+    let ended = handle.ended();
+    let at_ms = ended.map_or_else(now_ms, |ended| ended.at_ms);
+    let completed = ended.map(|ended| ended.completed.clone());
+    let end = Box::new(collector.end(completed, at_ms));
+    messages.send(Message::Ended { job, task_id, end }).await.ok();
+}
+
+/// How a task ended that is over.
+pub async fn end_of(shared: &Shared, row: &TaskRow) -> End {
+    let at_ms = row.ended.as_ref().map_or_else(now_ms, |ended| ended.at_ms);
+    let mut cursor = Cursor::over_log(shared.log_path(&row.accepted.id), 0);
+    let mut collector = Collector::new();
+    while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
+        match item {
+            Item::Frames(frames) => {
+                collector.take(&frames);
+            }
+            Item::Lost { .. } => break,
+        }
+    }
+    collector.end(row.completed(), at_ms)
+}
