@@ -187,6 +187,15 @@ impl Over {
     #[must_use]
     pub fn of(client: &mut Client, batch_id: &str) -> Self {
         attach(client, batch_id);
+        Self::of_attached(client, batch_id)
+    }
+
+    /// The same on a connection that is attached to the batch already.
+    ///
+    /// # Panics
+    /// When it does not end, or something does not hold.
+    #[must_use]
+    pub fn of_attached(client: &mut Client, batch_id: &str) -> Self {
         let end = Self::completed(client, batch_id);
         let told = end["params"]["rows"].as_array().unwrap();
         let rows = rows(client, batch_id, None);

@@ -77,7 +77,10 @@ fn hooks_run_around_each_task_and_after_the_batch_and_are_told_the_facts() {
         assert_eq!(facts["TASK_INDEX"], index, "{facts:?}");
         assert_eq!(facts.get("VERDICT").map(String::as_str), verdict, "{facts:?}");
     }
-    assert_eq!(lines[1].1["TASK_ID"], over.row("good")["attempts"][0]["task_id"].as_str().unwrap());
+    assert_eq!(
+        lines[1].1["ATTEMPT_ID"],
+        over.row("good")["attempts"][0]["task_id"].as_str().unwrap()
+    );
     // They are tasks of their own, and not the batch's.
     let list = supervisor.connect().call("task.list", &json!({"limit": 100})).unwrap();
     let labels: Vec<&str> = list["tasks"]

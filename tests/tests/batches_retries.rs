@@ -123,7 +123,7 @@ fn waits_out(play: &str) -> (Supervisor, Over) {
     assert_eq!(waiting["state"], "waiting_limit", "{waiting}");
     assert!(waiting["waits"]["until_ms"].is_u64(), "{waiting}");
     assert!(waiting["waits"]["reason"].as_str().unwrap().contains("limit"), "{waiting}");
-    let over = Over::of(&mut client, &batch_id);
+    let over = Over::of_attached(&mut client, &batch_id);
     assert_eq!(over.outcome(), "succeeded");
     let row = over.row("limited");
     assert_eq!(classes(row), [Some("limit"), None], "{row}");
@@ -177,7 +177,7 @@ fn a_batch_that_waits_for_days_is_canceled_at_once() {
     let until_ms = batch["waits"]["until_ms"].as_u64().unwrap();
     assert!(until_ms > batch["submitted_ms"].as_u64().unwrap() + 400_000_000, "{batch}");
     client.call("batch.cancel", &json!({ "batch_id": batch_id })).unwrap();
-    let over = Over::of(&mut client, &batch_id);
+    let over = Over::of_attached(&mut client, &batch_id);
     assert_eq!(over.verdicts(), ["rate_limited", "skipped"], "the last attempt's verdict stands");
     assert_eq!(over.outcome(), "canceled");
 }
@@ -205,9 +205,9 @@ fn a_limit_that_one_batch_meets_holds_up_every_other_one_too_but_no_program() {
     let metrics = cc_tests::http::get(supervisor.address(), "/metrics", &[]).body;
     let closed = metrics.lines().find(|line| !line.starts_with('#') && line.contains("gate"));
     assert!(closed.is_some(), "the gate is in the metrics: {metrics}");
-    let over = Over::of(&mut other, &other_id);
+    let over = Over::of_attached(&mut other, &other_id);
     over.assert_all_succeeded_at_once();
-    assert_eq!(Over::of(&mut client, &limited).outcome(), "succeeded");
+    assert_eq!(Over::of_attached(&mut client, &limited).outcome(), "succeeded");
     let started_ms = |name: &str| over.row(name)["attempts"][0]["started_ms"].as_u64().unwrap();
     assert!(started_ms("program") < until_ms, "{over:?}");
     assert!(started_ms("agent") >= until_ms, "{over:?}");
