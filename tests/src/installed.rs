@@ -4,6 +4,7 @@ use std::{
     ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::OnceLock,
 };
 
@@ -54,6 +55,17 @@ pub fn supervisor() -> PathBuf {
 #[must_use]
 pub fn ccx() -> PathBuf {
     directory().join("ccx")
+}
+
+/// `ccx` for the supervisor at this URL, with an environment that holds nothing that changes a test.
+#[must_use]
+pub fn ccx_command(url: &str) -> Command {
+    let mut command = Command::new(ccx());
+    command.arg("--url").arg(url).stdin(Stdio::null());
+    for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
+        command.env_remove(name);
+    }
+    command
 }
 
 /// The fixture program; see `src/bin/misbehave.rs`.

@@ -14,6 +14,7 @@
     reason = "test support: a broken assumption must end the test where it is noticed"
 )]
 
+pub mod batches;
 pub mod cgroup;
 pub mod client;
 pub mod fifo;
@@ -21,6 +22,7 @@ pub mod follower;
 pub mod frames;
 pub mod http;
 pub mod installed;
+pub mod ledger;
 pub mod messages_api;
 pub mod options;
 pub mod processes;
@@ -30,15 +32,18 @@ pub mod speech;
 pub mod supervisor;
 pub mod task_log;
 pub mod tasks;
+pub mod terminal;
 pub mod transcript;
 
 use std::time::{Duration, Instant};
 
 pub use client::{Client, Session};
 pub use follower::Follower;
+pub use ledger::Ledger;
 pub use options::Options;
 pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
+pub use terminal::Terminal;
 pub use transcript::Transcript;
 
 /// How long a test waits for an event before it fails. Far longer than anything takes and far

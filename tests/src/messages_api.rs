@@ -1,13 +1,14 @@
 //! A stand-in for the Messages API, so that the real Claude CLI runs without a network or an account.
 //!
 //! Listens on loopback only, answers as many requests at once as come, and does what the prompt's
-//! first line says (see [`script`]); calls no model. Used in process by `tests/real_claude.rs` and
-//! `tests/stress_report.rs`, and as the program `messages-api` for trying things by hand.
+//! first line says (see [`script`]); calls no model. Used in process by `tests/real_claude.rs`,
+//! `tests/real_batches.rs` and `tests/stress_report.rs`, and as the program `messages-api` for trying things by hand.
 //!
-//! The way of a request: [`server`] → [`conversation`] → [`script`] → [`events`] → [`server`].
+//! The way of a request: [`server`] → [`conversation`] → [`limit`] → [`script`] → [`events`] → [`server`].
 
 pub mod conversation;
 pub mod events;
+pub mod limit;
 pub mod real_cli;
 pub mod script;
 pub mod server;

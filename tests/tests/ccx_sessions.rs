@@ -22,13 +22,9 @@ use cc_tests::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// `ccx` whose environment holds nothing that changes a test.
 fn ccx(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(installed::ccx());
-    command.arg("--url").arg(url).args(arguments).stdin(Stdio::null());
-    for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
-        command.env_remove(name);
-    }
+    let mut command = installed::ccx_command(url);
+    command.args(arguments);
     command
 }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
+use std::time::Duration;
+
 use cc_tests::{
     Follower, Options, Supervisor, Transcript,
     cgroup::Containment,
@@ -156,6 +158,20 @@ fn a_rate_limit_is_told_and_judged_as_rate_limited() {
     assert_eq!(transcript.params_of("task.retrying").next().unwrap()["error"], "rate_limit");
     assert!(transcript.params_of("error.rate_limit_exceeded").count() >= 1);
     assert_eq!(verdict(&transcript), "rate_limited");
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
+fn the_usage_limit_of_a_login_is_told_with_its_end() {
+    let cli = RealCli::start();
+    cli.api().limit(1, Duration::from_secs(3_600));
+    let supervisor = Supervisor::start(&cli.options(Options::new()));
+    let transcript = supervisor.connect().run_to_end(&json!({"prompt": "say: hello"}));
+    assert_nothing_left(&transcript);
+    assert_eq!(verdict(&transcript), "rate_limited");
+    let told: Vec<&Value> = transcript.params_of("error.rate_limit_exceeded").collect();
+    assert!(told.iter().any(|params| params["resets_at"].is_u64()), "{told:?}");
+    assert_eq!(cli.api().refused(), 1, "the CLI does not try again");
 }
 
 #[test]

@@ -95,6 +95,34 @@ fn a_rate_limit_is_a_verdict_of_its_own() {
 }
 
 #[test]
+fn a_usage_limit_is_told_in_whatever_form_the_agent_has_for_it() {
+    let texts = ["limit in words for seconds: 90", "limit after a bar for seconds: 90"];
+    for prompt in ["limit for seconds: 90"].into_iter().chain(texts) {
+        let transcript = run(prompt);
+        assert_eq!(verdict(&transcript), "rate_limited", "{prompt}");
+        let told: Vec<&Value> = transcript.params_of("error.rate_limit_exceeded").collect();
+        assert!(!told.is_empty(), "{prompt}");
+        let has_end = told.iter().any(|params| params["resets_at"].is_u64());
+        assert_eq!(has_end, !texts.contains(&prompt), "{prompt}: {told:?}");
+    }
+}
+
+#[test]
+fn the_apis_own_trouble_and_limits_of_the_cli_are_failures() {
+    for (prompt, status) in [
+        ("status 500: ", json!(500)),
+        ("status 529: ", json!(529)),
+        ("connection error: ", Value::Null),
+        ("max turns: ", Value::Null),
+    ] {
+        let transcript = run(prompt);
+        assert_eq!(verdict(&transcript), "failed", "{prompt}");
+        assert_eq!(results(&transcript)[0]["api_error_status"], status, "{prompt}");
+    }
+    assert_eq!(verdict(&run("no result after a tool: ")), "no_result");
+}
+
+#[test]
 fn of_several_results_the_last_one_counts() {
     let transcript = run("two results: the second");
     assert_eq!(verdict(&transcript), "succeeded");

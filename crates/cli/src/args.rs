@@ -205,6 +205,7 @@ Reads the prompt from stdin, as `claude -p` does, and prints what `--output-form
   no result              exits with 0 without a result
   result without exit    prints its result and never exits
   wrong key              three retries for 401, then a result that is an error
+  limit until SECONDS    a usage limit until that second since 1970, a short answer from then on
 Anything else: a short answer. Whatever hangs ends by itself after two minutes.";
 
 /// What a supervisor passes to an agent.

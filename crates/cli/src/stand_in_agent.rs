@@ -9,7 +9,7 @@ use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write},
     process::{Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use nix::{
@@ -46,6 +46,7 @@ enum Wish {
     NoResult,
     ResultWithoutExit,
     WrongKey,
+    LimitUntil { ends_at_s: u64 },
     Answer,
 }
 
@@ -58,6 +59,9 @@ impl Wish {
         if let Some(seconds) = number_between(prompt, "work ", " s") {
             let duration = Duration::from_secs(seconds.try_into().unwrap_or(u64::MAX));
             return Self::Work { duration: duration.min(SAFETY_NET) };
+        }
+        if let Some(ends_at_s) = prompt.strip_prefix("limit until ").and_then(first_number) {
+            return Self::LimitUntil { ends_at_s };
         }
         // A longer wish stands before the one that it begins with.
         let wishes = [
@@ -86,6 +90,10 @@ fn number_between(prompt: &str, before: &str, after: &str) -> Option<usize> {
         return None;
     }
     number.trim().parse().ok()
+}
+
+fn first_number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.parse().ok()
 }
 
 /// Plays the agent; returns its exit code.
@@ -150,6 +158,13 @@ fn play(claude_options: &[String]) -> io::Result<u8> {
             thread::sleep(SAFETY_NET);
             Ok(code)
         }
+        Wish::LimitUntil { ends_at_s } if ends_at_s <= now_s() => {
+            stream.answer("The limit is over.")
+        }
+        Wish::LimitUntil { ends_at_s } => {
+            stream.reject(ends_at_s)?;
+            stream.fail("You've hit your limit (played by the stand-in)", Some(429))
+        }
         Wish::WrongKey => {
             for attempt in 1..=RETRIES {
                 stream.retry(attempt)?;
@@ -159,6 +174,11 @@ fn play(claude_options: &[String]) -> io::Result<u8> {
                 .fail("Failed to authenticate. API Error: 401 (played by the stand-in)", Some(401))
         }
     }
+}
+
+/// A clock that is before 1970 shows no limit that is over.
+fn now_s() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// Starts a process in a session of its own and waits until it has left ours. It keeps our stderr
@@ -229,6 +249,18 @@ impl Stream {
         self.line("system", Some("api_retry"), &retry)
     }
 
+    /// As the real one tells that the limit of a login is used up, and until when.
+    fn reject(&mut self, ends_at_s: u64) -> io::Result<()> {
+        let event = json!({
+            "rate_limit_info": {
+                "status": "rejected", "resetsAt": ends_at_s, "rateLimitType": "five_hour",
+                "isUsingOverage": false,
+            },
+            "uuid": Uuid::new_v4(), "session_id": self.session_id,
+        });
+        self.line("rate_limit_event", None, &event)
+    }
+
     fn answer(&mut self, text: &str) -> io::Result<u8> {
         self.say(text)?;
         self.result(text, false, None)?;
@@ -291,6 +323,9 @@ mod tests {
             ("no result", Wish::NoResult),
             ("result without exit", Wish::ResultWithoutExit),
             ("wrong key", Wish::WrongKey),
+            ("limit until 1790000000, then go on", Wish::Answer),
+            ("limit until 1790000000 and go on", Wish::LimitUntil { ends_at_s: 1_790_000_000 }),
+            ("limit until noon", Wish::Answer),
             ("What is 2 + 2?", Wish::Answer),
             ("", Wish::Answer),
         ] {

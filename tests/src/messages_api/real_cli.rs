@@ -56,19 +56,35 @@ impl RealCli {
     /// The same with another program as the agent.
     #[must_use]
     pub fn options_with_agent(&self, options: Options, agent: &Path) -> Options {
+        let options = options.flag("--agent", format!("'{}'", agent.display()));
+        self.environment()
+            .into_iter()
+            .fold(options, |options, (name, value)| options.env(name, value))
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// What the CLI needs in its environment.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         let directory = self.program.parent().unwrap().display();
         let path = std::env::var("PATH").unwrap_or_default();
-        options
-            .flag("--agent", format!("'{}'", agent.display()))
-            .env("PATH", format!("{directory}:{path}"))
-            .env("HOME", self.home.path().display())
-            .env("TMPDIR", self.home.path().display())
-            .env("ANTHROPIC_BASE_URL", self.api.url())
-            .env("CLAUDE_CODE_OAUTH_TOKEN", "a-token-for-the-stand-in")
-            .env("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", 1)
-            .env("CLAUDE_CODE_MAX_RETRIES", 1)
+        let home = self.home.path().to_str().unwrap();
+        vec![
+            ("PATH", format!("{directory}:{path}")),
+            ("HOME", home.to_owned()),
+            ("TMPDIR", home.to_owned()),
+            ("ANTHROPIC_BASE_URL", self.api.url()),
+            ("CLAUDE_CODE_OAUTH_TOKEN", "a-token-for-the-stand-in".to_owned()),
+            ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1".to_owned()),
+            ("CLAUDE_CODE_MAX_RETRIES", "1".to_owned()),
             // Without it the CLI refuses to run tools unasked as root, as in a container.
-            .env("IS_SANDBOX", 1)
+            ("IS_SANDBOX", "1".to_owned()),
+        ]
     }
 
     /// A script that runs the CLI with the arguments it gets, and then `afterwards`.

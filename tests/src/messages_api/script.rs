@@ -9,11 +9,12 @@
 //! | `bash: COMMAND` | calls the tool `Bash`; then says what it printed |
 //! | `background: COMMAND` | the same with `run_in_background` |
 //! | `status: CODE` | that HTTP status with the API's error object |
+//! | `refuse N times with CODE: TEXT` | that status to the first N requests with this prompt, then the text |
 //! | `hang` | nothing, until the client goes away |
 //! | `drop connection` | the beginning of an answer, then the connection breaks |
 //! | anything else | the prompt itself |
 //!
-//! Pure: a conversation in, a reply out.
+//! Pure: a conversation in, and how often it was met before; a reply out.
 
 use std::time::Duration;
 
@@ -47,9 +48,9 @@ pub enum Reply {
     DropConnection,
 }
 
-/// Decides.
+/// Decides. `asked_before` is how many requests with the same prompt came before.
 #[must_use]
-pub fn reply(conversation: &Conversation) -> Reply {
+pub fn reply(conversation: &Conversation, asked_before: u64) -> Reply {
     let prompt = conversation.prompt.as_str();
     let line = prompt.lines().next().unwrap_or_default().trim();
     let (word, rest) = line.split_once(':').map_or((line, ""), |(word, rest)| (word, rest.trim()));
@@ -64,8 +65,19 @@ pub fn reply(conversation: &Conversation) -> Reply {
             Some(printed) => text(format!("The tool said: {printed}")),
         },
         ("hang", _) => Reply::Hang,
+        _ if word.starts_with("refuse ") => refuse(word, rest, asked_before),
         ("drop connection", _) => Reply::DropConnection,
         _ => text(prompt.to_owned()),
+    }
+}
+
+/// Reads `refuse N times with CODE`; what cannot be read so is an error that the CLI does not retry.
+fn refuse(word: &str, then: &str, asked_before: u64) -> Reply {
+    let numbers: Vec<u64> = word.split(' ').filter_map(|part| part.parse().ok()).collect();
+    match numbers[..] {
+        [times, _] if asked_before >= times => text(then.to_owned()),
+        [_, code] => Reply::Status(u16::try_from(code).unwrap_or(400)),
+        _ => Reply::Status(400),
     }
 }
 
@@ -83,11 +95,17 @@ mod tests {
     use super::*;
 
     fn reply_to(prompt: &str, tool_result: Option<&str>) -> Reply {
-        reply(&Conversation {
-            model: String::new(),
-            prompt: prompt.to_owned(),
-            tool_result: tool_result.map(str::to_owned),
-        })
+        let tool_result = tool_result.map(str::to_owned);
+        reply(&Conversation { model: String::new(), prompt: prompt.to_owned(), tool_result }, 0)
+    }
+
+    #[test]
+    fn who_is_refused_some_times_is_answered_then() {
+        let prompt = "refuse 2 times with 529: the answer: 4".to_owned();
+        let conversation = Conversation { model: String::new(), prompt, tool_result: None };
+        let replies: Vec<Reply> = (0..4).map(|before| reply(&conversation, before)).collect();
+        let answer = || text("the answer: 4".to_owned());
+        assert_eq!(replies, [Reply::Status(529), Reply::Status(529), answer(), answer()]);
     }
 
     #[test]

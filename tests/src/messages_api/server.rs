@@ -1,13 +1,11 @@
 //! The HTTP side of the stand-in: hyper on a loopback port, on a thread of its own.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
     future, io,
     net::{Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Duration,
 };
@@ -26,6 +24,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{
     conversation::Conversation,
     events::{self, Block},
+    limit::{Limit, Refusal},
     script::{self, Reply},
 };
 
@@ -34,9 +33,36 @@ type Body = BoxBody<Bytes, io::Error>;
 /// A running stand-in. Dropped, it stops; requests in flight break.
 pub struct MessagesApi {
     address: SocketAddr,
-    requests: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What it remembers of the requests so far.
+#[derive(Debug, Default)]
+struct Memory {
+    requests: u64,
+    with_prompt: HashMap<String, u64>,
+    limit: Option<Limit>,
+}
+
+/// What one request meets.
+struct Met {
+    number: u64,
+    asked_before: u64,
+    refusal: Option<Refusal>,
+}
+
+impl Memory {
+    fn meet(&mut self, prompt: &str) -> Met {
+        self.requests += 1;
+        let refusal = self.limit.as_mut().and_then(|limit| limit.meet(self.requests));
+        let asked = self.with_prompt.entry(prompt.to_owned()).or_default();
+        let asked_before = *asked;
+        // Who is refused by the limit has not been heard.
+        *asked += u64::from(refusal.is_none());
+        Met { number: self.requests, asked_before, refusal }
+    }
 }
 
 impl MessagesApi {
@@ -54,11 +80,11 @@ impl MessagesApi {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let requests = Arc::new(AtomicU64::new(0));
+        let memory = Arc::default();
         let (stop, stopped) = oneshot::channel();
-        let counter = Arc::clone(&requests);
-        let thread = std::thread::spawn(move || serve(listener, counter, stopped));
-        Ok(Self { address, requests, stop: Some(stop), thread: Some(thread) })
+        let shared = Arc::clone(&memory);
+        let thread = std::thread::spawn(move || serve(listener, shared, stopped));
+        Ok(Self { address, memory, stop: Some(stop), thread: Some(thread) })
     }
 
     /// For `ANTHROPIC_BASE_URL`.
@@ -70,7 +96,19 @@ impl MessagesApi {
     /// How many messages have been asked for.
     #[must_use]
     pub fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.memory.lock().unwrap().requests
+    }
+
+    /// The usage limit of the subscription is met by the request with this number (from 1), and lasts so
+    /// long: every request is refused meanwhile, with the second at which it ends.
+    pub fn limit(&self, begins_with: u64, lasts: Duration) {
+        self.memory.lock().unwrap().limit = Some(Limit::new(begins_with, lasts));
+    }
+
+    /// How many requests the limit has refused.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.memory.lock().unwrap().limit.as_ref().map_or(0, Limit::refused)
     }
 
     /// Serves until the process ends.
@@ -93,25 +131,25 @@ impl Drop for MessagesApi {
 /// Runs until the other end of `stopped` is dropped. What is in flight then ends with the runtime.
 fn serve(
     listener: std::net::TcpListener,
-    requests: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
     stopped: oneshot::Receiver<Infallible>,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async move {
         let listener = TcpListener::from_std(listener).unwrap();
         tokio::select! {
-            () = accept(&listener, &requests) => {}
+            () = accept(&listener, &memory) => {}
             _ = stopped => {}
         }
     });
 }
 
-async fn accept(listener: &TcpListener, requests: &Arc<AtomicU64>) {
+async fn accept(listener: &TcpListener, memory: &Arc<Mutex<Memory>>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let requests = Arc::clone(requests);
+        let memory = Arc::clone(memory);
         tokio::spawn(async move {
-            let service = service_fn(move |request| answer(request, Arc::clone(&requests)));
+            let service = service_fn(move |request| answer(request, Arc::clone(&memory)));
             let connection = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service);
             // A client that goes away in the middle, or a connection that the script breaks.
@@ -122,15 +160,17 @@ async fn accept(listener: &TcpListener, requests: &Arc<AtomicU64>) {
 
 async fn answer(
     request: Request<Incoming>,
-    requests: Arc<AtomicU64>,
+    memory: Arc<Mutex<Memory>>,
 ) -> Result<Response<Body>, hyper::Error> {
     let path = request.uri().path().to_owned();
     Ok(match (request.method().clone(), path.as_str()) {
         (Method::POST, "/v1/messages") => {
-            let number = requests.fetch_add(1, Ordering::Relaxed) + 1;
             let body = request.into_body().collect().await?.to_bytes();
             match Conversation::read(&body) {
-                Ok(conversation) => perform(number, &conversation).await,
+                Ok(conversation) => {
+                    let met = memory.lock().unwrap().meet(&conversation.prompt);
+                    perform(met, &conversation).await
+                }
                 Err(_) => error(400),
             }
         }
@@ -143,9 +183,18 @@ async fn answer(
     })
 }
 
-async fn perform(number: u64, conversation: &Conversation) -> Response<Body> {
-    let model = &conversation.model;
-    match script::reply(conversation) {
+async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
+    let (number, model) = (met.number, &conversation.model);
+    if let Some(refusal) = met.refusal {
+        let mut response = error(429);
+        for (name, value) in refusal.headers() {
+            response
+                .headers_mut()
+                .insert(name, hyper::header::HeaderValue::from_str(&value).unwrap());
+        }
+        return response;
+    }
+    match script::reply(conversation, met.asked_before) {
         Reply::Text { deltas, pause } => {
             streamed(events::of_message(number, model, &Block::Text(&deltas)), pause, false)
         }

@@ -2,12 +2,29 @@
 //! have reported. The first words of the prompt say how.
 
 use std::{
-    io::{Read, Write},
+    fs::File,
+    io::{BufRead, BufReader, Read, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
+use cc_tests::ledger::Ledger;
 use nix::unistd::pause;
+use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::{family, refusals};
+
+/// The text of a prompt that begins with `script: `: another play for each start.
+#[derive(Debug, Deserialize)]
+struct Script {
+    /// Where starts and ends are noted.
+    ledger: PathBuf,
+    /// As what.
+    name: String,
+    /// For the first start, the second, …; the last one also for all after it.
+    plays: Vec<String>,
+}
 
 /// Reads the prompt from standard input, as `claude -p` does, and plays it.
 pub fn agent() -> ExitCode {
@@ -17,7 +34,17 @@ pub fn agent() -> ExitCode {
         "type": "system", "subtype": "init", "cwd": "/", "session_id": SESSION,
         "tools": ["Bash"], "model": "claude-test-1",
     }));
-    let (play, text) = prompt.split_once(": ").unwrap_or(("say", &prompt));
+    let Some(script) = prompt.strip_prefix("script: ") else { return play(&prompt) };
+    let script: Script = serde_json::from_str(script).unwrap();
+    let ledger = Ledger::at(&script.ledger);
+    let start = ledger.note_start(&script.name);
+    let exit_code = play(&script.plays[start.min(script.plays.len()) - 1]);
+    ledger.note_end(&script.name);
+    exit_code
+}
+
+fn play(prompt: &str) -> ExitCode {
+    let (play, text) = prompt.split_once(": ").unwrap_or(("say", prompt));
     match play {
         "say" => {
             print(&json!({
@@ -50,20 +77,18 @@ pub fn agent() -> ExitCode {
         }
         // Says error in its result, and yet exits with 0.
         "error with exit 0" => print(&failure(Value::Null, text)),
-        "status 401" => {
-            print(&retry(1, 401, "authentication_failed"));
-            print(&failure(json!(401), "Failed to authenticate. API Error: 401"));
-            return ExitCode::from(1);
+        // It did something, and then was not heard of again.
+        "no result after a tool" => {
+            print(&tool_use("touch something"));
+            print(&tool_result());
         }
-        "status 429" => {
-            print(&retry(1, 429, "rate_limit"));
-            print(&failure(json!(429), "API Error: Request rejected (429)"));
-            return ExitCode::from(1);
+        "wait for" => {
+            wait_for_line(text);
+            print(&result("waited"));
         }
-        // Ten retries with doubling delays: for a minute there is no result.
-        "retry without end" => {
-            print(&retry(1, 401, "authentication_failed"));
-            pause();
+        "leave a family" => {
+            family::setsid_sleepers(2, "exit", "left-by-an-agent");
+            print(&result(text));
         }
         // The words that made the predecessor raise notifications, in ordinary text.
         "talk about limits" => {
@@ -76,14 +101,19 @@ pub fn agent() -> ExitCode {
         "silence" => {
             pause();
         }
-        unknown => panic!("no such play: {unknown}"),
+        other => return refusals::play(other, text),
     }
     ExitCode::SUCCESS
 }
 
-const SESSION: &str = "00000000-0000-4000-8000-000000000001";
+pub fn wait_for_line(path: &str) {
+    let mut line = String::new();
+    BufReader::new(File::open(path).unwrap()).read_line(&mut line).unwrap();
+}
 
-fn result(text: &str) -> Value {
+pub const SESSION: &str = "00000000-0000-4000-8000-000000000001";
+
+pub fn result(text: &str) -> Value {
     json!({
         "type": "result", "subtype": "success", "is_error": false, "api_error_status": null,
         "duration_ms": 5, "num_turns": 1, "result": text, "stop_reason": "end_turn",
@@ -92,22 +122,27 @@ fn result(text: &str) -> Value {
     })
 }
 
-fn failure(status: Value, text: &str) -> Value {
+pub fn failure(status: Value, text: &str) -> Value {
     let mut line = result(text);
     line["is_error"] = json!(true);
     line["api_error_status"] = status;
     line
 }
 
-fn retry(attempt: u64, status: u64, error: &str) -> Value {
-    json!({
-        "type": "system", "subtype": "api_retry", "attempt": attempt, "max_retries": 10,
-        "retry_delay_ms": 500, "error_status": status, "error": error, "session_id": SESSION,
-    })
+fn tool_use(command: &str) -> Value {
+    json!({"type": "assistant", "session_id": SESSION, "message": {"role": "assistant", "content": [
+        {"type": "tool_use", "id": "toolu_1", "name": "Bash", "input": {"command": command}},
+    ]}})
+}
+
+fn tool_result() -> Value {
+    json!({"type": "user", "session_id": SESSION, "message": {"role": "user", "content": [
+        {"type": "tool_result", "tool_use_id": "toolu_1", "content": "done"},
+    ]}})
 }
 
 /// As the CLI does, with `type` before everything else.
-fn print(line: &Value) {
+pub fn print(line: &Value) {
     let kind = &line["type"];
     let mut rest = line.as_object().unwrap().clone();
     rest.remove("type");

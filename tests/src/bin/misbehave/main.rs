@@ -15,7 +15,9 @@ mod agent;
 mod family;
 mod foreign;
 mod intruder;
+mod noted;
 mod output;
+mod refusals;
 mod report;
 
 use std::process::ExitCode;
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         }
         ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
+        ["noted", ledger, name, command] => return noted::noted(ledger, name, command),
         ["knock-as", user_id, address] => {
             intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
         }
