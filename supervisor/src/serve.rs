@@ -84,7 +84,7 @@ pub async fn serve(
             Left::Tasks => parent.remove_if_unused(),
         }
     }
-    shared.store.flush().await;
+    shared.store.close().await;
     tracing::info!("stopped");
     drop(state_dir);
     Ok(())

@@ -29,6 +29,8 @@ type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 enum Job {
     Write { changes: Vec<Change>, done: Option<Done> },
     Read(Reading),
+    /// Close the database; told when it is closed.
+    Close(oneshot::Sender<()>),
 }
 
 /// The handle. Clones share the thread, which ends when the last one is gone.
@@ -50,10 +52,16 @@ impl Store {
         Ok(Self { jobs })
     }
 
-    /// Returns when everything is committed that was queued before.
-    pub async fn flush(&self) {
+    /// Returns when everything is committed that was queued before, and the database is closed, whoever still
+    /// holds a handle.
+    pub async fn close(&self) {
         if let Err(error) = self.commit(Vec::new()).await {
             tracing::error!(%error, "the last changes of state");
+        }
+        let (done, closed) = oneshot::channel();
+        if self.jobs.send(Job::Close(done)).await.is_ok() {
+            // An error means that the thread is gone, and the database with it.
+            drop(closed.await);
         }
     }
 
@@ -120,6 +128,12 @@ impl Server {
                     reading(&self.db);
                     None
                 }
+                Job::Close(done) => {
+                    drop(self);
+                    // Whoever has stopped waiting does not care.
+                    done.send(()).ok();
+                    return;
+                }
                 Job::Write { changes, done } => self.write_group(changes, done),
             };
             next = after.or_else(|| self.queue.blocking_recv());
@@ -137,8 +151,8 @@ impl Server {
                     count += changes.len();
                     group.push((changes, done));
                 }
-                Ok(reading @ Job::Read(_)) => {
-                    after = Some(reading);
+                Ok(other @ (Job::Read(_) | Job::Close(_))) => {
+                    after = Some(other);
                     break;
                 }
                 Err(_) => break,
