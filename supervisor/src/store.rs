@@ -27,7 +27,10 @@ type Done = oneshot::Sender<Result<(), StoreError>>;
 type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 
 enum Job {
-    Write { changes: Vec<Change>, done: Option<Done> },
+    Write {
+        changes: Vec<Change>,
+        done: Option<Done>,
+    },
     Read(Reading),
     /// Close the database; told when it is closed.
     Close(oneshot::Sender<()>),
