@@ -126,7 +126,10 @@ prompt = "What is 2+2?"
     let junit = folder.read("night.xml");
     assert!(junit.contains(r#"tests="6" skipped="0" failures="1" errors="3""#), "{junit}");
     let markdown = folder.read("night.md");
-    assert!(markdown.contains("**2 of 6 tasks succeeded**, 3 did not, 1 did not run."), "{markdown}");
+    assert!(
+        markdown.contains("**2 of 6 tasks succeeded**, 3 did not, 1 did not run."),
+        "{markdown}"
+    );
     assert!(markdown.contains("claude /login"), "{markdown}");
     // Refused credentials end the batch at once, and whoever wakes up reads that first.
     assert!(markdown.lines().next().unwrap().starts_with("**Stopped: "), "{markdown}");

@@ -1,8 +1,10 @@
 //! A batch as it is seen through a connection that breaks, against a server that says what a test says.
 
 use cc_client::Reconnect;
-use cc_protocol::batch::{BatchAttempt, BatchCounts, BatchOutcome, BatchWait};
-use cc_protocol::{EndReason, Verdict};
+use cc_protocol::{
+    EndReason, Verdict,
+    batch::{BatchAttempt, BatchCounts, BatchOutcome, BatchRunning, BatchWait},
+};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
@@ -103,7 +105,7 @@ impl Recorder for Heard {
     fn stands(&mut self, _: &BatchSummary) {}
 }
 
-async fn follow(url: &str, hold: Hold) -> (Vec<String>, Seen) {
+async fn follow(url: &str, hold: Hold, shows_output: bool) -> (Vec<String>, Seen) {
     let settings = Reconnect {
         patience: Some(std::time::Duration::from_secs(60)),
         delay_least: std::time::Duration::from_millis(1),
@@ -114,7 +116,7 @@ async fn follow(url: &str, hold: Hold) -> (Vec<String>, Seen) {
     let mut progress = Progress::new(tasks.len(), true);
     let mut heard = Heard::default();
     let mut interrupts = Interrupts::catch().unwrap();
-    let live = Live::new(hold, "b", &tasks, false, &mut progress, &mut heard);
+    let live = Live::new(hold, "b", &tasks, shows_output, &mut progress, &mut heard);
     let seen = live.follow(&mut session, &mut interrupts).await;
     (heard.0, seen)
 }
@@ -148,7 +150,7 @@ async fn each_end_is_recorded_once_whatever_came_before_in_pages_or_twice() {
         peer.tell("batch.completed", last).await;
         peer.answer("batch.rows", page(&[over(0), over(1), over(2), skipped(3)], false)).await;
     });
-    let (heard, seen) = follow(&url, Hold::Started).await;
+    let (heard, seen) = follow(&url, Hold::Started, false).await;
     assert_eq!(
         heard,
         ["1 a long answer", "2 a long answer", "3 a long answer", "4 skipped: no need"]
@@ -175,9 +177,45 @@ async fn a_batch_that_the_supervisor_does_not_know_is_no_batch_without_tasks() {
             }
         }
     });
-    let (heard, seen) = follow(&url, Hold::Viewed).await;
+    let (heard, seen) = follow(&url, Hold::Viewed, false).await;
     assert!(heard.is_empty());
     let Some(Stop::Broken(failure)) = seen.stop else { panic!("{:?}", seen.stop) };
     assert_eq!(failure.text, "there is no batch b");
+    server.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_output_of_a_task_is_asked_for_once_however_long_the_batch_counts_it_as_running() {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let running = BatchRunning {
+            index: 0,
+            name: None,
+            label: None,
+            task_id: "t-0".to_owned(),
+            attempt: 1,
+            started_ms: 1_000,
+        };
+        let running = BatchSummary { running: vec![running], ..summary("b") };
+        let mut peer = Peer::greet(&listener).await;
+        peer.answer("batch.attach", json!(running)).await;
+        peer.answer("batch.rows", page(&[row(0)], false)).await;
+        let params = peer.answer("task.attach", json!({})).await;
+        assert_eq!(params, json!({"task_id": "t-0", "after_seq": 0}));
+        let completed = crate::report::tests::completed(Verdict::Succeeded, 0);
+        let mut completed = json!(completed);
+        completed["task_id"] = "t-0".into();
+        completed["seq"] = 1.into();
+        peer.tell("process.completed", completed).await;
+        peer.tell("batch.progress", json!({"batch": running, "rows": []})).await;
+        let last = json!({"batch": ended(), "rows": [over(0)], "rows_omitted": false});
+        peer.tell("batch.completed", last).await;
+        while let Some(Ok(message)) = peer.0.next().await {
+            assert!(!message.to_string().contains("task.attach"), "{message}");
+        }
+    });
+    let (heard, seen) = follow(&url, Hold::Viewed, true).await;
+    assert_eq!(heard, ["1 a long answer"]);
+    assert!(seen.stop.is_none(), "{:?}", seen.stop);
     server.await.unwrap();
 }
