@@ -447,7 +447,7 @@ fn on_a_terminal_ctrl_c_asks_and_a_detached_batch_runs_on() {
     let mut terminal = Terminal::start(&line, desk.supervisor.scratch());
     desk.notes.ledger.wait_for_starts(2);
     terminal.press("\x03");
-    terminal.wait_for("detach");
+    terminal.wait_for("[d]etach");
     terminal.press("d\n");
     terminal.wait();
     let id = desk.only_batch();
