@@ -184,6 +184,11 @@ pub const BATCH_ROWS_READ: usize = 100;
 
 // The state directory.
 
+/// For the lock of a supervisor that is gone to go as well: until a worker that it was starting is executed.
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+pub const LOCK_RETRY: Duration = Duration::from_millis(5);
+
 /// Changes and questions that wait for the database.
 pub const STORE_QUEUE_JOBS: usize = 1_024;
 /// Changes that are kept when the database does not take them, to be tried again with the next ones.
