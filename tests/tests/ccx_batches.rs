@@ -387,8 +387,8 @@ fn a_program_gets_an_object_a_task_and_one_for_the_batch() {
     let results: Vec<&Value> = lines[..3].iter().map(|line| &line["result"]).collect();
     assert_eq!((results[0], results[2]), (&json!("4"), &json!("5")));
     assert_eq!(lines[1]["verdict"], "failed");
-    let id = desk.only_batch();
-    assert!(lines[3].to_string().contains(&id), "{}", lines[3]);
+    assert_eq!(lines[3]["batch_id"], desk.only_batch());
+    assert_eq!((&lines[3]["succeeded"], &lines[3]["failed"]), (&json!(2), &json!(1)));
 }
 
 #[test]
@@ -447,7 +447,7 @@ fn on_a_terminal_ctrl_c_asks_and_a_detached_batch_runs_on() {
     let mut terminal = Terminal::start(&line, desk.supervisor.scratch());
     desk.notes.ledger.wait_for_starts(2);
     terminal.press("\x03");
-    terminal.wait_for("detach");
+    terminal.wait_for("[d]etach");
     terminal.press("d\n");
     terminal.wait();
     let id = desk.only_batch();

@@ -153,11 +153,17 @@ fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// The batch as a line of JSON; `succeeded_before` counts tasks that were not run again.
-pub(crate) fn summary_json(conclusion: &Conclusion, succeeded_before: usize) -> Value {
+/// The batch as a line of JSON; `batch_id` is for one that a supervisor keeps, `succeeded_before` counts
+/// tasks that were not run again.
+pub(crate) fn summary_json(
+    conclusion: &Conclusion,
+    batch_id: Option<&str>,
+    succeeded_before: usize,
+) -> Value {
     let numbers = Numbers::of(&conclusion.end);
     json!({
         "type": "summary",
+        "batch_id": batch_id,
         "tasks": conclusion.end.rows.len(),
         "succeeded": numbers.succeeded,
         "failed": numbers.failed,
@@ -288,7 +294,8 @@ pub(crate) mod tests {
 
     #[test]
     fn programs_get_one_object_for_all() {
-        let summary = summary_json(&conclusion(Some(BTreeSet::from([5]))), 7);
+        let summary = summary_json(&conclusion(Some(BTreeSet::from([5]))), Some("b"), 7);
+        assert_eq!(summary["batch_id"], "b");
         assert_eq!(summary["left_behind"], json!([5]));
         assert_eq!((&summary["failed"], &summary["succeeded_before"]), (&json!(2), &json!(7)));
     }

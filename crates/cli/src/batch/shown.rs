@@ -58,13 +58,15 @@ impl Shown {
     /// Says everything, and chooses the exit code.
     pub(super) fn conclude(self, conclusion: &Conclusion, own_code: Option<u8>) -> u8 {
         let end = &conclusion.end;
+        let batch_id = self.reports.batch_id().map(str::to_owned);
         let are_reports_whole = self.reports.finish(AccountEnd {
             elapsed: end.elapsed,
             stopped: end.stopped.clone(),
             left_behind: conclusion.left_behind.as_ref().map(BTreeSet::len),
         });
         if self.view.json {
-            let summary = report::summary_json(conclusion, self.succeeded_before);
+            let batch_id = batch_id.as_deref();
+            let summary = report::summary_json(conclusion, batch_id, self.succeeded_before);
             conclusion::print(&format!("{summary}\n"));
         } else if !end.rows.is_empty() {
             conclusion.print(None);

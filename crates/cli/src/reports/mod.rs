@@ -180,6 +180,11 @@ impl Reports {
         self.account.batch_id = Some(batch_id.to_owned());
     }
 
+    /// See [`Reports::name_batch`].
+    pub(crate) fn batch_id(&self) -> Option<&str> {
+        self.account.batch_id.as_deref()
+    }
+
     /// A task will not run.
     pub(crate) fn skip(&mut self, number: usize, why: &str) {
         self.account.why_not.insert(number, why.to_owned());
