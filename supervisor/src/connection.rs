@@ -189,12 +189,17 @@ fn end_of(error: &Error) -> End {
 async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Outgoing>) {
     let period = shared.config.heartbeat;
     let mut ticks = interval_at(Instant::now() + period, period);
-    let mut heartbeat = Heartbeat::new(life);
+    let mut heartbeat = Heartbeat::new(life, period);
     loop {
         ticks.tick().await;
         match heartbeat.beat() {
             // A full queue is one that the client does not read: the ping would not get through either.
             Beat::Ping => drop(outgoing.try_send(Outgoing::Ping)),
+            // One ping is enough to find out that the socket has room again.
+            Beat::Wait if outgoing.capacity() == outgoing.max_capacity() => {
+                drop(outgoing.try_send(Outgoing::Ping));
+            }
+            Beat::Wait => {}
             Beat::Dead => return,
         }
     }

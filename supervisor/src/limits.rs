@@ -38,6 +38,8 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
 /// Pings in a row without a sign of life.
 pub const HEARTBEAT_MISSES: u32 = 2;
+/// How long a client may not read at all, with output waiting for it, before it counts as dead.
+pub const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
 /// Longest message of a client.
 pub const DEFAULT_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Most that an operator can ask for.
@@ -182,6 +184,11 @@ pub const BATCH_PROGRESS_BYTES: usize = 128 * 1024;
 pub const BATCH_ROWS_READ: usize = 100;
 
 // The state directory.
+
+/// For the lock of a supervisor that is gone to go as well: until a worker that it was starting is executed.
+pub const LOCK_WAIT: Duration = Duration::from_secs(2);
+/// Between two looks at it.
+pub const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Changes and questions that wait for the database.
 pub const STORE_QUEUE_JOBS: usize = 1_024;

@@ -9,12 +9,12 @@ use cc_link::{
     record::{Body, Record, decode_frame, frame_bytes},
 };
 
-use crate::feed::Feed;
+use crate::feed::{Feed, Position};
 
 /// What a worker says beside output.
 pub trait Listener {
-    /// The terminal event, before anybody can see it.
-    fn before_end(&mut self, completed: &Completed, time_ms: u64);
+    /// The terminal event, before anybody can see it, and how far the log will reach then.
+    fn before_end(&mut self, completed: &Completed, time_ms: u64, end: Position);
 
     /// An event, which the feed has already. Returns the terminal event if it is that.
     ///
@@ -65,7 +65,9 @@ pub fn publish(
         if let Record { body: Body::Event(event), time_ms, .. } = record {
             let is_terminal = matches!(event, Event::Completed(_));
             if let Event::Completed(completed) = &event {
-                listener.before_end(completed, time_ms);
+                let end_offset = feed.position().end_offset + (run.end - run.start) as u64;
+                let end = Position { end_offset, last_seq: run.last_seq, is_done: true };
+                listener.before_end(completed, time_ms, end);
             }
             run.append_to(feed, is_terminal);
             if let Some(completed) = listener.on_event(event)? {

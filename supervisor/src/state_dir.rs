@@ -7,7 +7,12 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Instant,
 };
+
+use cc_proctree::procfs::Process;
+
+use crate::limits;
 
 const OWNER_ONLY: u32 = 0o700;
 
@@ -116,27 +121,44 @@ fn lock(directory: &Path) -> Result<File, StateDirError> {
         .mode(0o600)
         .open(&path)
         .map_err(|error| io_error(&path, error))?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            file.read_to_string(&mut holder).map_err(|error| io_error(&path, error))?;
-            let holder = match holder.trim() {
-                "" => "unknown",
-                known => known,
-            };
-            return Err(StateDirError::InUse {
-                path: directory.to_owned(),
-                holder: holder.to_owned(),
-            });
+    let patience = Instant::now() + limits::LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(&mut file).map_err(|error| io_error(&path, error))?;
+                // A supervisor that was killed while it started a worker is gone, but the child has its lock until
+                // it executes the worker.
+                if is_alive(&holder) || Instant::now() >= patience {
+                    return Err(StateDirError::InUse { path: directory.to_owned(), holder });
+                }
+                std::thread::sleep(limits::LOCK_RETRY);
+            }
+            Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
         }
-        Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
     }
     file.set_len(0)
         .and_then(|()| file.rewind())
         .and_then(|()| writeln!(file, "{}", std::process::id()))
         .map_err(|error| io_error(&path, error))?;
     Ok(file)
+}
+
+/// What the lock file says of who has locked it.
+fn holder(file: &mut File) -> io::Result<String> {
+    let mut holder = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut holder)?;
+    Ok(match holder.trim() {
+        "" => "unknown",
+        known => known,
+    }
+    .to_owned())
+}
+
+fn is_alive(holder: &str) -> bool {
+    let process = holder.parse().ok().and_then(Process::read);
+    process.is_some_and(|process| !process.is_dead())
 }
 
 fn io_error(path: &Path, error: io::Error) -> StateDirError {

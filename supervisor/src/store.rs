@@ -27,13 +27,9 @@ type Done = oneshot::Sender<Result<(), StoreError>>;
 type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 
 enum Job {
-    Write {
-        changes: Vec<Change>,
-        done: Option<Done>,
-    },
+    Write { changes: Vec<Change>, done: Option<Done> },
     Read(Reading),
-    /// Close the database; told when it is closed.
-    Close(oneshot::Sender<()>),
+    Close(Done),
 }
 
 /// The handle. Clones share the thread, which ends when the last one is gone.
@@ -55,15 +51,19 @@ impl Store {
         Ok(Self { jobs })
     }
 
-    /// Returns when everything is committed that was queued before, and the database is closed, whoever still
-    /// holds a handle.
-    pub async fn close(&self) {
+    /// Returns when everything is committed that was queued before.
+    pub async fn flush(&self) {
         if let Err(error) = self.commit(Vec::new()).await {
             tracing::error!(%error, "the last changes of state");
         }
+    }
+
+    /// Commits everything that was queued before and closes the database, which leaves it in a single file. Nothing
+    /// can be changed or read any more.
+    pub async fn close(&self) {
+        self.flush().await;
         let (done, closed) = oneshot::channel();
         if self.jobs.send(Job::Close(done)).await.is_ok() {
-            // An error means that the thread is gone, and the database with it.
             drop(closed.await);
         }
     }
@@ -131,13 +131,13 @@ impl Server {
                     reading(&self.db);
                     None
                 }
+                Job::Write { changes, done } => self.write_group(changes, done),
                 Job::Close(done) => {
-                    drop(self);
+                    drop(self.db);
                     // Whoever has stopped waiting does not care.
-                    done.send(()).ok();
+                    drop(done.send(Ok(())));
                     return;
                 }
-                Job::Write { changes, done } => self.write_group(changes, done),
             };
             next = after.or_else(|| self.queue.blocking_recv());
         }

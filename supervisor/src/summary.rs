@@ -2,6 +2,7 @@
 //!
 //! Called by [`crate::task_calls`] and [`crate::session_resume`]. It only reads.
 
+use cc_link::event::Completed;
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
     task::{ListFilter, TaskState, TaskSummary},
@@ -57,7 +58,18 @@ impl Known {
     pub fn never_ran(&self) -> bool {
         match self {
             Self::Live(handle) => handle.is_done() && handle.progress().pid.is_none(),
-            Self::Stored(row) => row.ended.is_some() && row.started.is_none(),
+            // The end is all that there is of it. That its start is not on record does not say so: a start is
+            // noted without anybody waiting for it.
+            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
+        }
+    }
+
+    /// The terminal event and its seq, where the database has them.
+    #[must_use]
+    pub fn stored_end(&self) -> Option<(Completed, u64)> {
+        match self {
+            Self::Live(_) => None,
+            Self::Stored(row) => Some((row.completed()?, row.ended.as_ref()?.last_seq)),
         }
     }
 

@@ -24,13 +24,27 @@ use crate::limits;
 pub struct Translator {
     task_id: String,
     pid: i32,
+    has_ended: bool,
 }
 
 impl Translator {
     /// Of a task whose main process has this pid.
     #[must_use]
     pub fn new(task_id: String, pid: i32) -> Self {
-        Self { task_id, pid }
+        Self { task_id, pid, has_ended: false }
+    }
+
+    /// Whether the terminal event was among what was translated.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The terminal event of a task whose log cannot tell it any more.
+    #[must_use]
+    pub fn terminal(&self, completed: &Completed, seq: u64) -> String {
+        let position = Position { task_id: self.task_id.clone(), seq };
+        to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
     }
 
     /// The notifications of these whole records, in their order; lines together where `is_batching`.
@@ -38,7 +52,7 @@ impl Translator {
     /// # Errors
     /// When a record cannot be read; those before it are in `texts`.
     pub fn translate(
-        &self,
+        &mut self,
         frames: &Bytes,
         is_batching: bool,
         texts: &mut Vec<String>,
@@ -50,7 +64,7 @@ impl Translator {
     }
 
     fn translate_all(
-        &self,
+        &mut self,
         frames: &Bytes,
         is_batching: bool,
         batch: &mut Batch,
@@ -68,6 +82,7 @@ impl Translator {
                     batch.add(seq, output);
                 }
                 record => {
+                    self.has_ended |= matches!(record.body, Body::Event(Event::Completed(_)));
                     texts.extend(batch.end(&self.task_id));
                     texts.extend(self.record(&record));
                 }
@@ -358,7 +373,7 @@ mod tests {
 
     #[test]
     fn lines_that_are_ready_together_come_together_and_in_order_and_never_over_the_limit() {
-        let translator = Translator::new("id".to_owned(), 42);
+        let mut translator = Translator::new("id".to_owned(), 42);
         let mut frames = Vec::new();
         let line = |data: Vec<u8>| {
             Body::Output(Output {

@@ -52,6 +52,8 @@ pub struct Follow {
     pub cursor: Cursor,
     /// How to put it.
     pub translator: Translator,
+    /// The terminal event, as a text, in case that the log cannot tell it any more.
+    pub terminal: Option<String>,
     /// Told when the terminal event has been handed to the socket.
     pub delivered: oneshot::Sender<()>,
 }
@@ -115,10 +117,7 @@ impl Writer {
                     self.take(place, item);
                     self.write_taken(sink).await
                 }
-                Next::Records(place, None) => {
-                    self.end(place);
-                    Ok(())
-                }
+                Next::Records(place, None) => self.end(place, sink).await,
             };
             if let Err(error) = written {
                 return error;
@@ -264,17 +263,25 @@ impl Writer {
         sink.flush().await
     }
 
-    fn end(&mut self, place: usize) {
+    /// The followed task in this place has no more to say.
+    async fn end<S>(&mut self, place: usize, sink: &mut S) -> Result<(), Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
         let has_own = !self.own.is_empty();
         let ended = match place.checked_sub(usize::from(has_own)) {
             None => self.own.pop_front().map(|follow| *follow),
             Some(index) => Some(self.attached.remove(index)),
         };
         if let Some(ended) = ended {
+            if let Some(terminal) = ended.terminal.filter(|_| !ended.translator.has_ended()) {
+                sink.send(Message::text(terminal)).await?;
+            }
             // A session that has gone does not care.
             ended.delivered.send(()).ok();
         }
         self.tell_if_idle();
+        Ok(())
     }
 
     fn tell_if_idle(&mut self) {

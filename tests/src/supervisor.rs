@@ -175,8 +175,10 @@ impl Supervisor {
     /// The workers that run at this moment, also those that an earlier supervisor started.
     #[must_use]
     pub fn workers_anywhere(&self) -> Vec<i32> {
-        let mut workers = processes::with_environment(&format!("{MARK}={}", self.mark));
-        workers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
+        let mut workers = self.left_behind();
+        let is_worker = |pid: i32| processes::name(pid).is_some_and(|name| name == "cc-worker");
+        // A task's process has its worker's name until it is executed.
+        workers.retain(|pid| is_worker(*pid) && !processes::parent(*pid).is_some_and(is_worker));
         workers
     }
 

@@ -191,7 +191,7 @@ fn attaching_to_what_one_gets_already_is_an_error() {
 fn an_unknown_task_is_told_by_its_own_code() {
     let supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();
-    let methods = ["get", "attach", "output", "cancel", "pause", "resume"];
+    let methods = ["get", "attach", "detach", "output", "cancel", "pause", "resume"];
     for method in methods.map(|method| format!("task.{method}")) {
         for unknown in ["00000000-0000-7000-8000-000000000000", "../../etc/passwd", "", "no uuid"] {
             let error = by_id(&mut client, &method, unknown).unwrap_err();
@@ -200,9 +200,6 @@ fn an_unknown_task_is_told_by_its_own_code() {
         let error = client.call(&method, &json!({})).unwrap_err();
         assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     }
-    // What is not followed cannot be left, whether it is known or not.
-    let error = by_id(&mut client, "task.detach", "no uuid").unwrap_err();
-    assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     let error = client.call("task.list", &json!({"limit": 0})).unwrap_err();
     assert_eq!(error["data"]["field"], "limit", "{error}");
 }
@@ -259,7 +256,7 @@ fn the_list_shows_every_task_once_page_by_page_newest_first() {
     assert!(first["log_bytes"].as_u64().unwrap() > 0, "{first}");
     let id = running.task_id().to_owned();
     by_id(&mut client, "task.cancel", &id).unwrap();
-    client.wait_for_end(&id);
+    wait_until("it is among the ended", || pages(&mut client, "ended", 5) == ids);
     assert!(pages(&mut client, "running", 5).is_empty());
 }
 
@@ -391,4 +388,45 @@ fn a_viewer_at_the_beginning_of_a_long_task_does_not_hold_up_the_live_ones() {
     assert!(late.follow(&mut events));
     let watched = Transcript::checked(answer_for(&events), events);
     assert_spoken(&watched, 33, 5_000_000);
+}
+
+#[test]
+fn the_end_of_a_task_is_told_even_where_its_log_is_gone() {
+    let supervisor = Supervisor::start_default();
+    let transcript = supervisor.connect().run_shell("echo lost; exit 3");
+    let task_id = transcript.task_id();
+    std::fs::remove_file(supervisor.task_directory(task_id).join("log")).unwrap();
+    let mut client = supervisor.connect();
+    client.attach(task_id, 0).unwrap();
+    let events = client.recv_until_method("process.completed");
+    let methods: Vec<&str> = events.iter().map(|event| event["method"].as_str().unwrap()).collect();
+    assert_eq!(methods, ["process.error", "process.completed"]);
+    assert!(events[0]["params"]["error"].as_str().unwrap().contains("missing"), "{}", events[0]);
+    assert_eq!(events[1]["params"], *transcript.completed());
+    let page = client.call("task.output", &json!({ "task_id": task_id })).unwrap();
+    assert_eq!(page["events"], json!(events));
+    assert_eq!((page["last_seq"].clone(), page["is_end"].clone()), (json!(3), json!(true)));
+}
+
+#[test]
+fn a_task_that_is_over_can_be_attached_to_again_as_soon_as_its_end_is_read() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let transcript = client.run_shell("echo again");
+    for _ in 0..200 {
+        client.attach(transcript.task_id(), 0).unwrap();
+        assert_eq!(client.recv_until_method("process.completed"), transcript.events);
+    }
+}
+
+#[test]
+fn what_is_not_followed_cannot_be_left() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let transcript = client.run_shell("true");
+    let error = by_id(&mut client, "task.detach", transcript.task_id()).unwrap_err();
+    assert_eq!(
+        (error["code"].clone(), error["data"]["field"].clone()),
+        (json!(-32602), json!("task_id"))
+    );
 }

@@ -6,6 +6,8 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 mod standing;
 
+use crate::reports::ReportOptions;
+
 pub(crate) use standing::{AttachArguments, LogsArguments, PsArguments, SteerArguments};
 
 const EXAMPLES: &str = "\
@@ -167,12 +169,14 @@ Files:
           skipped; headings become the beginning of the label
   .jsonl  an object a line, with the parameters of `execute`: one of prompt, argv and command, and
           cwd, env, timeout, idle_timeout, label, model, allowed_tools, ...
-All mistakes of a file are reported before anything runs (exit status 2).
+  .toml   the same as [[tasks]], with [defaults] for all of them and [options] for the batch
+All mistakes of a file are reported with line and column before anything runs (exit status 2).
 
 Examples:
   ccx batch tasks.txt --agent stand-in
   ccx batch plan.md --cwd ~/project --permission-mode acceptEdits --timeout 1800
-  ccx batch tasks.jsonl --json > results.jsonl
+  ccx batch tasks.jsonl --joblog tasks.joblog --results results.jsonl --report report.md
+  ccx batch tasks.jsonl --resume tasks.joblog
   printf '%s\\n' 'What is 2+2?' 'And 3+3?' | ccx batch -
 
 Exit status: 0 if every task succeeded, else how many did not (101 for more than 100); 125 if ccx
@@ -201,9 +205,14 @@ pub(crate) struct BatchArguments {
     /// Print an object of JSON for each task as it ends, with its answer, and one for the batch
     #[arg(long)]
     pub(crate) json: bool,
+    /// Check the file and show what would run; start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// No progress, only the table
     #[arg(long, short)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) reports: ReportOptions,
 }
 
 /// How a task file is written.
@@ -215,6 +224,8 @@ pub(crate) enum Format {
     Markdown,
     /// An object of JSON a line
     Jsonl,
+    /// A batch with defaults
+    Toml,
 }
 
 /// Options of `demo`.

@@ -107,6 +107,11 @@ async fn count_when_settled(end: &SequenceEnd, is_private: bool) -> BTreeSet<i32
     }
 }
 
+/// Writes a line to stderr. Nobody may be there to read it.
+pub(crate) fn note(line: &str) {
+    drop(writeln!(std::io::stderr(), "{line}"));
+}
+
 /// Writes to stdout. Nobody may be there to read it any more; the exit code says the same.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();

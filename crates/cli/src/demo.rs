@@ -173,20 +173,21 @@ fn programme(count: u32) -> Vec<(Task, Expected)> {
             let place = |index: usize| (2 * index + 1) * count / (2 * EXHIBITS.len());
             match exhibits.next_if(|(index, _)| place(*index) <= position) {
                 Some((_, exhibit)) => {
-                    let task = task(exhibit.title, exhibit.prompt, exhibit.timeout_s);
+                    let (title, timeout_s) = (exhibit.title, exhibit.timeout_s);
+                    let task = task(position + 1, title, exhibit.prompt, timeout_s);
                     (task, exhibit.expected)
                 }
                 None => {
                     let question = QUESTIONS.get(position % QUESTIONS.len()).unwrap_or(&"Hello?");
-                    (task(question, question, None), WELL)
+                    (task(position + 1, question, question, None), WELL)
                 }
             }
         })
         .collect()
 }
 
-fn task(title: &str, prompt: &str, timeout: Option<f64>) -> Task {
-    Task::new(Execute {
+fn task(number: usize, title: &str, prompt: &str, timeout: Option<f64>) -> Task {
+    let execute = Execute {
         program: Program::Prompt(Box::new(Prompt {
             prompt: prompt.to_owned(),
             ..Prompt::default()
@@ -194,7 +195,8 @@ fn task(title: &str, prompt: &str, timeout: Option<f64>) -> Task {
         label: Some(title.to_owned()),
         timeout,
         ..Execute::default()
-    })
+    };
+    Task::new(number, execute)
 }
 
 impl Expected {

@@ -5,6 +5,8 @@
 use cc_protocol::{EndReason, Verdict, error::ErrorObject, notification::ProcessCompleted};
 use serde_json::Value;
 
+use crate::sequence::{Fate, Row};
+
 /// The command line or a task file is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// A deadline ended the task.
@@ -60,6 +62,16 @@ pub(crate) fn of_refusal(error: &ErrorObject) -> u8 {
     // 127, 126 or 125, as env(1) has it; only a task that could not be started has one.
     let code = error.data.get("exit_code").and_then(Value::as_u64);
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(OWN_FAILURE)
+}
+
+/// The code of a task of a batch: 0 only for a success.
+pub(crate) fn of_job(row: &Row) -> u8 {
+    match &row.fate {
+        _ if row.is_success() => 0,
+        Fate::Ended(ended) => of_task(&ended.completed, true).max(1),
+        Fate::Refused(error) => of_refusal(error).max(1),
+        Fate::Unknown | Fate::NotRun => OWN_FAILURE,
+    }
 }
 
 /// The code of a batch that ran to its end: 0, the number of failures, or 101 for more than 100.

@@ -3,9 +3,9 @@
 //! Modules in the order in which a command travels: `args` reads the command line, `task_file`
 //! and `agent` settle what is to run, `server` connects (starting a `private_supervisor` where
 //! no running one is named), `follow` drives one task to its end, `sequence` several, and
-//! `run_output`, `progress`, `ending`, `report` and `leftovers` say what came of it. `view`, `ps` and
-//! `steer` are for tasks that a standing supervisor runs; `task_id` finds them. `exit_code` is the one
-//! place where ends become numbers.
+//! `run_output`, `progress`, `ending`, `report`, `reports` and `leftovers` say what came of it. `view`,
+//! `ps` and `steer` are for tasks that a standing supervisor runs; `task_id` finds them. `exit_code` is
+//! the one place where ends become numbers.
 //!
 //! `ccx` never starts a task itself: tasks are children of workers, which are children of the
 //! supervisor. Nothing that it starts outlives it: a private supervisor stops when `ccx` is gone,
@@ -36,10 +36,12 @@ mod advice;
 mod batch;
 mod conclusion;
 mod demo;
+mod dry_run;
 mod grid;
 mod leftovers;
 mod progress;
 mod report;
+mod reports;
 mod sequence;
 mod table;
 mod text;

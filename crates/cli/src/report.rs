@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 
 use crate::{
     conclusion::Conclusion,
-    sequence::{Fate, Row, Stopped},
+    reports::Totals,
+    sequence::{Fate, Row, SequenceEnd, Stopped},
     text,
 };
 
 /// How many process ids are listed.
 const SHOWN_PROCESSES_LIMIT: usize = 20;
+
 /// The numbers below the table.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Numbers {
@@ -20,19 +22,18 @@ struct Numbers {
     not_run: usize,
     output_bytes: u64,
     dropped_bytes: u64,
-    killed_leftovers: u64,
+    totals: Totals,
     overheads: Vec<Duration>,
 }
 
 impl Numbers {
     fn of(rows: &[Row]) -> Self {
-        let mut numbers = Self::default();
+        let mut numbers = Self { totals: Totals::of(rows), ..Self::default() };
         for row in rows {
             match &row.fate {
                 Fate::Ended(ended) => {
                     numbers.output_bytes += ended.completed.output.bytes;
                     numbers.dropped_bytes += ended.completed.output.dropped_bytes;
-                    numbers.killed_leftovers += ended.completed.killed_leftovers;
                     numbers.overheads.push(ended.overhead);
                 }
                 Fate::Refused(_) | Fate::Unknown => {}
@@ -85,9 +86,10 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
             text::bytes(numbers.dropped_bytes),
         ));
     }
+    text.push_str(&spent_line(&numbers.totals));
     text.push_str(&format!(
         "leftovers killed: {} (processes that outlived the main one of their task)\n",
-        numbers.killed_leftovers
+        numbers.totals.killed_leftovers
     ));
     text.push_str(&left_behind_line(conclusion.left_behind.as_ref()));
     for row in rows {
@@ -97,6 +99,15 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
     }
     text.push_str(&ending_lines(conclusion));
     text
+}
+
+/// `cost: 1.23 USD; tokens: 12.3 k in (10.0 k of them cached), 678 out; retries: 3`.
+fn spent_line(totals: &Totals) -> String {
+    if !totals.is_anything_spent() {
+        return String::new();
+    }
+    let (cost, tokens) = (totals.cost(), totals.token_counts());
+    format!("cost: {cost}; tokens: {tokens}; retries: {}\n", totals.retries)
 }
 
 fn left_behind_line(left_behind: Option<&BTreeSet<i32>>) -> String {
@@ -116,10 +127,8 @@ fn left_behind_line(left_behind: Option<&BTreeSet<i32>>) -> String {
 
 /// Why it was not the usual end.
 fn ending_lines(conclusion: &Conclusion) -> String {
-    let mut text = match &conclusion.end.stopped {
-        Some(Stopped::Interrupted(..)) => "interrupted\n".to_owned(),
-        Some(Stopped::FailedFast) => "stopped after the first failure (--fail-fast)\n".to_owned(),
-        Some(Stopped::Broken(failure)) => format!("stopped: {failure}\n"),
+    let mut text = match stopped(&conclusion.end) {
+        Some(cause) => format!("stopped: {cause}\n"),
         None => String::new(),
     };
     if let Some(trouble) = &conclusion.trouble {
@@ -128,47 +137,22 @@ fn ending_lines(conclusion: &Conclusion) -> String {
     text
 }
 
+/// Why a batch did not come to its last task.
+pub(crate) fn stopped(end: &SequenceEnd) -> Option<String> {
+    end.stopped.as_ref().map(|stopped| match stopped {
+        Stopped::Interrupted(..) => "interrupted".to_owned(),
+        Stopped::FailedFast => "a task did not succeed (--fail-fast)".to_owned(),
+        Stopped::Broken(failure) => failure.to_string(),
+    })
+}
+
 /// With a decimal, because most overheads are a few of them.
 fn milliseconds(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
 }
 
-/// A task as a line of JSON.
-pub(crate) fn row_json(number: usize, row: &Row) -> Value {
-    let mut object = json!({
-        "type": "task", "number": number, "title": row.title, "verdict": row.verdict(),
-    });
-    let Some(members) = object.as_object_mut() else { return object };
-    let mut add = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
-    match &row.fate {
-        Fate::Ended(ended) => {
-            let completed = &ended.completed;
-            add("task_id", json!(completed.position.task_id));
-            add("reason", json!(completed.reason));
-            add("exit_code", json!(completed.exit_code));
-            add("signal", json!(completed.signal));
-            add("error", json!(completed.error));
-            add("duration_ms", json!(completed.duration_ms));
-            add("overhead_ms", json!(ended.overhead.as_secs_f64() * 1000.0));
-            add("cpu_ms", json!(completed.cpu_ms));
-            add("max_rss_bytes", json!(completed.max_rss_bytes));
-            add("output", json!(completed.output));
-            add("killed_leftovers", json!(completed.killed_leftovers));
-            if let Some(result) = &ended.result {
-                add("result", json!(result.result));
-                add("is_error", json!(result.is_error));
-                add("claude_session_id", json!(result.claude_session_id));
-                add("total_cost_usd", json!(result.total_cost_usd));
-            }
-        }
-        Fate::Refused(error) => add("error", json!(error.message)),
-        Fate::Unknown | Fate::NotRun => {}
-    }
-    object
-}
-
-/// The batch as a line of JSON.
-pub(crate) fn summary_json(conclusion: &Conclusion) -> Value {
+/// The batch as a line of JSON; `succeeded_before` counts tasks that were not run again.
+pub(crate) fn summary_json(conclusion: &Conclusion, succeeded_before: usize) -> Value {
     let numbers = Numbers::of(&conclusion.end.rows);
     json!({
         "type": "summary",
@@ -176,17 +160,23 @@ pub(crate) fn summary_json(conclusion: &Conclusion) -> Value {
         "succeeded": numbers.succeeded,
         "failed": numbers.failed,
         "not_run": numbers.not_run,
+        "succeeded_before": succeeded_before,
         "elapsed_ms": conclusion.end.elapsed.as_secs_f64() * 1000.0,
         "overhead_median_ms": numbers.median_overhead().map(|median| median.as_secs_f64() * 1000.0),
         "output_bytes": numbers.output_bytes,
         "dropped_bytes": numbers.dropped_bytes,
-        "killed_leftovers": numbers.killed_leftovers,
+        "total_cost_usd": numbers.totals.cost_usd,
+        "tokens": numbers.totals.tokens,
+        "retries": numbers.totals.retries,
+        "killed_leftovers": numbers.totals.killed_leftovers,
         "left_behind": conclusion.left_behind,
     })
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::SystemTime;
+
     use cc_protocol::{
         EndReason, OutputCounts, Verdict,
         error::{ErrorCode, ErrorObject},
@@ -194,7 +184,7 @@ pub(crate) mod tests {
     };
 
     use super::*;
-    use crate::sequence::{Ended, SequenceEnd};
+    use crate::sequence::{Attempt, Ended};
 
     /// A terminal event with plausible numbers.
     pub(crate) fn completed(verdict: Verdict, exit_code: i32) -> ProcessCompleted {
@@ -218,10 +208,17 @@ pub(crate) mod tests {
         }
     }
 
-    fn ended(title: &str, completed: ProcessCompleted, overhead_ms: u64) -> Row {
+    fn ended(number: usize, title: &str, completed: ProcessCompleted, overhead_ms: u64) -> Row {
         let overhead = Duration::from_millis(overhead_ms);
         let fate = Fate::Ended(Box::new(Ended { completed, result: None, overhead }));
-        Row { title: title.to_owned(), fate }
+        row(number, title, fate)
+    }
+
+    fn row(number: usize, title: &str, fate: Fate) -> Row {
+        let begun_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + number as u64);
+        let attempt = Attempt { begun_at, elapsed: Duration::from_millis(1_300), retries: 0 };
+        let attempt = (!matches!(fate, Fate::NotRun)).then_some(attempt);
+        Row { number, title: title.to_owned(), attempt, fate }
     }
 
     /// A row of every kind.
@@ -234,11 +231,11 @@ pub(crate) mod tests {
         hung.killed_leftovers = 2;
         let missing = ErrorObject::new(ErrorCode::SpawnFailed, "program \"x\" was not found");
         vec![
-            ended("What is 2+2?", completed(Verdict::Succeeded, 0), 2),
-            ended("Print much, and then say so in a title that goes on and on", flood, 4),
-            ended("日本語のタイトル", hung, 9),
-            Row { title: "x".to_owned(), fate: Fate::Refused(missing) },
-            Row { title: "later".to_owned(), fate: Fate::NotRun },
+            ended(1, "What is 2+2?", completed(Verdict::Succeeded, 0), 2),
+            ended(2, "Print much, and then say so in a title that goes on and on", flood, 4),
+            ended(3, "日本語のタイトル", hung, 9),
+            row(4, "x", Fate::Refused(missing)),
+            row(5, "later", Fate::NotRun),
         ]
     }
 
@@ -264,7 +261,7 @@ pub(crate) mod tests {
             leftovers killed: 2 (processes that outlived the main one of their task)
             processes left behind: 0
             refused: x: program "x" was not found
-            stopped after the first failure (--fail-fast)
+            stopped: a task did not succeed (--fail-fast)
             "#);
     }
 
@@ -279,13 +276,9 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn json_has_a_line_a_task_and_one_for_all() {
-        let rows = rows();
-        let first = row_json(1, &rows[0]);
-        assert_eq!((&first["verdict"], &first["exit_code"]), (&json!("succeeded"), &json!(0)));
-        assert_eq!(row_json(4, &rows[3])["error"], "program \"x\" was not found");
-        let summary = summary_json(&conclusion(Some(BTreeSet::from([5]))));
+    fn programs_get_one_object_for_all() {
+        let summary = summary_json(&conclusion(Some(BTreeSet::from([5]))), 7);
         assert_eq!(summary["left_behind"], json!([5]));
-        assert_eq!(summary["failed"], 2);
+        assert_eq!((&summary["failed"], &summary["succeeded_before"]), (&json!(2), &json!(7)));
     }
 }

@@ -1,13 +1,13 @@
 //! Runs tasks one after another on one session, and keeps what became of each.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cc_client::Received;
 use cc_protocol::{
     Verdict,
     error::ErrorObject,
     execute::{Execute, Program},
-    notification::{ProcessCompleted, TaskResult},
+    notification::{Notification, ProcessCompleted, TaskResult},
 };
 
 use crate::{
@@ -27,13 +27,15 @@ const TITLE_CHARS_LIMIT: usize = 100;
 /// A task to run.
 #[derive(Clone, Debug)]
 pub(crate) struct Task {
+    /// Place in the task file, from 1.
+    pub(crate) number: usize,
     pub(crate) title: String,
     pub(crate) execute: Execute,
 }
 
 impl Task {
     /// Named by its label, else by what it runs.
-    pub(crate) fn new(execute: Execute) -> Self {
+    pub(crate) fn new(number: usize, execute: Execute) -> Self {
         let title = match (&execute.label, &execute.program) {
             (Some(label), _) => text::one_line(label, TITLE_CHARS_LIMIT),
             (None, Program::Prompt(prompt)) => text::one_line(&prompt.prompt, TITLE_CHARS_LIMIT),
@@ -42,22 +44,39 @@ impl Task {
                 text::one_line(&shell_words::join(argv), TITLE_CHARS_LIMIT)
             }
         };
-        Self { title, execute }
+        Self { number, title, execute }
     }
 }
 
 /// What became of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
+    /// Place in the task file, from 1.
+    pub(crate) number: usize,
     pub(crate) title: String,
+    /// `None` if it was never sent.
+    pub(crate) attempt: Option<Attempt>,
     pub(crate) fate: Fate,
 }
 
 impl Row {
+    fn of(task: &Task, attempt: Option<Attempt>, fate: Fate) -> Self {
+        Self { number: task.number, title: task.title.clone(), attempt, fate }
+    }
+
     /// Whether the API refused the task's credentials.
     pub(crate) fn is_refused_credentials(&self) -> bool {
         matches!(&self.fate, Fate::Ended(ended) if ended.completed.verdict == Verdict::Auth)
     }
+}
+
+/// When and how a task ran, as seen from here.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
+    pub(crate) begun_at: SystemTime,
+    pub(crate) elapsed: Duration,
+    /// API requests that the agent tried again.
+    pub(crate) retries: u64,
 }
 
 /// See [`Row`].
@@ -88,6 +107,15 @@ impl Row {
         match &self.fate {
             Fate::Ended(ended) => ended.completed.verdict == Verdict::Succeeded,
             Fate::Refused(_) | Fate::Unknown | Fate::NotRun => false,
+        }
+    }
+
+    /// The answers of a batch together may be more than memory should hold.
+    fn forget_answer(&mut self) {
+        if let Fate::Ended(ended) = &mut self.fate
+            && let Some(result) = &mut ended.result
+        {
+            result.result = None;
         }
     }
 
@@ -162,14 +190,14 @@ impl SequenceEnd {
     }
 }
 
-/// Runs the tasks. `on_row` is told of each end as it comes.
+/// Runs the tasks. `on_row` is told of each end as it comes; the rows of the end have no answers.
 pub(crate) async fn run(
     server: &mut Server,
     tasks: &[Task],
     is_fail_fast: bool,
     interrupts: &mut Interrupts,
     progress: &mut Progress,
-    mut on_row: impl FnMut(usize, &Row),
+    mut on_row: impl FnMut(&Task, &Row),
 ) -> SequenceEnd {
     let begun_at = Instant::now();
     let mut end = SequenceEnd {
@@ -180,18 +208,19 @@ pub(crate) async fn run(
     };
     for task in tasks {
         if end.stopped.is_some() {
-            end.rows.push(Row { title: task.title.clone(), fate: Fate::NotRun });
+            end.rows.push(Row::of(task, None, Fate::NotRun));
             continue;
         }
         progress.begin(&task.title);
-        let outcome = follow::run(
-            &mut server.session,
-            &task.execute,
-            interrupts,
-            &mut Listener { progress },
-            |task_id| end.task_ids.push(task_id),
-        )
-        .await;
+        let mut listener = Listener { progress: &mut *progress, retries: 0 };
+        let (begun_at, sent_at) = (SystemTime::now(), Instant::now());
+        let outcome =
+            follow::run(&mut server.session, &task.execute, interrupts, &mut listener, |task_id| {
+                end.task_ids.push(task_id)
+            })
+            .await;
+        let retries = listener.retries;
+        let attempt = Attempt { begun_at, elapsed: sent_at.elapsed(), retries };
         let (fate, stopped) = judge(outcome);
         end.stopped = stopped;
         if let Fate::Refused(error) = &fate
@@ -199,12 +228,13 @@ pub(crate) async fn run(
         {
             end.task_ids.push(task_id.to_owned());
         }
-        let row = Row { title: task.title.clone(), fate };
+        let mut row = Row::of(task, Some(attempt), fate);
         if is_fail_fast && !row.is_success() && end.stopped.is_none() {
             end.stopped = Some(Stopped::FailedFast);
         }
         progress.end(&row);
-        on_row(end.rows.len(), &row);
+        on_row(task, &row);
+        row.forget_answer();
         end.rows.push(row);
     }
     progress.finish();
@@ -241,10 +271,14 @@ fn judge(outcome: Result<follow::End, NoEnd>) -> (Fate, Option<Stopped>) {
 /// Shows what happens as progress; there is nothing to wait for.
 struct Listener<'a> {
     progress: &'a mut Progress,
+    retries: u64,
 }
 
 impl Audience for Listener<'_> {
     fn hear(&mut self, received: &Received) {
+        if matches!(received.notification, Notification::TaskRetrying(_)) {
+            self.retries += 1;
+        }
         self.progress.hear(&received.notification);
     }
 

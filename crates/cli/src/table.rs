@@ -32,7 +32,7 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     }
     let mut cells: Vec<Vec<String>> = vec![header.into_iter().map(str::to_owned).collect()];
     for (index, row) in rows.iter().enumerate() {
-        let mut line = row_cells(index + 1, row);
+        let mut line = row_cells(row);
         if let Some(as_expected) = as_expected {
             let is_expected = as_expected.get(index).copied().unwrap_or_default();
             line.push(if is_expected { "yes" } else { "NO" }.to_owned());
@@ -44,8 +44,8 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     grid::draw(&LAYOUT, &cells, look.columns, &colours.collect::<Vec<_>>())
 }
 
-fn row_cells(number: usize, row: &Row) -> Vec<String> {
-    let mut cells = vec![number.to_string(), row.title.clone(), row.verdict().to_owned()];
+fn row_cells(row: &Row) -> Vec<String> {
+    let mut cells = vec![row.number.to_string(), row.title.clone(), row.verdict().to_owned()];
     match &row.fate {
         Fate::Ended(ended) => {
             let completed = &ended.completed;

@@ -32,6 +32,15 @@ pub(crate) fn count(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
+/// `678`, `12.3 k`, `4.5 M`.
+pub(crate) fn amount(amount: u64) -> String {
+    match amount {
+        0..=9_999 => amount.to_string(),
+        10_000..=999_999 => format!("{}.{} k", amount / 1_000, amount % 1_000 / 100),
+        1_000_000.. => format!("{}.{} M", amount / 1_000_000, amount % 1_000_000 / 100_000),
+    }
+}
+
 /// The first line that is not empty, without what moves a terminal's cursor, in at most so many
 /// columns; `…` where it was cut.
 pub(crate) fn one_line(text: &str, columns: usize) -> String {
@@ -72,6 +81,19 @@ mod tests {
             (3_400_000_000, "3.4 GB"),
         ] {
             assert_eq!(bytes(size), expected);
+        }
+    }
+
+    #[test]
+    fn amounts_read_well_at_every_size() {
+        for (number, expected) in [
+            (0, "0"),
+            (9_999, "9999"),
+            (12_345, "12.3 k"),
+            (999_999, "999.9 k"),
+            (4_560_000, "4.5 M"),
+        ] {
+            assert_eq!(amount(number), expected);
         }
     }
 

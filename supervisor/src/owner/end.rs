@@ -12,6 +12,7 @@ use crate::{
     aftermath::{Corpse, Failure},
     clock::now_ms,
     containment,
+    feed::Position,
     owner::Owner,
     retention, state_dir,
     task::{Ended, Outcome, Progress},
@@ -54,6 +55,18 @@ impl Owner {
         ended.at_ms
     }
 
+    /// What the database is told; it keeps what it heard first.
+    pub(super) fn record_of_end(&self, completed: Completed, at_ms: u64, end: Position) -> Change {
+        Change::TaskEnded {
+            id: self.task_id().to_owned(),
+            at_ms,
+            completed: Box::new(completed),
+            last_seq: end.last_seq,
+            log_bytes: end.end_offset,
+            result: self.result.clone(),
+        }
+    }
+
     /// Of an adopted task, whose result may have come before its adoption.
     async fn result_in_log(&self) -> Option<ResultSummary> {
         let path = self.side.feed.log_path().to_owned();
@@ -86,14 +99,7 @@ impl Owner {
             self.result = self.result_in_log().await;
         }
         let position = self.side.feed.position();
-        let ended = Change::TaskEnded {
-            id: self.task_id().to_owned(),
-            at_ms,
-            completed,
-            last_seq: position.last_seq,
-            log_bytes: position.end_offset,
-            result: self.result.take(),
-        };
+        let ended = self.record_of_end(*completed, at_ms, position);
         // Whoever asks after the task has left the registry finds its end in the database.
         self.shared.store.write(vec![ended]).await;
         retention::task_ended(&self.shared, self.task_id(), at_ms, &self.side.feed);

@@ -1,58 +1,111 @@
 //! `.jsonl`: an object a line, with the parameters of `execute`.
-//!
-//! The wire contract's own reader judges them, so that a file and a request never differ.
 
-use cc_protocol::execute::Execute;
-use serde_json::{Map, Value};
+use std::fmt;
 
-use super::Found;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
-/// What the wire contract's reader says before every complaint.
-const WIRE_PREFIX: &str = "Invalid params: ";
+use super::{
+    Found,
+    object::{Complaint, Object, Role},
+    place::Places,
+};
 
 pub(super) fn parse(text: &str) -> Found {
+    let places = Places::of(text);
     let mut found = Found::default();
-    for (index, line) in text.lines().enumerate() {
-        if line.trim().is_empty() {
+    let mut line_start = 0;
+    for line in text.split_inclusive('\n') {
+        let offset = line_start + (line.len() - line.trim_start().len());
+        line_start += line.len();
+        let line = line.trim();
+        if line.is_empty() {
             continue;
         }
-        match read(line) {
-            Ok(execute) => found.task(index + 1, execute),
-            Err(what) => found.mistake(index + 1, what),
+        match object(line).and_then(|(object, unreadable)| object.read_with(Role::Task, unreadable))
+        {
+            Ok(execute) => found.task(places.at(offset), execute),
+            Err(complaints) => {
+                for (within, what) in complaints {
+                    found.mistake(places.at(offset + within), what);
+                }
+            }
         }
     }
     found
 }
 
-fn read(line: &str) -> Result<Execute, String> {
-    let value: Value = serde_json::from_str(line).map_err(|error| no_json(&error))?;
-    let Value::Object(mut params) = value else {
-        return Err("must be an object, such as {\"prompt\": \"...\"}".to_owned());
-    };
-    if params.contains_key("id") {
-        return Err("id is unknown; did you mean \"label\"?".to_owned());
+/// The members of a line, with their offsets in it, and what is wrong with others.
+fn object(line: &str) -> Result<(Object, Vec<Complaint>), Vec<Complaint>> {
+    serde_json::from_str::<&RawValue>(line).map_err(|error| vec![no_json(0, line, &error)])?;
+    if !line.starts_with('{') {
+        return Err(vec![(0, "must be an object, such as {\"prompt\": \"...\"}".to_owned())]);
     }
-    let has_label = params.get("label").is_some_and(|label| !label.is_null());
-    make_strict(&mut params);
-    let mut execute = Execute::from_params(params).map_err(|error| {
-        error.message.strip_prefix(WIRE_PREFIX).unwrap_or(&error.message).to_owned()
-    })?;
-    if !has_label {
-        execute.label = None;
+    let Members(members) =
+        serde_json::from_str(line).map_err(|error| vec![no_json(0, line, &error)])?;
+    let mut object = Object::default();
+    let mut complaints = Vec::new();
+    for (name, value) in members {
+        let (name_offset, value_offset) =
+            (offset_in(line, name.get()), offset_in(line, value.get()));
+        let name: String = match serde_json::from_str(name.get()) {
+            Ok(name) => name,
+            Err(error) => {
+                complaints.push(no_json(name_offset, name.get(), &error));
+                continue;
+            }
+        };
+        if object.params.contains_key(&name) {
+            complaints.push((name_offset, format!("{name} is there twice")));
+            continue;
+        }
+        match serde_json::from_str(value.get()) {
+            Ok(value) => object.insert(name, name_offset, value),
+            Err(error) => complaints.push(no_json(value_offset, value.get(), &error)),
+        }
     }
-    Ok(execute)
+    Ok((object, complaints))
 }
 
-/// The reader's complaint without its line number, which is that of a file of one line.
-fn no_json(error: &serde_json::Error) -> String {
+/// Both are parts of one text: the raw values borrow from the line.
+fn offset_in(line: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
+}
+
+/// The reader's complaint without its place, which is that within a text of one line.
+fn no_json(offset: usize, line: &str, error: &serde_json::Error) -> Complaint {
     let text = error.to_string();
     let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-    format!("is no JSON: {what} (column {})", error.column())
+    let within = error.column().saturating_sub(1).min(line.len());
+    (offset + within, format!("is no JSON: {what}"))
 }
 
-/// With nothing but `command` and `timeout` a request is of the old form, whose clients may send
-/// what nobody knows. Nobody wrote a file for them, so any newer parameter is added.
-fn make_strict(params: &mut Map<String, Value>) {
-    params.retain(|_, value| !value.is_null());
-    params.entry("label").or_insert_with(|| Value::String(String::new()));
+/// Members as they stand in the text. A map would forget where, and that one was there twice.
+struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries;
+
+        impl<'de> Visitor<'de> for Entries {
+            type Value = Members<'de>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Entries)
+    }
 }

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
-use super::{Found, LABEL_CHARS_LIMIT};
+use super::{Found, LABEL_CHARS_LIMIT, place::Places};
 use crate::text::one_line;
 
 pub(super) fn parse(text: &str) -> Found {
@@ -16,7 +16,7 @@ pub(super) fn parse(text: &str) -> Found {
     let mut outline = Outline::default();
     let mut list_depth = 0_usize;
     let mut quote_depth = 0_usize;
-    let mut lines = LineCounter { text, offset: 0, line: 1 };
+    let places = Places::of(text);
     for (event, range) in Parser::new_ext(text, Options::empty()).into_offset_iter() {
         let is_top_level = list_depth == 0 && quote_depth == 0;
         match event {
@@ -28,13 +28,13 @@ pub(super) fn parse(text: &str) -> Found {
             Event::End(TagEnd::Heading(_)) => outline.is_open = false,
             Event::Text(text) | Event::Code(text) => outline.push(&text),
             Event::Start(Tag::Item) if list_depth == 1 && quote_depth == 0 => {
-                let line = lines.line_of(range.start);
+                let place = places.at(range.start);
                 match prompt_of(text, range) {
                     Item::Prompt(prompt) => {
                         let label = outline.label(&prompt);
-                        found.prompt(line, prompt, label);
+                        found.prompt(place, prompt, label);
                     }
-                    Item::Empty => found.mistake(line, "the item is empty"),
+                    Item::Empty => found.mistake(place, "the item is empty"),
                     Item::Done => {}
                 }
             }
@@ -146,21 +146,5 @@ impl Outline {
         let headings: Vec<&str> = self.path.iter().map(|(_, heading)| heading.trim()).collect();
         let label = format!("{}: {}", headings.join(" / "), one_line(prompt, LABEL_CHARS_LIMIT));
         Some(one_line(&label, LABEL_CHARS_LIMIT))
-    }
-}
-
-/// Line numbers of ascending offsets, in one pass over the text.
-struct LineCounter<'a> {
-    text: &'a str,
-    offset: usize,
-    line: usize,
-}
-
-impl LineCounter<'_> {
-    fn line_of(&mut self, offset: usize) -> usize {
-        let passed = self.text.get(self.offset..offset).unwrap_or_default();
-        self.line += passed.bytes().filter(|byte| *byte == b'\n').count();
-        self.offset = self.offset.max(offset);
-        self.line
     }
 }

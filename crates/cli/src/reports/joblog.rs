@@ -1,0 +1,97 @@
+//! The joblog: a line a task in the columns of GNU parallel's `--joblog`, separated by tabs.
+//!
+//! What is made for that file works with this one (`cut`, spreadsheets, dashboards), and a resume
+//! reads it back: `Seq` and `Command` say which task, `Exitval` and `Signal` whether it succeeded.
+
+use std::{fmt::Write as _, time::UNIX_EPOCH};
+
+use cc_protocol::execute::{Execute, Program};
+
+use super::Entry;
+
+/// The first line.
+pub(super) const HEADER: &str =
+    "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
+/// Longest part of a command that is written.
+const COMMAND_BYTES_LIMIT: usize = 4 * 1024;
+const COLUMNS: usize = 9;
+/// What GNU parallel calls the machine that it runs on.
+const THIS_HOST: &str = ":";
+
+/// A line that was read back.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Line {
+    /// Place in the task file, from 1.
+    pub(super) seq: usize,
+    pub(super) runtime_s: f64,
+    pub(super) is_success: bool,
+    pub(super) command: String,
+}
+
+/// The line of a task; none for one whose end is not known.
+pub(super) fn line(entry: &Entry) -> Option<String> {
+    let begun_at = entry.begun_at?;
+    if entry.reason.is_none() && entry.error.is_none() {
+        return None;
+    }
+    let started_s = begun_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    let runtime_s = match entry.duration_ms {
+        Some(ms) => std::time::Duration::from_millis(ms).as_secs_f64(),
+        None => entry.elapsed.as_secs_f64(),
+    };
+    let received = entry.output.map_or(0, |output| output.bytes);
+    Some(format!(
+        "{}\t{THIS_HOST}\t{started_s:.3}\t{runtime_s:10.3}\t0\t{received}\t{}\t{}\t{}\n",
+        entry.number,
+        entry.job_exit_code,
+        entry.signal.unwrap_or_default(),
+        entry.command,
+    ))
+}
+
+/// What a task runs, in one cell: tabs and line breaks escaped, and what is very long cut, with its
+/// size and a checksum so that a resume still sees a change.
+pub(crate) fn command_cell(execute: &Execute) -> String {
+    let text = match &execute.program {
+        Program::Prompt(prompt) => format!("prompt: {}", prompt.prompt),
+        Program::Argv { argv } => shell_words::join(argv),
+        Program::Command { command } => command.clone(),
+    };
+    let end = text.floor_char_boundary(COMMAND_BYTES_LIMIT);
+    let mut cell = String::with_capacity(end);
+    for letter in text[..end].chars() {
+        match letter {
+            '\\' => cell.push_str("\\\\"),
+            '\t' => cell.push_str("\\t"),
+            '\n' => cell.push_str("\\n"),
+            '\r' => cell.push_str("\\r"),
+            letter => cell.push(letter),
+        }
+    }
+    if end < text.len() {
+        let checksum = crc32fast::hash(text.as_bytes());
+        // Writing to a text cannot fail.
+        write!(cell, " … ({} bytes, crc32 {checksum:08x})", text.len()).ok();
+    }
+    cell
+}
+
+/// Reads a line without its newline.
+pub(super) fn read(line: &str) -> Result<Line, String> {
+    let cells: Vec<&str> = line.splitn(COLUMNS, '\t').collect();
+    let &[seq, _, _, runtime, _, _, exit_value, signal, command] = cells.as_slice() else {
+        return Err(format!("has {} of {COLUMNS} columns", cells.len()));
+    };
+    let number = |name: &str, cell: &str| {
+        cell.trim()
+            .parse::<i64>()
+            .map_err(|_| format!("has {cell:?} as {name}, which is no number"))
+    };
+    let seq = usize::try_from(number("Seq", seq)?).ok().filter(|seq| *seq > 0);
+    Ok(Line {
+        seq: seq.ok_or("has a Seq that is no number from 1")?,
+        runtime_s: runtime.trim().parse().map_err(|_| "has a JobRuntime that is no number")?,
+        is_success: number("Exitval", exit_value)? == 0 && number("Signal", signal)? == 0,
+        command: command.to_owned(),
+    })
+}

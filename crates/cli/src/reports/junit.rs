@@ -1,0 +1,116 @@
+//! The JUnit report: a test suite that is the batch, a test case a task.
+//!
+//! A task that did not run is an error and not skipped: a run that looks green has to be whole.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
+
+use super::{Account, Done, Entry, remedy};
+
+/// The whole file.
+pub(super) fn render(account: &Account) -> String {
+    let mut names = Names::of(account);
+    let mut suite = TestSuite::new(&account.name);
+    suite.set_timestamp(DateTime::<Utc>::from(account.begun_at));
+    suite.set_time(account.totals.task_time);
+    suite.add_property(Property::new("total_cost_usd", account.totals.cost_usd.to_string()));
+    suite.add_property(Property::new("retries", account.totals.retries.to_string()));
+    suite.add_property(Property::new(
+        "killed_leftovers",
+        account.totals.killed_leftovers.to_string(),
+    ));
+    for done in &account.done {
+        suite.add_test_case(done_case(done, names.of_task(done.number, &done.title), account));
+    }
+    for entry in &account.entries {
+        suite.add_test_case(case(entry, names.of_task(entry.number, &entry.title), account));
+    }
+    for (number, title) in account.open_tasks() {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_type("not run").set_message(remedy::OF_NOT_RUN);
+        suite.add_test_case(named(names.of_task(*number, title), status, account));
+    }
+    let mut report = Report::new("ccx batch");
+    report.set_timestamp(DateTime::<Utc>::from(account.begun_at));
+    if let Some(end) = &account.end {
+        report.set_time(end.elapsed);
+    }
+    report.add_test_suite(suite);
+    // Written to memory, of texts that the crate has made fit for XML.
+    report.to_string().unwrap_or_default()
+}
+
+fn case(entry: &Entry, name: String, account: &Account) -> TestCase {
+    let status = if entry.is_success {
+        TestCaseStatus::success()
+    } else {
+        let kind =
+            if entry.is_own_failure { NonSuccessKind::Failure } else { NonSuccessKind::Error };
+        let mut status = TestCaseStatus::non_success(kind);
+        status.set_type(entry.verdict).set_message(entry.cause());
+        if let Some(remedy) = entry.remedy {
+            status.set_description(format!(
+                "{}: {}\nwhat to do: {remedy}",
+                entry.verdict,
+                entry.cause()
+            ));
+        }
+        status
+    };
+    let mut case = named(name, status, account);
+    case.set_time(entry.elapsed);
+    if let Some(begun_at) = entry.begun_at {
+        case.set_timestamp(DateTime::<Utc>::from(begun_at));
+    }
+    if let Some(result) = &entry.answer.result {
+        case.set_system_out(result);
+    }
+    for (name, value) in [
+        ("task_id", entry.task_id.clone()),
+        ("claude_session_id", entry.answer.claude_session_id.clone()),
+        ("total_cost_usd", entry.answer.total_cost_usd.map(|usd| usd.to_string())),
+    ] {
+        if let Some(value) = value {
+            case.add_property(Property::new(name, value));
+        }
+    }
+    case
+}
+
+fn done_case(done: &Done, name: String, account: &Account) -> TestCase {
+    let mut case = named(name, TestCaseStatus::success(), account);
+    case.set_time(done.duration).set_system_out("succeeded in an earlier run");
+    case
+}
+
+fn named(name: String, status: TestCaseStatus, account: &Account) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_classname(&account.name);
+    case
+}
+
+/// Titles, made unique: what shows test results keeps one history a name.
+struct Names<'a> {
+    uses: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    fn of(account: &'a Account) -> Self {
+        let mut uses = HashMap::new();
+        let titles =
+            account.planned.iter().chain(&account.left_out).map(|(_, title)| title.as_str());
+        for title in titles.chain(account.done.iter().map(|done| done.title.as_str())) {
+            *uses.entry(title).or_default() += 1;
+        }
+        Self { uses }
+    }
+
+    fn of_task(&mut self, number: usize, title: &str) -> String {
+        match self.uses.get(title) {
+            Some(2..) => format!("{title} (#{number})"),
+            Some(0 | 1) | None => title.to_owned(),
+        }
+    }
+}

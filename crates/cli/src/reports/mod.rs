@@ -1,0 +1,228 @@
+//! What a batch leaves behind for people and programs that were not there: a joblog, results, JUnit
+//! and Markdown.
+//!
+//! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
+//! an earlier run and says what is left to do, `entry` is all that is known of one task, `totals` adds
+//! up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
+//!
+//! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
+//! their line when a task ends; whole files are replaced then, never written in place: a `ccx` that is
+//! killed leaves readable files with what was done. What fails later is said, and ends no task.
+//! Called by `batch`; the totals by `report`, too.
+
+mod entry;
+mod joblog;
+mod junit;
+mod line_log;
+mod markdown;
+mod options;
+mod past;
+mod remedy;
+mod totals;
+mod whole_file;
+
+use std::{
+    io::Write as _,
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
+
+pub(crate) use self::{
+    entry::Entry,
+    joblog::command_cell,
+    options::{ReportOptions, Wanted},
+    past::{Past, Which},
+    totals::Totals,
+};
+use self::{line_log::LineLog, past::Done, whole_file::WholeFile};
+use crate::{
+    failure::Failure,
+    sequence::{Row, Task},
+};
+
+/// Whole files are replaced after a task unless that would take more than this part of the time.
+const REWRITING_SHARE: u32 = 20;
+
+/// A batch as its whole-file reports show it.
+#[derive(Debug)]
+struct Account {
+    /// Of the task file.
+    name: String,
+    begun_at: SystemTime,
+    /// Number and title of each task of this run, in order.
+    planned: Vec<(usize, String)>,
+    /// The same of those that are left for another run.
+    left_out: Vec<(usize, String)>,
+    /// What succeeded in earlier runs.
+    done: Vec<Done>,
+    /// One a task that ended; its answer cut to an excerpt.
+    entries: Vec<Entry>,
+    totals: Totals,
+    joblog: Option<PathBuf>,
+    /// `None` while the batch runs.
+    end: Option<AccountEnd>,
+}
+
+/// How the batch came to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct AccountEnd {
+    /// From the first task to the last end.
+    pub(crate) elapsed: Duration,
+    /// Why it did not come to its last task.
+    pub(crate) stopped: Option<String>,
+    /// How many processes were left behind, where that can be seen.
+    pub(crate) left_behind: Option<usize>,
+}
+
+impl Account {
+    /// Tasks that have not ended, and those that are left out.
+    fn open_tasks(&self) -> impl Iterator<Item = &(usize, String)> {
+        self.planned.get(self.entries.len()..).unwrap_or_default().iter().chain(&self.left_out)
+    }
+
+    /// All of the task file.
+    fn tasks(&self) -> usize {
+        self.planned.len() + self.left_out.len() + self.done.len()
+    }
+
+    fn succeeded(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_success).count()
+    }
+}
+
+/// The open reports of a batch.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    account: Account,
+    joblog: Option<LineLog>,
+    results: Option<LineLog>,
+    junit: Option<WholeFile>,
+    markdown: Option<WholeFile>,
+    last_rewriting: Option<(Instant, Duration)>,
+    troubles: usize,
+}
+
+impl Reports {
+    /// Opens or creates what is wanted. `past` is the joblog that is gone on with, `left_out` what
+    /// has not succeeded and is not to run.
+    pub(crate) fn open(
+        wanted: &Wanted,
+        name: &str,
+        tasks: &[Task],
+        left_out: &[Task],
+        past: Option<Past>,
+    ) -> Result<Self, Failure> {
+        let is_new = past.is_none();
+        let (joblog, done) = match past {
+            Some(past) => {
+                let (log, done) = past.go_on()?;
+                (Some(log), done)
+            }
+            None => {
+                let log =
+                    wanted.joblog.as_deref().map(|path| LineLog::create(path, joblog::HEADER));
+                (log.transpose()?, Vec::new())
+            }
+        };
+        let results = match &wanted.results {
+            Some(path) if is_new => Some(LineLog::create(path, "")?),
+            Some(path) => Some(LineLog::go_on(path)?),
+            None => None,
+        };
+        let account = Account {
+            name: name.to_owned(),
+            begun_at: SystemTime::now(),
+            planned: names(tasks),
+            left_out: names(left_out),
+            done,
+            entries: Vec::with_capacity(tasks.len()),
+            totals: Totals::default(),
+            joblog: joblog.as_ref().map(|log| log.path().to_owned()),
+            end: None,
+        };
+        let reports = Self {
+            junit: wanted.junit.as_deref().map(WholeFile::new).transpose()?,
+            markdown: wanted.markdown.as_deref().map(WholeFile::new).transpose()?,
+            account,
+            joblog,
+            results,
+            last_rewriting: None,
+            troubles: 0,
+        };
+        for (file, text) in reports.renderings() {
+            file.replace(&text)
+                .map_err(|error| Failure::usage(format!("cannot write {file}: {error}")))?;
+        }
+        Ok(reports)
+    }
+
+    /// A task has ended.
+    pub(crate) fn record(&mut self, mut entry: Entry, row: &Row) {
+        if let Some(log) = &mut self.results {
+            let outcome = log.append(&format!("{}\n", entry.json()));
+            self.troubles += tell(&log.to_string(), outcome);
+        }
+        if let Some(log) = &mut self.joblog
+            && let Some(line) = joblog::line(&entry)
+        {
+            let outcome = log.append(&line);
+            self.troubles += tell(&log.to_string(), outcome);
+        }
+        entry.cut_answer();
+        self.account.totals.add(row);
+        self.account.entries.push(entry);
+        self.rewrite_if_cheap();
+    }
+
+    /// The batch has ended. Whether every report is whole.
+    pub(crate) fn finish(mut self, end: AccountEnd) -> bool {
+        self.account.end = Some(end);
+        self.rewrite();
+        for log in [&mut self.joblog, &mut self.results].into_iter().flatten() {
+            let outcome = log.finish();
+            self.troubles += tell(&log.to_string(), outcome);
+        }
+        self.troubles == 0
+    }
+
+    fn rewrite_if_cheap(&mut self) {
+        let is_cheap = self
+            .last_rewriting
+            .is_none_or(|(at, took)| at.elapsed() >= took.saturating_mul(REWRITING_SHARE));
+        if is_cheap {
+            self.rewrite();
+        }
+    }
+
+    fn rewrite(&mut self) {
+        let begun_at = Instant::now();
+        let troubles: usize = self
+            .renderings()
+            .into_iter()
+            .map(|(file, text)| tell(&file.to_string(), file.replace(&text)))
+            .sum();
+        self.troubles += troubles;
+        self.last_rewriting = Some((Instant::now(), begun_at.elapsed()));
+    }
+
+    fn renderings(&self) -> Vec<(&WholeFile, String)> {
+        let junit = self.junit.as_ref().map(|file| (file, junit::render(&self.account)));
+        let markdown = self.markdown.as_ref().map(|file| (file, markdown::render(&self.account)));
+        junit.into_iter().chain(markdown).collect()
+    }
+}
+
+fn names(tasks: &[Task]) -> Vec<(usize, String)> {
+    tasks.iter().map(|task| (task.number, task.title.clone())).collect()
+}
+
+/// Says what went wrong at once: who looks at a running batch can still make room. Counts it.
+fn tell(file: &str, outcome: std::io::Result<()>) -> usize {
+    let Err(error) = outcome else { return 0 };
+    // Nobody may be there to read it; the exit code says it too.
+    drop(writeln!(std::io::stderr(), "ccx: cannot write {file}: {error}; the batch goes on"));
+    1
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! Which reports are wanted, by the command line and by the task file.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::past::Which;
+use crate::{failure::Failure, task_file::FileOptions};
+
+/// Files that a batch writes, and the one that it goes on with.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Reports")]
+pub(crate) struct ReportOptions {
+    /// A line a task with GNU parallel's columns, for --resume
+    #[arg(long, value_name = "FILE")]
+    pub(crate) joblog: Option<PathBuf>,
+    /// All that is known of each task, an object of JSON a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) results: Option<PathBuf>,
+    /// JUnit XML, for continuous integration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Markdown for people: totals, a table, what failed, why, and what to do
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
+    /// Run what has not succeeded according to this joblog, and go on with it
+    #[arg(long, value_name = "JOBLOG", conflicts_with = "resume_failed")]
+    pub(crate) resume: Option<PathBuf>,
+    /// Run only what failed according to this joblog, and go on with it
+    #[arg(long, value_name = "JOBLOG")]
+    pub(crate) resume_failed: Option<PathBuf>,
+}
+
+/// The same, settled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    pub(crate) joblog: Option<PathBuf>,
+    pub(crate) results: Option<PathBuf>,
+    pub(crate) junit: Option<PathBuf>,
+    pub(crate) markdown: Option<PathBuf>,
+    /// Which tasks of which joblog are to run; `joblog` is the same file then.
+    pub(crate) resume: Option<(PathBuf, Which)>,
+}
+
+impl ReportOptions {
+    /// What the command line says comes before what the file says.
+    pub(crate) fn settle(&self, file: &FileOptions) -> Result<Wanted, Failure> {
+        let own_or = |own: &Option<PathBuf>, of_file: &Option<PathBuf>| {
+            own.as_ref().or(of_file.as_ref()).cloned()
+        };
+        let resume = match (&self.resume, &self.resume_failed) {
+            (Some(path), _) => Some((path.clone(), Which::NotSucceeded)),
+            (None, Some(path)) => Some((path.clone(), Which::Failed)),
+            (None, None) => None,
+        };
+        if let (Some((resumed, _)), Some(joblog)) = (&resume, &self.joblog)
+            && resumed != joblog
+        {
+            return Err(Failure::usage(
+                "a resumed joblog is gone on with; leave --joblog away, or give the same file",
+            ));
+        }
+        let joblog = match &resume {
+            Some((path, _)) => Some(path.clone()),
+            None => own_or(&self.joblog, &file.joblog),
+        };
+        let wanted = Wanted {
+            joblog,
+            results: own_or(&self.results, &file.results),
+            junit: own_or(&self.junit, &file.junit),
+            markdown: own_or(&self.report, &file.report),
+            resume,
+        };
+        wanted.check_distinct()?;
+        Ok(wanted)
+    }
+}
+
+impl Wanted {
+    fn check_distinct(&self) -> Result<(), Failure> {
+        let paths: Vec<&Path> = [&self.joblog, &self.results, &self.junit, &self.markdown]
+            .into_iter()
+            .filter_map(Option::as_deref)
+            .collect();
+        for (index, path) in paths.iter().enumerate() {
+            if paths.iter().take(index).any(|other| other == path) {
+                return Err(Failure::usage(format!(
+                    "{} is named for two reports; give each its own file",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,276 @@
+//! Going on with a batch: its joblog says what is left to do.
+//!
+//! A joblog counts only together with the file that it was written for: the first task that differs is
+//! named and nothing runs. A last line without its newline was cut off when its `ccx` was killed: it
+//! counts if it is whole all the same, and is taken away if not.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{
+    joblog::{self, HEADER, Line, command_cell},
+    line_log::{self, LineLog},
+};
+use crate::{failure::Failure, sequence::Task};
+
+/// Which tasks are to run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// Those that failed and those that did not run.
+    NotSucceeded,
+    /// Only those that ran and failed.
+    Failed,
+}
+
+/// A task that succeeded in an earlier run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Done {
+    pub(crate) number: usize,
+    pub(crate) title: String,
+    pub(crate) duration: Duration,
+}
+
+/// The joblog of an earlier run, read and found to be of this batch.
+#[derive(Debug)]
+pub(crate) struct Past {
+    path: PathBuf,
+    file: File,
+    story: Story,
+}
+
+/// What a joblog tells of a batch.
+#[derive(Debug, Default, PartialEq)]
+struct Story {
+    /// Number to whether it ever succeeded, for each task that ended.
+    ended: BTreeMap<usize, bool>,
+    done: Vec<Done>,
+    /// How much of the file is to be kept.
+    kept_bytes: u64,
+    /// What has to stand before the next line.
+    missing: &'static str,
+}
+
+impl Past {
+    /// Reads the joblog, and locks it for as long as this lives.
+    pub(crate) fn read(path: &Path, tasks: &[Task]) -> Result<Self, Failure> {
+        let refused = |what: &str| Failure::usage(format!("{}: {what}", path.display()));
+        if !path.exists() {
+            return Err(refused("there is no such joblog; a first run writes it with --joblog"));
+        }
+        let mut file = line_log::open(path, false)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(|error| refused(&format!("cannot be read: {error}")))?;
+        let story = Story::read(&bytes, tasks).map_err(|what| refused(&what))?;
+        Ok(Self { path: path.to_owned(), file, story })
+    }
+
+    /// The tasks that are to run, and then those that neither are nor have succeeded.
+    pub(crate) fn select(&self, tasks: Vec<Task>, which: Which) -> (Vec<Task>, Vec<Task>) {
+        let has_succeeded = |task: &Task| self.story.ended.get(&task.number) == Some(&true);
+        let open = tasks.into_iter().filter(|task| !has_succeeded(task));
+        open.partition(|task| match which {
+            Which::NotSucceeded => true,
+            Which::Failed => self.story.ended.contains_key(&task.number),
+        })
+    }
+
+    /// How many tasks succeeded before.
+    pub(crate) fn done(&self) -> usize {
+        self.story.done.len()
+    }
+
+    /// The joblog, ready for the next line, and what it tells of earlier runs.
+    pub(super) fn go_on(self) -> Result<(LineLog, Vec<Done>), Failure> {
+        self.file.set_len(self.story.kept_bytes).map_err(|error| {
+            Failure::usage(format!("cannot write {}: {error}", self.path.display()))
+        })?;
+        let log = LineLog::of(&self.path, self.file).after(self.story.missing.as_bytes());
+        Ok((log, self.story.done))
+    }
+}
+
+fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Task, String> {
+    const SHOWN_CHARS_LIMIT: usize = 60;
+    let Some(task) = tasks.get(&line.seq) else {
+        return Err(format!(
+            "task {} is not in the task file, which has {}: this joblog is of another file",
+            line.seq,
+            tasks.len()
+        ));
+    };
+    let expected = command_cell(&task.execute);
+    if line.command == expected {
+        return Ok(task);
+    }
+    let show = |text: &str| crate::text::one_line(text, SHOWN_CHARS_LIMIT);
+    Err(format!(
+        "task {} is another one: the joblog has {:?}, the task file {:?}",
+        line.seq,
+        show(&line.command),
+        show(&expected)
+    ))
+}
+
+impl Story {
+    /// Reads a joblog against its tasks; says where it does not match them.
+    fn read(bytes: &[u8], tasks: &[Task]) -> Result<Self, String> {
+        let mut story = Self { missing: HEADER, ..Self::default() };
+        let tasks: BTreeMap<usize, &Task> = tasks.iter().map(|task| (task.number, task)).collect();
+        for (index, line) in bytes.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let line_bytes = line.len() as u64;
+            // A line may be cut inside of a character.
+            let line = String::from_utf8_lossy(line);
+            let whole = line.strip_suffix('\n');
+            if index == 0 {
+                match whole {
+                    Some(first) if first == HEADER.trim_end() => {}
+                    None if HEADER.starts_with(&*line) => return Ok(story),
+                    Some(_) | None => {
+                        return Err("is no joblog: its first line is another one".to_owned());
+                    }
+                }
+                story.kept_bytes = line_bytes;
+                story.missing = "";
+                continue;
+            }
+            let outcome = joblog::read(whole.unwrap_or(&line))
+                .and_then(|read| match_up(&read, &tasks).map(|task| (read, task)));
+            match outcome {
+                Ok((read, task)) => {
+                    story.missing = if whole.is_some() { "" } else { "\n" };
+                    story.take(&read, task);
+                }
+                // Only the last line can lack its end.
+                Err(_) if whole.is_none() => return Ok(story),
+                Err(what) => return Err(format!("line {}: {what}", index + 1)),
+            }
+            story.kept_bytes += line_bytes;
+        }
+        Ok(story)
+    }
+
+    fn take(&mut self, line: &Line, task: &Task) {
+        let has_succeeded = self.ended.entry(line.seq).or_default();
+        if line.is_success && !*has_succeeded {
+            *has_succeeded = true;
+            self.done.push(Done {
+                number: task.number,
+                title: task.title.clone(),
+                duration: Duration::try_from_secs_f64(line.runtime_s).unwrap_or_default(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_protocol::execute::{Execute, Program};
+
+    use super::*;
+
+    fn tasks() -> Vec<Task> {
+        ["one", "two\nlines", "drüben"]
+            .iter()
+            .zip(1..)
+            .map(|(command, number)| {
+                let program = Program::Command { command: (*command).to_owned() };
+                Task::new(number, Execute { program, ..Execute::default() })
+            })
+            .collect()
+    }
+
+    fn line(seq: usize, exit_value: i32, command: &str) -> String {
+        format!("{seq}\t:\t1700000000.000\t     1.500\t0\t7\t{exit_value}\t0\t{command}\n")
+    }
+
+    fn ended(story: &Story) -> Vec<(usize, bool)> {
+        story.ended.iter().map(|(number, is_success)| (*number, *is_success)).collect()
+    }
+
+    #[test]
+    fn a_task_that_ever_succeeded_has_succeeded() {
+        let text = [
+            HEADER,
+            &line(1, 0, "one"),
+            &line(2, 3, "two\\nlines"),
+            &line(1, 5, "one"),
+            &line(2, 0, "two\\nlines"),
+        ]
+        .concat();
+        let story = Story::read(text.as_bytes(), &tasks()).unwrap();
+        assert_eq!(ended(&story), [(1, true), (2, true)]);
+        assert_eq!(story.done.len(), 2);
+        assert_eq!(story.done[0].duration, Duration::from_millis(1500));
+        assert_eq!((story.kept_bytes, story.missing), (text.len() as u64, ""));
+    }
+
+    #[test]
+    fn the_first_difference_is_named_and_nothing_is_guessed() {
+        for (lines, expected) in [
+            (
+                line(1, 0, "one") + &line(2, 0, "another") + &line(3, 0, "x"),
+                r#"line 3: task 2 is another one: the joblog has "another", the task file "two\\nlines""#,
+            ),
+            (
+                line(4, 0, "four"),
+                "line 2: task 4 is not in the task file, which has 3: this joblog is of another file",
+            ),
+            ("1\t:\t0\n".to_owned(), "line 2: has 3 of 9 columns"),
+            (
+                line(1, 0, "one").replace("\t7\t0", "\t7\tx"),
+                "line 2: has \"x\" as Exitval, which is no number",
+            ),
+            ("\n".to_owned(), "line 2: has 1 of 9 columns"),
+        ] {
+            let found = Story::read(format!("{HEADER}{lines}").as_bytes(), &tasks()).unwrap_err();
+            // The shown text is escaped once more.
+            assert_eq!(found.replace("\\\\\\\\", "\\\\"), expected);
+        }
+        assert!(Story::read(b"{\"type\":\"task\"}\n", &tasks()).unwrap_err().contains("no joblog"));
+    }
+
+    #[test]
+    fn a_joblog_that_was_cut_anywhere_loses_at_most_its_last_task() {
+        let whole = [HEADER, &line(1, 0, "one"), &line(3, 0, "drüben")].concat();
+        for cut in 0..=whole.len() {
+            let story = Story::read(&whole.as_bytes()[..cut], &tasks()).unwrap();
+            let kept = usize::try_from(story.kept_bytes).unwrap();
+            let repaired = format!("{}{}", &whole[..kept], story.missing);
+            assert!(whole.starts_with(&repaired), "cut at {cut}: {repaired:?}");
+            assert!(repaired.ends_with('\n'), "cut at {cut}: {repaired:?}");
+            let lines_whole =
+                whole.bytes().take(cut).filter(|byte| *byte == b'\n').count().saturating_sub(1);
+            assert!(story.done.len() >= lines_whole, "cut at {cut}");
+            assert_eq!(repaired.matches('\n').count(), story.done.len() + 1, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_resume_runs_what_has_not_succeeded_or_only_what_failed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("joblog");
+        std::fs::write(&path, [HEADER, &line(1, 0, "one"), &line(2, 1, "two\\nlines")].concat())
+            .unwrap();
+        for (which, expected, expected_out) in
+            [(Which::NotSucceeded, &[2, 3][..], &[][..]), (Which::Failed, &[2], &[3])]
+        {
+            let past = Past::read(&path, &tasks()).unwrap();
+            let (selected, left_out) = past.select(tasks(), which);
+            let numbers = |tasks: &[Task]| tasks.iter().map(|task| task.number).collect::<Vec<_>>();
+            assert_eq!((&*numbers(&selected), &*numbers(&left_out)), (expected, expected_out));
+            assert_eq!(past.done(), 1);
+        }
+    }
+
+    #[test]
+    fn a_missing_joblog_is_no_empty_one() {
+        let failure = Past::read(Path::new("/no/such/joblog"), &tasks()).unwrap_err();
+        assert!(failure.text.contains("no such joblog"), "{failure}");
+    }
+}

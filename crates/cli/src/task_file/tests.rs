@@ -1,0 +1,358 @@
+//! Every notation by tables of text and what comes of it.
+
+use clap::Parser as _;
+
+use super::*;
+
+/// `line label|prompt` of each task, or `line: mistake` of each mistake.
+fn shown(text: &str, format: Format) -> Vec<String> {
+    match parse_bytes(text.as_bytes(), format) {
+        Ok(file) => file
+            .tasks
+            .into_iter()
+            .map(|task| {
+                let label = task.execute.label.unwrap_or_default();
+                let what = match task.execute.program {
+                    Program::Prompt(prompt) => format!("{:?}", prompt.prompt),
+                    Program::Argv { argv } => format!("argv {argv:?}"),
+                    Program::Command { command } => format!("command {command:?}"),
+                };
+                format!("{} {label}|{what}", task.place)
+            })
+            .collect(),
+        Err(mistakes) => mistakes
+            .into_iter()
+            .map(|mistake| format!("{}: {}", mistake.place, mistake.what))
+            .collect(),
+    }
+}
+
+#[test]
+fn a_text_file_has_a_prompt_a_line() {
+    for (text, expected) in [
+        ("one\ntwo", &["1:1 |\"one\"", "2:1 |\"two\""][..]),
+        ("\u{feff}one\r\n\r\n# no\r\n  # no\r\n\t two \r\n", &["1:1 |\"one\"", "5:3 |\"two\""]),
+        ("- not a list", &["1:1 |\"- not a list\""]),
+        ("", &["1:1: there are no tasks: every line is empty or begins with #"]),
+        ("\n# a\n", &["1:1: there are no tasks: every line is empty or begins with #"]),
+    ] {
+        assert_eq!(shown(text, Format::Text), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn what_is_no_text_is_named_with_its_line() {
+    let mistakes = parse_bytes(b"one\ntwo\xff", Format::Text).unwrap_err();
+    let place = Place { line: 2, column: 4 };
+    assert_eq!(mistakes, [Mistake { place, what: "is no UTF-8 text".to_owned() }]);
+}
+
+#[test]
+fn a_markdown_file_has_a_prompt_an_item() {
+    for (text, expected) in [
+        ("- one\n- two\n", &["1:1 |\"one\"", "2:1 |\"two\""][..]),
+        (
+            "* one\n\n+ two\n\n1. three\n2) four\n",
+            &["1:1 |\"one\"", "3:1 |\"two\"", "5:1 |\"three\"", "6:1 |\"four\""],
+        ),
+        ("- [ ] open\n- [x] done\n- [X] done\n  - [ ] of the done one\n", &["1:1 |\"open\""]),
+        ("intro\n\n- one\n  goes on\nlazily\n", &["3:1 |\"one\\ngoes on\\nlazily\""]),
+        ("- [ ] a\n  - b\n    - c\n- d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
+        (
+            "1. fix:\n\n   ```sh\n     make\n\n   ```\n2. next\n",
+            &["1:1 |\"fix:\\n\\n```sh\\n  make\\n\\n```\"", "7:1 |\"next\""],
+        ),
+        (
+            "# Plan\n- a\n## Part *one*\n- b\n## Part two\n- c\n# Rest\n- d\n",
+            &[
+                "2:1 Plan: a|\"a\"",
+                "4:1 Plan / Part one: b|\"b\"",
+                "6:1 Plan / Part two: c|\"c\"",
+                "8:1 Rest: d|\"d\"",
+            ],
+        ),
+        ("- # heading\n\n  text\n", &["1:1 |\"# heading\\n\\ntext\""]),
+        ("> - quoted\n\n- real\n", &["3:1 |\"real\""]),
+        ("```\n- code\n```\n- real\n", &["4:1 |\"real\""]),
+        ("- a\n-\n- b\n", &["2:1: the item is empty"]),
+        ("- a\n- [ ]\n", &["2:1: the item is empty"]),
+        ("only text\n", &["1:1: there are no tasks: no list has an item that is not done"]),
+        ("- a\r\n  b\r\n- c\r\n", &["1:1 |\"a\\nb\"", "3:1 |\"c\""]),
+        ("- äöü\n  - 日本\n", &["1:1 |\"äöü\\n- 日本\""]),
+    ] {
+        assert_eq!(shown(text, Format::Markdown), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_jsonl_file_has_an_object_a_line() {
+    for (text, expected) in [
+        (r#"{"prompt":"hi","label":"x"}"#, &["1:1 x|\"hi\""][..]),
+        (
+            "{\"argv\":[\"ls\",\"-l\"]}\n\n{\"command\":\"ls\"}",
+            &["1:1 |argv [\"ls\", \"-l\"]", "3:1 |command \"ls\""],
+        ),
+        (r#"{"argv":["ls"],"timeout":null}"#, &["1:1 |argv [\"ls\"]"]),
+    ] {
+        assert_eq!(shown(text, Format::Jsonl), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn every_mistake_of_a_jsonl_file_is_found_at_once() {
+    let text = [
+        r#"{"prompt":"fine"}"#,
+        r#"{"prompt":"ä","timeuot":5, "moddel":"m"}"#,
+        r#"  {"command":"ls","moddel":"m"}"#,
+        r#"{"argv":["ls"],"id":1}"#,
+        r#"{"prompt":"a","argv":["b"]}"#,
+        r#"{"prompt":"#,
+        r#"["ls"]"#,
+        r#"{"argv":["ls"],"timeout":"5"}"#,
+        r#"{"timeout":-1}"#,
+        r#"{"argv":[],"model":"m","cwd":5}"#,
+        r#"{"command":"ls","command":"rm"}"#,
+        r#"{"command":"ls","timeout":1e999}"#,
+        r#"{"command":"a", "detach":true}"#,
+        r#"{"command":"ä" "cwd":"x"}"#,
+    ]
+    .join("\n");
+    let mistakes = shown(&text, Format::Jsonl);
+    insta::assert_snapshot!(mistakes.join("\n"), @r#"
+        2:15: timeuot is unknown; did you mean "timeout"?
+        2:28: moddel is unknown; did you mean "model"?
+        3:19: moddel is unknown; did you mean "model"?
+        4:16: id is unknown; did you mean "label"?
+        5:2: prompt cannot be combined: give only one of command, argv and prompt
+        6:10: is no JSON: EOF while parsing a value
+        7:1: must be an object, such as {"prompt": "..."}
+        8:16: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
+        9:1: command is missing: give one of command, argv and prompt
+        9:2: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
+        10:2: argv must begin with the name of a program
+        10:12: model goes only with prompt
+        10:24: cwd must be a string
+        11:17: command is there twice
+        12:31: is no JSON: number out of range
+        13:17: detach is not for a batch, which follows each task to its end
+        14:16: is no JSON: expected `,` or `}`
+        "#);
+}
+
+#[test]
+fn a_toml_file_is_a_batch_with_defaults_and_options() {
+    let text = r#"
+[defaults]
+model = "sonnet"
+timeout = 1_800
+env = { CI = "1" }
+
+[options]
+fail_fast = true
+joblog = "night.joblog"
+
+[[tasks]]
+label = "first"
+prompt = """
+Look at it.
+Then say so."""
+
+[[tasks]]
+argv = ["make", "test"]
+timeout = 0.5
+"#;
+    assert_eq!(
+        shown(text, Format::Toml),
+        ["11:1 first|\"Look at it.\\nThen say so.\"", "17:1 |argv [\"make\", \"test\"]"]
+    );
+    let file = parse(text, Format::Toml).unwrap();
+    let defaults = file.defaults.unwrap();
+    assert_eq!(defaults.timeout, Some(1800.0));
+    assert_eq!(defaults.env["CI"].as_deref(), Some("1"));
+    let Program::Prompt(prompt) = defaults.program else { panic!("another program") };
+    assert_eq!(prompt.model.as_deref(), Some("sonnet"));
+    assert!(file.options.is_fail_fast);
+    assert_eq!(file.options.joblog.as_deref(), Some(Path::new("night.joblog")));
+    assert_eq!(file.tasks[1].execute.timeout, Some(0.5));
+}
+
+#[test]
+fn every_mistake_of_a_toml_file_is_found_at_once() {
+    let text = r#"
+title = "x"
+[default]
+[defaults]
+prompt = "no"
+timeuot = 5
+timeout = "long"
+[options]
+fail_fats = true
+joblog = 5
+[[tasks]]
+label = "nothing to do"
+[[tasks]]
+prompt = "a"
+argv = ["b"]
+max_turns = 0
+[[tasks]]
+command = "ls"
+model = "m"
+cwd = 2026-01-01
+[[tasks]]
+command = "ls"
+model = "m"
+id = 5
+"#;
+    insta::assert_snapshot!(shown(text, Format::Toml).join("\n"), @r#"
+        2:1: title is unknown; known are defaults, options, tasks
+        3:2: default is unknown; did you mean "defaults"?
+        5:1: prompt cannot be a default: each task has its own
+        6:1: timeuot is unknown; did you mean "timeout"?
+        7:1: timeout must be a number of seconds greater than 0 and at most 31536000 (a year)
+        9:1: fail_fats is unknown; did you mean "fail_fast"?
+        10:1: joblog must be a string that is not empty
+        11:1: command is missing: give one of command, argv and prompt
+        14:1: prompt cannot be combined: give only one of command, argv and prompt
+        16:1: max_turns goes only with prompt
+        19:1: model goes only with prompt
+        20:7: cwd must not be a date; quote a text
+        23:1: model goes only with prompt
+        24:1: id is unknown; did you mean "label"?
+        "#);
+    assert_eq!(shown("tasks = 5", Format::Toml), ["1:9: tasks must be tables: write [[tasks]]"]);
+    assert_eq!(
+        shown("[defaults]\n", Format::Toml),
+        ["1:1: there are no tasks: begin each with a line [[tasks]]"]
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_named_without_guesses_about_the_rest() {
+    let text = r#"
+[[tasks]]
+prompt = "unfinished
+label = "x"
+[[tasks]]
+prompt = "fine"
+timeuot = 5
+[[tasks]]
+prompt = "a"
+prompt = "b"
+"#;
+    insta::assert_snapshot!(shown(text, Format::Toml).join("\n"), @r#"
+        3:21: is no TOML: invalid basic string, expected `"`
+        7:1: timeuot is unknown; did you mean "timeout"?
+        10:1: is no TOML: duplicate key
+        "#);
+}
+
+#[test]
+fn a_batch_has_at_most_10_000_tasks() {
+    let text = "do it\n".repeat(TASKS_LIMIT);
+    assert_eq!(parse(&text, Format::Text).unwrap().tasks.len(), TASKS_LIMIT);
+    let one_more = shown(&(text + "and that"), Format::Text);
+    assert_eq!(one_more, ["10001:1: a batch may have at most 10000 tasks"]);
+}
+
+#[test]
+fn a_prompt_has_at_most_10_mb_in_every_notation() {
+    let longest = "x".repeat(PROMPT_BYTES_LIMIT);
+    for (format, before, after, place) in [
+        (Format::Text, "  ", "", "1:3"),
+        (Format::Markdown, "\n- ", "", "2:1"),
+        (Format::Jsonl, r#"{"label":"l","prompt":""#, r#""}"#, "1:14"),
+        (Format::Toml, "[[tasks]]\nprompt = \"", "\"", "2:1"),
+    ] {
+        assert_eq!(parse(&format!("{before}{longest}{after}"), format).unwrap().tasks.len(), 1);
+        let mistakes = shown(&format!("{before}x{longest}{after}"), format);
+        assert_eq!(mistakes.len(), 1, "{format:?}");
+        assert!(
+            mistakes[0].starts_with(&format!("{place}: the prompt has 10.0 MB")),
+            "{mistakes:?}"
+        );
+    }
+}
+
+#[test]
+fn a_complaint_names_file_and_line_of_each_mistake() {
+    let mistakes = shown_mistakes(3);
+    insta::assert_snapshot!(complaint("tasks.jsonl", &mistakes).text, @r#"
+        3 mistakes in tasks.jsonl; nothing was started
+        tasks.jsonl:1:7: mistake 1
+        tasks.jsonl:2:7: mistake 2
+        tasks.jsonl:3:7: mistake 3
+        "#);
+    assert!(complaint("x", &shown_mistakes(60)).text.ends_with("\n... and 10 more"));
+}
+
+fn shown_mistakes(count: usize) -> Vec<Mistake> {
+    (1..=count)
+        .map(|line| Mistake { place: Place { line, column: 7 }, what: format!("mistake {line}") })
+        .collect()
+}
+
+#[test]
+fn the_ending_says_how_to_read_a_file() {
+    assert_eq!(by_ending(Path::new("a/b.TXT")), Some(Format::Text));
+    assert_eq!(by_ending(Path::new("b.md")), Some(Format::Markdown));
+    assert_eq!(by_ending(Path::new("b.jsonl")), Some(Format::Jsonl));
+    assert_eq!(by_ending(Path::new("b.toml")), Some(Format::Toml));
+    assert_eq!(by_ending(Path::new("txt")), None);
+}
+
+const GUIDE: &str = include_str!("../../../../docs/batches.md");
+
+/// The code blocks of the guide in this language.
+fn examples(language: &str) -> Vec<&'static str> {
+    let fence = format!("\n```{language}\n");
+    let parts = GUIDE.split(fence.as_str()).skip(1);
+    let examples: Vec<&str> = parts.map(|part| part.split("\n```\n").next().unwrap()).collect();
+    assert!(!examples.is_empty(), "no example in {language}");
+    examples
+}
+
+#[test]
+fn every_task_file_of_the_guide_can_be_read() {
+    for (language, format, tasks) in [
+        ("txt", Format::Text, 2),
+        ("markdown", Format::Markdown, 3),
+        ("jsonl", Format::Jsonl, 3),
+        ("toml", Format::Toml, 2),
+    ] {
+        for example in examples(language) {
+            assert_eq!(parse(example, format).unwrap().tasks.len(), tasks, "{example}");
+        }
+    }
+}
+
+#[test]
+fn every_command_of_the_guide_is_one() {
+    let commands = examples("sh").into_iter().flat_map(str::lines);
+    for command in commands.filter(|command| command.starts_with("ccx ")) {
+        let command = command.split(" > ").next().unwrap();
+        let words = shell_words::split(command).unwrap();
+        crate::args::Arguments::try_parse_from(&words).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn every_verdict_is_explained_in_the_guide() {
+    use cc_protocol::Verdict;
+    let verdicts = [
+        Verdict::Succeeded,
+        Verdict::Failed,
+        Verdict::NoResult,
+        Verdict::Auth,
+        Verdict::RateLimited,
+        Verdict::TimedOut,
+        Verdict::Canceled,
+        Verdict::OutputLimit,
+        Verdict::SpawnFailed,
+        Verdict::WorkerDied,
+        Verdict::ResourceLimit,
+    ];
+    let words = verdicts.iter().map(|verdict| verdict.as_str());
+    for word in words.chain(["refused", "unknown", "not run"]) {
+        assert!(GUIDE.contains(&format!("\n| `{word}` | ")), "{word} is missing");
+    }
+}

@@ -1,0 +1,272 @@
+//! Batches that can be left alone: task files, reports and resuming, as a script in the night meets them.
+
+#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
+
+use cc_tests::{fifo::Fifo, installed, processes, unique_tag};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder in which `ccx` is started.
+struct Folder {
+    folder: TempDir,
+}
+
+impl Folder {
+    fn with(name: &str, text: &str) -> Self {
+        let folder = Self { folder: tempfile::tempdir().unwrap() };
+        fs::write(folder.path(name), text).unwrap();
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap()
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(installed::ccx());
+        command
+            .arg("batch")
+            .args(arguments.split_whitespace())
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .env("CC_EXECUTOR_CGROUP", "off");
+        for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs `ccx batch` to an exit code.
+    fn run(&self, arguments: &str, code: i32) -> Output {
+        let output = self.command(arguments).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");
+        output
+    }
+
+    /// `Seq`, `Exitval` and `Command` of each line of a joblog.
+    fn jobs(&self, name: &str) -> Vec<String> {
+        let text = self.read(name);
+        let lines = text.lines().skip(1).map(|line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            assert_eq!(cells.len(), 9, "{line}");
+            format!("{} {} {}", cells[0], cells[6], cells[8])
+        });
+        lines.collect()
+    }
+
+    fn results(&self, name: &str) -> Vec<Value> {
+        self.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_batch_of_a_toml_file_leaves_all_four_reports() {
+    let folder = Folder::with(
+        "tasks.toml",
+        r#"
+[defaults]
+timeout = 60
+[options]
+agent = "stand-in"
+joblog = "night.joblog"
+junit = "night.xml"
+[[tasks]]
+label = "good"
+prompt = "What is 2+2?"
+[[tasks]]
+label = "bad"
+prompt = "fail"
+[[tasks]]
+label = "leaver"
+prompt = "leave a daemon"
+[[tasks]]
+label = "key"
+prompt = "wrong key"
+[[tasks]]
+argv = ["no-such-program-anywhere"]
+"#,
+    );
+    let output = folder.run("tasks.toml --results night.jsonl --report night.md", 3);
+    assert_eq!(
+        folder.jobs("night.joblog"),
+        [
+            "1 0 prompt: What is 2+2?",
+            "2 1 prompt: fail",
+            "3 0 prompt: leave a daemon",
+            "4 1 prompt: wrong key",
+            "5 127 no-such-program-anywhere",
+        ]
+    );
+    let results = folder.results("night.jsonl");
+    let verdicts: Vec<&str> = results.iter().map(|row| row["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["succeeded", "failed", "succeeded", "auth", "spawn_failed"]);
+    assert!(results[0]["result"].as_str().unwrap().contains("stand-in"));
+    assert!(results[0]["started"].as_str().unwrap() <= results[0]["ended"].as_str().unwrap());
+    assert_eq!(results[0]["usage"]["input_tokens"], 1);
+    assert_eq!(results[2]["killed_leftovers"], 1);
+    assert_eq!(results[3]["retries"], 3);
+    let junit = folder.read("night.xml");
+    assert!(junit.contains(r#"tests="5" skipped="0" failures="2" errors="1""#), "{junit}");
+    let markdown = folder.read("night.md");
+    assert!(markdown.contains("**2 of 5 tasks succeeded**, 3 did not."), "{markdown}");
+    assert!(markdown.contains("claude /login"), "{markdown}");
+    let table = text(&output.stdout);
+    assert!(table.contains("cost: 0.00 USD; tokens: 2 in, 2 out; retries: 3"), "{table}");
+    assert!(table.contains("leftovers killed: 1"), "{table}");
+}
+
+#[test]
+fn a_resume_runs_what_has_not_succeeded_and_nothing_that_has() {
+    let folder = Folder::with(
+        "tasks.jsonl",
+        r#"{"command":"echo one >> ran"}
+{"command":"echo two >> ran; test -e mended"}
+{"command":"echo three >> ran"}
+"#,
+    );
+    folder.run("tasks.jsonl --fail-fast --joblog log --results results", 1);
+    assert_eq!(folder.read("ran"), "one\ntwo\n");
+    folder.run("tasks.jsonl --resume-failed log --results results --report report.md", 1);
+    assert_eq!(folder.read("ran"), "one\ntwo\ntwo\n");
+    assert!(folder.read("report.md").contains("succeeded earlier"));
+    fs::write(folder.path("mended"), "").unwrap();
+    let output = folder.run("tasks.jsonl --resume log --results results", 0);
+    assert!(text(&output.stderr).contains("1 task succeeded before; 2 to run"));
+    assert_eq!(folder.read("ran"), "one\ntwo\ntwo\ntwo\nthree\n");
+    assert_eq!(folder.jobs("log").len(), 5);
+    assert_eq!(folder.results("results").len(), 5);
+    // As often as anybody likes.
+    folder.run("tasks.jsonl --resume log", 0);
+    folder.run("tasks.jsonl --resume-failed log", 0);
+    assert_eq!(folder.jobs("log").len(), 5);
+    assert_eq!(folder.read("ran").lines().count(), 5);
+}
+
+#[test]
+fn a_joblog_of_another_file_is_refused_with_the_first_difference() {
+    let folder =
+        Folder::with("tasks.jsonl", "{\"argv\":[\"true\"]}\n{\"argv\":[\"true\",\"2\"]}\n");
+    folder.run("tasks.jsonl --joblog log", 0);
+    let before = folder.read("log");
+    fs::write(
+        folder.path("other.jsonl"),
+        "{\"argv\":[\"true\"]}\n{\"argv\":[\"touch\",\"ran\"]}\n",
+    )
+    .unwrap();
+    let output = folder.run("other.jsonl --resume log", 2);
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("line 3: task 2 is another one"), "{complaint}");
+    assert!(complaint.contains("true 2") && complaint.contains("touch ran"), "{complaint}");
+    assert!(!folder.path("ran").exists());
+    assert_eq!(folder.read("log"), before);
+    // And never is one run's joblog overwritten by another's.
+    let output = folder.run("tasks.jsonl --joblog log", 2);
+    assert!(text(&output.stderr).contains("--resume"), "{}", text(&output.stderr));
+    assert_eq!(folder.read("log"), before);
+}
+
+#[test]
+fn a_ccx_that_is_killed_leaves_what_was_done_and_a_resume_goes_on_there() {
+    let tag = unique_tag("killed-batch");
+    let (mut begun, mut go) = (Fifo::create(), Fifo::create());
+    let second =
+        format!("echo begun > {}; read go < {}; echo {tag} >> ran", begun.path(), go.path());
+    let folder = Folder::with(
+        "tasks.jsonl",
+        &format!("{{\"command\":\"echo one >> ran\"}}\n{{\"command\":\"{second}\"}}\n"),
+    );
+    let arguments = "tasks.jsonl --quiet --joblog log --results results --report report.md";
+    let mut child = folder.command(arguments).spawn().unwrap();
+    // A task begins when the one before it is in the reports.
+    assert_eq!(begun.read(), "begun\n");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    processes::wait_until_gone(&tag);
+    assert_eq!(folder.jobs("log"), ["1 0 echo one >> ran"]);
+    assert_eq!(folder.results("results").len(), 1);
+    assert!(folder.read("report.md").contains("1 to go"));
+    let mut resumed = folder.command("tasks.jsonl --quiet --resume log").spawn().unwrap();
+    assert_eq!(begun.read(), "begun\n");
+    go.release();
+    assert!(resumed.wait().unwrap().success());
+    assert_eq!(folder.read("ran"), format!("one\n{tag}\n"));
+    assert_eq!(folder.jobs("log").len(), 2);
+}
+
+#[test]
+fn a_report_that_cannot_be_written_starts_nothing() {
+    let folder = Folder::with("tasks.jsonl", "{\"argv\":[\"touch\",\"ran\"]}\n");
+    for option in ["--joblog", "--results", "--junit", "--report"] {
+        let output = folder.run(&format!("tasks.jsonl {option} no/such/folder/file"), 2);
+        assert!(text(&output.stderr).contains("no/such/folder/file"));
+    }
+    assert!(!folder.path("ran").exists());
+}
+
+#[test]
+fn a_report_that_fails_later_is_named_and_ends_no_task() {
+    if !Path::new("/dev/full").exists() {
+        return;
+    }
+    let folder =
+        Folder::with("tasks.jsonl", "{\"command\":\"echo one >> ran\"}\n".repeat(2).as_str());
+    let output = folder.run("tasks.jsonl --results /dev/full", 125);
+    assert!(text(&output.stderr).contains("cannot write /dev/full"), "{}", text(&output.stderr));
+    assert_eq!(folder.read("ran"), "one\none\n");
+}
+
+#[test]
+fn a_dry_run_shows_what_would_run_and_starts_nothing() {
+    let folder = Folder::with(
+        "tasks.toml",
+        "[defaults]\ntimeout = 5\n[[tasks]]\nlabel = \"first\"\ncommand = \"touch ran\"\n[[tasks]]\nprompt = \"hi\"\n",
+    );
+    // Neither an agent nor a supervisor is looked for, and no report is begun.
+    let arguments = "tasks.toml --agent no-such-agent --joblog log --dry-run";
+    let output = folder.command(arguments).env("PATH", "/nonexistent").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let table = text(&output.stdout);
+    for word in ["first", "touch ran", "prompt: hi", "5 s", "2 tasks to run"] {
+        assert!(table.contains(word), "{word} is missing:\n{table}");
+    }
+    let output = folder.run("tasks.toml --dry-run --json", 0);
+    let stdout = text(&output.stdout);
+    let lines: Vec<Value> =
+        stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines[0]["execute"]["command"], "touch ran");
+    assert_eq!(lines[1]["execute"]["timeout"], 5.0);
+    assert!(!folder.path("ran").exists() && !folder.path("log").exists());
+}
+
+#[test]
+fn every_mistake_of_a_toml_file_is_named_with_line_and_column() {
+    let folder = Folder::with(
+        "tasks.toml",
+        "[[tasks]]\ncommand = \"touch ran\"\n[[tasks]]\nprompt = \"x\"\n  timeuot = 5\n[optoins]\n",
+    );
+    let output = folder.run("tasks.toml --dry-run", 2);
+    let complaint = text(&output.stderr);
+    for mistake in [
+        "2 mistakes in tasks.toml; nothing was started",
+        "tasks.toml:5:3: timeuot is unknown; did you mean \"timeout\"?",
+        "tasks.toml:6:2: optoins is unknown; did you mean \"options\"?",
+    ] {
+        assert!(complaint.contains(mistake), "{mistake} is missing:\n{complaint}");
+    }
+    assert!(!folder.path("ran").exists());
+}
