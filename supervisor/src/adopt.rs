@@ -132,8 +132,12 @@ async fn connect(directory: &Path) -> io::Result<Option<UnixStream>> {
     }
 }
 
+/// The last is what a worker gives that exits while it is being connected to.
 fn is_nobody(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
 }
 
 fn is_hung_up(connection: &UnixStream) -> io::Result<bool> {

@@ -35,6 +35,7 @@ mod connection;
 mod heartbeat;
 mod message;
 mod session;
+mod session_execute;
 mod session_life;
 mod session_resume;
 mod sessions;

@@ -44,8 +44,9 @@ pub const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
 pub const DEFAULT_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 /// Most that an operator can ask for.
 pub const MOST_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
-/// Most JSON values in one message: they, not its bytes, cost memory.
-pub const MESSAGE_VALUES: usize = 100_000;
+/// Most JSON values in one message: they, not its bytes, cost memory. Room for a batch of as many tasks as
+/// there may be.
+pub const MESSAGE_VALUES: usize = 250_000;
 /// Most calls in one JSON-RPC batch.
 pub const BATCH_CALLS: usize = 1_000;
 /// Longest single answer in a batch whose answers together are too long to send.

@@ -105,7 +105,7 @@ impl Owner {
         leaf: Option<PathBuf>,
         held: Summary,
     ) -> Self {
-        Self {
+        let owner = Self {
             shared: Arc::clone(shared),
             side,
             leaf,
@@ -118,7 +118,11 @@ impl Owner {
             started: held.started,
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
+        };
+        if let (Some(started), Some(at_ms)) = (&owner.started, held.started_time_ms) {
+            owner.record_start(started, at_ms);
         }
+        owner
     }
 
     /// Starts the worker and follows it to the end.
@@ -164,8 +168,16 @@ impl Owner {
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
+        self.record_start(&adopted.started, now_ms());
         self.started = Some(adopted.started);
         self.show_progress();
+    }
+
+    /// Also of a task that was found: whoever started it may have died before that was on record, and what has
+    /// no start is taken for a task that never ran.
+    fn record_start(&self, started: &Started, at_ms: u64) {
+        let (id, started) = (self.task_id().to_owned(), started.clone());
+        self.shared.store.note(Change::TaskStarted { id, at_ms, started });
     }
 
     /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
@@ -305,8 +317,7 @@ impl Listener for Owner {
                     containment = started.containment.as_str(),
                     "task started"
                 );
-                let (id, at_ms) = (self.task_id().to_owned(), now_ms());
-                self.shared.store.note(Change::TaskStarted { id, at_ms, started: started.clone() });
+                self.record_start(&started, now_ms());
                 self.announce(Outcome::Started(started));
             }
             Event::Paused => {

@@ -3,17 +3,14 @@
 //! Owns the order of what the client sees: the answer to `execute` before anything of its task, the answer to
 //! a control before the event that it causes. It never writes to the socket itself and never touches a task: it
 //! queues for the [`crate::writer`] and asks the task's owner. What of a session outlives its connection belongs to
-//! [`crate::sessions`]; `session.resume` is in [`crate::session_resume`], `task.*` in [`crate::task_calls`].
+//! [`crate::sessions`]; `execute` is in [`crate::session_execute`], `session.resume` in [`crate::session_resume`], `task.*` in [`crate::task_calls`].
 
 use std::{collections::HashMap, sync::Arc};
 
-use cc_link::event::{Completed, EndReason, Started};
 use cc_protocol::{
-    METHODS,
     control::ControlType,
     envelope::{Call, Incoming, Response},
     error::{ErrorCode, ErrorObject, close},
-    execute::{Execute, ExecuteResult, Program},
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
 };
@@ -26,17 +23,13 @@ use tokio::{
 use crate::{
     answer,
     batch::{Attachment, Following},
-    clock::now_ms,
-    execute,
     feed::Cursor,
     limits, message,
-    registry::Refusal,
     session_life::Input,
     sessions::{Claimant, ResumeToken, Standing},
     shared::Shared,
-    state_dir,
     summary::Known,
-    task::{self, Answer, Facts, Outcome, Request, TaskHandle},
+    task::Answer,
     translate::{Translator, to_text},
     writer::{Follow, Outgoing},
 };
@@ -52,7 +45,6 @@ const CAPABILITIES: [&str; 9] = [
     "attach",
     "batches",
 ];
-
 /// The connection's writer is gone: there is nobody to answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Gone;
@@ -105,8 +97,6 @@ pub(crate) enum After {
     Attach(Box<Follow>),
     /// Tell of a batch.
     FollowBatch(Box<Attachment>),
-    /// Ask the task's owner.
-    Ask(TaskHandle, Request),
     /// Send lines together, or not.
     Batch(bool),
     /// End the session.
@@ -217,10 +207,6 @@ impl Session {
                 Ok(())
             }
             After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
-            After::Ask(handle, request) => {
-                handle.request(request).await;
-                Ok(())
-            }
             After::Close => {
                 self.is_closing = true;
                 self.shared.sessions.happened(&self.standing, Input::Close).await;
@@ -302,110 +288,6 @@ impl Session {
         }))
     }
 
-    async fn execute(&mut self, params: Map<String, Value>, after: &mut Vec<After>) -> CallResult {
-        let execute = Execute::from_params(params)?;
-        if self.shared.is_stopping() {
-            return Err(stopping());
-        }
-        if !execute.detach {
-            self.check_is_free()?;
-            // A client that sends the next task before it has read the end of this one waits for itself.
-            self.delivered().await;
-        }
-        let task_id = uuid::Uuid::now_v7().to_string();
-        let ignored_params = shorten(&execute.ignored_params);
-        let is_detached = execute.detach;
-        let (handle, start) = self.accept(execute, &task_id).await?;
-        match start.await {
-            Ok(Outcome::Started(started)) => {
-                if !is_detached {
-                    let (delivered, delivery) = oneshot::channel();
-                    let known = Known::Live(handle);
-                    after.push(After::Follow(self.follow(&task_id, &known, 0, delivered)));
-                    after.push(After::Answered(delivery));
-                }
-                Ok(answer_to_start(task_id, &started, ignored_params))
-            }
-            Ok(Outcome::NotStarted(completed)) => {
-                if !is_detached {
-                    self.current = None;
-                }
-                Err(answer_to_failed_start(&task_id, &completed))
-            }
-            Err(_) => Err(ErrorObject::new(ErrorCode::InternalError, "the task's owner failed")),
-        }
-    }
-
-    fn check_is_free(&self) -> Result<(), ErrorObject> {
-        let running = self.standing.running(&self.shared.registry);
-        let unanswered = self
-            .current
-            .as_ref()
-            .filter(|current| matches!(current.delivery, Delivery::Unanswered));
-        let task_id = match (&running, unanswered) {
-            (Some(running), _) => running.task_id(),
-            (None, Some(unanswered)) => &unanswered.task_id,
-            (None, None) => return Ok(()),
-        };
-        let message = "A process is already running";
-        Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("task_id", task_id))
-    }
-
-    /// Takes a task on: from here on it runs whatever becomes of this connection, and it is the session's.
-    async fn accept(
-        &mut self,
-        execute: Execute,
-        task_id: &str,
-    ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), ErrorObject> {
-        let facts = Facts {
-            task_id: task_id.to_owned(),
-            label: execute.label.clone(),
-            command: execute::shown(&execute.program),
-            is_prompt: matches!(execute.program, Program::Prompt(_)),
-            batch_id: None,
-            shape: crate::batch::shape(&execute.program),
-            session_id: (!execute.detach).then(|| self.id().to_owned()),
-            accepted_ms: now_ms(),
-        };
-        let is_detached = execute.detach;
-        let setting = execute::Setting {
-            config: &self.shared.config,
-            environment: &self.shared.environment,
-            cgroup: self.shared.cgroup.as_ref(),
-        };
-        let directory = self.shared.tasks_dir.join(task_id);
-        let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
-        state_dir::make_task_directory(&directory).await.map_err(|error| {
-            let reason = format!("{}: {error}", directory.display());
-            self.shared.problems.log_failed(&reason);
-            self.shared.metrics.log_failed();
-            not_started(task_id, &reason)
-        })?;
-        let accept = |record| task::accept(&self.shared, spec, facts, record);
-        let accepted = if is_detached {
-            accept(None).map_err(refused)
-        } else {
-            let record = Some(self.standing.record());
-            self.standing
-                .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
-        };
-        match accepted {
-            Ok((handle, start)) => {
-                if !is_detached {
-                    let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);
-                    self.current = Some(Current { task_id, delivery });
-                }
-                Ok((handle, start))
-            }
-            Err(error) => {
-                // Nothing is in it.
-                drop(tokio::fs::remove_dir(&directory).await);
-                Err(error)
-            }
-        }
-    }
-
     /// A task to be sent from a position on.
     pub(crate) fn follow(
         &self,
@@ -459,7 +341,7 @@ impl Session {
 
     /// Returns when the current task's terminal event has been handed to the socket, or at once when there is
     /// no task. Dropping the future loses nothing.
-    async fn delivered(&mut self) {
+    pub(crate) async fn delivered(&mut self) {
         if let Some(current) = &mut self.current
             && let Delivery::UnderWay(delivery) = &mut current.delivery
         {
@@ -473,17 +355,6 @@ fn configure(params: &Map<String, Value>, after: &mut Vec<After>) -> CallResult 
     let configure = SessionConfigure::from_params(params)?;
     after.push(After::Batch(configure.output_batch));
     Ok(json!(configure))
-}
-
-fn answer_to_start(task_id: String, started: &Started, ignored_params: Vec<String>) -> Value {
-    json!(ExecuteResult {
-        status: "started".to_owned(),
-        pid: started.pid,
-        pgid: started.pid,
-        task_id,
-        containment: started.containment.as_str().to_owned(),
-        ignored_params,
-    })
 }
 
 /// Waits for the task's owner to confirm a pause or a resume.
@@ -504,7 +375,7 @@ pub(crate) async fn control_answer(
 
 fn unknown_method(method: &str) -> ErrorObject {
     let shown: String = method.chars().take(100).collect();
-    let nearest = METHODS
+    let nearest = cc_protocol::METHODS
         .iter()
         .map(|known| (strsim::damerau_levenshtein(&shown, known), *known))
         .min()
@@ -517,65 +388,12 @@ fn unknown_method(method: &str) -> ErrorObject {
         }
         None => ErrorObject::new(
             code,
-            format!("Method not found: {shown:?}; known are {}", METHODS.join(", ")),
+            format!("Method not found: {shown:?}; known are {}", cc_protocol::METHODS.join(", ")),
         ),
     }
-}
-
-fn lost_session() -> ErrorObject {
-    let message = "this session is closed, or another connection has it";
-    ErrorObject::new(ErrorCode::SessionExpired, message)
 }
 
 /// The answer when there is nothing to steer.
 pub(crate) fn no_process() -> ErrorObject {
     ErrorObject::new(ErrorCode::NoProcess, "No process is running")
-}
-
-fn refused(refusal: Refusal) -> ErrorObject {
-    match refusal {
-        Refusal::Closed => stopping(),
-        Refusal::Full { limit } => {
-            let message = format!("{limit} tasks run already, and no more may: try again later");
-            ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit)
-        }
-    }
-}
-
-fn stopping() -> ErrorObject {
-    ErrorObject::new(ErrorCode::Draining, "the supervisor is stopping and takes no new tasks")
-}
-
-fn not_started(task_id: &str, reason: &str) -> ErrorObject {
-    ErrorObject::new(ErrorCode::SpawnFailed, format!("the task could not be started: {reason}"))
-        .with("task_id", task_id)
-        .with("reason", reason)
-}
-
-fn answer_to_failed_start(task_id: &str, completed: &Completed) -> ErrorObject {
-    match completed.reason {
-        EndReason::SupervisorLost => stopping().with("task_id", task_id),
-        EndReason::Exit
-        | EndReason::Signal
-        | EndReason::Canceled
-        | EndReason::Timeout
-        | EndReason::IdleTimeout
-        | EndReason::Lingered
-        | EndReason::OutputLimit
-        | EndReason::SpawnFailed
-        | EndReason::WorkerDied
-        | EndReason::ResourceLimit
-        | EndReason::Disconnected => {
-            let reason = completed.error.as_deref().unwrap_or(completed.reason.as_str());
-            not_started(task_id, reason)
-                .with("end_reason", completed.reason.as_str())
-                .with("exit_code", completed.exit_code)
-        }
-    }
-}
-
-/// What a client sent without meaning is not sent back without bound.
-fn shorten(names: &[String]) -> Vec<String> {
-    let short = |name: &String| name.chars().take(limits::IGNORED_PARAM_CHARS).collect();
-    names.iter().take(limits::IGNORED_PARAMS).map(short).collect()
 }

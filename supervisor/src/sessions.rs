@@ -19,7 +19,7 @@ use cc_link::event::EndReason;
 use cc_state::{Change, SessionRow, TokenHash};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     clock::now_ms,
@@ -89,6 +89,8 @@ struct Inner {
     state: State,
     /// The connection that has it, as far as it has one.
     holder: Option<Claimant>,
+    /// Ends the session when its grace period is over.
+    grace: Option<AbortOnDrop>,
     /// The latest task, by id, so that an ended one keeps no memory.
     current_task_id: Option<String>,
     /// It has had a task, so the database knows it.
@@ -199,6 +201,7 @@ impl Sessions {
             inner: Mutex::new(Inner {
                 state: State::Connecting { connection: claimant.number },
                 holder: Some(claimant.clone()),
+                grace: None,
                 current_task_id: None,
                 is_recorded: false,
             }),
@@ -216,6 +219,7 @@ impl Sessions {
             inner: Mutex::new(Inner {
                 state: State::Disconnected { since: 0 },
                 holder: None,
+                grace: None,
                 current_task_id,
                 is_recorded: true,
             }),
@@ -257,6 +261,7 @@ impl Sessions {
             return Err(NoSession::Expired);
         }
         inner.state = state;
+        inner.grace = None;
         if let Some(old) = inner.holder.replace(claimant.clone())
             && effect == Effect::Evict(old.number)
         {
@@ -309,15 +314,25 @@ impl Sessions {
 
     fn wait(self: &Arc<Self>, standing: &Arc<Standing>, since: ConnectionNumber) {
         let sessions = Arc::downgrade(self);
-        let standing = Arc::downgrade(standing);
+        let waiting = Arc::downgrade(standing);
         let grace = self.grace;
-        tokio::spawn(async move {
+        let timer = tokio::spawn(async move {
             tokio::time::sleep(grace).await;
-            if let (Some(sessions), Some(standing)) = (sessions.upgrade(), standing.upgrade()) {
-                let input = Input::GraceOver(since);
-                Box::pin(sessions.happened(&standing, input)).await;
-            }
+            // What follows is not to be aborted by what it does itself.
+            tokio::spawn(async move {
+                if let (Some(sessions), Some(standing)) = (sessions.upgrade(), waiting.upgrade()) {
+                    let input = Input::GraceOver(since);
+                    Box::pin(sessions.happened(&standing, input)).await;
+                }
+            });
         });
+        let mut inner = standing.inner();
+        // It may have been resumed already.
+        if inner.state == (State::Disconnected { since }) {
+            inner.grace = Some(AbortOnDrop(timer.abort_handle()));
+        } else {
+            timer.abort();
+        }
     }
 
     /// Of more waiting sessions than there may be, the one that has waited longest and runs nothing ends.
@@ -354,6 +369,7 @@ impl Sessions {
         let (is_recorded, task_id) = {
             let mut inner = standing.inner();
             inner.holder = None;
+            inner.grace = None;
             (inner.is_recorded, inner.current_task_id.take())
         };
         {
@@ -365,7 +381,7 @@ impl Sessions {
         if let Some(running) = running
             && !running.is_done()
         {
-            running.request(Request::Cancel(reason)).await;
+            running.request(Request::Cancel(reason, None)).await;
         }
         if is_recorded {
             let closed = Change::SessionClosed { id: standing.id.clone(), at_ms: now_ms() };
@@ -382,6 +398,16 @@ impl Sessions {
 #[must_use]
 pub fn is_token_of(token: &str, hash: &TokenHash) -> bool {
     ResumeToken::hash(token).ct_eq(hash).into()
+}
+
+/// A task that is of no use to anybody without this.
+#[derive(Debug)]
+struct AbortOnDrop(AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 fn remember(over: &mut VecDeque<(String, TokenHash)>, id: String, token_hash: TokenHash) {

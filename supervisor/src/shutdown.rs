@@ -72,7 +72,7 @@ fn stage_of(stop: Stop, on_stop: OnStop) -> Stage {
 
 /// Ends these tasks.
 async fn end_tasks(shared: &Shared, stops: &mut Stops, tasks: &[TaskHandle]) {
-    ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost)).await;
+    ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost, None)).await;
     let patience = shared.config.task.grace + limits::SHUTDOWN_TASKS;
     let have_ended = tokio::select! {
         outcome = timeout(patience, all_over(tasks)) => outcome.is_ok(),

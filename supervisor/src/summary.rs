@@ -58,7 +58,9 @@ impl Known {
     pub fn never_ran(&self) -> bool {
         match self {
             Self::Live(handle) => handle.is_done() && handle.progress().pid.is_none(),
-            Self::Stored(row) => row.ended.is_some() && row.started.is_none(),
+            // The end is all that there is of it. That its start is not on record does not say so: a start is
+            // noted without anybody waiting for it.
+            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
         }
     }
 

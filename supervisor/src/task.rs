@@ -25,13 +25,14 @@ pub enum Request {
     Pause(oneshot::Sender<Answer>),
     /// Let the tree go on; answered when it does.
     Resume(oneshot::Sender<Answer>),
-    /// End the task.
-    Cancel(EndReason),
+    /// End the task. Whoever asks for a client is answered when the worker has it in its pipe: then the task ends,
+    /// whatever becomes of this supervisor.
+    Cancel(EndReason, Option<oneshot::Sender<Answer>>),
     /// End the task with SIGKILL.
     Kill(EndReason),
 }
 
-/// The answer to a pause or a resume.
+/// The answer to a pause, a resume or a cancel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// It is so.

@@ -82,6 +82,9 @@ impl Session {
         let TaskAttach { task_id, after_seq } = TaskAttach::from_params(params)?;
         let known = Known::find(&self.shared, &task_id).await?;
         check_position(&known, after_seq)?;
+        if is_over(&known) {
+            self.delivered_of(&task_id).await;
+        }
         self.attached.retain(|_, delivery| is_under_way(delivery));
         if self.attached.contains_key(&task_id) || self.is_sent_anyway(&task_id) {
             let message =
@@ -112,6 +115,9 @@ impl Session {
             Err(error) => return Ok(Err(error)),
         };
         if self.attached.remove(&task_id).is_none() {
+            if let Err(error) = Known::find(&self.shared, &task_id).await {
+                return Ok(Err(error));
+            }
             let message =
                 "Invalid params: task_id is a task that this connection is not attached to";
             return Ok(Err(ErrorObject::new(ErrorCode::InvalidParams, message)
@@ -139,6 +145,18 @@ impl Session {
         }
     }
 
+    /// Waits until this connection has been sent the end of a task that is over, if it is being sent: a client
+    /// that has read it may ask for the task again at once.
+    async fn delivered_of(&mut self, task_id: &str) {
+        if let Some(delivery) = self.attached.remove(task_id) {
+            // An error is an end as well.
+            drop(delivery.await);
+        }
+        if self.is_sent_anyway(task_id) {
+            self.delivered().await;
+        }
+    }
+
     async fn living(&self, task_id: &str) -> Result<TaskHandle, ErrorObject> {
         match Known::find(&self.shared, task_id).await? {
             Known::Live(handle) if !handle.is_done() => Ok(handle),
@@ -155,14 +173,11 @@ impl Session {
     ) -> Result<CallResult, Gone> {
         let (answer, answered) = oneshot::channel();
         let request = match control {
-            ControlType::Cancel => {
-                after.push(After::Ask(handle, Request::Cancel(EndReason::Canceled)));
-                return Ok(Ok(json!({"status": control.done()})));
-            }
+            ControlType::Cancel => Request::Cancel(EndReason::Canceled, Some(answer)),
             ControlType::Pause => Request::Pause(answer),
             ControlType::Resume => Request::Resume(answer),
         };
-        // The event is there before the answer is; until then the writer must not see it.
+        // The event may be there before the answer is; until then the writer must not see it.
         self.send(Outgoing::Hold).await?;
         after.push(After::Release);
         handle.request(request).await;

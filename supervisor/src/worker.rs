@@ -13,11 +13,11 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{UnixStream, unix::OwnedReadHalf},
     process::{Child, ChildStdout},
-    sync::{Mutex, mpsc},
+    sync::{Mutex, mpsc, oneshot},
     time::timeout,
 };
 
-use crate::{limits, pidfd::Pidfd};
+use crate::{limits, pidfd::Pidfd, task::Answer};
 
 /// Pids of the workers that are this process's children and are not reaped yet.
 pub type LiveChildren = Arc<Mutex<BTreeSet<i32>>>;
@@ -29,8 +29,16 @@ pub struct Worker {
     /// For the log; signals go through the handle.
     pub pid: i32,
     process: Process,
-    control: mpsc::Sender<Vec<u8>>,
+    control: mpsc::Sender<Line>,
     events: Events,
+}
+
+/// A control line on its way.
+#[derive(Debug)]
+struct Line {
+    bytes: Vec<u8>,
+    /// Hears when the worker has it.
+    told: Option<oneshot::Sender<Answer>>,
 }
 
 #[derive(Debug)]
@@ -73,10 +81,15 @@ impl Worker {
     /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
     /// its health check will fail.
     pub fn tell(&self, control: &Control) {
+        self.tell_for(control, None);
+    }
+
+    /// The same; `told` hears [`Answer::Done`] when the line is in the worker's pipe, and nothing when it never will be.
+    pub fn tell_for(&self, control: &Control, told: Option<oneshot::Sender<Answer>>) {
         match control.to_line() {
-            Ok(line) => {
-                if let Err(error) = self.control.try_send(line) {
-                    tracing::warn!(worker = self.pid, %error, "a control line was dropped");
+            Ok(bytes) => {
+                if self.control.try_send(Line { bytes, told }).is_err() {
+                    tracing::warn!(worker = self.pid, "a control line was dropped");
                 }
             }
             Err(error) => tracing::error!(%error, "a control message is no JSON"),
@@ -168,13 +181,17 @@ async fn read_more(
 }
 
 /// Writes control lines in their order, in the background. A worker that does not read stops only this.
-fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<Vec<u8>> {
-    let (control, mut lines) = mpsc::channel::<Vec<u8>>(limits::WORKER_CONTROL_QUEUE_LINES);
+fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<Line> {
+    let (control, mut lines) = mpsc::channel::<Line>(limits::WORKER_CONTROL_QUEUE_LINES);
     tokio::spawn(async move {
         while let Some(line) = lines.recv().await {
-            if let Err(error) = to.write_all(&line).await {
+            if let Err(error) = to.write_all(&line.bytes).await {
                 tracing::debug!(%error, "a worker closed its control channel");
                 return;
+            }
+            if let Some(told) = line.told {
+                // Whoever asked may have gone.
+                told.send(Answer::Done).ok();
             }
         }
     });

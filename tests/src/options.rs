@@ -5,7 +5,7 @@ use std::{
     os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::Arc,
+    sync::{Arc, Once, atomic::AtomicBool},
 };
 
 use crate::installed;
@@ -128,6 +128,7 @@ impl Options {
         state_directory: &Path,
         mark: (&str, &str),
     ) -> Command {
+        accept_hangups();
         let program = self.program.clone().unwrap_or_else(installed::supervisor);
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program),
@@ -157,4 +158,14 @@ impl Options {
         command.stdin(stdin).stdout(Stdio::piped());
         command
     }
+}
+
+/// Under nohup(1) SIGHUP is ignored, and so it would be by every program that is started from here. One that is
+/// handled is at its default in a new program.
+fn accept_hangups() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let hangups = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGHUP, hangups).unwrap();
+    });
 }

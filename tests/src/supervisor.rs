@@ -176,7 +176,9 @@ impl Supervisor {
     #[must_use]
     pub fn workers_anywhere(&self) -> Vec<i32> {
         let mut workers = self.left_behind();
-        workers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
+        let is_worker = |pid: i32| processes::name(pid).is_some_and(|name| name == "cc-worker");
+        // A task's process has its worker's name until it is executed.
+        workers.retain(|pid| is_worker(*pid) && !processes::parent(*pid).is_some_and(is_worker));
         workers
     }
 

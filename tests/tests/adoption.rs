@@ -583,8 +583,11 @@ fn a_port_that_is_taken_is_named_with_the_option_that_gives_another() {
     assert!(error.contains("--listen") && error.contains(&first.address().to_string()), "{error}");
 }
 
+/// What is done to a log, and how.
+type Damage = (&'static str, fn(&Path));
+
 /// How a log can be found after a crash of the machine.
-fn damages() -> Vec<(&'static str, fn(&Path))> {
+fn damages() -> Vec<Damage> {
     fn resize(path: &Path, change: i64) {
         let file = fs::File::options().write(true).open(path).unwrap();
         let length = file.metadata().unwrap().len();

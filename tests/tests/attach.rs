@@ -191,7 +191,7 @@ fn attaching_to_what_one_gets_already_is_an_error() {
 fn an_unknown_task_is_told_by_its_own_code() {
     let supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();
-    let methods = ["get", "attach", "output", "cancel", "pause", "resume"];
+    let methods = ["get", "attach", "detach", "output", "cancel", "pause", "resume"];
     for method in methods.map(|method| format!("task.{method}")) {
         for unknown in ["00000000-0000-7000-8000-000000000000", "../../etc/passwd", "", "no uuid"] {
             let error = by_id(&mut client, &method, unknown).unwrap_err();
@@ -200,9 +200,6 @@ fn an_unknown_task_is_told_by_its_own_code() {
         let error = client.call(&method, &json!({})).unwrap_err();
         assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     }
-    // What is not followed cannot be left, whether it is known or not.
-    let error = by_id(&mut client, "task.detach", "no uuid").unwrap_err();
-    assert_eq!((&error["code"], &error["data"]["field"]), (&json!(-32602), &json!("task_id")));
     let error = client.call("task.list", &json!({"limit": 0})).unwrap_err();
     assert_eq!(error["data"]["field"], "limit", "{error}");
 }
@@ -409,4 +406,27 @@ fn the_end_of_a_task_is_told_even_where_its_log_is_gone() {
     let page = client.call("task.output", &json!({ "task_id": task_id })).unwrap();
     assert_eq!(page["events"], json!(events));
     assert_eq!((page["last_seq"].clone(), page["is_end"].clone()), (json!(3), json!(true)));
+}
+
+#[test]
+fn a_task_that_is_over_can_be_attached_to_again_as_soon_as_its_end_is_read() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let transcript = client.run_shell("echo again");
+    for _ in 0..200 {
+        client.attach(transcript.task_id(), 0).unwrap();
+        assert_eq!(client.recv_until_method("process.completed"), transcript.events);
+    }
+}
+
+#[test]
+fn what_is_not_followed_cannot_be_left() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let transcript = client.run_shell("true");
+    let error = by_id(&mut client, "task.detach", transcript.task_id()).unwrap_err();
+    assert_eq!(
+        (error["code"].clone(), error["data"]["field"].clone()),
+        (json!(-32602), json!("task_id"))
+    );
 }

@@ -140,23 +140,23 @@ fn refused_credentials_stop_the_batch_before_the_cli_gives_up() {
 
 #[test]
 fn hooks_get_their_facts_and_one_that_fails_before_a_task_fails_the_task() {
-    let options = options().flag("--after-batch", "printenv CC_EXECUTOR_OUTCOME > outcome");
-    let supervisor = Supervisor::start(&options.flag("--cwd", std::env::temp_dir().display()));
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("hooks");
+    // Of the operator, for plans that have none.
+    let last = format!("echo $CC_EXECUTOR_OUTCOME $CC_EXECUTOR_FAILED >> {}", log.display());
+    let supervisor = Supervisor::start(&options().flag("--after-batch", last));
     let mut client = supervisor.connect();
-    let log = supervisor.scratch().join("hooks");
     let before = "test \"$CC_EXECUTOR_TASK_NAME\" = a || { echo no >&2; exit 3; }";
     let after = format!(
         "echo $CC_EXECUTOR_TASK_NAME $CC_EXECUTOR_VERDICT $CC_EXECUTOR_ATTEMPTS >> {}",
         log.display()
     );
-    let last = format!("echo $CC_EXECUTOR_OUTCOME $CC_EXECUTOR_FAILED >> {}", log.display());
     let completed = run(
         &mut client,
         &json!({
             "options": {"hooks": {
                 "before_task": {"command": before},
                 "after_task": {"command": after},
-                "after_batch": {"command": last},
             }},
             "tasks": [{"name": "a", "argv": ["true"]}, {"name": "b", "argv": ["true"]}],
         }),
@@ -302,4 +302,93 @@ fn progress_is_told_to_all_who_are_attached_and_nothing_after_a_detach() {
     assert_eq!((&rows["rows"][0]["index"], &rows["has_more"]), (&json!(1), &json!(false)));
     let list = other.call("batch.list", &json!({"state": "over"})).unwrap();
     assert_eq!(list["batches"][0]["batch_id"], batch_id.as_str());
+}
+
+#[test]
+fn ten_thousand_tasks_are_a_batch_and_one_more_is_refused() {
+    let supervisor = supervisor();
+    let mut fifo = Fifo::create();
+    let mut client = supervisor.connect();
+    let wait = json!({"command": format!("read line < {}", fifo.path()), "cwd": "/"});
+    let task = |number: usize| {
+        json!({"name": format!("t{number}"), "argv": ["true"], "label": "one of many", "timeout": 5,
+               "retries": 0, "env": {"A": "b"}, "cwd": "/", "needs": ["first"]})
+    };
+    let mut tasks = vec![json!({"name": "first", "command": wait["command"], "cwd": "/"})];
+    tasks.extend((1..10_000).map(task));
+    let batch_id = submit(&mut client, &json!({ "tasks": tasks }));
+    tasks.push(task(10_000));
+    let error = client.call("batch.submit", &json!({ "tasks": tasks })).unwrap_err();
+    assert!(error["message"].as_str().unwrap().contains("at most 10000"), "{error}");
+    let rows = |client: &mut Client, after: Value| {
+        client.call("batch.rows", &json!({"batch_id": batch_id, "after_index": after})).unwrap()
+    };
+    let (mut seen, mut after) = (0, Value::Null);
+    loop {
+        let page = rows(&mut client, after);
+        let list = page["rows"].as_array().unwrap();
+        for row in list {
+            assert_eq!(row["index"], seen);
+            seen += 1;
+        }
+        after = list.last().unwrap()["index"].clone();
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(seen, 10_000);
+    client.call("batch.cancel", &json!({"batch_id": batch_id})).unwrap();
+    fifo.release();
+    let completed = wait_for(&mut client, &batch_id);
+    assert_eq!(completed["batch"]["counts"]["skipped"], 9_999);
+    assert_eq!(completed["rows_omitted"], true);
+}
+
+#[test]
+fn a_batch_waits_for_room_among_the_supervisors_tasks() {
+    let supervisor = Supervisor::start(&options().flag("--max-tasks", 1));
+    let mut fifo = Fifo::create();
+    let mut client = supervisor.connect();
+    let wait = json!({"command": format!("read line < {}", fifo.path()), "cwd": "/"});
+    client.execute(&wait).unwrap();
+    let mut other = supervisor.connect();
+    let batch_id = submit(&mut other, &json!({"tasks": [{"argv": ["true"]}, {"argv": ["true"]}]}));
+    wait_until("it is its turn", || get(&mut other, &batch_id)["counts"]["running"] == 1);
+    fifo.release();
+    let completed = wait_for(&mut other, &batch_id);
+    assert_eq!(completed["batch"]["outcome"], "succeeded", "{completed}");
+}
+
+#[test]
+fn a_batch_goes_on_after_an_upgrade_and_several_run_side_by_side() {
+    let mut supervisor = supervisor();
+    let mut fifo = Fifo::create();
+    let mut client = supervisor.connect();
+    let wait = json!({"command": format!("read line < {}", fifo.path()), "cwd": "/"});
+    let plan = json!({"options": {"jobs": 3}, "tasks": [wait, wait, wait, {"argv": ["true"]}]});
+    let batch_id = submit(&mut client, &plan);
+    let running = |client: &mut Client| {
+        get(client, &batch_id)["running"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["task_id"].as_str().unwrap().to_owned())
+            .collect::<Vec<String>>()
+    };
+    wait_until("all three run", || {
+        let tasks = running(&mut client);
+        tasks.len() == 3
+            && tasks.iter().all(|id| client.task(id).is_ok_and(|task| task["pid"].is_number()))
+    });
+    let before = running(&mut client);
+    supervisor.leave();
+    supervisor.start_again(&options());
+    let mut client = supervisor.connect();
+    assert_eq!(running(&mut client), before);
+    for _ in 0..3 {
+        fifo.release();
+    }
+    let completed = wait_for(&mut client, &batch_id);
+    assert_eq!(completed["batch"]["counts"]["succeeded"], 4, "{completed}");
+    assert_eq!(completed["batch"]["retries"], 0);
 }

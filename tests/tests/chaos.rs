@@ -9,8 +9,18 @@
 //!
 //! | seed | found |
 //! |---|---|
+//! | 2 | an adopted task whose start the killed supervisor had not put on record counted as one that never ran: its client resumed and heard nothing more |
+//! | 4 | the next supervisor refused to start: a worker that the killed one was just starting had inherited the lock |
+//! | 7 | a worker that exited while it was being connected to was taken for a failure of the system, and its task left without an end |
+//! | 15 | nothing: the load was over before the first kill of a supervisor, which now comes first |
+//! | 24 | nothing: the test had taken a task that was not executed yet for its worker |
+//! | all 50 | each task one end, all bytes, no process left |
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test: a broken assumption ends it where it is noticed"
+)]
 
 use std::{
     collections::BTreeSet,
@@ -143,21 +153,26 @@ struct Field {
     clients_left: AtomicUsize,
 }
 
+/// A task and all that was heard of it.
+type Heard = (Plan, Vec<Value>);
+
 /// A client that does what a good client does: whenever it is lost, it comes back and goes on.
 struct Survivor<'a> {
     field: &'a Field,
     client: Option<Client>,
     session: Option<Session>,
     /// Its tasks so far, in their order, with all that was heard of them.
-    tasks: Vec<(Plan, Vec<Value>)>,
+    tasks: Vec<Heard>,
     /// Tasks whose worker was killed before they ran: they have been asked for again.
     never_ran: BTreeSet<String>,
+    /// What the server said at the last resume.
+    resumed: Value,
 }
 
 impl<'a> Survivor<'a> {
     fn new(field: &'a Field) -> Self {
         let (tasks, never_ran) = (Vec::new(), BTreeSet::new());
-        Self { field, client: None, session: None, tasks, never_ran }
+        Self { field, client: None, session: None, tasks, never_ran, resumed: Value::Null }
     }
 
     /// Runs one task to its end, however often the supervisor is killed.
@@ -169,7 +184,7 @@ impl<'a> Survivor<'a> {
         }
     }
 
-    fn current(&self) -> &(Plan, Vec<Value>) {
+    fn current(&self) -> &Heard {
         self.tasks.last().unwrap()
     }
 
@@ -209,7 +224,16 @@ impl<'a> Survivor<'a> {
             return;
         };
         let (plan, events) = self.tasks.last_mut().unwrap();
-        match client.recv() {
+        let heard = client.recv_within(PATIENCE);
+        let Some(incoming) = heard else {
+            panic!(
+                "nothing comes any more on session {:?} after {:?}; it was resumed with {}",
+                self.session.as_ref().map(|session| &session.id),
+                events.last().map(|event| &event["params"]),
+                self.resumed,
+            );
+        };
+        match incoming {
             Incoming::Json(event) => {
                 events.push(event);
                 self.field.events.fetch_add(1, Ordering::Relaxed);
@@ -252,9 +276,10 @@ impl<'a> Survivor<'a> {
         match client.try_resume(session, after) {
             None => false,
             Some(Ok(answer)) => {
+                self.resumed.clone_from(&answer);
                 let mut newer = answer["tasks"].as_array().unwrap()[known..].to_vec();
                 newer.retain(|task| {
-                    let ran = task["state"] != "ended" || !task["pid"].is_null();
+                    let ran = task["state"] != "ended" || task["last_seq"].as_u64().unwrap() > 1;
                     if !ran {
                         self.never_ran.insert(task_id(task).to_owned());
                     }
@@ -354,7 +379,7 @@ fn run(seed: u64) {
         clients_left: AtomicUsize::new(usize::try_from(CLIENTS).unwrap()),
     };
     let mut kills = Kills::default();
-    let outcomes: Vec<(Vec<(Plan, Vec<Value>)>, BTreeSet<String>)> = thread::scope(|scope| {
+    let outcomes: Vec<(Vec<Heard>, BTreeSet<String>)> = thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|number| {
                 let (field, tag) = (&field, &tag);

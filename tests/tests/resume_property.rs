@@ -100,10 +100,11 @@ fn run_all(seeds: impl Iterator<Item = u64>) -> usize {
             scope.spawn(|| {
                 while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let outcome = std::panic::catch_unwind(|| run(&supervisor, *seed));
-                    match outcome {
-                        Ok(count) => cuts.fetch_add(count, Ordering::Relaxed),
-                        Err(_) => panic!("seed {seed} failed: see above"),
-                    };
+                    let count = outcome.unwrap_or_else(|cause| {
+                        eprintln!("seed {seed} failed: see above");
+                        std::panic::resume_unwind(cause)
+                    });
+                    cuts.fetch_add(count, Ordering::Relaxed);
                 }
             });
         }

@@ -198,17 +198,6 @@ fn a_client_that_does_not_answer_pings_is_dropped_and_its_task_ended() {
 }
 
 #[test]
-fn a_client_that_stops_reading_altogether_is_dropped_and_its_task_ended() {
-    let supervisor = without_grace(Options::new().flag("--heartbeat", 1));
-    let mut client = supervisor.connect();
-    let tag = unique_tag("stuck");
-    client.execute(&json!({"argv": ["yes", tag], "max_output_bytes": 1_000_000_000})).unwrap();
-    client.recv_until_output(&tag);
-    processes::wait_until_gone(&tag);
-    drop(client);
-}
-
-#[test]
 fn a_supervisor_that_is_told_to_stop_says_so_with_1001() {
     let mut supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();

@@ -265,8 +265,9 @@ impl Ledger {
     /// The task that was asked for, as the server shows it: has it been started?
     pub(crate) fn looked(&mut self, task: &TaskSummary, plan: &mut Plan) {
         let Some(start) = &mut self.start else { return };
-        let is_failure =
-            task.state == TaskState::Ended && task.verdict == Some(Verdict::SpawnFailed);
+        // Its end is all there is of it, so its events are not sent: it never ran.
+        let is_failure = task.state == TaskState::Ended
+            && (task.verdict == Some(Verdict::SpawnFailed) || task.last_seq <= 1);
         if is_failure {
             plan.events.push(self.answered(Err(spawn_failure(task))));
         } else if task.state == TaskState::Starting {

@@ -1,6 +1,7 @@
 //! What a batch's owner hears from others: every message to it.
 
 use cc_batch::Job;
+use tokio::sync::oneshot;
 
 use super::evidence::End;
 
@@ -25,6 +26,6 @@ pub enum Message {
         /// How.
         end: Box<End>,
     },
-    /// Somebody wants the batch to end.
-    Cancel,
+    /// Somebody wants the batch to end; answered when that is stored.
+    Cancel(oneshot::Sender<()>),
 }

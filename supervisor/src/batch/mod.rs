@@ -31,7 +31,7 @@ use std::{
 
 use cc_protocol::error::{ErrorCode, ErrorObject};
 use cc_state::{BatchRow, Change};
-use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 
 use self::{board::Board, message::Message, owner::Owner};
 pub use self::{
@@ -173,5 +173,7 @@ pub async fn cancel(shared: &Shared, batch_id: &str) -> Result<(), ErrorObject> 
             None => Err(no_such_batch(batch_id)),
         };
     };
-    handle.messages.send(Message::Cancel).await.map_err(|_| over())
+    let (done, is_done) = oneshot::channel();
+    handle.messages.send(Message::Cancel(done)).await.map_err(|_| over())?;
+    is_done.await.map_err(|_| over())
 }

@@ -148,7 +148,11 @@ impl Owner {
                     self.follow_inputs().await;
                 }
             }
-            Message::Cancel => self.take(Input::Cancel).await,
+            Message::Cancel(done) => {
+                self.take(Input::Cancel).await;
+                // Whoever has stopped waiting does not care.
+                done.send(()).ok();
+            }
         }
     }
 
@@ -160,6 +164,9 @@ impl Owner {
     /// Goes as many steps as follow at once.
     async fn follow_inputs(&mut self) {
         while let Some(input) = self.inputs.pop_front() {
+            if let Input::Admitted { job: Job::Task(index), task_id } = &input {
+                self.note_admission(*index, task_id).await;
+            }
             // There always is one here.
             let Some(batch) = self.batch.take() else { return };
             let ended = match &input {

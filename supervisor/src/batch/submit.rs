@@ -1,6 +1,9 @@
 //! A plan becomes a batch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use cc_batch::{Batch, Mistakes, Plan, Rules, life::TaskState};
 use cc_link::event::Verdict;
@@ -64,7 +67,10 @@ pub async fn resume(
         let message = "nothing is left to be done of this batch";
         return Err(ErrorObject::new(ErrorCode::NoProcess, message));
     }
-    let places: Vec<u64> = (0..states.len() as u64).collect();
+    let needs = plan.needs().iter().flatten();
+    let places: BTreeSet<u64> =
+        needs.filter(|need| need.result).map(|need| need.task as u64).collect();
+    let places: Vec<u64> = places.into_iter().collect();
     let id = params.batch_id.clone();
     let results = shared.store.read(move |db| db.batch_results(&id, &places)).await;
     let results: HashMap<u64, String> =

@@ -17,7 +17,7 @@ impl Owner {
         let input = match &request {
             Request::Pause(_) => Input::Pause,
             Request::Resume(_) => Input::Resume,
-            Request::Cancel(reason) => Input::Cancel(*reason),
+            Request::Cancel(reason, _) => Input::Cancel(*reason),
             Request::Kill(reason) => Input::Kill(*reason),
         };
         let (state, effect) = transition(self.state, input);
@@ -29,7 +29,12 @@ impl Owner {
             Effect::TellCancel(reason) => {
                 self.watchdog.ending(Instant::now());
                 self.refuse_waiting();
-                worker.tell(&Control::Cancel { reason });
+                let told = match request {
+                    Request::Cancel(_, told) => told,
+                    Request::Pause(_) | Request::Resume(_) | Request::Kill(_) => None,
+                };
+                worker.tell_for(&Control::Cancel { reason }, told);
+                return;
             }
             Effect::TellKill(reason) => {
                 self.watchdog.killing(Instant::now());
@@ -42,7 +47,11 @@ impl Owner {
             | Effect::Refuse
             | Effect::Violation => {}
         }
-        let (Request::Pause(sender) | Request::Resume(sender)) = request else { return };
+        let (Request::Pause(sender) | Request::Resume(sender) | Request::Cancel(_, Some(sender))) =
+            request
+        else {
+            return;
+        };
         match (effect, input) {
             (Effect::AlreadySo, _) => answer(&mut vec![sender], Answer::Done),
             (Effect::TellPause | Effect::UnderWay, Input::Pause) => self.pausing.push(sender),
@@ -59,10 +68,11 @@ impl Owner {
                     Request::Pause(sender) | Request::Resume(sender) => {
                         answer(&mut vec![sender], Answer::NotRunning);
                     }
-                    Request::Cancel(reason) => {
+                    Request::Cancel(reason, told) => {
                         self.state = transition(self.state, Input::Ending(reason)).0;
                         self.show_progress();
                         process.signal(Signal::TERM);
+                        answer(&mut told.into_iter().collect(), Answer::Done);
                     }
                     Request::Kill(_) => process.signal(Signal::KILL),
                 },

@@ -51,19 +51,24 @@ impl Owner {
                 let batch_jobs = self.board.facts().plan.options.claude_jobs as usize;
                 self.shared.batches.gates.ask(&credential, self.ticket(job), batch_jobs);
             }
-            None => self.prepare(job).await,
+            None => self.admitted(job),
         }
     }
 
     /// The gate lets a job pass.
     pub(in crate::batch) async fn admit(&mut self, job: Job) {
         if self.is_queued(job) {
-            self.prepare(job).await;
+            self.admitted(job);
             self.follow_inputs().await;
         } else {
             // It was withdrawn meanwhile.
             self.leave_gate(job);
         }
+    }
+
+    fn admitted(&mut self, job: Job) {
+        let task_id = uuid::Uuid::now_v7().to_string();
+        self.inputs.push_back(Input::Admitted { job, task_id });
     }
 
     fn is_queued(&self, job: Job) -> bool {
@@ -72,31 +77,24 @@ impl Owner {
         matches!(state, Some(TaskState::Attempt { run: Run::Queued, .. }))
     }
 
-    /// Gives a job its id, and what its record has to say, before its start is stored.
-    async fn prepare(&mut self, job: Job) {
-        let task_id = uuid::Uuid::now_v7().to_string();
-        if let Job::Task(index) = job {
-            let chosen = start::timeout(&self.shared, &self.board.facts().plan, index).await;
-            let chosen = chosen.unwrap_or_else(|error| {
-                tracing::error!(%error, "the history of durations");
-                start::Chosen { timeout_s: None, why: None }
-            });
-            let now_ms = now_ms();
-            let state = self.batch.as_ref().and_then(|batch| batch.tasks.get(index));
-            let attempt = match state {
-                Some(TaskState::Attempt { attempt, .. }) => attempt.number,
-                Some(_) | None => 1,
-            };
-            if let Some(record) = self.records.get_mut(index) {
-                record.begin(&task_id, attempt, now_ms);
-                let default_s = self.shared.config.task.timeout.as_secs_f64();
-                record.timeout_s = Some(chosen.timeout_s.unwrap_or(default_s));
-                record.timeout_why = chosen.why;
-                self.dirty.insert(index);
-                self.started_ms.get_or_insert(now_ms);
-            }
-        }
-        self.inputs.push_back(Input::Admitted { job, task_id });
+    /// Notes in a task's record that an attempt begins, before that is stored. Nothing, where it was withdrawn.
+    pub(super) async fn note_admission(&mut self, index: usize, task_id: &str) {
+        let state = self.batch.as_ref().and_then(|batch| batch.tasks.get(index));
+        let Some(TaskState::Attempt { attempt, run: Run::Queued }) = state else { return };
+        let number = attempt.number;
+        let chosen = start::timeout(&self.shared, &self.board.facts().plan, index).await;
+        let chosen = chosen.unwrap_or_else(|error| {
+            tracing::error!(%error, "the history of durations");
+            start::Chosen { timeout_s: None, why: None }
+        });
+        let Some(record) = self.records.get_mut(index) else { return };
+        let now_ms = now_ms();
+        record.begin(task_id, number, now_ms);
+        let default_s = self.shared.config.task.timeout.as_secs_f64();
+        record.timeout_s = Some(chosen.timeout_s.unwrap_or(default_s));
+        record.timeout_why = chosen.why;
+        self.dirty.insert(index);
+        self.started_ms.get_or_insert(now_ms);
     }
 
     async fn start(&mut self, job: Job, task_id: String) {
@@ -187,7 +185,7 @@ impl Owner {
         }
         // One that is not there has ended: its end is on its way.
         if let Some(handle) = self.shared.registry.get(&task_id) {
-            handle.request(Request::Cancel(cc_link::event::EndReason::Canceled)).await;
+            handle.request(Request::Cancel(cc_link::event::EndReason::Canceled, None)).await;
         }
     }
 

@@ -1,0 +1,196 @@
+//! `execute`: a request becomes a task of the session, and its start is answered.
+//!
+//! From [`Session::accept`] on the task runs whatever becomes of the connection that asked for it.
+
+use cc_link::event::{Completed, EndReason, Started};
+use cc_protocol::{
+    error::{ErrorCode, ErrorObject},
+    execute::{Execute, ExecuteResult, Program},
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
+
+use crate::{
+    clock::now_ms,
+    execute, limits,
+    registry::Refusal,
+    session::{After, CallResult, Current, Delivery, Session},
+    state_dir,
+    summary::Known,
+    task::{self, Facts, Outcome, TaskHandle},
+};
+
+impl Session {
+    /// Answers `execute`.
+    pub(crate) async fn execute(
+        &mut self,
+        params: Map<String, Value>,
+        after: &mut Vec<After>,
+    ) -> CallResult {
+        let execute = Execute::from_params(params)?;
+        if self.shared.is_stopping() {
+            return Err(stopping());
+        }
+        if !execute.detach {
+            self.check_is_free()?;
+            // A client that sends the next task before it has read the end of this one waits for itself.
+            self.delivered().await;
+        }
+        let task_id = uuid::Uuid::now_v7().to_string();
+        let ignored_params = shorten(&execute.ignored_params);
+        let is_detached = execute.detach;
+        let (handle, start) = self.accept(execute, &task_id).await?;
+        match start.await {
+            Ok(Outcome::Started(started)) => {
+                if !is_detached {
+                    let (delivered, delivery) = oneshot::channel();
+                    let known = Known::Live(handle);
+                    after.push(After::Follow(self.follow(&task_id, &known, 0, delivered)));
+                    after.push(After::Answered(delivery));
+                }
+                Ok(answer_to_start(task_id, &started, ignored_params))
+            }
+            Ok(Outcome::NotStarted(completed)) => {
+                if !is_detached {
+                    self.current = None;
+                }
+                Err(answer_to_failed_start(&task_id, &completed))
+            }
+            Err(_) => Err(ErrorObject::new(ErrorCode::InternalError, "the task's owner failed")),
+        }
+    }
+
+    fn check_is_free(&self) -> Result<(), ErrorObject> {
+        let running = self.standing.running(&self.shared.registry);
+        let unanswered = self
+            .current
+            .as_ref()
+            .filter(|current| matches!(current.delivery, Delivery::Unanswered));
+        let task_id = match (&running, unanswered) {
+            (Some(running), _) => running.task_id(),
+            (None, Some(unanswered)) => &unanswered.task_id,
+            (None, None) => return Ok(()),
+        };
+        let message = "A process is already running";
+        Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("task_id", task_id))
+    }
+
+    /// Takes a task on: from here on it runs whatever becomes of this connection, and it is the session's.
+    async fn accept(
+        &mut self,
+        execute: Execute,
+        task_id: &str,
+    ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), ErrorObject> {
+        let facts = Facts {
+            task_id: task_id.to_owned(),
+            label: execute.label.clone(),
+            command: execute::shown(&execute.program),
+            is_prompt: matches!(execute.program, Program::Prompt(_)),
+            batch_id: None,
+            shape: crate::batch::shape(&execute.program),
+            session_id: (!execute.detach).then(|| self.id().to_owned()),
+            accepted_ms: now_ms(),
+        };
+        let is_detached = execute.detach;
+        let setting = execute::Setting {
+            config: &self.shared.config,
+            environment: &self.shared.environment,
+            cgroup: self.shared.cgroup.as_ref(),
+        };
+        let directory = self.shared.tasks_dir.join(task_id);
+        let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
+        state_dir::make_task_directory(&directory).await.map_err(|error| {
+            let reason = format!("{}: {error}", directory.display());
+            self.shared.problems.log_failed(&reason);
+            self.shared.metrics.log_failed();
+            not_started(task_id, &reason)
+        })?;
+        let accept = |record| task::accept(&self.shared, spec, facts, record);
+        let accepted = if is_detached {
+            accept(None).map_err(refused)
+        } else {
+            let record = Some(self.standing.record());
+            self.standing
+                .accept(self.connection.number, task_id, || accept(record))
+                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
+        };
+        match accepted {
+            Ok((handle, start)) => {
+                if !is_detached {
+                    let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);
+                    self.current = Some(Current { task_id, delivery });
+                }
+                Ok((handle, start))
+            }
+            Err(error) => {
+                // Nothing is in it.
+                drop(tokio::fs::remove_dir(&directory).await);
+                Err(error)
+            }
+        }
+    }
+}
+
+fn answer_to_start(task_id: String, started: &Started, ignored_params: Vec<String>) -> Value {
+    json!(ExecuteResult {
+        status: "started".to_owned(),
+        pid: started.pid,
+        pgid: started.pid,
+        task_id,
+        containment: started.containment.as_str().to_owned(),
+        ignored_params,
+    })
+}
+
+fn lost_session() -> ErrorObject {
+    let message = "this session is closed, or another connection has it";
+    ErrorObject::new(ErrorCode::SessionExpired, message)
+}
+
+fn refused(refusal: Refusal) -> ErrorObject {
+    match refusal {
+        Refusal::Closed => stopping(),
+        Refusal::Full { limit } => {
+            let message = format!("{limit} tasks run already, and no more may: try again later");
+            ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit)
+        }
+    }
+}
+
+fn stopping() -> ErrorObject {
+    ErrorObject::new(ErrorCode::Draining, "the supervisor is stopping and takes no new tasks")
+}
+
+fn not_started(task_id: &str, reason: &str) -> ErrorObject {
+    ErrorObject::new(ErrorCode::SpawnFailed, format!("the task could not be started: {reason}"))
+        .with("task_id", task_id)
+        .with("reason", reason)
+}
+
+fn answer_to_failed_start(task_id: &str, completed: &Completed) -> ErrorObject {
+    match completed.reason {
+        EndReason::SupervisorLost => stopping().with("task_id", task_id),
+        EndReason::Exit
+        | EndReason::Signal
+        | EndReason::Canceled
+        | EndReason::Timeout
+        | EndReason::IdleTimeout
+        | EndReason::Lingered
+        | EndReason::OutputLimit
+        | EndReason::SpawnFailed
+        | EndReason::WorkerDied
+        | EndReason::ResourceLimit
+        | EndReason::Disconnected => {
+            let reason = completed.error.as_deref().unwrap_or(completed.reason.as_str());
+            not_started(task_id, reason)
+                .with("end_reason", completed.reason.as_str())
+                .with("exit_code", completed.exit_code)
+        }
+    }
+}
+
+/// What a client sent without meaning is not sent back without bound.
+fn shorten(names: &[String]) -> Vec<String> {
+    let short = |name: &String| name.chars().take(limits::IGNORED_PARAM_CHARS).collect();
+    names.iter().take(limits::IGNORED_PARAMS).map(short).collect()
+}
