@@ -95,10 +95,13 @@ prompt = "fail"
 label = "leaver"
 prompt = "leave a daemon"
 [[tasks]]
+argv = ["no-such-program-anywhere"]
+[[tasks]]
 label = "key"
 prompt = "wrong key"
 [[tasks]]
-argv = ["no-such-program-anywhere"]
+label = "after the key"
+prompt = "What is 2+2?"
 "#,
     );
     let output = folder.run("tasks.toml --results night.jsonl --report night.md", 3);
@@ -108,25 +111,30 @@ argv = ["no-such-program-anywhere"]
             "1 0 prompt: What is 2+2?",
             "2 1 prompt: fail",
             "3 0 prompt: leave a daemon",
-            "4 1 prompt: wrong key",
-            "5 127 no-such-program-anywhere",
+            "4 127 no-such-program-anywhere",
+            "5 143 prompt: wrong key",
         ]
     );
     let results = folder.results("night.jsonl");
     let verdicts: Vec<&str> = results.iter().map(|row| row["verdict"].as_str().unwrap()).collect();
-    assert_eq!(verdicts, ["succeeded", "failed", "succeeded", "auth", "spawn_failed"]);
+    assert_eq!(verdicts, ["succeeded", "failed", "succeeded", "spawn_failed", "auth"]);
     assert!(results[0]["result"].as_str().unwrap().contains("stand-in"));
     assert!(results[0]["started"].as_str().unwrap() <= results[0]["ended"].as_str().unwrap());
     assert_eq!(results[0]["usage"]["input_tokens"], 1);
     assert_eq!(results[2]["killed_leftovers"], 1);
-    assert_eq!(results[3]["retries"], 3);
+    assert_eq!(results[4]["attempts"].as_array().unwrap().len(), 1);
     let junit = folder.read("night.xml");
-    assert!(junit.contains(r#"tests="5" skipped="0" failures="2" errors="1""#), "{junit}");
+    assert!(junit.contains(r#"tests="6" skipped="0" failures="1" errors="3""#), "{junit}");
     let markdown = folder.read("night.md");
-    assert!(markdown.contains("**2 of 5 tasks succeeded**, 3 did not."), "{markdown}");
+    assert!(
+        markdown.contains("**2 of 6 tasks succeeded**, 3 did not, 1 did not run."),
+        "{markdown}"
+    );
     assert!(markdown.contains("claude /login"), "{markdown}");
+    // Refused credentials end the batch at once, and whoever wakes up reads that first.
+    assert!(markdown.lines().next().unwrap().starts_with("**Stopped: "), "{markdown}");
     let table = text(&output.stdout);
-    assert!(table.contains("cost: 0.00 USD; tokens: 2 in, 2 out; retries: 3"), "{table}");
+    assert!(table.contains("cost: 0.00 USD; tokens: 2 in, 2 out; retries: 0"), "{table}");
     assert!(table.contains("leftovers killed: 1"), "{table}");
 }
 

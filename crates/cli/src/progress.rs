@@ -173,7 +173,7 @@ fn row_line(row: &Row) -> String {
     let title = text::one_line(&row.title, SHOWN_CHARS_LIMIT);
     let verdict = row.verdict;
     let duration = row.duration.map(|duration| format!(" {}", text::duration(duration)));
-    let error = row.remark.as_deref().map(|remark| format!(" ({remark})")).unwrap_or_default();
+    let error = row.remark.as_deref().map(|remark| format!(": {remark}")).unwrap_or_default();
     format!("{verdict}{}  {title}{error}", duration.unwrap_or_default())
 }
 

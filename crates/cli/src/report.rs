@@ -7,12 +7,16 @@ use serde_json::{Value, json};
 use crate::{
     conclusion::{Conclusion, End},
     reports::Totals,
-    row::Fate,
+    row::{Fate, Row},
     text,
 };
 
 /// How many process ids are listed.
 const SHOWN_PROCESSES_LIMIT: usize = 20;
+/// How many tasks' errors are listed.
+const SHOWN_REMARKS_LIMIT: usize = 20;
+/// As wide as a terminal is at least.
+const REMARK_COLUMNS: usize = 80;
 
 /// The numbers below the table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,13 +89,27 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
         numbers.totals.killed_leftovers
     ));
     text.push_str(&left_behind_line(conclusion.left_behind.as_ref()));
-    for row in rows {
-        if let Some(remark) = &row.remark {
-            text.push_str(&format!("{remark}\n"));
-        }
-    }
+    text.push_str(&remarks(rows));
     text.push_str(&ending_lines(conclusion));
     text
+}
+
+/// What went wrong, a line a task.
+fn remarks(rows: &[Row]) -> String {
+    let remarks = rows.iter().filter_map(|row| Some((row, row.remark.as_deref()?)));
+    let mut lines: String = remarks
+        .clone()
+        .take(SHOWN_REMARKS_LIMIT)
+        .map(|(row, remark)| {
+            let line = format!("{}. {}: {remark}", row.number, row.title);
+            text::one_line(&line, REMARK_COLUMNS) + "\n"
+        })
+        .collect();
+    let others = remarks.count().saturating_sub(SHOWN_REMARKS_LIMIT);
+    if others > 0 {
+        lines.push_str(&format!("... and {others} more\n"));
+    }
+    lines
 }
 
 /// `cost: 1.23 USD; tokens: 12.3 k in (10.0 k of them cached), 678 out; retries: 3`.
@@ -169,7 +187,7 @@ pub(crate) mod tests {
     };
 
     use super::*;
-    use crate::{private_supervisor::Urgency, row::Row};
+    use crate::private_supervisor::Urgency;
 
     /// A terminal event with plausible numbers.
     pub(crate) fn completed(verdict: Verdict, exit_code: i32) -> ProcessCompleted {
@@ -227,7 +245,7 @@ pub(crate) mod tests {
             Row {
                 verdict: "spawn_failed",
                 fate: Fate::Failed,
-                remark: Some("refused: x: program \"x\" was not found".to_owned()),
+                remark: Some("program \"x\" was not found".to_owned()),
                 ..open(4, "x")
             },
             Row { verdict: "not run", ..open(5, "later") },
@@ -259,7 +277,7 @@ pub(crate) mod tests {
             output: 20.0 MB, of which 9.5 MB were over a task's limit (*) and left out
             leftovers killed: 2 (processes that outlived the main one of their task)
             processes left behind: 0
-            refused: x: program "x" was not found
+            4. x: program "x" was not found
             stopped: 1 task failed (halt soon,fail=1)
             "#);
     }

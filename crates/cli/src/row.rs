@@ -31,7 +31,7 @@ pub(crate) struct Row {
     pub(crate) tokens: Tokens,
     /// From sending `execute` to hearing of the end, less the task's own time.
     pub(crate) overhead: Option<Duration>,
-    /// What is to be said of it below the table.
+    /// What went wrong, for which the table has no room.
     pub(crate) remark: Option<String>,
 }
 

@@ -155,7 +155,7 @@ impl Task {
             Err(NoEnd::Client(cc_client::Error::Server(error))) => {
                 let task_id = error.data.get("task_id").and_then(|task_id| task_id.as_str());
                 task_ids.extend(task_id.map(str::to_owned));
-                let remark = Some(format!("refused: {}: {}", self.title, error.message));
+                let remark = Some(error.message);
                 (Row { remark, ..self.row(Fate::Failed) }, None)
             }
             Err(NoEnd::Client(error)) => {

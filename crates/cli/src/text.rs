@@ -1,6 +1,6 @@
 //! Small things about text that people read: durations, sizes, cutting to a width.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `12 ms`, `1.2 s`, `2 min 5 s`, `3 h 4 min`.
 pub(crate) fn duration(duration: Duration) -> String {
@@ -11,6 +11,13 @@ pub(crate) fn duration(duration: Duration) -> String {
         60..=3599 => format!("{} min {} s", seconds / 60, seconds % 60),
         3600.. => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
     }
+}
+
+/// A time of the supervisor's, milliseconds since the epoch. One that no calendar has is the end of the year
+/// 9999.
+pub(crate) fn at(ms: u64) -> SystemTime {
+    const LATEST_MS: u64 = 253_402_300_799_000;
+    UNIX_EPOCH + Duration::from_millis(ms.min(LATEST_MS))
 }
 
 /// `17 B`, `1.2 kB`, `20.0 MB`: powers of 1000.

@@ -15,7 +15,7 @@ use cc_client::{BatchAnswer, BatchRequest, Error, Session, SessionEvent};
 use cc_protocol::{
     batch::{BatchRow, BatchRows, BatchState, BatchSummary, ROWS_LIMIT, RowState},
     error::{ErrorCode, ErrorObject},
-    notification::{Notification, Position},
+    notification::Notification,
 };
 use tokio::time::{self, MissedTickBehavior};
 
@@ -85,7 +85,8 @@ pub(super) struct Live<'a, R> {
     pub(super) progress: &'a mut Progress,
     pub(super) recorder: &'a mut R,
     pub(super) seen: Seen,
-    /// Running tasks whose output is shown, by their ids.
+    /// Tasks whose output is or was shown, by their ids: the batch may still count one as running whose
+    /// end has come, and it must not be shown again.
     pub(super) shown: HashMap<String, String>,
     pub(super) question: Question,
     pub(super) canceling: Option<Interrupt>,
@@ -236,13 +237,9 @@ impl<'a, R: Recorder> Live<'a, R> {
                 }
                 Next::GoOn
             }
-            Notification::Completed(completed) => {
-                let Position { task_id, .. } = &completed.position;
-                self.shown.remove(task_id);
-                Next::GoOn
-            }
             Notification::Connected(_)
             | Notification::Started(_)
+            | Notification::Completed(_)
             | Notification::OutputBatch(_)
             | Notification::Paused(_)
             | Notification::Resumed(_)
@@ -367,3 +364,6 @@ impl<'a, R: Recorder> Live<'a, R> {
         Next::Ask(BatchRequest::Cancel(self.batch_id.to_owned()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,13 +37,7 @@ pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
         retries: repeats(row, AttemptClass::Transient),
         cost_usd: row.cost_usd.unwrap_or_default(),
         tokens: row.usage.as_ref().map(Tokens::of).unwrap_or_default(),
-        remark: remark(task, row),
+        remark: row.error.clone(),
         ..shown
     }
-}
-
-/// What the table has no room for.
-fn remark(task: &Task, row: &BatchRow) -> Option<String> {
-    let error = row.error.as_deref()?;
-    Some(format!("{}. {}: {error}", task.number, task.title))
 }

@@ -110,8 +110,7 @@ fn time_left(
 /// `ccx: waiting until 03:00 (2 h 4 min): …`.
 pub(super) fn wait_line(wait: &BatchWait) -> String {
     let left = Duration::from_millis(wait.until_ms.saturating_sub(now_ms()));
-    let until = UNIX_EPOCH + Duration::from_millis(wait.until_ms);
-    let until = DateTime::<Local>::from(until).format("%Y-%m-%d %H:%M:%S");
+    let until = DateTime::<Local>::from(text::at(wait.until_ms)).format("%Y-%m-%d %H:%M:%S");
     format!("ccx: waiting until {until} ({}): {}", text::duration(left), wait.reason)
 }
 

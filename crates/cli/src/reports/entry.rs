@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Task, remedy};
-use crate::exit_code;
+use crate::{exit_code, text::at};
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;
@@ -227,10 +227,6 @@ fn is_own_failure(reason: EndReason) -> bool {
         | EndReason::ResourceLimit
         | EndReason::Disconnected => false,
     }
-}
-
-fn at(ms: u64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 /// RFC 3339 in UTC with milliseconds.

@@ -134,12 +134,12 @@ fn table(account: &Account) -> String {
 
 fn explanation(entry: &Entry) -> String {
     let mut part = format!(
-        "\n### {}. {}\n\n**{}** after {}: {}.\n",
+        "\n### {}. {}\n\n**{}** after {}: {}\n",
         entry.number,
         escaped(&entry.title),
         entry.verdict,
         text::duration(duration(entry)),
-        escaped(&entry.cause())
+        sentence(&escaped(&entry.cause()))
     );
     if let Some(remedy) = entry.remedy {
         part.push_str(&format!("\nWhat to do: {remedy}.\n"));
@@ -187,6 +187,13 @@ fn duration(entry: &Entry) -> Duration {
 
 fn line(lines: &mut String, cells: &[String]) {
     lines.push_str(&format!("| {} |\n", cells.join(" | ")));
+}
+
+/// With a full stop, unless it has one.
+fn sentence(text: &str) -> String {
+    let text = text.trim_end();
+    let is_ended = text.ends_with(['.', '!', '?']);
+    format!("{text}{}", if is_ended { "" } else { "." })
 }
 
 /// As a block of code, in which nothing means anything.

@@ -77,6 +77,12 @@ impl ReportOptions {
 }
 
 impl Wanted {
+    /// Whether any file is wanted.
+    pub(crate) fn is_any(&self) -> bool {
+        let Self { joblog, results, junit, markdown, resume: _ } = self;
+        [joblog, results, junit, markdown].into_iter().any(Option::is_some)
+    }
+
     fn check_distinct(&self) -> Result<(), Failure> {
         let paths: Vec<&Path> = [&self.joblog, &self.results, &self.junit, &self.markdown]
             .into_iter()

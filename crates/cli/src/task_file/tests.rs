@@ -392,14 +392,14 @@ fn examples(language: &str) -> Vec<&'static str> {
 #[test]
 fn every_task_file_of_the_guide_can_be_read() {
     for (language, format, tasks) in [
-        ("txt", Format::Text, 2),
-        ("markdown", Format::Markdown, 3),
-        ("jsonl", Format::Jsonl, 3),
-        ("toml", Format::Toml, 2),
+        ("txt", Format::Text, &[2][..]),
+        ("markdown", Format::Markdown, &[3]),
+        ("jsonl", Format::Jsonl, &[3]),
+        ("toml", Format::Toml, &[2, 3, 2]),
     ] {
-        for example in examples(language) {
-            assert_eq!(plan_of(example, format).unwrap().0.tasks.len(), tasks, "{example}");
-        }
+        let count = |text| plan_of(text, format).unwrap().0.tasks.len();
+        let found: Vec<usize> = examples(language).into_iter().map(count).collect();
+        assert_eq!(found, tasks, "{language}");
     }
 }
 
@@ -430,7 +430,7 @@ fn every_verdict_is_explained_in_the_guide() {
         Verdict::ResourceLimit,
     ];
     let words = verdicts.iter().map(|verdict| verdict.as_str());
-    for word in words.chain(["refused", "unknown", "not run"]) {
+    for word in words.chain(["unknown", "not run"]) {
         assert!(GUIDE.contains(&format!("\n| `{word}` | ")), "{word} is missing");
     }
 }
