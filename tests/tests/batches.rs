@@ -11,6 +11,7 @@ use cc_tests::{
     },
     cgroup::Containment,
     fifo::Fifo,
+    tasks::gated,
     unique_tag, wait_until, with_both_containments,
 };
 use serde_json::{Value, json};
@@ -348,6 +349,24 @@ fn a_cancel_takes_the_trees_of_running_tasks_with_it(containment: &Containment) 
     notes.ledger.assert_sequence(["done", "family"]);
     let again = client.call("batch.cancel", &json!({ "batch_id": batch_id })).unwrap_err();
     assert_eq!(again["code"], -32002, "{again}");
+}
+
+#[test]
+fn a_batch_that_finds_no_room_waits_for_it() {
+    let supervisor = Supervisor::start(&options(Options::new()).flag("--max-tasks", 1));
+    let (notes, mut gate) = (Notes::new(&supervisor), Fifo::create());
+    let mut occupant = supervisor.connect();
+    let answer = occupant.execute(&gated(&gate, "true")).unwrap();
+    let mut client = supervisor.connect();
+    let tasks = [notes.prompt("agent", ["say: 4"]), notes.shell("program", "true")];
+    let batch_id = submit(&mut client, &plan(tasks));
+    // Asked a second time it is still there, and has not failed.
+    assert_eq!(get(&mut client, &batch_id)["state"], "running");
+    assert_eq!(notes.ledger.starts(), [""; 0]);
+    gate.release();
+    assert_eq!(occupant.collect(answer).end(), ("exit", 0));
+    Over::of(&mut client, &batch_id).assert_all_succeeded_at_once();
+    notes.ledger.assert_sequence(["agent", "program"]);
 }
 
 #[test]

@@ -184,6 +184,24 @@ fn the_same_key_sent_by_many_at_once_gives_one_batch() {
 }
 
 #[test]
+fn a_hundred_batches_are_under_way_at_once_and_one_more_is_told_to_come_later() {
+    let supervisor = supervisor();
+    let mut client = supervisor.connect();
+    let gate = Fifo::create();
+    let waiting = plan([json!({"prompt": format!("wait for: {}", gate.path())})]);
+    let ids: Vec<String> = (0..100).map(|_| submit(&mut client, &waiting)).collect();
+    let error = client.call("batch.submit", &waiting).unwrap_err();
+    assert_eq!(error["code"], -32016, "{error}");
+    assert!(error["message"].as_str().unwrap().contains("100"), "{error}");
+    for batch_id in &ids {
+        client.call("batch.cancel", &json!({ "batch_id": batch_id })).unwrap();
+        assert_eq!(Over::of(&mut client, batch_id).outcome(), "canceled");
+    }
+    let one = submit(&mut client, &plan([json!({"prompt": "say: 4"})]));
+    Over::of(&mut client, &one).assert_all_succeeded_at_once();
+}
+
+#[test]
 fn an_unknown_batch_is_told_as_that_by_every_method() {
     let supervisor = supervisor();
     let mut client = supervisor.connect();

@@ -258,6 +258,25 @@ fn a_wait_for_a_limit_goes_on_after_a_restart_until_the_same_moment() {
 }
 
 #[test]
+fn a_cancel_that_was_answered_holds_although_the_supervisor_is_killed_at_once() {
+    let options = options(&Containment::Subreaper);
+    let mut supervisor = Supervisor::start(&options);
+    let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
+    let deaf = format!("trap '' TERM; setsid sleep 100 & read go < {}", gate.path());
+    let tasks = [notes.shell("deaf", &deaf), notes.prompt("never", ["say: 4"])];
+    let mut client = supervisor.connect();
+    let batch_id = submit(&mut client, &plan(tasks));
+    notes.ledger.wait_for_starts(1);
+    client.call("batch.cancel", &json!({ "batch_id": batch_id })).unwrap();
+    supervisor.kill();
+    supervisor.start_again(&options);
+    let over = Over::of(&mut supervisor.connect(), &batch_id);
+    assert_eq!(over.verdicts(), ["canceled", "skipped"]);
+    assert_eq!(over.outcome(), "canceled");
+    notes.ledger.assert_sequence(["deaf"]);
+}
+
+#[test]
 fn a_hook_that_runs_through_a_restart_is_not_run_again() {
     let options = options(&Containment::Subreaper);
     let mut supervisor = Supervisor::start(&options);

@@ -217,3 +217,114 @@ impl Collector {
         (Some(text), self.stdout_truncated)
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use cc_batch::retry::Transient;
+    use cc_link::{
+        event::{EndReason, OutputCounts},
+        record::Record,
+    };
+
+    use super::*;
+
+    pub(in crate::batch) fn completed(verdict: Verdict, exit_code: i32) -> Completed {
+        Completed {
+            pid: 1,
+            reason: EndReason::Exit,
+            verdict,
+            exit_code,
+            signal: None,
+            error: None,
+            duration_ms: 10,
+            cpu_ms: 0,
+            max_rss_bytes: 0,
+            output: OutputCounts::default(),
+            killed_leftovers: 1,
+            unkillable: 0,
+        }
+    }
+
+    fn frames(bodies: Vec<Body>) -> Bytes {
+        let mut bytes = Vec::new();
+        for (seq, body) in (1..).zip(bodies) {
+            Record { seq, time_ms: 0, body }.encode(&mut bytes).unwrap();
+        }
+        bytes.into()
+    }
+
+    fn line(text: &str) -> Body {
+        let data = Bytes::copy_from_slice(text.as_bytes());
+        Body::Output(Output { stream: Stream::Stdout, piece: None, truncated: false, data })
+    }
+
+    fn end_of(bodies: Vec<Body>, completed: Completed) -> End {
+        let mut collector = Collector::new();
+        collector.take(&frames(bodies));
+        collector.end(Some(completed), 1_000)
+    }
+
+    #[test]
+    fn a_refusal_of_the_credentials_is_told_when_it_comes_and_another_retry_is_not() {
+        let retry = |error_status| {
+            Body::Event(Event::ClaudeRetrying(ClaudeRetry {
+                attempt: 1,
+                max_retries: 10,
+                retry_delay_ms: 500,
+                error_status: Some(error_status),
+                error: None,
+            }))
+        };
+        let mut collector = Collector::new();
+        assert!(!collector.take(&frames(vec![retry(529)])));
+        assert!(collector.take(&frames(vec![retry(401), retry(529)])));
+    }
+
+    #[test]
+    fn the_text_of_another_program_is_its_standard_output_without_the_last_newline() {
+        let end = end_of(vec![line("a\n"), line("b\n")], completed(Verdict::Succeeded, 0));
+        assert_eq!((end.text.as_deref(), end.text_truncated), (Some("a\nb"), false));
+        assert!(end.attempt.has_result);
+        let long = "x".repeat(limits::BATCH_RESULT_BYTES);
+        let pieces =
+            long.as_bytes().chunks(60_000).map(|piece| line(std::str::from_utf8(piece).unwrap()));
+        let end = end_of(pieces.chain([line("y")]).collect(), completed(Verdict::Succeeded, 0));
+        assert_eq!(end.text.unwrap().len(), limits::BATCH_RESULT_BYTES);
+        assert!(end.text_truncated);
+    }
+
+    #[test]
+    fn a_stream_without_a_result_is_tried_again_only_if_no_tool_ran() {
+        let init = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+        let tool = r#"{"type":"user","message":{"content":[{"type":"tool_result"}]}}"#;
+        let class = |lines: &[&str]| {
+            let lines = lines.iter().map(|text| line(&format!("{text}\n"))).collect();
+            end_of(lines, completed(Verdict::NoResult, 0)).attempt.class
+        };
+        assert_eq!(class(&[init]), Class::Transient { cause: Transient::NoResult });
+        assert_eq!(class(&[init, tool]), Class::Never { cause: Never::NoResultAfterTool });
+    }
+
+    #[test]
+    fn a_limit_is_kept_in_the_words_of_the_cli() {
+        let result = ClaudeResult {
+            is_error: true,
+            result: Some("You've hit your\nsession limit · resets in 5 minutes".to_owned()),
+            ..ClaudeResult::default()
+        };
+        let bodies = vec![Body::Event(Event::ClaudeResult(Box::new(result)))];
+        let end = end_of(bodies, completed(Verdict::Failed, 1));
+        assert!(matches!(end.attempt.class, Class::Limit { ends_at_ms: Some(_) }));
+        assert_eq!(
+            end.limit.as_deref(),
+            Some("You've hit your session limit · resets in 5 minutes")
+        );
+    }
+
+    #[test]
+    fn a_log_without_an_end_is_a_lost_task() {
+        let end = Collector::new().end(None, 7);
+        assert_eq!((end.attempt.class, end.at_ms), (Class::Lost, 7));
+        assert!(end.error.unwrap().contains("may have had effects"));
+    }
+}

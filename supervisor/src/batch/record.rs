@@ -165,3 +165,61 @@ fn last_of(end: &End) -> Last {
         claude_session_id: result.and_then(|result| result.claude_session_id.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cc_link::event::ClaudeResult;
+    use serde_json::json;
+
+    use super::*;
+    use crate::batch::evidence::{Collector, tests::completed};
+
+    fn end(verdict: Verdict) -> End {
+        let mut end = Collector::new().end(Some(completed(verdict, 1)), 20);
+        end.result = Some(Box::new(ClaudeResult {
+            total_cost_usd: Some(0.5),
+            usage: Some(
+                json!({"input_tokens": 1, "cache_read_input_tokens": 2, "output_tokens": 4}),
+            ),
+            ..ClaudeResult::default()
+        }));
+        end
+    }
+
+    #[test]
+    fn attempts_add_up_and_an_end_counts_once_and_only_for_its_own_attempt() {
+        let mut record = Record::default();
+        record.begin("a", 1, 10);
+        record.end("other", &end(Verdict::Failed));
+        assert_eq!(record.attempts[0].ended_ms, None);
+        record.end("a", &end(Verdict::Failed));
+        record.end("a", &end(Verdict::Failed));
+        record.conclude(Some(99), Verdict::Failed);
+        record.begin("b", 2, 100);
+        record.end("b", &end(Verdict::Failed));
+        assert_eq!((record.cost_usd, record.duration_ms), (Some(1.0), Some(20)));
+        assert_eq!((record.input_tokens, record.output_tokens), (6, 8));
+        assert_eq!((record.starts, record.killed_leftovers), (2, 2));
+        let attempts = &record.attempts;
+        // What was tried again was not final after all.
+        assert_eq!(attempts[0].class, Some(AttemptClass::Transient));
+        assert_eq!((attempts[0].wait_until_ms, attempts[1].wait_until_ms), (Some(99), None));
+        assert_eq!(attempts[1].class, Some(AttemptClass::Final));
+    }
+
+    #[test]
+    fn an_attempt_that_never_began_leaves_no_trace_and_of_very_many_the_newest_are_kept() {
+        let mut record = Record::default();
+        record.begin("a", 1, 10);
+        record.never_began("other");
+        assert_eq!(record.starts, 1);
+        record.never_began("a");
+        assert_eq!(record, Record::default());
+        for number in 0..=limits::BATCH_ATTEMPTS_SHOWN {
+            record.begin(&number.to_string(), 1, 0);
+        }
+        assert_eq!(record.attempts.len(), limits::BATCH_ATTEMPTS_SHOWN);
+        assert_eq!(record.attempts[0].task_id, "1");
+        assert_eq!(record.starts, limits::BATCH_ATTEMPTS_SHOWN as u64 + 1);
+    }
+}
