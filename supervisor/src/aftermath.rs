@@ -22,7 +22,8 @@ use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 use crate::{clock::now_ms, feed::Feed, limits, shared::Shared};
 
 const SIGKILL: i32 = 9;
-/// As env(1) has it for a failure that is not the program's.
+/// As env(1) has it for a failure that is not the program's. With [`EndReason::WorkerDied`] it is the mark of
+/// [`Failure::TooLate`].
 const NOT_STARTED: i32 = 125;
 
 /// How a task lost its worker.
@@ -30,8 +31,17 @@ const NOT_STARTED: i32 = 125;
 pub enum Failure {
     /// There never was one.
     NotStarted,
+    /// It died before it had made the log, which it does before it starts the task; or it lives and finds that
+    /// there is a log now, and does not start it. So for certain nothing of the task has run, or ever will.
+    TooLate,
     /// It died, or was killed because it had failed.
     Died,
+}
+
+/// Whether a task for certain never began: its end is that of [`Failure::TooLate`].
+#[must_use]
+pub fn never_began(completed: &Completed) -> bool {
+    completed.reason == EndReason::WorkerDied && completed.exit_code == NOT_STARTED
 }
 
 /// A task whose worker is gone and reaped.
@@ -57,7 +67,7 @@ pub struct Corpse {
 pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<Completed> {
     let swept = match corpse.failure {
         Failure::NotStarted => Swept::default(),
-        Failure::Died => {
+        Failure::TooLate | Failure::Died => {
             let sweep = shared.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref()).await;
             sweep.unwrap_or_else(|error| {
                 tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
@@ -87,6 +97,7 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<C
 fn completed(corpse: &Corpse, swept: Swept) -> Completed {
     let (reason, verdict, exit_code, signal) = match corpse.failure {
         Failure::NotStarted => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
+        Failure::TooLate => (EndReason::WorkerDied, Verdict::WorkerDied, NOT_STARTED, None),
         Failure::Died => {
             let signal = corpse.started.as_ref().map(|_| SIGKILL);
             (EndReason::WorkerDied, Verdict::WorkerDied, -SIGKILL, signal)

@@ -90,6 +90,17 @@ fn a_worker_that_never_made_a_log_leaves_one_with_a_terminal_event() {
 }
 
 #[test]
+fn only_a_worker_that_came_too_late_leaves_it_certain_that_nothing_ran() {
+    for (failure, is_certain) in [(Failure::TooLate, true), (Failure::Died, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        drop(LogWriter::create(&directory.path().join("log"), Fsync::Never).unwrap());
+        let terminal = close(&Corpse { failure, ..dead(&directory, &[], 0) });
+        assert_eq!(terminal.verdict, Verdict::WorkerDied);
+        assert_eq!(never_began(&terminal), is_certain);
+    }
+}
+
+#[test]
 fn a_torn_log_is_cut_and_completed_from_memory() {
     let directory = tempfile::tempdir().unwrap();
     let logged = [record(1, Event::Started(started())), record(2, Event::Paused)];

@@ -203,9 +203,14 @@ impl Owner {
     }
 
     /// Ends a task whose worker is gone.
-    pub async fn bury(mut self, text: String) {
+    pub async fn bury(self, text: String) {
+        self.bury_as(Failure::Died, text).await;
+    }
+
+    /// The same, where it is known how far the worker came.
+    pub async fn bury_as(mut self, failure: Failure, text: String) {
         self.end_state(Input::Lost);
-        let corpse = self.corpse(Failure::Died, text);
+        let corpse = self.corpse(failure, text);
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }

@@ -27,7 +27,7 @@ use tokio::{
 
 use crate::{
     adopt::{Answer, Candidate},
-    aftermath::{publish_undelivered, recover_log},
+    aftermath::{Failure, publish_undelivered, recover_log},
     containment,
     feed::{Feed, Position},
     limits,
@@ -102,10 +102,11 @@ pub async fn take_over(shared: &Arc<Shared>, mut task: Unfinished) -> Result<Tak
     // A worker that has its spec but no log yet finds that there is one now, and does not start the task. So
     // nobody who does not listen by now ever will: a worker's socket is there before its log.
     let (path, fsync) = (log_path.clone(), shared.config.fsync);
-    spawn_blocking(move || drop(LogWriter::create(&path, fsync))).await?;
+    let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
+    let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
     task.leaf = task.leaf.or_else(|| containment::find_leaf(shared, &task.facts.task_id));
     let Some(mut candidate) = Candidate::find(&directory).await? else {
-        return without_worker(shared, task, log_path).await;
+        return without_worker(shared, task, log_path, failure).await;
     };
     match candidate.answer(limits::ADOPT_SOON).await {
         Some(Answer::Adopted(adopted)) => {
@@ -120,7 +121,7 @@ pub async fn take_over(shared: &Arc<Shared>, mut task: Unfinished) -> Result<Tak
         }
         Some(Answer::HungUp) => {
             end_process(&candidate.process).await;
-            without_worker(shared, task, log_path).await
+            without_worker(shared, task, log_path, failure).await
         }
         Some(Answer::Foreign(why)) => {
             leave_alone(shared, task, log_path, candidate.process, why).await
@@ -134,6 +135,7 @@ async fn without_worker(
     shared: &Arc<Shared>,
     task: Unfinished,
     log_path: PathBuf,
+    failure: Failure,
 ) -> Result<Taken, TakeoverError> {
     let held = look_at(&log_path).await?;
     if held.completed.is_some() {
@@ -141,7 +143,8 @@ async fn without_worker(
         return Ok(Taken::HadEnded);
     }
     let owner = owner_at(shared, task, log_path, held)?;
-    owner.bury("the worker died while no supervisor was there".to_owned()).await;
+    let text = "the worker died while no supervisor was there".to_owned();
+    owner.bury_as(failure, text).await;
     Ok(Taken::Ended)
 }
 

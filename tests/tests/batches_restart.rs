@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -15,6 +17,7 @@ use cc_tests::{
     },
     cgroup::Containment,
     fifo::Fifo,
+    installed,
     processes::Process,
     random::Random,
     with_both_containments,
@@ -190,6 +193,38 @@ fn a_task_whose_worker_dies_is_started_again_where_the_batch_says_retry() {
 }
 
 #[test]
+fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_once() {
+    let options = options(&Containment::Subreaper);
+    let (mut ready, mut gate) = (Fifo::create(), Fifo::create());
+    // A worker that is slow to start has its task by then, and comes too late for it.
+    let directory = tempfile::tempdir().unwrap();
+    let slow = directory.path().join("slow-worker");
+    let worker = installed::directory().join("cc-worker");
+    let lines = format!(
+        "#!/bin/sh\necho ready > {}\nread go < {}\nexec {} \"$@\"\n",
+        ready.path(),
+        gate.path(),
+        worker.display()
+    );
+    fs::write(&slow, lines).unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let mut supervisor = Supervisor::start(&options.clone().flag("--worker", slow.display()));
+    let notes = Notes::new(&supervisor);
+    let tasks = [notes.shell("first", "true"), notes.prompt("second", ["say: 4"])];
+    let batch_id = submit(&mut supervisor.connect(), &plan(tasks));
+    ready.read();
+    let late = supervisor.workers().into_iter().find_map(Process::open).unwrap();
+    supervisor.kill();
+    supervisor.start_again(&options);
+    let over = Over::of(&mut supervisor.connect(), &batch_id);
+    over.assert_all_succeeded_at_once();
+    gate.release();
+    assert!(late.wait_gone(PATIENCE), "who comes too late exits");
+    assert!(supervisor.stop().success());
+    notes.ledger.assert_sequence(["first", "second"]);
+}
+
+#[test]
 fn a_worker_that_dies_alone_stops_the_batch_too() {
     let supervisor = Supervisor::start(&options(&Containment::Subreaper));
     let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
@@ -292,7 +327,7 @@ fn a_hook_that_runs_through_a_restart_is_not_run_again() {
     gate.release();
     let over = Over::of(&mut supervisor.connect(), &batch_id);
     over.assert_all_succeeded_at_once();
-    assert_eq!(std::fs::read_to_string(told).unwrap(), "ran\n");
+    assert_eq!(fs::read_to_string(told).unwrap(), "ran\n");
     notes.ledger.assert_sequence(["task"]);
 }
 

@@ -9,6 +9,7 @@ use cc_protocol::execute::Execute;
 
 use super::Owner;
 use crate::{
+    aftermath,
     batch::{
         evidence::End,
         gates::Credential,
@@ -212,6 +213,9 @@ impl Owner {
             return self.never_began(job, task_id);
         };
         let end = watch::end_of(&self.shared, &row).await;
+        if end.completed.as_ref().is_some_and(aftermath::never_began) {
+            return self.never_began(job, task_id);
+        }
         let is_hook = !matches!(job, Job::Task(_));
         if is_hook && end.attempt.class == Class::Interrupted {
             return self.never_began(job, task_id);
