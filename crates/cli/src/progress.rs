@@ -138,14 +138,6 @@ impl Progress {
         }
     }
 
-    /// A task will not run.
-    pub(crate) fn skip(&mut self) {
-        self.ended += 1;
-        if let View::Bar(bar) = &self.view {
-            bar.inc(1);
-        }
-    }
-
     /// Nothing more comes.
     pub(crate) fn finish(&self) {
         if let View::Bar(bar) = &self.view {

@@ -154,7 +154,7 @@ fn table(batches: &[BatchSummary], now_ms: u64, columns: usize) -> String {
     let mut cells = vec![header.map(str::to_owned).to_vec()];
     cells.extend(batches.iter().map(|batch| {
         let counts = &batch.counts;
-        let done = counts.succeeded + counts.failed + counts.skipped;
+        let done = counts.succeeded + counts.failed;
         let age = std::time::Duration::from_millis(now_ms.saturating_sub(batch.submitted_ms));
         vec![
             batch.batch_id.clone(),

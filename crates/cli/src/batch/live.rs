@@ -274,7 +274,6 @@ impl<'a, R: Recorder> Live<'a, R> {
                     }
                     RowState::Skipped => {
                         self.recorder.skipped(task, row.why.as_deref().unwrap_or_default());
-                        self.progress.skip();
                     }
                     RowState::Retrying if before != Some(RowState::Retrying) => {
                         self.progress.note(&status::retry_line(task, &row));

@@ -46,6 +46,9 @@ pub(super) fn of(
     if counts.retrying > 0 {
         parts.push(format!("{} to be tried again", counts.retrying));
     }
+    if counts.skipped > 0 {
+        parts.push(format!("{} not run", counts.skipped));
+    }
     if let Some(left) = time_left(summary, rows, now_ms) {
         parts.push(format!("about {} left", text::duration(left)));
     }
