@@ -103,6 +103,7 @@ fn understand(body: Body) -> Answer {
         )),
         Body::Notice(Notice::Pong { .. } | Notice::Ending { .. })
         | Body::Event(_)
+        | Body::Lines(_)
         | Body::Output(_) => Answer::Foreign("it did not answer the question".to_owned()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use cc_link::{
     event::{Completed, EndReason, Event, OutputCounts, Started, Verdict},
-    record::{Body, Record, decode_frame, frame_bytes, peek_seq},
+    record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
 use cc_proctree::sweep::Swept;
@@ -226,7 +226,7 @@ fn last_of(frames: &Bytes) -> (u64, Option<Box<Completed>>) {
         last = frames.slice(offset..offset + length);
         offset += length;
     }
-    let seq = peek_seq(&last);
+    let (_, seq) = peek_seqs(&last);
     match decode_frame(last) {
         Ok(Record { body: Body::Event(Event::Completed(completed)), .. }) => (seq, Some(completed)),
         Ok(_) | Err(_) => (seq, None),

@@ -1,5 +1,6 @@
 use cc_link::{
-    record::{Stream, encode_output, frame_bytes, peek_seq},
+    lines::Packer,
+    record::{Stream, encode_output, frame_bytes, peek_seqs},
     spec::Fsync,
 };
 use cc_tasklog::LogWriter;
@@ -19,7 +20,8 @@ fn frames(first_seq: u64, sizes: &[usize]) -> Vec<u8> {
 fn seqs(mut bytes: &[u8]) -> Vec<u64> {
     let mut seqs = Vec::new();
     while let Ok(Some(length)) = frame_bytes(bytes) {
-        seqs.push(peek_seq(bytes));
+        let (first, last) = peek_seqs(bytes);
+        seqs.extend(first..=last);
         bytes = &bytes[length..];
     }
     assert!(bytes.is_empty(), "a cursor gave a part of a record");
@@ -168,5 +170,40 @@ async fn every_position_of_a_long_log_is_found_from_the_nearest_mark() {
         let mut cursor = feed.cursor_after(seq);
         let Some(Item::Frames(bytes)) = cursor.next(1).await else { panic!("nothing after {seq}") };
         assert_eq!(seqs(&bytes), [seq + 1]);
+    }
+}
+
+#[tokio::test]
+async fn whoever_goes_on_within_packed_lines_begins_with_their_record() {
+    const LINES: u64 = 10;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let mut log = LogWriter::create(&path, Fsync::Never).unwrap();
+    // One that serves from the ring, one from the file.
+    let feeds = [1 << 20, 0].map(|bytes_limit| Feed::new(path.clone(), bytes_limit));
+    let last_seq = 5 * LINES;
+    for first_seq in (1..=last_seq).step_by(LINES as usize) {
+        let (mut packer, mut bytes) = (Packer::default(), Vec::new());
+        for seq in first_seq..first_seq + LINES {
+            packer.add(&mut bytes, seq, 0, Stream::Stdout, b"line\n");
+        }
+        packer.close(&mut bytes);
+        log.append(&bytes).unwrap();
+        for feed in &feeds {
+            let last_of_record = first_seq + LINES - 1;
+            feed.append(bytes.clone().into(), last_of_record, last_of_record == last_seq);
+        }
+    }
+    for seq in 0..=last_seq {
+        let of_feeds = feeds.iter().map(|feed| feed.cursor_after(seq));
+        for mut cursor in of_feeds.chain([Cursor::over_log(path.clone(), seq)]) {
+            let mut got = Vec::new();
+            while let Some(item) = cursor.next(100).await {
+                let Item::Frames(bytes) = item else { panic!("{item:?}") };
+                got.extend(seqs(&bytes));
+            }
+            let first_of_record = seq - seq % LINES + 1;
+            assert_eq!(got, (first_of_record..=last_seq).collect::<Vec<_>>(), "after {seq}");
+        }
     }
 }

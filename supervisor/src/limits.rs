@@ -63,8 +63,12 @@ pub const READ_BUFFER_BYTES: usize = 4 * 1024;
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
 pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// Messages that are made at once for a connection; the last of them may pass this.
+pub const TEXTS_BYTES: usize = 64 * 1024;
 /// Records that a writer takes from a cursor at once.
 pub const WRITER_TAKE_BYTES: usize = 64 * 1024;
+/// Messages of one task that are sent before it is another's turn, where several are followed on a connection.
+pub const WRITER_TURN_BYTES: usize = 256 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
 /// many, and must fit into a message.
 pub const BATCH_ITEMS: usize = 1_000;

@@ -60,7 +60,7 @@ pub fn publish(
         if record.seq != run.last_seq + 1 {
             return Err(format!("the worker sent event {} after {}", record.seq, run.last_seq));
         }
-        run.last_seq = record.seq;
+        run.last_seq = record.last_seq();
         run.end += length;
         if let Record { body: Body::Event(event), time_ms, .. } = record {
             let is_terminal = matches!(event, Event::Completed(_));

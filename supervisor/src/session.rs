@@ -31,7 +31,7 @@ use crate::{
     shared::Shared,
     summary::Known,
     task::Answer,
-    translate::{Translator, to_text},
+    translate::{Translator, Untold, to_text},
     writer::{Follow, Outgoing},
 };
 
@@ -302,13 +302,14 @@ impl Session {
             Known::Live(handle) => handle.feed().cursor_after(after_seq),
             Known::Stored(_) => Cursor::over_log(self.shared.log_path(task_id), after_seq),
         };
-        let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0));
+        let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0), after_seq);
         // A client that has the end already is not told it again.
         let terminal = task
             .stored_end()
             .filter(|(_, last_seq)| after_seq < *last_seq)
             .map(|(completed, last_seq)| translator.terminal(&completed, last_seq));
-        Box::new(Follow { task_id: task_id.to_owned(), cursor, translator, terminal, delivered })
+        let (task_id, untold) = (task_id.to_owned(), Untold::default());
+        Box::new(Follow { task_id, cursor, untold, translator, terminal, delivered })
     }
 
     async fn control(

@@ -17,7 +17,8 @@ use crate::{
     session::{After, CallResult, Gone, Session, no_process},
     summary::{self, Known},
     task::{Request, TaskHandle},
-    translate::Translator,
+    texts::Texts,
+    translate::{Translator, Untold},
     writer::Outgoing,
 };
 
@@ -44,28 +45,28 @@ impl Session {
         check_position(&known, after_seq)?;
         let last_seq = known.last_seq();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut translator = Translator::new(task_id.clone(), known.pid().unwrap_or(0));
+        let mut translator = Translator::new(task_id.clone(), known.pid().unwrap_or(0), after_seq);
         let mut cursor = Cursor::over_log(self.shared.log_path(&task_id), after_seq);
         let mut page = Page { events: Vec::new(), bytes: 0, last_seq: after_seq, is_end: false };
         // Never further than what is published: the log may hold more already.
+        let mut untold = Untold::default();
         while page.last_seq < last_seq && page.events.len() < limit {
-            let texts = match cursor.next(limits::WRITER_TAKE_BYTES).await {
-                Some(Item::Frames(frames)) => {
-                    let mut texts = Vec::new();
-                    if let Err(error) = translator.translate(&frames, false, &mut texts) {
-                        texts.push(translator.lost(frames.len() as u64, &error.to_string()));
+            let mut texts = Texts::default();
+            if untold.is_empty() {
+                match cursor.next(limits::WRITER_TAKE_BYTES).await {
+                    Some(Item::Frames(frames)) => untold = Untold::new(frames),
+                    Some(Item::Lost { bytes, error }) => {
+                        page.last_seq = last_seq;
+                        texts.push(&translator.lost(bytes, &error));
+                        if let Some((completed, seq)) = known.stored_end() {
+                            texts.push(&translator.terminal(&completed, seq));
+                        }
                     }
-                    texts
+                    None => break,
                 }
-                Some(Item::Lost { bytes, error }) => {
-                    page.last_seq = last_seq;
-                    let end = known.stored_end();
-                    let end = end.map(|(completed, seq)| translator.terminal(&completed, seq));
-                    [translator.lost(bytes, &error)].into_iter().chain(end).collect()
-                }
-                None => break,
-            };
-            if !page.add(texts, limit, last_seq) {
+            }
+            translator.translate_or_tell(&mut untold, false, &mut texts);
+            if !page.add(&texts, limit, last_seq) {
                 break;
             }
         }
@@ -228,14 +229,14 @@ struct Page {
 
 impl Page {
     /// False when it is full.
-    fn add(&mut self, texts: Vec<String>, limit: usize, last_seq: u64) -> bool {
-        for text in texts {
+    fn add(&mut self, texts: &Texts, limit: usize, last_seq: u64) -> bool {
+        for text in texts.iter() {
             self.bytes += text.len();
             let has_room = self.bytes <= limits::LIST_BYTES && self.events.len() < limit;
             if !has_room && !self.events.is_empty() {
                 return false;
             }
-            let Ok(event) = serde_json::from_str::<Value>(&text) else { continue };
+            let Ok(event) = serde_json::from_str::<Value>(text) else { continue };
             if let Some(seq) = event["params"]["seq"].as_u64() {
                 if seq > last_seq {
                     return false;
@@ -264,11 +265,17 @@ mod tests {
         .to_string()
     }
 
+    fn texts(each: impl IntoIterator<Item = String>) -> Texts {
+        let mut texts = Texts::default();
+        each.into_iter().for_each(|text| texts.push(&text));
+        texts
+    }
+
     #[test]
     fn a_page_ends_before_what_would_make_the_answer_too_long() {
         let mut page = page();
-        let texts = (1..=20).map(|seq| output(seq, limits::LIST_BYTES / 10)).collect();
-        assert!(!page.add(texts, 1000, 20));
+        let texts = texts((1..=20).map(|seq| output(seq, limits::LIST_BYTES / 10)));
+        assert!(!page.add(&texts, 1000, 20));
         assert_eq!((page.events.len(), page.last_seq), (9, 9));
         assert!(serde_json::to_string(&page.events).unwrap().len() <= limits::LIST_BYTES);
     }
@@ -276,7 +283,7 @@ mod tests {
     #[test]
     fn an_event_that_no_answer_can_hold_is_named_and_passed_over() {
         let mut page = page();
-        page.add(vec![output(1, limits::LIST_BYTES), output(2, 1)], 1000, 2);
+        page.add(&texts([output(1, limits::LIST_BYTES), output(2, 1)]), 1000, 2);
         assert_eq!((page.events.len(), page.last_seq), (1, 1));
         assert_eq!(page.events[0]["method"], "process.error");
         assert!(page.events[0]["params"]["error"].as_str().unwrap().contains("event 1 "));
@@ -285,7 +292,7 @@ mod tests {
     #[test]
     fn a_page_never_shows_what_is_not_published() {
         let mut page = page();
-        assert!(!page.add((1..=5).map(|seq| output(seq, 1)).collect(), 1000, 3));
+        assert!(!page.add(&texts((1..=5).map(|seq| output(seq, 1))), 1000, 3));
         assert_eq!((page.events.len(), page.last_seq), (3, 3));
     }
 }

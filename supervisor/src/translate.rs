@@ -1,37 +1,46 @@
 //! Records of a task become notifications of the wire contract, as JSON texts.
 //!
-//! Pure. Called by [`crate::writer`] for every record that it sends.
+//! Pure. Called by [`crate::writer`] for every record that it sends. Output, which is nearly all, is written by
+//! [`crate::output_text`].
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use cc_link::{
     event::{ClaudeResult, ClaudeRetry, Completed, Dropped, Event, LimitReport},
-    record::{Body, Output, Record, RecordError, decode_frame, frame_bytes},
+    record::{Body, Output, Record, RecordError, Stream, decode_frame, frame_bytes},
 };
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,
     notification::{
-        LimitExceeded, Notification, OutputBatch, OutputDropped, OutputItem, Position,
-        ProcessCompleted, ProcessError, ProcessOutput, ProcessStatus, TaskResult, TaskRetrying,
+        LimitExceeded, Notification, OutputDropped, Position, ProcessCompleted, ProcessError,
+        ProcessStatus, TaskResult, TaskRetrying,
     },
 };
 
-use crate::limits;
+use crate::{
+    limits,
+    output_text::{Line, OutputText},
+    texts::Texts,
+};
 
 /// Translates the records of one task.
 #[derive(Clone, Debug)]
 pub struct Translator {
     task_id: String,
     pid: i32,
+    /// The client has what comes up to here.
+    after_seq: u64,
     has_ended: bool,
+    output_text: OutputText,
 }
 
 impl Translator {
-    /// Of a task whose main process has this pid.
+    /// Of a task whose main process has this pid. Lines up to `after_seq` are left out.
     #[must_use]
-    pub fn new(task_id: String, pid: i32) -> Self {
-        Self { task_id, pid, has_ended: false }
+    pub fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
+        let output_text = OutputText::new(&task_id);
+        Self { task_id, pid, after_seq, has_ended: false, output_text }
     }
 
     /// Whether the terminal event was among what was translated.
@@ -47,48 +56,115 @@ impl Translator {
         to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
     }
 
-    /// The notifications of these whole records, in their order; lines together where `is_batching`.
+    /// Takes records off `untold` and adds their notifications to `texts`, in their order; lines together where
+    /// `is_batching`. Ends when there are no more or the texts are enough to be sent.
     ///
     /// # Errors
     /// When a record cannot be read; those before it are in `texts`.
     pub fn translate(
         &mut self,
-        frames: &Bytes,
+        untold: &mut Untold,
         is_batching: bool,
-        texts: &mut Vec<String>,
+        texts: &mut Texts,
     ) -> Result<(), RecordError> {
-        let mut batch = Batch::default();
-        let outcome = self.translate_all(frames, is_batching, &mut batch, texts);
-        texts.extend(batch.end(&self.task_id));
+        let mut batch = is_batching.then(Batch::default);
+        let outcome = self.translate_some(untold, &mut batch, texts);
+        self.end_batch(&mut batch, texts);
         outcome
     }
 
-    fn translate_all(
+    /// The same; what cannot be read is announced, and passed over with what follows it.
+    pub fn translate_or_tell(&mut self, untold: &mut Untold, is_batching: bool, texts: &mut Texts) {
+        if let Err(error) = self.translate(untold, is_batching, texts) {
+            let lost = std::mem::take(untold);
+            texts.push(&self.lost(lost.bytes() as u64, &error.to_string()));
+        }
+    }
+
+    fn translate_some(
         &mut self,
-        frames: &Bytes,
-        is_batching: bool,
-        batch: &mut Batch,
-        texts: &mut Vec<String>,
+        untold: &mut Untold,
+        batch: &mut Option<Batch>,
+        texts: &mut Texts,
     ) -> Result<(), RecordError> {
-        let mut offset = 0;
-        while let Some(length) = frame_bytes(&frames[offset..])? {
-            let record = decode_frame(frames.slice(offset..offset + length))?;
-            offset += length;
-            match record {
-                Record { seq, body: Body::Output(output), .. } if is_batching => {
-                    if !batch.has_room_for(&output) {
-                        texts.extend(batch.end(&self.task_id));
-                    }
-                    batch.add(seq, output);
+        while texts.bytes() < limits::TEXTS_BYTES {
+            if let Some(lines) = &mut untold.lines {
+                self.lines(lines, batch, texts);
+                if lines.data.is_empty() {
+                    untold.lines = None;
                 }
-                record => {
-                    self.has_ended |= matches!(record.body, Body::Event(Event::Completed(_)));
-                    texts.extend(batch.end(&self.task_id));
-                    texts.extend(self.record(&record));
+                continue;
+            }
+            let Some(Record { seq, body, .. }) = untold.next_record()? else {
+                // Records are whole wherever they come from: there is no beginning of one.
+                untold.frames.clear();
+                break;
+            };
+            match body {
+                Body::Lines(lines) => {
+                    let (stream, data) = (lines.stream(), lines.data().clone());
+                    untold.lines = Some(UntoldLines { seq, stream, data });
                 }
+                Body::Output(Output { stream, piece, truncated, data }) => {
+                    let line = Line { seq, stream, piece, truncated, data: &data };
+                    self.line(&line, batch, texts);
+                }
+                Body::Event(event) => {
+                    self.end_batch(batch, texts);
+                    self.has_ended |= matches!(event, Event::Completed(_));
+                    let position = Position { task_id: self.task_id.clone(), seq };
+                    texts.push(&self.fit(self.event(&event, position), seq));
+                }
+                Body::Notice(_) => {}
             }
         }
         Ok(())
+    }
+
+    /// Lines until there are no more or the texts are enough.
+    fn lines(&self, rest: &mut UntoldLines, batch: &mut Option<Batch>, texts: &mut Texts) {
+        let UntoldLines { seq, stream, data } = rest;
+        let mut start = 0;
+        for newline in memchr::memchr_iter(b'\n', data) {
+            if *seq > self.after_seq {
+                let data = &data[start..=newline];
+                let line = Line { seq: *seq, stream: *stream, piece: None, truncated: false, data };
+                self.line(&line, batch, texts);
+            }
+            start = newline + 1;
+            *seq = seq.saturating_add(1);
+            if texts.bytes() >= limits::TEXTS_BYTES {
+                break;
+            }
+        }
+        // There is a newline behind every line; without one nothing could be told.
+        data.advance(if start == 0 { data.len() } else { start });
+    }
+
+    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, texts: &mut Texts) {
+        if batch.as_ref().is_some_and(|batch| !batch.has_room_for(line)) {
+            self.end_batch(batch, texts);
+        }
+        let Some(batch) = batch else {
+            self.output_text.message(line, texts);
+            return;
+        };
+        let is_first = batch.items == 0;
+        if is_first {
+            self.output_text.begin_batch(texts);
+        }
+        self.output_text.item(line, is_first, texts);
+        batch.items += 1;
+        batch.data_bytes += line.data.len();
+    }
+
+    /// Completes the message of what was added to the batch, if anything was; begins anew.
+    fn end_batch(&self, batch: &mut Option<Batch>, texts: &mut Texts) {
+        if let Some(batch) = batch
+            && std::mem::take(batch).items > 0
+        {
+            self.output_text.end_batch(texts);
+        }
     }
 
     /// Says that records could not be read.
@@ -96,16 +172,6 @@ impl Translator {
     pub fn lost(&self, bytes: u64, error: &str) -> String {
         let error = format!("{bytes} bytes of this task's log are missing: {error}");
         self.error(error)
-    }
-
-    fn record(&self, record: &Record) -> Option<String> {
-        let position = Position { task_id: self.task_id.clone(), seq: record.seq };
-        let notification = match &record.body {
-            Body::Output(output) => return Some(to_text(&output_notification(output, position))),
-            Body::Event(event) => self.event(event, position),
-            Body::Notice(_) => return None,
-        };
-        Some(self.fit(notification, record.seq))
     }
 
     fn event<'a>(&self, event: &'a Event, position: Position) -> Notification<'a> {
@@ -178,45 +244,60 @@ impl Translator {
     }
 }
 
-/// Lines that are sent together.
+/// What the message that is being written holds already.
 #[derive(Debug, Default)]
 struct Batch {
-    outputs: Vec<(u64, Output)>,
+    items: usize,
     data_bytes: usize,
 }
 
 impl Batch {
-    fn has_room_for(&self, output: &Output) -> bool {
-        self.outputs.is_empty()
-            || (self.outputs.len() < limits::BATCH_ITEMS
-                && self.data_bytes + output.data.len() <= limits::BATCH_DATA_BYTES)
+    fn has_room_for(&self, line: &Line<'_>) -> bool {
+        self.items == 0
+            || (self.items < limits::BATCH_ITEMS
+                && self.data_bytes + line.data.len() <= limits::BATCH_DATA_BYTES)
+    }
+}
+
+/// Whole records that are still to be translated. The texts of a record of many lines can be a hundred times as
+/// long as it is, so they are made as they are sent.
+#[derive(Debug, Default)]
+pub struct Untold {
+    frames: Bytes,
+    /// Of the record before `frames`.
+    lines: Option<UntoldLines>,
+}
+
+#[derive(Debug)]
+struct UntoldLines {
+    /// Of the first of them.
+    seq: u64,
+    stream: Stream,
+    data: Bytes,
+}
+
+impl Untold {
+    /// These whole records.
+    #[must_use]
+    pub fn new(frames: Bytes) -> Self {
+        Self { frames, lines: None }
     }
 
-    fn add(&mut self, seq: u64, output: Output) {
-        self.data_bytes += output.data.len();
-        self.outputs.push((seq, output));
+    /// Nothing is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes() == 0
     }
 
-    /// What was added, as one message; begins anew.
-    fn end(&mut self, task_id: &str) -> Option<String> {
-        self.data_bytes = 0;
-        let outputs = std::mem::take(&mut self.outputs);
-        if outputs.is_empty() {
-            return None;
-        }
-        let items = outputs
-            .iter()
-            .map(|(seq, output)| OutputItem {
-                seq: *seq,
-                stream: Cow::Borrowed(output.stream.as_str()),
-                data: String::from_utf8_lossy(&output.data),
-                truncated: output.truncated,
-                chunk_index: output.piece.map(|piece| piece.index),
-                last_chunk: output.piece.map(|piece| piece.last),
-            })
-            .collect();
-        let batch = OutputBatch { task_id: task_id.to_owned(), items };
-        Some(to_text(&Notification::OutputBatch(batch)))
+    /// What is left.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.frames.len() + self.lines.as_ref().map_or(0, |lines| lines.data.len())
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
+        let Some(length) = frame_bytes(&self.frames)? else { return Ok(None) };
+        decode_frame(self.frames.split_to(length)).map(Some)
     }
 }
 
@@ -243,18 +324,6 @@ fn halve(result: &mut TaskResult) {
         text.truncate(cut);
     }
     result.result_truncated = true;
-}
-
-fn output_notification(output: &Output, position: Position) -> Notification<'_> {
-    Notification::Output(ProcessOutput {
-        stream: Cow::Borrowed(output.stream.as_str()),
-        data: String::from_utf8_lossy(&output.data),
-        truncated: output.truncated,
-        chunk_index: output.piece.map(|piece| piece.index),
-        total_chunks: None,
-        last_chunk: output.piece.map(|piece| piece.last),
-        position,
-    })
 }
 
 fn status(status: &'static str, pid: i32, position: Position) -> ProcessStatus {
@@ -324,108 +393,5 @@ fn limit(report: &LimitReport, position: Position) -> LimitExceeded {
 }
 
 #[cfg(test)]
-mod tests {
-    use cc_link::record::{PIECE_BYTES_LIMIT, Piece, Stream};
-    use serde_json::{Value, json};
-
-    use super::*;
-
-    fn translate(body: Body) -> Value {
-        let mut frames = Vec::new();
-        Record { seq: 3, time_ms: 1, body }.encode(&mut frames).unwrap();
-        let mut texts = Vec::new();
-        Translator::new("id".to_owned(), 42).translate(&frames.into(), false, &mut texts).unwrap();
-        assert_eq!(texts.len(), 1);
-        assert!(texts[0].len() <= SERVER_MESSAGE_BYTES_LIMIT, "{}", texts[0].len());
-        serde_json::from_str(&texts[0]).unwrap()
-    }
-
-    #[test]
-    fn a_line_of_output_has_the_fields_that_every_client_depends_on() {
-        let output = Output {
-            stream: Stream::Stderr,
-            piece: None,
-            truncated: false,
-            data: Bytes::from_static(b"a\xffb\n"),
-        };
-        assert_eq!(
-            translate(Body::Output(output)),
-            json!({"jsonrpc": "2.0", "method": "process.output", "params": {
-                "type": "stderr", "data": "a\u{fffd}b\n", "truncated": false, "chunk_index": null,
-                "total_chunks": null, "task_id": "id", "seq": 3,
-            }})
-        );
-    }
-
-    #[test]
-    fn no_piece_of_output_makes_a_message_over_the_limit_whatever_its_bytes() {
-        for byte in [0u8, 0xff, b'"', b'x'] {
-            let output = Output {
-                stream: Stream::Stdout,
-                piece: Some(Piece { index: 1, last: true }),
-                truncated: true,
-                data: vec![byte; PIECE_BYTES_LIMIT].into(),
-            };
-            let value = translate(Body::Output(output));
-            assert_eq!(value["params"]["last_chunk"], true);
-        }
-    }
-
-    #[test]
-    fn lines_that_are_ready_together_come_together_and_in_order_and_never_over_the_limit() {
-        let mut translator = Translator::new("id".to_owned(), 42);
-        let mut frames = Vec::new();
-        let line = |data: Vec<u8>| {
-            Body::Output(Output {
-                stream: Stream::Stdout,
-                piece: None,
-                truncated: false,
-                data: data.into(),
-            })
-        };
-        let mut bodies: Vec<Body> = (0..3).map(|_| line(b"short\n".to_vec())).collect();
-        bodies.push(Body::Event(Event::Paused));
-        bodies.extend((0..40).map(|_| line(vec![0; PIECE_BYTES_LIMIT])));
-        bodies.extend((0..2 * limits::BATCH_ITEMS).map(|_| line(b"\n".to_vec())));
-        let count = bodies.len() as u64;
-        for (seq, body) in (1..).zip(bodies) {
-            Record { seq, time_ms: 1, body }.encode(&mut frames).unwrap();
-        }
-        let mut texts = Vec::new();
-        translator.translate(&frames.into(), true, &mut texts).unwrap();
-        assert!(texts.iter().all(|text| text.len() <= SERVER_MESSAGE_BYTES_LIMIT));
-        let messages: Vec<Value> =
-            texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-        assert_eq!(messages[0]["params"]["items"].as_array().unwrap().len(), 3);
-        assert_eq!(messages[1]["method"], "process.paused");
-        let seqs: Vec<u64> = messages
-            .iter()
-            .flat_map(|message| match message["params"]["items"].as_array() {
-                Some(items) => items.clone(),
-                None => vec![message["params"].clone()],
-            })
-            .map(|item| item["seq"].as_u64().unwrap())
-            .collect();
-        assert_eq!(seqs, (1..=count).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_result_that_grows_over_the_limit_in_json_is_cut_and_says_so() {
-        let result =
-            ClaudeResult { result: Some("\u{1}".repeat(256 * 1024)), ..ClaudeResult::default() };
-        let value = translate(Body::Event(Event::ClaudeResult(Box::new(result))));
-        assert_eq!(value["params"]["result_truncated"], true);
-        assert!(value["params"]["result"].as_str().unwrap().len() >= 64 * 1024);
-    }
-
-    #[test]
-    fn pause_resume_and_cancel_carry_the_numbers_that_clients_read() {
-        let value = translate(Body::Event(Event::Paused));
-        assert_eq!(value["method"], "process.paused");
-        assert_eq!(
-            value["params"],
-            json!({"status": "paused", "pid": 42, "pgid": 42, "exit_code": null, "error": null,
-                   "task_id": "id", "seq": 3})
-        );
-    }
-}
+#[path = "translate_tests.rs"]
+mod tests;

@@ -3,19 +3,27 @@
 //! Two kinds of sources feed it. The control queue (answers and orders of the session) has priority over
 //! everything that is not handed to the socket yet; the cursors of the tasks that are followed are read in
 //! turn, a bounded piece each, so that a long replay cannot keep a live task waiting. All that is ready is
-//! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else.
+//! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else: what is
+//! held for it are the records of one read a task, and the texts of a small part of one of them.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::{Error, Message};
+use tokio_tungstenite::tungstenite::{
+    Error, Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
 use crate::{
     feed::{Cursor, Item},
     limits,
-    translate::Translator,
+    texts::{TextQueue, Texts},
+    translate::{Translator, Untold},
 };
 
 /// What a session has its writer do.
@@ -50,6 +58,8 @@ pub struct Follow {
     pub task_id: String,
     /// Where to read.
     pub cursor: Cursor,
+    /// What was read and is still to be sent.
+    pub untold: Untold,
     /// How to put it.
     pub translator: Translator,
     /// The terminal event, as a text, in case that the log cannot tell it any more.
@@ -66,8 +76,8 @@ pub struct Writer {
     own: VecDeque<Box<Follow>>,
     /// Any others, side by side.
     attached: Vec<Follow>,
-    /// Texts of one followed task that were taken off its cursor and not handed to the socket yet.
-    taken: VecDeque<String>,
+    /// Texts of one followed task that were not handed to the socket yet.
+    taken: TextQueue,
     /// Which task they are of.
     taken_of: String,
     /// Whose turn it is, counted without end.
@@ -80,8 +90,29 @@ pub struct Writer {
 /// What it comes to next.
 enum Next {
     Control(Outgoing),
-    /// From the followed task in this place; `None`: it has ended.
-    Records(usize, Option<Item>),
+    /// From the followed task in this place.
+    Records(usize, Records),
+}
+
+/// What there is of a followed task.
+enum Records {
+    /// Some were read before and not all of them sent.
+    Untold,
+    /// These come next.
+    Read(Item),
+    /// It has no more to say.
+    End,
+}
+
+impl Follow {
+    /// Waits until there is something to send. Dropping the future loses nothing.
+    async fn next(&mut self) -> Records {
+        if !self.untold.is_empty() {
+            return Records::Untold;
+        }
+        let item = self.cursor.next(limits::WRITER_TAKE_BYTES).await;
+        item.map_or(Records::End, Records::Read)
+    }
 }
 
 impl Writer {
@@ -92,7 +123,7 @@ impl Writer {
             queue,
             own: VecDeque::new(),
             attached: Vec::new(),
-            taken: VecDeque::new(),
+            taken: TextQueue::default(),
             taken_of: String::new(),
             turn: 0,
             is_held: false,
@@ -113,11 +144,11 @@ impl Writer {
         loop {
             let written = match self.next().await {
                 Next::Control(first) => self.write_control(first, sink).await,
-                Next::Records(place, Some(item)) => {
-                    self.take(place, item);
-                    self.write_taken(sink).await
+                Next::Records(place, Records::End) => self.end(place, sink).await,
+                Next::Records(place, Records::Read(item)) => {
+                    self.send_turn(place, Some(item), sink).await
                 }
-                Next::Records(place, None) => self.end(place, sink).await,
+                Next::Records(place, Records::Untold) => self.send_turn(place, None, sink).await,
             };
             if let Err(error) = written {
                 return error;
@@ -146,10 +177,7 @@ impl Writer {
         } else {
             follows
                 .enumerate()
-                .map(|(place, follow)| {
-                    let reading = follow.cursor.next(limits::WRITER_TAKE_BYTES);
-                    reading.map(move |item| (place, item)).boxed()
-                })
+                .map(|(place, follow)| follow.next().map(move |records| (place, records)).boxed())
                 .collect()
         };
         let count = readings.len();
@@ -164,7 +192,7 @@ impl Writer {
         let next = tokio::select! {
             biased;
             Some(outgoing) = self.queue.recv() => Next::Control(outgoing),
-            (place, item) = records => Next::Records(place, item),
+            (place, records) = records => Next::Records(place, records),
         };
         if let Next::Records(place, _) = next {
             self.turn = place + 1;
@@ -204,7 +232,7 @@ impl Writer {
             Outgoing::Detach(task_id) => {
                 self.attached.retain(|follow| follow.task_id != task_id);
                 if self.taken_of == task_id {
-                    self.taken.clear();
+                    self.taken = TextQueue::default();
                 }
             }
             Outgoing::Batch(is_batching) => self.is_batching = is_batching,
@@ -217,50 +245,69 @@ impl Writer {
         Ok(())
     }
 
-    /// The notifications of this item and of what the ring has ready after it.
-    fn take(&mut self, place: usize, item: Item) {
-        let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return };
-        self.taken_of.clone_from(&follow.task_id);
-        let mut texts = Vec::new();
-        let mut frames = match item {
-            Item::Frames(frames) => frames,
-            Item::Lost { bytes, error } => {
-                self.taken.push_back(follow.translator.lost(bytes, &error));
-                return;
-            }
-        };
-        let mut taken_bytes = 0;
-        loop {
-            taken_bytes += frames.len();
-            let translated = follow.translator.translate(&frames, self.is_batching, &mut texts);
-            if let Err(error) = translated {
-                texts.push(follow.translator.lost(frames.len() as u64, &error.to_string()));
-            }
-            if taken_bytes >= limits::WRITER_TAKE_BYTES {
-                break;
-            }
-            match follow.cursor.ready() {
-                Some(more) => frames = more,
-                None => break,
-            }
-        }
-        self.taken.extend(texts);
-    }
-
-    /// Hands what was taken to the socket; what is queued meanwhile goes before it.
-    async fn write_taken<S>(&mut self, sink: &mut S) -> Result<(), Error>
+    /// Sends notifications of this item and of what the ring has ready after it, up to the bound of a turn.
+    async fn send_turn<S>(
+        &mut self,
+        place: usize,
+        item: Option<Item>,
+        sink: &mut S,
+    ) -> Result<(), Error>
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
+        let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return Ok(()) };
+        self.taken_of.clone_from(&follow.task_id);
+        match item {
+            Some(Item::Frames(frames)) => follow.untold = Untold::new(frames),
+            Some(Item::Lost { bytes, error }) => {
+                let mut texts = Texts::default();
+                texts.push(&follow.translator.lost(bytes, &error));
+                self.taken = texts.into();
+            }
+            None => {}
+        }
+        let mut sent_bytes = 0;
+        loop {
+            sent_bytes += self.send_taken(sink).await?;
+            if sent_bytes >= limits::WRITER_TURN_BYTES || !self.take(place) {
+                break;
+            }
+        }
+        self.tell_if_idle();
+        sink.flush().await
+    }
+
+    /// Makes texts of what can be sent of a task without waiting for anything. False: there is nothing.
+    fn take(&mut self, place: usize) -> bool {
+        let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return false };
+        // What was queued meanwhile may have changed who is followed, and whether anybody is.
+        if self.is_held || follow.task_id != self.taken_of {
+            return false;
+        }
+        if follow.untold.is_empty() {
+            let Some(frames) = follow.cursor.ready() else { return false };
+            follow.untold = Untold::new(frames);
+        }
+        let mut texts = Texts::default();
+        follow.translator.translate_or_tell(&mut follow.untold, self.is_batching, &mut texts);
+        self.taken = texts.into();
+        true
+    }
+
+    /// Hands what was taken to the socket; what is queued meanwhile goes before it. Returns how much it was.
+    async fn send_taken<S>(&mut self, sink: &mut S) -> Result<usize, Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        let mut sent_bytes = 0;
         loop {
             while let Ok(outgoing) = self.queue.try_recv() {
                 self.obey(outgoing, sink).await?;
             }
-            let Some(text) = self.taken.pop_front() else { break };
-            sink.feed(Message::text(text)).await?;
+            let Some(text) = self.taken.next() else { return Ok(sent_bytes) };
+            sent_bytes += text.len();
+            sink.feed(text_message(text)).await?;
         }
-        self.tell_if_idle();
-        sink.flush().await
     }
 
     /// The followed task in this place has no more to say.
@@ -291,6 +338,11 @@ impl Writer {
             }
         }
     }
+}
+
+/// As [`Message::text`] of what is known to be valid UTF-8, without looking at each byte again.
+fn text_message(text: Bytes) -> Message {
+    Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true))
 }
 
 /// The followed task in this place: the session's own one first, then the attached ones.

@@ -11,7 +11,7 @@ use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 /// All records of a log that nobody writes any more.
 #[derive(Debug)]
 pub struct TaskLog {
-    /// In their order.
+    /// In their order, each line in one of its own.
     pub records: Vec<Record>,
 }
 
@@ -33,7 +33,7 @@ impl TaskLog {
             offset += frames.len() as u64;
             while !frames.is_empty() {
                 let length = frame_bytes(&frames).unwrap().unwrap();
-                records.push(decode_frame(frames.split_to(length)).unwrap());
+                records.extend(decode_frame(frames.split_to(length)).unwrap().one_by_one());
             }
         }
         let numbers: Vec<u64> = records.iter().map(|record| record.seq).collect();
@@ -58,7 +58,7 @@ impl TaskLog {
     pub fn stream(&self, stream: Stream) -> Vec<u8> {
         let of_stream = |record: &Record| match &record.body {
             Body::Output(output) if output.stream == stream => output.data.to_vec(),
-            Body::Output(_) | Body::Event(_) | Body::Notice(_) => Vec::new(),
+            Body::Output(_) | Body::Lines(_) | Body::Event(_) | Body::Notice(_) => Vec::new(),
         };
         self.records.iter().flat_map(of_stream).collect()
     }

@@ -204,8 +204,8 @@ impl Caller {
 
 impl Adopter {
     /// Says that there is no version that both speak, and hangs up.
-    pub fn refuse(self) {
-        let body = Body::Notice(Notice::AdoptionRefused { versions: VersionRange::OWN });
+    pub fn refuse(self, versions: VersionRange) {
+        let body = Body::Notice(Notice::AdoptionRefused { versions });
         let record = Record { seq: 0, time_ms: wall_clock_ms(), body };
         let mut frame = Vec::new();
         if record.encode(&mut frame).is_ok() {

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use cc_link::record::{self, Body, Record};
+use cc_link::record::{self, Body, Record, Stream};
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
@@ -139,10 +139,15 @@ fn show(mut terminal: &File, mut bytes: &[u8]) {
 }
 
 fn describe(frame: &[u8]) -> String {
+    let line = |seq: u64, stream: Stream, data: &[u8]| {
+        format!("{seq:>6} {} {:?}\n", stream.as_str(), String::from_utf8_lossy(data))
+    };
     match record::decode_frame(frame.to_vec().into()) {
         Ok(Record { seq, body: Body::Output(output), .. }) => {
-            let text = String::from_utf8_lossy(&output.data);
-            format!("{seq:>6} {} {:?}\n", output.stream.as_str(), text)
+            line(seq, output.stream, &output.data)
+        }
+        Ok(Record { seq, body: Body::Lines(lines), .. }) => {
+            (seq..).zip(lines.iter()).map(|(seq, data)| line(seq, lines.stream(), data)).collect()
         }
         Ok(Record { seq, body: Body::Event(event), .. }) => {
             format!("{seq:>6} {}\n", serde_json::to_string(&event).unwrap_or_default())

@@ -15,6 +15,7 @@ use std::{
 use cc_link::{
     adopt::Adopted,
     event::{Dropped, Event, Notice},
+    lines::Packer,
     record::{self, Body, Piece, Record, Stream},
     spec::Fsync,
 };
@@ -58,6 +59,8 @@ pub struct Journal {
     log_failure: Option<io::Error>,
     /// What the loop has recorded since the last flush.
     batch: Vec<u8>,
+    /// Makes records of lines at its end. `None`: the supervisor knows records of one line only.
+    packer: Option<Packer>,
     /// Events that the log did not take, as records.
     unlogged: Vec<u8>,
     /// Output that the log did not take.
@@ -67,8 +70,9 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the task log. If that fails the journal only sends; [`Journal::log_failure`] says why.
-    pub fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
-        let (log, log_failure) = match LogWriter::create(log_path, fsync) {
+    /// Records are those of this version of the link.
+    pub fn create(log_path: &Path, fsync: Fsync, link_version: u32, pipe: EventPipe) -> Self {
+        let (log, log_failure) = match LogWriter::create_as(log_path, fsync, link_version) {
             Ok(log) => (Some(log), None),
             Err(error) => (None, Some(error)),
         };
@@ -78,6 +82,7 @@ impl Journal {
             log,
             log_failure,
             batch: Vec::new(),
+            packer: (link_version > 1).then(Packer::default),
             unlogged: Vec::new(),
             dropped: Dropped::default(),
             pipe,
@@ -100,6 +105,7 @@ impl Journal {
             self.last_event(event, wall_clock_ms());
             return;
         }
+        self.close_lines();
         let seq = self.last_seq + 1;
         let record = Record { seq, time_ms: wall_clock_ms(), body: Body::Event(event) };
         // The makers of events bound their texts, so that they can always be written.
@@ -122,10 +128,25 @@ impl Journal {
             return;
         }
         self.last_seq += 1;
-        let batch = &mut self.batch;
-        record::encode_output(batch, self.last_seq, time_ms, stream, piece, is_truncated, data);
+        let (batch, seq) = (&mut self.batch, self.last_seq);
+        let is_whole_line = piece.is_none() && !is_truncated && data.ends_with(b"\n");
+        match &mut self.packer {
+            Some(packer) if is_whole_line => packer.add(batch, seq, time_ms, stream, data),
+            Some(_) | None => {
+                self.close_lines();
+                let batch = &mut self.batch;
+                record::encode_output(batch, seq, time_ms, stream, piece, is_truncated, data);
+            }
+        }
         if self.batch.len() >= BATCH_BYTES {
             self.flush();
+        }
+    }
+
+    /// The batch holds whole records after this.
+    fn close_lines(&mut self) {
+        if let Some(packer) = &mut self.packer {
+            packer.close(&mut self.batch);
         }
     }
 
@@ -141,6 +162,7 @@ impl Journal {
 
     /// Writes what was recorded since the last flush to the log, then to the pipe.
     pub fn flush(&mut self) {
+        self.close_lines();
         if self.batch.is_empty() {
             if self.pipe.has_backlog() {
                 self.pipe.send(&[]);
@@ -174,6 +196,10 @@ impl Journal {
             match record.body {
                 Body::Output(output) => {
                     self.count_dropped(output.piece, output.truncated, &output.data);
+                }
+                Body::Lines(lines) => {
+                    self.dropped.bytes += lines.data().len() as u64;
+                    self.dropped.lines += u64::from(lines.count());
                 }
                 Body::Event(event) => self.last_event(event, record.time_ms),
                 Body::Notice(_) => {}

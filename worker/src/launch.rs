@@ -52,7 +52,7 @@ pub struct Launch {
 /// late does not start its task.
 pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
-    let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
+    let mut journal = Journal::create(&spec.log_path, spec.fsync, spec.link_version, pipe);
     if let Some(failure) = journal.log_failure() {
         let error =
             io::Error::new(failure.kind(), format!("{}: {failure}", spec.log_path.display()));

@@ -258,8 +258,9 @@ impl<'a> TaskLoop<'a> {
 
     /// Serves the sender from now on, if both speak one version of the link.
     fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
-        let Some(link_version) = adopter.versions.common(VersionRange::OWN) else {
-            adopter.refuse();
+        let own = VersionRange::only(self.spec.link_version);
+        let Some(link_version) = adopter.versions.common(own) else {
+            adopter.refuse(own);
             return Ok(());
         };
         // Without descriptors for it, it is as if it had not come; it sees its connection closed.

@@ -35,6 +35,12 @@ impl VersionRange {
     /// What this build speaks.
     pub const OWN: Self = Self { oldest: OLDEST_LINK_VERSION, newest: LINK_VERSION };
 
+    /// What a worker speaks: the version of its spec, in which its log is written.
+    #[must_use]
+    pub fn only(version: u32) -> Self {
+        Self { oldest: version, newest: version }
+    }
+
     /// The newest version that both speak.
     #[must_use]
     pub fn common(self, other: Self) -> Option<u32> {

@@ -16,7 +16,9 @@ pub enum LogError {
         source: io::Error,
     },
     /// The file does not begin as a task log does. It is left as it is.
-    #[error("{path} is no task log of a version known here: it does not begin with CCXLOG1")]
+    #[error(
+        "{path} is no task log of a version known here: it begins with neither CCXLOG2 nor CCXLOG1"
+    )]
     NotALog {
         /// The file.
         path: PathBuf,

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use cc_link::record::{HEADER_BYTES, peek_seq};
+use cc_link::record::{HEADER_BYTES, peek_seqs};
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,
@@ -70,8 +70,9 @@ impl LogReader {
         }
     }
 
-    /// Where the record after the one with this seq is, or will be; 0 asks for the first record.
-    /// `None` when the log does not hold this seq. Looks at every record before it.
+    /// Where to read on after the event with this seq; 0 asks for the first record. That is where its record
+    /// ends, or where it begins if further lines are packed into it: the lines up to `seq` are to be skipped
+    /// there. `None` when the log does not hold this seq. Looks at every record before it.
     ///
     /// # Errors
     /// [`LogError::Damaged`] or [`LogError::SeqGap`] when the log is damaged before it;
@@ -81,8 +82,8 @@ impl LogReader {
     }
 
     /// As [`Self::position_after`], looking only at the records between a known point and the one asked for:
-    /// `known` is a seq and where its record ends. `None` also for a seq before the known one: ask from an
-    /// earlier point.
+    /// `known` is a seq and where its record ends, the last of a record. `None` also for a seq before the known
+    /// one: ask from an earlier point.
     ///
     /// # Errors
     /// As [`Self::position_after`], for damage after the known point; also when there is no such point.
@@ -91,19 +92,26 @@ impl LogReader {
         known: (u64, u64),
         seq: u64,
     ) -> Result<Option<u64>, LogError> {
-        let (known_seq, known_offset) = known;
-        if seq < known_seq {
+        let (mut passed_seq, known_offset) = known;
+        if seq < passed_seq {
             return Ok(None);
         }
         let mut frames =
             Frames::open(&self.file, known_offset, BLOCK_BYTES).map_err(at(&self.path))?;
-        for expected in known_seq + 1..=seq {
+        while passed_seq < seq {
             let offset = frames.offset();
+            let expected = passed_seq + 1;
             match frames.next().map_err(at(&self.path))? {
-                Next::Frame(frame) if peek_seq(&frame) == expected => {}
                 Next::Frame(frame) => {
-                    let (path, found) = (self.path.clone(), peek_seq(&frame));
-                    return Err(LogError::SeqGap { path, offset, expected, found });
+                    let (found, last_seq) = peek_seqs(&frame);
+                    if found != expected {
+                        let path = self.path.clone();
+                        return Err(LogError::SeqGap { path, offset, expected, found });
+                    }
+                    if last_seq > seq {
+                        return Ok(Some(offset));
+                    }
+                    passed_seq = last_seq;
                 }
                 Next::End => return Ok(None),
                 Next::Damage(source) => {

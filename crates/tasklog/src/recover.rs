@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use cc_link::{event::Started, record::LOG_MAGIC};
+use cc_link::event::Started;
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,
@@ -55,16 +55,14 @@ pub fn recover(path: &Path) -> Result<Recovered, LogError> {
     let file = OpenOptions::new().read(true).append(true).open(path).map_err(at(path))?;
     match beginning(&file).map_err(at(path))? {
         Beginning::Log => recover_records(&file).map_err(at(path)),
-        Beginning::Unfinished { missing_bytes } => {
-            begin_again(&file, missing_bytes).map_err(at(path))
-        }
+        Beginning::Unfinished { missing } => begin_again(&file, missing).map_err(at(path)),
         Beginning::Other => Err(LogError::NotALog { path: path.to_path_buf() }),
     }
 }
 
 /// The writer died while it created the log.
-fn begin_again(mut file: &File, missing_bytes: usize) -> io::Result<Recovered> {
-    file.write_all(&LOG_MAGIC[LOG_MAGIC.len() - missing_bytes..])?;
+fn begin_again(mut file: &File, missing: &[u8]) -> io::Result<Recovered> {
+    file.write_all(missing)?;
     Ok(Recovered { end_offset: FIRST_RECORD_OFFSET, ..Recovered::default() })
 }
 

@@ -8,7 +8,7 @@ use std::{fs::File, io, path::Path};
 use bytes::Bytes;
 use cc_link::{
     event::{ClaudeResult, Completed, Event, Started},
-    record::{Body, HEADER_BYTES, decode_frame, peek_seq},
+    record::{Body, HEADER_BYTES, decode_frame, peek_seqs},
 };
 
 use crate::{
@@ -65,10 +65,11 @@ pub(crate) fn scan(file: &File) -> io::Result<Summary> {
     let mut summary = Summary { end_offset: FIRST_RECORD_OFFSET, ..Summary::default() };
     let mut frames = Frames::open(file, FIRST_RECORD_OFFSET, BLOCK_BYTES)?;
     while let Next::Frame(frame) = frames.next()? {
-        if peek_seq(&frame) != summary.last_seq + 1 {
+        let (first_seq, last_seq) = peek_seqs(&frame);
+        if first_seq != summary.last_seq + 1 {
             break;
         }
-        summary.last_seq += 1;
+        summary.last_seq = last_seq;
         summary.end_offset = frames.offset();
         summary.last_time_ms = time_ms(&frame);
         summary.note(frame);
@@ -87,6 +88,10 @@ impl Summary {
                 self.output.lines += u64::from(ends_line);
                 self.output.bytes += output.data.len() as u64;
                 self.output.truncated_lines += u64::from(output.truncated);
+            }
+            Body::Lines(lines) => {
+                self.output.lines += u64::from(lines.count());
+                self.output.bytes += lines.data().len() as u64;
             }
             Body::Event(Event::Started(started)) => {
                 self.started = Some(started);

@@ -7,7 +7,7 @@ use cc_batch::retry::{AttemptEnd, Class, Evidence, Never, Progress, UsageLimit};
 use cc_claude::{StreamObserver, limit};
 use cc_link::{
     event::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, Verdict},
-    record::{Body, Output, Stream, decode_frame, frame_bytes},
+    record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
 };
 
 use super::zone;
@@ -107,7 +107,14 @@ impl Collector {
             let record = decode_frame(frames.slice(offset..offset + length));
             offset += length;
             match record.map(|record| record.body) {
-                Ok(Body::Output(output)) => self.output(&output),
+                Ok(Body::Output(Output { stream, piece, truncated, data })) => {
+                    self.output(stream, piece, truncated, &data);
+                }
+                Ok(Body::Lines(lines)) => {
+                    for line in lines.iter() {
+                        self.output(lines.stream(), None, false, line);
+                    }
+                }
                 Ok(Body::Event(event)) => is_auth_refused |= self.event(event),
                 Ok(Body::Notice(_)) | Err(_) => {}
             }
@@ -115,20 +122,20 @@ impl Collector {
         is_auth_refused
     }
 
-    fn output(&mut self, output: &Output) {
-        match output.stream {
+    fn output(&mut self, stream: Stream, piece: Option<Piece>, truncated: bool, data: &[u8]) {
+        match stream {
             Stream::Stderr => return,
             Stream::Stdout => {}
         }
         let (starts_line, ends_line) =
-            output.piece.map_or((true, true), |piece| (piece.index == 0, piece.last));
+            piece.map_or((true, true), |piece| (piece.index == 0, piece.last));
         // Only what it says of tools: everything else is in the events.
         let ignore = &mut |_| {};
-        self.observer.fragment(&output.data, starts_line, ends_line, output.truncated, ignore);
+        self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
         let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
-        let taken = output.data.len().min(room);
-        self.stdout.extend_from_slice(&output.data[..taken]);
-        self.stdout_truncated |= output.truncated || taken < output.data.len();
+        let taken = data.len().min(room);
+        self.stdout.extend_from_slice(&data[..taken]);
+        self.stdout_truncated |= truncated || taken < data.len();
     }
 
     fn event(&mut self, event: Event) -> bool {

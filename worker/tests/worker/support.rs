@@ -3,6 +3,7 @@
 //! Everything that is waited for has a deadline of [`PATIENCE`], so that a worker that hangs fails its test.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{ErrorKind, Read, Write},
     os::{fd::AsRawFd, unix::net::UnixStream},
@@ -54,6 +55,7 @@ pub struct Starter {
 pub struct Records<R> {
     source: R,
     buffer: BytesMut,
+    decoded: VecDeque<Record>,
 }
 
 /// The side of a supervisor that came later.
@@ -128,7 +130,7 @@ impl Worker {
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
         stdin.write_all(&Control::Run(Box::new(spec.clone())).to_line().unwrap()).unwrap();
-        let records = Records { source: child.stdout.take().unwrap(), buffer: BytesMut::new() };
+        let records = Records::new(child.stdout.take().unwrap());
         let starter = Some(Starter { stdin, records });
         Self { child, starter, directory, gate, temporary: None }
     }
@@ -174,7 +176,7 @@ impl Worker {
             }
         };
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Some(Connection { records: Records { source: stream, buffer: BytesMut::new() } })
+        Some(Connection { records: Records::new(stream) })
     }
 
     pub fn connect(&self) -> Connection {
@@ -204,7 +206,8 @@ impl Worker {
             while !frames.is_empty() && to.is_none_or(|to| offset < to) {
                 let bytes = record::frame_bytes(&frames).unwrap().unwrap();
                 offset += bytes as u64;
-                records.push(record::decode_frame(frames.split_to(bytes)).unwrap());
+                let record = record::decode_frame(frames.split_to(bytes)).unwrap();
+                records.extend(record.one_by_one());
             }
         }
         assert!(to.is_none_or(|to| offset == to), "the offset is not between two records");
@@ -231,11 +234,19 @@ impl Starter {
 }
 
 impl<R: Read> Records<R> {
-    /// The next record or notice; `None` at the end.
+    fn new(source: R) -> Self {
+        Self { source, buffer: BytesMut::new(), decoded: VecDeque::new() }
+    }
+
+    /// The next record or notice, each line in one of its own; `None` at the end.
     pub fn next(&mut self) -> Option<Record> {
         loop {
-            if let Some(record) = record::decode(&mut self.buffer).unwrap() {
+            if let Some(record) = self.decoded.pop_front() {
                 return Some(record);
+            }
+            if let Some(record) = record::decode(&mut self.buffer).unwrap() {
+                self.decoded.extend(record.one_by_one());
+                continue;
             }
             let mut bytes = [0; 16 * 1024];
             match self.source.read(&mut bytes) {
@@ -274,7 +285,9 @@ impl<R: Read> Records<R> {
     pub fn notice(&mut self) -> Option<Notice> {
         match self.next()?.body {
             Body::Notice(notice) => Some(notice),
-            other @ (Body::Output(_) | Body::Event(_)) => panic!("{other:?} instead of a notice"),
+            other @ (Body::Output(_) | Body::Lines(_) | Body::Event(_)) => {
+                panic!("{other:?} instead of a notice")
+            }
         }
     }
 }
@@ -327,7 +340,7 @@ pub fn stdout(records: &[Record]) -> Vec<u8> {
             Body::Output(output) if output.stream == Stream::Stdout => {
                 bytes.extend_from_slice(&output.data);
             }
-            Body::Output(_) | Body::Event(_) | Body::Notice(_) => {}
+            Body::Output(_) | Body::Lines(_) | Body::Event(_) | Body::Notice(_) => {}
         }
     }
     bytes
@@ -345,7 +358,7 @@ pub fn end_of_gapless(records: &[Record]) -> &Completed {
     }
     let mut ends = records.iter().filter_map(|record| match &record.body {
         Body::Event(Event::Completed(completed)) => Some((record.seq, completed)),
-        Body::Event(_) | Body::Output(_) | Body::Notice(_) => None,
+        Body::Event(_) | Body::Output(_) | Body::Lines(_) | Body::Notice(_) => None,
     });
     let (seq, completed) = ends.next().expect("no terminal event");
     assert!(ends.next().is_none(), "two terminal events");

@@ -1,6 +1,7 @@
 use std::fs;
 
 use bytes::BytesMut;
+use cc_link::lines::Packer;
 use cc_link::record::{RECORD_BYTES_LIMIT, Stream, decode, encode_output};
 use cc_link::spec::Fsync;
 use proptest::prelude::*;
@@ -23,6 +24,11 @@ fn log_of(lengths: &[usize]) -> (TempDir, PathBuf, Vec<u64>) {
         ends.push(writer.offset());
     }
     (directory, path, ends)
+}
+
+fn empty_log() -> (TempDir, PathBuf) {
+    let (directory, path, _) = log_of(&[]);
+    (directory, path)
 }
 
 proptest! {
@@ -80,6 +86,36 @@ proptest! {
                 prop_assert_eq!(reader.position_after_from(point, seq as u64).unwrap(), expected);
             }
         }
+    }
+
+    #[test]
+    fn every_line_of_packed_ones_can_be_read_on_after_from_the_log_and_from_every_point_of_it(
+        counts in proptest::collection::vec(1u64..5, 0..8),
+    ) {
+        let (_directory, path) = empty_log();
+        let mut writer = LogWriter::reopen(&path, FIRST_RECORD_OFFSET, Fsync::Never).unwrap();
+        // The last seq of each record, and where it ends.
+        let mut points = vec![(0, FIRST_RECORD_OFFSET)];
+        for count in counts {
+            let first_seq = points[points.len() - 1].0 + 1;
+            let (mut packer, mut frame) = (Packer::default(), Vec::new());
+            for seq in first_seq..first_seq + count {
+                packer.add(&mut frame, seq, 9, Stream::Stdout, b"line\n");
+            }
+            packer.close(&mut frame);
+            writer.append(&frame).unwrap();
+            points.push((first_seq + count - 1, writer.offset()));
+        }
+        let last_seq = points[points.len() - 1].0;
+        let mut reader = LogReader::open(&path).unwrap();
+        for (index, known) in points.iter().enumerate() {
+            for seq in known.0..=last_seq {
+                let later = points[index..].iter().rev().find(|point| point.0 <= seq).unwrap();
+                let found = reader.position_after_from(*known, seq).unwrap();
+                prop_assert_eq!(found, Some(later.1));
+            }
+        }
+        prop_assert_eq!(reader.position_after(last_seq + 1).unwrap(), None);
     }
 
     #[test]
@@ -182,7 +218,7 @@ fn a_point_that_is_none_is_an_error_and_not_a_position() {
 fn a_file_that_is_no_log_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
-    fs::write(&path, "CCXLOG2\nfrom the future").unwrap();
+    fs::write(&path, "CCXLOG3\nfrom the future").unwrap();
     assert!(matches!(LogReader::open(&path), Err(LogError::NotALog { .. })));
     assert!(matches!(LogReader::open(&directory.path().join("none")), Err(LogError::Io { .. })));
 }

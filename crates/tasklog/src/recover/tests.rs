@@ -4,7 +4,8 @@ use bytes::Bytes;
 use cc_link::spec::Fsync;
 use cc_link::{
     event::{Completed, Containment, EndReason, Event, OutputCounts, Verdict},
-    record::{Body, Output, Piece, Record, Stream},
+    lines::Lines,
+    record::{Body, LOG_MAGIC, LOG_MAGIC_1, Output, Piece, Record, Stream},
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -38,11 +39,18 @@ fn output(data: &[u8], piece: Option<Piece>, truncated: bool) -> Body {
     Body::Output(Output { stream: Stream::Stdout, piece, truncated, data })
 }
 
+fn lines(text: &'static str, count: u32) -> Body {
+    Body::Lines(Lines::new(Stream::Stdout, count, Bytes::from_static(text.as_bytes())).unwrap())
+}
+
 pub(crate) fn encoded(seq: u64, body: Body) -> Vec<u8> {
     let mut frame = Vec::new();
     Record { seq, time_ms: seq.wrapping_add(1000), body }.encode(&mut frame).unwrap();
     frame
 }
+
+/// After so many records of the small log.
+pub(crate) const LAST_SEQS: [u64; 7] = [0, 1, 2, 3, 4, 7, 8];
 
 /// The bytes of a small log, and the offsets at which a record ends.
 pub(crate) fn small_log() -> (Vec<u8>, Vec<u64>) {
@@ -53,10 +61,11 @@ pub(crate) fn small_log() -> (Vec<u8>, Vec<u64>) {
         output(b"one\n", None, false),
         output(b"two, ", Some(Piece { index: 0, last: false }), false),
         output(b"cut[TRUNCATED]", Some(Piece { index: 1, last: true }), true),
+        lines("a\nb\n\n", 3),
         completed(),
     ];
-    for (index, body) in bodies.into_iter().enumerate() {
-        bytes.extend(encoded(index as u64 + 1, body));
+    for (last_seq, body) in LAST_SEQS.into_iter().zip(bodies) {
+        bytes.extend(encoded(last_seq + 1, body));
         ends.push(bytes.len() as u64);
     }
     (bytes, ends)
@@ -88,13 +97,13 @@ fn a_whole_log_is_left_as_it_is_and_its_contents_are_told() {
     let (bytes, ends) = small_log();
     let (_directory, path) = file_of(&bytes);
     let expected = Recovered {
-        last_seq: 5,
-        end_offset: ends[5],
-        last_time_ms: 1005,
+        last_seq: 8,
+        end_offset: ends[6],
+        last_time_ms: 1008,
         started: Some(started()),
         started_time_ms: Some(1001),
         completed: true,
-        output: StreamCounts { lines: 2, bytes: 23, truncated_lines: 1 },
+        output: StreamCounts { lines: 5, bytes: 28, truncated_lines: 1 },
         cut_bytes: 0,
     };
     assert_eq!(recover(&path).unwrap(), expected);
@@ -108,7 +117,7 @@ fn a_log_cut_at_any_byte_keeps_its_whole_records_and_can_be_appended_to() {
         let (_directory, path) = file_of(&bytes[..cut]);
         let recovered = recover_and_append(&path);
         let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
-        assert_eq!(recovered.last_seq, records as u64, "cut at {cut}");
+        assert_eq!(recovered.last_seq, LAST_SEQS[records], "cut at {cut}");
         assert_eq!(recovered.end_offset, ends[records], "cut at {cut}");
         assert_eq!(recovered.cut_bytes, (cut as u64).saturating_sub(ends[records]));
         assert!(!recovered.completed);
@@ -127,8 +136,24 @@ fn a_log_with_any_bit_flipped_keeps_the_records_before_it_and_can_be_appended_to
         let (_directory, path) = file_of(&damaged);
         let recovered = recover_and_append(&path);
         let records = ends.iter().filter(|end| **end <= bit as u64 / 8).count() - 1;
-        assert_eq!(recovered.last_seq, records as u64, "bit {bit}");
+        assert_eq!(recovered.last_seq, LAST_SEQS[records], "bit {bit}");
         assert_eq!(recovered.cut_bytes, bytes.len() as u64 - ends[records]);
+    }
+}
+
+#[test]
+fn a_log_of_the_first_version_is_read_and_closed_in_its_own() {
+    let (bytes, ends) = small_log();
+    let whole = [&LOG_MAGIC_1[..], &bytes[LOG_MAGIC.len()..ends[4] as usize]].concat();
+    for cut in 0..whole.len() {
+        let (_directory, path) = file_of(&whole[..cut]);
+        let recovered = recover_and_append(&path);
+        let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
+        assert_eq!(recovered.last_seq, records as u64, "cut at {cut}");
+        let kept = fs::read(&path).unwrap();
+        // Of a log in which there is nothing the version may not be known.
+        let magic = if cut < LOG_MAGIC_1.len() - 1 { LOG_MAGIC } else { LOG_MAGIC_1 };
+        assert!(kept.starts_with(&magic), "cut at {cut}");
     }
 }
 
@@ -147,11 +172,11 @@ fn a_file_that_is_no_log_is_left_as_it_is() {
 #[test]
 fn a_gap_in_the_numbers_ends_the_log() {
     let (bytes, ends) = small_log();
-    for seq in [0, 5, 7, u64::MAX] {
+    for seq in [0, 8, 10, u64::MAX] {
         let (_directory, path) =
             file_of(&[bytes.clone(), encoded(seq, output(b"x", None, false))].concat());
         let recovered = recover(&path).unwrap();
-        assert_eq!((recovered.last_seq, recovered.end_offset), (5, ends[5]));
+        assert_eq!((recovered.last_seq, recovered.end_offset), (8, ends[6]));
         assert_eq!(fs::read(&path).unwrap(), bytes);
     }
 }
@@ -161,13 +186,13 @@ fn a_record_of_a_newer_version_stays() {
     const KIND_OFFSET: usize = 24;
     let (bytes, _) = small_log();
     for kind in [3, 77] {
-        let mut newer = encoded(6, output(b"{\"event\":\"levitated\"}", None, false));
+        let mut newer = encoded(9, output(b"{\"event\":\"levitated\"}", None, false));
         newer[KIND_OFFSET] = kind;
         let checksum = crc32fast::hash(&newer[8..]).to_le_bytes();
         newer[4..8].copy_from_slice(&checksum);
         let (_directory, path) = file_of(&[bytes.clone(), newer].concat());
         let recovered = recover(&path).unwrap();
-        assert_eq!((recovered.last_seq, recovered.last_time_ms, recovered.cut_bytes), (6, 1006, 0));
+        assert_eq!((recovered.last_seq, recovered.last_time_ms, recovered.cut_bytes), (9, 1009, 0));
     }
 }
 
