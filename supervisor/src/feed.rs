@@ -288,6 +288,13 @@ impl Cursor {
         Some(frames)
     }
 
+    /// Goes back by so much of what was read last: the end of it, in whole records.
+    pub fn put_back(&mut self, bytes: usize) {
+        if let Place::At(offset) = self.place {
+            self.place = Place::At(offset - bytes as u64);
+        }
+    }
+
     /// Reads up to `end_offset`, the end that was published when this was asked for, and not further: what
     /// is in the file already may be meant to be seen later.
     async fn read_log(&mut self, offset: u64, end_offset: u64, bytes_limit: usize) -> Item {

@@ -66,7 +66,7 @@ pub const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Messages that are made at once for a connection; the last of them may pass this.
 pub const TEXTS_BYTES: usize = 64 * 1024;
 /// Records that a writer takes from a cursor at once.
-pub const WRITER_TAKE_BYTES: usize = 64 * 1024;
+pub const WRITER_TAKE_BYTES: usize = 128 * 1024;
 /// Messages of one task that are sent before it is another's turn, where several are followed on a connection.
 pub const WRITER_TURN_BYTES: usize = 256 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as

@@ -8,7 +8,7 @@ use cc_link::record::{Piece, Stream};
 use crate::texts::Texts;
 
 /// Bytes that are looked at together for one that JSON must escape.
-const STRIDE_BYTES: usize = 32;
+const WORD_BYTES: usize = 8;
 
 /// A line, or a piece of one.
 #[derive(Clone, Copy, Debug)]
@@ -164,23 +164,38 @@ fn push_escaped(text: &mut String, valid: &str) {
     let bytes = valid.as_bytes();
     // What is before it has been written; it never lies within a character.
     let mut written = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        let end = bytes.len().min(at + STRIDE_BYTES);
-        let stride = &bytes[at..end];
-        // Without a branch inside, so that the compiler looks at many bytes at once.
-        if stride.iter().fold(false, |found, byte| found | must_be_escaped(*byte)) {
-            for (index, byte) in (at..end).zip(stride) {
-                if must_be_escaped(*byte) {
-                    text.push_str(&valid[written..index]);
-                    push_escape(text, *byte);
-                    written = index + 1;
-                }
-            }
+    let mut escape = |index: usize, text: &mut String| {
+        if must_be_escaped(bytes[index]) {
+            text.push_str(&valid[written..index]);
+            push_escape(text, bytes[index]);
+            written = index + 1;
         }
-        at = end;
+    };
+    let (words, rest) = bytes.as_chunks();
+    for (word_index, word) in words.iter().enumerate() {
+        let mut suspects = suspects(*word);
+        while suspects != 0 {
+            escape(word_index * WORD_BYTES + suspects.trailing_zeros() as usize / 8, text);
+            suspects &= suspects - 1;
+        }
+    }
+    for index in bytes.len() - rest.len()..bytes.len() {
+        escape(index, text);
     }
     text.push_str(&valid[written..]);
+}
+
+/// Looks at eight bytes at once. The highest bit is set in the place of each byte that must be escaped, and now and
+/// then in that of another one.
+fn suspects(word: [u8; WORD_BYTES]) -> u64 {
+    const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
+    const HIGHEST_BITS: u64 = EACH << 7;
+    let word = u64::from_le_bytes(word);
+    // A byte whose highest bit comes only from the subtraction was less; or the one before it was.
+    let below =
+        |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word & HIGHEST_BITS;
+    let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    below(word, 0x20) | is(b'"') | is(b'\\')
 }
 
 fn must_be_escaped(byte: u8) -> bool {

@@ -14,6 +14,11 @@ pub struct Texts {
 }
 
 impl Texts {
+    /// Makes room for about so much more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
     /// Adds a message.
     pub fn push(&mut self, text: &str) {
         self.open().push_str(text);

@@ -29,7 +29,7 @@ use crate::{
 pub struct Translator {
     task_id: String,
     pid: i32,
-    /// The client has what comes up to here.
+    /// The client has been told, or had before, what comes up to here.
     after_seq: u64,
     has_ended: bool,
     output_text: OutputText,
@@ -68,6 +68,7 @@ impl Translator {
         texts: &mut Texts,
     ) -> Result<(), RecordError> {
         let mut batch = is_batching.then(Batch::default);
+        texts.reserve(limits::TEXTS_BYTES.min(untold.bytes()));
         let outcome = self.translate_some(untold, &mut batch, texts);
         self.end_batch(&mut batch, texts);
         outcome
@@ -122,7 +123,7 @@ impl Translator {
     }
 
     /// Lines until there are no more or the texts are enough.
-    fn lines(&self, rest: &mut UntoldLines, batch: &mut Option<Batch>, texts: &mut Texts) {
+    fn lines(&mut self, rest: &mut UntoldLines, batch: &mut Option<Batch>, texts: &mut Texts) {
         let UntoldLines { seq, stream, data } = rest;
         let mut start = 0;
         for newline in memchr::memchr_iter(b'\n', data) {
@@ -130,6 +131,7 @@ impl Translator {
                 let data = &data[start..=newline];
                 let line = Line { seq: *seq, stream: *stream, piece: None, truncated: false, data };
                 self.line(&line, batch, texts);
+                self.after_seq = *seq;
             }
             start = newline + 1;
             *seq = seq.saturating_add(1);
@@ -266,6 +268,8 @@ pub struct Untold {
     frames: Bytes,
     /// Of the record before `frames`.
     lines: Option<UntoldLines>,
+    /// Of the record that was taken off last.
+    record_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -280,13 +284,20 @@ impl Untold {
     /// These whole records.
     #[must_use]
     pub fn new(frames: Bytes) -> Self {
-        Self { frames, lines: None }
+        Self { frames, lines: None, record_bytes: 0 }
     }
 
     /// Nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.bytes() == 0
+    }
+
+    /// Of the whole records of which anything is left: where they are read again, the translator leaves out the
+    /// lines that it has told.
+    #[must_use]
+    pub fn whole_bytes(&self) -> usize {
+        self.frames.len() + if self.lines.is_some() { self.record_bytes } else { 0 }
     }
 
     /// What is left.
@@ -297,6 +308,7 @@ impl Untold {
 
     fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         let Some(length) = frame_bytes(&self.frames)? else { return Ok(None) };
+        self.record_bytes = length;
         decode_frame(self.frames.split_to(length)).map(Some)
     }
 }

@@ -135,6 +135,32 @@ fn very_many_packed_lines_become_texts_bit_by_bit() {
 }
 
 #[test]
+fn lines_that_were_told_are_left_out_where_their_record_is_put_back_and_read_again() {
+    let mut frames = Vec::new();
+    let lines_a_record = 10_000;
+    for first_seq in [1, 10_001, 20_001] {
+        let data = "\n".repeat(lines_a_record).into();
+        let lines = Lines::new(Stream::Stdout, lines_a_record as u32, data).unwrap();
+        Record { seq: first_seq, time_ms: 1, body: Body::Lines(lines) }
+            .encode(&mut frames)
+            .unwrap();
+    }
+    let frames = Bytes::from(frames);
+    let mut translator = Translator::new("id".to_owned(), 42, 0);
+    let (mut told, mut offset, mut reads) = (Vec::new(), 0, 0);
+    while offset < frames.len() {
+        let mut untold = Untold::new(frames.slice(offset..));
+        let mut texts = Texts::default();
+        translator.translate(&mut untold, false, &mut texts).unwrap();
+        told.extend(texts.iter().map(str::to_owned));
+        offset = frames.len() - untold.whole_bytes();
+        reads += 1;
+    }
+    assert_eq!(seqs_of(&told), (1..=3 * lines_a_record as u64).collect::<Vec<_>>());
+    assert!(reads > 10, "only {reads} reads");
+}
+
+#[test]
 fn a_result_that_grows_over_the_limit_in_json_is_cut_and_says_so() {
     let result =
         ClaudeResult { result: Some("\u{1}".repeat(256 * 1024)), ..ClaudeResult::default() };

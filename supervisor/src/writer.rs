@@ -4,7 +4,7 @@
 //! everything that is not handed to the socket yet; the cursors of the tasks that are followed are read in
 //! turn, a bounded piece each, so that a long replay cannot keep a live task waiting. All that is ready is
 //! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else: what is
-//! held for it are the records of one read a task, and the texts of a small part of one of them.
+//! held for it are the records of one read, and the texts of a small part of them.
 
 use std::collections::VecDeque;
 
@@ -112,6 +112,11 @@ impl Follow {
         }
         let item = self.cursor.next(limits::WRITER_TAKE_BYTES).await;
         item.map_or(Records::End, Records::Read)
+    }
+
+    /// Holds nothing until its next turn.
+    fn put_back(&mut self) {
+        self.cursor.put_back(std::mem::take(&mut self.untold).whole_bytes());
     }
 }
 
@@ -272,6 +277,12 @@ impl Writer {
             if sent_bytes >= limits::WRITER_TURN_BYTES || !self.take(place) {
                 break;
             }
+        }
+        if self.attached.len() + usize::from(!self.own.is_empty()) > 1
+            && let Some(follow) = nth(&mut self.own, &mut self.attached, place)
+        {
+            // The others may be many.
+            follow.put_back();
         }
         self.tell_if_idle();
         sink.flush().await
