@@ -50,6 +50,9 @@ pub struct Last {
     pub result: Option<String>,
     /// It was cut.
     pub result_truncated: bool,
+    /// The text of which it is the beginning was not all that the task said, either.
+    #[serde(default)]
+    pub whole_result_truncated: bool,
     /// The CLI's own judgement.
     pub is_error: Option<bool>,
     /// Turns.
@@ -158,6 +161,7 @@ fn last_of(end: &End) -> Last {
     Last {
         error: end.error.clone(),
         result: cut.map(str::to_owned),
+        whole_result_truncated: was_cut,
         result_truncated: was_cut || cut.map(str::len) != text.map(str::len),
         is_error: result.map(|result| result.is_error),
         num_turns: result.and_then(|result| result.num_turns),

@@ -145,9 +145,12 @@ async fn submit_on(
                     }
                     Ok(submitted.batch_id)
                 }
-                Ok(BatchAnswer::Attached(_) | BatchAnswer::Rows(_) | BatchAnswer::Canceled) => {
-                    Err(Failure::own("the server broke the protocol: another answer was due"))
-                }
+                Ok(
+                    BatchAnswer::Result(_)
+                    | BatchAnswer::Attached(_)
+                    | BatchAnswer::Rows(_)
+                    | BatchAnswer::Canceled,
+                ) => Err(Failure::own("the server broke the protocol: another answer was due")),
                 Err(error) => Err(Failure::own(error.message)),
             };
         }

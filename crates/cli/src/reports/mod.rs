@@ -185,6 +185,11 @@ impl Reports {
         self.account.batch_id.as_deref()
     }
 
+    /// Whether results are written as long as they are: the other reports show only their beginnings.
+    pub(crate) fn has_results(&self) -> bool {
+        self.results.is_some()
+    }
+
     /// A task will not run.
     pub(crate) fn skip(&mut self, number: usize, why: &str) {
         self.account.why_not.insert(number, why.to_owned());
