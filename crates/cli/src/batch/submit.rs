@@ -46,7 +46,8 @@ pub(super) async fn submit(
     let agent = agent(&options, &arguments.agent, file.file.options())?;
     let wanted = arguments.reports.settle(file.file.options(), resume.clone())?;
     let resume = resume.as_ref().map(|(path, which)| (path.as_path(), *which));
-    let submission = Submission::make(&options, &arguments, file, resume)?;
+    let submission =
+        Submission::make(&options, &arguments, file, resume, wanted.results.as_deref())?;
     if arguments.dry_run {
         print_dry_run(&submission, arguments.view.json);
         return Ok(0);

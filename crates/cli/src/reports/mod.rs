@@ -2,7 +2,7 @@
 //! and Markdown.
 //!
 //! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
-//! an earlier run and says what is left to do, `task` and `entry` are all that is known of one task before and
+//! an earlier run and says what is left to do, `earlier` what its tasks answered, `task` and `entry` are all that is known of one task before and
 //! after it ran, `totals` adds up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
 //!
 //! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
@@ -10,6 +10,7 @@
 //! killed leaves readable files with what was done. What fails later is said, and ends no task.
 //! Called by `batch`; the totals by `report`, too.
 
+pub(crate) mod earlier;
 mod entry;
 mod joblog;
 mod junit;
