@@ -467,8 +467,13 @@ fn results_are_whole_in_the_reports_however_long_a_row_may_be() {
         desk.notes.prompt("short", ["say: 4"]),
         long("longer", "b", 300 * 1024),
     ]);
-    let output = desk.run(&["batch", "tasks.jsonl", "--results", "live.jsonl", "--json"], 0);
+    let arguments = ["--results", "live.jsonl", "--json", "--joblog", "jobs"];
+    let output = desk.run(&[&["batch", "tasks.jsonl"], &arguments[..]].concat(), 0);
     let batch_id = desk.only_batch();
+    let jobs = desk.read("jobs");
+    let received = |line: &str| line.split('\t').nth(5).unwrap().parse::<usize>().unwrap();
+    let received: Vec<usize> = jobs.lines().skip(1).map(received).collect();
+    assert_eq!((received[0], received[2]), (200 * 1024, 300 * 1024), "{jobs}");
     desk.run(&["batch", "attach", &batch_id, "--results", "later.jsonl"], 0);
     for text in [desk.read("live.jsonl"), desk.read("later.jsonl"), stdout(&output)] {
         let lines = json_lines(&text);

@@ -221,6 +221,8 @@ pub struct BatchAttempt {
     pub reason: Option<EndReason>,
     /// As in `process.completed`.
     pub exit_code: Option<i32>,
+    /// Bytes that it has printed; null until its end is told.
+    pub output_bytes: Option<u64>,
     /// What may follow; null while it runs, and where it has succeeded.
     pub class: Option<AttemptClass>,
     /// When the next one begins, where one follows.

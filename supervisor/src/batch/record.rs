@@ -80,6 +80,7 @@ impl Record {
             verdict: None,
             reason: None,
             exit_code: None,
+            output_bytes: None,
             class: None,
             wait_until_ms: None,
         });
@@ -105,6 +106,7 @@ impl Record {
         attempt.verdict = Some(end.attempt.verdict);
         attempt.reason = end.completed.as_ref().map(|completed| completed.reason);
         attempt.exit_code = end.completed.as_ref().map(|completed| completed.exit_code);
+        attempt.output_bytes = end.completed.as_ref().map(|completed| completed.output.bytes);
         attempt.class = class_of(end.attempt.class);
         if let Some(completed) = &end.completed {
             *self.duration_ms.get_or_insert(0) += completed.duration_ms;

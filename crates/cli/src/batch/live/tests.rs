@@ -65,6 +65,7 @@ fn over(index: u64) -> BatchRow {
         verdict: Some(Verdict::Succeeded),
         reason: Some(EndReason::Exit),
         exit_code: Some(0),
+        output_bytes: Some(14),
         class: None,
         wait_until_ms: None,
     };
