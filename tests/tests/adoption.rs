@@ -281,7 +281,7 @@ fn a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it(
 fn an_adopted_task_whose_worker_is_killed_ends_as_that_and_its_tree_is_gone(
     containment: &Containment,
 ) {
-    let (supervisor, mut follower, tag) = adopted_family(containment);
+    let (supervisor, follower, tag) = adopted_family(containment);
     follower.worker().signal(Signal::KILL);
     assert_eq!(follower.finish(&supervisor).end().0, "worker_died");
     assert_gone(&tag);
