@@ -310,6 +310,9 @@ fn progress_is_told_to_all_who_are_attached_and_nothing_after_a_detach() {
     assert_eq!(other.call("batch.detach", &unknown).unwrap_err()["code"], -32015);
     fifo.release();
     let events = client.recv_until_method("batch.completed");
+    let ping = client.send_request("ping", &json!({}));
+    let rest = client.recv_until(|message| message["id"] == ping);
+    assert!(rest.iter().all(|message| message["method"] != "batch.completed"), "once: {rest:?}");
     let changed: Vec<&Value> =
         events.iter().flat_map(|event| event["params"]["rows"].as_array().unwrap()).collect();
     assert!(changed.iter().any(|row| row["index"] == 1 && row["verdict"] == "succeeded"));
