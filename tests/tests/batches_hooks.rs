@@ -26,12 +26,12 @@ impl Told {
         Self { path: supervisor.scratch().join("told") }
     }
 
-    /// A hook that adds one line: its name, and its facts.
+    /// A hook that adds one line, its name and its facts, at one stroke: two hooks may run at once.
     fn hook(&self, name: &str) -> Value {
         let path = self.path.display();
         let line = format!(
-            "{{ printf '{name}'; env | grep '^CC_EXECUTOR_' | sort | tr '\\n' '\\t' | sed 's/^/\\t/'; \
-             echo; }} >> {path}"
+            "facts=$(env | grep '^CC_EXECUTOR_' | sort | tr '\\n' '\\t'); \
+             printf '%s\\t%s\\n' '{name}' \"$facts\" >> {path}"
         );
         json!({ "command": line })
     }
