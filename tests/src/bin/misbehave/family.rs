@@ -26,6 +26,9 @@ enum Pipes {
     Closed,
 }
 
+/// A minute or more of a comet's life, far longer than anything may take to catch it.
+const COMET_GENERATIONS: u32 = 50_000;
+
 /// Starts this program as `child KIND TAG` and returns when it has done what it is for.
 ///
 /// Its standard input is a socket on which it reports; nothing else is shared by the two, so the
@@ -66,13 +69,10 @@ pub fn child(kind: &str, tag: &str) {
             raise(Signal::SIGSTOP).unwrap();
             pause();
         }
-        "comet" => {
-            setsid().unwrap();
-            report_ready();
-            // This generation ends as soon as the next one lives.
-            start("comet", tag, Pipes::Held);
-        }
-        unknown => panic!("no such child: {unknown}"),
+        _ => match kind.strip_prefix("comet-").map(str::parse) {
+            Some(Ok(left)) => generation(left, tag),
+            Some(Err(_)) | None => panic!("no such child: {kind}"),
+        },
     }
 }
 
@@ -135,9 +135,25 @@ pub fn respawn(count: usize, tag: &str) {
 
 /// A self-updating or self-restarting program: every generation starts the next one, in a session of
 /// its own, and exits. Whoever lists processes and then kills them one by one always comes too late.
+///
+/// It burns out by itself in the end: one that a failed test has not caught would take the machine from
+/// all that come after it.
 pub fn comet(and_then: &str, tag: &str) {
-    start("comet", tag, Pipes::Held);
+    next_generation(COMET_GENERATIONS, tag);
     finish("the comet flies", and_then);
+}
+
+/// This generation ends as soon as the next one lives.
+fn generation(left: u32, tag: &str) {
+    setsid().unwrap();
+    report_ready();
+    if left > 0 {
+        next_generation(left - 1, tag);
+    }
+}
+
+fn next_generation(left: u32, tag: &str) {
+    start(&format!("comet-{left}"), tag, Pipes::Held);
 }
 
 /// An agent in an endless loop of its own making.
