@@ -61,6 +61,7 @@ mod spawn;
 mod task;
 mod texts;
 mod translate;
+mod untold;
 mod watchdog;
 mod worker;
 

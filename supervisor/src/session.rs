@@ -31,7 +31,8 @@ use crate::{
     shared::Shared,
     summary::Known,
     task::Answer,
-    translate::{Translator, Untold, to_text},
+    translate::{Translator, to_text},
+    untold::Untold,
     writer::{Follow, Outgoing},
 };
 

@@ -18,7 +18,8 @@ use crate::{
     summary::{self, Known},
     task::{Request, TaskHandle},
     texts::Texts,
-    translate::{Translator, Untold},
+    translate::Translator,
+    untold::Untold,
     writer::Outgoing,
 };
 

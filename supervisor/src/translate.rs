@@ -5,10 +5,10 @@
 
 use std::borrow::Cow;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Buf as _;
 use cc_link::{
     event::{ClaudeResult, ClaudeRetry, Completed, Dropped, Event, LimitReport},
-    record::{Body, Output, Record, RecordError, Stream, decode_frame, frame_bytes},
+    record::{Body, Output, Record, RecordError},
 };
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,
@@ -22,6 +22,7 @@ use crate::{
     limits,
     output_text::{Line, OutputText},
     texts::Texts,
+    untold::{Untold, UntoldLines},
 };
 
 /// Translates the records of one task.
@@ -96,11 +97,7 @@ impl Translator {
                 }
                 continue;
             }
-            let Some(Record { seq, body, .. }) = untold.next_record()? else {
-                // Records are whole wherever they come from: there is no beginning of one.
-                untold.frames.clear();
-                break;
-            };
+            let Some(Record { seq, body, .. }) = untold.next_record()? else { break };
             match body {
                 Body::Lines(lines) => {
                     let (stream, data) = (lines.stream(), lines.data().clone());
@@ -258,58 +255,6 @@ impl Batch {
         self.items == 0
             || (self.items < limits::BATCH_ITEMS
                 && self.data_bytes + line.data.len() <= limits::BATCH_DATA_BYTES)
-    }
-}
-
-/// Whole records that are still to be translated. The texts of a record of many lines can be a hundred times as
-/// long as it is, so they are made as they are sent.
-#[derive(Debug, Default)]
-pub struct Untold {
-    frames: Bytes,
-    /// Of the record before `frames`.
-    lines: Option<UntoldLines>,
-    /// Of the record that was taken off last.
-    record_bytes: usize,
-}
-
-#[derive(Debug)]
-struct UntoldLines {
-    /// Of the first of them.
-    seq: u64,
-    stream: Stream,
-    data: Bytes,
-}
-
-impl Untold {
-    /// These whole records.
-    #[must_use]
-    pub fn new(frames: Bytes) -> Self {
-        Self { frames, lines: None, record_bytes: 0 }
-    }
-
-    /// Nothing is left.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes() == 0
-    }
-
-    /// Of the whole records of which anything is left: where they are read again, the translator leaves out the
-    /// lines that it has told.
-    #[must_use]
-    pub fn whole_bytes(&self) -> usize {
-        self.frames.len() + if self.lines.is_some() { self.record_bytes } else { 0 }
-    }
-
-    /// What is left.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.frames.len() + self.lines.as_ref().map_or(0, |lines| lines.data.len())
-    }
-
-    fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
-        let Some(length) = frame_bytes(&self.frames)? else { return Ok(None) };
-        self.record_bytes = length;
-        decode_frame(self.frames.split_to(length)).map(Some)
     }
 }
 

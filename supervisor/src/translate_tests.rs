@@ -1,6 +1,7 @@
+use bytes::Bytes;
 use cc_link::{
     lines::Lines,
-    record::{PIECE_BYTES_LIMIT, Piece},
+    record::{PIECE_BYTES_LIMIT, Piece, Stream},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};

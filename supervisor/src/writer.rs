@@ -23,7 +23,8 @@ use crate::{
     feed::{Cursor, Item},
     limits,
     texts::{TextQueue, Texts},
-    translate::{Translator, Untold},
+    translate::Translator,
+    untold::Untold,
 };
 
 /// What a session has its writer do.
