@@ -84,6 +84,8 @@ pub struct Config {
     pub resume_grace: Duration,
     /// Tasks at once.
     pub tasks_limit: usize,
+    /// Workers that are started ahead of their tasks.
+    pub spare_workers: usize,
     /// Claude tasks with one credential at once, over all batches.
     pub claude_jobs: usize,
     /// Commands around the tasks of batches.
@@ -200,6 +202,12 @@ impl Config {
                 &args.max_tasks,
                 limits::DEFAULT_TASKS,
                 |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
+            )?,
+            spare_workers: sources.argument(
+                "--spare-workers",
+                &args.spare_workers,
+                limits::DEFAULT_SPARE_WORKERS,
+                |text| Ok(count_or_none(text, limits::MOST_SPARE_WORKERS as u64)? as usize),
             )?,
             claude_jobs: claude_jobs(&args, &sources)?,
             hooks: hooks(&args),

@@ -56,6 +56,7 @@ mod owner;
 mod pidfd;
 mod registry;
 mod relay;
+mod spares;
 mod spawn;
 mod task;
 mod translate;

@@ -40,6 +40,8 @@ pub struct Now {
     pub sessions: usize,
     /// Tasks that are not over.
     pub tasks: usize,
+    /// Workers that wait for a task.
+    pub spare_workers: usize,
     /// Batches that are not over.
     pub batches: usize,
     /// The gates of their Claude tasks.
@@ -58,6 +60,7 @@ pub struct Metrics {
     sessions_refused: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
+    spare_workers: Gauge,
     batch_attempts: Family<ByClass, Counter>,
     batches_running: Gauge,
     gate_closed_until: Family<ByCredential, Gauge>,
@@ -79,6 +82,7 @@ impl Metrics {
             sessions_refused: Counter::default(),
             sessions: Gauge::default(),
             tasks_running: Gauge::default(),
+            spare_workers: Gauge::default(),
             batch_attempts: Family::default(),
             batches_running: Gauge::default(),
             gate_closed_until: Family::default(),
@@ -114,6 +118,11 @@ impl Metrics {
         );
         registry.register("sessions", "Sessions now", metrics.sessions.clone());
         registry.register("tasks_running", "Tasks now", metrics.tasks_running.clone());
+        registry.register(
+            "spare_workers",
+            "Workers that wait for a task, now",
+            metrics.spare_workers.clone(),
+        );
         metrics.register_batches(&mut registry);
         Self { registry, ..metrics }
     }
@@ -198,6 +207,7 @@ impl Metrics {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.sessions.set(gauge(now.sessions));
         self.tasks_running.set(gauge(now.tasks));
+        self.spare_workers.set(gauge(now.spare_workers));
         self.batches_running.set(gauge(now.batches));
         // A gate that is not there any more is not shown.
         for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {

@@ -74,6 +74,7 @@ pub async fn serve(
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     service::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    shared.spawner.start_spares();
 
     let left = shutdown::end(&shared, stops, &to_stage, &connections).await;
     // Its loop has ended with the stage.
@@ -163,7 +164,7 @@ async fn build(
         Store::start(db, Arc::clone(&problems)).context("starting the database's thread")?;
     let registry = Arc::new(Registry::new(config.tasks_limit));
     let sessions = Sessions::new(config.resume_grace, Arc::clone(&registry), store.clone());
-    let spawner = Spawner::new(config.worker.clone());
+    let spawner = Spawner::new(config.worker.clone(), config.spare_workers);
     let (parent, cgroup) = containment::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
     let (environment, unusable) =
