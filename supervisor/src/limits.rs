@@ -147,6 +147,13 @@ pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
+// Open files.
+
+/// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.
+pub const OPEN_FILES_PER_TASK: usize = 5;
+/// Of a supervisor with neither sessions nor tasks, and a little.
+pub const OPEN_FILES_AT_REST: usize = 64;
+
 // Workers of earlier supervisors.
 
 /// For a worker's answer to the wish to adopt it, while the start waits for it.

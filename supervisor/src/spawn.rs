@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use cc_link::spec::MARKER_VARIABLE;
+use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::sweep::{Leftovers, Swept, end_leftovers};
 use tokio::{
     process::{Child, Command},
@@ -33,14 +33,16 @@ pub struct Spawner {
     /// Pids of workers that are not reaped yet.
     live: LiveChildren,
     spares: Arc<Spares>,
+    open_files: Option<u64>,
 }
 
 impl Spawner {
-    /// Of workers that run this program, at most `spares` of them ahead of their tasks.
+    /// Of workers that run this program, at most `spares` of them ahead of their tasks, with `open_files` as their
+    /// limit where that is not to be this process's.
     #[must_use]
-    pub fn new(program: PathBuf, spares: usize) -> Self {
+    pub fn new(program: PathBuf, spares: usize, open_files: Option<u64>) -> Self {
         let spares = Arc::new(Spares::new(spares));
-        Self { program: program.into(), live: Arc::default(), spares }
+        Self { program: program.into(), live: Arc::default(), spares, open_files }
     }
 
     /// A worker that waits for its first control line: a spare one, else one that is started now.
@@ -136,6 +138,9 @@ impl Spawner {
         command.env_clear().current_dir("/").process_group(0).stderr(Stdio::inherit());
         if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
             command.env("RUST_BACKTRACE", value);
+        }
+        if let Some(open_files) = self.open_files {
+            command.env(OPEN_FILES_VARIABLE, open_files.to_string());
         }
         command
     }

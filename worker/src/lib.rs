@@ -28,8 +28,9 @@ mod task_loop;
 use std::{env, io::Write, os::fd::AsFd, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
-use cc_link::spec::Stdin;
+use cc_link::spec::{OPEN_FILES_VARIABLE, Stdin};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const USAGE: &str = "\
 cc-worker runs one task for cc-supervisor.
@@ -89,9 +90,20 @@ fn complain(what: std::fmt::Arguments<'_>) {
     }
 }
 
+/// A supervisor may have raised its limit of open files for its clients' sake; a task gets the one from before.
+fn restore_open_files() {
+    let wanted = env::var(OPEN_FILES_VARIABLE).ok().and_then(|value| value.parse().ok());
+    if let Some(current) = wanted {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let _lowering_is_never_refused =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum });
+    }
+}
+
 /// One task, from the spec on stdin to the terminal event on stdout. The spec may be long in coming.
 fn serve() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
+    restore_open_files();
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
     let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
