@@ -62,8 +62,10 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
         .max_message_size(Some(shared.config.message_bytes_limit))
         .max_frame_size(Some(shared.config.message_bytes_limit));
     let stream = LivelyStream::new(stream, life.clone());
-    let socket =
-        WebSocketStream::from_partially_read(stream, early.to_vec(), Role::Server, Some(config));
+    let received = early.to_vec();
+    // It holds the whole buffer in which the request came.
+    drop(early);
+    let socket = WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config));
     let (sink, stream) = socket.await.split();
     match session_place(&shared).await {
         Some(place) => serve_session(shared, sink, stream, life, place).await,
@@ -148,7 +150,8 @@ where
             (code, reason) = session.may_leave(shared) => return told(code, reason),
         };
         let handled = match message {
-            Some(Ok(Message::Text(text))) => session.handle(text.as_str()).await,
+            // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
+            Some(Ok(Message::Text(text))) => Box::pin(session.handle(text.as_str())).await,
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Binary(_))) => {
                 return told(close::UNSUPPORTED, "binary messages are not understood");

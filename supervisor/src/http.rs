@@ -37,9 +37,7 @@ pub async fn serve(
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
-    let Ok(peer) = tokio::task::spawn_blocking(move || Peer::look_up(peer, own)).await else {
-        return;
-    };
+    let peer = Peer::look_up(peer, own).await;
     let context = Arc::new(Context { shared: Arc::clone(&shared), peer, permit });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
@@ -141,6 +139,7 @@ impl Context {
         let body = self.shared.metrics.text(&metrics::Now {
             sessions: self.shared.session_count(),
             tasks: self.shared.registry.count(),
+            spare_workers: self.shared.spawner.spare_count(),
             batches: self.shared.batches.count(),
             gates: self.shared.batches.gates.facts(),
         });

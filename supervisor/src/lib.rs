@@ -18,6 +18,7 @@ mod clock;
 mod config;
 mod logging;
 mod metrics;
+mod open_files;
 mod problems;
 mod retention;
 mod shared;
@@ -57,6 +58,7 @@ mod owner;
 mod pidfd;
 mod registry;
 mod relay;
+mod spares;
 mod spawn;
 mod task;
 mod texts;
@@ -110,7 +112,8 @@ fn run(args: Args) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let outcome = runtime.block_on(serve::serve(config, state_dir, inherited));
+    let open_files = open_files::raise(&config);
+    let outcome = runtime.block_on(serve::serve(config, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
     outcome
 }

@@ -58,7 +58,7 @@ pub const IGNORED_PARAM_CHARS: usize = 64;
 /// The control queue of a connection: answers and orders for its writer.
 pub const CONTROL_QUEUE_MESSAGES: usize = 64;
 /// Read buffer of a connection: larger ones make idle connections expensive.
-pub const READ_BUFFER_BYTES: usize = 4 * 1024;
+pub const READ_BUFFER_BYTES: usize = 2 * 1024;
 /// What is collected before a write to the socket.
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
@@ -125,6 +125,10 @@ pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 pub const EVENT_READ_BYTES: usize = 64 * 1024;
 /// A task owner's queue of requests.
 pub const REQUEST_QUEUE_MESSAGES: usize = 16;
+/// Workers that are started ahead of their tasks.
+pub const DEFAULT_SPARE_WORKERS: usize = 1;
+/// Most that an operator can ask for.
+pub const MOST_SPARE_WORKERS: usize = 64;
 /// Control lines that wait for a worker to read them.
 pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 
@@ -146,6 +150,13 @@ pub const WORKER_KILL: Duration = Duration::from_secs(6);
 pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
+
+// Open files.
+
+/// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.
+pub const OPEN_FILES_PER_TASK: usize = 5;
+/// Of a supervisor with neither sessions nor tasks, and a little.
+pub const OPEN_FILES_AT_REST: usize = 64;
 
 // Workers of earlier supervisors.
 

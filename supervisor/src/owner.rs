@@ -62,6 +62,8 @@ pub struct Owner {
     result: Option<ResultSummary>,
     /// When its worker was started; `None`: by an earlier supervisor.
     born: Option<Instant>,
+    /// The database will be told of its end.
+    is_end_queued: bool,
 }
 
 /// How the watch over a worker ended.
@@ -94,6 +96,7 @@ impl Owner {
             started: None,
             result: None,
             born: Some(now),
+            is_end_queued: false,
         }
     }
 
@@ -118,6 +121,7 @@ impl Owner {
             started: held.started,
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
+            is_end_queued: false,
         };
         if let (Some(started), Some(at_ms)) = (&owner.started, held.started_time_ms) {
             owner.record_start(started, at_ms);
@@ -177,7 +181,8 @@ impl Owner {
     /// no start is taken for a task that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
         let (id, started) = (self.task_id().to_owned(), started.clone());
-        self.shared.store.note(Change::TaskStarted { id, at_ms, started });
+        let _is_in_the_log_anyway =
+            self.shared.store.note(Change::TaskStarted { id, at_ms, started });
     }
 
     /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
@@ -304,7 +309,8 @@ impl Listener for Owner {
         // Whoever has seen the end and asks for what runs must not be shown this task. An adopted one is recorded
         // when it is known what its log says of a result.
         if self.born.is_some() {
-            self.shared.store.note(self.record_of_end(completed.clone(), at_ms, end));
+            let ended = self.record_of_end(completed.clone(), at_ms, end);
+            self.is_end_queued = self.shared.store.note(ended);
         }
     }
 
@@ -324,6 +330,7 @@ impl Listener for Owner {
                 );
                 self.record_start(&started, now_ms());
                 self.announce(Outcome::Started(started));
+                self.shared.spawner.start_spares();
             }
             Event::Paused => {
                 self.step(Input::Paused)?;

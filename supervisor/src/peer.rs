@@ -1,13 +1,16 @@
 //! Which user is at the other end of a loopback connection.
 //!
-//! The kernel lists every TCP socket with its owner in `/proc/net/tcp` and `tcp6` (proc(5)); the peer's
-//! own socket is the one whose two addresses are ours, swapped. Called once a connection, on a thread that
-//! may block.
+//! The peer's own socket is the one whose two addresses are ours, swapped; whose it is the kernel says. It is asked
+//! by [`sock_diag`], which takes microseconds however many sockets there are; where that is not to be had, the
+//! [`tables`] of all sockets are read. Called once a connection. Whatever neither of them says plainly is
+//! [`Peer::Unknown`].
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::task::spawn_blocking;
+
+mod sock_diag;
+mod tables;
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,17 +26,17 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Looks up who holds the other end of the connection from `peer` to `own`. Blocks for a moment.
-    #[must_use]
-    pub fn look_up(peer: SocketAddr, own: SocketAddr) -> Self {
+    /// Finds out who holds the other end of the connection from `peer` to `own`.
+    pub async fn look_up(peer: SocketAddr, own: SocketAddr) -> Self {
         if !peer.ip().to_canonical().is_loopback() && peer.ip() != own.ip() {
             return Self::Remote;
         }
-        let owner = ["/proc/net/tcp", "/proc/net/tcp6"]
-            .into_iter()
-            .filter_map(|table| fs::read_to_string(table).ok())
-            .find_map(|table| owner(&table, peer, own));
-        match owner {
+        let uid = match sock_diag::owner(peer, own) {
+            Some(uid) => Some(uid),
+            // Not permitted, or a connection that is over: this says so, too.
+            None => spawn_blocking(move || tables::owner(peer, own)).await.ok().flatten(),
+        };
+        match uid {
             Some(0) => Self::SameUser,
             Some(uid) if uid == nix::unistd::geteuid().as_raw() => Self::SameUser,
             Some(_) => Self::ForeignUser,
@@ -42,44 +45,9 @@ impl Peer {
     }
 }
 
-/// The uid of the socket from `local` to `remote`.
-fn owner(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
-    let wanted = (canonical(local), canonical(remote));
-    table.lines().skip(1).find_map(|line| {
-        let mut fields = line.split_ascii_whitespace();
-        let addresses = (address(fields.nth(1)?)?, address(fields.next()?)?);
-        // Skips the state, two queues, a timer, and retransmissions.
-        let uid = fields.nth(4)?.parse().ok()?;
-        let inode = fields.nth(1)?;
-        // A socket without an inode is nobody's any more, and is listed as root's.
-        (addresses == wanted && inode != "0").then_some(uid)
-    })
-}
-
+/// An address as both ways of asking compare it: IPv4 in an IPv6 socket is IPv4.
 fn canonical(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip().to_canonical(), address.port())
-}
-
-/// `0100007F:1F43`: 32-bit words in this machine's byte order, then the port.
-fn address(text: &str) -> Option<(IpAddr, u16)> {
-    let (address, port) = text.split_once(':')?;
-    let port = u16::from_str_radix(port, 16).ok()?;
-    let word = |index: usize| {
-        let digits = address.get(index * 8..index * 8 + 8)?;
-        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
-    };
-    let ip = match address.len() {
-        8 => IpAddr::from(Ipv4Addr::from(word(0)?)),
-        32 => {
-            let mut bytes = [0; 16];
-            for (index, chunk) in bytes.chunks_exact_mut(4).enumerate() {
-                chunk.copy_from_slice(&word(index)?);
-            }
-            IpAddr::from(Ipv6Addr::from(bytes))
-        }
-        _ => return None,
-    };
-    Some((ip.to_canonical(), port))
 }
 
 #[cfg(test)]
@@ -88,57 +56,31 @@ mod tests {
 
     use super::*;
 
-    const TCP: &str = "\
-  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0100007F:1F43 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 31415 1 0 100 0
-   1: 0100007F:A0B0 0100007F:1F43 01 00000000:00000000 02:00000A1B 00000000  1001        0 92653 2 0 20 4
-   2: 0100007F:1F43 0100007F:A0B0 01 00000000:00000000 00:00000000 00000000  1000        0 58979 1 0 20 4
-   3: 0100007F:A0B1 0100007F:1F43 06 00000000:00000000 03:00000A1B 00000000     0        0 0 3 0
-";
-    const TCP6: &str = "\
-  sl  local_address                         remote_address                        st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
-   0: 0000000000000000FFFF00000100007F:A0B2 0000000000000000FFFF00000100007F:1F43 01 00000000:00000000 00:00000000 00000000  1002        0 11111 1 0 20 4
-   1: 00000000000000000000000001000000:A0B3 00000000000000000000000001000000:1F43 01 00000000:00000000 00:00000000 00000000  1003        0 22222 1 0 20 4
-";
-
-    fn at(text: &str) -> SocketAddr {
-        text.parse().unwrap()
+    /// A listener, and the two ends of a connection to it; `None`: this machine has no such addresses.
+    pub(super) fn connection(listen: &str, connect: &str) -> Option<[TcpStream; 2]> {
+        let listener = TcpListener::bind(listen).ok()?;
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect((connect, port)).ok()?;
+        let (accepted, _) = listener.accept().unwrap();
+        Some([client, accepted])
     }
 
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn the_owner_is_that_of_the_peers_end_not_of_ours() {
-        let own = at("127.0.0.1:8003");
-        assert_eq!(owner(TCP, at("127.0.0.1:41136"), own), Some(1001));
-        assert_eq!(owner(TCP, at("127.0.0.1:41199"), own), None);
-        assert_eq!(owner(TCP6, at("127.0.0.1:41138"), own), Some(1002), "v4 in a v6 socket");
-        assert_eq!(owner(TCP6, at("[::1]:41139"), at("[::1]:8003")), Some(1003));
-    }
-
-    #[test]
-    #[cfg(target_endian = "little")]
-    fn a_socket_that_nobody_holds_any_more_is_not_taken_for_roots() {
-        assert_eq!(owner(TCP, at("127.0.0.1:41137"), at("127.0.0.1:8003")), None);
-    }
-
-    #[test]
-    fn tables_that_make_no_sense_find_nobody() {
-        for table in
-            ["", "header\n", "header\n1: 0100007F", "header\n1: x:y z:w 01 a b c d e f g\n"]
+    #[tokio::test]
+    async fn a_connection_of_our_own_is_recognised_in_every_family() {
+        for (listen, connect) in
+            [("127.0.0.1:0", "127.0.0.1"), ("[::1]:0", "::1"), ("[::]:0", "127.0.0.1")]
         {
-            assert_eq!(owner(table, at("127.0.0.1:1"), at("127.0.0.1:2")), None);
+            let Some([_client, accepted]) = connection(listen, connect) else { continue };
+            let (peer, own) = (accepted.peer_addr().unwrap(), accepted.local_addr().unwrap());
+            assert_eq!(Peer::look_up(peer, own).await, Peer::SameUser, "{listen}");
         }
     }
 
-    #[test]
-    fn a_connection_of_our_own_is_recognised() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(listener) = TcpListener::bind(address) else { continue };
-            let own = listener.local_addr().unwrap();
-            let client = TcpStream::connect(own).unwrap();
-            let (_accepted, peer) = listener.accept().unwrap();
-            assert_eq!(Peer::look_up(peer, own), Peer::SameUser);
-            drop(client);
-        }
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_nobody() {
+        let [client, accepted] = connection("127.0.0.1:0", "127.0.0.1").unwrap();
+        let (peer, own) = (accepted.peer_addr().unwrap(), accepted.local_addr().unwrap());
+        drop(client);
+        assert_eq!(Peer::look_up(peer, own).await, Peer::Unknown);
     }
 }

@@ -47,7 +47,7 @@ use crate::{
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
-/// own.
+/// own; `open_files` is the limit that tasks have, where that is not this program's.
 ///
 /// # Errors
 /// When it cannot be started. Once it listens it ends well.
@@ -55,6 +55,7 @@ pub async fn serve(
     config: Config,
     state_dir: StateDir,
     inherited: Option<std::net::TcpListener>,
+    open_files: Option<u64>,
 ) -> anyhow::Result<()> {
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
@@ -62,7 +63,8 @@ pub async fn serve(
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = watch::channel(Stage::Serving);
     let known = Known::load(&state_dir, config.fsync)?;
-    let (shared, parent) = build(config, &state_dir, known.db, address, stage).await?;
+    let spawner = Spawner::new(config.worker.clone(), config.spare_workers, open_files);
+    let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
@@ -74,6 +76,7 @@ pub async fn serve(
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     service::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    shared.spawner.start_spares();
 
     let left = shutdown::end(&shared, stops, &to_stage, &connections).await;
     // Its loop has ended with the stage.
@@ -156,6 +159,7 @@ async fn build(
     db: StateDb,
     address: SocketAddr,
     stage: watch::Receiver<Stage>,
+    spawner: Spawner,
 ) -> anyhow::Result<(Arc<Shared>, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().to_owned();
     let problems = Arc::new(Problems::default());
@@ -163,7 +167,6 @@ async fn build(
         Store::start(db, Arc::clone(&problems)).context("starting the database's thread")?;
     let registry = Arc::new(Registry::new(config.tasks_limit));
     let sessions = Sessions::new(config.resume_grace, Arc::clone(&registry), store.clone());
-    let spawner = Spawner::new(config.worker.clone());
     let (parent, cgroup) = containment::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
     let (environment, unusable) =

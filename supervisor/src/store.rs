@@ -76,11 +76,14 @@ impl Store {
     }
 
     /// Queues a change without ever waiting. Where the queue is full it is left out: only for what the task log
-    /// says as well.
-    pub fn note(&self, change: Change) {
-        if self.jobs.try_send(Job::Write { changes: vec![change], done: None }).is_err() {
+    /// says as well. Says whether it is queued.
+    pub fn note(&self, change: Change) -> bool {
+        let is_queued =
+            self.jobs.try_send(Job::Write { changes: vec![change], done: None }).is_ok();
+        if !is_queued {
             tracing::warn!("the state database is slow: a change is left out");
         }
+        is_queued
     }
 
     /// Queues changes and waits until they are committed.

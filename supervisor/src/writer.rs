@@ -329,11 +329,13 @@ impl Writer {
     {
         let has_own = !self.own.is_empty();
         let ended = match place.checked_sub(usize::from(has_own)) {
-            None => self.own.pop_front().map(|follow| *follow),
-            Some(index) => Some(self.attached.remove(index)),
+            None => self.own.pop_front(),
+            // Boxed, as every connection has room for what is kept here.
+            Some(index) => Some(Box::new(self.attached.remove(index))),
         };
-        if let Some(ended) = ended {
-            if let Some(terminal) = ended.terminal.filter(|_| !ended.translator.has_ended()) {
+        if let Some(mut ended) = ended {
+            let terminal = ended.terminal.take().filter(|_| !ended.translator.has_ended());
+            if let Some(terminal) = terminal {
                 sink.send(Message::text(terminal)).await?;
             }
             // A session that has gone does not care.

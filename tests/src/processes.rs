@@ -45,14 +45,17 @@ fn matching(file: &str, text: &str) -> Vec<i32> {
 /// The processes that hold a file below `directory` open.
 #[must_use]
 pub fn holding_open(directory: &Path) -> Vec<i32> {
-    let holds = |pid: &i32| {
-        fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|entries| {
-            entries
-                .flatten()
-                .any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.starts_with(directory)))
-        })
-    };
-    all().into_iter().filter(holds).collect()
+    all().into_iter().filter(|pid| holds_open(*pid, directory)).collect()
+}
+
+/// Whether a process holds a file below `directory` open.
+#[must_use]
+pub fn holds_open(pid: i32, directory: &Path) -> bool {
+    fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|entries| {
+        entries
+            .flatten()
+            .any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.starts_with(directory)))
+    })
 }
 
 /// Fields of `/proc/PID/stat` from the state on (`[0]` is the state, `[1]` the parent, `[16]` the

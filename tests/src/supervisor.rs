@@ -100,10 +100,27 @@ impl Supervisor {
         self.directory.path().join("state")
     }
 
-    /// The workers that run at this moment: its children.
+    /// The workers that have a task at this moment, of this supervisor.
     #[must_use]
     pub fn workers(&self) -> Vec<i32> {
-        processes::children(self.pid())
+        let mut workers = processes::children(self.pid());
+        workers.retain(|pid| self.has_task(*pid));
+        workers
+    }
+
+    /// The workers that wait for a task at this moment, of this supervisor.
+    #[must_use]
+    pub fn spare_workers(&self) -> Vec<i32> {
+        let mut spares = processes::children(self.pid());
+        spares.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
+        spares.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
+        spares.retain(|pid| !self.has_task(*pid));
+        spares
+    }
+
+    /// Whether a worker has begun with a task and not ended: it has its log open.
+    fn has_task(&self, worker: i32) -> bool {
+        processes::holds_open(worker, &self.state_directory().join("tasks"))
     }
 
     /// What it has logged so far.
@@ -123,6 +140,7 @@ impl Supervisor {
         self.signal(Signal::KILL);
         let status = self.wait_for_exit();
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it had ended before: {status}");
+        self.wait_for_spares();
     }
 
     /// Tells it by SIGUSR1 to stop and keep the tasks, as before an upgrade.
@@ -158,6 +176,14 @@ impl Supervisor {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+        self.wait_for_spares();
+    }
+
+    /// After a kill: workers that had no task exit by themselves, a moment later.
+    fn wait_for_spares(&self) {
+        crate::wait_until("spare workers go with their supervisor", || {
+            !self.all_workers().iter().any(|pid| !self.has_task(*pid))
+        });
     }
 
     fn command(&self, options: &Options, listen: &str) -> Command {
@@ -172,9 +198,15 @@ impl Supervisor {
             .unwrap()
     }
 
-    /// The workers that run at this moment, also those that an earlier supervisor started.
+    /// The workers that have a task at this moment, also those that an earlier supervisor started.
     #[must_use]
     pub fn workers_anywhere(&self) -> Vec<i32> {
+        let mut workers = self.all_workers();
+        workers.retain(|pid| self.has_task(*pid));
+        workers
+    }
+
+    fn all_workers(&self) -> Vec<i32> {
         let mut workers = self.left_behind();
         let is_worker = |pid: i32| processes::name(pid).is_some_and(|name| name == "cc-worker");
         // A task's process has its worker's name until it is executed.

@@ -18,7 +18,7 @@ use cc_tests::{
     cgroup::Containment,
     fifo::Fifo,
     installed,
-    processes::Process,
+    processes::{self, Process},
     random::Random,
     with_both_containments,
 };
@@ -208,12 +208,14 @@ fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_
     );
     fs::write(&slow, lines).unwrap();
     fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
-    let mut supervisor = Supervisor::start(&options.clone().flag("--worker", slow.display()));
+    let slow_start = options.clone().flag("--worker", slow.display()).flag("--spare-workers", 0);
+    let mut supervisor = Supervisor::start(&slow_start);
     let notes = Notes::new(&supervisor);
     let tasks = [notes.shell("first", "true"), notes.prompt("second", ["say: 4"])];
     let batch_id = submit(&mut supervisor.connect(), &plan(tasks));
     ready.read();
-    let late = supervisor.workers().into_iter().find_map(Process::open).unwrap();
+    let children = processes::children(supervisor.pid());
+    let late = children.into_iter().find_map(Process::open).unwrap();
     supervisor.kill();
     supervisor.start_again(&options);
     let over = Over::of(&mut supervisor.connect(), &batch_id);

@@ -109,6 +109,31 @@ fn umask_nice_and_oom_score_are_the_ordinary_ones() {
     assert_eq!(report["scheduling_policy"], "0");
 }
 
+/// A supervisor that is started with this limit of open files, and may have ten thousand sessions.
+fn with_open_files(ulimit: &str) -> Supervisor {
+    let script = format!("ulimit {ulimit}; exec \"$@\"");
+    Supervisor::start(
+        &Options::new().wrapped_in(["sh", "-c", &script, "sh"]).flag("--max-sessions", 10_000),
+    )
+}
+
+#[test]
+fn a_supervisor_raises_its_limit_of_open_files_and_its_tasks_have_the_one_from_before() {
+    let supervisor = with_open_files("-Sn 300");
+    assert_eq!(supervisor.connect().run_shell("ulimit -Sn").stdout(), "300\n");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", supervisor.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let soft: u64 = line.split_whitespace().nth(3).unwrap().parse().unwrap();
+    assert!(soft > 300, "{line}");
+}
+
+#[test]
+fn a_limit_of_open_files_that_cannot_be_raised_far_enough_is_told_with_what_to_do() {
+    let supervisor = with_open_files("-n 300");
+    assert_eq!(supervisor.connect().run_shell("ulimit -Hn").stdout(), "300\n");
+    assert!(supervisor.log().contains("raise the hard limit"), "{}", supervisor.log());
+}
+
 #[test]
 fn the_umask_is_the_configured_one() {
     let supervisor = Supervisor::start(&Options::new().flag("--umask", "027"));

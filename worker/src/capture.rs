@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Read},
+    io,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -14,6 +14,7 @@ use cc_link::{
     spec::{ClaudeStream, OnOutputLimit, TaskSpec},
 };
 use cc_tasklog::{Fragment, HeadTail, Placed, Splitter};
+use rustix::{buffer::spare_capacity, io::Errno};
 
 use crate::journal::{Journal, wall_clock_ms};
 
@@ -72,7 +73,7 @@ impl Capture {
                 is_kill_at_limit: spec.bounds.on_output_limit == OnOutputLimit::Kill,
                 observer,
             },
-            buffer: vec![0; READ_BYTES],
+            buffer: Vec::with_capacity(READ_BYTES),
         }
     }
 
@@ -107,7 +108,7 @@ impl Capture {
 
     fn read_into(
         &mut self,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
         stream: Stream,
         now: Instant,
         journal: &mut Journal,
@@ -116,23 +117,22 @@ impl Capture {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,
         };
-        let count = match source.file.read(buffer) {
+        buffer.clear();
+        match rustix::io::read(&source.file, spare_capacity(buffer)) {
             Ok(0) => {
                 source.is_at_end = true;
                 return Ok(false);
             }
-            Ok(count) => count,
-            Err(error) if is_nothing_now(&error) => return Ok(false),
+            Ok(_) => {}
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             Err(error) => {
                 source.is_at_end = true;
-                return Err(error);
+                return Err(error.into());
             }
-        };
+        }
         let time_ms = wall_clock_ms();
         let bound = &mut self.bound;
-        source
-            .splitter
-            .push(&buffer[..count], &mut |fragment| bound.pass(&fragment, time_ms, journal));
+        source.splitter.push(buffer, &mut |fragment| bound.pass(&fragment, time_ms, journal));
         source.partial_since = source.splitter.has_partial().then_some(now);
         Ok(true)
     }
@@ -254,8 +254,4 @@ impl Bound {
             );
         }
     }
-}
-
-fn is_nothing_now(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }

@@ -14,6 +14,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
+use rustix::buffer::spare_capacity;
 
 const READ_BYTES: usize = 64 * 1024;
 
@@ -55,15 +56,19 @@ impl ControlChannel {
         self.source = None;
     }
 
-    /// Waits for the first line, which must be a task spec of a version that this worker knows.
-    pub fn read_spec(&mut self) -> anyhow::Result<TaskSpec> {
+    /// Waits for the first line, which must be a task spec of a version that this worker knows. `None`: the channel
+    /// ended before there was anything on it.
+    pub fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
         let mut searched = 0;
         while !self.pending[searched..].contains(&b'\n') {
             searched = self.pending.len();
             self.wait()?;
             self.fill()?;
+            if !self.is_open() && self.pending.is_empty() {
+                return Ok(None);
+            }
             if !self.is_open() {
-                bail!("stdin ended before a task spec: this program is started by cc-supervisor");
+                bail!("stdin ended in the middle of a task spec");
             }
         }
         // Commands that came in the same read stay for the loop.
@@ -81,7 +86,7 @@ impl ControlChannel {
                 spec.link_version
             );
         }
-        Ok(*spec)
+        Ok(Some(*spec))
     }
 
     /// Reads once and returns the whole lines. Call when poll(2) says that there is something.
@@ -114,19 +119,16 @@ impl ControlChannel {
 
     fn fill(&mut self) -> anyhow::Result<()> {
         let Some(source) = &self.source else { return Ok(()) };
-        let start = self.pending.len();
-        self.pending.resize(start + READ_BYTES, 0);
-        let (count, is_at_end) = loop {
-            match rustix::io::read(source, &mut self.pending[start..]) {
-                Ok(0) => break (0, true),
-                Ok(count) => break (count, false),
+        self.pending.reserve(READ_BYTES);
+        let is_at_end = loop {
+            match rustix::io::read(source, spare_capacity(&mut self.pending)) {
+                Ok(count) => break count == 0,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => break (0, false),
+                Err(rustix::io::Errno::AGAIN) => break false,
                 // A broken control channel is a supervisor that is gone.
-                Err(_) => break (0, true),
+                Err(_) => break true,
             }
         };
-        self.pending.truncate(start + count);
         if is_at_end {
             self.close();
         }

@@ -28,14 +28,16 @@ mod task_loop;
 use std::{env, io::Write, os::fd::AsFd, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
-use cc_link::spec::Stdin;
+use cc_link::spec::{OPEN_FILES_VARIABLE, Stdin};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const USAGE: &str = "\
 cc-worker runs one task for cc-supervisor.
 
 usage: cc-worker                       read a task spec and commands (JSON lines) on stdin,
                                        write records on stdout, exit when the task has ended
+                                       (or when stdin ends without a task)
        cc-worker --probe-cgroup DIR    say whether tasks can be contained by cgroups below DIR
        cc-worker --version | --help";
 
@@ -88,14 +90,26 @@ fn complain(what: std::fmt::Arguments<'_>) {
     }
 }
 
-/// One task, from the spec on stdin to the terminal event on stdout.
+/// A supervisor may have raised its limit of open files for its clients' sake; a task gets the one from before.
+fn restore_open_files() {
+    let wanted = env::var(OPEN_FILES_VARIABLE).ok().and_then(|value| value.parse().ok());
+    if let Some(current) = wanted {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let _lowering_is_never_refused =
+            setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum });
+    }
+}
+
+/// One task, from the spec on stdin to the terminal event on stdout. The spec may be long in coming.
 fn serve() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
+    restore_open_files();
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
     let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
     let mut control = control_channel::ControlChannel::new(stdin, Vec::new());
-    let mut spec = control.read_spec()?;
+    // A worker that was started ahead of its task, and never got one, has nothing to say.
+    let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
     let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, pipe);
     // A prompt can have megabytes; the task has its own copy now.

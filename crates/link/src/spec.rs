@@ -46,6 +46,10 @@ pub struct TaskSpec {
 /// value: the last resort for finding leftovers whose worker is gone.
 pub const MARKER_VARIABLE: &str = "CC_EXECUTOR_TASK_ID";
 
+/// Name of the environment variable by which a worker is told of the soft limit of open files that it and its task
+/// are to have, where its supervisor has raised its own.
+pub const OPEN_FILES_VARIABLE: &str = "CC_EXECUTOR_OPEN_FILES";
+
 /// What the task reads on standard input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

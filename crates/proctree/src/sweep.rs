@@ -66,10 +66,12 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
                 seen.insert((process.pid, process.start_ticks));
             }
         }
-        reap_orphans(leftovers.workers)?;
+        // One that forks and exits all the time can be missed by a pass, but leaves a dead generation behind: where
+        // something has just died, somebody may live.
+        let is_quiet = reap_orphans(leftovers.workers)? == 0;
         let is_leaf_empty = leaf.as_ref().is_none_or(|leaf| !leaf.is_populated());
         let is_over = Instant::now() >= deadline;
-        if (found.is_empty() && is_leaf_empty) || is_over {
+        if (found.is_empty() && is_quiet && is_leaf_empty) || is_over {
             if let Some(leaf) = &leaf {
                 leaf.remove();
             }

@@ -78,6 +78,8 @@ impl Owner {
     pub(super) async fn finish(mut self, completed: Box<Completed>) {
         let at_ms = self.note_end(&completed, now_ms());
         self.announce_end(&completed);
+        // Of a task that never started; after any other there are enough already.
+        self.shared.spawner.start_spares();
         self.shared.metrics.task_completed(completed.verdict);
         // A worker that could not make its log says so only here; every other task has one.
         let has_log = completed.reason != EndReason::SpawnFailed
@@ -98,10 +100,12 @@ impl Owner {
         if self.born.is_none() && self.result.is_none() {
             self.result = self.result_in_log().await;
         }
-        let position = self.side.feed.position();
-        let ended = self.record_of_end(*completed, at_ms, position);
         // Whoever asks after the task has left the registry finds its end in the database.
-        self.shared.store.write(vec![ended]).await;
+        if !self.is_end_queued {
+            let position = self.side.feed.position();
+            let ended = self.record_of_end(*completed, at_ms, position);
+            self.shared.store.write(vec![ended]).await;
+        }
         retention::task_ended(&self.shared, self.task_id(), at_ms, &self.side.feed);
         if let Some(leaf) = &self.leaf {
             containment::left(&self.shared, leaf).await;
