@@ -10,7 +10,7 @@ use cc_link::event::Verdict;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
-    registry::Registry,
+    registry::{Metric, Registry},
 };
 
 use crate::batch::GateFacts;
@@ -70,80 +70,51 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("cc_executor");
-        let metrics = Self {
-            tasks_started: Counter::default(),
-            tasks_completed: Family::default(),
-            tasks_adopted: Counter::default(),
-            log_failures: Counter::default(),
-            logs_removed: Counter::default(),
-            sessions_refused: Counter::default(),
-            sessions: Gauge::default(),
-            tasks_running: Gauge::default(),
-            batch_attempts: Family::default(),
-            batches_running: Gauge::default(),
-            gate_closed_until: Family::default(),
-            gate_waiting: Family::default(),
-            gate_running: Family::default(),
-            registry: Registry::default(),
-        };
-        registry.register("tasks_started", "Workers started", metrics.tasks_started.clone());
-        registry.register(
-            "tasks_completed",
-            "Tasks that ended, by verdict",
-            metrics.tasks_completed.clone(),
-        );
-        registry.register(
-            "tasks_adopted",
-            "Tasks of earlier supervisors whose workers were adopted",
-            metrics.tasks_adopted.clone(),
-        );
-        registry.register(
-            "log_failures",
-            "Tasks whose log could not be written",
-            metrics.log_failures.clone(),
-        );
-        registry.register(
-            "logs_removed",
-            "Logs of ended tasks that were removed for their age, number or size",
-            metrics.logs_removed.clone(),
-        );
-        registry.register(
-            "sessions_refused",
-            "Connections refused at the session limit",
-            metrics.sessions_refused.clone(),
-        );
-        registry.register("sessions", "Sessions now", metrics.sessions.clone());
-        registry.register("tasks_running", "Tasks now", metrics.tasks_running.clone());
-        metrics.register_batches(&mut registry);
-        Self { registry, ..metrics }
-    }
-
-    fn register_batches(&self, registry: &mut Registry) {
-        registry.register(
-            "batch_attempts",
-            "Attempts and hooks of batches that ended, by what may follow",
-            self.batch_attempts.clone(),
-        );
-        registry.register(
-            "batches_running",
-            "Batches that are not over, now",
-            self.batches_running.clone(),
-        );
-        registry.register(
-            "gate_closed_until_seconds",
-            "When the limit of a credential ends that its tasks wait for; 0 while they pass",
-            self.gate_closed_until.clone(),
-        );
-        registry.register(
-            "gate_waiting",
-            "Tasks of batches that wait for their credential's gate, now",
-            self.gate_waiting.clone(),
-        );
-        registry.register(
-            "gate_running",
-            "Tasks of batches that have passed their credential's gate and run, now",
-            self.gate_running.clone(),
-        );
+        let to = &mut registry;
+        Self {
+            tasks_started: add(to, "tasks_started", "Workers started"),
+            tasks_completed: add(to, "tasks_completed", "Tasks that ended, by verdict"),
+            tasks_adopted: add(
+                to,
+                "tasks_adopted",
+                "Tasks of earlier supervisors whose workers were adopted",
+            ),
+            log_failures: add(to, "log_failures", "Tasks whose log could not be written"),
+            logs_removed: add(
+                to,
+                "logs_removed",
+                "Logs of ended tasks that were removed for their age, number or size",
+            ),
+            sessions_refused: add(
+                to,
+                "sessions_refused",
+                "Connections refused at the session limit",
+            ),
+            sessions: add(to, "sessions", "Sessions now"),
+            tasks_running: add(to, "tasks_running", "Tasks now"),
+            batch_attempts: add(
+                to,
+                "batch_attempts",
+                "Attempts and hooks of batches that ended, by what may follow",
+            ),
+            batches_running: add(to, "batches_running", "Batches that are not over, now"),
+            gate_closed_until: add(
+                to,
+                "gate_closed_until_seconds",
+                "When the limit of a credential ends that its tasks wait for; 0 while they pass",
+            ),
+            gate_waiting: add(
+                to,
+                "gate_waiting",
+                "Tasks of batches that wait for their credential's gate, now",
+            ),
+            gate_running: add(
+                to,
+                "gate_running",
+                "Tasks of batches that have passed their credential's gate and run, now",
+            ),
+            registry,
+        }
     }
 
     /// An attempt, or a hook, of a batch ended.
@@ -218,4 +189,11 @@ impl Metrics {
             Err(_) => String::new(),
         }
     }
+}
+
+/// A metric of the registry, at zero.
+fn add<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
 }

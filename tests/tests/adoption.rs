@@ -182,6 +182,19 @@ fn family(supervisor: &Supervisor, tag: &str) -> Follower {
     Follower::start_until(supervisor, &params, "the sleepers sleep")
 }
 
+/// The same, adopted by a second supervisor; with its tag.
+fn adopted_family(containment: &Containment) -> (Supervisor, Follower, String) {
+    let mut supervisor = Supervisor::start(&options(containment));
+    let tag = unique_tag("adopted");
+    let mut follower = family(&supervisor, &tag);
+    supervisor.kill();
+    follower.lose();
+    supervisor.start_again(&options(containment));
+    let resumed = follower.come_back(&supervisor);
+    assert_eq!(resumed["tasks"][0]["state"], "running");
+    (supervisor, follower, tag)
+}
+
 fn assert_gone(tag: &str) {
     let left = processes::survivors(tag);
     assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
@@ -255,14 +268,7 @@ fn a_worker_that_is_stopped_when_it_should_be_adopted_ends_as_died(containment: 
 fn a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it(
     containment: &Containment,
 ) {
-    let mut supervisor = Supervisor::start(&options(containment));
-    let tag = unique_tag("adopted");
-    let mut follower = family(&supervisor, &tag);
-    supervisor.kill();
-    follower.lose();
-    supervisor.start_again(&options(containment));
-    let resumed = follower.come_back(&supervisor);
-    assert_eq!(resumed["tasks"][0]["state"], "running");
+    let (supervisor, mut follower, tag) = adopted_family(containment);
     follower.client.control("PAUSE").unwrap();
     assert!(is_held(pid(&follower.answer)));
     follower.client.control("RESUME").unwrap();
@@ -275,13 +281,7 @@ fn a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it(
 fn an_adopted_task_whose_worker_is_killed_ends_as_that_and_its_tree_is_gone(
     containment: &Containment,
 ) {
-    let mut supervisor = Supervisor::start(&options(containment));
-    let tag = unique_tag("adopted");
-    let mut follower = family(&supervisor, &tag);
-    supervisor.kill();
-    follower.lose();
-    supervisor.start_again(&options(containment));
-    follower.come_back(&supervisor);
+    let (supervisor, follower, tag) = adopted_family(containment);
     follower.worker().signal(Signal::KILL);
     assert_eq!(follower.finish(&supervisor).end().0, "worker_died");
     assert_gone(&tag);
