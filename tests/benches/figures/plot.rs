@@ -6,9 +6,9 @@ use crate::{
     table::figure as number,
 };
 
-const WIDTH: f64 = 1_000.0;
+const WIDTH: f64 = 1_060.0;
 const LABEL_WIDTH: f64 = 440.0;
-const VALUE_WIDTH: f64 = 130.0;
+const VALUE_WIDTH: f64 = 190.0;
 const ROW_HEIGHT: f64 = 24.0;
 const TOP: f64 = 74.0;
 /// The axis is logarithmic and goes this many powers of ten to either side of the goal.

@@ -11,12 +11,12 @@ use std::{
 };
 
 use cc_tests::{
-    Options, Supervisor,
+    Options, PATIENCE, Supervisor,
     cgroup::Containment,
     installed::{misbehave, misbehave_argv},
     unique_tag,
 };
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 
 use super::Measurement;
@@ -100,7 +100,8 @@ fn by_hand_ms(root: &Path) -> f64 {
     fs::write(leaf.join("cgroup.kill"), "1").unwrap();
     while is_populated(&mut events) {
         let mut descriptors = [PollFd::from_borrowed_fd(events.as_fd(), PollFlags::PRI)];
-        poll(&mut descriptors, None).unwrap();
+        let patience = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
+        assert_eq!(poll(&mut descriptors, Some(&patience)), Ok(1), "it is not empty");
     }
     let time = start.elapsed();
     child.wait().unwrap();
