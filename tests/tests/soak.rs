@@ -40,7 +40,7 @@ const KEPT_TASKS: usize = 200;
 /// at, such as a worker.
 const DESCRIPTORS_SLACK: usize = 8;
 const THREADS_SLACK: usize = 2;
-const PROCESSES_SLACK: usize = 2;
+const PROCESSES_SLACK: usize = 4;
 /// The allocator's, and for remembering the sessions that are over.
 const MEMORY_SLACK_BYTES: u64 = 8 * 1024 * 1024;
 

@@ -77,7 +77,7 @@ fn draw(svg: &mut String, top: f64, what: &str, figure: &Figure, margin: f64) {
     let (goal, end) = (place(1.0), place(margin));
     let (left, width) = (goal.min(end), (end - goal).abs().max(1.0));
     let baseline = top + ROW_HEIGHT * 0.6;
-    let value = match figure.ratios() {
+    let value = match figure.ratios().filter(|_| figure.has_ratio_goal()) {
         Some(ratios) => format!("{}×", number(ratios.median())),
         None => format!("{} {}", number(figure.ours.median()), figure.unit),
     };

@@ -61,6 +61,14 @@ impl Figure {
         self.goals.iter().filter_map(|goal| goal.margin(self)).reduce(f64::min)
     }
 
+    /// Whether it is the ratio that a goal is about.
+    pub fn has_ratio_goal(&self) -> bool {
+        self.goals.iter().any(|goal| match goal {
+            Goal::RatioAtMost(_) | Goal::RatioAtLeast(_) => true,
+            Goal::AtMost(_) => false,
+        })
+    }
+
     /// The goals as a reader wants them.
     pub fn goals_text(&self) -> String {
         let texts: Vec<String> = self.goals.iter().map(|goal| goal.text(self.unit)).collect();
