@@ -41,8 +41,11 @@ const KEPT_TASKS: usize = 200;
 const DESCRIPTORS_SLACK: usize = 8;
 const THREADS_SLACK: usize = 2;
 const PROCESSES_SLACK: usize = 4;
-/// The allocator's, and for remembering the sessions that are over.
+/// The allocator's.
 const MEMORY_SLACK_BYTES: u64 = 8 * 1024 * 1024;
+/// For what is remembered of a client's round: two sessions that are over (of the last ten thousand, so that a
+/// late client is told what became of its own), and a batch.
+const REMEMBERED_BYTES: u64 = 16 * 1024;
 
 fn what_was_used_is_given_back(containment: &Containment) {
     let rounds = match std::env::var(ROUNDS_VARIABLE) {
@@ -78,7 +81,8 @@ fn what_was_used_is_given_back(containment: &Containment) {
     }
     eprintln!("{tasks} tasks in {rounds} rounds\nbefore {before:?}\nafter  {after:?}");
     assert_eq!(after.files, before.files, "files of the state directory");
-    let most_bytes = before.resident_bytes + MEMORY_SLACK_BYTES;
+    let remembered_bytes = (rounds * CLIENTS) as u64 * REMEMBERED_BYTES;
+    let most_bytes = before.resident_bytes + MEMORY_SLACK_BYTES + remembered_bytes;
     assert!(after.resident_bytes <= most_bytes, "{after:?} after {before:?}");
 }
 
