@@ -98,7 +98,7 @@ fn memory_stays_bounded_while_twenty_tasks_flood_readers_and_nobody() {
     let idle = memory(supervisor.pid()).resident_bytes;
     let flood = cc_tests::installed::misbehave_argv(&["flood", &OUTPUT_BYTES.to_string(), "1000"]);
     // They wait when they have printed, so that their workers can be looked at.
-    let command = format!("{}; sleep 60", flood.join(" "));
+    let command = format!("{}; sleep 600", flood.join(" "));
     let mut clients: Vec<Client> = (0..TASKS).map(|_| supervisor.connect()).collect();
     let ids: Vec<String> = clients
         .iter_mut()
