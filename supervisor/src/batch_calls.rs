@@ -3,7 +3,7 @@
 //! Every client that is admitted is the same user, so every batch is its own. The work is done in [`crate::batch`].
 
 use cc_protocol::{
-    batch::{BatchList, BatchNamed, BatchResume, BatchRows},
+    batch::{BatchList, BatchNamed, BatchResume, BatchRows, BatchTask},
     error::{ErrorCode, ErrorObject},
 };
 use serde_json::{Map, Value, json};
@@ -41,6 +41,11 @@ impl Session {
         Ok(json!(batch::rows(&self.shared, &BatchRows::from_params(params)?).await?))
     }
 
+    /// Answers `batch.result`.
+    pub(crate) async fn batch_result(&self, params: &Map<String, Value>) -> CallResult {
+        Ok(json!(batch::result(&self.shared, &BatchTask::from_params(params)?).await?))
+    }
+
     /// Answers `batch.cancel`.
     pub(crate) async fn batch_cancel(&self, params: &Map<String, Value>) -> CallResult {
         let BatchNamed { batch_id } = BatchNamed::from_params(params)?;
@@ -58,7 +63,8 @@ impl Session {
         let (summary, attachment) = batch::attach(&self.shared, batch_id.clone()).await?;
         self.attached_batches.retain(|_, following| !following.is_done());
         if self.attached_batches.contains_key(&batch_id) {
-            return Err(invalid("a batch that this connection is attached to already", batch_id));
+            // It is told of everything already; only how it stands was asked.
+            return Ok(json!(summary));
         }
         if self.attached_batches.len() >= limits::ATTACHED_BATCHES {
             let limit = limits::ATTACHED_BATCHES;
@@ -78,18 +84,15 @@ impl Session {
     }
 
     /// Answers `batch.detach`. Nothing of the batch is sent after the answer.
-    pub(crate) fn batch_detach(&mut self, params: &Map<String, Value>) -> CallResult {
+    pub(crate) async fn batch_detach(&mut self, params: &Map<String, Value>) -> CallResult {
         let BatchNamed { batch_id } = BatchNamed::from_params(params)?;
-        match self.attached_batches.remove(&batch_id) {
-            Some(_) => Ok(json!({"status": "detached"})),
-            None => Err(invalid("a batch that this connection is not attached to", batch_id)),
+        if self.attached_batches.remove(&batch_id).is_some() {
+            return Ok(json!({"status": "detached"}));
         }
+        batch::get(&self.shared, &batch_id).await?;
+        let message = "Invalid params: batch_id is a batch that this connection is not attached to";
+        Err(ErrorObject::new(ErrorCode::InvalidParams, message)
+            .with("field", "batch_id")
+            .with("batch_id", batch_id))
     }
-}
-
-fn invalid(what: &str, batch_id: String) -> ErrorObject {
-    let message = format!("Invalid params: batch_id is {what}");
-    ErrorObject::new(ErrorCode::InvalidParams, message)
-        .with("field", "batch_id")
-        .with("batch_id", batch_id)
 }

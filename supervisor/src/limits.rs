@@ -168,8 +168,11 @@ pub const BATCH_CLOCK_CHECK: Duration = Duration::from_secs(10);
 pub const BATCH_STORE_RETRY: Duration = Duration::from_secs(1);
 /// Of one task's attempts, those that its row shows: the newest. All are in the list of tasks.
 pub const BATCH_ATTEMPTS_SHOWN: usize = 100;
-/// Longest text that other tasks can be given as a task's result; a Claude task's is cut there by its worker.
-pub const BATCH_RESULT_BYTES: usize = cc_claude::RESULT_BYTES_LIMIT;
+/// Longest text that other tasks, and `batch.result`, can be given as a task's result; a Claude task's is cut there by
+/// its worker.
+pub const BATCH_RESULT_BYTES: usize = cc_protocol::batch::WHOLE_RESULT_BYTES_LIMIT;
+// What a worker keeps of an agent's answer is what is promised.
+const _: () = assert!(BATCH_RESULT_BYTES == cc_claude::RESULT_BYTES_LIMIT);
 /// Longest error text of a CLI in a task's row.
 pub const BATCH_ERROR_CHARS: usize = 1_000;
 /// Longest text of a limit that somebody waits for.

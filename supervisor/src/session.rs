@@ -278,9 +278,10 @@ impl Session {
             "batch.get" => self.batch_get(params).await,
             "batch.list" => self.batch_list(params).await,
             "batch.rows" => self.batch_rows(params).await,
+            "batch.result" => self.batch_result(params).await,
             "batch.cancel" => self.batch_cancel(params).await,
             "batch.attach" => self.batch_attach(params, after).await,
-            "batch.detach" => self.batch_detach(params),
+            "batch.detach" => self.batch_detach(params).await,
             "batch.resume" => self.batch_resume(params).await,
             unknown => Err(unknown_method(unknown)),
         };

@@ -162,6 +162,35 @@ fn a_hook_that_runs_when_the_batch_is_canceled_is_not_left_behind() {
 }
 
 #[test]
+fn a_halt_that_ends_what_runs_leaves_the_hooks_after_it_their_turn() {
+    let supervisor = supervisor();
+    let (notes, told) = (Notes::new(&supervisor), Told::new(&supervisor));
+    let (gate, ready) = (Fifo::create(), Fifo::create());
+    let tasks = [
+        notes.shell("gated", &format!("echo ready > {}; read go < {}", ready.path(), gate.path())),
+        notes.shell("bad", &format!("read ready < {}; exit 3", ready.path())),
+        notes.shell("never", "true"),
+    ];
+    let hooks = json!({"after_task": told.hook("after"), "after_batch": told.hook("over")});
+    let options = json!({"jobs": 2, "halt": "now,fail=1", "hooks": hooks});
+    let over = run(&supervisor, &plan_with(options, tasks));
+    assert_eq!(over.verdicts(), ["canceled", "failed", "skipped"]);
+    assert_eq!(over.outcome(), "halted");
+    let lines = told.lines();
+    let after = |index: &str| -> Vec<&str> {
+        let of_task = lines.iter().filter(|(name, facts)| {
+            name == "after" && facts.get("TASK_INDEX").is_some_and(|of| of == index)
+        });
+        of_task.map(|(_, facts)| facts["VERDICT"].as_str()).collect()
+    };
+    assert_eq!((after("0"), after("1")), (vec!["canceled"], vec!["failed"]), "{lines:?}");
+    assert_eq!(lines.len(), 3, "none for what never began: {lines:?}");
+    let (name, facts) = lines.last().unwrap();
+    assert_eq!((name.as_str(), facts["OUTCOME"].as_str()), ("over", "halted"));
+    assert_eq!(notes.ledger.starts_of("never"), 0);
+}
+
+#[test]
 fn a_timeout_comes_from_experience_as_soon_as_there_is_enough_of_it() {
     let supervisor = supervisor();
     let auto = |text: &str| {

@@ -215,6 +215,27 @@ fn a_limit_that_one_batch_meets_holds_up_every_other_one_too_but_no_program() {
 }
 
 #[test]
+fn who_waits_for_the_tasks_of_other_batches_is_waiting_and_not_running() {
+    let options = Options::new().fixture_agent().flag("--grace", 1).flag("--claude-jobs", 1);
+    let supervisor = Supervisor::start(&options);
+    let (first, second) = (Notes::new(&supervisor), Notes::new(&supervisor));
+    let mut client = supervisor.connect();
+    let endless = submit(&mut client, &plan([first.prompt("endless", ["silence: "])]));
+    first.ledger.wait_for_starts(1);
+    let batch_id = submit(&mut client, &plan([second.prompt("next", ["say: 4"])]));
+    attach(&mut client, &batch_id);
+    // It stands at the gate as soon as its first step is stored, which is before the submit is answered.
+    let batch = get(&mut client, &batch_id);
+    let counts = &batch["counts"];
+    assert_eq!((&counts["waiting"], &counts["running"]), (&json!(1), &json!(0)), "{batch}");
+    assert_eq!((&batch["waits"], &batch["running"]), (&Value::Null, &json!([])), "{batch}");
+    let page = client.call("batch.rows", &json!({ "batch_id": batch_id })).unwrap();
+    assert_eq!(page["rows"][0]["state"], "waiting", "{page}");
+    client.call("batch.cancel", &json!({ "batch_id": endless })).unwrap();
+    Over::of_attached(&mut client, &batch_id).assert_all_succeeded_at_once();
+}
+
+#[test]
 fn a_second_limit_after_the_first_is_waited_out_too() {
     let supervisor = supervisor();
     let notes = Notes::new(&supervisor);

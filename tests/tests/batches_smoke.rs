@@ -178,7 +178,19 @@ fn a_limit_closes_the_gate_for_all_batches_with_the_same_credentials() {
     wait_until("the other one, too", || get(&mut client, &second)["state"] == "waiting_limit");
     let waits = get(&mut client, &second)["waits"].clone();
     assert!(waits["reason"].as_str().unwrap().contains("session limit"), "{waits}");
-    assert_eq!(get(&mut client, &second)["counts"]["running"], 1);
+    let counts = get(&mut client, &second)["counts"].clone();
+    assert_eq!((&counts["waiting"], &counts["running"]), (&json!(2), &json!(0)), "{counts}");
+    let health = || -> Value {
+        let answer = http::get(supervisor.address(), "/healthz", &[]);
+        serde_json::from_str(&answer.body).unwrap()
+    };
+    wait_until("it stands at the gate", || health()["gates"][0]["waiting"] == 1);
+    let health = health();
+    assert_eq!((&health["status"], &health["batches"]), (&json!("ok"), &json!(2)), "{health}");
+    assert_eq!(health["gates"].as_array().unwrap().len(), 1, "{health}");
+    let gate = &health["gates"][0];
+    assert_eq!((&gate["closed_until_ms"], &gate["running"]), (&waits["until_ms"], &json!(0)));
+    assert!(gate["reason"].as_str().unwrap().contains("session limit"), "{gate}");
     let metrics = http::get(supervisor.address(), "/metrics", &[]);
     assert!(metrics.body.contains("cc_executor_gate_waiting{credential="), "{}", metrics.body);
     assert!(metrics.body.contains("cc_executor_batches_running 2"), "{}", metrics.body);
@@ -288,11 +300,19 @@ fn progress_is_told_to_all_who_are_attached_and_nothing_after_a_detach() {
     let mut other = supervisor.connect();
     for client in [&mut client, &mut other] {
         client.call("batch.attach", &named).unwrap();
-        assert!(client.call("batch.attach", &named).is_err());
+        // Once more is no mistake, and changes nothing.
+        let again = client.call("batch.attach", &named).unwrap();
+        assert_eq!(again["batch_id"], batch_id.as_str());
     }
     other.call("batch.detach", &named).unwrap();
+    assert_eq!(other.call("batch.detach", &named).unwrap_err()["code"], -32602);
+    let unknown = json!({"batch_id": "nonesuch"});
+    assert_eq!(other.call("batch.detach", &unknown).unwrap_err()["code"], -32015);
     fifo.release();
     let events = client.recv_until_method("batch.completed");
+    let ping = client.send_request("ping", &json!({}));
+    let rest = client.recv_until(|message| message["id"] == ping);
+    assert!(rest.iter().all(|message| message["method"] != "batch.completed"), "once: {rest:?}");
     let changed: Vec<&Value> =
         events.iter().flat_map(|event| event["params"]["rows"].as_array().unwrap()).collect();
     assert!(changed.iter().any(|row| row["index"] == 1 && row["verdict"] == "succeeded"));

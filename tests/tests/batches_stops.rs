@@ -69,8 +69,32 @@ fn halt_now_ends_what_runs() {
     let (notes, _gate, batch_id) = fail_beside_a_gated_one(&supervisor, "now,fail=1");
     let over = Over::of(&mut supervisor.connect(), &batch_id);
     assert_eq!(over.verdicts(), ["canceled", "failed", "skipped"]);
+    assert_eq!(over.row("gated")["error"], "ended with its batch: it was halted");
     assert_eq!(over.outcome(), "halted");
     assert_eq!(notes.ledger.starts_of("never"), 0);
+}
+
+#[test]
+fn who_ends_a_task_is_told_apart() {
+    let supervisor = supervisor();
+    let mut client = supervisor.connect();
+    for (method, error) in [
+        ("batch.cancel", "ended with its batch: it was canceled"),
+        ("task.cancel", "canceled by the client"),
+    ] {
+        let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
+        let tasks = [notes.shell("gated", &format!("read go < {}", gate.path()))];
+        let batch_id = submit(&mut client, &plan_with(json!({}), tasks));
+        notes.ledger.wait_for_starts(1);
+        let batch = cc_tests::batches::get(&mut client, &batch_id);
+        let task_id = batch["running"][0]["task_id"].as_str().unwrap();
+        let name =
+            if method == "batch.cancel" { ("batch_id", &*batch_id) } else { ("task_id", task_id) };
+        client.call(method, &json!({name.0: name.1})).unwrap();
+        let over = Over::of(&mut client, &batch_id);
+        assert_eq!(over.verdicts(), ["canceled"]);
+        assert_eq!(over.row("gated")["error"], error, "{method}");
+    }
 }
 
 #[test]
@@ -99,7 +123,7 @@ fn no_task_begins_after_the_money_is_spent() {
     assert_eq!(over.verdicts(), ["succeeded", "succeeded", "succeeded", "skipped", "skipped"]);
     assert_eq!(over.batch["cost_usd"], 0.75);
     assert_eq!(over.outcome(), "stopped");
-    assert!(over.reason().contains("cost") && over.reason().contains("0.6"), "{}", over.reason());
+    assert_eq!(over.reason(), "0.7500 US dollars are spent, and max_cost_usd is 0.6");
 }
 
 #[test]
@@ -114,6 +138,7 @@ fn when_the_time_of_a_batch_is_over_what_runs_is_ended() {
     assert_eq!(over.verdicts(), ["canceled", "skipped"]);
     assert_eq!(over.outcome(), "stopped");
     assert!(over.reason().contains("time"), "{}", over.reason());
+    assert_eq!(over.row("endless")["error"], "ended with its batch: max_time_s is over");
     notes.ledger.assert_sequence(["endless"]);
 }
 
@@ -134,6 +159,7 @@ fn refused_credentials_stop_the_batch_with_the_first_retry_and_the_reason_comes_
     assert!(over.reason().contains("credentials"), "{}", over.reason());
     assert_eq!(attempts(over.row("locked-out")).len(), 1, "a wrong key does not become right");
     assert_eq!(over.row("locked-out")["attempts"][0]["class"], "final");
+    assert_eq!(over.row("locked-out")["error"], "the API refused the credentials");
     notes.ledger.assert_sequence(["good", "locked-out"]);
 }
 

@@ -455,3 +455,36 @@ fn on_a_terminal_ctrl_c_asks_and_a_detached_batch_runs_on() {
     gate.release();
     desk.over(&id).assert_all_succeeded_at_once();
 }
+
+#[test]
+fn results_are_whole_in_the_reports_however_long_a_row_may_be() {
+    let desk = Desk::new();
+    let long = |name: &str, letter: &str, bytes: usize| {
+        desk.notes.shell(name, &format!("head -c {bytes} /dev/zero | tr '\\0' {letter}"))
+    };
+    desk.write_tasks([
+        long("long", "a", 200 * 1024),
+        desk.notes.prompt("short", ["say: 4"]),
+        long("longer", "b", 300 * 1024),
+    ]);
+    let arguments = ["--results", "live.jsonl", "--json", "--joblog", "jobs"];
+    let output = desk.run(&[&["batch", "tasks.jsonl"], &arguments[..]].concat(), 0);
+    let batch_id = desk.only_batch();
+    let jobs = desk.read("jobs");
+    let received = |line: &str| line.split('\t').nth(5).unwrap().parse::<usize>().unwrap();
+    let received: Vec<usize> = jobs.lines().skip(1).map(received).collect();
+    assert_eq!((received[0], received[2]), (200 * 1024, 300 * 1024), "{jobs}");
+    desk.run(&["batch", "attach", &batch_id, "--results", "later.jsonl"], 0);
+    for text in [desk.read("live.jsonl"), desk.read("later.jsonl"), stdout(&output)] {
+        let lines = json_lines(&text);
+        let result = |index: usize| {
+            assert_eq!(lines[index]["number"], index + 1, "in the order of their ends, once each");
+            let text = lines[index]["result"].as_str().unwrap();
+            (text.len(), text.chars().next(), lines[index]["result_truncated"] == true)
+        };
+        assert_eq!(result(0), (200 * 1024, Some('a'), false));
+        assert_eq!(result(1), (1, Some('4'), false));
+        assert_eq!(result(2), (256 * 1024, Some('b'), true));
+        assert!(lines.iter().skip(3).all(|line| line["type"] != "task"), "once each");
+    }
+}

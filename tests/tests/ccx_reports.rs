@@ -166,6 +166,27 @@ fn a_resume_runs_what_has_not_succeeded_and_nothing_that_has() {
 }
 
 #[test]
+fn a_resumed_task_gets_the_results_of_tasks_that_succeeded_earlier() {
+    let folder = Folder::with(
+        "tasks.jsonl",
+        "{\"name\":\"first\",\"command\":\"echo 'it is $5'\"}\n\
+         {\"command\":\"test -e ready && echo {{tasks.first.result}} > used\",\"retries\":0}\n",
+    );
+    folder.run("tasks.jsonl --joblog log --results results", 1);
+    // Without the results it is refused, and says what to do.
+    let output = folder.run("tasks.jsonl --resume log", 2);
+    for words in ["task 2 uses the result of task 1", "--results", "--resume ID"] {
+        assert!(text(&output.stderr).contains(words), "{words}: {}", text(&output.stderr));
+    }
+    let output = folder.run("tasks.jsonl --resume log --results others", 2);
+    assert!(text(&output.stderr).contains("others has no whole result of it"));
+    fs::write(folder.path("ready"), "").unwrap();
+    folder.run("tasks.jsonl --resume log --results results", 0);
+    assert_eq!(folder.read("used"), "it is $5\n");
+    assert_eq!(folder.jobs("log").len(), 3);
+}
+
+#[test]
 fn a_joblog_of_another_file_is_refused_with_the_first_difference() {
     let folder =
         Folder::with("tasks.jsonl", "{\"argv\":[\"true\"]}\n{\"argv\":[\"true\",\"2\"]}\n");

@@ -19,6 +19,6 @@ mod result;
 mod view;
 
 pub use result::{
-    RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT,
+    RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,
 };
 pub use stream::{Refusal, StreamObserver, Summary};

@@ -25,7 +25,10 @@ pub(crate) fn read_result(
     let api_error_status = view.count("api_error_status");
     let subtype = short_text(view, "subtype");
     let (result, result_truncated) = match view.text("result") {
-        Some(text) => cut_answer(text),
+        Some(text) => {
+            let (text, was_cut) = cut_answer(text);
+            (Some(text), was_cut)
+        }
         None => (None, cut),
     };
     ClaudeResult {
@@ -68,8 +71,9 @@ pub(crate) fn cut_text(text: &str, bytes_limit: usize) -> String {
     text[..text.floor_char_boundary(bytes_limit)].to_owned()
 }
 
-/// Cuts an answer at a character boundary where it, or its JSON form, becomes too long.
-fn cut_answer(mut text: String) -> (Option<String>, bool) {
+/// Cuts an answer at a character boundary where it, or its JSON form, becomes too long; says whether it did.
+#[must_use]
+pub fn cut_answer(mut text: String) -> (String, bool) {
     let mut json_bytes = 0;
     let end = text
         .char_indices()
@@ -82,7 +86,7 @@ fn cut_answer(mut text: String) -> (Option<String>, bool) {
         text.truncate(end);
         text.shrink_to_fit();
     }
-    (Some(text), end.is_some())
+    (text, end.is_some())
 }
 
 fn json_bytes_of(letter: char) -> usize {

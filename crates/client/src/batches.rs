@@ -6,7 +6,10 @@
 
 use cc_batch::Plan;
 use cc_protocol::{
-    batch::{BatchNamed, BatchRows, BatchRowsResult, BatchSubmitted, BatchSummary},
+    batch::{
+        BatchNamed, BatchRows, BatchRowsResult, BatchSubmitted, BatchSummary, BatchTask,
+        WholeResult,
+    },
     control::Done,
     error::ErrorObject,
     notification::Notification,
@@ -25,6 +28,8 @@ pub enum BatchRequest {
     Attach(String),
     /// A page of its tasks.
     Rows(BatchRows),
+    /// The whole result of one of its tasks.
+    Result(BatchTask),
     /// To end it.
     Cancel(String),
 }
@@ -38,6 +43,8 @@ pub enum BatchAnswer {
     Attached(Box<BatchSummary>),
     /// The page.
     Rows(BatchRowsResult),
+    /// The result.
+    Result(WholeResult),
     /// It is being ended.
     Canceled,
 }
@@ -49,6 +56,7 @@ impl BatchRequest {
             Self::Submit(plan) => ("batch.submit", written(plan)?),
             Self::Attach(batch_id) => ("batch.attach", named(batch_id)?),
             Self::Rows(rows) => ("batch.rows", written(rows)?),
+            Self::Result(task) => ("batch.result", written(task)?),
             Self::Cancel(batch_id) => ("batch.cancel", named(batch_id)?),
         })
     }
@@ -58,6 +66,7 @@ impl BatchRequest {
             Self::Submit(_) => BatchAnswer::Submitted(read_result("batch.submit", result)?),
             Self::Attach(_) => BatchAnswer::Attached(read_result("batch.attach", result)?),
             Self::Rows(_) => BatchAnswer::Rows(read_result("batch.rows", result)?),
+            Self::Result(_) => BatchAnswer::Result(read_result("batch.result", result)?),
             Self::Cancel(_) => {
                 let Done { .. } = read_result("batch.cancel", result)?;
                 BatchAnswer::Canceled

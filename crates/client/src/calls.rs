@@ -8,7 +8,7 @@ use cc_batch::Plan;
 use cc_protocol::{
     batch::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
-        BatchSubmitted, BatchSummary,
+        BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
     control::{ControlType, Done},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
@@ -135,6 +135,15 @@ impl Connection {
         self.call("batch.rows", written(which)?).await
     }
 
+    /// The result of one task of a batch, whole up to
+    /// [`cc_protocol::batch::WHOLE_RESULT_BYTES_LIMIT`].
+    ///
+    /// # Errors
+    /// -32015 for a batch that is unknown, -32602 for a task that it does not have. Otherwise see the module.
+    pub async fn batch_result(&mut self, which: &BatchTask) -> Result<WholeResult, Error> {
+        self.call("batch.result", written(which)?).await
+    }
+
     /// Ends a batch: what runs is cancelled, and nothing more begins.
     ///
     /// # Errors
@@ -143,7 +152,8 @@ impl Connection {
         self.call("batch.cancel", batch_named(batch_id)?).await
     }
 
-    /// Follows a batch: its changes and its end then come from [`Connection::next_event`].
+    /// Follows a batch: its changes and its end then come from [`Connection::next_event`]. Of one that is followed
+    /// already only how it stands is answered.
     ///
     /// # Errors
     /// -32015 for a batch that is unknown. Otherwise see the module.
@@ -154,7 +164,7 @@ impl Connection {
     /// Follows it no longer.
     ///
     /// # Errors
-    /// -32015 for a batch that is not followed. Otherwise see the module.
+    /// -32015 for a batch that is unknown, -32602 for one that is not followed. Otherwise see the module.
     pub async fn batch_detach(&mut self, batch_id: &str) -> Result<Done, Error> {
         self.call("batch.detach", batch_named(batch_id)?).await
     }

@@ -16,8 +16,11 @@ use crate::{
 
 /// Most rows in one answer to `batch.rows`; it may hold fewer, to stay a legal message.
 pub const ROWS_LIMIT: u64 = 10_000;
-/// Longest [`BatchRow::result`], bytes; the whole text is in the log of its task.
+/// Longest [`BatchRow::result`], bytes; `batch.result` gives more of it.
 pub const RESULT_BYTES_LIMIT: usize = 16 * 1024;
+/// Longest [`WholeResult::result`], bytes. Its JSON form has at most twice as many, which is less only for a text
+/// full of control characters, so that it fits a message.
+pub const WHOLE_RESULT_BYTES_LIMIT: usize = 256 * 1024;
 /// Most tasks in [`BatchSummary::running`].
 pub const RUNNING_LIMIT: usize = 100;
 
@@ -80,9 +83,9 @@ impl BatchOutcome {
 pub struct BatchCounts {
     /// All.
     pub tasks: u64,
-    /// Their turn has not come.
+    /// Their turn has not come, or they wait at the gate of their credentials.
     pub waiting: u64,
-    /// Something of them is under way, be it a hook or their wait for the gate.
+    /// Something of them is under way, be it a hook.
     pub running: u64,
     /// Between two attempts.
     pub retrying: u64,
@@ -163,9 +166,9 @@ pub struct BatchSummary {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
-    /// Its turn has not come.
+    /// Its turn has not come, or it waits at the gate of its credentials: for a limit, or for tasks of other batches.
     Waiting,
-    /// Something of it is under way, be it a hook or its wait for the gate.
+    /// Something of it is under way, be it a hook.
     Running,
     /// Between two attempts.
     Retrying,
@@ -218,6 +221,8 @@ pub struct BatchAttempt {
     pub reason: Option<EndReason>,
     /// As in `process.completed`.
     pub exit_code: Option<i32>,
+    /// Bytes that it has printed; null until its end is told.
+    pub output_bytes: Option<u64>,
     /// What may follow; null while it runs, and where it has succeeded.
     pub class: Option<AttemptClass>,
     /// When the next one begins, where one follows.
@@ -249,7 +254,7 @@ pub struct BatchRow {
     pub why: Option<String>,
     /// Every start, the first one first.
     pub attempts: Vec<BatchAttempt>,
-    /// The text of its result, cut to [`RESULT_BYTES_LIMIT`].
+    /// The text of its result, cut to [`RESULT_BYTES_LIMIT`]: see [`WholeResult`].
     pub result: Option<String>,
     /// `result` was cut.
     pub result_truncated: bool,
@@ -397,6 +402,39 @@ pub struct BatchRowsResult {
     pub has_more: bool,
 }
 
+/// The parameters of `batch.result`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchTask {
+    /// Of which batch.
+    pub batch_id: String,
+    /// Which task of it, from 0.
+    pub index: u64,
+}
+
+impl BatchTask {
+    /// Reads the parameters.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorCode::InvalidParams`], naming the parameter.
+    pub fn from_params(params: &Map<String, Value>) -> Result<Self, ErrorObject> {
+        let mut params = Params::new(params, &["batch_id", "index"])?;
+        let batch_id = params.required_text("batch_id")?;
+        let index = params.count("index")?.ok_or_else(|| invalid("index", "is missing"))?;
+        Ok(Self { batch_id, index })
+    }
+}
+
+/// The result of `batch.result`: what [`BatchRow::result`] is the beginning of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WholeResult {
+    /// At most [`WHOLE_RESULT_BYTES_LIMIT`] of it; null where the row has none.
+    pub result: Option<String>,
+    /// This is not all that the task said.
+    pub truncated: bool,
+    /// Of its last attempt, whose log has the rest; null before the first one.
+    pub task_id: Option<String>,
+}
+
 /// Which tasks `batch.resume` runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -470,12 +508,16 @@ mod tests {
         let list = |params| BatchList::from_params(&map(params)).unwrap_err();
         let rows = |params| BatchRows::from_params(&map(params)).unwrap_err();
         let resume = |params| BatchResume::from_params(&map(params)).unwrap_err();
+        let result = |params| BatchTask::from_params(&map(params)).unwrap_err();
         for (error, field) in [
             (list(json!({"state": "ended"})), "state"),
             (list(json!({"limit": 0})), "limit"),
             (rows(json!({"batch_id": "b", "after": 3})), "after"),
             (rows(json!({"after_index": 3})), "batch_id"),
             (resume(json!({"batch_id": "b", "only": "all"})), "only"),
+            (result(json!({"batch_id": "b"})), "index"),
+            (result(json!({"batch_id": "b", "index": -1})), "index"),
+            (result(json!({"batch_id": "b", "index": 0, "attempt": 1})), "attempt"),
         ] {
             assert_eq!(error.data["field"], field, "{}", error.message);
         }

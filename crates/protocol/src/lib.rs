@@ -26,7 +26,7 @@ pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 24] = [
+pub const METHODS: [&str; 25] = [
     "execute",
     "control",
     "session.resume",
@@ -44,6 +44,7 @@ pub const METHODS: [&str; 24] = [
     "batch.get",
     "batch.list",
     "batch.rows",
+    "batch.result",
     "batch.cancel",
     "batch.attach",
     "batch.detach",

@@ -11,7 +11,7 @@ use cc_protocol::{
     EndReason, METHODS, Verdict,
     batch::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
-        BatchSubmitted, BatchSummary,
+        BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
     control::{ControlType, Done},
     envelope::{self, Incoming, Outcome, Response},
@@ -92,6 +92,7 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
         }
         "batch.list" => json!(BatchList::from_params(&params).unwrap()),
         "batch.rows" => json!(BatchRows::from_params(&params).unwrap()),
+        "batch.result" => json!(BatchTask::from_params(&params).unwrap()),
         "batch.resume" => json!(BatchResume::from_params(&params).unwrap()),
         "batch.get" | "batch.cancel" | "batch.attach" | "batch.detach" => {
             json!(BatchNamed::from_params(&params).unwrap())
@@ -124,6 +125,7 @@ fn reread_result(method: &str, result: Value) -> Value {
         "batch.get" | "batch.attach" => typed::<BatchSummary>(result),
         "batch.list" => typed::<BatchListResult>(result),
         "batch.rows" => typed::<BatchRowsResult>(result),
+        "batch.result" => typed::<WholeResult>(result),
         "batch.cancel" | "batch.detach" => {
             assert!(result["status"].is_string());
             result

@@ -174,7 +174,7 @@ impl Collector {
         let is_limit = matches!(attempt.class, Class::Limit { .. });
         let words = is_limit.then(|| self.limit_words());
         let error = if has_succeeded { None } else { self.error(&completed) };
-        let (text, text_truncated) = self.text();
+        let (text, text_truncated) = self.take_text();
         let completed = Some(completed);
         let result = self.result;
         End { attempt, at_ms, completed, result, text, text_truncated, error, limit: words }
@@ -206,7 +206,17 @@ impl Collector {
         completed.error.clone().or(shortened)
     }
 
-    fn text(&mut self) -> (Option<String>, bool) {
+    /// What is [`End::text`], and whether it is not all of it.
+    pub fn into_text(mut self) -> (Option<String>, bool) {
+        self.take_text()
+    }
+
+    /// Of a program that is no agent: what follows adds nothing to its text.
+    pub fn has_all_of_a_programs_text(&self) -> bool {
+        self.stdout_truncated && self.stdout.len() >= limits::BATCH_RESULT_BYTES
+    }
+
+    fn take_text(&mut self) -> (Option<String>, bool) {
         if let Some(result) = &self.result {
             return (result.result.clone(), result.result_truncated);
         }
@@ -214,7 +224,9 @@ impl Collector {
         if text.ends_with('\n') {
             text.pop();
         }
-        (Some(text), self.stdout_truncated)
+        // Bytes that are no text take more room as text, and control characters as JSON.
+        let (text, was_cut) = cc_claude::cut_answer(text);
+        (Some(text), self.stdout_truncated || was_cut)
     }
 }
 
@@ -291,6 +303,20 @@ pub(super) mod tests {
         let end = end_of(pieces.chain([line("y")]).collect(), completed(Verdict::Succeeded, 0));
         assert_eq!(end.text.unwrap().len(), limits::BATCH_RESULT_BYTES);
         assert!(end.text_truncated);
+    }
+
+    #[test]
+    fn a_text_fits_a_message_whatever_it_is_made_of() {
+        for byte in ["\u{1}", "\"", "x"] {
+            let bytes = byte.repeat(limits::BATCH_RESULT_BYTES);
+            let pieces = bytes.as_bytes().chunks(60_000);
+            let pieces = pieces.map(|piece| line(std::str::from_utf8(piece).unwrap()));
+            let end = end_of(pieces.collect(), completed(Verdict::Succeeded, 0));
+            let text = end.text.unwrap();
+            assert!(serde_json::to_string(&text).unwrap().len() <= 512 * 1024 + 2);
+            assert_eq!(end.text_truncated, text.len() < bytes.len());
+            assert_eq!(end.text_truncated, byte == "\u{1}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! that is not over has one `owner`, which `submit` or [`restore`] begins. It stores every step before it carries
 //! it out, starts tasks as `start` says, and hears of their ends from a `watch` each. `gates` lets Claude tasks
 //! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `record`
-//! and `show` put it into the words of the wire, `follow` tells the clients that are attached.
+//! and `show` put it into the words of the wire, `follow` tells the clients that are attached, `whole_result` gives
+//! the long texts.
 //!
 //! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
 //! that follows from it is stored. Called by [`crate::batch_calls`] and [`crate::serve`].
@@ -22,6 +23,7 @@ mod show;
 mod start;
 mod submit;
 mod watch;
+mod whole_result;
 mod zone;
 
 use std::{
@@ -41,6 +43,7 @@ pub use self::{
     query::{get, list, rows},
     start::shape,
     submit::{resume, submit},
+    whole_result::result,
 };
 use crate::{clock::now_ms, limits, shared::Shared};
 

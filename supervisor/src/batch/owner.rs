@@ -18,6 +18,7 @@ use cc_batch::{
     Batch, Input, Job, Rules, Step,
     life::{Phase, Run, TaskState},
 };
+use cc_link::event::EndReason;
 use cc_state::{BatchStep, BatchTaskRow, Change};
 use tokio::{
     sync::{mpsc, watch as tokio_watch},
@@ -301,11 +302,18 @@ impl Owner {
     }
 
     /// Takes note of a job's end and tells the state machine.
-    fn ended(&mut self, job: Job, task_id: String, end: End) {
+    fn ended(&mut self, job: Job, task_id: String, mut end: End) {
         self.leave_gate(job);
         self.shared.metrics.attempt_ended(end.attempt.class);
         match job {
             Job::Task(index) => {
+                let reason = end.completed.as_ref().map(|completed| completed.reason);
+                if reason == Some(EndReason::Canceled)
+                    && let Some(batch) = &self.batch
+                    && let Some(why) = super::show::why_ended(batch, index, &task_id)
+                {
+                    end.error = Some(why);
+                }
                 if let Some(record) = self.records.get_mut(index) {
                     record.end(&task_id, &end);
                     self.dirty.insert(index);

@@ -154,7 +154,10 @@ pub async fn rows(shared: &Shared, wanted: &BatchRows) -> Result<BatchRowsResult
 }
 
 /// The plan of a batch.
-async fn plan(shared: &Shared, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
+///
+/// # Errors
+/// That there is none, or that the database cannot be read.
+pub async fn plan(shared: &Shared, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
     if let Some(handle) = shared.batches.get(batch_id) {
         return Ok(Arc::clone(&handle.board.facts().plan));
     }
@@ -207,22 +210,35 @@ async fn page(
     first: usize,
     end: usize,
 ) -> Result<Vec<BatchRow>, ErrorObject> {
+    let tasks = (first..).zip(tasks(shared, batch_id, first, end).await?);
+    Ok(tasks.map(|(index, (state, record))| show::row(plan, index, &state, record)).collect())
+}
+
+/// The tasks from `first` on and before `end`, with all that is stored of them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn tasks(
+    shared: &Shared,
+    batch_id: &str,
+    first: usize,
+    end: usize,
+) -> Result<Vec<(TaskState, Record)>, ErrorObject> {
     let id = batch_id.to_owned();
     let reading = shared.store.read(move |db| db.batch_tasks(&id, first as u64, end as u64));
     let mut stored = reading.await.map_err(|error| failed(&error))?.into_iter().peekable();
-    let rows = (first..end).map(|index| {
+    let tasks = (first..end).map(|index| {
         let task = stored.next_if(|task| task.place == index as u64);
-        let (state, record) = match task.map(|task| parse(&task)) {
+        match task.map(|task| parse(&task)) {
             None => (TaskState::Waiting, Record::default()),
             Some(Ok(read)) => read,
             Some(Err(error)) => {
                 tracing::error!(batch_id = %batch_id, index, %error, "a task of a batch");
                 (TaskState::Waiting, Record::default())
             }
-        };
-        show::row(plan, index, &state, record)
+        }
     });
-    Ok(rows.collect())
+    Ok(tasks.collect())
 }
 
 /// How long it is as JSON.

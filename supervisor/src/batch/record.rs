@@ -50,6 +50,9 @@ pub struct Last {
     pub result: Option<String>,
     /// It was cut.
     pub result_truncated: bool,
+    /// The text of which it is the beginning was not all that the task said, either.
+    #[serde(default)]
+    pub whole_result_truncated: bool,
     /// The CLI's own judgement.
     pub is_error: Option<bool>,
     /// Turns.
@@ -77,6 +80,7 @@ impl Record {
             verdict: None,
             reason: None,
             exit_code: None,
+            output_bytes: None,
             class: None,
             wait_until_ms: None,
         });
@@ -102,6 +106,7 @@ impl Record {
         attempt.verdict = Some(end.attempt.verdict);
         attempt.reason = end.completed.as_ref().map(|completed| completed.reason);
         attempt.exit_code = end.completed.as_ref().map(|completed| completed.exit_code);
+        attempt.output_bytes = end.completed.as_ref().map(|completed| completed.output.bytes);
         attempt.class = class_of(end.attempt.class);
         if let Some(completed) = &end.completed {
             *self.duration_ms.get_or_insert(0) += completed.duration_ms;
@@ -158,6 +163,7 @@ fn last_of(end: &End) -> Last {
     Last {
         error: end.error.clone(),
         result: cut.map(str::to_owned),
+        whole_result_truncated: was_cut,
         result_truncated: was_cut || cut.map(str::len) != text.map(str::len),
         is_error: result.map(|result| result.is_error),
         num_turns: result.and_then(|result| result.num_turns),

@@ -2,7 +2,7 @@
 
 use cc_batch::{
     Batch, Plan,
-    life::{Cause, Phase, Run, Skip, Stop, TaskState},
+    life::{Cause, Ending, Phase, Run, Skip, Stop, TaskState},
     retry::Class,
 };
 use cc_link::event::Verdict;
@@ -106,7 +106,7 @@ pub fn reason(plan: &Plan, batch: &Batch, stop: Stop) -> String {
             first(&has(Verdict::WorkerDied))
         ),
         Stop::MaxCost => format!(
-            "{:.2} US dollars are spent, and max_cost_usd is {:.2}",
+            "{:.4} US dollars are spent, and max_cost_usd is {}",
             batch.head.cost_usd,
             plan.options.max_cost_usd.unwrap_or_default()
         ),
@@ -134,10 +134,10 @@ fn counts(batch: &Batch) -> BatchCounts {
     let mut counts = BatchCounts { tasks: batch.tasks.len() as u64, ..BatchCounts::default() };
     for task in &batch.tasks {
         let count = match task {
-            TaskState::Waiting => &mut counts.waiting,
-            TaskState::Before { .. } | TaskState::Attempt { .. } | TaskState::After { .. } => {
-                &mut counts.running
-            }
+            TaskState::Waiting | TaskState::Attempt { run: Run::Queued, .. } => &mut counts.waiting,
+            TaskState::Before { .. }
+            | TaskState::Attempt { run: Run::Running { .. }, .. }
+            | TaskState::After { .. } => &mut counts.running,
             TaskState::RetryAt { .. } => &mut counts.retrying,
             TaskState::Over { outcome, .. } if outcome.has_succeeded() => &mut counts.succeeded,
             TaskState::Over { .. } => &mut counts.failed,
@@ -249,10 +249,10 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
 
 fn row_state(state: &TaskState) -> RowState {
     match state {
-        TaskState::Waiting => RowState::Waiting,
-        TaskState::Before { .. } | TaskState::Attempt { .. } | TaskState::After { .. } => {
-            RowState::Running
-        }
+        TaskState::Waiting | TaskState::Attempt { run: Run::Queued, .. } => RowState::Waiting,
+        TaskState::Before { .. }
+        | TaskState::Attempt { run: Run::Running { .. }, .. }
+        | TaskState::After { .. } => RowState::Running,
         TaskState::RetryAt { .. } => RowState::Retrying,
         TaskState::Over { .. } => RowState::Over,
         TaskState::Skipped { .. } => RowState::Skipped,
@@ -288,10 +288,36 @@ fn why(plan: &Plan, state: &TaskState) -> Option<String> {
         Skip::Stopped { stop } => match stop {
             Stop::HaltSoon | Stop::HaltNow => "the batch was halted".to_owned(),
             Stop::Canceled => "the batch was canceled".to_owned(),
-            Stop::Auth => "the batch was stopped: the API refused the credentials".to_owned(),
-            Stop::Lost => "the batch was stopped: a task was lost".to_owned(),
-            Stop::MaxCost => "the batch was stopped: max_cost_usd is spent".to_owned(),
-            Stop::MaxTime => "the batch was stopped: max_time_s is over".to_owned(),
+            Stop::Auth | Stop::Lost | Stop::MaxCost | Stop::MaxTime => {
+                format!("the batch was stopped: {}", cause(*stop))
+            }
         },
     })
+}
+
+fn cause(stop: Stop) -> &'static str {
+    match stop {
+        Stop::HaltSoon | Stop::HaltNow => "it was halted",
+        Stop::Canceled => "it was canceled",
+        Stop::Auth => "the API refused the credentials",
+        Stop::Lost => "a task was lost",
+        Stop::MaxCost => "max_cost_usd is spent",
+        Stop::MaxTime => "max_time_s is over",
+    }
+}
+
+/// Why the batch has told an attempt to end; `None` where it has not. What the attempt's worker knows is only that
+/// it was told to.
+#[must_use]
+pub fn why_ended(batch: &Batch, index: usize, task_id: &str) -> Option<String> {
+    let TaskState::Attempt { run, .. } = batch.tasks.get(index)? else { return None };
+    let Run::Running { task_id: running, ending: Some(ending) } = run else { return None };
+    if running != task_id {
+        return None;
+    }
+    match (ending, stop(&batch.head.phase).0) {
+        (Ending::AuthRefused, _) => Some(cause(Stop::Auth).to_owned()),
+        (Ending::Stop, Some(stop)) => Some(format!("ended with its batch: {}", cause(stop))),
+        (Ending::Stop, None) => None,
+    }
 }

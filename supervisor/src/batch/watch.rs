@@ -61,3 +61,27 @@ pub async fn end_of(shared: &Shared, row: &TaskRow) -> End {
     }
     collector.end(row.completed(), at_ms)
 }
+
+/// The text of a task that is over, from its log, and whether it is not all of it; nothing of it where there is no
+/// log any more. The whole log is read for an agent, whose result is its last line.
+pub async fn text_of(shared: &Shared, task_id: &str, is_agent: bool) -> (Option<String>, bool) {
+    let mut cursor = Cursor::over_log(shared.log_path(task_id), 0);
+    let mut collector = Collector::new();
+    let mut is_part_missing = false;
+    while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
+        match item {
+            Item::Frames(frames) => {
+                collector.take(&frames);
+            }
+            Item::Lost { .. } => {
+                is_part_missing = true;
+                break;
+            }
+        }
+        if !is_agent && collector.has_all_of_a_programs_text() {
+            break;
+        }
+    }
+    let (text, was_cut) = collector.into_text();
+    (text, was_cut || is_part_missing)
+}

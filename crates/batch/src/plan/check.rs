@@ -1,6 +1,6 @@
 //! What the tasks of a plan say about each other: names, needs, references, and that there is an order.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Need, Options, PlanTask};
 use crate::{
@@ -9,9 +9,11 @@ use crate::{
     template::{self, Reference},
 };
 
-/// For each task what it needs. `None` among the tasks is one that could not be read.
+/// For each task what it needs. `None` among the tasks is one of which nothing could be read; `misnamed` are names that
+/// some have and none may have.
 pub(super) fn needs(
     tasks: &[Option<PlanTask>],
+    misnamed: &HashSet<String>,
     options: &Options,
     mistakes: &mut Mistakes,
 ) -> Vec<Vec<Need>> {
@@ -24,7 +26,8 @@ pub(super) fn needs(
             continue;
         };
         let place = Place::Task { index, name: task.name.as_deref() };
-        let mut check = Check { index, place, names: &names, all_read, options, mistakes };
+        let mut check =
+            Check { index, place, names: &names, misnamed, all_read, options, mistakes };
         needs.push(check.needs_of(task));
     }
     if let Err(cycle) = order::topological(&needs) {
@@ -65,7 +68,8 @@ struct Check<'a, 'm> {
     index: usize,
     place: Place<'a>,
     names: &'a HashMap<&'a str, usize>,
-    /// A name that is not there may be that of a task with another mistake.
+    misnamed: &'a HashSet<String>,
+    /// Else a name that is not there may be that of a task of which nothing could be read.
     all_read: bool,
     options: &'a Options,
     mistakes: &'m mut Mistakes,
@@ -132,7 +136,7 @@ impl Check<'_, '_> {
             self.mistakes.push(self.place, field, "refers to the task itself");
             return None;
         }
-        if found.is_none() && self.all_read {
+        if found.is_none() && self.all_read && !self.misnamed.contains(name) {
             let what = match nearest(name, self.names.keys().copied()) {
                 Some(near) => {
                     format!("refers to {name:?}, which no task is; did you mean {near:?}?")

@@ -32,6 +32,8 @@ mod options;
 mod rest;
 mod task;
 
+use std::collections::HashSet;
+
 use cc_protocol::execute::Execute;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -103,13 +105,14 @@ impl Plan {
         let values = read_list(&mut members);
         let (options, defaults) = options::read(options, &mut mistakes);
         let defaults = task::check_defaults(defaults, &mut mistakes);
+        let misnamed = misnamed(&values);
         // A task that could not be read keeps its place, so that the others' numbers stay right.
         let tasks: Vec<Option<PlanTask>> = values
             .into_iter()
             .enumerate()
             .map(|(index, value)| task::read(index, value, &defaults, &mut mistakes))
             .collect();
-        let needs = check::needs(&tasks, &options, &mut mistakes);
+        let needs = check::needs(&tasks, &misnamed, &options, &mut mistakes);
         if mistakes.count() > 0 {
             mistakes.sort();
             return Err(mistakes);
@@ -179,6 +182,12 @@ fn read_list(members: &mut Members<'_, '_>) -> Vec<Value> {
         return Vec::new();
     }
     values
+}
+
+/// What tasks are called that cannot be called so: who refers to one means it, and makes no mistake of its own.
+fn misnamed(values: &[Value]) -> HashSet<String> {
+    let names = values.iter().filter_map(|value| value.get("name")?.as_str());
+    names.filter(|name| !is_name(name)).map(str::to_owned).collect()
 }
 
 /// Whether a text can be the name of a task: 1 to 100 of `A-Z a-z 0-9 _ . -`.

@@ -74,7 +74,8 @@ impl Serialize for Timeout {
     }
 }
 
-/// Reads one task; `None` if anything is wrong with it.
+/// Reads one task; `None` if nothing of it can be read. Where only something is wrong with it, the rest is returned, so
+/// that what it says of other tasks, and they of it, is checked, too: it becomes no part of any plan.
 pub(super) fn read(
     index: usize,
     value: Value,
@@ -117,7 +118,7 @@ fn read_members(mut members: Members<'_, '_>) -> Option<PlanTask> {
         members.mistake("needs", format!("names more than {NEEDS_LIMIT} tasks"));
     }
     let is_auto = take_auto(&mut members);
-    let mut execute = read_execute(&mut members)?;
+    let mut execute = read_what_is_sound(&mut members)?.0;
     if let Program::Prompt(prompt) = &execute.program
         && prompt.prompt.len() > PROMPT_BYTES_LIMIT
     {
@@ -126,7 +127,6 @@ fn read_members(mut members: Members<'_, '_>) -> Option<PlanTask> {
             "prompt",
             format!("has {bytes} bytes; at most {PROMPT_BYTES_LIMIT} are taken"),
         );
-        return None;
     }
     let timeout = match execute.timeout.take() {
         _ if is_auto => Timeout::Auto,
@@ -152,9 +152,16 @@ fn take_auto(members: &mut Members<'_, '_>) -> bool {
     }
 }
 
-/// Reads what is left by the wire contract's own reader, so that a plan and a request never differ.
-/// That reader stops at the first mistake; so each one is taken out and the rest is read again.
+/// Reads what is left; `None` if anything is wrong with it.
 pub(super) fn read_execute(members: &mut Members<'_, '_>) -> Option<Execute> {
+    let (execute, is_sound) = read_what_is_sound(members)?;
+    is_sound.then_some(execute)
+}
+
+/// Reads what is left by the wire contract's own reader, so that a plan and a request never differ.
+/// That reader stops at the first mistake; so each one is taken out and the rest is read again. Says whether nothing
+/// had to be taken out.
+fn read_what_is_sound(members: &mut Members<'_, '_>) -> Option<(Execute, bool)> {
     let mut map = std::mem::take(&mut members.map);
     map.retain(|_, value| !value.is_null());
     let has_label = map.contains_key("label");
@@ -169,7 +176,7 @@ pub(super) fn read_execute(members: &mut Members<'_, '_>) -> Option<Execute> {
                 if !has_label {
                     execute.label = None;
                 }
-                return is_sound.then_some(execute);
+                return Some((execute, is_sound));
             }
             Err(error) => {
                 is_sound = false;

@@ -139,6 +139,38 @@ fn names_occur_once_and_references_lead_to_tasks() {
 }
 
 #[test]
+fn what_tasks_say_of_each_other_is_judged_beside_their_other_mistakes() {
+    let found = complaints(json!({"options": {"jobs": 0}, "tasks": [
+        {"name": "a", "prompt": "{{tasks.nope.result}}", "timeuot": 5},
+        {"name": "a", "prompt": 5, "needs": ["a", "gone"]},
+        {"name": "c", "prompt": "{{tasks.b.result}} {{oops}}", "max_turns": "x"},
+        {"name": "b", "argv": []},
+        {"name": "my task", "prompt": "x"},
+        {"argv": ["true"], "needs": ["my task"]},
+    ]}));
+    for expected in [
+        "options.jobs must be",
+        "task 1 (a): timeuot is unknown",
+        "task 1 (a): prompt refers to \"nope\", which no task is",
+        "task 2 (a): prompt must be",
+        "task 2 (a): name is also the name of task 1",
+        "task 2 (a): needs refers to \"gone\", which no task is",
+        "task 3 (c): max_turns must be",
+        "task 3 (c): prompt has {{oops}}",
+        "task 4 (b): argv must begin",
+        "task 5: name must be",
+    ] {
+        assert!(found.iter().any(|line| line.starts_with(expected)), "{expected}\nin {found:#?}");
+    }
+    assert_eq!(found.len(), 10, "{found:#?}");
+    // What could not be read at all may be what somebody refers to.
+    let found = complaints(json!({"tasks": [5, {"prompt": "{{tasks.nope.result}} {{oops}}"}]}));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    let found = complaints(json!({"tasks": [5, {"prompt": "{{tasks.nope.result}}"}]}));
+    assert_eq!(found.len(), 1, "{found:#?}");
+}
+
+#[test]
 fn a_later_task_may_be_used_where_needs_names_it() {
     let plan = read_tasks(json!([
         {"name": "report", "prompt": "{{tasks.data.result}}", "needs": ["data"]},

@@ -7,20 +7,24 @@
 //! ```
 //! The supervisor runs the batch; here it is only looked at, recorded and, if somebody wants it, ended. Each
 //! task that has its verdict is recorded once, whatever was lost on the way: after every attach all rows
-//! are asked for.
+//! are asked for. Where whole results are wanted, one that its row has only the beginning of is asked for before
+//! the task is recorded, and those that ended after it wait.
+
+mod interrupted;
 
 use std::collections::{BTreeMap, HashMap};
 
 use cc_client::{BatchAnswer, BatchRequest, Error, Session, SessionEvent};
 use cc_protocol::{
-    batch::{BatchRow, BatchRows, BatchState, BatchSummary, ROWS_LIMIT, RowState},
+    batch::{BatchRow, BatchRows, BatchState, BatchSummary, BatchTask, ROWS_LIMIT, RowState},
     error::{ErrorCode, ErrorObject},
     notification::Notification,
 };
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{
-    question::{Choice, Question},
+    held::Held,
+    question::Question,
     status::{self, REFRESH_INTERVAL},
 };
 use crate::{
@@ -67,6 +71,8 @@ pub(super) struct Seen {
 
 /// Who is told of each task that has its verdict or will never have one, once.
 pub(super) trait Recorder {
+    /// Whether [`Recorder::ended`] needs results that are longer than a row may have.
+    fn wants_whole_results(&self) -> bool;
     /// It has its verdict.
     fn ended(&mut self, task: &Task, row: &BatchRow);
     /// It will not run.
@@ -90,15 +96,28 @@ pub(super) struct Live<'a, R> {
     pub(super) shown: HashMap<String, String>,
     pub(super) question: Question,
     pub(super) canceling: Option<Interrupt>,
-    /// The last word of the batch has come, and only rows are missing.
+    /// Rows of tasks that are to be recorded.
+    held: Held,
+    /// The next page of rows, where one is to be asked for.
+    page: Page,
+    /// The last word of the batch has come, and only rows and results are missing.
     pub(super) is_over: bool,
+}
+
+/// A page of rows that is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Page {
+    NotNeeded,
+    /// The one after this task is to be asked for.
+    Needed(Option<u64>),
+    /// The answer to this request is on its way.
+    Asked(u64),
 }
 
 /// What an event leads to.
 enum Next {
     GoOn,
     Ask(BatchRequest),
-    Over,
 }
 
 impl<'a, R: Recorder> Live<'a, R> {
@@ -121,6 +140,8 @@ impl<'a, R: Recorder> Live<'a, R> {
             shown: HashMap::new(),
             question: Question::default(),
             canceling: None,
+            held: Held::default(),
+            page: Page::NotNeeded,
             is_over: false,
         }
     }
@@ -135,6 +156,10 @@ impl<'a, R: Recorder> Live<'a, R> {
             Ok(()) => self.canceling.map(Stop::Canceled),
             Err(stop) => Some(stop),
         };
+        // Where it is left or lost, the beginning of a result is better than nothing of its task.
+        while let Some(row) = self.held.give_up() {
+            self.record(&row);
+        }
         self.progress.finish();
         self.seen.stop = stop;
         self.seen
@@ -156,7 +181,8 @@ impl<'a, R: Recorder> Live<'a, R> {
                 interrupt = interrupts.next() => self.interrupted(interrupt)?,
                 choice = self.question.answer() => self.chosen(choice)?,
                 event = session.next_event() => {
-                    self.hear(event.map_err(broken)?).map_err(Stop::Broken)?
+                    self.hear(event.map_err(broken)?).map_err(Stop::Broken)?;
+                    Next::GoOn
                 }
                 _ = refresh.tick() => {
                     self.show();
@@ -166,68 +192,105 @@ impl<'a, R: Recorder> Live<'a, R> {
             match next {
                 Next::GoOn => {}
                 Next::Ask(request) => drop(session.ask_batch(request).await.map_err(broken)?),
-                Next::Over => return Ok(()),
+            }
+            if self.record_and_ask(session).await.map_err(broken)? {
+                return Ok(());
             }
             self.attach_to_output(session).await.map_err(broken)?;
         }
     }
 
-    fn hear(&mut self, event: SessionEvent) -> Result<Next, Failure> {
+    /// Records whatever need not wait, and asks for what is missing. True: nothing is, and the batch is over.
+    async fn record_and_ask(&mut self, session: &mut Session) -> Result<bool, Error> {
+        while let Some(row) = self.held.ready() {
+            self.record(&row);
+        }
+        if let Some(index) = self.held.wanted() {
+            let task = BatchTask { batch_id: self.batch_id.to_owned(), index };
+            self.held.asked(session.ask_batch(BatchRequest::Result(task)).await?);
+        }
+        // Not before, so that no more than a page of answers is in memory.
+        if !self.held.is_empty() {
+            return Ok(false);
+        }
+        if let Page::Needed(after_index) = self.page {
+            let batch_id = self.batch_id.to_owned();
+            let rows = BatchRows { batch_id, after_index, limit: ROWS_LIMIT };
+            self.page = Page::Asked(session.ask_batch(BatchRequest::Rows(rows)).await?);
+        }
+        Ok(self.is_over && self.page == Page::NotNeeded)
+    }
+
+    fn hear(&mut self, event: SessionEvent) -> Result<(), Failure> {
         match event {
-            SessionEvent::Batch { outcome, .. } => self.answered(outcome),
-            SessionEvent::Notification(received) => Ok(self.told(received.notification)),
+            SessionEvent::Batch { id, outcome } => self.answered(id, outcome)?,
+            SessionEvent::Notification(received) => self.told(received.notification),
             SessionEvent::Reconnecting { attempt, error, delay: _ } => {
                 if attempt == 1 {
                     let cause = loss_cause(&error);
                     self.progress.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
                 }
-                Ok(Next::GoOn)
             }
             SessionEvent::Reconnected => {
                 self.progress.note("ccx: reconnected, nothing was lost");
-                Ok(Next::GoOn)
             }
             // Of tasks whose output would have been shown, or that this session did not ask for.
             SessionEvent::AttachRefused { .. }
             | SessionEvent::Started(_)
             | SessionEvent::NotStarted(_)
-            | SessionEvent::Controlled { .. } => Ok(Next::GoOn),
+            | SessionEvent::Controlled { .. } => {}
         }
+        Ok(())
     }
 
-    fn answered(&mut self, outcome: Result<BatchAnswer, ErrorObject>) -> Result<Next, Failure> {
+    fn answered(
+        &mut self,
+        id: u64,
+        outcome: Result<BatchAnswer, ErrorObject>,
+    ) -> Result<(), Failure> {
+        if self.held.is_answer(id) {
+            let whole = match outcome {
+                Ok(BatchAnswer::Result(whole)) => Some(whole),
+                // The beginning will have to do: the batch may be gone, or the supervisor be an older one.
+                Ok(_) | Err(_) => None,
+            };
+            self.held.answered(whole);
+            return Ok(());
+        }
         match outcome {
             Ok(BatchAnswer::Attached(summary)) => {
                 self.stands(*summary);
-                Ok(Next::Ask(self.rows_after(None)))
+                self.page = Page::Needed(None);
             }
+            // Of a page that was asked for before another connection was attached, everything is in a later one.
             Ok(BatchAnswer::Rows(page)) => {
                 let last = page.rows.last().map(|row| row.index);
                 self.take(page.rows);
-                if page.has_more && last.is_some() {
-                    return Ok(Next::Ask(self.rows_after(last)));
+                if self.page == Page::Asked(id) {
+                    let is_more = page.has_more && last.is_some();
+                    self.page = if is_more { Page::Needed(last) } else { Page::NotNeeded };
                 }
-                Ok(if self.is_over { Next::Over } else { Next::GoOn })
             }
-            Ok(BatchAnswer::Canceled | BatchAnswer::Submitted(_)) => Ok(Next::GoOn),
+            Ok(BatchAnswer::Result(_) | BatchAnswer::Canceled | BatchAnswer::Submitted(_)) => {}
             // The end was under way when it was asked for.
-            Err(error) if error.code == ErrorCode::NoProcess.code() => Ok(Next::GoOn),
-            Err(error) => Err(Failure::own(error.message)),
+            Err(error) if error.code == ErrorCode::NoProcess.code() => {}
+            Err(error) => return Err(Failure::own(error.message)),
         }
+        Ok(())
     }
 
-    fn told(&mut self, notification: Notification<'static>) -> Next {
+    fn told(&mut self, notification: Notification<'static>) {
         match notification {
             Notification::BatchProgress(progress) => {
                 self.take(progress.rows);
                 self.stands(progress.batch);
-                Next::GoOn
             }
             Notification::BatchCompleted(completed) => {
                 self.take(completed.rows);
                 self.stands(completed.batch);
                 self.is_over = true;
-                if completed.rows_omitted { Next::Ask(self.rows_after(None)) } else { Next::Over }
+                self.page =
+                    if completed.rows_omitted { Page::Needed(None) } else { Page::NotNeeded };
             }
             Notification::Output(output) => {
                 if let Some(title) = self.shown.get(&output.position.task_id)
@@ -235,7 +298,6 @@ impl<'a, R: Recorder> Live<'a, R> {
                 {
                     self.progress.output(title, &line);
                 }
-                Next::GoOn
             }
             Notification::Connected(_)
             | Notification::Started(_)
@@ -249,13 +311,8 @@ impl<'a, R: Recorder> Live<'a, R> {
             | Notification::TokenLimited(_)
             | Notification::OutputDropped(_)
             | Notification::TaskResult(_)
-            | Notification::TaskRetrying(_) => Next::GoOn,
+            | Notification::TaskRetrying(_) => {}
         }
-    }
-
-    fn rows_after(&self, after_index: Option<u64>) -> BatchRequest {
-        let batch_id = self.batch_id.to_owned();
-        BatchRequest::Rows(BatchRows { batch_id, after_index, limit: ROWS_LIMIT })
     }
 
     fn take(&mut self, rows: Vec<BatchRow>) {
@@ -265,26 +322,36 @@ impl<'a, R: Recorder> Live<'a, R> {
             if matches!(before, Some(RowState::Over | RowState::Skipped)) {
                 continue;
             }
-            let index = usize::try_from(row.index).unwrap_or(usize::MAX);
-            if let Some(task) = self.tasks.get(index) {
-                match row.state {
-                    RowState::Over => {
-                        self.recorder.ended(task, &row);
-                        self.progress.end(&super::row::shown(task, Some(&row)));
-                    }
-                    RowState::Skipped => {
-                        self.recorder.skipped(task, row.why.as_deref().unwrap_or_default());
-                    }
-                    RowState::Retrying if before != Some(RowState::Retrying) => {
+            // The answers of a batch together may be more than memory should hold.
+            let result = row.result.take();
+            self.seen.rows.insert(row.index, row.clone());
+            row.result = result;
+            match row.state {
+                RowState::Over | RowState::Skipped => {
+                    let is_cut = row.state == RowState::Over && row.result_truncated;
+                    self.held.hold(row, is_cut && self.recorder.wants_whole_results());
+                }
+                RowState::Retrying if before != Some(RowState::Retrying) => {
+                    if let Some(task) = self.task(row.index) {
                         self.progress.note(&status::retry_line(task, &row));
                     }
-                    RowState::Waiting | RowState::Running | RowState::Retrying => {}
                 }
+                RowState::Waiting | RowState::Running | RowState::Retrying => {}
             }
-            // The answers of a batch together may be more than memory should hold.
-            row.result = None;
-            self.seen.rows.insert(row.index, row);
         }
+    }
+
+    fn record(&mut self, row: &BatchRow) {
+        let Some(task) = self.task(row.index) else { return };
+        if row.state == RowState::Skipped {
+            return self.recorder.skipped(task, row.why.as_deref().unwrap_or_default());
+        }
+        self.recorder.ended(task, row);
+        self.progress.end(&super::row::shown(task, Some(row)));
+    }
+
+    fn task(&self, index: u64) -> Option<&'a Task> {
+        self.tasks.get(usize::try_from(index).ok()?)
     }
 
     fn stands(&mut self, summary: BatchSummary) {
@@ -314,53 +381,11 @@ impl<'a, R: Recorder> Live<'a, R> {
             if self.shown.contains_key(&running.task_id) || summary.state == BatchState::Over {
                 continue;
             }
-            let index = usize::try_from(running.index).unwrap_or(usize::MAX);
-            let title = self.tasks.get(index).map(|task| task.title.clone()).unwrap_or_default();
+            let title = self.task(running.index).map(|task| task.title.clone()).unwrap_or_default();
             self.shown.insert(running.task_id.clone(), title);
             session.attach(&running.task_id, 0).await?;
         }
         Ok(())
-    }
-
-    fn interrupted(&mut self, interrupt: Interrupt) -> Result<Next, Stop> {
-        if self.canceling.is_some() {
-            return Err(Stop::GivenUp(interrupt));
-        }
-        match self.hold {
-            Hold::Viewed => Err(Stop::Detached(interrupt)),
-            Hold::Private => {
-                self.progress.note("ccx: cancelling; Ctrl-C again does not wait");
-                Ok(self.cancel(interrupt))
-            }
-            // The terminal is gone, and nobody has said that the batch should be.
-            Hold::Started if interrupt == Interrupt::HangUp => Err(Stop::Detached(interrupt)),
-            Hold::Started if interrupt == Interrupt::CtrlC && self.question.ask() => {
-                self.progress.note(
-                    "ccx: the batch runs in the supervisor. [d]etach and leave it running, [c]ancel it, or Enter to go on?",
-                );
-                Ok(Next::GoOn)
-            }
-            Hold::Started => {
-                self.progress.note(&format!(
-                    "ccx: cancelling batch {}; Ctrl-C again does not wait",
-                    self.batch_id
-                ));
-                Ok(self.cancel(interrupt))
-            }
-        }
-    }
-
-    fn chosen(&mut self, choice: Choice) -> Result<Next, Stop> {
-        match choice {
-            Choice::GoOn => Ok(Next::GoOn),
-            Choice::Detach => Err(Stop::Detached(Interrupt::CtrlC)),
-            Choice::Cancel => Ok(self.cancel(Interrupt::CtrlC)),
-        }
-    }
-
-    fn cancel(&mut self, interrupt: Interrupt) -> Next {
-        self.canceling = Some(interrupt);
-        Next::Ask(BatchRequest::Cancel(self.batch_id.to_owned()))
     }
 }
 

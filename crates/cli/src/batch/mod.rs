@@ -2,7 +2,7 @@
 //!
 //! Modules in the order of a batch: `plan` makes of file and command line what `submit` submits; `list`
 //! and `look` find those that are there already. `follow` says all that is to be said of one, `live`
-//! follows it to its end, with `question` for Ctrl-C, `status` for what is said meanwhile, `row` and `shown` for
+//! follows it to its end, with `held` for what waits for its whole result, `question` for Ctrl-C, `status` for what is said meanwhile, `row` and `shown` for
 //! table and reports. The supervisor decides everything: order,
 //! retries, waits, halting. A private one ends with this command, and its batch with it.
 
@@ -13,6 +13,7 @@ mod plan;
 mod submit;
 
 mod follow;
+mod held;
 mod live;
 mod question;
 mod row;

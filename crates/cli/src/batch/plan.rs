@@ -1,6 +1,9 @@
 //! From a task file and the command line to the plan that is submitted.
 
-use std::path::Path;
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 use cc_batch::{Plan, limits::NAME_CHARS_LIMIT};
 use cc_protocol::execute::Program;
@@ -9,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     args::{BatchArguments, PlanOptions, ServerOptions, TaskOptions},
     failure::Failure,
-    reports::{Past, Task, Which},
+    reports::{Past, Task, Which, earlier},
     run::{absolute, working_directory},
     task_file::{self, CommandLine, NamedFile},
 };
@@ -27,12 +30,13 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// Reads nothing but the joblog that is gone on with.
+    /// Reads nothing but the joblog that is gone on with, and the results of its runs.
     pub(super) fn make(
         options: &ServerOptions,
         arguments: &BatchArguments,
         file: NamedFile,
         resume: Option<(&Path, Which)>,
+        results: Option<&Path>,
     ) -> Result<Self, Failure> {
         let NamedFile { name, file } = file;
         let mut command_line = of_plan_options(&arguments.plan)?;
@@ -50,8 +54,9 @@ impl Submission {
             return Ok(Self { plan: Some(plan), tasks, left_out: Vec::new(), past: None });
         };
         let past = Past::read(joblog, &tasks)?;
+        let all = tasks.clone();
         let (tasks, left_out) = past.select(tasks, which);
-        let plan = part(&plan, &tasks)?;
+        let plan = part(&plan, &all, &tasks, results)?;
         Ok(Self { plan, tasks, left_out, past: Some(past) })
     }
 
@@ -95,46 +100,51 @@ fn as_name(file_name: &str) -> String {
     name.chars().map(allowed).take(NAME_CHARS_LIMIT).collect()
 }
 
-/// The tasks of a plan that are to run, as a plan; none where there are none.
-fn part(plan: &Plan, tasks: &[Task]) -> Result<Option<Plan>, Failure> {
-    if tasks.is_empty() {
+/// The tasks of a plan that are to run, as a plan; none where there are none. What they use of others is taken
+/// from the results of earlier runs.
+fn part(
+    plan: &Plan,
+    all: &[Task],
+    to_run: &[Task],
+    results: Option<&Path>,
+) -> Result<Option<Plan>, Failure> {
+    if to_run.is_empty() {
         return Ok(None);
     }
-    let runs = |index: usize| tasks.iter().any(|task| task.number == index + 1);
-    let mut params = to_json(plan)?;
-    let mut parts = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        let index = task.number - 1;
+    let running: HashSet<usize> = to_run.iter().map(|task| task.number - 1).collect();
+    let used = |index: usize| {
         let needs = plan.needs().get(index).map_or(&[][..], Vec::as_slice);
-        if let Some(lost) = needs.iter().find(|need| need.result && !runs(need.task)) {
-            return Err(Failure::usage(format!(
-                "task {} uses the result of task {}, which does not run again, and a joblog has no results; \
-                 resume by the batch's id, or run the whole file",
-                task.number,
-                lost.task + 1
-            )));
-        }
-        let mut of_plan = plan
-            .tasks
-            .get(index)
-            .cloned()
-            .ok_or_else(|| Failure::own(format!("task {} is not in the plan", task.number)))?;
-        of_plan.needs.retain(|name| plan.index_of(name).is_some_and(runs));
-        parts.push(to_json_value(&of_plan)?);
+        let used = needs.iter().filter(|need| need.result && !running.contains(&need.task));
+        used.map(move |need| (index, need.task))
+    };
+    let uses: Vec<(usize, usize)> = running.iter().copied().flat_map(used).collect();
+    let wanted: Vec<&Task> = uses.iter().filter_map(|(_, used)| all.get(*used)).collect();
+    let found = match results {
+        Some(path) if !wanted.is_empty() => earlier::results(path, &wanted)?,
+        Some(_) | None => HashMap::new(),
+    };
+    let missing = uses.iter().filter(|(_, used)| !found.contains_key(&(used + 1))).min();
+    if let Some(&(user, used)) = missing {
+        return Err(Failure::usage(no_result(user + 1, used + 1, results)));
     }
-    params.insert("tasks".to_owned(), Value::Array(parts));
-    Plan::from_params(params)
-        .map(Some)
-        .map_err(|mistakes| Failure::own(format!("cannot be resumed: {mistakes}")))
+    let result_of = |index: usize| found.get(&(index + 1)).map(String::as_str);
+    let rest = plan.rest(|index| running.contains(&index), result_of);
+    let mut rest = rest.map_err(|error| Failure::own(format!("cannot be resumed: {error}")))?;
+    rest.idempotency_key.clone_from(&plan.idempotency_key);
+    Ok(Some(rest))
 }
 
-fn to_json(plan: &Plan) -> Result<Map<String, Value>, Failure> {
-    match to_json_value(plan)? {
-        Value::Object(params) => Ok(params),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Failure::own("the plan is no object"))
-        }
-    }
+/// What to do where a joblog alone is not enough.
+fn no_result(user: usize, used: usize, results: Option<&Path>) -> String {
+    let why = match results {
+        Some(path) => format!("{} has no whole result of it", path.display()),
+        None => "a joblog has no results: name the file that the earlier run wrote with --results"
+            .to_owned(),
+    };
+    format!(
+        "task {user} uses the result of task {used}, which succeeded or is not to run, and {why}; \
+         or resume by the id of the batch (ccx batch --resume ID), or run the whole file with another joblog"
+    )
 }
 
 fn to_json_value(value: &impl serde::Serialize) -> Result<Value, Failure> {

@@ -18,6 +18,10 @@ pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
         Some((RowState::Over, Some(Verdict::Succeeded))) => Fate::Succeeded,
         Some((RowState::Over, _)) => Fate::Failed,
         Some((RowState::Running | RowState::Retrying, _)) => Fate::Unknown,
+        // At the gate once more.
+        Some((RowState::Waiting, _)) if row.is_some_and(|row| !row.attempts.is_empty()) => {
+            Fate::Unknown
+        }
         Some((RowState::Waiting | RowState::Skipped, _)) | None => Fate::NotRun,
     };
     let verdict = match (fate, row.and_then(|row| row.verdict)) {

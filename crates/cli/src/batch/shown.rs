@@ -81,6 +81,10 @@ impl Shown {
 }
 
 impl Recorder for Shown {
+    fn wants_whole_results(&self) -> bool {
+        self.view.json || self.reports.has_results()
+    }
+
     fn ended(&mut self, task: &Task, row: &BatchRow) {
         let entry = Entry::new(task, row);
         if self.view.json {

@@ -46,7 +46,8 @@ pub(super) async fn submit(
     let agent = agent(&options, &arguments.agent, file.file.options())?;
     let wanted = arguments.reports.settle(file.file.options(), resume.clone())?;
     let resume = resume.as_ref().map(|(path, which)| (path.as_path(), *which));
-    let submission = Submission::make(&options, &arguments, file, resume)?;
+    let submission =
+        Submission::make(&options, &arguments, file, resume, wanted.results.as_deref())?;
     if arguments.dry_run {
         print_dry_run(&submission, arguments.view.json);
         return Ok(0);
@@ -145,9 +146,12 @@ async fn submit_on(
                     }
                     Ok(submitted.batch_id)
                 }
-                Ok(BatchAnswer::Attached(_) | BatchAnswer::Rows(_) | BatchAnswer::Canceled) => {
-                    Err(Failure::own("the server broke the protocol: another answer was due"))
-                }
+                Ok(
+                    BatchAnswer::Result(_)
+                    | BatchAnswer::Attached(_)
+                    | BatchAnswer::Rows(_)
+                    | BatchAnswer::Canceled,
+                ) => Err(Failure::own("the server broke the protocol: another answer was due")),
                 Err(error) => Err(Failure::own(error.message)),
             };
         }

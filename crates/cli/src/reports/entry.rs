@@ -63,6 +63,9 @@ pub(crate) struct Entry {
     /// From there to its end, with all waits.
     #[serde(skip)]
     pub(crate) elapsed: Duration,
+    /// What all attempts have printed.
+    #[serde(skip)]
+    pub(crate) output_bytes: u64,
     /// 0 only for a success.
     #[serde(skip)]
     pub(crate) job_exit_code: u8,
@@ -147,6 +150,7 @@ impl Entry {
             is_success: row.verdict == Some(Verdict::Succeeded),
             begun_at,
             elapsed: Duration::from_millis(elapsed_ms.unwrap_or_default()),
+            output_bytes: row.attempts.iter().filter_map(|attempt| attempt.output_bytes).sum(),
             job_exit_code: exit_code::of_job(row),
             remedy: row.verdict.map_or(Some(remedy::OF_UNKNOWN), remedy::of),
             is_own_failure: row.reason.is_some_and(is_own_failure),

@@ -34,16 +34,15 @@ pub(super) fn line(entry: &Entry) -> Option<String> {
     if entry.reason.is_none() && entry.error.is_none() {
         return None;
     }
-    // The supervisor keeps no size of the output in a batch's record.
-    let received = 0;
     let started_s = begun_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let runtime_s = match entry.duration_ms {
         Some(ms) => std::time::Duration::from_millis(ms).as_secs_f64(),
         None => entry.elapsed.as_secs_f64(),
     };
     Some(format!(
-        "{}\t{THIS_HOST}\t{started_s:.3}\t{runtime_s:10.3}\t0\t{received}\t{}\t{}\t{}\n",
+        "{}\t{THIS_HOST}\t{started_s:.3}\t{runtime_s:10.3}\t0\t{}\t{}\t{}\t{}\n",
         entry.number,
+        entry.output_bytes,
         entry.job_exit_code,
         entry.signal.unwrap_or_default(),
         entry.command,

@@ -2,7 +2,7 @@
 //! and Markdown.
 //!
 //! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
-//! an earlier run and says what is left to do, `task` and `entry` are all that is known of one task before and
+//! an earlier run and says what is left to do, `earlier` what its tasks answered, `task` and `entry` are all that is known of one task before and
 //! after it ran, `totals` adds up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
 //!
 //! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
@@ -10,6 +10,7 @@
 //! killed leaves readable files with what was done. What fails later is said, and ends no task.
 //! Called by `batch`; the totals by `report`, too.
 
+pub(crate) mod earlier;
 mod entry;
 mod joblog;
 mod junit;
@@ -183,6 +184,11 @@ impl Reports {
     /// See [`Reports::name_batch`].
     pub(crate) fn batch_id(&self) -> Option<&str> {
         self.account.batch_id.as_deref()
+    }
+
+    /// Whether results are written as long as they are: the other reports show only their beginnings.
+    pub(crate) fn has_results(&self) -> bool {
+        self.results.is_some()
     }
 
     /// A task will not run.

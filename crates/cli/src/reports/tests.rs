@@ -28,6 +28,7 @@ fn attempt(index: u64, number: u32, verdict: Verdict, reason: EndReason) -> Batc
         verdict: Some(verdict),
         reason: Some(reason),
         exit_code: Some(0),
+        output_bytes: Some(100),
         class: None,
         wait_until_ms: None,
     }
@@ -145,10 +146,10 @@ fn the_joblog_has_the_columns_of_gnu_parallel() {
     assert!(write(folder.path()).finish(end()));
     insta::assert_snapshot!(read(folder.path(), "joblog").replace('\t', " ⇥ "), @r#"
         Seq ⇥ Host ⇥ Starttime ⇥ JobRuntime ⇥ Send ⇥ Receive ⇥ Exitval ⇥ Signal ⇥ Command
-        1 ⇥ : ⇥ 1800000001.000 ⇥      1.234 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ prompt: What is 2+2?\n\tin two lines\\
-        2 ⇥ : ⇥ 1800000002.000 ⇥      1.234 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ 0 ⇥ yes | head
-        3 ⇥ : ⇥ 1800000003.000 ⇥    125.000 ⇥ 0 ⇥ 0 ⇥ 124 ⇥ 15 ⇥ x 'a b'
-        4 ⇥ : ⇥ 1800000004.000 ⇥      1.300 ⇥ 0 ⇥ 0 ⇥ 127 ⇥ 0 ⇥ x 'a b'
+        1 ⇥ : ⇥ 1800000001.000 ⇥      1.234 ⇥ 0 ⇥ 100 ⇥ 0 ⇥ 0 ⇥ prompt: What is 2+2?\n\tin two lines\\
+        2 ⇥ : ⇥ 1800000002.000 ⇥      1.234 ⇥ 0 ⇥ 100 ⇥ 0 ⇥ 0 ⇥ yes | head
+        3 ⇥ : ⇥ 1800000003.000 ⇥    125.000 ⇥ 0 ⇥ 300 ⇥ 124 ⇥ 15 ⇥ x 'a b'
+        4 ⇥ : ⇥ 1800000004.000 ⇥      1.300 ⇥ 0 ⇥ 100 ⇥ 127 ⇥ 0 ⇥ x 'a b'
         "#);
 }
 

@@ -73,12 +73,19 @@ impl Found {
             put(&mut params, path, value.clone());
         }
         let mut tasks: Vec<Value> = self.tasks.iter().map(value).collect();
-        if !self.mistakes.is_empty() && tasks.len() < TASKS_LIMIT {
-            // Then a name that is not there may be one that could not be read.
+        if self.may_lack_names() && tasks.len() < TASKS_LIMIT {
+            // What nothing is known of: a name that is not there may be its own.
             tasks.push(Value::Null);
         }
         params.insert("tasks".to_owned(), Value::Array(tasks));
         params
+    }
+
+    /// Whether a task may have a name that could not be read.
+    fn may_lack_names(&self) -> bool {
+        let is_part = |task: &FileTask| task.object.as_ref().is_none_or(|object| object.is_remnant);
+        let is_known_to_lack = self.lacks_tasks || !self.doubtful_lines.is_empty();
+        is_known_to_lack || self.tasks.is_empty() || self.tasks.iter().any(is_part)
     }
 
     /// The mistake where the file has it; none of what stands in for something unreadable.

@@ -62,6 +62,8 @@ struct Found {
     defaults: Option<Object>,
     options: FileOptions,
     mistakes: Vec<Mistake>,
+    /// Something stands in the file that may be meant as tasks, and is none.
+    lacks_tasks: bool,
     /// Of what was read there nothing counts.
     doubtful_lines: Vec<usize>,
 }

@@ -250,6 +250,24 @@ fn what_tasks_say_of_each_other_is_checked_with_line_and_column() {
     // Of a file that could not be read whole it is not known which names there are.
     let broken = "{\"prompt\":\"{{tasks.a.result}}\"}\n{\"name\":\"a\",";
     assert_eq!(shown(broken, Format::Jsonl).len(), 1);
+    // Of a line that is wrong by itself, and of a file with wrong options, it is.
+    let text = r#"{"name":"a","prompt":"{{tasks.nope.result}}","timeuot":5}
+{"name":"a","prompt":"x {{prev.reslut}}","max_turns":"all"}
+{"command":"true","needs":["a","gone"]}
+"#;
+    insta::assert_snapshot!(shown(text, Format::Jsonl).join("\n"), @r#"
+        1:13: prompt refers to "nope", which no task is
+        1:46: timeuot is unknown; did you mean "timeout"?
+        2:2: name is also the name of task 1: each name may occur once
+        2:13: prompt has {{prev.reslut}}; between double braces only tasks.NAME.result and prev.result are allowed; write {{{{ where {{ is meant
+        2:42: max_turns must be a whole number greater than 0
+        3:19: needs refers to "gone", which no task is
+        "#);
+    let text = "[options]\njobbs = 1\n[[tasks]]\nprompt = \"{{tasks.nope.result}}\"\n";
+    insta::assert_snapshot!(shown(text, Format::Toml).join("\n"), @r#"
+        2:1: jobbs is unknown; did you mean "jobs"?
+        4:1: prompt refers to "nope", which no task is
+        "#);
     insta::assert_snapshot!(shown("one {{x}}\n{{prev.result}} two", Format::Text).join("\n"), @r#"1:1: prompt has {{x}}; between double braces only tasks.NAME.result and prev.result are allowed; write {{{{ where {{ is meant"#);
 }
 

@@ -36,7 +36,10 @@ pub(super) fn parse(text: &str) -> Found {
                 let options = reader.object("options", value).unwrap_or_default();
                 reader.found.set_options(options);
             }
-            other => reader.mistake((name.span().start, unknown(other, &TABLES))),
+            other => {
+                reader.found.lacks_tasks = true;
+                reader.mistake((name.span().start, unknown(other, &TABLES)));
+            }
         }
     }
     let mut found = reader.found;

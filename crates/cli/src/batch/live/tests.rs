@@ -65,6 +65,7 @@ fn over(index: u64) -> BatchRow {
         verdict: Some(Verdict::Succeeded),
         reason: Some(EndReason::Exit),
         exit_code: Some(0),
+        output_bytes: Some(14),
         class: None,
         wait_until_ms: None,
     };
@@ -94,6 +95,10 @@ fn ended() -> BatchSummary {
 struct Heard(Vec<String>);
 
 impl Recorder for Heard {
+    fn wants_whole_results(&self) -> bool {
+        true
+    }
+
     fn ended(&mut self, task: &Task, row: &BatchRow) {
         self.0.push(format!("{} {}", task.number, row.result.as_deref().unwrap_or_default()));
     }
@@ -158,6 +163,53 @@ async fn each_end_is_recorded_once_whatever_came_before_in_pages_or_twice() {
     assert!(seen.stop.is_none(), "{:?}", seen.stop);
     assert_eq!(seen.summary.unwrap().outcome, Some(BatchOutcome::Stopped));
     assert!(seen.rows.values().all(|row| row.result.is_none()), "answers are not kept");
+    server.await.unwrap();
+}
+
+fn cut(index: u64) -> BatchRow {
+    BatchRow { result: Some("a lo".to_owned()), result_truncated: true, ..over(index) }
+}
+
+#[tokio::test]
+async fn a_result_that_was_cut_is_whole_when_its_task_is_recorded_and_the_order_is_that_of_the_ends()
+ {
+    let (listener, url) = listen().await;
+    let server = tokio::spawn(async move {
+        let mut peer = Peer::greet(&listener).await;
+        peer.answer("batch.attach", json!(summary("b"))).await;
+        peer.answer("batch.rows", page(&[], false)).await;
+        for rows in [[cut(2), over(3)], [cut(2), cut(0)]] {
+            peer.tell("batch.progress", json!({"batch": summary("b"), "rows": rows})).await;
+        }
+        let last = json!({"batch": ended(), "rows": [cut(0), skipped(1)], "rows_omitted": false});
+        peer.tell("batch.completed", last).await;
+        // It is asked for again where the answer was lost.
+        let mut asked = Value::Null;
+        while asked["method"] != "batch.result" {
+            let Message::Text(text) = peer.0.next().await.unwrap().unwrap() else { continue };
+            asked = serde_json::from_str(&text).unwrap();
+        }
+        assert_eq!(asked["params"], json!({"batch_id": "b", "index": 2}));
+        drop(peer);
+        let mut peer = Peer::greet(&listener).await;
+        let whole = json!({"result": "a long answer", "truncated": false, "task_id": "t-2"});
+        peer.answer("batch.result", whole).await;
+        // One that is not there any more is recorded with its beginning.
+        loop {
+            let Message::Text(text) = peer.0.next().await.unwrap().unwrap() else { continue };
+            let request: Value = serde_json::from_str(&text).unwrap();
+            if request["method"] == "batch.result" {
+                assert_eq!(request["params"]["index"], 0);
+                let error = json!({"code": -32015, "message": "no such batch", "data": {}});
+                return peer
+                    .say(json!({"jsonrpc": "2.0", "id": request["id"], "error": error}))
+                    .await;
+            }
+        }
+    });
+    let (heard, seen) = follow(&url, Hold::Started, false).await;
+    assert_eq!(heard, ["3 a long answer", "4 a long answer", "1 a lo", "2 skipped: no need"]);
+    assert!(seen.stop.is_none(), "{:?}", seen.stop);
     server.await.unwrap();
 }
 
