@@ -1,6 +1,8 @@
 //! Ourselves as a contender: supervisors, what they and their processes cost, and one task.
 
-use std::{fs, process::Command, time::Duration};
+use std::{
+    collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Command, time::Duration,
+};
 
 use cc_tests::{Client, Options, Supervisor, installed, processes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -90,13 +92,21 @@ pub fn processor_time(pid: i32) -> Duration {
     Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
 }
 
-/// How often a process went to sleep of its own accord so far, all its threads together.
-pub fn sleeps(pid: i32) -> u64 {
+/// How often each thread of a process went to sleep of its own accord so far, by the thread's number.
+pub fn sleeps(pid: i32) -> BTreeMap<OsString, u64> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    let count = |path: std::path::PathBuf| {
+    let count = |path: PathBuf| {
         let text = fs::read_to_string(path.join("status")).unwrap_or_default();
         let line = text.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
         line.map_or(0, |count| count.trim().parse::<u64>().unwrap())
     };
-    threads.flatten().map(|thread| count(thread.path())).sum()
+    threads.flatten().map(|thread| (thread.file_name(), count(thread.path()))).collect()
+}
+
+/// How often that was since then. A thread that has ended takes its number with it.
+pub fn sleeps_since(now: &BTreeMap<OsString, u64>, before: &BTreeMap<OsString, u64>) -> u64 {
+    let since = |(thread, count): (&OsString, &u64)| {
+        count.saturating_sub(before.get(thread).copied().unwrap_or_default())
+    };
+    now.iter().map(since).sum()
 }

@@ -1,7 +1,7 @@
 //! What waiting costs: how often supervisor and workers wake up while nothing happens, and the processor
 //! time of that.
 
-use std::{thread, time::Duration};
+use std::{collections::BTreeMap, ffi::OsString, thread, time::Duration};
 
 use cc_tests::{Client, Options, Supervisor};
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::Measurement;
 use crate::{
     arguments::Effort,
     peers::Peers,
-    product::{cold, processor_time, sleeps, warmed_up},
+    product::{cold, processor_time, sleeps, sleeps_since, warmed_up},
     rounds::Sample,
     row::Row,
 };
@@ -55,41 +55,47 @@ fn start_waiting(supervisor: &Supervisor) -> Client {
     client
 }
 
-/// What was counted, up to a moment or in a window.
-#[derive(Clone, Copy)]
+/// What was counted up to a moment.
+struct Counts {
+    supervisor: BTreeMap<OsString, u64>,
+    workers: BTreeMap<OsString, u64>,
+    time: Duration,
+}
+
+impl Counts {
+    fn of(supervisor: &Supervisor) -> Self {
+        let workers = supervisor.workers();
+        Self {
+            supervisor: sleeps(supervisor.pid()),
+            workers: workers.iter().flat_map(|worker| sleeps(*worker)).collect(),
+            time: processor_time(supervisor.pid())
+                + workers.iter().map(|worker| processor_time(*worker)).sum::<Duration>(),
+        }
+    }
+
+    fn since(&self, before: &Self) -> Sums {
+        Sums {
+            supervisor: sleeps_since(&self.supervisor, &before.supervisor),
+            workers: sleeps_since(&self.workers, &before.workers),
+            time: self.time - before.time,
+        }
+    }
+}
+
+/// What was counted in a window.
 struct Sums {
     supervisor: u64,
     workers: u64,
     time: Duration,
 }
 
-impl Sums {
-    fn of(supervisor: &Supervisor) -> Self {
-        let workers = supervisor.workers();
-        Self {
-            supervisor: sleeps(supervisor.pid()),
-            workers: workers.iter().map(|worker| sleeps(*worker)).sum(),
-            time: processor_time(supervisor.pid())
-                + workers.iter().map(|worker| processor_time(*worker)).sum::<Duration>(),
-        }
-    }
-
-    fn since(self, before: Self) -> Self {
-        Self {
-            supervisor: self.supervisor - before.supervisor,
-            workers: self.workers - before.workers,
-            time: self.time - before.time,
-        }
-    }
-}
-
 /// What is counted of the two in each of so many windows.
 fn watch(windows: usize, one: &Supervisor, other: &Supervisor) -> (Vec<Sums>, Vec<Sums>) {
     (0..windows)
         .map(|_| {
-            let before = (Sums::of(one), Sums::of(other));
+            let before = (Counts::of(one), Counts::of(other));
             thread::sleep(WINDOW);
-            (Sums::of(one).since(before.0), Sums::of(other).since(before.1))
+            (Counts::of(one).since(&before.0), Counts::of(other).since(&before.1))
         })
         .unzip()
 }
