@@ -13,7 +13,8 @@ const PROGRAMS: [(&str, &str); 3] =
     [("cc-supervisor", "test-cc-supervisor"), ("cc-worker", "test-cc-worker"), ("ccx", "test-ccx")];
 
 /// Where cargo puts the binaries of the profile that runs.
-fn target_directory() -> PathBuf {
+#[must_use]
+pub fn target_directory() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let parent = own.parent().unwrap();
     if parent.file_name() == Some(OsStr::new("deps")) { parent.parent().unwrap() } else { parent }

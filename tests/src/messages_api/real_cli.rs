@@ -37,7 +37,14 @@ impl RealCli {
             panic!("set {CLI_VARIABLE} to the path of the claude CLI to run this test")
         });
         assert!(program.is_file(), "{CLI_VARIABLE} names no file: {}", program.display());
-        Self { api: MessagesApi::start(), home: tempfile::tempdir().unwrap(), program }
+        Self::with_program(&program)
+    }
+
+    /// The same with the CLI at this path.
+    #[must_use]
+    pub fn with_program(program: &Path) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        Self { api: MessagesApi::start(), home, program: program.to_owned() }
     }
 
     /// The stand-in.

@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         ["long-line", bytes, end] => output::long_line(bytes.parse().unwrap(), end),
         ["speak", seed, bytes] => output::speak(seed.parse().unwrap(), bytes.parse().unwrap()),
         ["pour", stop] => output::pour(stop),
+        ["steady", bytes_a_second] => output::steady(bytes_a_second.parse().unwrap()),
         ["interleave", count] => output::interleave(count.parse().unwrap()),
         ["report"] => report::report(),
         ["exec-with-signals-blocked", program, ref rest @ ..] => {

@@ -4,6 +4,7 @@ use std::{
     fs::OpenOptions,
     io::{BufWriter, Write},
     os::fd::AsFd,
+    time::{Duration, Instant},
 };
 
 use cc_tests::speech::{self, Mouth};
@@ -97,4 +98,21 @@ pub fn pour(stop: &str) {
     }
     stdout.write_all(speech::poured_end(count).as_bytes()).unwrap();
     stdout.flush().unwrap();
+}
+
+/// A busy service that logs: lines of 200 bytes at an even rate, on and on.
+pub fn steady(bytes_a_second: u64) {
+    const LINE_BYTES: u64 = 200;
+    const TICKS_A_SECOND: u64 = 50;
+    let mut burst = format!("{:x<1$}", "", LINE_BYTES as usize - 1);
+    burst.push('\n');
+    let burst = burst.repeat((bytes_a_second / LINE_BYTES / TICKS_A_SECOND) as usize);
+    let start = Instant::now();
+    let mut stdout = std::io::stdout().lock();
+    for tick in 1.. {
+        stdout.write_all(burst.as_bytes()).unwrap();
+        // What the reader has held up is caught up with, so that the rate holds on the whole.
+        let due = Duration::from_micros(1_000_000 / TICKS_A_SECOND) * tick;
+        std::thread::sleep(due.saturating_sub(start.elapsed()));
+    }
 }

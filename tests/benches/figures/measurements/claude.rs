@@ -1,0 +1,83 @@
+//! What a batch costs beyond its tasks: real Claude tasks (with the stand-in API) through a batch, against
+//! a shell loop over `claude -p` with the same prompts.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use cc_tests::{
+    Options, Supervisor,
+    batches::{plan, run as run_batch},
+    messages_api::RealCli,
+};
+use serde_json::json;
+
+use super::Measurement;
+use crate::{
+    arguments::Effort,
+    peers::Peers,
+    rounds::in_turns,
+    row::{Goal, Row},
+};
+
+pub const CLAUDE: Measurement = Measurement {
+    name: "claude",
+    about: "real Claude CLI tasks in a row through a batch, against a shell loop",
+    run,
+};
+
+const WHAT: &str = "a Claude task, in a batch";
+/// A round, so that a machine that slows down slows both.
+const TASKS: usize = 5;
+
+fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
+    let Some(program) = &peers.claude else {
+        return vec![Row::left_out(CLAUDE.name, WHAT, "the claude CLI is not installed")];
+    };
+    let cli = RealCli::with_program(program);
+    let supervisor = Supervisor::start(&cli.options(Options::new()));
+    let prompt = supervisor.scratch().join("prompt");
+    fs::write(&prompt, "say: 4").unwrap();
+    let rounds = effort.pick(3, 10);
+    let samples = in_turns(
+        rounds,
+        vec![
+            Box::new(|| a_task_ms(|| shell_loop(&cli, &prompt))),
+            Box::new(|| a_task_ms(|| batch(&supervisor))),
+        ],
+    );
+    let [in_loop, in_batch] = <[_; 2]>::try_from(samples).unwrap();
+    vec![
+        Row::new(CLAUDE.name, WHAT, "ms", in_batch)
+            .against("shell loop over claude -p", in_loop)
+            .goal(Goal::RatioAtMost(1.01))
+            .note(format!("{} tasks, {TASKS} in a row", rounds * TASKS)),
+    ]
+}
+
+fn a_task_ms(work: impl FnOnce()) -> f64 {
+    let start = Instant::now();
+    work();
+    start.elapsed().as_secs_f64() * 1_000.0 / TASKS as f64
+}
+
+fn shell_loop(cli: &RealCli, prompt: &Path) {
+    let line = format!(
+        "for number in $(seq {TASKS}); do \
+         '{}' -p --output-format stream-json --verbose < '{}' > /dev/null || exit 1; done",
+        cli.program().display(),
+        prompt.display()
+    );
+    let mut command = Command::new("sh");
+    command.args(["-c", &line]).env_clear().envs(cli.environment());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    assert!(command.status().unwrap().success());
+}
+
+fn batch(supervisor: &Supervisor) {
+    let tasks = (0..TASKS).map(|_| json!({"prompt": "say: 4"}));
+    run_batch(supervisor, &plan(tasks)).assert_all_succeeded_at_once();
+}

@@ -1,0 +1,71 @@
+//! How long a short task takes, from sending `execute` to its terminal event, against starting the same
+//! program directly.
+
+use std::process::{Command, Stdio};
+
+use cc_tests::{Options, cgroup::Containment};
+use serde_json::json;
+
+use super::Measurement;
+use crate::{
+    arguments::Effort,
+    peers::Peers,
+    product::{cold, execute, has_spare_workers, has_static_worker, open, warmed_up},
+    rounds::{Contender, in_turns_of, timed_ms},
+    row::{Goal, Row},
+};
+
+pub const LATENCY: Measurement = Measurement {
+    name: "latency",
+    about: "a short task on a connected session, against starting its program directly",
+    run,
+};
+
+/// The program that all of them run.
+pub const PROGRAM: [&str; 2] = ["/bin/echo", "hello"];
+const BASELINE: &str = "started directly";
+/// Turns whose median is a round's value.
+const TURNS: usize = 10;
+
+fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
+    let in_cgroup = Containment::cgroup();
+    let cold_goal = Goal::RatioAtMost(if has_static_worker() { 1.3 } else { 1.5 });
+    let mut kinds: Vec<(&str, Options, Goal)> =
+        vec![("cold worker", cold(Options::new()), cold_goal)];
+    if let Some(containment) = &in_cgroup {
+        kinds.push(("cold worker, in a cgroup", cold(containment.options()), cold_goal));
+    }
+    if has_spare_workers() {
+        let goal = Goal::RatioAtMost(1.05);
+        kinds.push(("worker started ahead", Options::new(), goal));
+    }
+    let supervisors: Vec<_> = kinds.iter().map(|(_, options, _)| warmed_up(options).0).collect();
+    let request = execute(&json!({ "argv": PROGRAM }));
+    let mut contenders: Vec<Contender<'_>> = vec![Box::new(|| timed_ms(start_directly))];
+    for supervisor in &supervisors {
+        let (mut wire, request) = (open(supervisor), &request);
+        contenders.push(Box::new(move || timed_ms(|| drop(wire.run(request)))));
+    }
+    let mut samples = in_turns_of(TURNS, effort.pick(30, 200), contenders);
+    let direct = samples.remove(0);
+    let mut rows: Vec<Row> = kinds
+        .into_iter()
+        .zip(samples)
+        .map(|((kind, _, goal), sample)| {
+            let what = format!("short task, {kind}");
+            Row::new(LATENCY.name, what, "ms", sample).against(BASELINE, direct.clone()).goal(goal)
+        })
+        .collect();
+    if !has_spare_workers() {
+        let why = "this build cannot start workers ahead";
+        rows.push(Row::left_out(LATENCY.name, "short task, worker started ahead", why));
+    }
+    rows
+}
+
+/// With pipes that are read to their ends, as anybody would who starts it.
+pub fn start_directly() {
+    let mut command = Command::new(PROGRAM[0]);
+    let output = command.args(&PROGRAM[1..]).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.stdout, b"hello\n");
+}
