@@ -1,8 +1,6 @@
 //! Ourselves as a contender: supervisors, what they and their processes cost, and one task.
 
-use std::{
-    collections::BTreeMap, ffi::OsString, fs, path::PathBuf, process::Command, time::Duration,
-};
+use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
 
 use cc_tests::{Client, Options, Supervisor, installed, processes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -20,15 +18,9 @@ pub fn raise_descriptor_limit() {
     setrlimit(Resource::Nofile, raised).unwrap();
 }
 
-/// Whether this build can start workers ahead of their tasks.
-pub fn has_spare_workers() -> bool {
-    let output = Command::new(installed::supervisor()).arg("--help").output().unwrap();
-    String::from_utf8_lossy(&output.stdout).contains("--spare-workers")
-}
-
 /// Options of a supervisor that starts each worker when its task comes.
 pub fn cold(options: Options) -> Options {
-    if has_spare_workers() { options.flag("--spare-workers", 0) } else { options }
+    options.flag("--spare-workers", 0)
 }
 
 /// Whether the installed worker is linked statically.

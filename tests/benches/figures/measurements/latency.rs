@@ -10,7 +10,7 @@ use super::Measurement;
 use crate::{
     arguments::Effort,
     peers::Peers,
-    product::{cold, execute, has_spare_workers, has_static_worker, open, warmed_up},
+    product::{cold, execute, has_static_worker, open, warmed_up},
     rounds::{Contender, in_turns_of, timed_ms},
     row::{Goal, Row},
 };
@@ -35,10 +35,7 @@ fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
     if let Some(containment) = &in_cgroup {
         kinds.push(("cold worker, in a cgroup", cold(containment.options()), cold_goal));
     }
-    if has_spare_workers() {
-        let goal = Goal::RatioAtMost(1.05);
-        kinds.push(("worker started ahead", Options::new(), goal));
-    }
+    kinds.push(("worker started ahead", Options::new(), Goal::RatioAtMost(1.05)));
     let supervisors: Vec<_> = kinds.iter().map(|(_, options, _)| warmed_up(options).0).collect();
     let request = execute(&json!({ "argv": PROGRAM }));
     let mut contenders: Vec<Contender<'_>> = vec![Box::new(|| timed_ms(start_directly))];
@@ -48,19 +45,14 @@ fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
     }
     let mut samples = in_turns_of(TURNS, effort.pick(30, 200), contenders);
     let direct = samples.remove(0);
-    let mut rows: Vec<Row> = kinds
+    kinds
         .into_iter()
         .zip(samples)
         .map(|((kind, _, goal), sample)| {
             let what = format!("short task, {kind}");
             Row::new(LATENCY.name, what, "ms", sample).against(BASELINE, direct.clone()).goal(goal)
         })
-        .collect();
-    if !has_spare_workers() {
-        let why = "this build cannot start workers ahead";
-        rows.push(Row::left_out(LATENCY.name, "short task, worker started ahead", why));
-    }
-    rows
+        .collect()
 }
 
 /// With pipes that are read to their ends, as anybody would who starts it.

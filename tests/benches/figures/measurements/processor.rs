@@ -14,7 +14,7 @@ use super::{
 use crate::{
     arguments::Effort,
     peers::Peers,
-    product::{cold, execute, has_spare_workers, open, processor_time, warmed_up},
+    product::{cold, execute, open, processor_time, warmed_up},
     rounds::{Contender, in_turns},
     row::{Goal, Row},
     wire::Wire,
@@ -30,10 +30,7 @@ pub const PROCESSOR: Measurement = Measurement {
 const TASKS: u32 = 200;
 
 fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
-    let mut kinds = vec![("cold worker", cold(Options::new()))];
-    if has_spare_workers() {
-        kinds.push(("worker started ahead", Options::new()));
-    }
+    let kinds = [("cold worker", cold(Options::new())), ("worker started ahead", Options::new())];
     let supervisors: Vec<Supervisor> =
         kinds.iter().map(|(_, options)| warmed_up(options).0).collect();
     let mut contenders: Vec<Contender<'_>> = vec![Box::new(|| {
