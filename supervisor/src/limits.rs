@@ -136,8 +136,11 @@ pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 
 /// From starting a worker to its task's `started` or terminal event.
 pub const WORKER_START: Duration = Duration::from_secs(10);
-/// Between pings.
+/// Until the first ping. Each that is answered doubles the time to the next one: a task that runs for hours costs
+/// next to nothing while it is silent.
 pub const WORKER_PING: Duration = Duration::from_secs(5);
+/// Most between pings.
+pub const MOST_WORKER_PING: Duration = Duration::from_secs(60);
 /// From a ping to any sign of life.
 pub const WORKER_PONG: Duration = Duration::from_secs(10);
 /// What a worker may be late at its task's total deadline before it is asked whether it lives.

@@ -73,6 +73,8 @@ pub struct Watchdog {
     phase: Phase,
     ping: Option<Ping>,
     next_ping: Instant,
+    /// Between the next ping and the one after it.
+    ping_interval: Duration,
 }
 
 impl Watchdog {
@@ -88,6 +90,7 @@ impl Watchdog {
             phase: Phase::Starting { until: now + limits::WORKER_START },
             ping: None,
             next_ping: now + limits::WORKER_START,
+            ping_interval: limits::WORKER_PING,
         }
     }
 
@@ -194,7 +197,8 @@ impl Watchdog {
 
     fn send_ping(&mut self, now: Instant, patience: Duration) -> Alarm {
         self.ping = Some(Ping { sent_at: now, patience });
-        self.next_ping = now + limits::WORKER_PING;
+        self.ping_interval = (self.ping_interval * 2).min(limits::MOST_WORKER_PING);
+        self.next_ping = now + self.ping_interval;
         Alarm::Ping
     }
 
@@ -259,6 +263,22 @@ mod tests {
         watchdog.started(now);
         let (after, hang) = hang(&mut watchdog, now, false, 3600 * SECOND).unwrap();
         assert_eq!((after, hang), (15 * SECOND, Hang::Silent(10 * SECOND)));
+    }
+
+    #[test]
+    fn a_worker_that_has_answered_for_long_is_asked_once_a_minute_and_is_hung_soon_after() {
+        let (mut watchdog, now) = watchdog(None);
+        watchdog.started(now);
+        let mut pings = Vec::new();
+        while pings.len() < 8 {
+            let at = watchdog.next_check();
+            assert_eq!(watchdog.check(at), Some(Alarm::Ping));
+            watchdog.heard();
+            pings.push((at - now).as_secs());
+        }
+        assert_eq!(pings, [5, 15, 35, 75, 135, 195, 255, 315]);
+        let (after, hang) = hang(&mut watchdog, now, false, 3600 * SECOND).unwrap();
+        assert_eq!((after, hang), (385 * SECOND, Hang::Silent(10 * SECOND)));
     }
 
     #[test]
