@@ -125,8 +125,8 @@ impl Ten {
         assert_eq!(self.paused.client.control("RESUME").unwrap()["status"], "resumed");
         assert_eq!(self.family.client.control("CANCEL").unwrap()["status"], "canceled");
         self.gate.write(b"go\ngo\ngo\n");
-        for (follower, mut stop) in self.pouring {
-            stop.release();
+        self.pouring.iter_mut().for_each(|(_, stop)| stop.release());
+        for (follower, _stop) in self.pouring {
             let transcript = follower.finish(supervisor);
             assert_eq!(transcript.end(), ("exit", 0));
             check_poured(&transcript.stdout());

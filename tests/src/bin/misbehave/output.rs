@@ -78,10 +78,10 @@ pub fn speak(seed: u64, bytes: usize) {
 /// A long build: numbered lines, on and on, until there is something to read in the named pipe; then
 /// how many there were.
 pub fn pour(stop: &str) {
-    /// Lines at once, and how long it rests between: about half a megabyte in a second, which no bound
-    /// stops in a test.
+    /// Lines at once, and how long it rests between: about a tenth of a megabyte in a second, which no bound
+    /// stops in a test, and which a test can read faster than it comes on a machine that is busy with others.
     const BURST: u64 = 50;
-    const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    const REST: Timespec = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
     let stop = OpenOptions::new().read(true).write(true).open(stop).unwrap();
     let mut stdout = BufWriter::new(std::io::stdout().lock());
     let mut count = 0;
