@@ -392,9 +392,13 @@ fn a_viewer_at_the_beginning_of_a_long_task_does_not_hold_up_the_live_ones() {
 
 #[test]
 fn the_end_of_a_task_is_told_even_where_its_log_is_gone() {
-    let supervisor = Supervisor::start_default();
+    let options = Options::new();
+    let mut supervisor = Supervisor::start(&options);
     let transcript = supervisor.connect().run_shell("echo lost; exit 3");
     let task_id = transcript.task_id();
+    // One that has just ended is in memory for a moment.
+    supervisor.leave();
+    supervisor.start_again(&options);
     std::fs::remove_file(supervisor.task_directory(task_id).join("log")).unwrap();
     let mut client = supervisor.connect();
     client.attach(task_id, 0).unwrap();
