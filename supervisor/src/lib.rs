@@ -51,7 +51,9 @@ mod batch;
 mod batch_calls;
 
 mod aftermath;
+mod child;
 mod feed;
+mod fork_server;
 mod lifecycle;
 mod output_text;
 mod owner;

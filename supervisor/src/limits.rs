@@ -149,6 +149,8 @@ pub const WORKER_LATE: Duration = Duration::from_secs(1);
 pub const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub const WORKER_KILL: Duration = Duration::from_secs(6);
+/// For the fork server to make a worker.
+pub const WORKER_FORK: Duration = Duration::from_secs(5);
 /// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
 pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.

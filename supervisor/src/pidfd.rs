@@ -1,7 +1,7 @@
-//! A process that is not this one's child, held so that its number cannot come to mean another one.
+//! A process that this one did not start, held so that its number cannot come to mean another one.
 //!
-//! Its exit can be waited for, but its status cannot be had: that goes to its parent. Used for workers that an
-//! earlier supervisor started.
+//! Its exit can be waited for, but its status cannot be had: that goes to its parent. Used for workers: those that
+//! an earlier supervisor started, and by [`crate::child`] for those that were forked for this one.
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 

@@ -11,8 +11,6 @@
 
 use std::{
     collections::VecDeque,
-    fs, io,
-    os::unix::fs::MetadataExt as _,
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -21,58 +19,35 @@ use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
 };
-use tokio::{process::Child, time::timeout};
+use tokio::time::timeout;
 
-use crate::limits;
-
-/// Which file a worker was started from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Build {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-}
-
-impl Build {
-    /// Of the program that is there now.
-    ///
-    /// # Errors
-    /// When there is none.
-    pub fn of(program: &Path) -> io::Result<Self> {
-        let file = fs::metadata(program)?;
-        Ok(Self {
-            device: file.dev(),
-            inode: file.ino(),
-            bytes: file.size(),
-            modified: (file.mtime(), file.mtime_nsec()),
-        })
-    }
-}
+use crate::{
+    fork_server::{Build, Forked},
+    limits,
+};
 
 /// A worker that waits for its spec.
 #[derive(Debug)]
 pub struct Spare {
     /// With both its pipes.
-    pub child: Child,
-    /// As it was before the start.
+    pub forked: Forked,
+    /// As the program was before the start.
     pub build: Build,
 }
 
 impl Spare {
     fn is_alive(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.forked.child.try_wait(), Ok(None))
     }
 
     /// Kills it, with whatever else is in its process group: it has begun nothing that could be harmed.
     pub async fn end(mut self) {
+        let child = &mut self.forked.child;
         // Until it is waited for, its number is nobody else's.
-        if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok())
-            && let Err(error) = killpg(Pid::from_raw(pid), Signal::SIGKILL)
-        {
-            tracing::debug!(pid, %error, "killing a spare worker");
+        if let Err(error) = killpg(Pid::from_raw(child.pid()), Signal::SIGKILL) {
+            tracing::debug!(pid = child.pid(), %error, "killing a spare worker");
         }
-        if timeout(limits::WORKER_EXIT, self.child.wait()).await.is_err() {
+        if timeout(limits::WORKER_EXIT, child.wait()).await.is_err() {
             tracing::warn!("a spare worker was killed and has not ended yet");
         }
     }

@@ -1,9 +1,10 @@
-//! Starts workers, and sweeps up after those that died.
+//! Has workers forked, and sweeps up after those that died.
 //!
-//! Owns the list of live workers that are this process's children. Starting and sweeping exclude each other,
-//! because a sweep takes every child that is not on the list for an orphan; an adopted worker is nobody's child
-//! here, and so in no danger. Workers are started by `posix_spawn` (no `pre_exec`, no fork): its
-//! cost does not grow with this process. Some are started ahead of their tasks, as [`crate::spares`] says.
+//! Owns the list of live workers that are this process's children, and the fork server that makes them. Starting and
+//! sweeping exclude each other, because a sweep takes every child that is not on the list for an orphan; an adopted
+//! worker is nobody's child here, and so in no danger. The fork server is started for the first worker, and again when
+//! it is gone or its program was replaced; what a worker costs does not grow with this process. Some are started
+//! ahead of their tasks, as [`crate::spares`] says.
 
 use std::{
     collections::BTreeSet,
@@ -16,22 +17,30 @@ use std::{
 use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::sweep::{Leftovers, Swept, end_leftovers};
 use tokio::{
-    process::{Child, Command},
-    sync::OwnedMutexGuard,
+    process::Command,
+    sync::Mutex,
     task::{JoinSet, spawn_blocking},
 };
 
 use crate::{
-    spares::{Build, Spare, Spares, Taken},
-    worker::{LiveChildren, Worker},
+    fork_server::{Build, ForkError, ForkServer},
+    spares::{Spare, Spares, Taken},
+    worker::Worker,
 };
+
+/// The children of this process that no sweep may take for orphans.
+#[derive(Debug, Default)]
+pub struct Children {
+    /// Workers that are not reaped yet.
+    pub workers: BTreeSet<i32>,
+    fork_server: Option<ForkServer>,
+}
 
 /// Starts workers. Clones mean the same one.
 #[derive(Clone, Debug)]
 pub struct Spawner {
     program: Arc<Path>,
-    /// Pids of workers that are not reaped yet.
-    live: LiveChildren,
+    children: Arc<Mutex<Children>>,
     spares: Arc<Spares>,
     open_files: Option<u64>,
 }
@@ -42,7 +51,7 @@ impl Spawner {
     #[must_use]
     pub fn new(program: PathBuf, spares: usize, open_files: Option<u64>) -> Self {
         let spares = Arc::new(Spares::new(spares));
-        Self { program: program.into(), live: Arc::default(), spares, open_files }
+        Self { program: program.into(), children: Arc::default(), spares, open_files }
     }
 
     /// A worker that waits for its first control line: a spare one, else one that is started now.
@@ -54,23 +63,53 @@ impl Spawner {
         for spare in useless {
             tokio::spawn(self.clone().end(spare));
         }
-        let child = match spare {
-            Some(spare) => spare.child,
-            None => {
-                let mut live = self.live.lock().await;
-                self.start(&mut live)?
-            }
+        let forked = match spare {
+            Some(spare) => spare.forked,
+            None => self.start(&mut *self.children.lock().await).await?.forked,
         };
-        Worker::started(child, Arc::clone(&self.live))
-            .ok_or_else(|| io::Error::other("the worker has no pid or no pipes"))
+        Ok(Worker::started(forked, Arc::clone(&self.children)))
     }
 
-    fn start(&self, live: &mut BTreeSet<i32>) -> io::Result<Child> {
-        let child = self.command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(
-            |error| io::Error::new(error.kind(), format!("{}: {error}", self.program.display())),
-        )?;
-        live.extend(pid_of(&child));
-        Ok(child)
+    async fn start(&self, children: &mut Children) -> io::Result<Spare> {
+        self.try_to_start(children).await.map_err(|error| {
+            io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
+        })
+    }
+
+    async fn try_to_start(&self, children: &mut Children) -> io::Result<Spare> {
+        // Before the start: a program that is replaced meanwhile makes a spare that is not used.
+        let build = Build::of(&self.program)?;
+        loop {
+            // While it is asked it is nobody's: a future that is dropped takes it along.
+            let used = children.fork_server.take();
+            let was_there = used.is_some();
+            let mut fork_server = match used {
+                Some(current) if current.build() == build => current,
+                Some(old) => {
+                    old.end().await;
+                    continue;
+                }
+                None => ForkServer::start(self.command(), build)?,
+            };
+            match fork_server.fork().await {
+                Ok(forked) => {
+                    children.fork_server = Some(fork_server);
+                    children.workers.insert(forked.child.pid());
+                    return Ok(Spare { forked, build });
+                }
+                Err(ForkError::Refused(error)) => {
+                    children.fork_server = Some(fork_server);
+                    return Err(error);
+                }
+                Err(error @ ForkError::Lost(_)) => {
+                    fork_server.end().await;
+                    if !was_there {
+                        return Err(io::Error::other(error));
+                    }
+                    tracing::warn!(%error, "the fork server is started again");
+                }
+            }
+        }
     }
 
     /// Starts as many spares as are missing, in the background. To be called when a task has started: until then
@@ -83,11 +122,11 @@ impl Spawner {
 
     async fn fill(self) {
         while !self.spares.is_full() {
-            let live = Arc::clone(&self.live).lock_owned().await;
-            let spawner = self.clone();
-            // Starting a process takes a while in which this thread could serve clients.
-            let started = spawn_blocking(move || spawner.start_spare(live)).await;
-            match started.map_err(io::Error::other).flatten() {
+            // While this is held nobody closes the spares, so that none is forgotten.
+            let mut children = self.children.lock().await;
+            let started = self.start(&mut children).await.map(|spare| self.spares.add(spare));
+            drop(children);
+            match started {
                 Ok(None) => {}
                 Ok(Some(unwanted)) => self.clone().end(unwanted).await,
                 Err(error) => {
@@ -98,20 +137,10 @@ impl Spawner {
         }
     }
 
-    /// While `live` is held nobody closes the spares, so that none is forgotten.
-    fn start_spare(&self, mut live: OwnedMutexGuard<BTreeSet<i32>>) -> io::Result<Option<Spare>> {
-        // Before the start: a program that is replaced meanwhile makes a spare that is not used.
-        let build = Build::of(&self.program)?;
-        let child = self.start(&mut live)?;
-        Ok(self.spares.add(Spare { child, build }))
-    }
-
     async fn end(self, spare: Spare) {
-        let pid = pid_of(&spare.child);
+        let pid = spare.forked.child.pid();
         spare.end().await;
-        if let Some(pid) = pid {
-            self.live.lock().await.remove(&pid);
-        }
+        self.children.lock().await.workers.remove(&pid);
     }
 
     /// Spares that live, now.
@@ -120,12 +149,15 @@ impl Spawner {
         self.spares.count()
     }
 
-    /// Ends all spares; there are none from now on.
+    /// Ends all spares, of which there are none from now on, and the fork server.
     pub async fn end_spares(&self) {
-        let spares = {
-            let _nobody_starts_one = self.live.lock().await;
-            self.spares.close()
+        let (spares, fork_server) = {
+            let mut children = self.children.lock().await;
+            (self.spares.close(), children.fork_server.take())
         };
+        if let Some(fork_server) = fork_server {
+            fork_server.end().await;
+        }
         let mut ends: JoinSet<()> =
             spares.into_iter().map(|spare| self.clone().end(spare)).collect();
         while ends.join_next().await.is_some() {}
@@ -150,18 +182,15 @@ impl Spawner {
     /// # Errors
     /// When `/proc` cannot be read.
     pub async fn sweep(&self, task_id: &str, leaf: Option<&Path>) -> io::Result<Swept> {
-        let live = Arc::clone(&self.live).lock_owned().await;
+        let children = Arc::clone(&self.children).lock_owned().await;
         let task_id = task_id.to_owned();
         let leaf = leaf.map(Path::to_owned);
         let sweeping = spawn_blocking(move || {
-            let workers: Vec<i32> = live.iter().copied().collect();
+            let fork_server = children.fork_server.as_ref().map(ForkServer::pid);
+            let workers: Vec<i32> = children.workers.iter().copied().chain(fork_server).collect();
             let marker = (MARKER_VARIABLE, task_id.as_str());
             end_leftovers(&Leftovers { marker, leaf, workers: &workers })
         });
         sweeping.await.map_err(io::Error::other)?
     }
-}
-
-fn pid_of(child: &Child) -> Option<i32> {
-    child.id().and_then(|pid| i32::try_from(pid).ok())
 }

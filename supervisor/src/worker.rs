@@ -4,23 +4,24 @@
 //! It never judges what a worker says; that is the owner's business. Made by [`crate::spawn`] and
 //! [`crate::adopt`].
 
-use std::{collections::BTreeSet, io, process::ExitStatus, sync::Arc};
+use std::{io, process::ExitStatus, sync::Arc};
 
 use bytes::BytesMut;
 use cc_link::control::Control;
 use rustix::process::Signal;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{UnixStream, unix::OwnedReadHalf},
-    process::{Child, ChildStdout},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, pipe},
+    },
     sync::{Mutex, mpsc, oneshot},
     time::timeout,
 };
 
-use crate::{limits, pidfd::Pidfd, task::Answer};
-
-/// Pids of the workers that are this process's children and are not reaped yet.
-pub type LiveChildren = Arc<Mutex<BTreeSet<i32>>>;
+use crate::{
+    child::Child, fork_server::Forked, limits, pidfd::Pidfd, spawn::Children, task::Answer,
+};
 
 /// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
 /// closes, and then it does what its spec says for the loss of its supervisor.
@@ -43,27 +44,29 @@ struct Line {
 
 #[derive(Debug)]
 enum Process {
-    /// This supervisor started it, and reaps it.
-    Child { child: Child, live: LiveChildren },
+    /// This supervisor had it forked, and reaps it.
+    Child { child: Child, siblings: Arc<Mutex<Children>> },
     /// An earlier supervisor did: whoever is its parent now reaps it.
     Adopted(Pidfd),
 }
 
 #[derive(Debug)]
 enum Events {
-    Pipe(ChildStdout),
+    Pipe(pipe::Receiver),
     Socket(OwnedReadHalf),
 }
 
 impl Worker {
-    /// One that was just started. `None`: it has no pid or no pipes.
+    /// One that was just forked and is on the list of these.
     #[must_use]
-    pub fn started(mut child: Child, live: LiveChildren) -> Option<Self> {
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok())?;
-        let (stdin, stdout) = (child.stdin.take()?, child.stdout.take()?);
-        let control = spawn_control(stdin);
-        let process = Process::Child { child, live };
-        Some(Self { pid, process, control, events: Events::Pipe(stdout) })
+    pub fn started(forked: Forked, siblings: Arc<Mutex<Children>>) -> Self {
+        let Forked { child, stdin, stdout } = forked;
+        Self {
+            pid: child.pid(),
+            process: Process::Child { child, siblings },
+            control: spawn_control(stdin),
+            events: Events::Pipe(stdout),
+        }
     }
 
     /// One that has accepted to be adopted on `connection`.
@@ -145,11 +148,7 @@ impl Process {
 
     async fn kill(&mut self) -> String {
         match self {
-            Self::Child { child, .. } => {
-                if let Err(error) = child.start_kill() {
-                    tracing::debug!(%error, "killing a worker");
-                }
-            }
+            Self::Child { child, .. } => child.kill(),
             Self::Adopted(process) => process.signal(Signal::KILL),
         }
         match timeout(limits::WORKER_EXIT, self.ended()).await {
@@ -160,8 +159,8 @@ impl Process {
 
     async fn forget(self, pid: i32) {
         match self {
-            Self::Child { live, .. } => {
-                live.lock().await.remove(&pid);
+            Self::Child { siblings, .. } => {
+                siblings.lock().await.workers.remove(&pid);
             }
             Self::Adopted(_) => {}
         }

@@ -118,6 +118,15 @@ impl Supervisor {
         spares
     }
 
+    /// The processes that this supervisor's workers are forked by.
+    #[must_use]
+    pub fn fork_servers(&self) -> Vec<i32> {
+        let mut servers = processes::children(self.pid());
+        servers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-fork-server"));
+        servers.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
+        servers
+    }
+
     /// Whether a worker has begun with a task and not ended: it has its log open.
     fn has_task(&self, worker: i32) -> bool {
         processes::holds_open(worker, &self.state_directory().join("tasks"))

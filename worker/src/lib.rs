@@ -10,6 +10,8 @@
 //! `capture`, watching `clocks`, numbering and recording with `journal`, which sends through
 //! `event_pipe`; `adoption` listens for the next supervisor; `ending` says in words how the task ended.
 //! `probe` finds out once, for the supervisor, what a cgroup directory can do.
+//!
+//! A supervisor does not start this program for every task: its `fork_server` is started once, and forks workers.
 
 mod adoption;
 mod capture;
@@ -17,6 +19,7 @@ mod clocks;
 mod control_channel;
 mod ending;
 mod event_pipe;
+mod fork_server;
 mod journal;
 mod launch;
 mod probe;
@@ -25,10 +28,19 @@ mod signals;
 mod stdio;
 mod task_loop;
 
-use std::{env, io::Write, os::fd::AsFd, path::Path, process::ExitCode};
+use std::{
+    env,
+    io::Write,
+    os::fd::{AsFd, OwnedFd},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::{Context, bail};
-use cc_link::spec::{OPEN_FILES_VARIABLE, Stdin};
+use cc_link::{
+    fork::FORK_SERVER_ARGUMENT,
+    spec::{OPEN_FILES_VARIABLE, Stdin},
+};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -38,6 +50,8 @@ cc-worker runs one task for cc-supervisor.
 usage: cc-worker                       read a task spec and commands (JSON lines) on stdin,
                                        write records on stdout, exit when the task has ended
                                        (or when stdin ends without a task)
+       cc-worker --fork-server         become a worker, as above, for everybody who asks on the
+                                       socket that is stdin; for a supervisor
        cc-worker --probe-cgroup DIR    say whether tasks can be contained by cgroups below DIR
        cc-worker --version | --help";
 
@@ -57,7 +71,19 @@ fn dispatch() -> anyhow::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
-        [] => serve(),
+        [] => {
+            inherit_nothing()?;
+            let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
+            serve(stdin, stdout)
+        }
+        [FORK_SERVER_ARGUMENT] => {
+            inherit_nothing()?;
+            let (socket, _) = stdio::take().context("stdin and stdout")?;
+            match fork_server::serve(socket)? {
+                Some(pipes) => serve(pipes.stdin, pipes.stdout),
+                None => Ok(()),
+            }
+        }
         ["--probe-cgroup", directory] => {
             cc_proctree::inherit::reset().context("inherited state")?;
             println!("{}", probe::probe(Path::new(directory))?.as_str());
@@ -100,13 +126,17 @@ fn restore_open_files() {
     }
 }
 
-/// One task, from the spec on stdin to the terminal event on stdout. The spec may be long in coming.
-fn serve() -> anyhow::Result<()> {
+/// Lets go of what the supervisor, or the shell, passes on to all that it starts.
+fn inherit_nothing() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
     restore_open_files();
+    Ok(())
+}
+
+/// One task, from the spec on stdin to the terminal event on stdout. The spec may be long in coming.
+fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
-    let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
     let mut control = control_channel::ControlChannel::new(stdin, Vec::new());
     // A worker that was started ahead of its task, and never got one, has nothing to say.
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
