@@ -87,6 +87,7 @@ struct Open {
     stream: SplitStream<Socket>,
     writer: Writer,
     sink: SplitSink<Socket, Message>,
+    /// Boxed: with the first message the channel makes room for 32.
     outgoing: mpsc::Sender<Box<Outgoing>>,
     life: Life,
     /// Told when another connection has taken the session over.
