@@ -15,9 +15,9 @@ use futures_util::{
 };
 use serde_json::json;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::AsyncWriteExt as _,
     net::TcpStream,
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
     time::{Instant, interval_at, timeout},
 };
 use tokio_tungstenite::{
@@ -52,8 +52,52 @@ fn told(code: u16, reason: &'static str) -> End {
     End::Orderly(Some(CloseFrame { code: code.into(), reason: reason.into() }))
 }
 
-/// Serves an upgraded connection; `early` is what came with its request.
-pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
+/// Serves an upgraded connection; `early` is what came with its request, `permit` its place among the TCP
+/// connections.
+///
+/// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
+/// is not kept in between.
+pub async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    early: Bytes,
+    permit: Arc<OwnedSemaphorePermit>,
+) {
+    let Some(mut open) = Box::pin(begin(&shared, stream, early)).await else { return };
+    let end = tokio::select! {
+        () = open.evicted.notified() => {
+            told(close::TAKEN_OVER, "another connection has resumed this session")
+        }
+        end = read(&shared, &mut open.session, &mut open.stream) => end,
+        error = open.writer.run(&mut open.sink) => {
+            tracing::debug!(%error, "writing to a client");
+            End::Gone("its connection broke")
+        }
+        () = until_dead(&shared, open.life.clone(), &open.outgoing) => {
+            End::Gone("it does not answer")
+        }
+    };
+    Box::pin(open.end(end)).await;
+    drop(permit);
+}
+
+/// A connection that has a session.
+struct Open {
+    session: Session,
+    stream: SplitStream<Socket>,
+    writer: Writer,
+    sink: SplitSink<Socket, Message>,
+    /// Boxed: with the first message the channel makes room for 32.
+    outgoing: mpsc::Sender<Box<Outgoing>>,
+    life: Life,
+    /// Told when another connection has taken the session over.
+    evicted: Arc<Notify>,
+    place: OwnedSemaphorePermit,
+}
+
+/// Makes a WebSocket of the connection and begins a session on it. `None`: there was none to be had, and the
+/// client was told why.
+async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<Open> {
     let life = Life::default();
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::READ_BUFFER_BYTES)
@@ -67,9 +111,25 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
     drop(early);
     let socket = WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config));
     let (sink, stream) = socket.await.split();
-    match session_place(&shared).await {
-        Some(place) => serve_session(shared, sink, stream, life, place).await,
-        None => refuse(&shared, sink, stream).await,
+    let Some(place) = session_place(shared).await else {
+        refuse(shared, sink, stream).await;
+        return None;
+    };
+    let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
+    let claimant = shared.sessions.claimant();
+    let evicted = Arc::clone(&claimant.evicted);
+    match Session::begin(Arc::clone(shared), claimant, outgoing.clone()).await {
+        Ok(session) => {
+            tracing::debug!(session_id = session.id(), "connected");
+            let writer = Writer::new(queue);
+            Some(Open { session, stream, writer, sink, outgoing, life, evicted, place })
+        }
+        Err(error) => {
+            tracing::error!(%error, "no random numbers for a session");
+            let frame = CloseFrame { code: close::INTERNAL.into(), reason: "no session".into() };
+            say_goodbye(sink, stream, Vec::new(), Some(frame)).await;
+            None
+        }
     }
 }
 
@@ -90,49 +150,23 @@ async fn refuse(shared: &Shared, sink: SplitSink<Socket, Message>, stream: Split
     say_goodbye(sink, stream, vec![text], Some(frame)).await;
 }
 
-async fn serve_session(
-    shared: Arc<Shared>,
-    mut sink: SplitSink<Socket, Message>,
-    mut stream: SplitStream<Socket>,
-    life: Life,
-    place: OwnedSemaphorePermit,
-) {
-    let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
-    let mut writer = Writer::new(queue);
-    let claimant = shared.sessions.claimant();
-    let evicted = Arc::clone(&claimant.evicted);
-    let begun = Session::begin(Arc::clone(&shared), claimant, outgoing.clone()).await;
-    let mut session = match begun {
-        Ok(session) => session,
-        Err(error) => {
-            tracing::error!(%error, "no random numbers for a session");
-            let frame = CloseFrame { code: close::INTERNAL.into(), reason: "no session".into() };
-            return say_goodbye(sink, stream, Vec::new(), Some(frame)).await;
+impl Open {
+    /// What follows when the connection is over.
+    async fn end(mut self, end: End) {
+        // Before the client can know that the connection is closed: its next one must find room.
+        drop(self.place);
+        match &end {
+            End::Orderly(frame) => {
+                tracing::debug!(session_id = self.session.id(), ?frame, "disconnected");
+            }
+            End::Gone(why) => {
+                tracing::debug!(session_id = self.session.id(), why, "the client is gone");
+            }
         }
-    };
-    tracing::debug!(session_id = session.id(), "connected");
-    let end = tokio::select! {
-        () = evicted.notified() => {
-            told(close::TAKEN_OVER, "another connection has resumed this session")
+        self.session.connection_lost().await;
+        if let End::Orderly(frame) = end {
+            say_goodbye(self.sink, self.stream, self.writer.leftovers(), frame).await;
         }
-        end = read(&shared, &mut session, &mut stream) => end,
-        error = writer.run(&mut sink) => {
-            tracing::debug!(%error, "writing to a client");
-            End::Gone("its connection broke")
-        }
-        () = until_dead(&shared, life, &outgoing) => End::Gone("it does not answer"),
-    };
-    // Before the client can know that the connection is closed: its next one must find room.
-    drop(place);
-    match &end {
-        End::Orderly(frame) => {
-            tracing::debug!(session_id = session.id(), ?frame, "disconnected");
-        }
-        End::Gone(why) => tracing::debug!(session_id = session.id(), why, "the client is gone"),
-    }
-    session.connection_lost().await;
-    if let End::Orderly(frame) = end {
-        say_goodbye(sink, stream, writer.leftovers(), frame).await;
     }
 }
 
@@ -144,9 +178,6 @@ where
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            () = shared.leaving() => {
-                return told(close::RESTART, "the supervisor is restarting: reconnect and resume");
-            }
             (code, reason) = session.may_leave(shared) => return told(code, reason),
         };
         let handled = match message {
@@ -189,7 +220,7 @@ fn end_of(error: &Error) -> End {
 }
 
 /// Sends a ping every interval. Returns when the client shows no sign of life.
-async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Outgoing>) {
+async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Outgoing>>) {
     let period = shared.config.heartbeat;
     let mut ticks = interval_at(Instant::now() + period, period);
     let mut heartbeat = Heartbeat::new(life, period);
@@ -197,10 +228,10 @@ async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Outgoin
         ticks.tick().await;
         match heartbeat.beat() {
             // A full queue is one that the client does not read: the ping would not get through either.
-            Beat::Ping => drop(outgoing.try_send(Outgoing::Ping)),
+            Beat::Ping => drop(outgoing.try_send(Box::new(Outgoing::Ping))),
             // One ping is enough to find out that the socket has room again.
             Beat::Wait if outgoing.capacity() == outgoing.max_capacity() => {
-                drop(outgoing.try_send(Outgoing::Ping));
+                drop(outgoing.try_send(Box::new(Outgoing::Ping)));
             }
             Beat::Wait => {}
             Beat::Dead => return,
@@ -234,12 +265,10 @@ async fn say_goodbye(
     let tcp = socket.get_mut();
     let draining = async {
         tcp.shutdown().await?;
-        let mut ignored = [0; limits::READ_BUFFER_BYTES];
-        while tcp.read(&mut ignored).await? > 0 {}
-        Ok::<_, std::io::Error>(())
+        tokio::io::copy(tcp, &mut tokio::io::sink()).await
     };
     match timeout(limits::CLOSE_DRAIN, draining).await {
-        Ok(Ok(())) | Err(_) => {}
+        Ok(Ok(_)) | Err(_) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
     }
 }

@@ -18,6 +18,7 @@ use hyper::{
     },
     server::conn::http1,
     service::service_fn,
+    upgrade::{Parts, Upgraded},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
@@ -163,16 +164,17 @@ impl Context {
         };
         let shared = Arc::clone(&self.shared);
         let permit = Arc::clone(&self.permit);
+        let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
-            match hyper::upgrade::on(request).await.map(hyper::upgrade::Upgraded::downcast) {
-                Ok(Ok(parts)) => {
-                    let stream: TokioIo<TcpStream> = parts.io;
-                    connection::serve(shared, stream.into_inner(), parts.read_buf).await;
+            match upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>) {
+                Ok(Ok(Parts { io, read_buf, .. })) => {
+                    let stream = io.into_inner();
+                    // A tokio task of its own, which keeps nothing of what came before.
+                    tokio::spawn(connection::serve(shared, stream, read_buf, permit));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),
             }
-            drop(permit);
         });
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::SWITCHING_PROTOCOLS;

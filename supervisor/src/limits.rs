@@ -58,7 +58,7 @@ pub const IGNORED_PARAM_CHARS: usize = 64;
 /// The control queue of a connection: answers and orders for its writer.
 pub const CONTROL_QUEUE_MESSAGES: usize = 64;
 /// Read buffer of a connection: larger ones make idle connections expensive.
-pub const READ_BUFFER_BYTES: usize = 2 * 1024;
+pub const READ_BUFFER_BYTES: usize = 1024;
 /// What is collected before a write to the socket.
 pub const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.

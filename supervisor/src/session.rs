@@ -65,7 +65,7 @@ pub struct Session {
     pub(crate) attached: HashMap<String, oneshot::Receiver<()>>,
     /// Batches that the connection is attached to.
     pub(crate) attached_batches: HashMap<String, Following>,
-    pub(crate) outgoing: mpsc::Sender<Outgoing>,
+    pub(crate) outgoing: mpsc::Sender<Box<Outgoing>>,
     is_closing: bool,
 }
 
@@ -118,7 +118,7 @@ impl Session {
     pub async fn begin(
         shared: Arc<Shared>,
         connection: Claimant,
-        outgoing: mpsc::Sender<Outgoing>,
+        outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Result<Self, getrandom::Error> {
         let (standing, token) = shared.sessions.begin(&connection)?;
         let session = Self {
@@ -218,20 +218,36 @@ impl Session {
         }
     }
 
-    /// Returns when the client has closed its session, or the supervisor is ending its tasks, and the client has all
-    /// there is; says which close frame it gets. Dropping the future loses nothing.
+    /// Returns when the connection may be closed from this side, and with which close frame: when the client has all
+    /// there is, after it has closed its session or while the supervisor ends its tasks; at once when the
+    /// supervisor leaves them to another one. Dropping the future loses nothing.
     pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
-        let leaving = if self.is_closing {
-            (close::NORMAL, "the session is closed")
-        } else {
-            shared.ending().await;
-            (close::GOING_AWAY, "the supervisor is stopping")
-        };
+        const RESTART: (u16, &str) =
+            (close::RESTART, "the supervisor is restarting: reconnect and resume");
+        // Boxed: what an end takes is not kept by a connection that waits for one.
+        if self.is_closing {
+            return Box::pin(async {
+                tokio::select! {
+                    () = self.idle() => (close::NORMAL, "the session is closed"),
+                    () = shared.leaving() => RESTART,
+                }
+            })
+            .await;
+        }
+        shared.stopping().await;
+        if shared.is_leaving() {
+            return RESTART;
+        }
+        Box::pin(self.idle()).await;
+        (close::GOING_AWAY, "the supervisor is stopping")
+    }
+
+    /// Returns when the writer has nothing more to follow, or is gone.
+    async fn idle(&self) {
         let (idle, is_idle) = oneshot::channel();
         if self.send(Outgoing::TellWhenIdle(idle)).await.is_ok() {
             drop(is_idle.await);
         }
-        leaving
     }
 
     /// The connection is over, for whatever reason: the session waits for its client, or ends.
@@ -249,7 +265,7 @@ impl Session {
     }
 
     pub(crate) async fn send(&self, outgoing: Outgoing) -> Result<(), Gone> {
-        self.outgoing.send(outgoing).await.map_err(|_| Gone)
+        self.outgoing.send(Box::new(outgoing)).await.map_err(|_| Gone)
     }
 
     /// The response, unless the call was a notification.

@@ -76,13 +76,10 @@ impl Shared {
         drop(stage.wait_for(|stage| *stage != Stage::Serving).await);
     }
 
-    /// Returns when it is told to stop and to end its tasks. One that leaves is stopping too: whoever waits for
-    /// both must not take the one for the other, in whichever order the news arrives.
-    pub async fn ending(&self) {
-        self.stopping().await;
-        if *self.stage.borrow() == Stage::Leaving {
-            std::future::pending::<()>().await;
-        }
+    /// Whether it was told to leave its tasks to another supervisor.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        *self.stage.borrow() == Stage::Leaving
     }
 
     /// Returns when it is told to leave its tasks to another supervisor.

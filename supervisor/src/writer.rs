@@ -72,7 +72,7 @@ pub struct Follow {
 /// The writing half of a connection.
 #[derive(Debug)]
 pub struct Writer {
-    queue: mpsc::Receiver<Outgoing>,
+    queue: mpsc::Receiver<Box<Outgoing>>,
     /// The session's own tasks, one after the other.
     own: VecDeque<Box<Follow>>,
     /// Any others, side by side.
@@ -90,7 +90,7 @@ pub struct Writer {
 
 /// What it comes to next.
 enum Next {
-    Control(Outgoing),
+    Control(Box<Outgoing>),
     /// From the followed task in this place.
     Records(usize, Records),
 }
@@ -124,7 +124,7 @@ impl Follow {
 impl Writer {
     /// Serves this queue.
     #[must_use]
-    pub fn new(queue: mpsc::Receiver<Outgoing>) -> Self {
+    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>) -> Self {
         Self {
             queue,
             own: VecDeque::new(),
@@ -166,7 +166,7 @@ impl Writer {
     pub fn leftovers(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         while let Ok(outgoing) = self.queue.try_recv() {
-            if let Outgoing::Text(text) = outgoing {
+            if let Outgoing::Text(text) = *outgoing {
                 texts.push(text);
             }
         }
@@ -206,7 +206,7 @@ impl Writer {
         next
     }
 
-    async fn write_control<S>(&mut self, first: Outgoing, sink: &mut S) -> Result<(), Error>
+    async fn write_control<S>(&mut self, first: Box<Outgoing>, sink: &mut S) -> Result<(), Error>
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
@@ -219,11 +219,11 @@ impl Writer {
         sink.flush().await
     }
 
-    async fn obey<S>(&mut self, outgoing: Outgoing, sink: &mut S) -> Result<(), Error>
+    async fn obey<S>(&mut self, outgoing: Box<Outgoing>, sink: &mut S) -> Result<(), Error>
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
-        match outgoing {
+        match *outgoing {
             Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
             Outgoing::Awaited(text, taken) => {
                 sink.feed(Message::text(text)).await?;

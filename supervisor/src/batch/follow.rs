@@ -37,7 +37,7 @@ impl Following {
     pub fn begin(
         shared: &Arc<Shared>,
         attachment: Attachment,
-        outgoing: mpsc::Sender<Outgoing>,
+        outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Self {
         let Attachment { batch_id, board } = attachment;
         let follower = Follower { shared: Arc::clone(shared), batch_id, outgoing };
@@ -84,7 +84,7 @@ pub async fn attach(
 struct Follower {
     shared: Arc<Shared>,
     batch_id: String,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Sender<Box<Outgoing>>,
 }
 
 impl Follower {
@@ -178,7 +178,7 @@ impl Follower {
     async fn send(&self, notification: &Notification<'_>) -> Option<()> {
         let (taken, was_taken) = oneshot::channel();
         let text = to_text(notification);
-        self.outgoing.send(Outgoing::Awaited(text, taken)).await.ok()?;
+        self.outgoing.send(Box::new(Outgoing::Awaited(text, taken))).await.ok()?;
         was_taken.await.ok()
     }
 }

@@ -44,6 +44,7 @@ fn the_connection_is_set_up_for_crashes_and_references() {
     assert_eq!(number("synchronous"), 1);
     assert_eq!(number("foreign_keys"), 1);
     assert_eq!(number("busy_timeout"), 5_000);
+    assert_eq!(number("cache_size"), -PAGE_CACHE_KIB);
     assert_eq!(number("journal_size_limit"), WRITE_AHEAD_LOG_BYTES);
 }
 
