@@ -6,7 +6,7 @@
 use std::{
     ffi::{CStr, CString},
     fs::File,
-    io::{self, Read},
+    io,
     os::{
         fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
         unix::ffi::OsStrExt,
@@ -31,6 +31,9 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// For a few calls and, where close_range(2) is missing, a look at a directory.
 const CHILD_STACK_BYTES: usize = 64 * 1024;
+
+/// What a child that has failed says: the step, and the number of the error.
+const REPORT_BYTES: usize = 1 + size_of::<i32>();
 
 /// From `linux/sched.h`; libc's constant has too narrow a type.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
@@ -261,7 +264,7 @@ extern "C" fn child_main(prepared: *mut libc::c_void) -> libc::c_int {
 /// The child's side: never returns.
 fn become_task(prepared: &Prepared) -> ! {
     let (step, errno) = prepare_and_exec(prepared);
-    let mut report = [step as u8, 0, 0, 0, 0];
+    let mut report = [step as u8; REPORT_BYTES];
     report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
     // SAFETY: writes from a live array to a descriptor that is open until exec; _exit runs nothing of the
     // parent's.
@@ -351,15 +354,18 @@ fn close_others_at_exec() -> Result<(), Errno> {
 
 /// What the child reported, or `None` if its exec has closed the pipe.
 fn read_report(reading: OwnedFd, pid: i32) -> Result<Option<(Step, Errno)>, StartError> {
-    let mut report = Vec::new();
-    File::from(reading)
-        .read_to_end(&mut report)
-        .map_err(|error| StartError::System { step: "start report", error })?;
-    let Some((step, errno)) = report.split_first() else { return Ok(None) };
-    let errno = errno.first_chunk::<4>().map_or(0, |bytes| i32::from_le_bytes(*bytes));
+    // A pipe takes so few bytes whole, and gives them whole.
+    let mut report = [0; REPORT_BYTES];
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(&reading, &mut report))
+        .map_err(|errno| StartError::System { step: "start report", error: errno.into() })?;
+    if length == 0 {
+        return Ok(None);
+    }
+    let [step, errno @ ..] = report;
+    let errno = i32::from_le_bytes(errno);
     // The child is on its way out; it must not be mistaken for a part of the task.
     let _status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
-    let step = Step::ALL.get(usize::from(*step)).copied().unwrap_or(Step::Exec);
+    let step = Step::ALL.get(usize::from(step)).copied().unwrap_or(Step::Exec);
     Ok(Some((step, Errno::from_raw(errno))))
 }
 
