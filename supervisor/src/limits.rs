@@ -219,6 +219,8 @@ pub const STORE_QUEUE_JOBS: usize = 1_024;
 pub const STORE_OVERDUE_CHANGES: usize = 10_000;
 /// Changes in one transaction.
 pub const STORE_GROUP_CHANGES: usize = 1_000;
+/// How long what the task logs say as well may wait to be committed together with something else.
+pub const STORE_LINGER: Duration = Duration::from_millis(100);
 /// How long the log of a finished task is kept: 30 days.
 pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 86_400);
 /// Most days that an operator can ask for: a hundred years.

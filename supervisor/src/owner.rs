@@ -132,16 +132,18 @@ impl Owner {
     /// Starts the worker and follows it to the end.
     pub async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
         let changes = session.into_iter().chain([self.record(&spec)]).collect();
-        // Before its worker hears of it the task is on record; starting the worker takes longer than that.
-        let (worker, recorded) =
-            tokio::join!(self.shared.spawner.spawn(), self.shared.store.commit(changes));
-        let worker = match (worker, recorded) {
-            (Ok(worker), Ok(())) => worker,
-            (Ok(worker), Err(error)) => {
+        let directory = self.shared.tasks_dir.join(self.task_id());
+        // Before its worker hears of it the task is on record. That is asked for first: it needs another thread, which
+        // is at it while the worker is started here.
+        let recording = self.shared.store.put_on_record(directory, changes);
+        let (recorded, worker) = tokio::join!(recording, self.shared.spawner.spawn());
+        let worker = match (recorded, worker) {
+            (Ok(()), Ok(worker)) => worker,
+            (Err(error), Ok(worker)) => {
                 worker.end().await;
                 return self.not_started(error.to_string()).await;
             }
-            (Err(error), _) => {
+            (_, Err(error)) => {
                 let problem = format!("the worker could not be started: {error}");
                 return self.not_started(problem).await;
             }
@@ -156,6 +158,7 @@ impl Owner {
     }
 
     async fn not_started(self, problem: String) {
+        tracing::error!(task_id = self.task_id(), problem, "a task could not be started");
         let corpse = self.corpse(Failure::NotStarted, problem);
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;

@@ -21,7 +21,7 @@ struct Now {
 
 impl Problems {
     /// A task log could not be written, for this reason.
-    pub fn log_failed(&self, reason: &str) {
+    fn log_failed(&self, reason: &str) {
         self.now().log = Some(format!(
             "a task could not be logged ({reason}): make room on the disk of the state directory, or correct its \
              permissions; this stands until a task's log works again"
@@ -29,7 +29,7 @@ impl Problems {
     }
 
     /// A task log could be written.
-    pub fn log_works(&self) {
+    fn log_works(&self) {
         self.now().log = None;
     }
 

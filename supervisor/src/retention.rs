@@ -114,26 +114,37 @@ impl Retention {
         removed
     }
 
+    /// Whether there is something to remove, unless somebody follows it. Costs next to nothing.
+    #[must_use]
+    pub fn has_too_much(&self, now_ms: u64) -> bool {
+        self.too_much(&self.ended(), now_ms).next().is_some()
+    }
+
     fn take_one_too_many(&self, now_ms: u64) -> Option<EndedTask> {
-        let rules = self.rules;
-        let is_over = |since_ms: u64, time: Duration| {
-            let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-            since_ms.saturating_add(time_ms) <= now_ms
-        };
         let mut ended = self.ended();
-        let are_too_many = ended.tasks.len() > rules.tasks || ended.bytes > rules.bytes;
-        let index = ended
-            .tasks
-            .iter()
-            // Whoever has ended later has not waited longer.
-            .take_while(|task| {
-                is_over(task.ended_ms.max(self.began_ms), rules.grace)
-                    && (are_too_many || is_over(task.ended_ms, rules.age))
-            })
-            .position(|task| task.feed.strong_count() == 0)?;
+        let index = self.too_much(&ended, now_ms).position(|task| task.feed.strong_count() == 0)?;
         let task = ended.tasks.remove(index)?;
         ended.bytes -= task.log_bytes;
         Some(task)
+    }
+
+    /// The first tasks of the list, as far as the rules have them go: as long as they are too many, the next one.
+    fn too_much<'a>(
+        &self,
+        ended: &'a EndedTasks,
+        now_ms: u64,
+    ) -> impl Iterator<Item = &'a EndedTask> + use<'a> {
+        let (rules, began_ms) = (self.rules, self.began_ms);
+        let is_over = move |since_ms: u64, time: Duration| {
+            let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            since_ms.saturating_add(time_ms) <= now_ms
+        };
+        let are_too_many = ended.tasks.len() > rules.tasks || ended.bytes > rules.bytes;
+        // Whoever has ended later has not waited longer.
+        ended.tasks.iter().take_while(move |task| {
+            is_over(task.ended_ms.max(began_ms), rules.grace)
+                && (are_too_many || is_over(task.ended_ms, rules.age))
+        })
     }
 
     fn ended(&self) -> MutexGuard<'_, EndedTasks> {
@@ -146,7 +157,9 @@ pub fn task_ended(shared: &Arc<Shared>, task_id: &str, ended_ms: u64, feed: &Arc
     let log_bytes = feed.position().end_offset;
     let feed = Arc::downgrade(feed);
     shared.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
-    tokio::spawn(clean(Arc::clone(shared)));
+    if shared.retention.has_too_much(now_ms()) {
+        tokio::spawn(clean(Arc::clone(shared)));
+    }
 }
 
 /// Removes what has become too old, again and again. Ends with the supervisor.

@@ -43,7 +43,10 @@ fn the_oldest_go_first_by_number_by_bytes_and_by_age() {
         (rules(0, 0, 0), [false; 5]),
     ] {
         let (_directory, retention, ids) = five(rules);
-        let removed = retention.remove_too_much(5 * DAY_MS + 1_000);
+        let now_ms = 5 * DAY_MS + 1_000;
+        assert_eq!(retention.has_too_much(now_ms), expected.contains(&false), "{rules:?}");
+        let removed = retention.remove_too_much(now_ms);
+        assert!(!retention.has_too_much(now_ms), "{rules:?}");
         assert_eq!(left(&retention, &ids), expected, "{rules:?}");
         assert_eq!(removed.len(), expected.iter().filter(|is_left| !**is_left).count());
     }

@@ -15,7 +15,6 @@ use crate::{
     execute, limits,
     registry::Refusal,
     session::{After, CallResult, Current, Delivery, Session},
-    state_dir,
     summary::Known,
     task::{self, Facts, Outcome, TaskHandle},
 };
@@ -39,7 +38,7 @@ impl Session {
         let task_id = uuid::Uuid::now_v7().to_string();
         let ignored_params = shorten(&execute.ignored_params);
         let is_detached = execute.detach;
-        let (handle, start) = self.accept(execute, &task_id).await?;
+        let (handle, start) = self.accept(execute, &task_id)?;
         match start.await {
             Ok(Outcome::Started(started)) => {
                 if !is_detached {
@@ -76,7 +75,7 @@ impl Session {
     }
 
     /// Takes a task on: from here on it runs whatever becomes of this connection, and it is the session's.
-    async fn accept(
+    fn accept(
         &mut self,
         execute: Execute,
         task_id: &str,
@@ -97,37 +96,20 @@ impl Session {
             environment: &self.shared.environment,
             cgroup: self.shared.cgroup.as_ref(),
         };
-        let directory = self.shared.tasks_dir.join(task_id);
-        let spec = setting.spec(execute, task_id, state_dir::log_path(&directory))?;
-        state_dir::make_task_directory(&directory).await.map_err(|error| {
-            let reason = format!("{}: {error}", directory.display());
-            self.shared.problems.log_failed(&reason);
-            self.shared.metrics.log_failed();
-            not_started(task_id, &reason)
-        })?;
+        let log_path = self.shared.log_path(task_id);
+        let spec = setting.spec(execute, task_id, log_path)?;
         let accept = |record| task::accept(&self.shared, spec, facts, record);
-        let accepted = if is_detached {
-            accept(None).map_err(refused)
-        } else {
-            let record = Some(self.standing.record());
-            self.standing
-                .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or_else(lost_session, refused))
-        };
-        match accepted {
-            Ok((handle, start)) => {
-                if !is_detached {
-                    let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);
-                    self.current = Some(Current { task_id, delivery });
-                }
-                Ok((handle, start))
-            }
-            Err(error) => {
-                // Nothing is in it.
-                drop(tokio::fs::remove_dir(&directory).await);
-                Err(error)
-            }
+        if is_detached {
+            return accept(None).map_err(refused);
         }
+        let record = Some(self.standing.record());
+        let accepted = self
+            .standing
+            .accept(self.connection.number, task_id, || accept(record))
+            .map_err(|refusal| refusal.map_or_else(lost_session, refused))?;
+        let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);
+        self.current = Some(Current { task_id, delivery });
+        Ok(accepted)
     }
 }
 

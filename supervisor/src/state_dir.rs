@@ -79,12 +79,12 @@ impl StateDir {
     }
 }
 
-/// Makes the directory of a task.
+/// Makes the directory of a task. Waits for the disk.
 ///
 /// # Errors
 /// When it cannot be made: a full disk, a missing permission.
-pub async fn make_task_directory(directory: &Path) -> io::Result<()> {
-    tokio::fs::DirBuilder::new().mode(OWNER_ONLY).create(directory).await
+pub fn make_task_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(OWNER_ONLY).create(directory)
 }
 
 /// The log in a task's directory.
@@ -194,7 +194,7 @@ mod tests {
         let path = temporary.path().join("state");
         let state_dir = StateDir::open(&path).unwrap();
         let task = state_dir.tasks().join("id");
-        make_task_directory(&task).await.unwrap();
+        make_task_directory(&task).unwrap();
         for directory in [path.as_path(), state_dir.tasks(), &task] {
             assert_eq!(fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
         }

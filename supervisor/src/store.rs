@@ -2,23 +2,43 @@
 //!
 //! Changes are queued and committed in groups: whatever waits when the thread is free goes into one
 //! transaction. Reads see every change that was queued before them. A caller either waits until its change is
-//! committed ([`Store::commit`]) or leaves it to the thread ([`Store::write`]). The task log is the truth about a
-//! task; what is lost here by a failing disk is found again at the next start.
+//! committed ([`Store::commit`], and [`Store::put_on_record`] for a new task) or leaves it to the thread
+//! ([`Store::write`]). The task log is the truth about a task; what is lost here by a failing disk is found again at
+//! the next start.
+//!
+//! A transaction, and waking a thread for it, costs more than what is in it. So what the task logs say as well
+//! ([`Store::note`]) does not wake a thread that has just written something: it goes with what comes next, and waits
+//! for that no longer than [`limits::STORE_LINGER`]. A short task costs one transaction: its acceptance takes the
+//! start and the end of the one before along.
 
-use std::{io, sync::Arc};
+use std::{
+    io,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, Thread},
+    time::Instant,
+};
 
 use cc_state::{Change, StateDb, StateError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{limits, problems::Problems};
+use crate::{limits, problems::Problems, state_dir::make_task_directory};
 
-/// Why the database did not do what was asked.
+/// Why what was asked was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It failed.
+    /// A task's directory cannot be made: a full disk, a missing permission.
+    #[error("{path}: {error}")]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system says.
+        error: Arc<io::Error>,
+    },
+    /// The database failed.
     #[error("the state database: {0}")]
     Database(Arc<StateError>),
-    /// Its thread has ended: the supervisor is ending.
+    /// The database is closed: the supervisor is ending.
     #[error("the state database is closed")]
     Closed,
 }
@@ -27,15 +47,31 @@ type Done = oneshot::Sender<Result<(), StoreError>>;
 type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 
 enum Job {
-    Write { changes: Vec<Change>, done: Option<Done> },
+    Write(Write),
     Read(Reading),
     Close(Done),
+}
+
+/// Changes that belong together.
+struct Write {
+    /// Of a new task, to be made before it is on record: what has a row but no directory would not be found again.
+    directory: Option<PathBuf>,
+    changes: Vec<Change>,
+    /// Hears how it went.
+    done: Option<Done>,
+}
+
+impl Write {
+    fn of(changes: Vec<Change>) -> Self {
+        Self { directory: None, changes, done: None }
+    }
 }
 
 /// The handle. Clones share the thread, which ends when the last one is gone.
 #[derive(Clone, Debug)]
 pub struct Store {
     jobs: mpsc::Sender<Job>,
+    thread: Thread,
 }
 
 impl Store {
@@ -45,10 +81,10 @@ impl Store {
     /// When there can be no more threads.
     pub fn start(db: StateDb, problems: Arc<Problems>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
-        std::thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("state.db".to_owned())
             .spawn(move || Server { db, queue, problems, overdue: Vec::new() }.serve())?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, thread: thread.thread().clone() })
     }
 
     /// Returns when everything is committed that was queued before.
@@ -63,23 +99,22 @@ impl Store {
     pub async fn close(&self) {
         self.flush().await;
         let (done, closed) = oneshot::channel();
-        if self.jobs.send(Job::Close(done)).await.is_ok() {
+        if self.queue(Job::Close(done)).await.is_ok() {
             drop(closed.await);
         }
     }
 
     /// Queues changes and goes on; waits only where the queue is full.
     pub async fn write(&self, changes: Vec<Change>) {
-        if self.jobs.send(Job::Write { changes, done: None }).await.is_err() {
+        if self.queue(Job::Write(Write::of(changes))).await.is_err() {
             tracing::error!("a change of state came after the database was closed");
         }
     }
 
-    /// Queues a change without ever waiting. Where the queue is full it is left out: only for what the task log
-    /// says as well. Says whether it is queued.
+    /// Queues a change without ever waiting, to be committed soon. Where the queue is full it is left out: only for
+    /// what the task log says as well. Says whether it is queued.
     pub fn note(&self, change: Change) -> bool {
-        let is_queued =
-            self.jobs.try_send(Job::Write { changes: vec![change], done: None }).is_ok();
+        let is_queued = self.jobs.try_send(Job::Write(Write::of(vec![change]))).is_ok();
         if !is_queued {
             tracing::warn!("the state database is slow: a change is left out");
         }
@@ -91,10 +126,19 @@ impl Store {
     /// # Errors
     /// When they are not.
     pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
-        let (done, outcome) = oneshot::channel();
-        let job = Job::Write { changes, done: Some(done) };
-        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
-        outcome.await.map_err(|_| StoreError::Closed)?
+        self.wait_for(Write::of(changes)).await
+    }
+
+    /// Makes the directory of a new task and commits the changes that put it on record, in this order; waits for both.
+    ///
+    /// # Errors
+    /// When one of them is not done. Without a directory nothing is committed.
+    pub async fn put_on_record(
+        &self,
+        directory: PathBuf,
+        changes: Vec<Change>,
+    ) -> Result<(), StoreError> {
+        self.wait_for(Write { directory: Some(directory), ..Write::of(changes) }).await
     }
 
     /// Reads, after everything that was queued before.
@@ -110,9 +154,22 @@ impl Store {
             // Whoever has stopped waiting does not care.
             drop(done.send(reading(db)));
         };
-        self.jobs.send(Job::Read(Box::new(reading))).await.map_err(|_| StoreError::Closed)?;
+        self.queue(Job::Read(Box::new(reading))).await?;
         let result = outcome.await.map_err(|_| StoreError::Closed)?;
         result.map_err(|error| StoreError::Database(Arc::new(error)))
+    }
+
+    async fn wait_for(&self, write: Write) -> Result<(), StoreError> {
+        let (done, outcome) = oneshot::channel();
+        self.queue(Job::Write(Write { done: Some(done), ..write })).await?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Queues a job that is not to wait for others to come.
+    async fn queue(&self, job: Job) -> Result<(), StoreError> {
+        self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.thread.unpark();
+        Ok(())
     }
 }
 
@@ -134,7 +191,7 @@ impl Server {
                     reading(&self.db);
                     None
                 }
-                Job::Write { changes, done } => self.write_group(changes, done),
+                Job::Write(write) => self.write_group(write),
                 Job::Close(done) => {
                     drop(self.db);
                     // Whoever has stopped waiting does not care.
@@ -142,42 +199,50 @@ impl Server {
                     return;
                 }
             };
-            next = after.or_else(|| self.queue.blocking_recv());
+            next = after.or_else(|| self.next());
         }
+    }
+
+    /// The next job; `None` when there will be none. For a while after the last one a note does not wake this thread.
+    fn next(&mut self) -> Option<Job> {
+        let until = Instant::now() + limits::STORE_LINGER;
+        while self.queue.is_empty() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::park_timeout(left);
+        }
+        self.queue.try_recv().ok().or_else(|| self.queue.blocking_recv())
     }
 
     /// Commits these changes together with those that wait. Returns the job that ended the group.
-    fn write_group(&mut self, changes: Vec<Change>, done: Option<Done>) -> Option<Job> {
-        let mut group = vec![(changes, done)];
-        let mut count = group[0].0.len();
-        let mut after = None;
-        while count < limits::STORE_GROUP_CHANGES {
-            match self.queue.try_recv() {
-                Ok(Job::Write { changes, done }) => {
-                    count += changes.len();
-                    group.push((changes, done));
-                }
-                Ok(other @ (Job::Read(_) | Job::Close(_))) => {
-                    after = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
+    fn write_group(&mut self, first: Write) -> Option<Job> {
+        let mut group = Vec::new();
+        let mut count = 0;
+        let mut next = Some(Job::Write(first));
+        while let Some(Job::Write(write)) = next {
+            count += write.changes.len();
+            group.extend(with_directory(write));
+            let has_room = count < limits::STORE_GROUP_CHANGES;
+            next = has_room.then(|| self.queue.try_recv().ok()).flatten();
         }
         self.write(group);
-        after
+        next
     }
 
-    fn write(&mut self, mut group: Vec<(Vec<Change>, Option<Done>)>) {
+    fn write(&mut self, mut group: Vec<Write>) {
         let overdue = std::mem::take(&mut self.overdue);
         if !overdue.is_empty() {
-            group.insert(0, (overdue, None));
+            group.insert(0, Write::of(overdue));
         }
-        let all: Vec<Change> = group.iter().flat_map(|(changes, _)| changes).cloned().collect();
-        let together = self.transaction(&all);
+        if group.is_empty() {
+            return;
+        }
+        let together = self.transaction(group.iter().flat_map(|write| &write.changes));
         let is_alone = group.len() == 1;
         let mut problem = None;
-        for (changes, done) in group {
+        for Write { changes, done, .. } in group {
             // One that cannot be made must not take the others with it.
             let outcome = if together.is_ok() || is_alone {
                 together.clone()
@@ -197,9 +262,12 @@ impl Server {
         self.problems.database(problem);
     }
 
-    fn transaction(&mut self, changes: &[Change]) -> Result<(), StoreError> {
+    fn transaction<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), StoreError> {
         self.db.transaction(changes).map_err(|error| {
-            tracing::error!(%error, changes = changes.len(), "the state database did not take changes");
+            tracing::error!(%error, "the state database did not take changes");
             StoreError::Database(Arc::new(error))
         })
     }
@@ -209,6 +277,18 @@ impl Server {
         let excess = self.overdue.len().saturating_sub(limits::STORE_OVERDUE_CHANGES);
         self.overdue.drain(..excess);
     }
+}
+
+/// Makes the directory that this needs. `None`: it cannot be made, and whoever waits has heard so.
+fn with_directory(write: Write) -> Option<Write> {
+    let Some(path) = &write.directory else { return Some(write) };
+    let Err(error) = make_task_directory(path) else { return Some(write) };
+    let error = StoreError::Directory { path: path.clone(), error: Arc::new(error) };
+    if let Some(done) = write.done {
+        // Whoever has stopped waiting does not care.
+        drop(done.send(Err(error)));
+    }
+    None
 }
 
 #[cfg(test)]
@@ -259,5 +339,42 @@ mod tests {
         assert!(there("good").await.unwrap().is_some());
         assert!(there("unwaited").await.unwrap().is_some());
         assert!(there("bad").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_task_without_a_directory_is_not_put_on_record_and_stops_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
+        let problems = Arc::<Problems>::default();
+        let store = Store::start(db, Arc::clone(&problems)).unwrap();
+        let (there, missing) = (directory.path().join("there"), directory.path().join("no/where"));
+        let (good, bad) = tokio::join!(
+            store.put_on_record(there.clone(), vec![task("good", None)]),
+            store.put_on_record(missing.clone(), vec![task("bad", None)]),
+        );
+        good.unwrap();
+        assert!(there.is_dir());
+        let error = bad.unwrap_err().to_string();
+        assert!(error.contains(missing.to_str().unwrap()), "which one: {error}");
+        assert!(store.read(|db| db.task("good")).await.unwrap().is_some());
+        assert!(store.read(|db| db.task("bad")).await.unwrap().is_none());
+        assert!(problems.texts().is_empty(), "the database is not at fault");
+    }
+
+    #[tokio::test]
+    async fn a_note_is_committed_without_anybody_waiting_for_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let (db, _) = StateDb::open(&path).unwrap();
+        let store = Store::start(db, Arc::default()).unwrap();
+        // It has just written something, so that the note does not wake it.
+        store.commit(vec![task("waited for", None)]).await.unwrap();
+        assert!(store.note(task("noted", None)));
+        let patience = Instant::now() + std::time::Duration::from_secs(60);
+        let (elsewhere, _) = StateDb::open(&path).unwrap();
+        while elsewhere.task("noted").unwrap().is_none() {
+            assert!(Instant::now() < patience, "it is not there");
+            tokio::task::yield_now().await;
+        }
     }
 }

@@ -83,12 +83,18 @@ impl StateDb {
     /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
     /// never begun. Nothing has changed then. Whoever has put together changes of several origins
     /// makes them again one by one, so that the one at fault fails alone.
-    pub fn transaction(&mut self, changes: &[Change]) -> Result<(), StateError> {
+    pub fn transaction<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> Result<(), StateError> {
         apply_all(&mut self.connection, changes).map_err(error::at(&self.path))
     }
 }
 
-fn apply_all(connection: &mut Connection, changes: &[Change]) -> rusqlite::Result<()> {
+fn apply_all<'a>(
+    connection: &mut Connection,
+    changes: impl IntoIterator<Item = &'a Change>,
+) -> rusqlite::Result<()> {
     // Immediate: a transaction that turned from reading to writing could fail without waiting.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for change in changes {

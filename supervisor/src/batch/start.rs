@@ -14,7 +14,6 @@ use crate::{
     execute,
     registry::Refusal,
     shared::Shared,
-    state_dir,
     store::StoreError,
     task::{self, Facts, TaskHandle},
 };
@@ -33,7 +32,7 @@ pub enum Start {
 }
 
 /// Starts a task.
-pub async fn start(shared: &Arc<Shared>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
+pub fn start(shared: &Arc<Shared>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
     let facts = Facts {
         task_id: task_id.to_owned(),
         label: execute.label.clone(),
@@ -49,28 +48,15 @@ pub async fn start(shared: &Arc<Shared>, batch_id: &str, task_id: &str, execute:
         environment: &shared.environment,
         cgroup: shared.cgroup.as_ref(),
     };
-    let directory = shared.tasks_dir.join(task_id);
-    let spec = match setting.spec(execute, task_id, state_dir::log_path(&directory)) {
+    let spec = match setting.spec(execute, task_id, shared.log_path(task_id)) {
         Ok(spec) => spec,
         Err(error) => return Start::Failed(error.message),
     };
-    if let Err(error) = state_dir::make_task_directory(&directory).await {
-        let reason = format!("{}: {error}", directory.display());
-        shared.problems.log_failed(&reason);
-        shared.metrics.log_failed();
-        return Start::Failed(reason);
-    }
     match task::accept(shared, spec, facts, None) {
         // Nobody waits for an answer.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(refusal) => {
-            // Nothing is in it.
-            drop(tokio::fs::remove_dir(&directory).await);
-            match refusal {
-                Refusal::Full { .. } => Start::NoRoom,
-                Refusal::Closed => Start::Stopping,
-            }
-        }
+        Err(Refusal::Full { .. }) => Start::NoRoom,
+        Err(Refusal::Closed) => Start::Stopping,
     }
 }
 

@@ -77,16 +77,17 @@ impl Owner {
     /// The last thing: everything is published, the worker is gone.
     pub(super) async fn finish(mut self, completed: Box<Completed>) {
         let at_ms = self.note_end(&completed, now_ms());
+        // A worker that could not make its log says so only here; every other task has one.
+        let has_log = completed.reason != EndReason::SpawnFailed
+            || state_dir::file_bytes(self.side.feed.log_path()) > 0;
+        // Whoever hears of it and asks what is wrong must be told.
+        if self.shared.problems.note_end(&completed, has_log) {
+            self.shared.metrics.log_failed();
+        }
         self.announce_end(&completed);
         // Of a task that never started; after any other there are enough already.
         self.shared.spawner.start_spares();
         self.shared.metrics.task_completed(completed.verdict);
-        // A worker that could not make its log says so only here; every other task has one.
-        let has_log = completed.reason != EndReason::SpawnFailed
-            || state_dir::file_bytes(self.side.feed.log_path()) > 0;
-        if self.shared.problems.note_end(&completed, has_log) {
-            self.shared.metrics.log_failed();
-        }
         tracing::info!(
             task_id = self.task_id(),
             label = self.label(),

@@ -104,7 +104,7 @@ impl Owner {
             Err(problem) => return self.not_started(job, task_id, problem),
         };
         let batch_id = self.board.batch_id();
-        match start::start(&self.shared, batch_id, &task_id, execute).await {
+        match start::start(&self.shared, batch_id, &task_id, execute) {
             Start::Begun(handle) => {
                 tokio::spawn(watch::watch(handle, job, self.to_self.clone()));
             }
