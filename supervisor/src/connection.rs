@@ -30,6 +30,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    express::Lane,
     heartbeat::{Beat, Heartbeat, Life, LivelyStream},
     limits,
     session::Session,
@@ -61,14 +62,15 @@ pub async fn serve(shared: Arc<Shared>, stream: TcpStream, early: Bytes) {
         .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
         .max_message_size(Some(shared.config.message_bytes_limit))
         .max_frame_size(Some(shared.config.message_bytes_limit));
-    let stream = LivelyStream::new(stream, life.clone());
+    let lane = Lane::default();
+    let stream = LivelyStream::new(stream, life.clone(), lane.clone());
     let received = early.to_vec();
     // It holds the whole buffer in which the request came.
     drop(early);
     let socket = WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config));
     let (sink, stream) = socket.await.split();
     match session_place(&shared).await {
-        Some(place) => serve_session(shared, sink, stream, life, place).await,
+        Some(place) => serve_session(shared, sink, stream, (life, lane), place).await,
         None => refuse(&shared, sink, stream).await,
     }
 }
@@ -94,11 +96,11 @@ async fn serve_session(
     shared: Arc<Shared>,
     mut sink: SplitSink<Socket, Message>,
     mut stream: SplitStream<Socket>,
-    life: Life,
+    (life, lane): (Life, Lane),
     place: OwnedSemaphorePermit,
 ) {
     let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
-    let mut writer = Writer::new(queue);
+    let mut writer = Writer::new(queue, lane);
     let claimant = shared.sessions.claimant();
     let evicted = Arc::clone(&claimant.evicted);
     let begun = Session::begin(Arc::clone(&shared), claimant, outgoing.clone()).await;
