@@ -40,8 +40,8 @@ pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
 pub struct Lane(Arc<Mutex<Bytes>>);
 
 impl Lane {
-    /// Adds whole frames, to be written before whatever the codec writes from now on. It must have been flushed:
-    /// a frame of which it has written a part would be torn, and so would these if the lane were not empty.
+    /// Takes whole frames, to be written before whatever the codec writes from now on. The codec must have been
+    /// flushed, which empties the lane too: otherwise a frame of which it has written a part would be torn.
     pub fn put(&self, frames: Bytes) {
         *self.frames() = frames;
     }
@@ -130,7 +130,10 @@ mod tests {
                     }
                 }
                 Message::Pong(_) => pongs += 1,
-                other => panic!("{other:?}"),
+                other @ (Message::Binary(_)
+                | Message::Ping(_)
+                | Message::Close(_)
+                | Message::Frame(_)) => panic!("{other:?}"),
             }
         }
         assert_eq!(lines, ROUNDS * LINES);

@@ -130,8 +130,8 @@ impl Writer {
         }
     }
 
-    /// Writes until the socket fails. Dropping the future between two messages loses at most the message that
-    /// waits for the socket.
+    /// Writes until the socket fails. Dropping the future loses at most the messages that wait for what was written
+    /// before them.
     ///
     /// # Errors
     /// Always ends with one: that of the socket.
