@@ -30,6 +30,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    express::Lane,
     heartbeat::{Beat, Heartbeat, Life, LivelyStream},
     limits,
     session::Session,
@@ -105,7 +106,8 @@ async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<
         .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
         .max_message_size(Some(shared.config.message_bytes_limit))
         .max_frame_size(Some(shared.config.message_bytes_limit));
-    let stream = LivelyStream::new(stream, life.clone());
+    let lane = Lane::default();
+    let stream = LivelyStream::new(stream, life.clone(), lane.clone());
     let received = early.to_vec();
     // It holds the whole buffer in which the request came.
     drop(early);
@@ -121,7 +123,7 @@ async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<
     match Session::begin(Arc::clone(shared), claimant, outgoing.clone()).await {
         Ok(session) => {
             tracing::debug!(session_id = session.id(), "connected");
-            let writer = Writer::new(queue);
+            let writer = Writer::new(queue, lane);
             Some(Open { session, stream, writer, sink, outgoing, life, evicted, place })
         }
         Err(error) => {

@@ -332,6 +332,12 @@ impl Cursor {
     }
 
     async fn records(&mut self, offset: u64, bytes_limit: usize) -> Result<Bytes, String> {
+        // Nearly always the page cache has it, and no thread needs to be woken.
+        if let Some(reader) = &self.reader
+            && let Some(frames) = reader.read_cached(offset, bytes_limit)
+        {
+            return Ok(frames);
+        }
         match self.look(Search::Records { offset, bytes_limit }).await? {
             Found::Frames(frames) => Ok(frames),
             Found::Offset(_) => Ok(Bytes::new()),

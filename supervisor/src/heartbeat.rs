@@ -24,7 +24,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::limits;
+use crate::{express::Lane, limits};
 
 /// Set by the socket, read by the heartbeat.
 #[derive(Clone, Debug, Default)]
@@ -98,18 +98,34 @@ impl Heartbeat {
     }
 }
 
-/// A TCP stream that reports signs of life of its other end.
+/// A TCP stream that reports signs of life of its other end. What is in its lane is written before anything else.
 #[derive(Debug)]
 pub struct LivelyStream {
     stream: TcpStream,
     life: Life,
+    lane: Lane,
 }
 
 impl LivelyStream {
     /// Reports to `life`.
     #[must_use]
-    pub fn new(stream: TcpStream, life: Life) -> Self {
-        Self { stream, life }
+    pub fn new(stream: TcpStream, life: Life, lane: Lane) -> Self {
+        Self { stream, life, lane }
+    }
+
+    /// Writes what is in the lane.
+    fn poll_lane(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let rest = self.lane.rest();
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let outcome = Pin::new(&mut self.stream).poll_write(context, &rest);
+            match ready!(self.wrote(outcome))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.lane.advance(written),
+            }
+        }
     }
 
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -148,11 +164,13 @@ impl AsyncWrite for LivelyStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_lane(context))?;
         let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.wrote(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_lane(context))?;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

@@ -33,6 +33,7 @@ mod peer;
 
 mod answer;
 mod connection;
+mod express;
 mod heartbeat;
 mod message;
 mod session;

@@ -7,7 +7,9 @@ use cc_link::record::{Piece, Stream};
 
 use crate::texts::Texts;
 
-/// Bytes that are looked at together for one that JSON must escape.
+/// Bytes that are looked at together for whether JSON must escape any of them.
+const BLOCK_BYTES: usize = 32;
+/// Bytes that are looked at together for which of them.
 const WORD_BYTES: usize = 8;
 
 /// A line, or a piece of one.
@@ -140,7 +142,8 @@ fn push_number(text: &mut String, mut number: u64) {
             break;
         }
     }
-    text.extend(digits[start..].iter().map(|digit| char::from(*digit)));
+    // Digits are valid UTF-8.
+    text.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
 /// As a JSON string; bytes that are no UTF-8 become U+FFFD.
@@ -171,12 +174,20 @@ fn push_escaped(text: &mut String, valid: &str) {
             written = index + 1;
         }
     };
-    let (words, rest) = bytes.as_chunks();
-    for (word_index, word) in words.iter().enumerate() {
-        let mut suspects = suspects(*word);
-        while suspects != 0 {
-            escape(word_index * WORD_BYTES + suspects.trailing_zeros() as usize / 8, text);
-            suspects &= suspects - 1;
+    let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
+    for (block_index, block) in blocks.iter().enumerate() {
+        // Most have nothing to escape, and the compiler makes few instructions of this.
+        if !block.iter().fold(false, |any, byte| any | must_be_escaped(*byte)) {
+            continue;
+        }
+        let (words, _) = block.as_chunks();
+        for (word_index, word) in words.iter().enumerate() {
+            let start = block_index * BLOCK_BYTES + word_index * WORD_BYTES;
+            let mut suspects = suspects(*word);
+            while suspects != 0 {
+                escape(start + suspects.trailing_zeros() as usize / 8, text);
+                suspects &= suspects - 1;
+            }
         }
     }
     for index in bytes.len() - rest.len()..bytes.len() {

@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 
+use crate::express::{HEADER_BYTES_LIMIT, push_header};
+
 /// Messages in their order.
 #[derive(Debug, Default)]
 pub struct Texts {
@@ -41,6 +43,17 @@ impl Texts {
         self.text.len()
     }
 
+    /// The complete messages as WebSocket frames, one behind the other.
+    #[must_use]
+    pub fn into_frames(self) -> Bytes {
+        let mut frames = Vec::with_capacity(self.text.len() + self.ends.len() * HEADER_BYTES_LIMIT);
+        for text in self.iter() {
+            push_header(&mut frames, text.len());
+            frames.extend_from_slice(text.as_bytes());
+        }
+        frames.into()
+    }
+
     /// The complete messages.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
@@ -52,35 +65,12 @@ impl Texts {
     }
 }
 
-/// The messages of a [`Texts`], to be taken one by one.
-#[derive(Debug, Default)]
-pub struct TextQueue {
-    rest: Bytes,
-    /// Of what has been taken.
-    taken_bytes: usize,
-    ends: std::vec::IntoIter<usize>,
-}
-
-impl From<Texts> for TextQueue {
-    fn from(texts: Texts) -> Self {
-        Self { rest: texts.text.into(), taken_bytes: 0, ends: texts.ends.into_iter() }
-    }
-}
-
-impl Iterator for TextQueue {
-    type Item = Bytes;
-
-    /// The next message, valid UTF-8. Shares the memory of all.
-    fn next(&mut self) -> Option<Bytes> {
-        let end = self.ends.next()?;
-        let text = self.rest.split_to(end - self.taken_bytes);
-        self.taken_bytes = end;
-        Some(text)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::Cursor;
+
+    use tokio_tungstenite::tungstenite::protocol::frame::FrameSocket;
+
     use super::*;
 
     #[test]
@@ -93,6 +83,25 @@ mod tests {
         assert_eq!((texts.iter().count(), texts.bytes()), (2, 8));
         texts.close();
         assert_eq!(texts.iter().collect::<Vec<_>>(), ["one", "", "three"]);
-        assert_eq!(TextQueue::from(texts).collect::<Vec<_>>(), ["one", "", "three"]);
+    }
+
+    #[test]
+    fn a_message_of_any_length_is_a_frame_that_others_understand() {
+        let lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000];
+        let mut texts = Texts::default();
+        for length in lengths {
+            texts.push(&"x".repeat(length));
+        }
+        let frames = texts.into_frames();
+        // The least header that says the length is the only one that is allowed.
+        let header_bytes = 3 * 2 + 3 * 4 + 2 * 10;
+        assert_eq!(frames.len(), lengths.iter().sum::<usize>() + header_bytes);
+        let mut socket = FrameSocket::new(Cursor::new(frames.to_vec()));
+        for length in lengths {
+            let frame = socket.read(None).unwrap().unwrap();
+            assert!(frame.header().is_final);
+            assert_eq!(frame.into_text().unwrap().as_str(), "x".repeat(length));
+        }
+        assert!(socket.read(None).unwrap().is_none());
     }
 }

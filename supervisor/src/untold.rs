@@ -3,9 +3,9 @@
 //! Filled by [`crate::writer`], emptied by [`crate::translate`].
 
 use bytes::Bytes;
-use cc_link::record::{Record, RecordError, Stream, decode_frame, frame_bytes};
+use cc_link::record::{Record, RecordError, Stream, decode_frame, verified_frame_bytes};
 
-/// Whole records that are still to be translated. The texts of a record of many lines can be a hundred times as
+/// Whole, verified records that are still to be translated. The texts of a record of many lines can be a hundred times as
 /// long as it is, so they are made as they are sent.
 #[derive(Debug, Default)]
 pub struct Untold {
@@ -28,7 +28,7 @@ pub struct UntoldLines {
 }
 
 impl Untold {
-    /// These whole records.
+    /// These whole records, whose checksums were verified when they came from the worker or out of the log.
     #[must_use]
     pub fn new(frames: Bytes) -> Self {
         Self { frames, lines: None, record_bytes: 0 }
@@ -58,7 +58,7 @@ impl Untold {
     /// # Errors
     /// When it cannot be read.
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
-        let Some(length) = frame_bytes(&self.frames)? else {
+        let Some(length) = verified_frame_bytes(&self.frames)? else {
             // Records are whole wherever they come from: there is no beginning of one.
             self.frames.clear();
             return Ok(None);

@@ -11,18 +11,13 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
 use tokio::sync::{mpsc, oneshot};
-use tokio_tungstenite::tungstenite::{
-    Error, Message,
-    protocol::frame::{
-        Frame,
-        coding::{Data, OpCode},
-    },
-};
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{
+    express::Lane,
     feed::{Cursor, Item},
     limits,
-    texts::{TextQueue, Texts},
+    texts::Texts,
     translate::Translator,
     untold::Untold,
 };
@@ -73,14 +68,12 @@ pub struct Follow {
 #[derive(Debug)]
 pub struct Writer {
     queue: mpsc::Receiver<Box<Outgoing>>,
+    /// The way of tasks' messages; everything else goes through the sink.
+    lane: Lane,
     /// The session's own tasks, one after the other.
     own: VecDeque<Box<Follow>>,
     /// Any others, side by side.
     attached: Vec<Follow>,
-    /// Texts of one followed task that were not handed to the socket yet.
-    taken: TextQueue,
-    /// Which task they are of.
-    taken_of: String,
     /// Whose turn it is, counted without end.
     turn: usize,
     is_held: bool,
@@ -122,15 +115,14 @@ impl Follow {
 }
 
 impl Writer {
-    /// Serves this queue.
+    /// Serves this queue; `lane` is that of the stream behind the sink.
     #[must_use]
-    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>) -> Self {
+    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: Lane) -> Self {
         Self {
             queue,
+            lane,
             own: VecDeque::new(),
             attached: Vec::new(),
-            taken: TextQueue::default(),
-            taken_of: String::new(),
             turn: 0,
             is_held: false,
             is_batching: false,
@@ -138,8 +130,8 @@ impl Writer {
         }
     }
 
-    /// Writes until the socket fails. Dropping the future between two messages loses at most the message that
-    /// waits for the socket.
+    /// Writes until the socket fails. Dropping the future loses at most the messages that wait for what was written
+    /// before them.
     ///
     /// # Errors
     /// Always ends with one: that of the socket.
@@ -237,9 +229,6 @@ impl Writer {
             Outgoing::Attach(follow) => self.attached.push(*follow),
             Outgoing::Detach(task_id) => {
                 self.attached.retain(|follow| follow.task_id != task_id);
-                if self.taken_of == task_id {
-                    self.taken = TextQueue::default();
-                }
             }
             Outgoing::Batch(is_batching) => self.is_batching = is_batching,
             Outgoing::TellWhenIdle(idle) => {
@@ -262,22 +251,27 @@ impl Writer {
         S: Sink<Message, Error = Error> + Unpin,
     {
         let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return Ok(()) };
-        self.taken_of.clone_from(&follow.task_id);
+        let task_id = follow.task_id.clone();
         match item {
             Some(Item::Frames(frames)) => follow.untold = Untold::new(frames),
             Some(Item::Lost { bytes, error }) => {
-                let mut texts = Texts::default();
-                texts.push(&follow.translator.lost(bytes, &error));
-                self.taken = texts.into();
+                let text = follow.translator.lost(bytes, &error);
+                sink.feed(Message::text(text)).await?;
             }
             None => {}
         }
         let mut sent_bytes = 0;
-        loop {
-            sent_bytes += self.send_taken(sink).await?;
-            if sent_bytes >= limits::WRITER_TURN_BYTES || !self.take(place) {
-                break;
+        while sent_bytes < limits::WRITER_TURN_BYTES {
+            // What is queued meanwhile goes before what is made next.
+            while let Ok(outgoing) = self.queue.try_recv() {
+                self.obey(outgoing, sink).await?;
             }
+            let Some(frames) = self.take(place, &task_id) else { break };
+            sent_bytes += frames.len();
+            sink.flush().await?;
+            // Nothing is under way, and nobody else gets a turn in between.
+            self.lane.put(frames);
+            sink.flush().await?;
         }
         if self.attached.len() + usize::from(!self.own.is_empty()) > 1
             && let Some(follow) = nth(&mut self.own, &mut self.attached, place)
@@ -289,37 +283,19 @@ impl Writer {
         sink.flush().await
     }
 
-    /// Makes texts of what can be sent of a task without waiting for anything. False: there is nothing.
-    fn take(&mut self, place: usize) -> bool {
-        let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return false };
+    /// Makes messages of what can be sent of a task without waiting for anything.
+    fn take(&mut self, place: usize, task_id: &str) -> Option<Bytes> {
+        let follow = nth(&mut self.own, &mut self.attached, place)?;
         // What was queued meanwhile may have changed who is followed, and whether anybody is.
-        if self.is_held || follow.task_id != self.taken_of {
-            return false;
+        if self.is_held || follow.task_id != task_id {
+            return None;
         }
         if follow.untold.is_empty() {
-            let Some(frames) = follow.cursor.ready() else { return false };
-            follow.untold = Untold::new(frames);
+            follow.untold = Untold::new(follow.cursor.ready()?);
         }
         let mut texts = Texts::default();
         follow.translator.translate_or_tell(&mut follow.untold, self.is_batching, &mut texts);
-        self.taken = texts.into();
-        true
-    }
-
-    /// Hands what was taken to the socket; what is queued meanwhile goes before it. Returns how much it was.
-    async fn send_taken<S>(&mut self, sink: &mut S) -> Result<usize, Error>
-    where
-        S: Sink<Message, Error = Error> + Unpin,
-    {
-        let mut sent_bytes = 0;
-        loop {
-            while let Ok(outgoing) = self.queue.try_recv() {
-                self.obey(outgoing, sink).await?;
-            }
-            let Some(text) = self.taken.next() else { return Ok(sent_bytes) };
-            sent_bytes += text.len();
-            sink.feed(text_message(text)).await?;
-        }
+        Some(texts.into_frames())
     }
 
     /// The followed task in this place has no more to say.
@@ -352,11 +328,6 @@ impl Writer {
             }
         }
     }
-}
-
-/// As [`Message::text`] of what is known to be valid UTF-8, without looking at each byte again.
-fn text_message(text: Bytes) -> Message {
-    Message::Frame(Frame::message(text, OpCode::Data(Data::Text), true))
 }
 
 /// The followed task in this place: the session's own one first, then the attached ones.

@@ -19,6 +19,9 @@ use nix::{
 
 /// With more than this waiting for the supervisor, the task's output is not read.
 const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+/// What a pipe is made to hold that was full once: several batches of records, so that neither side has to wait for
+/// the other after each. Most tasks never fill the pipe that they are born with.
+const ENLARGED_PIPE_BYTES: i32 = 256 * 1024;
 
 /// The descriptor, and what it has not taken yet.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct EventPipe {
     /// `None`: nobody listens.
     sink: Option<File>,
     is_terminal: bool,
+    /// Whether it was tried to make the pipe hold more.
+    is_enlarged: bool,
     backlog: Vec<u8>,
     sent: usize,
 }
@@ -39,7 +44,8 @@ impl EventPipe {
             let flags = OFlag::from_bits_retain(fcntl(&sink, FcntlArg::F_GETFL)?);
             fcntl(&sink, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
         }
-        Ok(Self { sink: Some(File::from(sink)), is_terminal, backlog: Vec::new(), sent: 0 })
+        let sink = Some(File::from(sink));
+        Ok(Self { sink, is_terminal, is_enlarged: false, backlog: Vec::new(), sent: 0 })
     }
 
     /// The descriptor of an open pipe, for poll(2).
@@ -93,6 +99,10 @@ impl EventPipe {
             match rustix::io::write(sink, rest) {
                 Ok(written) => count += written,
                 Err(rustix::io::Errno::INTR) => {}
+                // A socket stays as it is, and so does a pipe of a user who has too many large ones.
+                Err(rustix::io::Errno::AGAIN)
+                    if !std::mem::replace(&mut self.is_enlarged, true)
+                        && fcntl(sink, FcntlArg::F_SETPIPE_SZ(ENLARGED_PIPE_BYTES)).is_ok() => {}
                 Err(rustix::io::Errno::AGAIN) => return count,
                 Err(_) => self.close(),
             }

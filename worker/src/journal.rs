@@ -23,8 +23,9 @@ use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
 
 use crate::event_pipe::EventPipe;
 
-/// Output is written when this much is there, or when the loop is about to sleep.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Output is written when this much is there, or when the loop is about to sleep: more than the records of one full
+/// read, so that they are written at once and not in two parts.
+const BATCH_BYTES: usize = 128 * 1024;
 /// Of the room that the log keeps for last events, this is for the terminal one.
 const TERMINAL_EVENT_BYTES: u64 = LAST_EVENTS_BYTES / 4;
 /// With more than this held that the log did not take, only the terminal event is added.

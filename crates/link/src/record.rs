@@ -310,6 +310,17 @@ fn seal(buffer: &mut [u8], start: usize) {
 /// # Errors
 /// When the length is impossible or the checksum is wrong: the bytes are no record.
 pub fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
+    let Some(total) = verified_frame_bytes(bytes)? else { return Ok(None) };
+    let found = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
+    let computed = crc32fast::hash(&bytes[PREFIX_BYTES..total]);
+    if found == computed { Ok(Some(total)) } else { Err(RecordError::Checksum { found, computed }) }
+}
+
+/// The same of bytes that [`frame_bytes`] has verified before: the checksum is not computed again.
+///
+/// # Errors
+/// When the length is impossible.
+pub fn verified_frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
     let Some(length) = bytes.first_chunk::<4>().map(|chunk| u32::from_le_bytes(*chunk)) else {
         return Ok(None);
     };
@@ -317,12 +328,7 @@ pub fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
     if !(HEADER_BYTES..=RECORD_BYTES_LIMIT).contains(&total) {
         return Err(RecordError::Length(length));
     }
-    if bytes.len() < total {
-        return Ok(None);
-    }
-    let found = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-    let computed = crc32fast::hash(&bytes[PREFIX_BYTES..total]);
-    if found == computed { Ok(Some(total)) } else { Err(RecordError::Checksum { found, computed }) }
+    Ok((bytes.len() >= total).then_some(total))
 }
 
 /// The first and the last seq of a record whose header is whole; 0 and 0 for a notice.

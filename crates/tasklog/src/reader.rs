@@ -6,11 +6,13 @@
 
 use std::{
     fs::File,
+    io::IoSliceMut,
     path::{Path, PathBuf},
 };
 
 use bytes::Bytes;
-use cc_link::record::{HEADER_BYTES, peek_seqs};
+use cc_link::record::{HEADER_BYTES, frame_bytes, peek_seqs};
+use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,
@@ -68,6 +70,23 @@ impl LogReader {
                 }
             }
         }
+    }
+
+    /// As [`Self::read`], if that takes no waiting for a disk. `None`: it would, or there is nothing to read, or
+    /// something is wrong; [`Self::read`] will say.
+    #[must_use]
+    pub fn read_cached(&self, offset: u64, bytes_limit: usize) -> Option<Bytes> {
+        let mut block = vec![0; bytes_limit.clamp(HEADER_BYTES, BLOCK_BYTES)];
+        let buffers = &mut [IoSliceMut::new(&mut block)];
+        let read = preadv2(&self.file, buffers, offset, ReadWriteFlags::NOWAIT).ok()?;
+        let mut whole = 0;
+        while let Ok(Some(bytes)) = frame_bytes(&block[whole..read])
+            && (whole == 0 || whole + bytes <= bytes_limit)
+        {
+            whole += bytes;
+        }
+        block.truncate(whole);
+        (whole > 0).then(|| block.into())
     }
 
     /// Where to read on after the event with this seq; 0 asks for the first record. That is where its record

@@ -222,3 +222,48 @@ fn a_file_that_is_no_log_is_refused() {
     assert!(matches!(LogReader::open(&path), Err(LogError::NotALog { .. })));
     assert!(matches!(LogReader::open(&directory.path().join("none")), Err(LogError::Io { .. })));
 }
+
+/// Whether the file system can say that a read would wait. Says so if not.
+fn can_read_without_waiting() -> bool {
+    let (_directory, path, _) = log_of(&[10]);
+    let can = LogReader::open(&path).unwrap().read_cached(FIRST_RECORD_OFFSET, 1000).is_some();
+    if !can {
+        eprintln!("SKIPPED: the file system does not say whether a read would wait");
+    }
+    can
+}
+
+#[test]
+fn what_is_read_without_waiting_is_what_any_read_gives() {
+    if !can_read_without_waiting() {
+        return;
+    }
+    let (_directory, path, ends) = log_of(&[10, 100, 0, 1000, 10]);
+    let mut reader = LogReader::open(&path).unwrap();
+    for offset in &ends[..5] {
+        for bytes_limit in [100, 200, 1_100, 10_000] {
+            let Some(cached) = reader.read_cached(*offset, bytes_limit) else {
+                // A record that is longer than was asked for.
+                assert!(reader.read(*offset, bytes_limit).unwrap().len() > bytes_limit);
+                continue;
+            };
+            assert_eq!(cached, reader.read(*offset, bytes_limit).unwrap());
+        }
+    }
+    assert_eq!(reader.read_cached(ends[5], 1000), None, "the end of the log");
+}
+
+#[test]
+fn what_is_read_without_waiting_ends_before_damage() {
+    if !can_read_without_waiting() {
+        return;
+    }
+    let (_directory, path, ends) = log_of(&[10, 10, 10]);
+    let mut log = fs::read(&path).unwrap();
+    log[ends[2] as usize - 1] ^= 1;
+    fs::write(&path, log).unwrap();
+    let reader = LogReader::open(&path).unwrap();
+    let first = reader.read_cached(FIRST_RECORD_OFFSET, 1000).unwrap();
+    assert_eq!(FIRST_RECORD_OFFSET + first.len() as u64, ends[1]);
+    assert_eq!(reader.read_cached(ends[1], 1000), None);
+}
