@@ -1,0 +1,64 @@
+//! A task is on record before it does anything: a supervisor that dies in between leaves none that its successor does
+//! not know of, and none is started a second time.
+
+#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+
+use std::{fs::File, thread};
+
+use cc_tests::{Supervisor, http, wait_until};
+use nix::{
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
+use serde_json::json;
+
+/// Stops all writing to the database while it lives, as another writer does: the first byte of the locks in the
+/// file that SQLite's readers and writers share (its "WAL-mode file format", section 2.1).
+struct WriteLock {
+    _file: File,
+}
+
+impl WriteLock {
+    const AT_BYTE: i64 = 120;
+
+    fn take(supervisor: &Supervisor) -> Self {
+        let path = supervisor.state_directory().join("state.db-shm");
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let lock = libc::flock {
+            l_type: libc::F_WRLCK as i16,
+            l_whence: libc::SEEK_SET as i16,
+            l_start: Self::AT_BYTE,
+            l_len: 1,
+            l_pid: 0,
+        };
+        wait_until("nobody writes", || fcntl(&file, FcntlArg::F_SETLK(&lock)).is_ok());
+        Self { _file: file }
+    }
+}
+
+#[test]
+fn a_task_finds_itself_on_record_at_its_first_instruction() {
+    let supervisor = Supervisor::start_default();
+    let (mut client, mut other) = (supervisor.connect(), supervisor.connect());
+    // A worker waits now, so that nothing but the record delays the next task.
+    assert_eq!(client.run_shell("echo warm").stdout(), "warm\n");
+    wait_until("a worker waits", || supervisor.spare_workers().len() == 1);
+    let database = supervisor.state_directory().join("state.db");
+    let database = database.display();
+    let command =
+        format!("cat {database} {database}-wal | grep -q $CC_EXECUTOR_TASK_ID && echo known");
+    let lock = WriteLock::take(&supervisor);
+    thread::scope(|scope| {
+        let task = scope.spawn(move || client.run_shell(&command));
+        wait_until("the task has its worker", || {
+            let metrics = http::get(supervisor.address(), "/metrics", &[]).body;
+            metrics.lines().any(|line| line == "cc_executor_spare_workers 0")
+        });
+        // Time for a task that does not wait for its record.
+        for _ in 0..100 {
+            other.call("ping", &json!({})).unwrap();
+        }
+        drop(lock);
+        assert_eq!(task.join().unwrap().stdout(), "known\n");
+    });
+}
