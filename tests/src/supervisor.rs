@@ -100,7 +100,7 @@ impl Supervisor {
         self.directory.path().join("state")
     }
 
-    /// The workers that have a task at this moment, of this supervisor.
+    /// The workers that have a task at this moment, of this supervisor. A zombie is none: it has nothing open.
     #[must_use]
     pub fn workers(&self) -> Vec<i32> {
         let mut workers = processes::children(self.pid());
@@ -125,6 +125,14 @@ impl Supervisor {
         servers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-fork-server"));
         servers.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
         servers
+    }
+
+    /// Its children that have ended and that it has not waited for, at this moment.
+    #[must_use]
+    pub fn zombies(&self) -> Vec<i32> {
+        let mut zombies = processes::children(self.pid());
+        zombies.retain(|pid| processes::state(*pid).is_some_and(|state| state == "Z"));
+        zombies
     }
 
     /// Whether a worker has begun with a task and not ended: it has its log open.

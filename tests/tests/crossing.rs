@@ -193,10 +193,7 @@ fn the_supervisor_reaps_what_it_inherits(containment: &Containment) {
     }
     // Every worker and orphan that has died before this task is gone by its end, zombies included.
     assert_eq!(client.run_shell("true").end(), ("exit", 0));
-    let zombies: Vec<i32> = processes::children(supervisor.pid())
-        .into_iter()
-        .filter(|pid| processes::state(*pid).is_some_and(|state| state == "Z"))
-        .collect();
+    let zombies = supervisor.zombies();
     assert!(zombies.is_empty(), "{}", processes::describe(&zombies));
 }
 

@@ -77,8 +77,7 @@ fn one_that_has_died_costs_no_task_and_is_replaced() {
     let spare = spares(&supervisor, 1)[0];
     let process = Process::open(spare).unwrap();
     process.signal(Signal::KILL);
-    // One that is just dying may be taken for one that lives.
-    assert!(process.wait_gone(PATIENCE));
+    assert!(process.wait_gone(PATIENCE), "it dies some time after it was told to");
     assert_ne!(worker_of_a_task(&mut client), spare);
     assert_ne!(spares(&supervisor, 1)[0], spare);
     wait_until("the dead one is reaped", || processes::state(spare).is_none());

@@ -184,6 +184,21 @@ mod tests {
     }
 
     #[test]
+    fn a_record_takes_lines_up_to_its_limit_and_a_longer_one_is_alone() {
+        let (mut packer, mut buffer) = (Packer::default(), Vec::new());
+        let lengths = [vec![1024; 40], vec![PACKED_BYTES_LIMIT + 1, 1024]].concat();
+        for (seq, length) in (1..).zip(lengths) {
+            let mut line = vec![b'x'; length - 1];
+            line.push(b'\n');
+            packer.add(&mut buffer, seq, 7, Stream::Stdout, &line);
+        }
+        packer.close(&mut buffer);
+        let records = records(&buffer);
+        let counts: Vec<u64> = records.iter().map(|r| r.last_seq() - r.seq + 1).collect();
+        assert_eq!(counts, [16, 16, 8, 1, 1]);
+    }
+
+    #[test]
     fn a_number_of_lines_that_the_payload_does_not_have_is_refused() {
         let lines = |count, text: &'static str| {
             Lines::new(Stream::Stdout, count, Bytes::from_static(text.as_bytes()))

@@ -4,9 +4,16 @@
 //! child too; callers that need certainty repeat it until nothing new appears, and take "no child is
 //! left to wait for" as the only proof.
 
-use std::{collections::HashMap, fs, io};
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, Read as _},
+};
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// More than the fields of `/proc/PID/stat` can have: 51 numbers and a name.
+const STAT_BYTES_LIMIT: usize = 2_048;
 
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -25,7 +32,10 @@ impl Process {
     /// Reads one process; `None` if there is none of that number.
     #[must_use]
     pub fn read(pid: i32) -> Option<Self> {
-        parse_stat(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+        let mut stat = [0; STAT_BYTES_LIMIT];
+        // The kernel makes the whole line at once: one read gets it, and a second one for its end would cost as much.
+        let bytes = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
+        parse_stat(pid, stat.get(..bytes)?)
     }
 
     /// Whether it has exited and only waits to be reaped.
@@ -44,11 +54,17 @@ impl Process {
     /// Says whether it was there to get it.
     #[must_use]
     pub fn signal(&self, signal: Signal) -> bool {
+        self.signal_in_turn(&[signal])
+    }
+
+    /// The same with several signals, in their order.
+    #[must_use]
+    pub fn signal_in_turn(&self, signals: &[Signal]) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
         // The handle pins whoever has the number now; only then is it worth asking who that is.
         let is_same = Self::read(self.pid).is_some_and(|now| now.start_ticks == self.start_ticks);
-        is_same && pidfd_send_signal(&handle, signal).is_ok()
+        is_same && signals.iter().all(|signal| pidfd_send_signal(&handle, *signal).is_ok())
     }
 }
 

@@ -12,19 +12,31 @@ use tokio_tungstenite::accept_async;
 
 use crate::machine::version;
 
+/// Names a `cc-worker` that is linked statically; cargo cannot build it together with the rest.
+const STATIC_WORKER_VARIABLE: &str = "CC_TEST_STATIC_WORKER";
+/// Why a row of it is left out.
+pub const NO_STATIC_WORKER: &str = "CC_TEST_STATIC_WORKER does not name a program";
+
 /// The peers that are installed.
 pub struct Peers {
     /// Turns every program into a WebSocket server, a process a connection.
     pub websocketd: Option<PathBuf>,
     /// The Claude Code CLI.
     pub claude: Option<PathBuf>,
+    /// Our own worker in its other build.
+    pub static_worker: Option<PathBuf>,
 }
 
 impl Peers {
     /// Looks for them: on the `PATH`, the CLI first where the suites look for it.
     pub fn find() -> Self {
         let claude = std::env::var_os(CLI_VARIABLE).map(PathBuf::from);
-        Self { websocketd: on_path("websocketd"), claude: claude.or_else(|| on_path("claude")) }
+        let static_worker = std::env::var_os(STATIC_WORKER_VARIABLE).map(PathBuf::from);
+        Self {
+            websocketd: on_path("websocketd"),
+            claude: claude.or_else(|| on_path("claude")),
+            static_worker: static_worker.filter(|program| program.is_file()),
+        }
     }
 
     /// Name and version of each.
@@ -33,7 +45,11 @@ impl Peers {
             Some(path) => version(&path.to_string_lossy(), "--version"),
             None => "not installed, left out".to_owned(),
         };
-        vec![("websocketd", told(&self.websocketd)), ("claude", told(&self.claude))]
+        vec![
+            ("websocketd", told(&self.websocketd)),
+            ("claude", told(&self.claude)),
+            ("static worker", told(&self.static_worker)),
+        ]
     }
 }
 

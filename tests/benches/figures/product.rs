@@ -1,8 +1,14 @@
 //! Ourselves as a contender: supervisors, what they and their processes cost, and one task.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use cc_tests::{Client, Options, Supervisor, installed, processes};
+use cc_tests::{Client, Options, Supervisor, processes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::{Value, json};
 
@@ -23,16 +29,9 @@ pub fn cold(options: Options) -> Options {
     options.flag("--spare-workers", 0)
 }
 
-/// Whether the installed worker is linked statically.
-pub fn has_static_worker() -> bool {
-    /// The type of a program header that names the dynamic loader, and where the headers are told.
-    const PT_INTERP: u32 = 3;
-    let file = fs::read(installed::directory().join("cc-worker")).unwrap();
-    let number = |at: usize, bytes: usize| {
-        file[at..at + bytes].iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte))
-    };
-    let (offset, bytes, count) = (number(32, 8), number(54, 2), number(56, 2));
-    !(0..count).any(|header| number(offset + header * bytes, 4) == PT_INTERP as usize)
+/// Options of a supervisor that uses this worker and not the installed one.
+pub fn with_worker(options: Options, worker: &Path) -> Options {
+    options.flag("--worker", worker.display())
 }
 
 /// A session for throughput, by a client that does as little as can be.

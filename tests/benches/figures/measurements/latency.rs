@@ -9,8 +9,8 @@ use serde_json::json;
 use super::Measurement;
 use crate::{
     arguments::Effort,
-    peers::Peers,
-    product::{cold, execute, has_static_worker, open, warmed_up},
+    peers::{NO_STATIC_WORKER, Peers},
+    product::{cold, execute, open, warmed_up, with_worker},
     rounds::{Contender, in_turns_of, timed_ms},
     row::{Goal, Row},
 };
@@ -24,16 +24,21 @@ pub const LATENCY: Measurement = Measurement {
 /// The program that all of them run.
 pub const PROGRAM: [&str; 2] = ["/bin/echo", "hello"];
 const BASELINE: &str = "started directly";
+const COLD_STATIC: &str = "cold static worker";
 /// Turns whose median is a round's value.
 const TURNS: usize = 10;
 
-fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
+fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
     let in_cgroup = Containment::cgroup();
-    let cold_goal = Goal::RatioAtMost(if has_static_worker() { 1.3 } else { 1.5 });
+    let cold_goal = Goal::RatioAtMost(1.5);
     let mut kinds: Vec<(&str, Options, Goal)> =
         vec![("cold worker", cold(Options::new()), cold_goal)];
     if let Some(containment) = &in_cgroup {
         kinds.push(("cold worker, in a cgroup", cold(containment.options()), cold_goal));
+    }
+    if let Some(worker) = &peers.static_worker {
+        let options = with_worker(cold(Options::new()), worker);
+        kinds.push((COLD_STATIC, options, Goal::RatioAtMost(1.3)));
     }
     kinds.push(("worker started ahead", Options::new(), Goal::RatioAtMost(1.05)));
     let supervisors: Vec<_> = kinds.iter().map(|(_, options, _)| warmed_up(options).0).collect();
@@ -45,14 +50,20 @@ fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
     }
     let mut samples = in_turns_of(TURNS, effort.pick(30, 200), contenders);
     let direct = samples.remove(0);
-    kinds
+    let what = |kind: &str| format!("short task, {kind}");
+    let mut rows: Vec<Row> = kinds
         .into_iter()
         .zip(samples)
         .map(|((kind, _, goal), sample)| {
-            let what = format!("short task, {kind}");
-            Row::new(LATENCY.name, what, "ms", sample).against(BASELINE, direct.clone()).goal(goal)
+            Row::new(LATENCY.name, what(kind), "ms", sample)
+                .against(BASELINE, direct.clone())
+                .goal(goal)
         })
-        .collect()
+        .collect();
+    if peers.static_worker.is_none() {
+        rows.push(Row::left_out(LATENCY.name, what(COLD_STATIC), NO_STATIC_WORKER));
+    }
+    rows
 }
 
 /// With pipes that are read to their ends, as anybody would who starts it.

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::Measurement;
 use crate::{
     arguments::Effort,
-    peers::Peers,
-    product::{has_static_worker, most_resident_mb, resident_mb, warmed_up},
+    peers::{NO_STATIC_WORKER, Peers},
+    product::{most_resident_mb, resident_mb, warmed_up, with_worker},
     rounds::Sample,
     row::{Goal, Row},
 };
@@ -15,17 +15,38 @@ use crate::{
 pub const WORKER_MEMORY: Measurement =
     Measurement { name: "worker-memory", about: "memory of a worker, idle and streaming", run };
 
-fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
-    let (supervisor, _client) = warmed_up(&Options::new());
-    let rounds = effort.pick(5, 20);
-    let goal = Goal::AtMost(if has_static_worker() { 0.6 } else { 2.5 });
-    let linked = if has_static_worker() { "static" } else { "portable" };
-    let row = |what: &str, measure: fn(&Supervisor) -> f64| {
-        let sample = (0..rounds).map(|_| measure(&supervisor)).collect();
-        Row::new(WORKER_MEMORY.name, format!("{linked} worker, {what}"), "MB", Sample::new(sample))
-            .goal(goal)
+/// What a worker is looked at for, and how, in megabytes.
+type Look = (&'static str, fn(&Supervisor) -> f64);
+const LOOKS: [Look; 2] = [("idle", idle), ("streaming", streaming)];
+
+fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
+    let portable = rows_of("portable", &Options::new(), Goal::AtMost(2.5), effort);
+    let statically = match &peers.static_worker {
+        Some(worker) => {
+            let options = with_worker(Options::new(), worker);
+            rows_of("static", &options, Goal::AtMost(0.6), effort)
+        }
+        None => LOOKS
+            .map(|(look, _)| {
+                Row::left_out(WORKER_MEMORY.name, what("static", look), NO_STATIC_WORKER)
+            })
+            .into(),
     };
-    vec![row("idle", idle), row("streaming", streaming)]
+    portable.into_iter().chain(statically).collect()
+}
+
+fn what(linked: &str, look: &str) -> String {
+    format!("{linked} worker, {look}")
+}
+
+/// Of the workers of a supervisor with these options.
+fn rows_of(linked: &str, options: &Options, goal: Goal, effort: Effort) -> Vec<Row> {
+    let (supervisor, _client) = warmed_up(options);
+    let row = |(look, measure): Look| {
+        let sample = (0..effort.pick(5, 20)).map(|_| measure(&supervisor)).collect();
+        Row::new(WORKER_MEMORY.name, what(linked, look), "MB", Sample::new(sample)).goal(goal)
+    };
+    LOOKS.map(row).into()
 }
 
 /// Of one whose task waits.
