@@ -8,7 +8,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use cc_tests::{fifo::Fifo, installed, processes, unique_tag};
+use cc_tests::{fifo::Fifo, installed, processes, unique_tag, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -221,8 +221,13 @@ fn a_ccx_that_is_killed_leaves_what_was_done_and_a_resume_goes_on_there() {
     );
     let arguments = "tasks.jsonl --quiet --joblog log --results results --report report.md";
     let mut child = folder.command(arguments).spawn().unwrap();
-    // A task begins when the one before it is in the reports.
     assert_eq!(begun.read(), "begun\n");
+    // The server does not wait for whoever writes the reports.
+    wait_until("the first task is in all reports", || {
+        !folder.jobs("log").is_empty()
+            && !folder.results("results").is_empty()
+            && folder.read("report.md").contains("1 to go")
+    });
     child.kill().unwrap();
     child.wait().unwrap();
     processes::wait_until_gone(&tag);
