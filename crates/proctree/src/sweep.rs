@@ -59,6 +59,8 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
         drop(leaf.kill());
     }
     let deadline = Instant::now() + Duration::from_millis(SWEEP_MS_LIMIT);
+    // A process in the middle of an execve(2) shows no environment, and so no marker: one look is not enough.
+    let mut was_empty = false;
     loop {
         let found = find(leftovers, leaf.as_ref())?;
         for process in &found {
@@ -70,13 +72,15 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
         // something has just died, somebody may live.
         let is_quiet = reap_orphans(leftovers.workers)? == 0;
         let is_leaf_empty = leaf.as_ref().is_none_or(|leaf| !leaf.is_populated());
+        let is_empty = found.is_empty() && is_quiet && is_leaf_empty;
         let is_over = Instant::now() >= deadline;
-        if (found.is_empty() && is_quiet && is_leaf_empty) || is_over {
+        if (is_empty && was_empty) || is_over {
             if let Some(leaf) = &leaf {
                 leaf.remove();
             }
             return Ok(Swept { killed: seen.len() as u64, unkillable: found.len() as u64 });
         }
+        was_empty = is_empty;
         thread::sleep(PAUSE_BETWEEN_PASSES);
     }
 }
