@@ -135,7 +135,9 @@ impl ForkServer {
         let answer: io::Result<Answer> = timeout(limits::WORKER_FORK, asking)
             .await
             .map_err(|_| ForkError::Lost("did not answer in time".to_owned()))?;
-        let answer = answer.map_err(|error| ForkError::Lost(format!("ended: {error}")))?;
+        let answer = answer.map_err(|error| {
+            ForkError::Lost(format!("ended ({error}): install both programs from one build"))
+        })?;
         let child = answer.0.and_then(Child::of).map_err(ForkError::Refused)?;
         Ok(Forked { child, stdin: pipes.0, stdout: pipes.1 })
     }

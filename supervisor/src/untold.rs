@@ -5,8 +5,8 @@
 use bytes::Bytes;
 use cc_link::record::{Record, RecordError, Stream, decode_frame, verified_frame_bytes};
 
-/// Whole, verified records that are still to be translated. The texts of a record of many lines can be a hundred times as
-/// long as it is, so they are made as they are sent.
+/// Whole, verified records that are still to be translated. The texts of a record of many lines can be a hundred
+/// times as long as it is, so they are made as they are sent.
 #[derive(Debug, Default)]
 pub struct Untold {
     frames: Bytes,

@@ -52,6 +52,13 @@ pub fn supervisor() -> PathBuf {
     directory().join("cc-supervisor")
 }
 
+/// Puts a `cc-worker` in this place, in one step: for whoever looks, another program than before.
+pub fn install_worker(program: &Path) {
+    let fresh = program.with_extension("fresh");
+    fs::copy(directory().join("cc-worker"), &fresh).unwrap();
+    fs::rename(&fresh, program).unwrap();
+}
+
 /// `ccx`.
 #[must_use]
 pub fn ccx() -> PathBuf {

@@ -111,9 +111,7 @@ impl Supervisor {
     /// The workers that wait for a task at this moment, of this supervisor.
     #[must_use]
     pub fn spare_workers(&self) -> Vec<i32> {
-        let mut spares = processes::children(self.pid());
-        spares.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-worker"));
-        spares.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
+        let mut spares = self.children_called("cc-worker");
         spares.retain(|pid| !self.has_task(*pid));
         spares
     }
@@ -121,10 +119,15 @@ impl Supervisor {
     /// The processes that this supervisor's workers are forked by.
     #[must_use]
     pub fn fork_servers(&self) -> Vec<i32> {
-        let mut servers = processes::children(self.pid());
-        servers.retain(|pid| processes::name(*pid).is_some_and(|name| name == "cc-fork-server"));
-        servers.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
-        servers
+        self.children_called("cc-fork-server")
+    }
+
+    /// Those that have not ended.
+    fn children_called(&self, name: &str) -> Vec<i32> {
+        let mut children = processes::children(self.pid());
+        children.retain(|pid| processes::name(*pid).is_some_and(|found| found == name));
+        children.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
+        children
     }
 
     /// Its children that have ended and that it has not waited for, at this moment.

@@ -7,7 +7,7 @@ use std::fs;
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
     fifo::Fifo,
-    installed,
+    installed::install_worker,
     processes::{self, Process},
     wait_until,
 };
@@ -84,17 +84,12 @@ fn one_that_hangs_is_replaced_and_the_task_runs() {
 fn when_the_program_was_replaced_the_next_worker_is_of_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
-    let install = || {
-        let fresh = program.with_extension("fresh");
-        fs::copy(installed::directory().join("cc-worker"), &fresh).unwrap();
-        fs::rename(&fresh, &program).unwrap();
-    };
-    install();
+    install_worker(&program);
     let supervisor = Supervisor::start(&without_spares().flag("--worker", program.display()));
     let mut client = supervisor.connect();
     run(&mut client);
     let old = fork_server(&supervisor);
-    install();
+    install_worker(&program);
     run(&mut client);
     assert!(old.wait_gone(PATIENCE));
     assert_ne!(fork_server(&supervisor).pid, old.pid);
@@ -104,7 +99,7 @@ fn when_the_program_was_replaced_the_next_worker_is_of_the_new_one() {
 fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
-    fs::copy(installed::directory().join("cc-worker"), &program).unwrap();
+    install_worker(&program);
     let options = without_spares().flag("--worker", program.display()).flag("--cgroup", "off");
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
@@ -114,8 +109,7 @@ fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
     fs::copy("/bin/false", &program).unwrap();
     let other = client.execute(&json!({"argv": ["true"]})).unwrap_err();
     assert!(other.to_string().contains("fork server"), "{other}");
-    fs::remove_file(&program).unwrap();
-    fs::copy(installed::directory().join("cc-worker"), &program).unwrap();
+    install_worker(&program);
     run(&mut client);
 }
 

@@ -3,12 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
-use std::{fs, path::Path};
-
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
     fifo::Fifo,
-    http, installed,
+    http,
+    installed::install_worker,
     processes::{self, Process},
     wait_until,
 };
@@ -87,16 +86,11 @@ fn one_that_has_died_costs_no_task_and_is_replaced() {
 fn one_whose_program_was_replaced_meanwhile_runs_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
-    let install = |program: &Path| {
-        let fresh = program.with_extension("fresh");
-        fs::copy(installed::directory().join("cc-worker"), &fresh).unwrap();
-        fs::rename(&fresh, program).unwrap();
-    };
-    install(&program);
+    install_worker(&program);
     let supervisor = Supervisor::start(&Options::new().flag("--worker", program.display()));
     let mut client = supervisor.connect();
     let old = Process::open(spares(&supervisor, 1)[0]).unwrap();
-    install(&program);
+    install_worker(&program);
     assert_ne!(worker_of_a_task(&mut client), old.pid);
     assert!(old.wait_gone(PATIENCE), "it is not kept either");
     let new = spares(&supervisor, 1)[0];

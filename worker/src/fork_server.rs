@@ -1,7 +1,7 @@
 //! The fork server: a worker without a task, of which the supervisor has a copy made for every task.
 //!
-//! It runs nothing, reads nothing but requests and keeps nothing, so that each copy is as fresh as a program that was just
-//! started. [`cc_link::fork`] says what it is asked and answers. It exits when its supervisor is gone.
+//! It runs nothing, reads nothing but requests and keeps nothing, so that each copy is as fresh as a program that was
+//! just started. [`cc_link::fork`] says what it is asked and answers. It exits when its supervisor is gone.
 
 use std::{
     io::{self, IoSliceMut, Write},

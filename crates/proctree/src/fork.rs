@@ -1,8 +1,8 @@
 //! A process that continues as two: what a worker is made by.
 //!
-//! Starting a program costs a millisecond, forking a small process a tenth of that: nothing is loaded, linked or asked of
-//! the processor (in a virtual machine the CPUID instructions of a dynamic linker alone take half a millisecond,
-//! measured). All that are forked have one layout of memory, so that who knows it of one knows it of all; a worker
+//! Starting a program costs a millisecond, forking a small process a tenth of that: nothing is loaded, linked or
+//! asked of the processor (in a virtual machine the CPUID instructions of a dynamic linker alone take half a
+//! millisecond, measured). All that are forked have one layout of memory, so that who knows it of one knows it of all; a worker
 //! has nothing to hide from its task, which runs as the same user and could trace it.
 
 use std::io;

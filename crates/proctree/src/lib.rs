@@ -1,8 +1,8 @@
 //! Trees of processes: start one, stop it, signal it, kill it, prove that nothing is left.
 //!
 //! Modules in the order of a task's life: [`inherit`] washes off what the worker's program was started with,
-//! [`fork`] makes the worker, [`subreaper`] makes every orphan its child, [`cgroup`] makes a leaf where there is a hierarchy,
-//! [`start`] starts the main process, [`tree`] controls and kills what came of it. [`sweep`] is what a
+//! [`fork`] makes the worker, [`subreaper`] makes every orphan its child, [`cgroup`] makes a leaf where there is a
+//! hierarchy, [`start`] starts the main process, [`tree`] controls and kills what came of it. [`sweep`] is what a
 //! supervisor does after a worker has died. [`procfs`] is how all of them see processes.
 //!
 //! **All `unsafe` code of the workspace is in [`start`], [`fork`] and [`inherit`].** Signals go through pidfds, so

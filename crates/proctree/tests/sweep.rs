@@ -58,6 +58,13 @@ impl Orphan {
     }
 }
 
+impl Drop for Orphan {
+    /// A test that fails leaves nobody behind.
+    fn drop(&mut self) {
+        let _was_there = self.process.signal(rustix::process::Signal::KILL);
+    }
+}
+
 /// To be held by every test: a sweep takes all children of this process for orphans, another test's too.
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());
