@@ -14,9 +14,10 @@ pub mod limit;
 pub mod stream;
 pub mod verdict;
 
+mod json;
 mod line;
 mod result;
-mod view;
+mod scan;
 
 pub use result::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,
