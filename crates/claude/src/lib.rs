@@ -14,12 +14,18 @@ pub mod limit;
 pub mod stream;
 pub mod verdict;
 
+mod activity;
+mod answer;
 mod json;
+mod known;
 mod line;
+mod notes;
+mod refusal;
 mod result;
 mod scan;
 
+pub use refusal::Refusal;
 pub use result::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,
 };
-pub use stream::{Refusal, StreamObserver, Summary};
+pub use stream::{StreamObserver, Summary, Work};
