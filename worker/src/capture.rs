@@ -61,9 +61,7 @@ impl Capture {
         };
         let observer = match spec.claude {
             ClaudeStream::No => None,
-            ClaudeStream::Observed | ClaudeStream::Required => {
-                Some(StreamObserver::new(spec.bounds.line_bytes_limit))
-            }
+            ClaudeStream::Observed | ClaudeStream::Required => Some(StreamObserver::new()),
         };
         Self {
             stdout: source(stdout, Stream::Stdout),

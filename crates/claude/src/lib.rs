@@ -16,9 +16,10 @@ pub mod stream;
 pub mod verdict;
 pub mod version;
 
+mod json;
 mod line;
 mod result;
-mod view;
+mod scan;
 
 pub use result::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,

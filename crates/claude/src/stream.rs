@@ -7,12 +7,10 @@
 use std::collections::BTreeSet;
 
 use cc_link::event::{ClaudeResult, ClaudeRetry, Event, LimitReport};
-use serde_json::value::RawValue;
 
 use crate::{
-    line::{Line, LineCollector},
+    line::{Extent, Line, LineReader, text},
     result::{TEXT_BYTES_LIMIT, cut_text, read_result, says_not_logged_in, short_text},
-    view::View,
 };
 
 /// Most events that one task's stream can cause. A stream that says more is broken or hostile; the
@@ -20,29 +18,6 @@ use crate::{
 pub const EVENTS_LIMIT: u32 = 1_000;
 /// Most background tasks that are followed at once; more than these do not prolong the linger.
 pub const BACKGROUND_TASKS_LIMIT: usize = 256;
-
-const LINE_FIELDS: &[&str] = &[
-    "type",
-    "subtype",
-    "session_id",
-    "model",
-    "is_error",
-    "result",
-    "api_error_status",
-    "terminal_reason",
-    "num_turns",
-    "total_cost_usd",
-    "usage",
-    "attempt",
-    "max_retries",
-    "retry_delay_ms",
-    "error_status",
-    "error",
-    "task_id",
-    "patch",
-    "rate_limit_info",
-    "message",
-];
 
 /// What was learned from a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -85,7 +60,7 @@ impl Refusal {
 /// Reads a task's stdout as it is split into lines and pieces. Memory: one line, and a few small sets.
 #[derive(Debug)]
 pub struct StreamObserver {
-    lines: LineCollector,
+    lines: LineReader,
     reader: Reader,
 }
 
@@ -101,9 +76,9 @@ struct Reader {
 }
 
 impl StreamObserver {
-    /// An observer for one task. `line_bytes_limit` is the task's; more than 16 MiB is not kept.
+    /// An observer for one task.
     #[must_use]
-    pub fn new(line_bytes_limit: u64) -> Self {
+    pub fn new() -> Self {
         let reader = Reader {
             summary: Summary::default(),
             results: 0,
@@ -112,7 +87,7 @@ impl StreamObserver {
             rate_limit: None,
             token_limit: None,
         };
-        Self { lines: LineCollector::new(line_bytes_limit), reader }
+        Self { lines: LineReader::new(), reader }
     }
 
     /// Takes the next fragment of stdout: a whole line, or a piece of one in its order.
@@ -128,27 +103,8 @@ impl StreamObserver {
         truncated: bool,
         emit: &mut dyn FnMut(Event),
     ) {
-        match self.lines.fragment(data, starts_line, ends_line, truncated) {
-            Some(Line::Whole(line)) => {
-                let text = String::from_utf8_lossy(line);
-                if let Some(view) = View::parse(&text, LINE_FIELDS) {
-                    self.reader.line(&view, emit);
-                }
-            }
-            Some(Line::Cut(line)) => {
-                let text = String::from_utf8_lossy(line);
-                let view = View::parse_prefix(&text, LINE_FIELDS);
-                // Half a result is better than none. Half of anything else says nothing.
-                if view.is("type", "result") {
-                    self.reader.result(&view, true, emit);
-                }
-            }
-            Some(Line::Answer { may_use_tool }) => {
-                self.reader.summary.refusal = None;
-                self.reader.summary.tool_may_have_run |= may_use_tool;
-            }
-            Some(Line::ToolResult) => self.reader.summary.tool_may_have_run = true,
-            None => {}
+        if let Some(line) = self.lines.fragment(data, starts_line, ends_line, truncated) {
+            self.reader.line(&line, emit);
         }
     }
 
@@ -185,61 +141,65 @@ impl StreamObserver {
 }
 
 impl Reader {
-    fn line(&mut self, view: &View<'_>, emit: &mut dyn FnMut(Event)) {
-        match view.text("type").as_deref() {
-            Some("result") => self.result(view, false, emit),
-            Some("system") => self.system(view, emit),
-            Some("assistant") => self.assistant(view, emit),
-            Some("rate_limit_event") => self.rate_limit_event(view, emit),
+    fn line(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
+        let is_whole = line.extent() == Extent::Whole;
+        match line.text("type").as_deref() {
+            // Half a result is better than none, where the line limit has cut it. Half of anything else says nothing.
+            Some("result") if line.extent() != Extent::Unfinished => {
+                self.result(line, !is_whole, emit);
+            }
+            Some("system") if is_whole => self.system(line, emit),
+            Some("assistant") => self.assistant(line, emit),
+            Some("user") => self.summary.tool_may_have_run = true,
+            Some("rate_limit_event") if is_whole => self.rate_limit_event(line, emit),
             Some(_) | None => {}
         }
     }
 
-    fn system(&mut self, view: &View<'_>, emit: &mut dyn FnMut(Event)) {
-        match view.text("subtype").as_deref() {
+    fn system(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
+        match line.text("subtype").as_deref() {
             Some("init") => {
                 self.summary.is_stream = true;
-                self.summary.model = short_text(view, "model");
-                self.note_session(view);
+                self.summary.model = short_text(line, "model");
+                self.note_session(line);
             }
-            Some("api_retry") => self.retry(view, emit),
+            Some("api_retry") => self.retry(line, emit),
             Some("task_started") => {
-                if let Some(task) = view.text("task_id")
+                if let Some(task) = line.text("task_id")
                     && task.len() <= TEXT_BYTES_LIMIT
                     && self.background.len() < BACKGROUND_TASKS_LIMIT
                 {
                     self.background.insert(task);
                 }
             }
-            Some("task_notification") => self.background_ended(view),
+            Some("task_notification") => self.background_ended(line),
             Some("task_updated") => {
-                let status =
-                    view.object("patch", &["status"]).and_then(|patch| patch.text("status"));
+                let status = line.text("patch.status");
                 if matches!(status.as_deref(), Some("completed" | "failed" | "killed" | "stopped"))
                 {
-                    self.background_ended(view);
+                    self.background_ended(line);
                 }
             }
             Some(_) | None => {}
         }
     }
 
-    fn background_ended(&mut self, view: &View<'_>) {
-        if let Some(task) = view.text("task_id") {
+    fn background_ended(&mut self, line: &Line<'_>) {
+        if let Some(task) = line.text("task_id") {
             self.background.remove(&task);
         }
     }
 
-    fn retry(&mut self, view: &View<'_>, emit: &mut dyn FnMut(Event)) {
+    fn retry(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
         let retry = ClaudeRetry {
-            attempt: view.count("attempt").unwrap_or(0),
-            max_retries: view.count("max_retries").unwrap_or(0),
-            retry_delay_ms: view.count("retry_delay_ms").unwrap_or(0),
-            error_status: view.count("error_status"),
-            error: short_text(view, "error"),
+            attempt: line.count("attempt").unwrap_or(0),
+            max_retries: line.count("max_retries").unwrap_or(0),
+            retry_delay_ms: line.count("retry_delay_ms").unwrap_or(0),
+            error_status: line.count("error_status"),
+            error: short_text(line, "error"),
         };
         self.summary.is_stream = true;
-        self.note_session(view);
+        self.note_session(line);
         let refusal = Refusal::of_retry(&retry);
         self.summary.refusal = refusal;
         let word = retry.error.clone();
@@ -249,26 +209,28 @@ impl Reader {
         }
     }
 
-    fn rate_limit_event(&mut self, view: &View<'_>, emit: &mut dyn FnMut(Event)) {
-        let Some(info) = view.object("rate_limit_info", &["status", "resetsAt", "rateLimitType"])
-        else {
-            return;
-        };
+    fn rate_limit_event(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
         // It also comes with `allowed`, which is news for a status bar and no limit.
-        if info.is("status", "rejected") {
+        if line.is("rate_limit_info.status", "rejected") {
             self.summary.refusal = Some(Refusal::RateLimit);
-            let kind = short_text(&info, "rateLimitType");
-            self.rate_limited(kind, info.count("resetsAt"), emit);
+            let kind = short_text(line, "rate_limit_info.rateLimitType");
+            self.rate_limited(kind, line.count("rate_limit_info.resetsAt"), emit);
         }
     }
 
-    /// An answer that the CLI made up itself to report a failure of the API.
-    fn assistant(&mut self, view: &View<'_>, emit: &mut dyn FnMut(Event)) {
-        let message = view.object("message", &["model", "content"]);
-        let synthetic = message.as_ref().is_some_and(|message| message.is("model", "<synthetic>"));
-        let error = if synthetic { view.text("error") } else { None };
+    /// An answer: the model's, or one that the CLI made up itself to report a failure of the API.
+    fn assistant(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
+        let is_whole = line.extent() == Extent::Whole;
+        if !(is_whole && line.is("message.model", "<synthetic>")) {
+            self.summary.refusal = None;
+            let asks_for_tool = |kind: String| kind.ends_with("tool_use");
+            let mut kinds = line.all("message.content.type").filter_map(text);
+            self.summary.tool_may_have_run |= !is_whole || kinds.any(asks_for_tool);
+            return;
+        }
+        let error = line.text("error");
         self.summary.refusal = error.as_deref().and_then(refusal_of_word);
-        let text = || message.as_ref().and_then(first_text);
+        let text = || short_text(line, "message.content.text");
         if self.summary.refusal == Some(Refusal::RateLimit) {
             self.rate_limited(text(), None, emit);
         } else if error.as_deref() == Some("max_output_tokens") {
@@ -276,12 +238,12 @@ impl Reader {
         }
     }
 
-    fn result(&mut self, view: &View<'_>, cut: bool, emit: &mut dyn FnMut(Event)) {
+    fn result(&mut self, line: &Line<'_>, cut: bool, emit: &mut dyn FnMut(Event)) {
         self.summary.is_stream = true;
-        self.note_session(view);
+        self.note_session(line);
         self.results = self.results.saturating_add(1);
         let session = self.summary.claude_session_id.clone();
-        let result = read_result(view, cut, session, self.summary.model.clone());
+        let result = read_result(line, cut, session, self.summary.model.clone());
         self.summary.refusal = match (result.is_error, result.api_error_status) {
             (false, _) => None,
             (true, Some(status)) => refusal_of_status(status),
@@ -300,8 +262,8 @@ impl Reader {
         self.summary.result = Some(result);
     }
 
-    fn note_session(&mut self, view: &View<'_>) {
-        if let Some(session) = short_text(view, "session_id") {
+    fn note_session(&mut self, line: &Line<'_>) {
+        if let Some(session) = short_text(line, "session_id") {
             self.summary.claude_session_id = Some(session);
         }
     }
@@ -355,12 +317,6 @@ fn refusal_of_word(word: &str) -> Option<Refusal> {
         "rate_limit" => Some(Refusal::RateLimit),
         _ => None,
     }
-}
-
-/// The text of a message's first block.
-fn first_text(message: &View<'_>) -> Option<String> {
-    let blocks: Vec<&RawValue> = serde_json::from_str(message.raw("content")?.get()).ok()?;
-    short_text(&View::parse(blocks.first()?.get(), &["text"])?, "text")
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ impl Collector {
             last_retry: None,
             report: None,
             completed: None,
-            observer: StreamObserver::new(limits::MOST_LINE_BYTES),
+            observer: StreamObserver::new(),
             stdout: Vec::new(),
             stdout_truncated: false,
         }
