@@ -118,6 +118,8 @@ fn completed(corpse: &Corpse, swept: Swept) -> Completed {
         output: OutputCounts::default(),
         killed_leftovers: swept.killed,
         unkillable: swept.unkillable,
+        warnings: Vec::new(),
+        claude: None,
     }
 }
 

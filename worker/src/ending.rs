@@ -93,6 +93,8 @@ pub fn completed(end: End<'_>) -> Event {
         output: end.counts,
         killed_leftovers: end.killed.leftovers,
         unkillable: end.killed.unkillable,
+        warnings: Vec::new(),
+        claude: None,
     }))
 }
 
@@ -134,6 +136,8 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     }))
 }
 

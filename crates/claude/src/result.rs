@@ -45,6 +45,7 @@ pub(crate) fn read_result(
         total_cost_usd: line.number("total_cost_usd"),
         usage: line.json("usage"),
         model,
+        ..ClaudeResult::default()
     }
 }
 

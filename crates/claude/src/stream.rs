@@ -277,7 +277,12 @@ impl Reader {
     ) {
         let known = self.rate_limit.as_ref().and_then(|report| report.resets_at_s);
         let message = message.unwrap_or_else(|| "rate_limit".to_owned());
-        let report = LimitReport { message, resets_at_s: resets_at_s.or(known) };
+        let report = LimitReport {
+            message,
+            resets_at_s: resets_at_s.or(known),
+            kind: None,
+            blocked_by: None,
+        };
         if self.rate_limit.as_ref() != Some(&report) {
             self.rate_limit = Some(report.clone());
             self.emit(Event::RateLimited(report), emit);
@@ -287,7 +292,7 @@ impl Reader {
     /// Reports a token limit, unless that would only repeat the report before.
     fn token_limited(&mut self, message: Option<String>, emit: &mut dyn FnMut(Event)) {
         let message = message.unwrap_or_else(|| "token limit".to_owned());
-        let report = LimitReport { message, resets_at_s: None };
+        let report = LimitReport { message, ..LimitReport::default() };
         if self.token_limit.as_ref() != Some(&report) {
             self.token_limit = Some(report.clone());
             self.emit(Event::TokenLimited(report), emit);

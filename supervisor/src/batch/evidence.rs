@@ -261,6 +261,8 @@ pub(super) mod tests {
             output: OutputCounts::default(),
             killed_leftovers: 1,
             unkillable: 0,
+            warnings: Vec::new(),
+            claude: None,
         }
     }
 
