@@ -10,6 +10,8 @@ struct Request {
     model: String,
     #[serde(default)]
     messages: Vec<Message>,
+    #[serde(default)]
+    stream: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -27,6 +29,8 @@ pub struct Conversation {
     pub prompt: String,
     /// What the tool printed, where one was called after the prompt.
     pub tool_result: Option<String>,
+    /// The answer is wanted as events. The CLI asks once more without them when a stream has died.
+    pub is_streamed: bool,
     /// The CLI has said since then that work in the background is over.
     pub is_told: bool,
 }
@@ -41,7 +45,8 @@ impl Conversation {
     /// When it is no request: the text says where.
     pub fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let request: Request = serde_json::from_slice(body)?;
-        let mut conversation = Self { model: request.model, ..Self::default() };
+        let mut conversation =
+            Self { model: request.model, is_streamed: request.stream, ..Self::default() };
         for message in request.messages.iter().filter(|message| message.role == "user") {
             conversation.add(&message.content);
         }

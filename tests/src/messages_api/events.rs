@@ -59,6 +59,27 @@ pub fn of_message(number: u64, model: &str, block: &Block<'_>) -> Vec<Bytes> {
     events
 }
 
+/// The same message in one piece, as it is given to a client that does not want events.
+#[must_use]
+pub fn whole_message(number: u64, model: &str, block: &Block<'_>) -> Bytes {
+    let (content, stop_reason) = match block {
+        Block::Text(deltas) => (json!({"type": "text", "text": deltas.concat()}), "end_turn"),
+        Block::Stopped { deltas, reason } => {
+            (json!({"type": "text", "text": deltas.concat()}), *reason)
+        }
+        Block::ToolUse { name, input } => (
+            json!({"type": "tool_use", "id": format!("toolu_{number:08}"), "name": name, "input": input}),
+            "tool_use",
+        ),
+    };
+    let message = json!({
+        "id": format!("msg_{number:08}"), "type": "message", "role": "assistant", "model": model,
+        "content": [content], "stop_reason": stop_reason, "stop_sequence": null,
+        "usage": {"input_tokens": 10, "output_tokens": 20},
+    });
+    Bytes::from(message.to_string())
+}
+
 fn event(data: Value) -> Bytes {
     let name = data["type"].as_str().unwrap_or_default();
     Bytes::from(format!("event: {name}\ndata: {data}\n\n"))

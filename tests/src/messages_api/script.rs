@@ -19,6 +19,7 @@
 //! | `hang` | nothing, until the client goes away |
 //! | `drop connection` | the beginning of an answer, then the connection breaks |
 //! | `drop connection after: N` | N words of an answer, then the connection breaks |
+//! | `drop connection once: TEXT` | the same for the first request with this prompt, then the text |
 //! | anything else | the prompt itself |
 //!
 //! Two further lines of a prompt may say more about a call of a tool:
@@ -37,6 +38,7 @@ use serde_json::{Value, json};
 use super::conversation::Conversation;
 
 const WORDS_PER_DELTA: usize = 50;
+const WORDS_BEFORE_A_DROP: usize = 20;
 const SLOW_PAUSE: Duration = Duration::from_millis(200);
 
 /// What the stand-in does with a request.
@@ -108,6 +110,10 @@ pub fn reply(conversation: &Conversation, asked_before: u64) -> Reply {
         _ if word.starts_with("error ") => error(word, rest),
         ("drop connection", _) => Reply::DropConnection { after_words: 0 },
         ("drop connection after", Ok(after_words)) => Reply::DropConnection { after_words },
+        ("drop connection once", _) if asked_before == 0 => {
+            Reply::DropConnection { after_words: WORDS_BEFORE_A_DROP }
+        }
+        ("drop connection once", _) => text(rest.to_owned()),
         _ => match (call(word, rest), &conversation.tool_result) {
             (None, _) => text(prompt.to_owned()),
             (Some(call), None) => call,

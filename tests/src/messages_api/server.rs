@@ -188,17 +188,21 @@ async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
     if let Some(refusal) = met.refusal {
         return with_headers(error(429), refusal.headers());
     }
-    let message = |block: &Block<'_>| events::of_message(number, model, block);
+    let answer = |block: &Block<'_>, pause: Duration| {
+        if conversation.is_streamed {
+            streamed(events::of_message(number, model, block), pause, false)
+        } else {
+            whole(200, events::whole_message(number, model, block))
+        }
+    };
     match script::reply(conversation, met.asked_before) {
-        Reply::Text { deltas, pause } => streamed(message(&Block::Text(&deltas)), pause, false),
+        Reply::Text { deltas, pause } => answer(&Block::Text(&deltas), pause),
         Reply::Stop { reason } => {
             let deltas = ["The beginning of it.".to_owned()];
-            let block = Block::Stopped { deltas: &deltas, reason: &reason };
-            streamed(message(&block), Duration::ZERO, false)
+            answer(&Block::Stopped { deltas: &deltas, reason: &reason }, Duration::ZERO)
         }
         Reply::Tool { name, input } => {
-            let block = Block::ToolUse { name: &name, input };
-            streamed(message(&block), Duration::ZERO, false)
+            answer(&Block::ToolUse { name: &name, input }, Duration::ZERO)
         }
         Reply::Status(status) => error(status),
         Reply::Error { status, kind, message } => {
@@ -206,14 +210,13 @@ async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
         }
         Reply::Overage => {
             let deltas = ["Extra usage pays for this.".to_owned()];
-            let response = streamed(message(&Block::Text(&deltas)), Duration::ZERO, false);
-            with_headers(response, overage_headers())
+            with_headers(answer(&Block::Text(&deltas), Duration::ZERO), overage_headers())
         }
         Reply::Hang => future::pending().await,
         Reply::DropConnection { after_words } => {
             let deltas: Vec<String> =
                 (1..=after_words).map(|word| format!("word{word} ")).collect();
-            let mut events = message(&Block::Text(&deltas));
+            let mut events = events::of_message(number, model, &Block::Text(&deltas));
             // The message's and the text's beginning, and the words.
             events.truncate(2 + after_words);
             streamed(events, Duration::ZERO, true)
