@@ -2,8 +2,6 @@
 //! middle of a tool call leaves nothing. Run by `.ci/canary` with the version that npm serves at that moment,
 //! and with the tested versions, so that a failure is the new version's and not the test's.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Options, Supervisor,
     fifo::Fifo,

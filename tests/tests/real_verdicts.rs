@@ -1,8 +1,6 @@
 //! Real Claude tasks whose end does not say by itself what it means: what a user is told of it, with each
 //! of the tested versions.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Options, Supervisor, Transcript,
     messages_api::{

@@ -80,9 +80,8 @@ fn access_to(directory: &Path, place: &Path) -> Finding {
 }
 
 fn free(directory: &Path, place: &Path) -> Finding {
-    let free_bytes = statvfs(place).map(|disk| {
-        u64::from(disk.blocks_available()).saturating_mul(u64::from(disk.fragment_size()))
-    });
+    let free_bytes =
+        statvfs(place).map(|disk| disk.blocks_available().saturating_mul(disk.fragment_size()));
     match free_bytes {
         Ok(free_bytes) => judge_free(directory, free_bytes),
         Err(errno) => Finding::skip("disk", format!("{}: {}", place.display(), errno.desc())),
