@@ -14,6 +14,7 @@
 mod limits;
 
 mod args;
+mod cli_news;
 mod clock;
 mod config;
 mod logging;
