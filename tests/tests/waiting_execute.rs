@@ -301,7 +301,7 @@ fn one_whose_session_is_taken_over_by_another_connection_never_starts() {
     let mut new = Client::resumed(supervisor.address(), &session, None);
     let (code, _, between) = old.recv_close();
     assert_eq!(code, 4001);
-    assert!(between.iter().all(|message| message.get("result").is_none()), "{between:?}");
+    assert!(between.iter().all(|message| message.get("id").is_none()), "{between:?}");
     deaf.fifo.release();
     read_until(&mut new, |message| is_event(message, &deaf.task_id, "process.completed"));
     assert_eq!(new.run_shell("echo free").stdout(), "free\n");
