@@ -41,6 +41,7 @@ mod session;
 mod session_execute;
 mod session_life;
 mod session_resume;
+mod session_wait;
 mod sessions;
 mod summary;
 mod task_calls;

@@ -52,7 +52,8 @@ impl Owner {
     pub(super) fn note_end(&self, completed: &Completed, at_ms: u64) -> u64 {
         let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
         let pid = self.started.as_ref().map(|started| started.pid);
-        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid });
+        let is_canceled = self.is_canceled;
+        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid, is_canceled });
         ended.at_ms
     }
 
