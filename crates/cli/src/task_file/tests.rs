@@ -35,7 +35,8 @@ fn shown(text: &str, format: Format) -> Vec<String> {
 }
 
 fn plan_of(text: &str, format: Format) -> Result<(Plan, Vec<Place>), Vec<Mistake>> {
-    parse_bytes(text.as_bytes(), format).unwrap().plan(Vec::new(), |_| {})
+    let file = parse_bytes(text.as_bytes(), format).unwrap();
+    file.plan(Vec::new(), |_| {}).map(|judged| (judged.plan, judged.places))
 }
 
 #[test]
@@ -66,7 +67,11 @@ fn a_markdown_file_has_a_prompt_an_item() {
             "* one\n\n+ two\n\n1. three\n2) four\n",
             &["1:1 |\"one\"", "3:1 |\"two\"", "5:1 |\"three\"", "6:1 |\"four\""],
         ),
-        ("- [ ] open\n- [x] done\n- [X] done\n  - [ ] of the done one\n", &["1:1 |\"open\""]),
+        ("- [ ] open\n- [x] done\n- [X] done\n  - of the done one\n", &["1:1 |\"open\""]),
+        (
+            "- [X] done\n  - [ ] still to be done\n  - [x] done\n",
+            &["2:3 done: still to be done|\"still to be done\""],
+        ),
         ("intro\n\n- one\n  goes on\nlazily\n", &["3:1 |\"one\\ngoes on\\nlazily\""]),
         ("- [ ] a\n  - b\n    - c\n- d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
         (
@@ -372,13 +377,15 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
 #[test]
 fn a_complaint_names_file_and_line_of_each_mistake() {
     let mistakes = shown_mistakes(3);
-    insta::assert_snapshot!(complaint("tasks.jsonl", &mistakes).text, @r#"
+    insta::assert_snapshot!(complaint(&Names::of_file("tasks.jsonl"), &mistakes).text, @r#"
         3 mistakes in tasks.jsonl; nothing was started
         tasks.jsonl:1:7: mistake 1
         tasks.jsonl:2:7: mistake 2
         tasks.jsonl:3:7: mistake 3
         "#);
-    assert!(complaint("x", &shown_mistakes(60)).text.ends_with("\n... and 10 more"));
+    assert!(
+        complaint(&Names::of_file("x"), &shown_mistakes(60)).text.ends_with("\n... and 10 more")
+    );
 }
 
 fn shown_mistakes(count: usize) -> Vec<Mistake> {

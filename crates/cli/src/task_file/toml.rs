@@ -66,7 +66,7 @@ impl Reader<'_> {
         for task in tasks {
             let object = self.object("a task", task);
             let place = self.places.at(task.span().start);
-            self.found.tasks.push(FileTask { place, object });
+            self.found.tasks.push(FileTask { place, object, is_done: false });
         }
     }
 
