@@ -56,7 +56,14 @@ impl Submission {
         }
         let folder = working_directory(options, &arguments.task)?;
         let judged = file.plan(command_line, adapt);
-        let judged = judged.map_err(|mistakes| task_file::complaint(&names, &mistakes))?;
+        let judged = judged.map_err(|mistakes| {
+            let mut failure = task_file::complaint(&names, &mistakes);
+            // Why there are fewer tasks than somebody sees in the file.
+            for note in &notes {
+                failure.text.push_str(&format!("\nnote: {note}"));
+            }
+            failure
+        })?;
         let plan = complete(judged.plan, folder.as_deref(), names.file());
         let tasks: Vec<Task> =
             plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();

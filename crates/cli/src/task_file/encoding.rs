@@ -24,7 +24,7 @@ impl Decoded {
                 let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let before = std::str::from_utf8(before).unwrap_or_default();
                 let place = Places::of(before).at(before.len());
-                return refused(place, "is no UTF-8 text");
+                return refused(place, NO_UTF_8);
             }
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -35,6 +35,19 @@ impl Decoded {
         }
         Ok(Self(with_newlines(text)))
     }
+}
+
+/// What is said of such bytes.
+pub(super) const NO_UTF_8: &str = "is no UTF-8 text";
+/// What to do about a file that is no UTF-8, as most editors wrote it once.
+pub(super) const OLD_ENCODING_HINT: &str = "; if it is ISO 8859-1 or Windows-1252, save it as UTF-8, as by: \
+    iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW_FILE";
+
+/// What to do about a quotation mark that a word processor has put there.
+pub(super) fn quote_hint(text: &str, offset: usize) -> &'static str {
+    let offset = text.floor_char_boundary(offset);
+    let has_one = text[offset..].starts_with(['“', '”', '„', '‘', '’', '«', '»']);
+    if has_one { "; this is a typographic quotation mark: write a straight one" } else { "" }
 }
 
 /// The name of an encoding in which no letter is a single byte, by its mark.

@@ -14,7 +14,7 @@ use super::{
     markdown::FrontMatter,
     note::{Names, Note},
     place::Place,
-    read_all,
+    read_all, with_hint,
 };
 use crate::{failure::Failure, text};
 
@@ -80,7 +80,7 @@ fn why_not(file_name: &str, path: &Path) -> Option<&'static str> {
 fn prompt(found: &mut Found, place: Place, file_name: &str, bytes: &[u8]) {
     let text = match Decoded::of(bytes) {
         Ok(Decoded(text)) => text,
-        Err(mistake) => return found.mistake(place, mistake.what),
+        Err(mistake) => return found.mistake(place, with_hint(mistake).what),
     };
     let front = FrontMatter::of(&text);
     let lines: Vec<&str> = front.rest(&text).lines().map(str::trim_end).collect();

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{
     FileTask, Found, Mistake,
+    encoding::quote_hint,
     object::Object,
     place::{Place, Places},
     queue::{self, Manner},
@@ -109,7 +110,8 @@ impl Line<'_> {
         let lines_before = part.split_inclusive('\n').take(error.line().saturating_sub(1));
         let line_start: usize = lines_before.map(str::len).sum();
         let within = (line_start + error.column().saturating_sub(1)).min(part.len());
-        self.mistake(offset + within, format!("is no JSON: {what}"));
+        let hint = quote_hint(part, within);
+        self.mistake(offset + within, format!("is no JSON: {what}{hint}"));
     }
 }
 

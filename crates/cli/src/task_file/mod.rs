@@ -181,8 +181,16 @@ pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<NamedFile, Fai
     let names = Names::of_file(&name);
     match parse_bytes(&bytes, format) {
         Ok(file) => Ok(NamedFile { names, file }),
-        Err(mistake) => Err(complaint(&names, &[mistake])),
+        Err(mistake) => Err(complaint(&names, &[with_hint(mistake)])),
     }
+}
+
+/// What is wrong with a file's bytes, and what can be done about it.
+fn with_hint(mut mistake: Mistake) -> Mistake {
+    if mistake.what == encoding::NO_UTF_8 {
+        mistake.what.push_str(encoding::OLD_ENCODING_HINT);
+    }
+    mistake
 }
 
 fn by_ending(path: &Path) -> Option<Format> {

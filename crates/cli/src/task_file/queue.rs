@@ -103,8 +103,7 @@ pub(super) fn settle(mut found: Found, manner: Manner) -> Found {
         }
         match entry.state {
             State::Done => {
-                let title = task.object.as_ref().and_then(Object::command).unwrap_or_default();
-                found.notes.push(Note::new(task.place, "passed over, done", &title));
+                found.notes.push(Note::new(task.place, "passed over, done", &title_of(&task)));
                 task.is_done = true;
                 found.done.push(task);
             }
@@ -340,6 +339,12 @@ fn as_name(id: &str) -> String {
     id.trim().chars().map(letter).take(NAME_CHARS_LIMIT).collect()
 }
 
+fn title_of(task: &FileTask) -> String {
+    let Some(object) = &task.object else { return String::new() };
+    let label = object.members.get("label").and_then(Value::as_str).map(str::to_owned);
+    label.or_else(|| object.command()).unwrap_or_default()
+}
+
 fn name_of(task: &FileTask) -> Option<&str> {
     task.object.as_ref()?.members.get("name")?.as_str()
 }
@@ -368,8 +373,7 @@ fn passed_over(
         if let State::Other(status) = &entry.state {
             let what =
                 format!("passed over, with the status {status:?}, which is neither open nor done");
-            let title = task.object.as_ref().and_then(Object::command).unwrap_or_default();
-            found.notes.push(Note::new(task.place, &what, &title));
+            found.notes.push(Note::new(task.place, &what, &title_of(task)));
             passed_over.insert(index);
         }
     }

@@ -78,9 +78,12 @@ impl Scan {
     /// The titles of the headings above a place, outermost first.
     pub(super) fn path(&self, offset: usize) -> Vec<&str> {
         let mut path: Vec<&Heading> = Vec::new();
-        for heading in self.headings.iter().take_while(|heading| heading.range.start < offset) {
+        for heading in self.headings.iter().take_while(|heading| heading.range.start <= offset) {
             path.retain(|above| above.level < heading.level);
-            path.push(heading);
+            // None stands above itself.
+            if heading.range.start < offset {
+                path.push(heading);
+            }
         }
         path.into_iter().map(|heading| heading.title.trim()).collect()
     }
@@ -211,6 +214,10 @@ impl Walk {
     }
 
     fn begin_item(&mut self, range: Range<usize>, text: &str) {
+        // Where the first item of a list is indented, it begins with that.
+        let source = &text[range.clone()];
+        let start = range.start + (source.len() - source.trim_start_matches([' ', '\t']).len());
+        let range = start..range.end;
         let list = self.open_lists.last().copied().unwrap_or_default();
         let parent = self.open_items.last().copied();
         let mark = source::mark(&text[range.clone()]);
