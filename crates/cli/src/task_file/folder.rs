@@ -132,6 +132,71 @@ fn split_number(text: &str) -> (&str, &str) {
 mod tests {
     use super::*;
 
+    fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, NamedFile) {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        fs::create_dir(folder.path().join("old")).unwrap();
+        let file = read(folder.path(), "prompts").unwrap();
+        (folder, file)
+    }
+
+    #[test]
+    fn each_file_is_a_prompt_whatever_is_in_it() {
+        let (_folder, NamedFile { names, file }) = folder(&[
+            ("10-last.txt", "# not a comment\n\n- not a list\n"),
+            ("2-first.md", "---\ntitle: The first\n---\n\n  - [ ] one\n  - [x] two\n"),
+            ("3-done.md", "---\nstatus: done\n---\ndone\n"),
+            ("README.md", "About these prompts."),
+            ("notes.docx", "x"),
+            (".hidden.md", "x"),
+            ("2-first.md~", "x"),
+        ]);
+        assert_eq!(
+            file.notes(&names, false),
+            [
+                "prompts, 3-done.md: passed over, done",
+                "prompts, README.md: passed over, about the folder by its name",
+                "prompts, notes.docx: passed over, no prompt by its ending (.md, .txt)",
+                "prompts, old: passed over, a folder in the folder",
+            ]
+        );
+        let plan = file.plan(Vec::new(), |_| {}).unwrap().plan;
+        let tasks: Vec<(String, String)> = plan
+            .tasks
+            .into_iter()
+            .map(|task| match task.execute.program {
+                cc_protocol::execute::Program::Prompt(prompt) => {
+                    (task.execute.label.unwrap_or_default(), prompt.prompt)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let task = |label: &str, prompt: &str| (label.to_owned(), prompt.to_owned());
+        assert_eq!(
+            tasks,
+            [
+                task("The first", "  - [ ] one\n  - [x] two"),
+                task("10-last", "# not a comment\n\n- not a list"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_mistake_names_the_file_in_the_folder() {
+        let (_folder, NamedFile { names, file }) =
+            folder(&[("a.md", "fine"), ("b.md", " \u{a0}\n")]);
+        let mistakes = file.plan(Vec::new(), |_| {}).unwrap_err();
+        let complaint = crate::task_file::complaint(&names, &mistakes).text;
+        assert_eq!(
+            complaint,
+            "1 mistake in prompts; nothing was started\nprompts/b.md: the file is empty"
+        );
+        let (_folder, NamedFile { file, .. }) = folder(&[]);
+        assert!(file.plan(Vec::new(), |_| {}).unwrap_err()[0].what.contains("no file in it"));
+    }
+
     #[test]
     fn numbers_in_names_count_as_numbers() {
         let mut names = ["10.md", "2.md", "a10", "a2b", "a2", "02.md", "b", "a"];

@@ -414,3 +414,6 @@ fn set_needs(
         object.insert("needs".to_owned(), place, Value::Array(added));
     }
 }
+
+#[cfg(test)]
+mod tests;

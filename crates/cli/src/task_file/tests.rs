@@ -53,6 +53,35 @@ fn a_text_file_has_a_prompt_a_line() {
 }
 
 #[test]
+fn in_a_text_file_only_a_hash_with_a_space_is_a_comment() {
+    let ruler = |place: &str, sign: char| {
+        format!(
+            "{place}: a line of {sign:?} is no prompt: in a .txt file each line is one; for prompts of several \
+             lines use a .md list, .jsonl, .toml, or a folder with a file for each"
+        )
+    };
+    for (text, expected) in [
+        ("#1 fix it\n#\n# no\n#\tno\n", vec!["1:1 |\"#1 fix it\"".to_owned()]),
+        ("## no\n####\n###x\n", vec!["3:1 |\"###x\"".to_owned()]),
+        ("#!/usr/bin/env ccx\na\n#!b\n", vec!["2:1 |\"a\"".to_owned(), "3:1 |\"#!b\"".to_owned()]),
+        ("a\rb\r", vec!["1:1 |\"a\"".to_owned(), "2:1 |\"b\"".to_owned()]),
+        ("a\n\n---\nb\n", vec![ruler("3:1", '-')]),
+        ("a\n  =====  \n", vec![ruler("2:3", '=')]),
+        ("```sh\nmake\n```\n", vec![ruler("1:1", '`'), ruler("3:1", '`')]),
+        ("--\n", vec!["1:1 |\"--\"".to_owned()]),
+        ("--- a\n", vec!["1:1 |\"--- a\"".to_owned()]),
+        ("a\n\u{a0}\n", vec!["1:1 |\"a\"".to_owned()]),
+    ] {
+        assert_eq!(shown(text, Format::Text), expected, "{text:?}");
+    }
+    let notes = |text: &str| parse(text, Format::Text).notes(&Names::of_file("t"), false);
+    assert_eq!(
+        notes("#123 a\n#later\n"),
+        ["t, line 2: run, although it begins with #: a comment has a space after it: #later"]
+    );
+}
+
+#[test]
 fn what_is_no_text_is_named_with_its_line() {
     let mistake = parse_bytes(b"one\ntwo\xff", Format::Text).unwrap_err();
     let place = Place { line: 2, column: 4 };
@@ -361,6 +390,7 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
         (Format::Text, "  ", "", "1:3"),
         (Format::Markdown, "\n- ", "", "2:1"),
         (Format::Jsonl, r#"{"label":"l","prompt":""#, r#""}"#, "1:14"),
+        (Format::Json, r#"[{"prompt":""#, r#""}]"#, "1:3"),
         (Format::Toml, "[[tasks]]\nprompt = \"", "\"", "2:1"),
     ] {
         let (plan, _) = plan_of(&format!("{before}{longest}{after}"), format).unwrap();
@@ -388,6 +418,19 @@ fn a_complaint_names_file_and_line_of_each_mistake() {
     );
 }
 
+#[test]
+fn mistakes_of_one_kind_are_said_once() {
+    let text =
+        "{\"prompt\":\"a\",\"colour\":1}\n".repeat(40) + "{\"prompt\":\"a\",\"flavour\":1}\n";
+    let mistakes = plan_of(&text, Format::Jsonl).unwrap_err();
+    let complaint = complaint(&Names::of_file("t"), &mistakes).text;
+    let lines: Vec<&str> = complaint.lines().collect();
+    assert_eq!(lines[0], "41 mistakes in t; nothing was started");
+    assert!(lines[1].starts_with("t:1:15: colour is unknown; known are name, "), "{complaint}");
+    assert!(lines[1].ends_with(" (the same in lines 2-40)"), "{complaint}");
+    assert_eq!(lines[2..], ["t:41:15: flavour is unknown"]);
+}
+
 fn shown_mistakes(count: usize) -> Vec<Mistake> {
     (1..=count)
         .map(|line| Mistake { place: Place { line, column: 7 }, what: format!("mistake {line}") })
@@ -399,6 +442,7 @@ fn the_ending_says_how_to_read_a_file() {
     assert_eq!(by_ending(Path::new("a/b.TXT")), Some(Format::Text));
     assert_eq!(by_ending(Path::new("b.md")), Some(Format::Markdown));
     assert_eq!(by_ending(Path::new("b.jsonl")), Some(Format::Jsonl));
+    assert_eq!(by_ending(Path::new("b.json")), Some(Format::Json));
     assert_eq!(by_ending(Path::new("b.toml")), Some(Format::Toml));
     assert_eq!(by_ending(Path::new("txt")), None);
 }

@@ -23,6 +23,9 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
     for start in reader.scan.quoted.clone() {
         reader.pass_over(start, "in a quote", "");
     }
+    for line in reader.scan.in_html.clone() {
+        reader.pass_over(line.start, "in HTML, which ends at an empty line", "");
+    }
 }
 
 fn entries(reader: &Reader<'_>) -> Vec<Entry> {
@@ -99,7 +102,7 @@ impl Reader<'_> {
 
     fn is_beside_boxes(&self, item: &Item) -> bool {
         let list = self.scan.lists.get(item.list);
-        list.is_some_and(|list| list.depth == 1 && list.has_boxes && !self.is_criteria(list))
+        list.is_some_and(|list| list.depth == 1 && list.has_boxes && !self.is_no_task(list))
     }
 
     /// The first lines of the items that it stands in, from outside to inside.

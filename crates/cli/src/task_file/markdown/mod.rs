@@ -153,3 +153,6 @@ impl Reader<'_> {
 fn is_inside(offset: usize, ranges: &[Range<usize>]) -> bool {
     ranges.iter().any(|range| range.contains(&offset))
 }
+
+#[cfg(test)]
+mod tests;

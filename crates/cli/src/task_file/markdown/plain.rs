@@ -42,7 +42,8 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
 }
 
 impl Reader<'_> {
-    fn is_no_task(&self, list: &List) -> bool {
+    /// Whether its heading, or the line before it, says that it has no tasks.
+    pub(super) fn is_no_task(&self, list: &List) -> bool {
         let headings = self.scan.path(list.start);
         self.is_criteria(list) || headings.iter().any(|title| words::is_no_task(title))
     }

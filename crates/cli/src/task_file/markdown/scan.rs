@@ -57,6 +57,8 @@ pub(super) struct Scan {
     /// Lines that are items with a check box by their looks, and none to Markdown, which takes them for code or for
     /// words of a paragraph, because they are indented too far.
     pub(super) box_lines: Vec<BoxLine>,
+    /// The same in HTML, which is no comment.
+    pub(super) in_html: Vec<BoxLine>,
     /// Outermost lists in quotes.
     pub(super) quoted: Vec<usize>,
 }
@@ -120,6 +122,7 @@ struct Walk {
     opaque: Vec<Range<usize>>,
     /// Outermost indented code that follows a paragraph.
     examples: Vec<Range<usize>>,
+    html: Vec<Range<usize>>,
 }
 
 impl Walk {
@@ -144,6 +147,7 @@ impl Walk {
             Event::End(TagEnd::Heading(_)) => self.is_in_heading = false,
             Event::Start(Tag::CodeBlock(kind)) => self.code(&kind, range, is_outermost),
             Event::Start(Tag::HtmlBlock) => {
+                self.html.push(range.clone());
                 self.opaque.push(range.clone());
                 if is_outermost {
                     self.last_block = Some((range, false));
@@ -226,7 +230,8 @@ impl Walk {
     }
 
     fn finish(mut self, text: &str) -> Scan {
-        self.opaque.extend(comments(text, &self.opaque));
+        let comments = comments(text, &self.opaque);
+        self.opaque.extend(comments.iter().cloned());
         let is_seen = |offset: usize| !is_inside(offset, &self.opaque);
         // The places of what stands in quotes or comments are kept, so that the numbers of others stay right.
         for item in &mut self.scan.items {
@@ -257,7 +262,12 @@ impl Walk {
                 && is_seen(line.start)
                 && !(has_boxes && is_inside(line.start, &self.examples))
         };
-        self.scan.box_lines = source::box_lines(text).into_iter().filter(is_new).collect();
+        let lines = source::box_lines(text);
+        let is_html = |line: &&BoxLine| {
+            is_inside(line.start, &self.html) && !is_inside(line.start, &comments)
+        };
+        self.scan.in_html = lines.iter().filter(is_html).cloned().collect();
+        self.scan.box_lines = lines.into_iter().filter(is_new).collect();
         self.scan
     }
 }

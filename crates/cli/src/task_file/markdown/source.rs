@@ -84,21 +84,27 @@ fn after_marker(line: &str) -> Option<&str> {
     rest.starts_with([' ', '\t']).then_some(rest)
 }
 
-/// The end of an item that Markdown does not see as one: before the next line that is indented no more than
-/// its marker.
+/// The end of an item that Markdown does not see as one: before the next line that neither goes on with it nor is
+/// indented more than its marker.
 pub(super) fn end_of_line_item(text: &str, line: &BoxLine) -> usize {
     let mut end = text[line.start..].find('\n').map_or(text.len(), |at| line.start + at + 1);
-    let mut blank_end = end;
+    let mut next_end = end;
     for next in text[end..].split_inclusive('\n') {
         let inner = next.trim_start_matches([' ', '\t']);
-        blank_end += next.len();
+        let is_right_below = next_end == end;
+        next_end += next.len();
         if inner.trim_end().is_empty() {
             continue;
         }
-        if columns(&next[..next.len() - inner.len()]) <= line.indentation {
+        let is_nested = columns(&next[..next.len() - inner.len()]) > line.indentation;
+        // As in a paragraph, a line right below goes on, unless it is something else.
+        let goes_on = is_right_below
+            && after_marker(inner).is_none()
+            && !inner.starts_with(['#', '>', '`', '~', '<']);
+        if !is_nested && !goes_on {
             break;
         }
-        end = blank_end;
+        end = next_end;
     }
     end
 }
