@@ -85,6 +85,12 @@ mod tests {
         let tasks: Vec<&Task> = tasks.iter().collect();
         let found = results(&path, &tasks, false).unwrap();
         assert_eq!(found, HashMap::from([(1, "second".to_owned())]));
+        let moved = [command(7, "one"), command(1, "another")];
+        let moved: Vec<&Task> = moved.iter().collect();
+        assert!(results(&path, &moved, false).unwrap().is_empty());
+        let by_command =
+            HashMap::from([(7, "second".to_owned()), (1, "of another file".to_owned())]);
+        assert_eq!(results(&path, &moved, true).unwrap(), by_command);
         assert!(results(&folder.path().join("none"), &tasks, false).unwrap().is_empty());
     }
 }

@@ -381,6 +381,72 @@ mod tests {
         }
     }
 
+    /// What is to run and what is done, by number; `ticked` are the numbers of those that the file says are done.
+    fn by_command(
+        lines: &[String],
+        commands: &[&str],
+        ticked: &[usize],
+        others: usize,
+    ) -> Result<Vec<(usize, bool)>, String> {
+        let text = [&[HEADER.to_owned()], lines].concat().concat();
+        let tasks: Vec<Task> =
+            commands.iter().zip(1..).map(|(line, number)| command(number, line)).collect();
+        let ticks = Ticks { among_tasks: ticked.iter().copied().collect(), others };
+        Story::read_by_command(text.as_bytes(), &tasks, &ticks).map(|story| ended(&story))
+    }
+
+    #[test]
+    fn where_boxes_were_ticked_a_line_belongs_to_the_task_with_its_command() {
+        let night = [line(1, 0, "one"), line(2, 3, "two"), line(3, 0, "three")];
+        // Of three, "zero" was done by hand before the first run, and "four" was added.
+        let found = by_command(&night, &["one", "two", "four", "three"], &[1, 4], 1);
+        assert_eq!(found.unwrap(), [(1, true), (2, false), (4, true)]);
+        // The second run had other numbers.
+        let later = [&night[..], &[line(1, 0, "two")]].concat();
+        assert_eq!(by_command(&later, &["two"], &[], 2).unwrap(), [(1, true)]);
+    }
+
+    #[test]
+    fn of_equal_tasks_the_successes_belong_first_to_those_that_are_ticked() {
+        let night = [line(1, 0, "x"), line(2, 1, "x"), line(3, 0, "x")];
+        for (ticked, expected) in [
+            (&[1, 3][..], [(1, true), (2, false), (3, true)]),
+            (&[2], [(1, true), (2, true), (3, false)]),
+            (&[], [(1, true), (2, true), (3, false)]),
+        ] {
+            assert_eq!(by_command(&night, &["x", "x", "x"], ticked, 1).unwrap(), expected);
+        }
+        // One was ticked and reworded; the one that is left is that which failed.
+        let night = [line(1, 0, "x"), line(2, 1, "x")];
+        assert_eq!(by_command(&night, &["x"], &[], 1).unwrap(), [(1, false)]);
+    }
+
+    #[test]
+    fn a_line_whose_command_is_nowhere_counts_only_if_it_may_have_been_reworded_when_it_was_ticked()
+    {
+        let night = [line(1, 0, "gone"), line(2, 3, "two")];
+        assert_eq!(by_command(&night, &["two"], &[], 1).unwrap(), [(1, false)]);
+        let refused = by_command(&night, &["two"], &[], 0).unwrap_err();
+        assert!(refused.starts_with("line 2: task 1 is not in the task file"), "{refused}");
+        let refused = by_command(&[line(1, 3, "gone")], &["two"], &[], 5).unwrap_err();
+        assert!(refused.ends_with("neither to be done nor done: \"gone\""), "{refused}");
+    }
+
+    #[test]
+    fn what_is_ticked_is_not_run_even_where_it_failed_and_that_is_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("joblog");
+        std::fs::write(&path, [HEADER, &line(1, 0, "one"), &line(2, 1, "two\\nlines")].concat())
+            .unwrap();
+        assert_eq!(commands(&path).len(), 2);
+        let ticks = Ticks { among_tasks: HashSet::from([2]), others: 0 };
+        let past = Past::read(&path, &tasks(), ticks).unwrap();
+        assert!(!past.is_by_command(), "the numbers are the same");
+        let (selected, left_out) = past.select(tasks(), Which::NotSucceeded);
+        assert_eq!((selected.len(), selected[0].number), (1, 3));
+        assert_eq!(past.ticked_failures(&left_out).len(), 1);
+    }
+
     #[test]
     fn a_missing_joblog_is_no_empty_one() {
         let failure =

@@ -9,7 +9,10 @@ use crate::{args::Format, task_file::parse};
 fn tasks(text: &str, format: Format) -> Result<Vec<Value>, Vec<String>> {
     let judged = parse(text, format).plan(Vec::new(), |_| {});
     let mistakes = |mistakes: Vec<crate::task_file::Mistake>| {
-        mistakes.iter().map(|mistake| format!("{}: {}", mistake.place, mistake.what)).collect::<Vec<_>>()
+        mistakes
+            .iter()
+            .map(|mistake| format!("{}: {}", mistake.place, mistake.what))
+            .collect::<Vec<_>>()
     };
     let judged = judged.map_err(mistakes)?;
     let members = ["name", "label", "prompt", "command", "cwd", "needs"];
