@@ -67,7 +67,7 @@ pub struct Forked {
 pub enum ForkError {
     /// The kernel refused it now; the fork server is as good as before.
     #[error(transparent)]
-    Refused(io::Error),
+    Refused(#[from] io::Error),
     /// The fork server does not answer, or not as it should: it is to be ended.
     #[error("the fork server {0}")]
     Lost(String),

@@ -56,6 +56,7 @@ mod child;
 mod feed;
 mod fork_server;
 mod lifecycle;
+mod not_started;
 mod output_text;
 mod owner;
 mod pidfd;

@@ -28,6 +28,7 @@ use crate::{
     clock::now_ms,
     feed::{Feed, Position},
     lifecycle::{Effect, Input, Motion, State, transition},
+    not_started::NotStarted,
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
@@ -141,12 +142,9 @@ impl Owner {
             (Ok(()), Ok(worker)) => worker,
             (Err(error), Ok(worker)) => {
                 worker.end().await;
-                return self.not_started(error.to_string()).await;
+                return self.not_started(error.into()).await;
             }
-            (_, Err(error)) => {
-                let problem = format!("the worker could not be started: {error}");
-                return self.not_started(problem).await;
-            }
+            (_, Err(error)) => return self.not_started(error.into()).await,
         };
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
@@ -157,8 +155,11 @@ impl Owner {
         self.follow(worker, BytesMut::new()).await;
     }
 
-    async fn not_started(self, problem: String) {
-        tracing::error!(task_id = self.task_id(), problem, "a task could not be started");
+    async fn not_started(self, problem: NotStarted) {
+        let is_environmental = problem.is_environmental();
+        let problem = problem.to_string();
+        let task_id = self.task_id();
+        tracing::error!(task_id, problem, is_environmental, "a task could not be started");
         let corpse = self.corpse(Failure::NotStarted, problem);
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;

@@ -15,7 +15,10 @@ use std::{
 };
 
 use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
-use cc_proctree::sweep::{Leftovers, Swept, end_leftovers};
+use cc_proctree::{
+    shortage,
+    sweep::{Leftovers, Swept, end_leftovers},
+};
 use tokio::{
     process::Command,
     sync::Mutex,
@@ -27,6 +30,30 @@ use crate::{
     spares::{Spare, Spares, Taken},
     worker::Worker,
 };
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", program.display())]
+pub struct SpawnError {
+    /// The worker's program.
+    pub program: PathBuf,
+    /// What went wrong.
+    pub error: ForkError,
+}
+
+impl SpawnError {
+    /// Whether it is the machine's trouble: it is out of something, the worker's program is not there (somebody may be
+    /// replacing it), or the process that workers are forked by has died. Not so: the program may not be executed.
+    #[must_use]
+    pub fn is_environmental(&self) -> bool {
+        match &self.error {
+            ForkError::Refused(error) => {
+                error.kind() == io::ErrorKind::NotFound || shortage::is_environmental(error)
+            }
+            ForkError::Lost(_) => true,
+        }
+    }
+}
 
 /// The children of this process that no sweep may take for orphans.
 #[derive(Debug, Default)]
@@ -58,7 +85,7 @@ impl Spawner {
     ///
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
-    pub async fn spawn(&self) -> io::Result<Worker> {
+    pub async fn spawn(&self) -> Result<Worker, SpawnError> {
         let Taken { spare, useless } = self.spares.take(&self.program);
         for spare in useless {
             tokio::spawn(self.clone().end(spare));
@@ -70,13 +97,13 @@ impl Spawner {
         Ok(Worker::started(forked, Arc::clone(&self.children)))
     }
 
-    async fn start(&self, children: &mut Children) -> io::Result<Spare> {
-        self.try_to_start(children).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
-        })
+    async fn start(&self, children: &mut Children) -> Result<Spare, SpawnError> {
+        let program = || self.program.to_path_buf();
+        let started = self.try_to_start(children).await;
+        started.map_err(|error| SpawnError { program: program(), error })
     }
 
-    async fn try_to_start(&self, children: &mut Children) -> io::Result<Spare> {
+    async fn try_to_start(&self, children: &mut Children) -> Result<Spare, ForkError> {
         // Before the start: a program that is replaced meanwhile makes a spare that is not used.
         let build = Build::of(&self.program)?;
         loop {
@@ -97,14 +124,14 @@ impl Spawner {
                     children.workers.insert(forked.child.pid());
                     return Ok(Spare { forked, build });
                 }
-                Err(ForkError::Refused(error)) => {
+                Err(error @ ForkError::Refused(_)) => {
                     children.fork_server = Some(fork_server);
                     return Err(error);
                 }
                 Err(error @ ForkError::Lost(_)) => {
                     fork_server.end().await;
                     if !was_there {
-                        return Err(io::Error::other(error));
+                        return Err(error);
                     }
                     tracing::warn!(%error, "the fork server is started again");
                 }
