@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{child::Child, limits};
+use crate::{child::Child, limits, uptime};
 
 /// Which file a program was started from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +132,7 @@ impl ForkServer {
             self.socket.read_exact(&mut answer).await?;
             Ok(Answer::from_bytes(answer))
         };
-        let answer: io::Result<Answer> = timeout(limits::WORKER_FORK, asking)
+        let answer: io::Result<Answer> = uptime::timeout(limits::WORKER_FORK, asking)
             .await
             .map_err(|_| ForkError::Lost("did not answer in time".to_owned()))?;
         let answer = answer.map_err(|error| {

@@ -156,6 +156,9 @@ pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
+/// Between looks at the clock by which workers, clients and batches are waited for.
+pub const UPTIME_CHECK: Duration = Duration::from_secs(5);
+
 // Open files.
 
 /// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.

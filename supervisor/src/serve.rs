@@ -44,6 +44,7 @@ use crate::{
     stops::Stops,
     store::Store,
     takeover::Unfinished,
+    uptime,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -66,6 +67,7 @@ pub async fn serve(
     let spawner = Spawner::new(config.worker.clone(), config.spare_workers, open_files);
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
+    tokio::spawn(uptime::keep());
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);

@@ -20,6 +20,7 @@ mod control_channel;
 mod ending;
 mod event_pipe;
 mod fork_server;
+mod gap;
 mod journal;
 mod launch;
 mod probe;
