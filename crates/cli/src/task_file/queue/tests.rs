@@ -192,6 +192,15 @@ fn a_line_of_jsonl_takes_what_a_queue_has_beside_a_prompt_and_is_strict_otherwis
 }
 
 #[test]
+fn a_list_in_the_wrong_kind_of_file_is_told_the_right_one() {
+    let pretty = serde_json::to_string_pretty(&json!([{"prompt": "a"}, {"prompt": "b"}])).unwrap();
+    let found = tasks(&pretty, Format::Jsonl).unwrap_err();
+    assert!(found.len() == 1 && found[0].contains("--format json)"), "{found:?}");
+    let found = tasks("{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n", Format::Json).unwrap_err();
+    assert!(found.len() == 1 && found[0].contains("--format jsonl)"), "{found:?}");
+}
+
+#[test]
 fn a_file_for_a_batch_api_is_one_mistake() {
     let one = json!({"custom_id": "a", "params": {"messages": []}});
     let other = json!({"custom_id": "b", "method": "POST", "url": "/v1", "body": {}});
