@@ -134,24 +134,25 @@ fn passed_over(
             passed_over.insert(index);
         }
     }
-    loop {
-        let known = passed_over.len();
-        for (index, (task, entry)) in tasks.iter().zip(entries).enumerate() {
-            let stopped = entry
-                .needed
-                .iter()
-                .find(|id| names.get(*id).is_some_and(|(needed, _)| passed_over.contains(needed)));
-            if let (Some(id), State::Open) = (stopped, &entry.state)
-                && passed_over.insert(index)
-            {
-                let what = format!("passed over, as it needs {id:?}, which is not run");
-                found.notes.push(Note::new(task.place, &what, ""));
-            }
-        }
-        if passed_over.len() == known {
-            return passed_over;
+    let mut dependents: HashMap<usize, Vec<usize>> = HashMap::new();
+    for (index, entry) in entries.iter().enumerate().filter(|(_, it)| it.state == State::Open) {
+        for (needed, _) in entry.needed.iter().filter_map(|id| names.get(id)) {
+            dependents.entry(*needed).or_default().push(index);
         }
     }
+    let mut next: Vec<usize> = passed_over.iter().copied().collect();
+    while let Some(index) = next.pop() {
+        for dependent in dependents.remove(&index).unwrap_or_default() {
+            if passed_over.insert(dependent)
+                && let Some(task) = tasks.get(dependent)
+            {
+                let what = "passed over, as it needs a task that is not run";
+                found.notes.push(Note::new(task.place, what, &title_of(task)));
+                next.push(dependent);
+            }
+        }
+    }
+    passed_over
 }
 
 /// What is done is needed no more.

@@ -133,8 +133,8 @@ fn a_status_that_is_neither_open_nor_done_is_not_run_and_neither_is_what_needs_i
         notes(&text),
         [
             "1: passed over, with the status \"in_progress\", which is neither open nor done",
-            "1: passed over, as it needs \"a\", which is not run",
-            "1: passed over, as it needs \"b\", which is not run",
+            "1: passed over, as it needs a task that is not run",
+            "1: passed over, as it needs a task that is not run",
         ]
     );
 }
