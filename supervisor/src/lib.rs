@@ -66,6 +66,7 @@ mod spawn;
 mod task;
 mod texts;
 mod translate;
+mod unknown_names;
 mod untold;
 mod watchdog;
 mod worker;

@@ -195,8 +195,14 @@ pub const BATCH_RESULT_BYTES: usize = cc_protocol::batch::WHOLE_RESULT_BYTES_LIM
 const _: () = assert!(BATCH_RESULT_BYTES == cc_claude::RESULT_BYTES_LIMIT);
 /// Longest error text of a CLI in a task's row.
 pub const BATCH_ERROR_CHARS: usize = 1_000;
+/// Longest text of one warning in a task's row.
+pub const BATCH_WARNING_CHARS: usize = 300;
+/// Of each of several results of one run, how much its task's row shows.
+pub const BATCH_PART_BYTES: usize = 1024;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
+/// Names that the CLI prints and this version does not know, with the CLI's version: so many are told.
+pub const UNKNOWN_NAMES_TOLD: usize = 200;
 /// Batches that one connection is attached to at once.
 pub const ATTACHED_BATCHES: usize = 100;
 /// Rows in one `batch.progress`, so that the task output beside it does not wait.

@@ -44,6 +44,7 @@ use crate::{
     stops::Stops,
     store::Store,
     takeover::Unfinished,
+    unknown_names::UnknownNames,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -189,6 +190,7 @@ async fn build(
         registry,
         batches,
         store,
+        unknown_names: UnknownNames::default(),
         problems,
         spawner,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),

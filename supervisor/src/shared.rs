@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::{
     admission::Rules, batch::Batches, config::Config, environment::Base, metrics::Metrics,
     problems::Problems, registry::Registry, retention::Retention, sessions::Sessions,
-    spawn::Spawner, state_dir, store::Store,
+    spawn::Spawner, state_dir, store::Store, unknown_names::UnknownNames,
 };
 
 /// Where the supervisor is in its life.
@@ -41,6 +41,8 @@ pub struct Shared {
     pub batches: Batches,
     /// The database.
     pub store: Store,
+    /// What the CLI prints and this version does not know.
+    pub unknown_names: UnknownNames,
     /// What an operator should see to.
     pub problems: Arc<Problems>,
     /// Starts workers.

@@ -98,6 +98,9 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
+        if let Some(facts) = &completed.claude {
+            self.shared.unknown_names.note(self.task_id(), facts);
+        }
         if self.born.is_none() && self.result.is_none() {
             self.result = self.result_in_log().await;
         }
