@@ -99,8 +99,15 @@ fn system_out(entry: &Entry) -> Option<String> {
     let warnings: String =
         entry.warnings.iter().map(|warning| format!("warning: {}\n", warning.message)).collect();
     let answer = entry.answer.result.clone();
-    let tail = || of_attempts(entry, |attempt| attempt.stdout_tail.as_deref());
-    let words = if entry.is_success { answer } else { tail().or(answer) };
+    let tail = of_attempts(entry, |attempt| attempt.stdout_tail.as_deref());
+    // Of a Claude task without a result that is its stream.
+    let is_stream = |text: &str| text.trim_start().starts_with('{');
+    let words = if entry.is_success {
+        answer
+    } else {
+        tail.or_else(|| answer.filter(|answer| !is_stream(answer)))
+    };
+    let words = words.filter(|words| !words.trim().is_empty());
     match (words, warnings.is_empty()) {
         (words, true) => words,
         (None, false) => Some(warnings),

@@ -11,6 +11,9 @@ use super::{
 };
 use crate::text;
 
+/// How many lines of what an attempt printed are shown.
+const LAST_WORDS_LINES: usize = 40;
+
 /// The whole file.
 pub(super) fn render(account: &Account) -> String {
     let mut page = match account.end.as_ref().and_then(|end| end.stopped.as_ref()) {
@@ -154,21 +157,20 @@ fn explanation(entry: &Entry) -> String {
     if let Some(remedy) = entry.remedy {
         part.push_str(&format!("\nWhat to do: {remedy}.\n"));
     }
-    if !entry.warnings.is_empty() {
-        part.push_str("\nWarnings:\n\n");
-        part.push_str(&warnings(entry));
+    // What went wrong may be just that.
+    let is_said = |message: &str| entry.error.as_ref().is_some_and(|error| error.contains(message));
+    if !entry.warnings.iter().all(|warning| is_said(&warning.message)) {
+        part.push_str(&format!("\nWarnings:\n\n{}", warnings(entry)));
     }
     part.push_str(&last_words(entry));
-    part.push_str(&facts(entry));
+    part.push_str(&format!("\n{}", facts(entry)));
     part
 }
 
 /// A success that a person should look at.
 fn caution(entry: &Entry) -> String {
     let title = escaped(&entry.title);
-    let mut part = format!("\n### {}. {title}\n\n{}", entry.number, warnings(entry));
-    part.push_str(&facts(entry));
-    part
+    format!("\n### {}. {title}\n\n{}{}", entry.number, warnings(entry), facts(entry))
 }
 
 fn warnings(entry: &Entry) -> String {
@@ -188,18 +190,32 @@ fn last_words(entry: &Entry) -> String {
         };
         let tails = [("output", &attempt.stdout_tail), ("error", &attempt.stderr_tail)];
         for (stream, tail) in tails {
-            // What went wrong may be just that.
             if let Some(tail) = tail.as_ref().filter(|tail| entry.error.as_ref() != Some(*tail)) {
-                part.push_str(&format!("\n{whose} on standard {stream}:\n\n{}", indented(tail)));
+                let lines = indented(last_lines(tail));
+                part.push_str(&format!("\n{whose} on standard {stream}:\n\n{lines}"));
             }
         }
     }
     match &entry.answer.result {
         // An older supervisor shows only the beginning.
-        Some(result) if part.is_empty() && entry.error.as_ref() != Some(result) => {
+        Some(result) if part.is_empty() && is_worth_showing(result, entry) => {
             format!("\nIts last words:\n\n{}", indented(result))
         }
         Some(_) | None => part,
+    }
+}
+
+/// Of a Claude task without a result it is the stream, which is for programs.
+fn is_worth_showing(result: &str, entry: &Entry) -> bool {
+    let words = result.trim();
+    !words.is_empty() && !words.starts_with('{') && entry.error.as_deref() != Some(result)
+}
+
+/// At most so many that they are read on a telephone; results and JUnit have all that is known.
+fn last_lines(text: &str) -> &str {
+    match text.trim_end().rmatch_indices('\n').nth(LAST_WORDS_LINES - 1) {
+        Some((at, _)) => &text[at + 1..],
+        None => text,
     }
 }
 
@@ -231,8 +247,7 @@ fn facts(entry: &Entry) -> String {
         1 => facts.push("a leftover process killed".to_owned()),
         killed => facts.push(format!("{killed} leftover processes killed")),
     }
-    let lines: String = facts.into_iter().map(|fact| format!("- {fact}\n")).collect();
-    format!("\n{lines}")
+    facts.into_iter().map(|fact| format!("- {fact}\n")).collect()
 }
 
 /// A line for each attempt but the last, which is the task's own end.
@@ -289,4 +304,17 @@ fn escaped(text: &str) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_last_lines_and_all_of_them_where_there_are_few() {
+        let long: String = (1..=100).map(|number| format!("{number}\n")).collect();
+        let last: Vec<&str> = last_lines(&long).lines().collect();
+        assert_eq!((last.len(), last[0], last[39]), (40, "61", "100"));
+        assert_eq!(last_lines("a\nb"), "a\nb");
+    }
 }

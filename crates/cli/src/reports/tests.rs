@@ -373,7 +373,6 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
 
         - permission_denied: the tool Bash was denied, 2 times.
         - mcp_server: the MCP server stock\_db failed.
-
         - `yes | head`
         - task t-1-1
         - the CLI's version: 2.1.332
