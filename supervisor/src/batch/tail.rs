@@ -60,8 +60,10 @@ impl Tails {
     pub fn stdout(&mut self, data: &[u8], starts_line: bool, ends_line: bool) {
         self.stdout.push(data);
         if starts_line {
+            // One that is cut off may have its type where it is cut.
+            let is_whole = ends_line && data.trim_ascii_end().ends_with(b"}");
             self.is_in_stream_line =
-                data.starts_with(b"{") && (!ends_line || memmem::find(data, b"\"type\"").is_some());
+                data.starts_with(b"{") && (!is_whole || memmem::find(data, b"\"type\"").is_some());
         }
         if !self.is_in_stream_line {
             self.words.push(data);
@@ -245,7 +247,8 @@ mod tests {
         assert_eq!(with_answer, format!("{words}\nI did\nit."));
         assert!(tails.stdout_tail(false, None).unwrap().contains("assistant"));
         assert!(!tails.ends_in_stream_line());
-        tails.stdout(br#"{"type":"result","resu"#, true, true);
+        tails.stdout(br#"{"usage":{},"resu"#, true, true);
+        assert_eq!(tails.stdout_tail(true, None).as_deref(), Some(words));
         assert!(tails.ends_in_stream_line());
     }
 
