@@ -22,6 +22,7 @@ mod record;
 mod show;
 mod start;
 mod submit;
+mod tail;
 mod wall;
 mod watch;
 mod whole_result;

@@ -37,6 +37,7 @@ use super::{
 use crate::{clock::now_ms, limits, shared::Shared, uptime};
 
 mod carry_out;
+mod recall;
 
 /// One batch's owner.
 #[derive(Debug)]
@@ -235,6 +236,7 @@ impl Owner {
         // A record is stored with the next step that changes its task; that is the one that it was changed for.
         let changed: BTreeSet<usize> =
             changed.into_iter().chain(self.dirty.iter().copied()).collect();
+        self.recall_tails().await;
         let tasks = changed.iter().map(|index| self.row(&batch, *index)).collect();
         let head = self.head(&batch, over_ms);
         let id = self.board.batch_id().to_owned();
@@ -317,6 +319,9 @@ impl Owner {
     /// Takes note of a job's end and tells the state machine.
     fn ended(&mut self, job: Job, task_id: String, mut end: End) {
         self.leave_gate(job);
+        if matches!(job, Job::Task(_)) && self.board.facts().plan.options.strict {
+            end.fail_on_warnings();
+        }
         self.shared.metrics.attempt_ended(end.attempt.class);
         match job {
             Job::Task(index) => {
