@@ -6,7 +6,7 @@
 //! Modules in the order in which data travels. At the start `config` becomes a `shared` state, and
 //! `startup` sees to the tasks of earlier supervisors: `adopt` finds their workers, `takeover` gives them owners.
 //! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries messages, `session`
-//! answers them. `execute` turns a request into a task spec, `spawn` starts a `worker` for it, an `owner` follows
+//! answers them. `execute` turns a request into a task spec, `spawn` has its `keeper` fork a `worker` for it, an `owner` follows
 //! it, `relay` takes its records to the `feed`, `translate` turns them into notifications.
 //! `batch` starts the tasks of batches in the same way, by itself. `serve` holds all this
 //! together, `stops` says when it is over, `shutdown` ends everything or leaves it to the next supervisor.
@@ -52,10 +52,11 @@ mod batch;
 mod batch_calls;
 
 mod aftermath;
-mod child;
 mod feed;
-mod fork_server;
+mod keeper;
+mod keepers;
 mod lifecycle;
+mod not_started;
 mod output_text;
 mod owner;
 mod pidfd;
@@ -79,6 +80,7 @@ mod serve;
 mod service;
 mod shutdown;
 mod stops;
+mod strangers;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -106,7 +108,6 @@ fn run(args: Args) -> anyhow::Result<()> {
     // Before there are threads: it changes the environment.
     let inherited = service::inherited_listener()?;
     stops::unblock_signals().context("unblocking the signals that stop it")?;
-    cc_proctree::subreaper::enable().context("becoming a subreaper")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(limits::RUNTIME_THREADS)

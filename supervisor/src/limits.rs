@@ -149,12 +149,20 @@ pub const WORKER_LATE: Duration = Duration::from_secs(1);
 pub const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub const WORKER_KILL: Duration = Duration::from_secs(6);
-/// For the fork server to make a worker.
+/// For the keeper to make a worker.
 pub const WORKER_FORK: Duration = Duration::from_secs(5);
+/// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
+pub const KEEPER_ANSWER: Duration =
+    Duration::from_millis(cc_proctree::sweep::SWEEP_MS_LIMIT + 1_000);
 /// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
 pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
+
+// Children of other programs.
+
+/// How long a child that was not started here stays unreaped after its end.
+pub const STRANGER_WAIT: Duration = Duration::from_secs(1);
 
 // Open files.
 

@@ -14,6 +14,7 @@ use cc_link::{
     event::{Completed, EndReason, Event, Notice, Started},
     spec::{ClaudeStream, Deadlines, TaskSpec},
 };
+use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::Summary;
@@ -28,6 +29,7 @@ use crate::{
     clock::now_ms,
     feed::{Feed, Position},
     lifecycle::{Effect, Input, Motion, State, transition},
+    not_started::NotStarted,
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
@@ -64,6 +66,15 @@ pub struct Owner {
     born: Option<Instant>,
     /// The database will be told of its end.
     is_end_queued: bool,
+}
+
+/// What is known of a worker that is gone.
+#[derive(Debug, Default)]
+pub struct DeadWorker {
+    /// Its number.
+    pub pid: Option<i32>,
+    /// Who was seen below it before it was killed.
+    pub known: Vec<Process>,
 }
 
 /// How the watch over a worker ended.
@@ -141,12 +152,9 @@ impl Owner {
             (Ok(()), Ok(worker)) => worker,
             (Err(error), Ok(worker)) => {
                 worker.end().await;
-                return self.not_started(error.to_string()).await;
+                return self.not_started(error.into()).await;
             }
-            (_, Err(error)) => {
-                let problem = format!("the worker could not be started: {error}");
-                return self.not_started(problem).await;
-            }
+            (_, Err(error)) => return self.not_started(error.into()).await,
         };
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
@@ -157,9 +165,12 @@ impl Owner {
         self.follow(worker, BytesMut::new()).await;
     }
 
-    async fn not_started(self, problem: String) {
-        tracing::error!(task_id = self.task_id(), problem, "a task could not be started");
-        let corpse = self.corpse(Failure::NotStarted, problem);
+    async fn not_started(self, problem: NotStarted) {
+        let is_environmental = problem.is_environmental();
+        let problem = problem.to_string();
+        let task_id = self.task_id();
+        tracing::error!(task_id, problem, is_environmental, "a task could not be started");
+        let corpse = self.corpse(Failure::NotStarted, DeadWorker::default(), Some(problem));
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }
@@ -198,27 +209,30 @@ impl Owner {
                 completed
             }
             Watched::Failed(text) => {
-                let (worker_pid, end) = match &text {
-                    Some(_) => (worker.pid, worker.kill().await),
-                    None => (worker.pid, worker.end().await),
+                let worker_pid = worker.pid;
+                let known = match &text {
+                    Some(_) => worker.kill().await,
+                    None => {
+                        worker.end().await;
+                        Vec::new()
+                    }
                 };
-                let text = text.unwrap_or_else(|| format!("the worker {end}"));
-                tracing::warn!(task_id = self.task_id(), worker_pid, %text, "worker failed");
-                return self.bury(text).await;
+                let dead = DeadWorker { pid: Some(worker_pid), known };
+                return self.bury(dead, text).await;
             }
         };
         self.finish(completed).await;
     }
 
-    /// Ends a task whose worker is gone.
-    pub async fn bury(self, text: String) {
-        self.bury_as(Failure::Died, text).await;
+    /// Ends a task whose worker is gone. Without a text, how the worker ended is said.
+    pub async fn bury(self, worker: DeadWorker, text: Option<String>) {
+        self.bury_as(Failure::Died, worker, text).await;
     }
 
     /// The same, where it is known how far the worker came.
-    pub async fn bury_as(mut self, failure: Failure, text: String) {
+    pub async fn bury_as(mut self, failure: Failure, worker: DeadWorker, text: Option<String>) {
         self.end_state(Input::Lost);
-        let corpse = self.corpse(failure, text);
+        let corpse = self.corpse(failure, worker, text);
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }

@@ -28,6 +28,7 @@ use crate::{
     config::{self, Config},
     containment,
     environment::Base,
+    keepers::Keepers,
     limits,
     listener::{self, Connections},
     metrics::Metrics,
@@ -43,6 +44,7 @@ use crate::{
     state_dir::StateDir,
     stops::Stops,
     store::Store,
+    strangers,
     takeover::Unfinished,
 };
 
@@ -63,9 +65,11 @@ pub async fn serve(
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = watch::channel(Stage::Serving);
     let known = Known::load(&state_dir, config.fsync)?;
-    let spawner = Spawner::new(config.worker.clone(), config.spare_workers, open_files);
+    let keepers = Keepers::new(state_dir.keepers().to_owned());
+    let spawner = Spawner::new(config.worker.clone(), keepers, config.spare_workers, open_files);
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
+    tokio::spawn(strangers::reap());
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);

@@ -15,16 +15,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
-use tokio::time::timeout;
-
-use crate::{
-    fork_server::{Build, Forked},
-    limits,
-};
+use crate::keeper::{Build, Forked};
 
 /// A worker that waits for its spec.
 #[derive(Debug)]
@@ -36,18 +27,13 @@ pub struct Spare {
 }
 
 impl Spare {
-    fn is_alive(&mut self) -> bool {
-        matches!(self.forked.child.try_wait(), Ok(None))
+    fn is_alive(&self) -> bool {
+        !self.forked.process.has_ended()
     }
 
-    /// Kills it, with whatever else is in its process group: it has begun nothing that could be harmed.
-    pub async fn end(mut self) {
-        let child = &mut self.forked.child;
-        // Until it is waited for, its number is nobody else's.
-        if let Err(error) = killpg(Pid::from_raw(child.pid()), Signal::SIGKILL) {
-            tracing::debug!(pid = child.pid(), %error, "killing a spare worker");
-        }
-        if timeout(limits::WORKER_EXIT, child.wait()).await.is_err() {
+    /// Kills it: it has begun nothing that could be harmed.
+    pub async fn end(self) {
+        if !self.forked.process.kill().await {
             tracing::warn!("a spare worker was killed and has not ended yet");
         }
     }
@@ -91,7 +77,7 @@ impl Spares {
             return taken;
         }
         let build = Build::of(program).ok();
-        while let Some(mut spare) = pool.waiting.pop_front() {
+        while let Some(spare) = pool.waiting.pop_front() {
             if Some(spare.build) == build && spare.is_alive() {
                 taken.spare = Some(spare);
                 return taken;
@@ -138,7 +124,7 @@ impl Spares {
     /// Those that live, now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.pool().waiting.iter_mut().map(Spare::is_alive).filter(|is_alive| *is_alive).count()
+        self.pool().waiting.iter().filter(|spare| spare.is_alive()).count()
     }
 
     /// There are none from now on. Returns those that there were.

@@ -23,7 +23,7 @@ use nix::{
 
 use crate::{
     cgroup::{CgroupError, Leaf},
-    inherit,
+    inherit, shortage,
 };
 
 /// Looked through for a program without a slash when the environment has no `PATH` (execvp(3)).
@@ -102,6 +102,37 @@ pub enum StartError {
         /// What the kernel said.
         error: io::Error,
     },
+}
+
+impl StartError {
+    /// Whether it is the machine's trouble and not the task's: it was out of something, or somebody was just replacing a
+    /// file (see [`shortage`]). The same start may well succeed later.
+    #[must_use]
+    pub fn is_environmental(&self) -> bool {
+        match self {
+            Self::Cwd { error, .. } | Self::Exec { error, .. } | Self::System { error, .. } => {
+                shortage::is_environmental(error)
+            }
+            // What a task asks for has nothing to do with where it is contained.
+            Self::Cgroup(_) => true,
+            Self::Nul(_) | Self::ProgramNotFound(..) | Self::TooLong { .. } => false,
+        }
+    }
+
+    /// Whether the program, the interpreter in its first line, or the working directory is not there. Whether that is the
+    /// task's mistake, or somebody is just replacing it, cannot be told from one start.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::ProgramNotFound(..) => true,
+            Self::Cwd { error, .. } => error.kind() == io::ErrorKind::NotFound,
+            Self::Nul(_)
+            | Self::TooLong { .. }
+            | Self::Exec { .. }
+            | Self::Cgroup(_)
+            | Self::System { .. } => false,
+        }
+    }
 }
 
 /// The preparations of the child, as they report their failure to the parent.
@@ -458,4 +489,36 @@ fn c_strings(texts: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, Strin
 /// A NULL-terminated array of pointers, valid as long as `strings` is.
 fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
     strings.iter().map(|text| CStr::as_ptr(text)).chain(std::iter::once(std::ptr::null())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(step: Step, errno: Errno) -> StartError {
+        explain(step, errno, "/bin/program", Some(Path::new("/there")), &[], &[])
+    }
+
+    #[test]
+    fn what_the_machine_lacks_is_told_apart_from_what_is_not_there_and_from_what_is_wrong() {
+        for (step, errno) in [
+            (Step::Exec, Errno::ETXTBSY),
+            (Step::Exec, Errno::ENOMEM),
+            (Step::Cwd, Errno::ESTALE),
+            (Step::Session, Errno::EAGAIN),
+        ] {
+            let error = of(step, errno);
+            assert!(error.is_environmental() && !error.is_not_found(), "{error}");
+        }
+        for (step, errno) in [(Step::Exec, Errno::ENOENT), (Step::Cwd, Errno::ENOENT)] {
+            let error = of(step, errno);
+            assert!(error.is_not_found() && !error.is_environmental(), "{error}");
+        }
+        for (step, errno) in
+            [(Step::Exec, Errno::ENOEXEC), (Step::Exec, Errno::E2BIG), (Step::Cwd, Errno::EACCES)]
+        {
+            let error = of(step, errno);
+            assert!(!error.is_not_found() && !error.is_environmental(), "{error}");
+        }
+    }
 }

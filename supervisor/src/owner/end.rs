@@ -13,7 +13,7 @@ use crate::{
     clock::now_ms,
     containment,
     feed::Position,
-    owner::Owner,
+    owner::{DeadWorker, Owner},
     retention, state_dir,
     task::{Ended, Outcome, Progress},
 };
@@ -35,7 +35,12 @@ impl Owner {
     }
 
     /// Everything that the aftermath has to know.
-    pub(super) fn corpse(&self, failure: Failure, text: String) -> Corpse {
+    pub(super) fn corpse(
+        &self,
+        failure: Failure,
+        worker: DeadWorker,
+        text: Option<String>,
+    ) -> Corpse {
         Corpse {
             task_id: self.task_id().to_owned(),
             leaf: self.leaf.clone(),
@@ -43,6 +48,8 @@ impl Owner {
             started: self.started.clone(),
             duration: self.born.map(|born| born.elapsed()),
             failure,
+            worker_pid: worker.pid.or(self.started.as_ref().map(|started| started.worker_pid)),
+            known: worker.known,
             text,
         }
     }

@@ -6,7 +6,7 @@ use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     lifecycle::{Effect, Input, transition},
-    owner::Owner,
+    owner::{DeadWorker, Owner},
     pidfd::Pidfd,
     task::{Answer, Request},
     worker::Worker,
@@ -79,7 +79,7 @@ impl Owner {
                 () = process.ended() => break,
             }
         }
-        self.bury("the worker ended".to_owned()).await;
+        self.bury(DeadWorker { pid: Some(process.pid()), known: Vec::new() }, None).await;
     }
 
     /// Whoever waits for a pause or a resume that will not be.
