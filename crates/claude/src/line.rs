@@ -10,10 +10,12 @@ use cc_link::record::TRUNCATION_MARK;
 use serde_json::Value as Json;
 
 use crate::{
-    json,
-    result::{RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT},
+    json, known,
+    result::{
+        RESULT_JSON_BYTES_LIMIT, STRUCTURED_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT,
+    },
     scan::{
-        Keep::{Any, Scalar},
+        Keep::{Any, Each, Scalar},
         Paths, Scanner, Shape, Value, Wanted,
     },
 };
@@ -22,36 +24,89 @@ use crate::{
 const TEXT: usize = 6 * TEXT_BYTES_LIMIT + 2;
 const WORD: usize = 1_024;
 
-/// Every member that means something to us, wherever it stands. What is not here is unknown: it passes through.
+/// Every member that means something to us, wherever it stands. What is not here passes through.
 const WANTED: &[Wanted] = &[
     Wanted { path: "type", keep: Scalar(WORD) },
     Wanted { path: "subtype", keep: Scalar(WORD) },
     Wanted { path: "session_id", keep: Scalar(WORD) },
+    Wanted { path: "parent_tool_use_id", keep: Scalar(WORD) },
+    // Init.
     Wanted { path: "model", keep: Scalar(WORD) },
+    Wanted { path: "claude_code_version", keep: Scalar(WORD) },
+    Wanted { path: "apiKeySource", keep: Scalar(WORD) },
+    Wanted { path: "mcp_servers.name", keep: Scalar(WORD) },
+    Wanted { path: "mcp_servers.status", keep: Scalar(WORD) },
+    Wanted { path: "mcp_server_errors.name", keep: Scalar(WORD) },
+    Wanted { path: "mcp_server_errors.message", keep: Scalar(TEXT) },
+    Wanted { path: "plugin_errors.plugin", keep: Scalar(WORD) },
+    Wanted { path: "plugin_errors.message", keep: Scalar(TEXT) },
+    // Answers.
+    Wanted { path: "message.id", keep: Scalar(WORD) },
+    Wanted { path: "message.model", keep: Scalar(WORD) },
+    Wanted { path: "message.content.type", keep: Scalar(WORD) },
+    Wanted { path: "message.content.id", keep: Scalar(WORD) },
+    Wanted { path: "message.content.name", keep: Scalar(WORD) },
+    Wanted { path: "message.content.tool_use_id", keep: Scalar(WORD) },
+    Wanted { path: "message.content.text", keep: Scalar(TEXT) },
+    Wanted { path: "error", keep: Scalar(TEXT) },
+    // Results.
     Wanted { path: "is_error", keep: Scalar(WORD) },
     // Three times as much as is kept of it, so that escapes do not cut what would fit.
     Wanted { path: "result", keep: Scalar(3 * RESULT_JSON_BYTES_LIMIT) },
+    Wanted { path: "structured_output", keep: Any(STRUCTURED_BYTES_LIMIT) },
+    Wanted { path: "errors", keep: Each(TEXT) },
     Wanted { path: "api_error_status", keep: Scalar(WORD) },
+    Wanted { path: "api_error_type", keep: Scalar(WORD) },
+    Wanted { path: "api_error", keep: Scalar(WORD) },
+    Wanted { path: "startup_failure_reason", keep: Scalar(WORD) },
     Wanted { path: "terminal_reason", keep: Scalar(WORD) },
+    Wanted { path: "stop_reason", keep: Scalar(WORD) },
     Wanted { path: "num_turns", keep: Scalar(WORD) },
     Wanted { path: "total_cost_usd", keep: Scalar(WORD) },
     Wanted { path: "usage", keep: Any(USAGE_BYTES_LIMIT) },
+    Wanted { path: "modelUsage", keep: Any(USAGE_BYTES_LIMIT) },
+    Wanted { path: "permission_denials.tool_name", keep: Scalar(WORD) },
+    Wanted { path: "permission_denials.tool_use_id", keep: Scalar(WORD) },
+    Wanted { path: "origin", keep: Scalar(WORD) },
+    Wanted { path: "origin.kind", keep: Scalar(WORD) },
+    // Retries and limits.
     Wanted { path: "attempt", keep: Scalar(WORD) },
     Wanted { path: "max_retries", keep: Scalar(WORD) },
     Wanted { path: "retry_delay_ms", keep: Scalar(WORD) },
     Wanted { path: "error_status", keep: Scalar(WORD) },
-    Wanted { path: "error", keep: Scalar(TEXT) },
-    Wanted { path: "task_id", keep: Scalar(TEXT) },
-    Wanted { path: "patch.status", keep: Scalar(WORD) },
     Wanted { path: "rate_limit_info.status", keep: Scalar(WORD) },
     Wanted { path: "rate_limit_info.resetsAt", keep: Scalar(WORD) },
     Wanted { path: "rate_limit_info.rateLimitType", keep: Scalar(WORD) },
-    Wanted { path: "message.model", keep: Scalar(WORD) },
-    Wanted { path: "message.content.type", keep: Scalar(WORD) },
-    Wanted { path: "message.content.text", keep: Scalar(TEXT) },
+    Wanted { path: "rate_limit_info.overageStatus", keep: Scalar(WORD) },
+    Wanted { path: "rate_limit_info.overageDisabledReason", keep: Scalar(WORD) },
+    Wanted { path: "rate_limit_info.isUsingOverage", keep: Scalar(WORD) },
+    Wanted { path: "rate_limit_info.overageInUse", keep: Scalar(WORD) },
+    Wanted { path: "rate_limit_info.errorCode", keep: Scalar(WORD) },
+    // Tools and work in the background.
+    Wanted { path: "tool_name", keep: Scalar(WORD) },
+    Wanted { path: "tool_use_id", keep: Scalar(WORD) },
+    Wanted { path: "task_id", keep: Scalar(WORD) },
+    Wanted { path: "task_type", keep: Scalar(WORD) },
+    Wanted { path: "description", keep: Scalar(TEXT) },
+    Wanted { path: "status", keep: Scalar(WORD) },
+    Wanted { path: "ambient", keep: Scalar(WORD) },
+    Wanted { path: "skip_transcript", keep: Scalar(WORD) },
+    Wanted { path: "is_backgrounded", keep: Scalar(WORD) },
+    Wanted { path: "patch.status", keep: Scalar(WORD) },
+    Wanted { path: "patch.is_backgrounded", keep: Scalar(WORD) },
+    Wanted { path: "tasks.task_id", keep: Scalar(WORD) },
+    Wanted { path: "tasks.task_type", keep: Scalar(WORD) },
+    Wanted { path: "tasks.description", keep: Scalar(TEXT) },
+    Wanted { path: "tasks.ambient", keep: Scalar(WORD) },
+    // What else a person should know.
+    Wanted { path: "lost", keep: Each(WORD) },
+    Wanted { path: "error_code", keep: Scalar(WORD) },
+    Wanted { path: "trigger", keep: Scalar(WORD) },
+    Wanted { path: "original_model", keep: Scalar(WORD) },
+    Wanted { path: "fallback_model", keep: Scalar(WORD) },
 ];
 
-static PATHS: LazyLock<Paths> = LazyLock::new(|| Paths::new(WANTED));
+static PATHS: LazyLock<Paths> = LazyLock::new(|| Paths::new(WANTED, known::is_member));
 
 /// Puts fragments together.
 #[derive(Debug)]
@@ -78,11 +133,13 @@ pub(crate) struct Line<'a> {
     extent: Extent,
 }
 
-impl LineReader {
-    pub(crate) fn new() -> Self {
+impl Default for LineReader {
+    fn default() -> Self {
         Self { scanner: Scanner::new(&PATHS), is_reading: false }
     }
+}
 
+impl LineReader {
     /// Takes the next fragment, and hands over the line that it ends, if that is an object.
     pub(crate) fn fragment(
         &mut self,
@@ -122,6 +179,16 @@ impl<'a> Line<'a> {
         self.extent
     }
 
+    /// The first few names of members that this version does not know.
+    pub(crate) fn unknown_members(&self) -> &'a [String] {
+        self.scanner.unknown()
+    }
+
+    /// All texts of a member, in their order, each with the object in which it stands.
+    pub(crate) fn texts(&self, path: &str) -> impl Iterator<Item = (u32, String)> {
+        self.all(path).filter_map(|value| Some((value.object, text(value)?)))
+    }
+
     /// All values of a member, in their order.
     pub(crate) fn all(&self, path: &str) -> impl Iterator<Item = Value<'a>> {
         self.scanner.values().filter(move |value| value.path == path)
@@ -131,6 +198,16 @@ impl<'a> Line<'a> {
     pub(crate) fn value(&self, path: &str) -> Option<Value<'a>> {
         let last = self.scanner.values().rev().find(|value| value.path == path)?;
         (last.raw != b"null").then_some(last)
+    }
+
+    /// The member that stands in this object, as text.
+    pub(crate) fn text_in(&self, object: u32, path: &str) -> Option<String> {
+        self.all(path).filter(|value| value.object == object).last().and_then(text)
+    }
+
+    /// The member that stands in this object, as a truth value.
+    pub(crate) fn is_true_in(&self, object: u32, path: &str) -> bool {
+        self.all(path).any(|value| value.object == object && value.raw == b"true")
     }
 
     /// The member as text, if it is text, as far as it was kept.
@@ -175,7 +252,7 @@ impl<'a> Line<'a> {
 }
 
 /// A value as text, if it is text, as far as it was kept.
-pub(crate) fn text(value: Value<'_>) -> Option<String> {
+fn text(value: Value<'_>) -> Option<String> {
     let inside = value.raw.strip_prefix(b"\"")?;
     let inside = if value.is_whole { inside.strip_suffix(b"\"")? } else { inside };
     Some(json::unescape(inside))

@@ -11,6 +11,10 @@ pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;
 pub const RESULT_JSON_BYTES_LIMIT: usize = 512 * 1024;
 /// Longest JSON text that is kept as [`ClaudeResult::usage`].
 pub const USAGE_BYTES_LIMIT: usize = 64 * 1024;
+/// Most texts of [`ClaudeResult::errors`].
+pub const ERRORS_LIMIT: usize = 16;
+/// Longest JSON text that is kept as [`ClaudeResult::structured_output`].
+pub const STRUCTURED_BYTES_LIMIT: usize = 256 * 1024;
 /// Longest of all other texts that are taken from the stream.
 pub const TEXT_BYTES_LIMIT: usize = 4 * 1024;
 /// Reads a result line; `cut` says that its end is missing.
@@ -45,16 +49,16 @@ pub(crate) fn read_result(
         total_cost_usd: line.number("total_cost_usd"),
         usage: line.json("usage"),
         model,
+        model_usage: line.json("modelUsage"),
+        errors: line
+            .texts("errors")
+            .map(|(_, error)| cut_text(&error, TEXT_BYTES_LIMIT))
+            .take(ERRORS_LIMIT)
+            .collect(),
+        structured_output: line.json("structured_output"),
+        startup_failure_reason: short_text(line, "startup_failure_reason"),
         ..ClaudeResult::default()
     }
-}
-
-/// Versions that do not mark the answer before it: an error result without a status, made by the CLI.
-pub(crate) fn says_not_logged_in(result: &ClaudeResult) -> bool {
-    let text = result.result.as_deref().unwrap_or_default();
-    ["Not logged in", "Invalid API key", "Please run /login"]
-        .iter()
-        .any(|beginning| text.starts_with(beginning))
 }
 
 /// A text field, cut to [`TEXT_BYTES_LIMIT`].

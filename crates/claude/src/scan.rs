@@ -44,6 +44,8 @@ pub(crate) enum Keep {
 #[derive(Debug)]
 pub(crate) struct Paths {
     nodes: Vec<Node>,
+    /// Whether a member of the line itself that is not wanted is known all the same.
+    is_known: fn(&str) -> bool,
 }
 
 #[derive(Debug)]
@@ -58,9 +60,9 @@ struct Node {
 const ROOT: usize = 0;
 
 impl Paths {
-    pub(crate) fn new(wanted: &[Wanted]) -> Self {
+    pub(crate) fn new(wanted: &[Wanted], is_known: fn(&str) -> bool) -> Self {
         let root = Node { name: "", path: "", keep: None, children: Vec::new() };
-        let mut paths = Self { nodes: vec![root] };
+        let mut paths = Self { nodes: vec![root], is_known };
         for Wanted { path, keep } in wanted {
             let mut at = ROOT;
             let mut end = 0;
@@ -174,12 +176,12 @@ pub(crate) struct Scanner {
     objects: u32,
     found: Vec<Found>,
     kept: Vec<u8>,
-    /// The first names of members of the line itself that nobody wants.
-    unwanted: Vec<String>,
+    /// The first names of members of the line itself that nobody knows.
+    unknown: Vec<String>,
 }
 
-/// Names of unwanted members that are kept of one line.
-const UNWANTED_LIMIT: usize = 8;
+/// Names of unknown members that are kept of one line.
+const UNKNOWN_LIMIT: usize = 8;
 
 impl Scanner {
     pub(crate) fn new(paths: &'static Paths) -> Self {
@@ -194,7 +196,7 @@ impl Scanner {
             objects: 0,
             found: Vec::new(),
             kept: Vec::new(),
-            unwanted: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 
@@ -207,7 +209,7 @@ impl Scanner {
         self.found.clear();
         self.kept.clear();
         self.kept.shrink_to(ROOM_KEPT_BYTES);
-        self.unwanted.clear();
+        self.unknown.clear();
     }
 
     /// This line is no object: what comes of it need not be walked.
@@ -274,9 +276,9 @@ impl Scanner {
         })
     }
 
-    /// The first few names of the line's own members that are not wanted.
-    pub(crate) fn unwanted(&self) -> &[String] {
-        &self.unwanted
+    /// The first few names of the line's own members that are not known.
+    pub(crate) fn unknown(&self) -> &[String] {
+        &self.unknown
     }
 
     /// One byte that is no space, between names and values.
@@ -390,9 +392,9 @@ impl Scanner {
             }
         };
         self.node = if is_long { None } else { self.paths.child(parent, name) };
-        let is_own = self.stack.len() == 1;
-        if is_own && self.node.is_none() && self.unwanted.len() < UNWANTED_LIMIT {
-            self.unwanted.push(name.to_owned());
+        let is_new = self.stack.len() == 1 && self.node.is_none() && !(self.paths.is_known)(name);
+        if is_new && self.unknown.len() < UNKNOWN_LIMIT {
+            self.unknown.push(name.to_owned());
         }
     }
 

@@ -51,6 +51,8 @@ mod exit_code;
 mod failure;
 mod stand_in_agent;
 
+mod doctor;
+
 use std::{io::Write as _, process::ExitCode};
 
 use cc_protocol::control::ControlType;
@@ -78,6 +80,8 @@ pub fn main() -> ExitCode {
         Command::Pause(arguments) => steer(server, arguments, ControlType::Pause),
         Command::Resume(arguments) => steer(server, arguments, ControlType::Resume),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
+        Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
+        Command::DoctorProbe => Ok(doctor::probe::run()),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),

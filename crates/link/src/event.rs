@@ -242,7 +242,7 @@ pub struct ClaudeFacts {
     /// Where its API key came from, in its own word; `none` for a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_key_source: Option<String>,
-    /// Names of line types and members that this version does not know, with how often each came; at most 64.
+    /// Names of line types and members that this version does not know, with how often each came; at most 32.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unknown: BTreeMap<String, u64>,
 }

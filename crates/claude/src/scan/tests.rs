@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::*;
 
 static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-    Paths::new(&[
+    let wanted = [
         Wanted { path: "type", keep: Keep::Scalar(100) },
         Wanted { path: "n", keep: Keep::Scalar(100) },
         Wanted { path: "any", keep: Keep::Any(10_000) },
@@ -16,7 +16,8 @@ static PATHS: LazyLock<Paths> = LazyLock::new(|| {
         Wanted { path: "outer.type", keep: Keep::Scalar(100) },
         Wanted { path: "outer.blocks.id", keep: Keep::Scalar(100) },
         Wanted { path: "outer.blocks.kind", keep: Keep::Scalar(100) },
-    ])
+    ];
+    Paths::new(&wanted, |name| name == "known")
 });
 
 fn scan_in_pieces(line: &[u8], piece_bytes: usize) -> (Shape, Vec<(&'static str, u32, String)>) {
@@ -63,6 +64,14 @@ fn members_of_one_object_in_an_array_are_known_to_belong_together() {
 fn a_name_with_escapes_is_the_same_name() {
     let (_, found) = scan_in_pieces(br#"{"\u0074ype":"a","typ\u0065":"b"}"#, 3);
     assert_eq!(raw_of(&found, "type"), [r#""a""#, r#""b""#]);
+}
+
+#[test]
+fn members_of_the_line_itself_that_are_not_known_are_named() {
+    let mut scanner = Scanner::new(&PATHS);
+    scanner.restart();
+    scanner.walk(br#"{"known":1,"new":{"newer":2},"type":"a","outer":{"x":1},"n\u0065xt":3}"#);
+    assert_eq!(scanner.unknown(), ["new", "next"]);
 }
 
 #[test]

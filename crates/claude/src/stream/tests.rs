@@ -49,9 +49,9 @@ fn observe_in_pieces(stream: &[u8], piece_bytes: usize) -> Seen {
     }
     Seen {
         events,
-        results: observer.results(),
-        background_in_flight: observer.background_in_flight(),
-        summary: observer.into_summary(),
+        results: observer.work().results,
+        background_in_flight: observer.work().is_background_in_flight,
+        summary: observer.summary(),
     }
 }
 
@@ -212,10 +212,10 @@ fn background_tasks_are_in_flight_from_their_announcement_to_their_end() {
 }
 
 #[test]
-fn of_several_results_the_last_one_counts() {
+fn of_several_results_the_last_one_says_how_it_went_and_turns_add_up() {
     let seen = observe(fixture!("background_task"));
     assert_eq!(seen.results, 2);
-    assert_eq!(result_of(&seen).num_turns, Some(1));
+    assert_eq!(result_of(&seen).num_turns, Some(3));
     let last_fails = format!("{}{}", fixture!("bash_tool"), fixture!("max_turns"));
     assert!(result_of(&observe(&last_fails)).is_error);
 }
@@ -280,8 +280,8 @@ fn a_result_that_was_cut_at_the_line_limit_still_says_how_it_went() {
         r#"{"type":"result","is_error":true,"api_error_status":429,"result":"a long an[TRUNCATED]"#;
     let mut observer = StreamObserver::new();
     observer.fragment(line.as_bytes(), true, true, true, &mut drop);
-    assert_eq!(observer.results(), 1);
-    let result = observer.summary().result.as_ref().unwrap();
+    assert_eq!(observer.work().results, 1);
+    let result = observer.summary().result.unwrap();
     assert!(result.is_error && result.result_truncated);
     assert_eq!((result.api_error_status, result.result.as_deref()), (Some(429), Some("a long an")));
 }
@@ -360,7 +360,7 @@ fn a_stream_can_cause_only_so_many_events_and_so_much_memory() {
         observer.fragment(started.as_bytes(), true, true, false, &mut |_| events += 1);
     }
     assert_eq!(events, EVENTS_LIMIT);
-    assert_eq!(observer.reader.background.len(), BACKGROUND_TASKS_LIMIT);
+    assert_eq!(observer.reader.activity.tasks(), crate::activity::FOLLOWED_LIMIT);
 }
 
 proptest! {
@@ -389,7 +389,7 @@ proptest! {
         for line in stream.split_inclusive(|&byte| byte == b'\n') {
             observer.fragment(line, true, true, line.len() % 2 == 0, &mut drop);
         }
-        prop_assert_eq!(observer.result_seen(), observer.summary().result.is_some());
+        prop_assert_eq!(observer.work().results > 0, observer.summary().result.is_some());
     }
 
     #[test]
