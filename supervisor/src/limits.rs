@@ -205,6 +205,8 @@ const _: () = assert!(BATCH_RESULT_BYTES == cc_claude::RESULT_BYTES_LIMIT);
 pub const BATCH_ERROR_CHARS: usize = 1_000;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
+/// As much is kept of what went wrong with a task, where others may meet the same, characters.
+pub const BATCH_OBSTACLE_CHARS: usize = 300;
 /// Batches that one connection is attached to at once.
 pub const ATTACHED_BATCHES: usize = 100;
 /// Rows in one `batch.progress`, so that the task output beside it does not wait.

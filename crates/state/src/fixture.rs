@@ -102,6 +102,7 @@ pub(crate) fn completed() -> Completed {
         unkillable: 10,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     }
 }
 

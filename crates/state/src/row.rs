@@ -162,6 +162,7 @@ impl TaskRow {
             unkillable: ended.unkillable,
             warnings: Vec::new(),
             claude: None,
+            spawn_failure: None,
         })
     }
 }

@@ -18,6 +18,7 @@ fn completed(verdict: Verdict, reason: EndReason, exit_code: i32) -> Completed {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     }
 }
 
