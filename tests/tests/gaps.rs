@@ -8,7 +8,9 @@ use std::{collections::BTreeSet, thread, time::Duration};
 use cc_tests::{
     Client, Options, Supervisor, Transcript,
     batches::{Notes, Over, plan_with, submit},
+    http,
     processes::{Process, children},
+    wait_until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -112,6 +114,10 @@ fn a_client_that_was_away_before_a_stop_has_the_rest_of_its_grace_after_it() {
     let (client, answer) = begin(&supervisor, &json!({"command": works_for(30, "echo done")}));
     let session = client.session();
     client.vanish();
+    wait_until("the supervisor knows that the client is away", || {
+        let health = http::get(supervisor.address(), "/health", &[]).body;
+        health.contains("\"active_sessions\":0")
+    });
     stop_for_a_while(&supervisor);
     let mut client = Client::resumed(supervisor.address(), &session, None);
     assert_eq!(client.collect(answer).end(), ("exit", 0));

@@ -1,8 +1,9 @@
-//! The loop's sleeps, cut into pieces that show when the worker could not run.
+//! The loop's turns, with sleeps cut into pieces that show when the worker could not run.
 //!
 //! Stopped together with its task, a worker wakes up late, and all clocks have run out at once. What a gap took is given
 //! back to them; see [`cc_gap`]. When exactly in its last sleep the worker was stopped nobody knows, so that nothing
-//! of that sleep counts, and sleeps are short where a clock is near. Pure: time comes in as an argument.
+//! of that sleep counts, and sleeps are short where a clock is near. A stop may also come while the worker is at work,
+//! which takes no time otherwise. Pure: time comes in as an argument.
 
 use std::time::{Duration, Instant};
 
@@ -16,25 +17,40 @@ const SHORTEST_PIECE: Duration = Duration::from_secs(1);
 /// So many pieces fit into what is left of the nearest clock.
 const PIECES: u32 = 4;
 
-/// The worker's sleeps.
-#[derive(Debug, Default)]
-pub struct Sleeps {
-    lateness: Lateness,
-    asleep: Option<Sleep>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Sleep {
+/// What the worker does, sleep and work in turn.
+#[derive(Debug)]
+pub struct Turns {
+    /// Of its sleeps, and of its work: being punctual at the one says nothing about the other.
+    asleep: Lateness,
+    at_work: Lateness,
+    doing: Doing,
     since: Instant,
-    until: Instant,
-    /// When the nearest clock runs out, if one runs.
+    /// When the nearest clock runs out, as far as it is known.
     clock: Option<Instant>,
 }
 
-impl Sleeps {
+#[derive(Clone, Copy, Debug)]
+enum Doing {
+    Working,
+    /// Until this moment, or until something happens.
+    Sleeping(Option<Instant>),
+}
+
+impl Turns {
+    /// At work.
+    pub fn new(now: Instant) -> Self {
+        Self {
+            asleep: Lateness::default(),
+            at_work: Lateness::default(),
+            doing: Doing::Working,
+            since: now,
+            clock: None,
+        }
+    }
+
     /// When to wake up at the latest, where the nearest clock runs out at `clock` and something else is due at
     /// `other`.
-    pub fn begin(
+    pub fn sleep(
         &mut self,
         now: Instant,
         clock: Option<Instant>,
@@ -45,21 +61,28 @@ impl Sleeps {
             now + left.min((left / PIECES).clamp(SHORTEST_PIECE, LONGEST_SLEEP))
         });
         let until = piece.into_iter().chain(other).min();
-        self.asleep = until.map(|until| Sleep { since: now, until, clock });
+        (self.doing, self.since, self.clock) = (Doing::Sleeping(until), now, clock);
         until
     }
 
-    /// To be called on waking up: what is to be given back to the clocks, nothing as a rule.
-    pub fn end(&mut self, now: Instant) -> Duration {
-        let Some(Sleep { since, until, clock }) = self.asleep.take() else { return Duration::ZERO };
+    /// To be called on waking up, and when the work is done: what is to be given back to the clocks, nothing as a rule.
+    pub fn work(&mut self, now: Instant) -> Duration {
+        let since = std::mem::replace(&mut self.since, now);
         let took = now.saturating_duration_since(since);
-        if !self.lateness.is_gap(until.saturating_duration_since(since), took) {
+        let (lateness, asked) = match std::mem::replace(&mut self.doing, Doing::Working) {
+            Doing::Working => (&mut self.at_work, Duration::ZERO),
+            Doing::Sleeping(Some(until)) => {
+                (&mut self.asleep, until.saturating_duration_since(since))
+            }
+            // No clock runs.
+            Doing::Sleeping(None) => return Duration::ZERO,
+        };
+        if !lateness.is_gap(asked, took) {
             return Duration::ZERO;
         }
         // The task goes on at the same moment: it gets the time for a sign of life.
-        let left = clock.map_or(SETTLE, |clock| clock.saturating_duration_since(since));
-        let settle =
-            if self.lateness.is_first() { SETTLE.saturating_sub(left) } else { Duration::ZERO };
+        let left = self.clock.map_or(SETTLE, |clock| clock.saturating_duration_since(since));
+        let settle = if lateness.is_first() { SETTLE.saturating_sub(left) } else { Duration::ZERO };
         took + settle
     }
 }
@@ -76,13 +99,14 @@ mod tests {
     /// how many sleeps.
     fn run_out(limit_ms: u64, mut late_ms: impl FnMut(usize) -> u64) -> (u64, usize) {
         let start = Instant::now();
-        let (mut sleeps, mut clock, mut now) = (Sleeps::default(), start + MS(limit_ms), start);
+        let (mut turns, mut clock, mut now) = (Turns::new(start), start + MS(limit_ms), start);
         for count in 0.. {
             if clock <= now {
                 return (u64::try_from((now - start).as_millis()).unwrap(), count);
             }
-            now = sleeps.begin(now, Some(clock), None).unwrap() + MS(late_ms(count));
-            clock += sleeps.end(now);
+            now = turns.sleep(now, Some(clock), None).unwrap() + MS(late_ms(count));
+            clock += turns.work(now);
+            clock += turns.work(now);
         }
         unreachable!("it returns")
     }
@@ -108,20 +132,32 @@ mod tests {
     #[test]
     fn after_a_stop_in_its_last_moment_a_clock_leaves_the_task_a_second() {
         let start = Instant::now();
-        let mut sleeps = Sleeps::default();
+        let mut turns = Turns::new(start);
         let clock = start + MS(10);
-        sleeps.begin(start, Some(clock), None);
+        turns.sleep(start, Some(clock), None);
         let woken = start + MS(60_000);
-        assert_eq!(clock + sleeps.end(woken), woken + MS(1_000));
+        assert_eq!(clock + turns.work(woken), woken + MS(1_000));
+    }
+
+    #[test]
+    fn a_stop_while_it_works_is_given_back_too() {
+        let start = Instant::now();
+        let mut turns = Turns::new(start);
+        turns.sleep(start, Some(start + MS(60_000)), None);
+        assert_eq!(turns.work(start + MS(1_000)), Duration::ZERO);
+        assert_eq!(turns.work(start + MS(9_000)), MS(8_000));
+        turns.sleep(start + MS(9_000), Some(start + MS(68_000)), None);
+        assert_eq!(turns.work(start + MS(10_000)), Duration::ZERO);
+        assert_eq!(turns.work(start + MS(10_100)), Duration::ZERO);
     }
 
     #[test]
     fn where_no_clock_runs_nothing_wakes_the_worker() {
-        let mut sleeps = Sleeps::default();
         let now = Instant::now();
-        assert_eq!(sleeps.begin(now, None, None), None);
-        assert_eq!(sleeps.end(now + MS(1_000_000)), Duration::ZERO);
-        assert_eq!(sleeps.begin(now, None, Some(now + MS(100))), Some(now + MS(100)));
+        let mut turns = Turns::new(now);
+        assert_eq!(turns.sleep(now, None, None), None);
+        assert_eq!(turns.work(now + MS(1_000_000)), Duration::ZERO);
+        assert_eq!(turns.sleep(now, None, Some(now + MS(100))), Some(now + MS(100)));
     }
 
     #[test]

@@ -33,7 +33,7 @@ use crate::{
     clocks::{Clocks, Due},
     control_channel::{ControlChannel, Received},
     ending::{self, Cause, End},
-    gap::Sleeps,
+    gap::Turns,
     journal::Journal,
     launch::Launched,
     readiness::{Ready, Source, Watched},
@@ -49,7 +49,7 @@ pub struct TaskLoop<'a> {
     tree: Tree,
     capture: Capture,
     clocks: Clocks,
-    sleeps: Sleeps,
+    turns: Turns,
     journal: Journal,
     channels: Channels,
     /// The supervisor came by the socket: one connection for both directions.
@@ -86,7 +86,7 @@ impl<'a> TaskLoop<'a> {
             tree: launched.tree,
             capture: Capture::new(spec, launched.stdout, launched.stderr),
             clocks: Clocks::new(spec.deadlines, launched.started),
-            sleeps: Sleeps::default(),
+            turns: Turns::new(launched.started),
             journal,
             channels,
             is_adopted: false,
@@ -100,6 +100,7 @@ impl<'a> TaskLoop<'a> {
         self.obey(early, Instant::now())?;
         while self.tree.main_status().is_none() {
             let now = Instant::now();
+            self.skip_gap(now);
             self.check_clocks(now)?;
             self.check_limits(now)?;
             self.capture.flush_partials(now, &mut self.journal);
@@ -228,12 +229,12 @@ impl<'a> TaskLoop<'a> {
         };
         let listen = self.channels.adoption.as_ref().and_then(AdoptionSocket::next);
         let other = [self.capture.next_partial(), listen].into_iter().flatten().min();
-        self.sleeps.begin(now, clock, other)
+        self.turns.sleep(now, clock, other)
     }
 
     /// What could not run has used up none of its time.
     fn skip_gap(&mut self, now: Instant) {
-        let gap = self.sleeps.end(now);
+        let gap = self.turns.work(now);
         if gap.is_zero() {
             return;
         }
