@@ -170,6 +170,9 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 /// How long a child that was not started here stays unreaped after its end.
 pub const STRANGER_WAIT: Duration = Duration::from_secs(1);
 
+/// Between looks at the clock by which workers, clients and batches are waited for.
+pub const UPTIME_CHECK: Duration = Duration::from_secs(5);
+
 // Open files.
 
 /// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.

@@ -3,6 +3,7 @@
 
 use cc_tests::{
     Options, Supervisor, Transcript,
+    batches::{classes, plan, run as run_batch},
     messages_api::{
         RealCli,
         real_cli::{assert_nothing_left, result, stream, verdict, warnings},
@@ -232,6 +233,33 @@ fn a_session_that_cannot_be_resumed_is_named() {
 
 #[test]
 #[ignore = "needs the real claude CLI: see .ci/run"]
+fn settings_that_are_no_json_are_named_in_the_row() {
+    let cli = RealCli::start();
+    cli.write_settings(r#"{"broken": "#);
+    let supervisor = Supervisor::start(&cli.options(Options::new()));
+    let over = run_batch(&supervisor, &plan([json!({"prompt": "say: hi", "retries": 0})]));
+    assert_ne!(over.verdicts(), ["succeeded"]);
+    let row = over.rows[0].to_string();
+    assert!(row.contains(".claude.json"), "{row}");
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
+fn a_resumed_session_costs_what_it_adds_and_no_more() {
+    let cli = RealCli::start();
+    let supervisor = Supervisor::start(&cli.options(Options::new()));
+    let first = run_batch(&supervisor, &plan([json!({"prompt": "say: one"})]));
+    let session = first.rows[0]["claude_session_id"].as_str().unwrap();
+    let again = json!({"prompt": "say: two", "resume_claude_session": session});
+    let second = run_batch(&supervisor, &plan([again]));
+    let cost = |row: &Value| row["cost_usd"].as_f64().unwrap();
+    let (first, second) = (cost(&first.rows[0]), cost(&second.rows[0]));
+    // Both answers have the same number of tokens. 2.1.332 counts the past into the total, 2.1.197 does not.
+    assert!((second / first - 1.0).abs() < 0.1, "{first} USD, then {second} USD");
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
 fn the_version_and_the_login_of_the_cli_are_told() {
     let transcript = run(&json!({"prompt": "say: hello"}));
     let init = stream(&transcript).remove(0);
@@ -239,4 +267,15 @@ fn the_version_and_the_login_of_the_cli_are_told() {
     assert_eq!(claude["cli_version"], init["claude_code_version"]);
     assert_eq!(claude["session_id"], init["session_id"]);
     assert_eq!(claude["api_key_source"], "none");
+}
+
+#[test]
+#[ignore = "needs the real claude CLI: see .ci/run"]
+fn a_stream_that_dies_every_time_in_the_middle_is_tried_again_by_a_fresh_process() {
+    let cli = RealCli::start();
+    let supervisor = Supervisor::start(&cli.options(Options::new()));
+    let task = json!({"prompt": "drop connection after: 20", "retries": 1});
+    let over = run_batch(&supervisor, &plan([task]));
+    assert_eq!(over.verdicts(), ["failed"], "{:#?}", over.rows);
+    assert_eq!(classes(&over.rows[0]), [Some("transient"), Some("transient")], "{}", over.rows[0]);
 }

@@ -34,7 +34,7 @@ use cc_protocol::batch::BatchSummary;
 
 pub(crate) use self::{
     entry::{Entry, repeats},
-    joblog::command_cell,
+    joblog::{command_cell, key as command_key},
     options::{ReportOptions, Wanted},
     past::{Past, Ticks, Which, commands},
     task::Task,

@@ -130,6 +130,8 @@ fn split_number(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use cc_protocol::execute::Program;
+
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, NamedFile) {
@@ -166,11 +168,9 @@ mod tests {
         let tasks: Vec<(String, String)> = plan
             .tasks
             .into_iter()
-            .map(|task| match task.execute.program {
-                cc_protocol::execute::Program::Prompt(prompt) => {
-                    (task.execute.label.unwrap_or_default(), prompt.prompt)
-                }
-                other => panic!("{other:?}"),
+            .map(|task| {
+                let Program::Prompt(prompt) = task.execute.program else { panic!("no prompt") };
+                (task.execute.label.unwrap_or_default(), prompt.prompt)
             })
             .collect();
         let task = |label: &str, prompt: &str| (label.to_owned(), prompt.to_owned());

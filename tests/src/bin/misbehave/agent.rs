@@ -14,7 +14,7 @@ use nix::unistd::pause;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{family, refusals};
+use crate::{family, pipes, refusals};
 
 /// The text of a prompt that begins with `script: `: another play for each start.
 #[derive(Debug, Deserialize)]
@@ -66,6 +66,7 @@ fn play(prompt: &str) -> ExitCode {
             }
         }
         "count bytes" => print(&result(&text.len().to_string())),
+        "size of stdout" => print(&result(&pipes::size_of_stdout())),
         "arguments" => {
             let arguments: Vec<String> = std::env::args().collect();
             print(&result(&arguments.join("\u{1f}")));
