@@ -134,7 +134,7 @@ fn a_cli_that_cannot_begin_is_no_success() {
 fn extra_usage_bridges_a_limit_and_the_answer_counts() {
     let [transcript] = run_all(["overage"]);
     assert_eq!(verdict(&transcript), "succeeded");
-    assert_eq!(result(&transcript)["result"], "Extra usage pays for this.");
+    assert_eq!(result(&transcript)["result"], "The answer is 4.");
 }
 
 #[test]
