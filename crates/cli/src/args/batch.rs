@@ -194,6 +194,9 @@ pub(crate) struct PlanOptions {
     /// [default: fail-fast]
     #[arg(long, value_name = "WHAT", value_parser = auth)]
     pub(crate) auth: Option<OnAuthRefused>,
+    /// Count a task that succeeds with warnings as failed
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// A name for people [default: the file's]
     #[arg(long)]
     pub(crate) name: Option<String>,
