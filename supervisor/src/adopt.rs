@@ -16,10 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep},
 };
 
-use crate::{limits, pidfd::Pidfd, worker::Worker};
+use crate::{limits, pidfd::Pidfd, uptime, worker::Worker};
 
 /// A live worker that was asked to be adopted.
 #[derive(Debug)]
@@ -49,7 +49,9 @@ impl Candidate {
     /// # Errors
     /// When it cannot be told whether there is one.
     pub async fn find(directory: &Path) -> io::Result<Option<Self>> {
-        let Some(mut connection) = connect(directory).await? else { return Ok(None) };
+        let Some(mut connection) = connect(directory, SOCKET_NAME).await? else {
+            return Ok(None);
+        };
         // Who called listen(2): the worker, as its socket is inherited by nobody.
         let pid = connection.peer_cred()?.pid().unwrap_or(0);
         let process = match Pidfd::open(pid) {
@@ -70,7 +72,7 @@ impl Candidate {
 
     /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
     pub async fn answer(&mut self, patience: Duration) -> Option<Answer> {
-        let deadline = Instant::now() + patience;
+        let deadline = uptime::now() + patience;
         loop {
             match decode(&mut self.received) {
                 Ok(Some(record)) => return Some(understand(record.body)),
@@ -78,7 +80,8 @@ impl Candidate {
                 Err(error) => return Some(Answer::Foreign(format!("it sent no record: {error}"))),
             }
             let reading = self.connection.read_buf(&mut self.received);
-            match timeout_at(deadline, reading).await {
+            let left = deadline.saturating_duration_since(uptime::now());
+            match uptime::timeout(left, reading).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return Some(Answer::HungUp),
                 Err(_) => return None,
@@ -108,15 +111,18 @@ fn understand(body: Body) -> Answer {
     }
 }
 
-/// Connects to the socket in `directory`; `None` if there is none, or nobody behind it.
-async fn connect(directory: &Path) -> io::Result<Option<UnixStream>> {
+/// Connects to the socket of this name in `directory`; `None` if there is none, or nobody behind it.
+///
+/// # Errors
+/// When it cannot be told whether there is somebody.
+pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
     // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
     let directory = match File::open(directory) {
         Ok(directory) => directory,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", directory.as_raw_fd());
+    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     let deadline = Instant::now() + limits::ADOPT_ANSWER;
     loop {
         match UnixStream::connect(&path).await {

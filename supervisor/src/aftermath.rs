@@ -16,7 +16,7 @@ use cc_link::{
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
-use cc_proctree::sweep::Swept;
+use cc_proctree::{procfs::Process, sweep::Swept};
 use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{clock::now_ms, feed::Feed, limits, shared::Shared};
@@ -25,6 +25,9 @@ const SIGKILL: i32 = 9;
 /// As env(1) has it for a failure that is not the program's. With [`EndReason::WorkerDied`] it is the mark of
 /// [`Failure::TooLate`].
 const NOT_STARTED: i32 = 125;
+/// Added to what is said of a worker's end where the parent that its orphans would have had is gone.
+const KEEPER_LOST: &str = "; the keeper of the workers had died before, so a process of the task that had cleared its \
+                           environment may have been missed";
 
 /// How a task lost its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,27 +62,25 @@ pub struct Corpse {
     pub duration: Option<Duration>,
     /// What became of its worker.
     pub failure: Failure,
-    /// What happened, for people.
-    pub text: String,
+    /// Its worker, where that is known.
+    pub worker_pid: Option<i32>,
+    /// Who was seen below that worker before it was killed.
+    pub known: Vec<Process>,
+    /// What happened, for people; `None`: how the worker ended says it.
+    pub text: Option<String>,
 }
 
 /// Does all that, and returns the terminal event.
-pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<Completed> {
-    let swept = match corpse.failure {
-        Failure::NotStarted => Swept::default(),
-        Failure::TooLate | Failure::Died => {
-            let sweep = shared.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref()).await;
-            sweep.unwrap_or_else(|error| {
-                tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
-                Swept::default()
-            })
-        }
+pub async fn write_terminal_event(shared: &Arc<Shared>, mut corpse: Corpse) -> Box<Completed> {
+    let (text, swept) = match corpse.failure {
+        Failure::NotStarted => (corpse.text.take().unwrap_or_default(), Swept::default()),
+        Failure::TooLate | Failure::Died => end_leftovers(shared, &mut corpse).await,
     };
     if swept.unkillable > 0 {
         tracing::error!(task_id = corpse.task_id, swept.unkillable, "processes survived SIGKILL");
     }
     let feed = Arc::clone(&corpse.feed);
-    let completed = Box::new(completed(&corpse, swept));
+    let completed = Box::new(completed(&corpse, text, swept));
     let fallback = completed.clone();
     let fsync = shared.config.fsync;
     match tokio::task::spawn_blocking(move || close_log(&corpse, completed, fsync)).await {
@@ -93,8 +94,27 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, corpse: Corpse) -> Box<C
     }
 }
 
+/// Has the worker's keeper end what it left, and looks for the rest. Says what there is to be said of both.
+async fn end_leftovers(shared: &Shared, corpse: &mut Corpse) -> (String, Swept) {
+    // Nobody has the number 0: then the answer is that all that keepers have found is ended.
+    let remains = shared.spawner.keepers().settle(corpse.worker_pid.unwrap_or(0)).await;
+    let known = std::mem::take(&mut corpse.known);
+    let sweep = shared.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref(), known).await;
+    let swept = sweep.unwrap_or_else(|error| {
+        tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
+        Swept::default()
+    });
+    let text = corpse.text.take();
+    let mut text = text.unwrap_or_else(|| format!("the worker {}", remains.describe()));
+    if remains.is_keeper_lost && corpse.leaf.is_none() {
+        text += KEEPER_LOST;
+    }
+    tracing::warn!(task_id = corpse.task_id, worker_pid = corpse.worker_pid, text, "worker failed");
+    (text, remains.swept + swept)
+}
+
 /// The terminal event that the worker owed.
-fn completed(corpse: &Corpse, swept: Swept) -> Completed {
+fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
     let (reason, verdict, exit_code, signal) = match corpse.failure {
         Failure::NotStarted => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
         Failure::TooLate => (EndReason::WorkerDied, Verdict::WorkerDied, NOT_STARTED, None),
@@ -109,7 +129,7 @@ fn completed(corpse: &Corpse, swept: Swept) -> Completed {
         verdict,
         exit_code,
         signal,
-        error: Some(corpse.text.clone()),
+        error: Some(text),
         duration_ms: corpse
             .duration
             .map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),

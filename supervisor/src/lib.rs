@@ -6,7 +6,7 @@
 //! Modules in the order in which data travels. At the start `config` becomes a `shared` state, and
 //! `startup` sees to the tasks of earlier supervisors: `adopt` finds their workers, `takeover` gives them owners.
 //! Then `listener` accepts, `admission` decides, `http` upgrades, `connection` carries messages, `session`
-//! answers them. `execute` turns a request into a task spec, `spawn` starts a `worker` for it, an `owner` follows
+//! answers them. `execute` turns a request into a task spec, `spawn` has its `keeper` fork a `worker` for it, an `owner` follows
 //! it, `relay` takes its records to the `feed`, `translate` turns them into notifications.
 //! `batch` starts the tasks of batches in the same way, by itself. `serve` holds all this
 //! together, `stops` says when it is over, `shutdown` ends everything or leaves it to the next supervisor.
@@ -14,6 +14,7 @@
 mod limits;
 
 mod args;
+mod cli_news;
 mod clock;
 mod config;
 mod logging;
@@ -40,6 +41,7 @@ mod session;
 mod session_execute;
 mod session_life;
 mod session_resume;
+mod session_wait;
 mod sessions;
 mod summary;
 mod task_calls;
@@ -52,10 +54,11 @@ mod batch;
 mod batch_calls;
 
 mod aftermath;
-mod child;
 mod feed;
-mod fork_server;
+mod keeper;
+mod keepers;
 mod lifecycle;
+mod not_started;
 mod output_text;
 mod owner;
 mod pidfd;
@@ -66,8 +69,9 @@ mod spawn;
 mod task;
 mod texts;
 mod translate;
-mod unknown_names;
+mod trusted_time;
 mod untold;
+mod uptime;
 mod watchdog;
 mod worker;
 
@@ -80,6 +84,7 @@ mod serve;
 mod service;
 mod shutdown;
 mod stops;
+mod strangers;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -107,7 +112,6 @@ fn run(args: Args) -> anyhow::Result<()> {
     // Before there are threads: it changes the environment.
     let inherited = service::inherited_listener()?;
     stops::unblock_signals().context("unblocking the signals that stop it")?;
-    cc_proctree::subreaper::enable().context("becoming a subreaper")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(limits::RUNTIME_THREADS)

@@ -132,6 +132,12 @@ pub const MOST_SPARE_WORKERS: usize = 64;
 /// Control lines that wait for a worker to read them.
 pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 
+/// Versions of the CLI newer than the newest tested one that the log names, and line types and members that nobody here
+/// knows.
+pub const CLI_VERSIONS_TOLD: usize = 16;
+/// See [`CLI_VERSIONS_TOLD`].
+pub const CLI_NAMES_TOLD: usize = 256;
+
 // A worker's health.
 
 /// From starting a worker to its task's `started` or terminal event.
@@ -149,12 +155,23 @@ pub const WORKER_LATE: Duration = Duration::from_secs(1);
 pub const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub const WORKER_KILL: Duration = Duration::from_secs(6);
-/// For the fork server to make a worker.
+/// For the keeper to make a worker.
 pub const WORKER_FORK: Duration = Duration::from_secs(5);
+/// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
+pub const KEEPER_ANSWER: Duration =
+    Duration::from_millis(cc_proctree::sweep::SWEEP_MS_LIMIT + 1_000);
 /// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
 pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
+
+// Children of other programs.
+
+/// How long a child that was not started here stays unreaped after its end.
+pub const STRANGER_WAIT: Duration = Duration::from_secs(1);
+
+/// Between looks at the clock by which workers, clients and batches are waited for.
+pub const UPTIME_CHECK: Duration = Duration::from_secs(5);
 
 // Open files.
 
@@ -201,8 +218,6 @@ pub const BATCH_WARNING_CHARS: usize = 300;
 pub const BATCH_PART_BYTES: usize = 1024;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
-/// Names that the CLI prints and this version does not know, with the CLI's version: so many are told.
-pub const UNKNOWN_NAMES_TOLD: usize = 200;
 /// Batches that one connection is attached to at once.
 pub const ATTACHED_BATCHES: usize = 100;
 /// Rows in one `batch.progress`, so that the task output beside it does not wait.

@@ -14,13 +14,11 @@ use cc_link::{
     event::{Completed, EndReason, Event, Notice, Started},
     spec::{ClaudeStream, Deadlines, TaskSpec},
 };
+use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::Summary;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use self::steer::answer;
 use crate::{
@@ -28,9 +26,11 @@ use crate::{
     clock::now_ms,
     feed::{Feed, Position},
     lifecycle::{Effect, Input, Motion, State, transition},
+    not_started::NotStarted,
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
+    uptime,
     watchdog::{Alarm, Watchdog},
     worker::Worker,
 };
@@ -56,6 +56,8 @@ pub struct Owner {
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
+    /// Somebody asked for the end, whatever has begun it.
+    is_canceled: bool,
     watchdog: Watchdog,
     started: Option<Started>,
     /// Of a Claude task that came so far.
@@ -64,6 +66,15 @@ pub struct Owner {
     born: Option<Instant>,
     /// The database will be told of its end.
     is_end_queued: bool,
+}
+
+/// What is known of a worker that is gone.
+#[derive(Debug, Default)]
+pub struct DeadWorker {
+    /// Its number.
+    pub pid: Option<i32>,
+    /// Who was seen below it before it was killed.
+    pub known: Vec<Process>,
 }
 
 /// How the watch over a worker ended.
@@ -83,7 +94,7 @@ impl Owner {
         spec: &TaskSpec,
         announce: oneshot::Sender<Outcome>,
     ) -> Self {
-        let now = Instant::now();
+        let now = uptime::now();
         Self {
             shared: Arc::clone(shared),
             side,
@@ -92,10 +103,11 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Starting,
+            is_canceled: false,
             watchdog: Watchdog::new(now, &spec.deadlines),
             started: None,
             result: None,
-            born: Some(now),
+            born: Some(Instant::now()),
             is_end_queued: false,
         }
     }
@@ -116,8 +128,9 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Running { motion: Motion::Moving },
+            is_canceled: false,
             // Not asked before the worker has told its own.
-            watchdog: Watchdog::new(Instant::now(), &NO_DEADLINES),
+            watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: held.started,
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
@@ -141,25 +154,24 @@ impl Owner {
             (Ok(()), Ok(worker)) => worker,
             (Err(error), Ok(worker)) => {
                 worker.end().await;
-                return self.not_started(error.to_string()).await;
+                return self.not_started(error.into()).await;
             }
-            (_, Err(error)) => {
-                let problem = format!("the worker could not be started: {error}");
-                return self.not_started(problem).await;
-            }
+            (_, Err(error)) => return self.not_started(error.into()).await,
         };
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
-        let now = Instant::now();
-        self.born = Some(now);
-        self.watchdog = Watchdog::new(now, &spec.deadlines);
+        self.born = Some(Instant::now());
+        self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
         worker.tell(&Control::Run(Box::new(spec)));
         self.follow(worker, BytesMut::new()).await;
     }
 
-    async fn not_started(self, problem: String) {
-        tracing::error!(task_id = self.task_id(), problem, "a task could not be started");
-        let corpse = self.corpse(Failure::NotStarted, problem);
+    async fn not_started(self, problem: NotStarted) {
+        let is_environmental = problem.is_environmental();
+        let problem = problem.to_string();
+        let task_id = self.task_id();
+        tracing::error!(task_id, problem, is_environmental, "a task could not be started");
+        let corpse = self.corpse(Failure::NotStarted, DeadWorker::default(), Some(problem));
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }
@@ -171,8 +183,9 @@ impl Owner {
 
     /// Takes note of what an adopted worker says of itself.
     pub fn adopted(&mut self, adopted: Adopted) {
-        let now = Instant::now();
+        let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
+        self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
@@ -198,27 +211,30 @@ impl Owner {
                 completed
             }
             Watched::Failed(text) => {
-                let (worker_pid, end) = match &text {
-                    Some(_) => (worker.pid, worker.kill().await),
-                    None => (worker.pid, worker.end().await),
+                let worker_pid = worker.pid;
+                let known = match &text {
+                    Some(_) => worker.kill().await,
+                    None => {
+                        worker.end().await;
+                        Vec::new()
+                    }
                 };
-                let text = text.unwrap_or_else(|| format!("the worker {end}"));
-                tracing::warn!(task_id = self.task_id(), worker_pid, %text, "worker failed");
-                return self.bury(text).await;
+                let dead = DeadWorker { pid: Some(worker_pid), known };
+                return self.bury(dead, text).await;
             }
         };
         self.finish(completed).await;
     }
 
-    /// Ends a task whose worker is gone.
-    pub async fn bury(self, text: String) {
-        self.bury_as(Failure::Died, text).await;
+    /// Ends a task whose worker is gone. Without a text, how the worker ended is said.
+    pub async fn bury(self, worker: DeadWorker, text: Option<String>) {
+        self.bury_as(Failure::Died, worker, text).await;
     }
 
     /// The same, where it is known how far the worker came.
-    pub async fn bury_as(mut self, failure: Failure, text: String) {
+    pub async fn bury_as(mut self, failure: Failure, worker: DeadWorker, text: Option<String>) {
         self.end_state(Input::Lost);
-        let corpse = self.corpse(failure, text);
+        let corpse = self.corpse(failure, worker, text);
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }
@@ -244,7 +260,7 @@ impl Owner {
                         return Watched::Failed(Some(format!("reading from the worker: {error}")));
                     }
                 },
-                () = sleep_until(check_at) => match self.watchdog.check(Instant::now()) {
+                () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
                     Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
                     Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
                     None => {}
@@ -255,7 +271,7 @@ impl Owner {
 
     fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
         self.step(Input::Ending(reason))?;
-        self.watchdog.ending(Instant::now());
+        self.watchdog.ending(uptime::now());
         self.refuse_waiting();
         Ok(())
     }
@@ -286,7 +302,8 @@ impl Owner {
             State::Ending { .. } | State::Done => TaskState::Ending,
         };
         let pid = self.started.as_ref().map(|started| started.pid);
-        self.side.progress.send_replace(Progress { state, pid });
+        let is_canceled = self.is_canceled;
+        self.side.progress.send_replace(Progress { state, pid, is_canceled });
     }
 
     /// Of its task.
@@ -322,7 +339,7 @@ impl Listener for Owner {
             Event::Started(started) => {
                 self.started = Some(started.clone());
                 self.step(Input::Started)?;
-                self.watchdog.started(Instant::now());
+                self.watchdog.started(uptime::now());
                 tracing::info!(
                     task_id = self.task_id(),
                     label = self.label(),
@@ -337,12 +354,12 @@ impl Listener for Owner {
             }
             Event::Paused => {
                 self.step(Input::Paused)?;
-                self.watchdog.paused(Instant::now());
+                self.watchdog.paused(uptime::now());
                 answer(&mut self.pausing, Answer::Done);
             }
             Event::Resumed => {
                 self.step(Input::Resumed)?;
-                self.watchdog.resumed(Instant::now());
+                self.watchdog.resumed(uptime::now());
                 answer(&mut self.resuming, Answer::Done);
             }
             Event::Canceled { reason } => self.on_ending(reason)?,

@@ -1,11 +1,12 @@
 //! A process that this one did not start, held so that its number cannot come to mean another one.
 //!
-//! Its exit can be waited for, but its status cannot be had: that goes to its parent. Used for workers: those that
-//! an earlier supervisor started, and by [`crate::child`] for those that were forked for this one.
+//! Its exit can be waited for, but its status cannot be had: that goes to its parent. Used for workers and for their
+//! keepers.
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
@@ -31,8 +32,15 @@ impl Pidfd {
     pub fn open(pid: i32) -> io::Result<Self> {
         let number = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
         // It is non-blocking, as the runtime wants it.
-        let descriptor = pidfd_open(number, PidfdFlags::NONBLOCK)?;
-        Ok(Self { pid, descriptor: Arc::new(register(descriptor)?) })
+        Self::of(pid, pidfd_open(number, PidfdFlags::NONBLOCK)?)
+    }
+
+    /// Of the process with this number, from a handle that is non-blocking.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch it.
+    pub fn of(pid: i32, handle: OwnedFd) -> io::Result<Self> {
+        Ok(Self { pid, descriptor: Arc::new(register(handle)?) })
     }
 
     /// Its number.
@@ -47,6 +55,14 @@ impl Pidfd {
             Ok(()) | Err(Errno::SRCH) => {}
             Err(error) => tracing::warn!(pid = self.pid, %error, "signalling a worker"),
         }
+    }
+
+    /// Whether it has exited.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let mut descriptors = [PollFd::new(self.descriptor.get_ref(), PollFlags::IN)];
+        poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
+            .is_ok_and(|ready| ready > 0)
     }
 
     /// Returns when it has exited, whether its parent has reaped it or not.

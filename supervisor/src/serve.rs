@@ -24,10 +24,12 @@ use tokio::{
 use crate::{
     admission::Rules,
     batch::{self, Batches},
+    cli_news::CliNews,
     clock::now_ms,
     config::{self, Config},
     containment,
     environment::Base,
+    keepers::Keepers,
     limits,
     listener::{self, Connections},
     metrics::Metrics,
@@ -43,8 +45,9 @@ use crate::{
     state_dir::StateDir,
     stops::Stops,
     store::Store,
+    strangers,
     takeover::Unfinished,
-    unknown_names::UnknownNames,
+    uptime,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -64,9 +67,12 @@ pub async fn serve(
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = watch::channel(Stage::Serving);
     let known = Known::load(&state_dir, config.fsync)?;
-    let spawner = Spawner::new(config.worker.clone(), config.spare_workers, open_files);
+    let keepers = Keepers::new(state_dir.keepers().to_owned());
+    let spawner = Spawner::new(config.worker.clone(), keepers, config.spare_workers, open_files);
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
+    tokio::spawn(strangers::reap());
+    tokio::spawn(uptime::keep());
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);
@@ -190,8 +196,8 @@ async fn build(
         registry,
         batches,
         store,
-        unknown_names: UnknownNames::default(),
         problems,
+        cli_news: CliNews::default(),
         spawner,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
         metrics: Metrics::new(),

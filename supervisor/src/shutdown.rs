@@ -6,14 +6,14 @@
 //! | 2 | every task is cancelled, its client gets the terminal event: grace + 5 s, or a second signal | that only for tasks whose workers must not be left alone; starts under way are waited for: 5 s |
 //! | 3 | what is left is killed; workers that do not obey are killed and swept up after: 20 s | the same, for those |
 //! | 4 | connections are closed with 1001 when their client has everything: 5 s | with 1012, at once |
-//! | 5 | spare workers are ended | the same |
+//! | 5 | spare workers are ended, keepers go | spare workers are ended; a keeper goes with its last worker |
 //! | 6 | the cgroup's parent directory is removed | if there is nothing in it |
 //!
 //! Whatever is left after that does what its spec says for the loss of its supervisor: a kept worker runs its
 //! task to the end and waits for the next supervisor; another one kills its tree and exits.
 
 use cc_link::event::EndReason;
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 use crate::{
     args::OnStop,
@@ -23,6 +23,7 @@ use crate::{
     shared::{Shared, Stage},
     stops::{Stop, Stops},
     task::{Request, TaskHandle},
+    uptime::timeout,
 };
 
 /// What a stop has left running.
@@ -61,7 +62,7 @@ pub async fn end(
     if timeout(limits::SHUTDOWN_CONNECTIONS, connections.ended()).await.is_err() {
         tracing::warn!("some clients did not take what was sent to them");
     }
-    shared.spawner.end_spares().await;
+    shared.spawner.close(left == Left::Nothing).await;
     left
 }
 

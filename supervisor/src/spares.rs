@@ -15,14 +15,10 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use nix::{
-    sys::signal::{Signal, killpg},
-    unistd::Pid,
-};
 use tokio::time::timeout;
 
 use crate::{
-    fork_server::{Build, Forked},
+    keeper::{Build, Forked},
     limits,
 };
 
@@ -36,18 +32,17 @@ pub struct Spare {
 }
 
 impl Spare {
-    fn is_alive(&mut self) -> bool {
-        matches!(self.forked.child.try_wait(), Ok(None))
+    fn is_alive(&self) -> bool {
+        !self.forked.process.has_ended()
     }
 
-    /// Kills it, with whatever else is in its process group: it has begun nothing that could be harmed.
-    pub async fn end(mut self) {
-        let child = &mut self.forked.child;
-        // Until it is waited for, its number is nobody else's.
-        if let Err(error) = killpg(Pid::from_raw(child.pid()), Signal::SIGKILL) {
-            tracing::debug!(pid = child.pid(), %error, "killing a spare worker");
-        }
-        if timeout(limits::WORKER_EXIT, child.wait()).await.is_err() {
+    /// Lets it exit, as it does when its standard input ends, and kills it if it does not: it has begun nothing that could
+    /// be harmed.
+    pub async fn end(self) {
+        let Forked { process, stdin, stdout: _stdout } = self.forked;
+        drop(stdin);
+        let has_ended = timeout(limits::WORKER_EXIT, process.ended()).await.is_ok();
+        if !has_ended && !process.kill().await {
             tracing::warn!("a spare worker was killed and has not ended yet");
         }
     }
@@ -91,7 +86,7 @@ impl Spares {
             return taken;
         }
         let build = Build::of(program).ok();
-        while let Some(mut spare) = pool.waiting.pop_front() {
+        while let Some(spare) = pool.waiting.pop_front() {
             if Some(spare.build) == build && spare.is_alive() {
                 taken.spare = Some(spare);
                 return taken;
@@ -138,7 +133,7 @@ impl Spares {
     /// Those that live, now.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.pool().waiting.iter_mut().map(Spare::is_alive).filter(|is_alive| *is_alive).count()
+        self.pool().waiting.iter().filter(|spare| spare.is_alive()).count()
     }
 
     /// There are none from now on. Returns those that there were.

@@ -1,13 +1,10 @@
 //! Has workers forked, and sweeps up after those that died.
 //!
-//! Owns the list of live workers that are this process's children, and the fork server that makes them. Starting and
-//! sweeping exclude each other, because a sweep takes every child that is not on the list for an orphan; an adopted
-//! worker is nobody's child here, and so in no danger. The fork server is started for the first worker, and again when
-//! it is gone or its program was replaced; what a worker costs does not grow with this process. Some are started
-//! ahead of their tasks, as [`crate::spares`] says.
+//! Owns the keeper that makes them. It is started for the first worker, and again when it is gone or its program was
+//! replaced; then the one before goes with its last worker. What a worker costs does not grow with this process. Some are
+//! started ahead of their tasks, as [`crate::spares`] says.
 
 use std::{
-    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     process::Stdio,
@@ -15,32 +12,56 @@ use std::{
 };
 
 use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
-use cc_proctree::sweep::{Leftovers, Swept, end_leftovers};
+use cc_proctree::{
+    procfs::Process,
+    shortage,
+    sweep::{Leftovers, Swept, end_leftovers},
+};
 use tokio::{
     process::Command,
     sync::Mutex,
     task::{JoinSet, spawn_blocking},
+    time::timeout,
 };
 
 use crate::{
-    fork_server::{Build, ForkError, ForkServer},
+    keeper::{Build, ForkError, Keeper},
+    keepers::{self, Keepers},
+    limits,
     spares::{Spare, Spares, Taken},
     worker::Worker,
 };
 
-/// The children of this process that no sweep may take for orphans.
-#[derive(Debug, Default)]
-pub struct Children {
-    /// Workers that are not reaped yet.
-    pub workers: BTreeSet<i32>,
-    fork_server: Option<ForkServer>,
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", program.display())]
+pub struct SpawnError {
+    /// The worker's program.
+    pub program: PathBuf,
+    /// What went wrong.
+    pub error: ForkError,
+}
+
+impl SpawnError {
+    /// Whether it is the machine's trouble: it is out of something, the worker's program is not there (somebody may be
+    /// replacing it), or the keeper that forks workers has died. Not so: the program may not be executed.
+    #[must_use]
+    pub fn is_environmental(&self) -> bool {
+        match &self.error {
+            ForkError::Refused(error) => {
+                error.kind() == io::ErrorKind::NotFound || shortage::is_environmental(error)
+            }
+            ForkError::Lost(_) => true,
+        }
+    }
 }
 
 /// Starts workers. Clones mean the same one.
 #[derive(Clone, Debug)]
 pub struct Spawner {
     program: Arc<Path>,
-    children: Arc<Mutex<Children>>,
+    keeper: Arc<Mutex<Option<Keeper>>>,
+    keepers: Keepers,
     spares: Arc<Spares>,
     open_files: Option<u64>,
 }
@@ -49,64 +70,63 @@ impl Spawner {
     /// Of workers that run this program, at most `spares` of them ahead of their tasks, with `open_files` as their
     /// limit where that is not to be this process's.
     #[must_use]
-    pub fn new(program: PathBuf, spares: usize, open_files: Option<u64>) -> Self {
+    pub fn new(program: PathBuf, keepers: Keepers, spares: usize, open_files: Option<u64>) -> Self {
         let spares = Arc::new(Spares::new(spares));
-        Self { program: program.into(), children: Arc::default(), spares, open_files }
+        Self { program: program.into(), keeper: Arc::default(), keepers, spares, open_files }
     }
 
     /// A worker that waits for its first control line: a spare one, else one that is started now.
     ///
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
-    pub async fn spawn(&self) -> io::Result<Worker> {
+    pub async fn spawn(&self) -> Result<Worker, SpawnError> {
         let Taken { spare, useless } = self.spares.take(&self.program);
         for spare in useless {
-            tokio::spawn(self.clone().end(spare));
+            tokio::spawn(spare.end());
         }
         let forked = match spare {
             Some(spare) => spare.forked,
-            None => self.start(&mut *self.children.lock().await).await?.forked,
+            None => self.start(&mut *self.keeper.lock().await).await?.forked,
         };
-        Ok(Worker::started(forked, Arc::clone(&self.children)))
+        Ok(Worker::started(forked))
     }
 
-    async fn start(&self, children: &mut Children) -> io::Result<Spare> {
-        self.try_to_start(children).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", self.program.display()))
-        })
+    async fn start(&self, keeper: &mut Option<Keeper>) -> Result<Spare, SpawnError> {
+        let program = || self.program.to_path_buf();
+        let started = self.try_to_start(keeper).await;
+        started.map_err(|error| SpawnError { program: program(), error })
     }
 
-    async fn try_to_start(&self, children: &mut Children) -> io::Result<Spare> {
+    async fn try_to_start(&self, place: &mut Option<Keeper>) -> Result<Spare, ForkError> {
         // Before the start: a program that is replaced meanwhile makes a spare that is not used.
         let build = Build::of(&self.program)?;
         loop {
             // While it is asked it is nobody's: a future that is dropped takes it along.
-            let used = children.fork_server.take();
+            let used = place.take();
             let was_there = used.is_some();
-            let mut fork_server = match used {
+            let mut keeper = match used {
                 Some(current) if current.build() == build => current,
                 Some(old) => {
-                    old.end().await;
+                    drop(old.dismiss());
                     continue;
                 }
-                None => ForkServer::start(self.command(), build)?,
+                None => Keeper::start(self.command(), &self.keepers, build)?,
             };
-            match fork_server.fork().await {
+            match keeper.fork().await {
                 Ok(forked) => {
-                    children.fork_server = Some(fork_server);
-                    children.workers.insert(forked.child.pid());
+                    *place = Some(keeper);
                     return Ok(Spare { forked, build });
                 }
-                Err(ForkError::Refused(error)) => {
-                    children.fork_server = Some(fork_server);
+                Err(error @ ForkError::Refused(_)) => {
+                    *place = Some(keeper);
                     return Err(error);
                 }
                 Err(error @ ForkError::Lost(_)) => {
-                    fork_server.end().await;
+                    keeper.give_up();
                     if !was_there {
-                        return Err(io::Error::other(error));
+                        return Err(error);
                     }
-                    tracing::warn!(%error, "the fork server is started again");
+                    tracing::warn!(%error, "another keeper is started");
                 }
             }
         }
@@ -123,12 +143,12 @@ impl Spawner {
     async fn fill(self) {
         while !self.spares.is_full() {
             // While this is held nobody closes the spares, so that none is forgotten.
-            let mut children = self.children.lock().await;
-            let started = self.start(&mut children).await.map(|spare| self.spares.add(spare));
-            drop(children);
+            let mut keeper = self.keeper.lock().await;
+            let started = self.start(&mut keeper).await.map(|spare| self.spares.add(spare));
+            drop(keeper);
             match started {
                 Ok(None) => {}
-                Ok(Some(unwanted)) => self.clone().end(unwanted).await,
+                Ok(Some(unwanted)) => unwanted.end().await,
                 Err(error) => {
                     tracing::warn!(%error, "a spare worker could not be started");
                     return self.spares.give_up();
@@ -137,30 +157,35 @@ impl Spawner {
         }
     }
 
-    async fn end(self, spare: Spare) {
-        let pid = spare.forked.child.pid();
-        spare.end().await;
-        self.children.lock().await.workers.remove(&pid);
-    }
-
     /// Spares that live, now.
     #[must_use]
     pub fn spare_count(&self) -> usize {
         self.spares.count()
     }
 
-    /// Ends all spares, of which there are none from now on, and the fork server.
-    pub async fn end_spares(&self) {
-        let (spares, fork_server) = {
-            let mut children = self.children.lock().await;
-            (self.spares.close(), children.fork_server.take())
+    /// Ends all spares, of which there are none from now on, and lets the keeper go with its last worker. Waits for that
+    /// and for other keepers to go: for all where `are_tasks_over`, else for those that have no worker.
+    pub async fn close(&self, are_tasks_over: bool) {
+        let (spares, keeper) = {
+            let mut keeper = self.keeper.lock().await;
+            (self.spares.close(), keeper.take())
         };
-        if let Some(fork_server) = fork_server {
-            fork_server.end().await;
-        }
-        let mut ends: JoinSet<()> =
-            spares.into_iter().map(|spare| self.clone().end(spare)).collect();
+        let mut ends: JoinSet<()> = spares.into_iter().map(Spare::end).collect();
         while ends.join_next().await.is_some() {}
+        if let Some(keeper) = keeper {
+            let process = keeper.dismiss();
+            if are_tasks_over || keepers::is_idle(process.pid()) {
+                // One that takes longer is seen to with the others.
+                drop(timeout(limits::WORKER_EXIT, process.ended()).await);
+            }
+        }
+        self.keepers.ended(are_tasks_over).await;
+    }
+
+    /// The keepers of this supervisor's workers, and of earlier ones'.
+    #[must_use]
+    pub fn keepers(&self) -> &Keepers {
+        &self.keepers
     }
 
     /// A command that runs the worker program, cleanly.
@@ -177,19 +202,22 @@ impl Spawner {
         command
     }
 
-    /// Kills what a dead worker's task has left. No worker is started meanwhile.
+    /// Kills what a dead worker's task has left and its keeper has not ended. `known`: who was seen below the worker
+    /// before.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
-    pub async fn sweep(&self, task_id: &str, leaf: Option<&Path>) -> io::Result<Swept> {
-        let children = Arc::clone(&self.children).lock_owned().await;
+    pub async fn sweep(
+        &self,
+        task_id: &str,
+        leaf: Option<&Path>,
+        known: Vec<Process>,
+    ) -> io::Result<Swept> {
         let task_id = task_id.to_owned();
         let leaf = leaf.map(Path::to_owned);
         let sweeping = spawn_blocking(move || {
-            let fork_server = children.fork_server.as_ref().map(ForkServer::pid);
-            let workers: Vec<i32> = children.workers.iter().copied().chain(fork_server).collect();
             let marker = (MARKER_VARIABLE, task_id.as_str());
-            end_leftovers(&Leftovers { marker, leaf, workers: &workers })
+            end_leftovers(&Leftovers { marker, leaf, known: &known })
         });
         sweeping.await.map_err(io::Error::other)?
     }

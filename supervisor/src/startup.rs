@@ -141,6 +141,7 @@ async fn finish(shared: Arc<Shared>, mut under_way: JoinSet<Option<Taken>>, old:
     if is_needed {
         counts.log("late tasks of earlier supervisors are seen to", 0, began);
     }
+    shared.spawner.keepers().remove_dead().await;
     containment::remove_abandoned(&shared).await;
 }
 

@@ -1,6 +1,6 @@
 //! The state directory: the lock that makes one supervisor its only user, and a directory for each task.
 //!
-//! Owns the layout `lock`, `state.db`, `tasks/TASK_ID/log`. It never removes anything: that is [`crate::retention`].
+//! Owns the layout `lock`, `state.db`, `tasks/TASK_ID/log`, `keepers/ID.sock`. It never removes anything: that is [`crate::retention`].
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -44,6 +44,7 @@ pub enum StateDirError {
 #[derive(Debug)]
 pub struct StateDir {
     tasks: PathBuf,
+    keepers: PathBuf,
     database: PathBuf,
     _lock: File,
 }
@@ -54,8 +55,8 @@ impl StateDir {
     /// # Errors
     /// When it cannot be made or used, or is in use.
     pub fn open(path: &Path) -> Result<Self, StateDirError> {
-        let tasks = path.join("tasks");
-        for directory in [path, &tasks] {
+        let (tasks, keepers) = (path.join("tasks"), path.join("keepers"));
+        for directory in [path, &tasks, &keepers] {
             DirBuilder::new()
                 .recursive(true)
                 .mode(OWNER_ONLY)
@@ -63,13 +64,19 @@ impl StateDir {
                 .map_err(|error| io_error(directory, error))?;
         }
         let lock = lock(path)?;
-        Ok(Self { tasks, database: path.join("state.db"), _lock: lock })
+        Ok(Self { tasks, keepers, database: path.join("state.db"), _lock: lock })
     }
 
     /// The file of the state database.
     #[must_use]
     pub fn database(&self) -> &Path {
         &self.database
+    }
+
+    /// Where the keepers' sockets are.
+    #[must_use]
+    pub fn keepers(&self) -> &Path {
+        &self.keepers
     }
 
     /// Where the tasks' directories are.

@@ -31,7 +31,7 @@ use crate::{
     containment,
     feed::{Feed, Position},
     limits,
-    owner::Owner,
+    owner::{DeadWorker, Owner},
     pidfd::Pidfd,
     retention::EndedTask,
     shared::Shared,
@@ -144,7 +144,8 @@ async fn without_worker(
     }
     let owner = owner_at(shared, task, log_path, held)?;
     let text = "the worker died while no supervisor was there".to_owned();
-    owner.bury_as(failure, text).await;
+    // Its number is in the log, if it came so far.
+    owner.bury_as(failure, DeadWorker::default(), Some(text)).await;
     Ok(Taken::Ended)
 }
 
@@ -169,7 +170,8 @@ async fn wait_for_answer(
             let catching_up = spawn_blocking(move || publish_undelivered(&feed, end_offset));
             if let Err(error) = catching_up.await? {
                 candidate.process.kill().await;
-                owner.bury(format!("its log cannot be read: {error}")).await;
+                let text = format!("its log cannot be read: {error}");
+                owner.bury(dead(&candidate), Some(text)).await;
                 return Ok(Taken::Ended);
             }
             owner.adopted(*adopted);
@@ -192,8 +194,12 @@ async fn wait_for_answer(
             format!("the worker did not answer a new supervisor within {seconds} s")
         }
     };
-    owner.bury(text).await;
+    owner.bury(dead(&candidate), Some(text)).await;
     Ok(Taken::Ended)
+}
+
+fn dead(candidate: &Candidate) -> DeadWorker {
+    DeadWorker { pid: Some(candidate.process.pid()), known: Vec::new() }
 }
 
 /// It cannot be talked to, so its task runs to its end by itself.
@@ -240,7 +246,7 @@ fn owner_at(
     let position = Position { end_offset, last_seq, is_done: false };
     let feed = Feed::continued(log_path, limits::RING_BYTES, position);
     let pid = held.started.as_ref().map(|started| started.pid);
-    let progress = Progress { state: TaskState::Running, pid };
+    let progress = Progress { state: TaskState::Running, pid, is_canceled: false };
     let (handle, side) = TaskHandle::new(task.facts, feed, progress, OnSupervisorLoss::Keep);
     shared.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
     Ok(Owner::of_found_task(shared, side, task.leaf, held))

@@ -4,24 +4,23 @@
 //! It never judges what a worker says; that is the owner's business. Made by [`crate::spawn`] and
 //! [`crate::adopt`].
 
-use std::{io, process::ExitStatus, sync::Arc};
+use std::io;
 
 use bytes::BytesMut;
 use cc_link::control::Control;
-use rustix::process::Signal;
+use cc_proctree::procfs::{self, Process};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{
         UnixStream,
         unix::{OwnedReadHalf, pipe},
     },
-    sync::{Mutex, mpsc, oneshot},
+    sync::{mpsc, oneshot},
+    task::spawn_blocking,
     time::timeout,
 };
 
-use crate::{
-    child::Child, fork_server::Forked, limits, pidfd::Pidfd, spawn::Children, task::Answer,
-};
+use crate::{keeper::Forked, limits, pidfd::Pidfd, task::Answer};
 
 /// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
 /// closes, and then it does what its spec says for the loss of its supervisor.
@@ -29,7 +28,8 @@ use crate::{
 pub struct Worker {
     /// For the log; signals go through the handle.
     pub pid: i32,
-    process: Process,
+    /// Whoever is its parent reaps it: its keeper.
+    process: Pidfd,
     control: mpsc::Sender<Line>,
     events: Events,
 }
@@ -43,27 +43,19 @@ struct Line {
 }
 
 #[derive(Debug)]
-enum Process {
-    /// This supervisor had it forked, and reaps it.
-    Child { child: Child, siblings: Arc<Mutex<Children>> },
-    /// An earlier supervisor did: whoever is its parent now reaps it.
-    Adopted(Pidfd),
-}
-
-#[derive(Debug)]
 enum Events {
     Pipe(pipe::Receiver),
     Socket(OwnedReadHalf),
 }
 
 impl Worker {
-    /// One that was just forked and is on the list of these.
+    /// One that was just forked.
     #[must_use]
-    pub fn started(forked: Forked, siblings: Arc<Mutex<Children>>) -> Self {
-        let Forked { child, stdin, stdout } = forked;
+    pub fn started(forked: Forked) -> Self {
+        let Forked { process, stdin, stdout } = forked;
         Self {
-            pid: child.pid(),
-            process: Process::Child { child, siblings },
+            pid: process.pid(),
+            process,
             control: spawn_control(stdin),
             events: Events::Pipe(stdout),
         }
@@ -75,7 +67,7 @@ impl Worker {
         let (events, control) = connection.into_split();
         Self {
             pid: process.pid(),
-            process: Process::Adopted(process),
+            process,
             control: spawn_control(control),
             events: Events::Socket(events),
         }
@@ -110,60 +102,31 @@ impl Worker {
         }
     }
 
-    /// Waits for a worker that has no more to say, kills it if it takes too long, and reaps it where it is
-    /// ours. Says how it ended.
-    pub async fn end(mut self) -> String {
+    /// Waits for a worker that has no more to say, and kills it if it takes too long.
+    pub async fn end(self) {
         drop(self.control);
-        let text = match timeout(limits::WORKER_EXIT, self.process.ended()).await {
-            Ok(text) => text,
-            Err(_) => {
-                tracing::warn!(worker = self.pid, "a worker did not exit: killed");
-                self.process.kill().await
-            }
-        };
-        self.process.forget(self.pid).await;
-        text
+        if timeout(limits::WORKER_EXIT, self.process.ended()).await.is_err() {
+            tracing::warn!(worker = self.pid, "a worker did not exit: killed");
+            kill(&self.process).await;
+        }
     }
 
-    /// Kills a worker that has failed, and reaps it where it is ours. Says how it ended.
-    pub async fn kill(mut self) -> String {
-        let text = self.process.kill().await;
-        self.process.forget(self.pid).await;
-        text
+    /// Kills a worker that has failed. Returns who was below it then: if its keeper is gone, nobody else knows.
+    pub async fn kill(self) -> Vec<Process> {
+        let pid = self.pid;
+        let looking = spawn_blocking(move || procfs::descendants(pid)).await;
+        kill(&self.process).await;
+        looking.ok().and_then(Result::ok).unwrap_or_default()
     }
 }
 
-impl Process {
-    /// Waits for the end and says how it was.
-    async fn ended(&mut self) -> String {
-        match self {
-            Self::Child { child, .. } => describe(child.wait().await),
-            Self::Adopted(process) => {
-                process.ended().await;
-                // Its status goes to its parent.
-                "ended".to_owned()
-            }
-        }
-    }
-
-    async fn kill(&mut self) -> String {
-        match self {
-            Self::Child { child, .. } => child.kill(),
-            Self::Adopted(process) => process.signal(Signal::KILL),
-        }
-        match timeout(limits::WORKER_EXIT, self.ended()).await {
-            Ok(text) => text,
-            Err(_) => "was killed and has not ended yet (uninterruptible sleep)".to_owned(),
-        }
-    }
-
-    async fn forget(self, pid: i32) {
-        match self {
-            Self::Child { siblings, .. } => {
-                siblings.lock().await.workers.remove(&pid);
-            }
-            Self::Adopted(_) => {}
-        }
+async fn kill(process: &Pidfd) {
+    if !process.kill().await {
+        let worker = process.pid();
+        tracing::error!(
+            worker,
+            "a worker was killed and has not ended yet (uninterruptible sleep)"
+        );
     }
 }
 
@@ -195,20 +158,4 @@ fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Send
         }
     });
     control
-}
-
-fn describe(outcome: io::Result<ExitStatus>) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    let status = match outcome {
-        Ok(status) => status,
-        Err(error) => return format!("could not be waited for ({error})"),
-    };
-    match (status.signal(), status.code()) {
-        (Some(number), _) => match nix::sys::signal::Signal::try_from(number) {
-            Ok(signal) => format!("was killed by {signal}"),
-            Err(_) => format!("was killed by signal {number}"),
-        },
-        (None, Some(code)) => format!("exited with code {code}"),
-        (None, None) => "ended".to_owned(),
-    }
 }

@@ -24,6 +24,9 @@ use crate::{
 /// Name of the variable that marks the tasks of one supervisor.
 const MARK: &str = "CC_TESTS_MARK";
 
+/// The name of the processes that workers are forked by.
+const KEEPER: &str = "cc-keeper";
+
 /// A supervisor with a state directory, a port and a mark of its own, which can be ended and started
 /// again. Dropped, it is told to stop; the test fails if it does not, if its exit code is not 0, or
 /// if any process of its tree is left, also of a supervisor that was ended before.
@@ -103,7 +106,7 @@ impl Supervisor {
     /// The workers that have a task at this moment, of this supervisor. A zombie is none: it has nothing open.
     #[must_use]
     pub fn workers(&self) -> Vec<i32> {
-        let mut workers = processes::children(self.pid());
+        let mut workers = self.keepers_children();
         workers.retain(|pid| self.has_task(*pid));
         workers
     }
@@ -111,29 +114,36 @@ impl Supervisor {
     /// The workers that wait for a task at this moment, of this supervisor.
     #[must_use]
     pub fn spare_workers(&self) -> Vec<i32> {
-        let mut spares = self.children_called("cc-worker");
-        spares.retain(|pid| !self.has_task(*pid));
+        let mut spares = self.keepers_children();
+        spares.retain(|pid| is_alive_as(*pid, "cc-worker") && !self.has_task(*pid));
         spares
     }
 
     /// The processes that this supervisor's workers are forked by.
     #[must_use]
-    pub fn fork_servers(&self) -> Vec<i32> {
-        self.children_called("cc-fork-server")
+    pub fn keepers(&self) -> Vec<i32> {
+        let mut keepers = processes::children(self.pid());
+        keepers.retain(|pid| is_alive_as(*pid, KEEPER));
+        keepers
     }
 
-    /// Those that have not ended.
-    fn children_called(&self, name: &str) -> Vec<i32> {
-        let mut children = processes::children(self.pid());
-        children.retain(|pid| processes::name(*pid).is_some_and(|found| found == name));
-        children.retain(|pid| processes::state(*pid).is_some_and(|state| state != "Z"));
-        children
+    /// The same, and those of earlier supervisors with this state directory.
+    #[must_use]
+    pub fn keepers_anywhere(&self) -> Vec<i32> {
+        let mut keepers = self.left_behind();
+        keepers.retain(|pid| is_alive_as(*pid, KEEPER));
+        keepers
     }
 
-    /// Its children that have ended and that it has not waited for, at this moment.
+    fn keepers_children(&self) -> Vec<i32> {
+        self.keepers().into_iter().flat_map(processes::children).collect()
+    }
+
+    /// Its children, and its keepers', that have ended and that nobody has waited for, at this moment.
     #[must_use]
     pub fn zombies(&self) -> Vec<i32> {
         let mut zombies = processes::children(self.pid());
+        zombies.extend(self.keepers_children());
         zombies.retain(|pid| processes::state(*pid).is_some_and(|state| state == "Z"));
         zombies
     }
@@ -199,10 +209,11 @@ impl Supervisor {
         self.wait_for_spares();
     }
 
-    /// After a kill: workers that had no task exit by themselves, a moment later.
+    /// After a kill: workers that had no task exit by themselves, a moment later, and so do keepers without workers.
     fn wait_for_spares(&self) {
-        crate::wait_until("spare workers go with their supervisor", || {
+        crate::wait_until("spare workers and idle keepers go with their supervisor", || {
             !self.all_workers().iter().any(|pid| !self.has_task(*pid))
+                && !self.keepers_anywhere().iter().any(|pid| processes::children(*pid).is_empty())
         });
     }
 
@@ -329,6 +340,12 @@ impl Drop for Supervisor {
             assert!(status.success(), "the supervisor stopped with {status}");
         }
     }
+}
+
+/// Whether it has this name and has not ended.
+fn is_alive_as(pid: i32, name: &str) -> bool {
+    processes::name(pid).is_some_and(|found| found == name)
+        && processes::state(pid).is_some_and(|state| state != "Z")
 }
 
 /// Starts the program and waits for the line that says where it listens.

@@ -163,11 +163,12 @@ fn assert_nothing_left(tag: &str, family: &[Process]) {
     }
 }
 
-/// The private supervisor and its workers.
+/// The private supervisor, its keeper and its workers.
 fn servants(ccx: u32) -> Vec<Process> {
     let supervisors = processes::children(ccx.cast_signed());
-    let workers = supervisors.iter().flat_map(|pid| processes::children(*pid));
-    supervisors.iter().copied().chain(workers).filter_map(Process::open).collect()
+    let keepers: Vec<i32> = supervisors.iter().flat_map(|pid| processes::children(*pid)).collect();
+    let workers: Vec<i32> = keepers.iter().flat_map(|pid| processes::children(*pid)).collect();
+    [supervisors, keepers, workers].concat().into_iter().filter_map(Process::open).collect()
 }
 
 #[test]
@@ -176,7 +177,7 @@ fn ctrl_c_cancels_the_task_and_returns_when_its_tree_is_gone() {
         let tag = unique_tag("ctrl-c");
         let (mut child, process) = start_family(&tag);
         let servants = servants(child.id());
-        assert!(servants.len() >= 2, "supervisor and worker");
+        assert!(servants.len() >= 3, "supervisor, keeper and worker");
         process.signal(signal);
         let status = child.wait().unwrap();
         assert_nothing_left(&tag, &servants);

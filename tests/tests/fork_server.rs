@@ -19,8 +19,8 @@ fn without_spares() -> Options {
     Options::new().flag("--spare-workers", 0)
 }
 
-fn fork_server(supervisor: &Supervisor) -> Process {
-    let mut found = supervisor.fork_servers();
+fn keeper(supervisor: &Supervisor) -> Process {
+    let mut found = supervisor.keepers();
     assert_eq!(found.len(), 1, "there is one");
     Process::open(found.remove(0)).unwrap()
 }
@@ -32,11 +32,11 @@ fn run(client: &mut Client) {
 }
 
 #[test]
-fn all_workers_come_from_one_and_are_the_supervisors_own() {
+fn all_workers_come_from_one_and_are_its_children() {
     let supervisor = Supervisor::start(&without_spares());
     let mut client = supervisor.connect();
     run(&mut client);
-    let first = fork_server(&supervisor);
+    let first = keeper(&supervisor);
     let tasks = [(); 3].map(|()| {
         let mut client = supervisor.connect();
         let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
@@ -45,10 +45,10 @@ fn all_workers_come_from_one_and_are_the_supervisors_own() {
     for (_, answer) in &tasks {
         let main = i32::try_from(answer["pid"].as_i64().unwrap()).unwrap();
         let worker = processes::parent(main).unwrap();
-        assert_eq!(processes::parent(worker), Some(supervisor.pid()));
+        assert_eq!(processes::parent(worker), Some(first.pid));
         assert_eq!(processes::name(worker).as_deref(), Some("cc-worker"));
     }
-    assert_eq!(fork_server(&supervisor).pid, first.pid);
+    assert_eq!(keeper(&supervisor).pid, first.pid);
 }
 
 #[test]
@@ -60,11 +60,11 @@ fn one_that_was_killed_costs_no_task_and_is_replaced() {
     let mut other = supervisor.connect();
     let command = format!("read go < {}; echo done", gate.path());
     let running = other.execute(&json!({ "command": command })).unwrap();
-    let killed = fork_server(&supervisor);
+    let killed = keeper(&supervisor);
     killed.signal(Signal::KILL);
     run(&mut client);
     assert!(killed.wait_gone(PATIENCE), "it is reaped");
-    assert_ne!(fork_server(&supervisor).pid, killed.pid);
+    assert_ne!(keeper(&supervisor).pid, killed.pid);
     gate.release();
     assert_eq!(other.collect_after(running, Vec::new()).stdout(), "done\n", "its workers live on");
 }
@@ -74,7 +74,7 @@ fn one_that_hangs_is_replaced_and_the_task_runs() {
     let supervisor = Supervisor::start(&without_spares());
     let mut client = supervisor.connect();
     run(&mut client);
-    let hanging = fork_server(&supervisor);
+    let hanging = keeper(&supervisor);
     hanging.signal(Signal::STOP);
     run(&mut client);
     assert!(hanging.wait_gone(PATIENCE));
@@ -88,11 +88,11 @@ fn when_the_program_was_replaced_the_next_worker_is_of_the_new_one() {
     let supervisor = Supervisor::start(&without_spares().flag("--worker", program.display()));
     let mut client = supervisor.connect();
     run(&mut client);
-    let old = fork_server(&supervisor);
+    let old = keeper(&supervisor);
     install_worker(&program);
     run(&mut client);
     assert!(old.wait_gone(PATIENCE));
-    assert_ne!(fork_server(&supervisor).pid, old.pid);
+    assert_ne!(keeper(&supervisor).pid, old.pid);
 }
 
 #[test]
@@ -108,21 +108,21 @@ fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
     assert!(missing.to_string().contains("No such file"), "{missing}");
     fs::copy("/bin/false", &program).unwrap();
     let other = client.execute(&json!({"argv": ["true"]})).unwrap_err();
-    assert!(other.to_string().contains("fork server"), "{other}");
+    assert!(other.to_string().contains("keeper"), "{other}");
     install_worker(&program);
     run(&mut client);
 }
 
 #[test]
-fn a_sweep_after_a_dead_worker_does_not_take_it_for_an_orphan() {
+fn the_death_of_a_worker_does_it_no_harm() {
     let supervisor = Supervisor::start(&without_spares());
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let before = fork_server(&supervisor);
+    let before = keeper(&supervisor);
     Process::open(supervisor.workers()[0]).unwrap().signal(Signal::KILL);
     let transcript = client.collect_after(answer, Vec::new());
     assert_eq!(transcript.completed()["reason"], "worker_died");
-    assert_eq!(fork_server(&supervisor).pid, before.pid);
+    assert_eq!(keeper(&supervisor).pid, before.pid);
     run(&mut client);
 }
 
@@ -131,7 +131,7 @@ fn it_does_not_outlive_its_supervisor() {
     for is_killed in [true, false] {
         let mut supervisor = Supervisor::start(&without_spares());
         run(&mut supervisor.connect());
-        let before = fork_server(&supervisor);
+        let before = keeper(&supervisor);
         if is_killed {
             supervisor.kill();
             wait_until("it is gone", || processes::state(before.pid).is_none());

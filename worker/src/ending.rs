@@ -178,10 +178,7 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         exit_code: match failure {
             StartError::ProgramNotFound(..) => 127,
             StartError::TooLong { .. } | StartError::Exec { .. } => 126,
-            StartError::Nul(_)
-            | StartError::Cwd { .. }
-            | StartError::Cgroup(_)
-            | StartError::System { .. } => 125,
+            StartError::Nul(_) | StartError::Cwd { .. } | StartError::System { .. } => 125,
         },
         signal: None,
         error: Some(failure.to_string()),

@@ -6,12 +6,13 @@
 //! never serves a second task, never outlives its task, and never holds more output than its bounds allow.
 //!
 //! Modules in the order in which data travels: `control_channel` brings the spec, `launch` starts
-//! the task, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
+//! the task, printing into an `output_pipe`, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
 //! `capture`, watching `clocks`, numbering and recording with `journal`, which sends through
 //! `event_pipe`; `adoption` listens for the next supervisor; `ending` says in words how the task ended.
 //! `probe` finds out once, for the supervisor, what a cgroup directory can do.
 //!
-//! A supervisor does not start this program for every task: its `fork_server` is started once, and forks workers.
+//! A supervisor does not start this program for every task: its `keeper` is started once, forks workers, and looks after
+//! them.
 
 mod adoption;
 mod capture;
@@ -19,9 +20,11 @@ mod clocks;
 mod control_channel;
 mod ending;
 mod event_pipe;
-mod fork_server;
+mod gap;
 mod journal;
+mod keeper;
 mod launch;
+mod output_pipe;
 mod probe;
 mod readiness;
 mod signals;
@@ -38,7 +41,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cc_link::{
-    fork::FORK_SERVER_ARGUMENT,
+    keeper::KEEPER_ARGUMENT,
     spec::{OPEN_FILES_VARIABLE, Stdin},
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -50,8 +53,8 @@ cc-worker runs one task for cc-supervisor.
 usage: cc-worker                       read a task spec and commands (JSON lines) on stdin,
                                        write records on stdout, exit when the task has ended
                                        (or when stdin ends without a task)
-       cc-worker --fork-server         become a worker, as above, for everybody who asks on the
-                                       socket that is stdin; for a supervisor
+       cc-worker --keeper SOCKET       make a worker, as above, for every request on the socket that
+                                       is stdin, and look after them all; for a supervisor
        cc-worker --probe-cgroup DIR    say whether tasks can be contained by cgroups below DIR
        cc-worker --version | --help";
 
@@ -76,11 +79,16 @@ fn dispatch() -> anyhow::Result<()> {
             let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
             serve(stdin, stdout)
         }
-        [FORK_SERVER_ARGUMENT] => {
+        [KEEPER_ARGUMENT, path] => {
             inherit_nothing()?;
-            let (socket, _) = stdio::take().context("stdin and stdout")?;
-            match fork_server::serve(socket)? {
-                Some(pipes) => serve(pipes.stdin, pipes.stdout),
+            let (supervisor, listener) = stdio::take().context("stdin and stdout")?;
+            match keeper::serve(supervisor, listener, Path::new(path))? {
+                Some(pipes) => {
+                    // The keeper's own may be that of a supervisor that is gone.
+                    rustix::stdio::dup2_stderr(&pipes.stderr).context("stderr")?;
+                    drop(pipes.stderr);
+                    serve(pipes.stdin, pipes.stdout)
+                }
                 None => Ok(()),
             }
         }
@@ -141,7 +149,7 @@ fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     // A worker that was started ahead of its task, and never got one, has nothing to say.
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
-    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, pipe);
+    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, &control, pipe);
     // A prompt can have megabytes; the task has its own copy now.
     spec.stdin = Stdin::Null;
     match task {

@@ -96,6 +96,15 @@ impl Gate {
         }
     }
 
+    /// The wall clock has gone by so much more, or less, than time in which something could run. One that was set back
+    /// makes nobody wait longer: rather one too many looks whether the limit is over.
+    pub fn clock_moved(&mut self, by_ms: i64) {
+        let back_ms = by_ms.min(0);
+        self.next_start_ms = self.next_start_ms.saturating_add_signed(back_ms);
+        self.closed_until_ms =
+            self.closed_until_ms.map(|until_ms| until_ms.saturating_add_signed(back_ms));
+    }
+
     /// Until when it is closed, ms since the epoch; `None` while it is open.
     #[must_use]
     pub fn closed_until_ms(&self) -> Option<u64> {
@@ -226,6 +235,26 @@ mod tests {
         gate.leave(&ticket("a", 0));
         assert_eq!(gate.admit(60_000), []);
         assert_eq!(gate.admit(90_000), [ticket("b", 0)]);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_nobody_wait_longer_and_one_that_is_set_forward_opens_it() {
+        const HOURS: i64 = 10 * 3_600_000;
+        let now_ms = 100_000_000;
+        let mut gate = Gate::new(4, 1);
+        gate.ask(ticket("a", 0), 2);
+        gate.ask(ticket("a", 1), 2);
+        assert_eq!(gate.admit(now_ms), [ticket("a", 0)]);
+        let back_ms = now_ms.saturating_add_signed(-HOURS);
+        gate.clock_moved(-HOURS);
+        assert!(gate.wake_at_ms().unwrap() <= back_ms + 3_000);
+        gate.close(back_ms + 60_000, back_ms);
+        gate.clock_moved(HOURS);
+        assert_eq!(gate.closed_until_ms(), Some(back_ms + 60_000));
+        assert_eq!(gate.admit(now_ms), [ticket("a", 1)]);
+        gate.close(now_ms + 60_000, now_ms);
+        gate.clock_moved(-HOURS);
+        assert_eq!(gate.closed_until_ms(), Some(back_ms + 60_000));
     }
 
     #[test]

@@ -8,14 +8,14 @@
 //! A supervisor that finds a worker of an earlier one [`adopt`]s it on the worker's socket; from
 //! then on control lines and records travel there.
 //!
-//! Before all that the worker was forked, as [`fork`] says.
+//! Before all that the worker was forked by a [`keeper`], which is asked when it has died.
 //!
 //! This crate does no I/O: it turns values into bytes and bytes into values.
 
 pub mod adopt;
 pub mod control;
 pub mod event;
-pub mod fork;
+pub mod keeper;
 pub mod lines;
 pub mod record;
 pub mod spec;

@@ -15,32 +15,29 @@ pub enum Forked {
     /// The new one.
     Child,
     /// The one that called.
-    Caller,
+    Parent {
+        /// The new one's number.
+        child: i32,
+    },
 }
 
 #[cfg(target_arch = "s390x")]
 compile_error!("clone(2) takes its arguments in another order here");
 
-/// Forks a sibling: the child's parent is not the caller but the caller's parent, which gets SIGCHLD for it and
-/// has to reap it (`CLONE_PARENT`).
-///
-/// The caller must have one thread only, and its parent must have started it with SIGCHLD as its exit signal, as
-/// everybody does.
+/// Forks a child. The caller must have one thread only.
 ///
 /// # Errors
 /// As fork(2): too many processes, or no memory.
-pub fn fork_sibling() -> io::Result<Forked> {
-    let flags = libc::CLONE_PARENT | libc::SIGCHLD;
+pub fn fork() -> io::Result<Forked> {
     let none: libc::c_long = 0;
+    let flags = libc::c_long::from(libc::SIGCHLD);
     // SAFETY: without CLONE_VM and without a stack of its own this is fork(2): the child goes on with a copy of this
     // memory, in which, with a single thread, nobody holds a lock or was in the middle of anything. libc's own fork
     // would run handlers, of which there are none here, and renew the thread's number that libc remembers; that is
     // used only for locks between threads.
-    let result = unsafe {
-        libc::syscall(libc::SYS_clone, libc::c_long::from(flags), none, none, none, none)
-    };
+    let result = unsafe { libc::syscall(libc::SYS_clone, flags, none, none, none, none) };
     match Errno::result(result)? {
         0 => Ok(Forked::Child),
-        _ => Ok(Forked::Caller),
+        pid => Ok(Forked::Parent { child: pid as i32 }),
     }
 }

@@ -44,6 +44,12 @@ impl Process {
         matches!(self.state, b'Z' | b'X')
     }
 
+    /// Whether it is the same process, and not another one of the same number.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.pid == other.pid && self.start_ticks == other.start_ticks
+    }
+
     /// Whether a signal or a debugger has stopped it.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
@@ -63,7 +69,7 @@ impl Process {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
         // The handle pins whoever has the number now; only then is it worth asking who that is.
-        let is_same = Self::read(self.pid).is_some_and(|now| now.start_ticks == self.start_ticks);
+        let is_same = Self::read(self.pid).is_some_and(|now| now.is_same_as(self));
         is_same && signals.iter().all(|signal| pidfd_send_signal(&handle, *signal).is_ok())
     }
 }
@@ -108,6 +114,14 @@ pub fn below(ancestor: i32, processes: &[Process]) -> Vec<Process> {
         }
     }
     found
+}
+
+/// The children of a process with one thread, the dead ones included that are not reaped, as the kernel lists them. Who
+/// becomes one during the look is seen too: it comes last. `None` where the kernel has no such list.
+#[must_use]
+pub fn children(of: i32) -> Option<Vec<i32>> {
+    let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
+    Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
 /// Children of `parent` among the most recently born processes: 64 numbers up to the newest one.

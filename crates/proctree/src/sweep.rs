@@ -1,18 +1,20 @@
-//! What a supervisor does after a worker has died: end what the worker left, and reap it.
+//! What a supervisor does after a worker has died and its keeper has ended what the worker left: it looks for processes of
+//! the task that were not below the keeper.
 //!
-//! The supervisor is a subreaper too, so a dead worker's tree becomes its children. Three ways lead to
-//! the leftovers, and all are gone: the cgroup leaf, descent from the supervisor, and the marker
-//! variable (for processes that another subreaper has taken).
+//! Two ways lead to them, and both are gone: the cgroup leaf, and the marker variable, which every process of a task
+//! inherits. Descent from the supervisor is none: a wrapper that becomes the supervisor by execve(2) leaves it its
+//! children, and process 1 of a container gets everybody's orphans.
 
 use std::{
     collections::HashSet,
-    io,
+    fs, io,
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
     thread,
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, WaitOptions, getpid, waitpid};
+use rustix::process::{Signal, geteuid, getpid};
 
 use crate::{
     cgroup::Leaf,
@@ -23,16 +25,15 @@ use crate::{
 pub const SWEEP_MS_LIMIT: u64 = 5_000;
 const PAUSE_BETWEEN_PASSES: Duration = Duration::from_millis(2);
 
-/// Whose leftovers to end, and whom to spare.
+/// Whose leftovers to end.
 #[derive(Clone, Debug)]
 pub struct Leftovers<'a> {
     /// Name and value of the variable that all processes of the task inherited.
     pub marker: (&'a str, &'a str),
     /// The task's cgroup leaf, where it had one.
     pub leaf: Option<PathBuf>,
-    /// The workers that live, dead ones that are not reaped yet included. Every other child of this
-    /// process is taken for an orphan.
-    pub workers: &'a [i32],
+    /// Processes that are known to be the task's, as they were seen below its worker.
+    pub known: &'a [Process],
 }
 
 /// What a sweep found.
@@ -45,8 +46,15 @@ pub struct Swept {
     pub unkillable: u64,
 }
 
-/// Kills all leftovers and reaps those that became children of this process. Blocks for at most
-/// [`SWEEP_MS_LIMIT`]. No worker may be started meanwhile: it would be taken for an orphan.
+impl std::ops::Add for Swept {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { killed: self.killed + other.killed, unkillable: self.unkillable + other.unkillable }
+    }
+}
+
+/// Kills all leftovers. Blocks for at most [`SWEEP_MS_LIMIT`]. Reaps nobody: these are others' children.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
@@ -59,7 +67,8 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
         drop(leaf.kill());
     }
     let deadline = Instant::now() + Duration::from_millis(SWEEP_MS_LIMIT);
-    // A process in the middle of an execve(2) shows no environment, and so no marker: one look is not enough.
+    // A process in the middle of an execve(2) shows no environment, and so no marker, and one that forks and exits all
+    // the time can be missed by a pass: one look is not enough.
     let mut was_empty = false;
     loop {
         let found = find(leftovers, leaf.as_ref())?;
@@ -68,11 +77,8 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
                 seen.insert((process.pid, process.start_ticks));
             }
         }
-        // One that forks and exits all the time can be missed by a pass, but leaves a dead generation behind: where
-        // something has just died, somebody may live.
-        let is_quiet = reap_orphans(leftovers.workers)? == 0;
         let is_leaf_empty = leaf.as_ref().is_none_or(|leaf| !leaf.is_populated());
-        let is_empty = found.is_empty() && is_quiet && is_leaf_empty;
+        let is_empty = found.is_empty() && is_leaf_empty;
         let is_over = Instant::now() >= deadline;
         if (is_empty && was_empty) || is_over {
             if let Some(leaf) = &leaf {
@@ -85,51 +91,26 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
     }
 }
 
-/// Everyone alive who descends from this process by way of no live worker, bears the marker, or is in the leaf.
+/// Everyone alive who bears the marker, is in the leaf or is known.
 fn find(leftovers: &Leftovers<'_>, leaf: Option<&Leaf>) -> io::Result<Vec<Process>> {
-    let own = own_pid();
-    let all = procfs::all()?;
     let (name, value) = leftovers.marker;
-    let of_workers: HashSet<i32> = leftovers
-        .workers
-        .iter()
-        .flat_map(|worker| procfs::below(*worker, &all).into_iter().map(|process| process.pid))
-        .chain(leftovers.workers.iter().copied())
-        .collect();
-    let mut found = procfs::below(own, &all);
-    found.retain(|process| !of_workers.contains(&process.pid));
-    found.extend(leaf.map(Leaf::members).unwrap_or_default());
-    found.extend(all.iter().filter(|process| {
-        procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes())
+    let mut found = leaf.map(Leaf::members).unwrap_or_default();
+    found.extend(procfs::all()?.into_iter().filter(|process| {
+        let is_marked =
+            || procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes());
+        leftovers.known.iter().any(|known| known.is_same_as(process))
+            || (is_marked() && is_of_this_user_and_namespace(process.pid))
     }));
     // Each once, and never this process itself.
-    let mut known: HashSet<i32> = HashSet::from([own]);
-    found.retain(|process| known.insert(process.pid));
-    found.retain(|process| !process.is_dead());
+    let mut once: HashSet<i32> = HashSet::from([getpid().as_raw_nonzero().get()]);
+    found.retain(|process| !process.is_dead() && once.insert(process.pid));
     Ok(found)
 }
 
-/// Reaps the dead children of this process that are no workers; a worker's end belongs to whoever
-/// started it. Says how many.
-///
-/// # Errors
-/// When `/proc` cannot be read.
-pub fn reap_orphans(workers: &[i32]) -> io::Result<u64> {
-    let own = own_pid();
-    let mut reaped = 0;
-    for process in procfs::all()? {
-        let is_orphan = process.parent == own && !workers.contains(&process.pid);
-        if is_orphan
-            && process.is_dead()
-            && let Some(pid) = Pid::from_raw(process.pid)
-            && matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(Some(_)))
-        {
-            reaped += 1;
-        }
-    }
-    Ok(reaped)
-}
-
-fn own_pid() -> i32 {
-    getpid().as_raw_nonzero().get()
+/// A variable can be copied, and seen from outside of a container: what another user, or another pid namespace, has
+/// started is theirs.
+fn is_of_this_user_and_namespace(pid: i32) -> bool {
+    let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
+    fs::metadata(format!("/proc/{pid}")).is_ok_and(|entry| entry.uid() == geteuid().as_raw())
+        && namespace(&pid.to_string()) == namespace("self")
 }

@@ -1,5 +1,4 @@
-//! What a dead worker left is found also where it does not descend from the supervisor that sweeps: an adopted
-//! worker was another one's child, and its orphans went to whoever reaps for that one.
+//! What a dead worker left is found wherever it is, and nobody is touched for being a child of whoever sweeps.
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken assumption ends them where it is noticed")]
 
@@ -7,10 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read},
     path::PathBuf,
     process::{ChildStdout, Command, Stdio},
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use cc_proctree::{
@@ -65,19 +61,13 @@ impl Drop for Orphan {
     }
 }
 
-/// To be held by every test: a sweep takes all children of this process for orphans, another test's too.
-fn alone() -> MutexGuard<'static, ()> {
-    static TURN: Mutex<()> = Mutex::new(());
-    TURN.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 fn unique_value() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     format!("t-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
 fn sweep(value: &str, leaf: Option<PathBuf>) -> Swept {
-    end_leftovers(&Leftovers { marker: (MARKER, value), leaf, workers: &[] }).unwrap()
+    end_leftovers(&Leftovers { marker: (MARKER, value), leaf, known: &[] }).unwrap()
 }
 
 /// A cgroup of this test's own; `None` where there is no writable hierarchy.
@@ -100,7 +90,6 @@ fn join(leaf: &Leaf, process: &Process) {
 
 #[test]
 fn a_marked_process_that_does_not_descend_from_the_sweeper_is_ended_and_no_other() {
-    let _alone = alone();
     let (value, other) = (unique_value(), unique_value());
     let (marked, spared) = (orphan(&value), orphan(&other));
     assert_eq!(sweep(&value, None), Swept { killed: 1, unkillable: 0 });
@@ -112,7 +101,6 @@ fn a_marked_process_that_does_not_descend_from_the_sweeper_is_ended_and_no_other
 
 #[test]
 fn a_stopped_orphan_is_ended_too() {
-    let _alone = alone();
     let value = unique_value();
     let marked = orphan(&value);
     assert!(marked.process.signal(rustix::process::Signal::STOP));
@@ -122,7 +110,6 @@ fn a_stopped_orphan_is_ended_too() {
 
 #[test]
 fn a_frozen_leaf_is_emptied_and_removed_with_members_that_bear_no_marker() {
-    let _alone = alone();
     let Some(leaf) = leaf() else {
         eprintln!("SKIPPED: no writable cgroup v2 hierarchy");
         return;
@@ -142,8 +129,55 @@ fn a_frozen_leaf_is_emptied_and_removed_with_members_that_bear_no_marker() {
 
 #[test]
 fn a_sweep_that_finds_nothing_says_so() {
-    let _alone = alone();
     assert_eq!(sweep(&unique_value(), None), Swept::default());
     let gone = PathBuf::from("/sys/fs/cgroup/cc-executor-is-not-here");
     assert_eq!(sweep(&unique_value(), Some(gone)), Swept::default());
+}
+
+#[test]
+fn a_child_of_the_sweeper_and_its_orphans_are_not_touched() {
+    // As after `sleep 600 & exec cc-supervisor`.
+    let mut child = Command::new("sleep").arg("600").spawn().unwrap();
+    let (value, unmarked) = (unique_value(), orphan(""));
+    assert_eq!(sweep(&value, None), Swept::default());
+    assert!(child.try_wait().unwrap().is_none());
+    assert!(!Process::read(unmarked.process.pid).unwrap().is_dead());
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_process_that_is_known_is_ended_without_a_marker_and_no_other_one_of_its_number() {
+    let unmarked = orphan("");
+    let known = unmarked.process;
+    let later = Process { start_ticks: known.start_ticks + 1, ..known };
+    let value = unique_value();
+    let sweep = |known: &[Process]| {
+        end_leftovers(&Leftovers { marker: (MARKER, &value), leaf: None, known }).unwrap()
+    };
+    assert_eq!(sweep(&[later]), Swept::default());
+    assert_eq!(sweep(&[known]), Swept { killed: 1, unkillable: 0 });
+    unmarked.wait();
+}
+
+#[test]
+fn a_marked_process_of_another_user_is_not_touched() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("SKIPPED: an ordinary user cannot see another one's environment");
+        return;
+    }
+    let value = unique_value();
+    let mut others = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c"])
+        .arg("echo; exec sleep 600")
+        .env(MARKER, &value)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut ready = [0];
+    others.stdout.as_mut().unwrap().read_exact(&mut ready).unwrap();
+    assert_eq!(sweep(&value, None), Swept::default());
+    assert!(others.try_wait().unwrap().is_none());
+    others.kill().unwrap();
+    others.wait().unwrap();
 }

@@ -72,6 +72,13 @@ impl End {
         Self::bare(Verdict::SpawnFailed, Class::Never { cause: Never::SpawnFailed }, error, at_ms)
     }
 
+    /// Of what was not started because nothing was left of it when results were filled in.
+    #[must_use]
+    pub fn emptied(problem: &str, at_ms: u64) -> Self {
+        let error = format!("it was not started: {problem}");
+        Self::bare(Verdict::Failed, Class::Never { cause: Never::Failed }, error, at_ms)
+    }
+
     /// Of what was told to end before it began.
     #[must_use]
     pub fn canceled_before_start(at_ms: u64) -> Self {

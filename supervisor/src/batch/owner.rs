@@ -32,8 +32,9 @@ use super::{
     message::Message,
     query::Loaded,
     record::Record,
+    wall::Wall,
 };
-use crate::{clock::now_ms, limits, shared::Shared};
+use crate::{clock::now_ms, limits, shared::Shared, uptime};
 
 mod carry_out;
 mod recall;
@@ -58,6 +59,8 @@ pub struct Owner {
     /// What follows at once.
     inputs: VecDeque<Input>,
     wake_at_ms: Option<u64>,
+    /// By what the times of the batch move along.
+    wall: Wall,
     /// Jobs that were admitted and found no room among the supervisor's tasks.
     roomless: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
@@ -110,6 +113,7 @@ impl Owner {
             to_self,
             inputs: VecDeque::new(),
             wake_at_ms: None,
+            wall: Wall::new(now_ms(), uptime::now()),
             roomless: VecDeque::new(),
             room: shared.registry.room(),
             is_over: false,
@@ -127,6 +131,8 @@ impl Owner {
                     self.start_roomless().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
+                    // The clock may have been set, in either direction.
+                    self.follow_inputs().await;
                     if self.wake_at_ms.is_some_and(|at_ms| at_ms <= now_ms()) {
                         self.wake_at_ms = None;
                         self.take(Input::Time).await;
@@ -165,7 +171,13 @@ impl Owner {
 
     /// Goes as many steps as follow at once.
     async fn follow_inputs(&mut self) {
-        while let Some(input) = self.inputs.pop_front() {
+        loop {
+            // Before anything happens by the new time.
+            if let Some(by_ms) = self.wall.moved(now_ms(), uptime::now()) {
+                tracing::info!(batch_id = self.board.batch_id(), by_ms, "the wall clock has moved");
+                self.inputs.push_front(Input::ClockMoved { by_ms });
+            }
+            let Some(input) = self.inputs.pop_front() else { return };
             if let Input::Admitted { job: Job::Task(index), task_id } = &input {
                 self.note_admission(*index, task_id).await;
             }
@@ -178,6 +190,7 @@ impl Owner {
                 | Input::Admitted { .. }
                 | Input::AuthRefused { .. }
                 | Input::Time
+                | Input::ClockMoved { .. }
                 | Input::Cancel
                 | Input::Restarted => None,
             };

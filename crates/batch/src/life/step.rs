@@ -28,7 +28,14 @@ impl Batch {
     /// A new batch, which begins at once.
     #[must_use]
     pub fn begin(rules: &Rules, seed: u64, now_ms: u64) -> Step {
-        let head = Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
+        let head = Head {
+            seed,
+            begun_ms: now_ms,
+            skipped_ms: 0,
+            phase: Phase::Going,
+            failures: 0,
+            cost_usd: 0.0,
+        };
         let batch = Self { head, tasks: vec![TaskState::Waiting; rules.tasks.len()] };
         let mut stepping = Stepping::new(rules, batch, now_ms);
         // Nobody has been asked for a time yet.
@@ -97,6 +104,7 @@ impl<'a> Stepping<'a> {
             },
             // What the time brings is looked at after every input.
             Input::Time => self.wake_before = None,
+            Input::ClockMoved { by_ms } => self.clock_moved(by_ms),
             Input::Cancel => self.stop(Stop::Canceled),
             Input::Restarted => self.restarted(),
         }

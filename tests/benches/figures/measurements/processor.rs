@@ -58,12 +58,18 @@ fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
 fn tasks(supervisor: &Supervisor, wire: &mut Wire) -> f64 {
     let request = execute(&json!({ "argv": PROGRAM }));
     settle(supervisor);
-    let before = own() + processor_time(supervisor.pid());
+    let before = own() + used_by(supervisor);
     for _ in 0..TASKS {
         wire.run(&request);
     }
     settle(supervisor);
-    a_task_ms(own() + processor_time(supervisor.pid()) - before)
+    a_task_ms(own() + used_by(supervisor) - before)
+}
+
+/// By the supervisor, and by its keeper with all workers that have ended.
+fn used_by(supervisor: &Supervisor) -> Duration {
+    let keepers = supervisor.keepers();
+    keepers.into_iter().chain([supervisor.pid()]).map(processor_time).sum()
 }
 
 /// Waits until as many workers are left as there are when nothing runs, so that all that ended are counted.

@@ -1,0 +1,221 @@
+//! The children of a keeper: workers, and what dead ones have left.
+//!
+//! A keeper is a subreaper that starts workers and nothing else. So a child of it that is no worker was left by one that
+//! has died, whatever it has done to its environment, session or group; it is ended with all that descends from it, at
+//! once. Nobody else is touched: descent from anybody but a keeper says nothing about who started a process.
+//!
+//! Used by the keeper's loop, which calls [`Workers::tend`] after every SIGCHLD and at [`Workers::next`].
+
+use std::{
+    collections::{BTreeSet, HashSet, VecDeque},
+    io,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Signal, getpid};
+
+use crate::{
+    procfs::{self, Process},
+    subreaper::{self, Children, ExitStatus},
+    sweep::{SWEEP_MS_LIMIT, Swept},
+};
+
+/// Between two looks for what is still to be ended.
+const PAUSE_BETWEEN_PASSES: Duration = Duration::from_millis(2);
+/// After a look that failed, as for want of a descriptor.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+/// Failed workers whose end nobody has asked for yet; of more, the oldest are forgotten.
+const UNASKED_ENDS_LIMIT: usize = 64;
+
+/// How a worker ended and what became of what it left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// `None`: it did well, or is not known here.
+    pub status: Option<ExitStatus>,
+    /// What it left.
+    pub swept: Swept,
+}
+
+/// The children of this process.
+#[derive(Debug, Default)]
+pub struct Workers {
+    alive: BTreeSet<i32>,
+    /// Failed ones, the oldest first.
+    failed: VecDeque<Failed>,
+    sweep: Option<Sweep>,
+    /// A look failed, and is tried again.
+    again_at: Option<Instant>,
+    /// Those that were killed and have not died within the limit.
+    unkillable: HashSet<(i32, u64)>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    pid: i32,
+    status: ExitStatus,
+    /// When what it left was ended.
+    settled: Option<(Instant, Swept)>,
+}
+
+#[derive(Debug)]
+struct Sweep {
+    killed: HashSet<(i32, u64)>,
+    deadline: Instant,
+    next: Instant,
+}
+
+impl Workers {
+    /// A worker that this process has just forked.
+    pub fn add(&mut self, pid: i32) {
+        self.alive.insert(pid);
+    }
+
+    /// Whether no worker is left, nor anything of one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.alive.is_empty() && self.is_quiet() && self.unkillable.is_empty()
+    }
+
+    /// Whether a worker has failed of which nobody has heard yet, after this moment.
+    #[must_use]
+    pub fn has_unasked_since(&self, moment: Instant) -> bool {
+        self.failed.iter().any(|failed| failed.settled.is_none_or(|(at, _)| at > moment))
+    }
+
+    /// When [`Workers::tend`] is to be called although no child has ended.
+    #[must_use]
+    pub fn next(&self) -> Option<Instant> {
+        [self.sweep.as_ref().map(|sweep| sweep.next), self.again_at].into_iter().flatten().min()
+    }
+
+    /// Whether it is known that nothing is to be ended.
+    fn is_quiet(&self) -> bool {
+        self.sweep.is_none() && self.again_at.is_none()
+    }
+
+    /// Reaps who has ended and goes on with ending what is left of dead workers. Does not wait.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read; then it is to be tried again.
+    pub fn tend(&mut self, now: Instant) -> io::Result<()> {
+        let mut is_any_ended = false;
+        let has_children = loop {
+            match subreaper::next_ended()? {
+                Children::Ended(ended) => {
+                    is_any_ended = true;
+                    if self.alive.remove(&ended.pid) && ended.status != ExitStatus::Code(0) {
+                        self.note_failure(ended.pid, ended.status);
+                    }
+                }
+                Children::Alive => break true,
+                Children::None => break false,
+            }
+        };
+        // Somebody becomes a child here only when its parent dies.
+        if is_any_ended || self.next().is_some_and(|moment| moment <= now) {
+            self.again_at = Some(now + PAUSE_AFTER_FAILURE);
+            self.look(now, has_children)?;
+            self.again_at = None;
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, now: Instant, has_children: bool) -> io::Result<()> {
+        let orphans = if has_children { self.orphans()? } else { Vec::new() };
+        self.unkillable.retain(|key| orphans.iter().any(|orphan| key_of(orphan) == *key));
+        if orphans.iter().any(|orphan| !self.unkillable.contains(&key_of(orphan))) {
+            self.end(now)?;
+        } else {
+            self.settle(now, 0);
+        }
+        Ok(())
+    }
+
+    fn note_failure(&mut self, pid: i32, status: ExitStatus) {
+        if self.failed.len() == UNASKED_ENDS_LIMIT {
+            self.failed.pop_front();
+        }
+        self.failed.push_back(Failed { pid, status, settled: None });
+    }
+
+    /// The children that are no workers, the dead ones included that were not reaped yet.
+    fn orphans(&self) -> io::Result<Vec<Process>> {
+        let own = own_pid();
+        let is_orphan = |pid: &i32| !self.alive.contains(pid);
+        match procfs::children(own) {
+            // Most often there is none, and this is done for every task.
+            Some(children) => {
+                Ok(children.into_iter().filter(is_orphan).filter_map(Process::read).collect())
+            }
+            None => {
+                let mut children = procfs::all()?;
+                children.retain(|child| child.parent == own && is_orphan(&child.pid));
+                Ok(children)
+            }
+        }
+    }
+
+    /// Kills all that descend from here by way of no living worker, as one pass sees it.
+    fn end(&mut self, now: Instant) -> io::Result<()> {
+        let all = procfs::all()?;
+        let of_workers: HashSet<i32> = self
+            .alive
+            .iter()
+            .flat_map(|worker| procfs::below(*worker, &all).into_iter().map(|process| process.pid))
+            .chain(self.alive.iter().copied())
+            .collect();
+        let mut left = procfs::below(own_pid(), &all);
+        left.retain(|process| {
+            !of_workers.contains(&process.pid)
+                && !process.is_dead()
+                && !self.unkillable.contains(&key_of(process))
+        });
+        let sweep = self.sweep.get_or_insert_with(|| Sweep {
+            killed: HashSet::new(),
+            deadline: now + Duration::from_millis(SWEEP_MS_LIMIT),
+            next: now,
+        });
+        for process in &left {
+            if process.signal(Signal::KILL) {
+                sweep.killed.insert(key_of(process));
+            }
+        }
+        sweep.next = now + PAUSE_BETWEEN_PASSES;
+        if now >= sweep.deadline {
+            self.unkillable.extend(left.iter().map(key_of));
+            self.settle(now, left.len() as u64);
+        }
+        Ok(())
+    }
+
+    /// What dead workers have left is ended. All of it is booked for the first of them: whose each was cannot be told.
+    fn settle(&mut self, now: Instant, unkillable: u64) {
+        let killed = self.sweep.take().map_or(0, |sweep| sweep.killed.len() as u64);
+        let mut swept = Swept { killed, unkillable };
+        for failed in self.failed.iter_mut().filter(|failed| failed.settled.is_none()) {
+            failed.settled = Some((now, std::mem::take(&mut swept)));
+        }
+    }
+
+    /// What is known of a worker that has ended; the next time nothing is. `None`: it has not, or something is still to
+    /// be ended.
+    pub fn claim(&mut self, pid: i32) -> Option<Remains> {
+        if self.alive.contains(&pid) || !self.is_quiet() {
+            return None;
+        }
+        let known = self.failed.iter().rposition(|failed| failed.pid == pid);
+        let Some(failed) = known.and_then(|index| self.failed.remove(index)) else {
+            return Some(Remains::default());
+        };
+        let swept = failed.settled.map(|(_, swept)| swept).unwrap_or_default();
+        Some(Remains { status: Some(failed.status), swept })
+    }
+}
+
+fn key_of(process: &Process) -> (i32, u64) {
+    (process.pid, process.start_ticks)
+}
+
+fn own_pid() -> i32 {
+    getpid().as_raw_nonzero().get()
+}

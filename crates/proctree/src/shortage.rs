@@ -1,0 +1,42 @@
+//! Which errors of the system say nothing about who met them: the machine was out of something, or somebody was just
+//! replacing a file. The same attempt may well succeed a little later.
+
+use std::io;
+
+use nix::errno::Errno;
+
+/// Whether this error is the machine's: no process, memory, descriptor or room was to be had, a program was being
+/// written, a disk or a network file system failed.
+#[must_use]
+pub fn is_environmental(error: &io::Error) -> bool {
+    error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| {
+        matches!(
+            errno,
+            Errno::EAGAIN
+                | Errno::ENOMEM
+                | Errno::EMFILE
+                | Errno::ENFILE
+                | Errno::ENOSPC
+                | Errno::EDQUOT
+                | Errno::ETXTBSY
+                | Errno::EIO
+                | Errno::ESTALE
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn want_of_something_is_the_machines_and_a_missing_file_or_permission_is_not() {
+        for errno in [Errno::EAGAIN, Errno::EMFILE, Errno::ENOSPC, Errno::ETXTBSY, Errno::ESTALE] {
+            assert!(is_environmental(&errno.into()), "{errno}");
+        }
+        for errno in [Errno::ENOENT, Errno::EACCES, Errno::ENOEXEC, Errno::E2BIG] {
+            assert!(!is_environmental(&errno.into()), "{errno}");
+        }
+        assert!(!is_environmental(&io::Error::other("no error of the system")));
+    }
+}

@@ -1,0 +1,349 @@
+//! The keeper: a worker without a task, which makes a copy of itself for every task, and outlives its supervisor.
+//!
+//! It runs nothing, reads nothing but requests and questions and keeps nothing, so that each copy is as fresh as a
+//! program that was just started. It is the parent of its workers: it reaps them, and ends what one that died has left.
+//! [`cc_link::keeper`] says what it is asked and answers. It goes when it has neither a supervisor nor a worker; no
+//! polite signal ends it before.
+
+use std::{
+    collections::VecDeque,
+    fs,
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use cc_link::{
+    event::Notice,
+    keeper::{
+        Answer, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled, WorkerEnd,
+        from_line, to_line,
+    },
+    record::{Body, Record},
+};
+use cc_proctree::{
+    fork::{Forked, fork},
+    keeper::{Remains, Workers},
+    subreaper::{self, ExitStatus},
+};
+use nix::{
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+    unistd::{Pid, setpgid},
+};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, SocketFlags, accept_with, listen, recvmsg, sendmsg,
+        sockopt::socket_peercred,
+    },
+    process::{PidfdFlags, geteuid, getpid, pidfd_open},
+    thread::set_name,
+};
+
+/// Callers that are listened to at a time; the oldest has to go for a further one.
+const CALLERS_LIMIT: usize = 32;
+/// After a connection that could not be accepted, for want of descriptors, none is for this time.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How long the end of a failed worker is kept for the next supervisor when nothing else holds the keeper.
+const UNASKED_END_KEPT: Duration = Duration::from_secs(5);
+
+/// What a worker has of its supervisor.
+#[derive(Debug)]
+pub struct Pipes {
+    pub stdin: OwnedFd,
+    pub stdout: OwnedFd,
+    pub stderr: OwnedFd,
+}
+
+#[derive(Debug)]
+struct Keeper {
+    /// `None`: it is gone, or wants no more workers.
+    supervisor: Option<UnixStream>,
+    listener: OwnedFd,
+    /// The oldest first.
+    callers: VecDeque<Caller>,
+    is_deaf_until: Option<Instant>,
+    signals: SignalFd,
+    workers: Workers,
+}
+
+/// Somebody who has connected to the socket.
+#[derive(Debug)]
+struct Caller {
+    stream: UnixStream,
+    line: Vec<u8>,
+    /// What was asked, once that is known.
+    question: Option<Question>,
+}
+
+/// Serves as long as it is needed: `None`. `Some`: this is a new process, which is to be a worker.
+pub fn serve(supervisor: OwnedFd, listener: OwnedFd, path: &Path) -> anyhow::Result<Option<Pipes>> {
+    // What `ps` shows; the copies get the workers' name back.
+    set_name(c"cc-keeper").context("PR_SET_NAME")?;
+    subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
+    warm_up()?;
+    rustix::io::ioctl_fionbio(&listener, true).context("the keeper's socket")?;
+    // A second time, which makes this process the one that whoever connects sees as its peer.
+    listen(&listener, CALLERS_LIMIT as i32).context("the keeper's socket")?;
+    let mut keeper = Keeper {
+        supervisor: Some(supervisor.into()),
+        listener,
+        callers: VecDeque::new(),
+        is_deaf_until: None,
+        signals: watch_signals().context("signalfd")?,
+        workers: Workers::default(),
+    };
+    let worker = keeper.serve()?;
+    if worker.is_none() {
+        // With its directory gone, so is the file.
+        drop(fs::remove_file(path));
+    }
+    Ok(worker)
+}
+
+impl Keeper {
+    fn serve(&mut self) -> anyhow::Result<Option<Pipes>> {
+        loop {
+            let now = Instant::now();
+            if let Err(error) = self.workers.tend(now) {
+                crate::complain(format_args!("the keeper: looking after workers: {error}"));
+            }
+            let workers = &mut self.workers;
+            self.callers.retain_mut(|caller| !caller.is_answered(workers));
+            if self.is_done(now) {
+                return Ok(None);
+            }
+            let ready = self.sleep(now).context("poll")?;
+            if ready.has_signals {
+                // What each says is seen otherwise; further ones wake the next sleep.
+                let _which = self.signals.read_signal();
+            }
+            if ready.has_request {
+                match self.supervisor.as_ref().map(receive) {
+                    Some(Ok(Some(pipes))) => {
+                        if self.fork()? {
+                            return Ok(Some(pipes));
+                        }
+                    }
+                    Some(Ok(None)) | None => self.supervisor = None,
+                    Some(Err(error)) => {
+                        crate::complain(format_args!("the keeper: {error:#}"));
+                        self.supervisor = None;
+                    }
+                }
+            }
+            if ready.has_caller {
+                self.accept(now);
+            }
+            self.callers.retain_mut(Caller::hear);
+        }
+    }
+
+    fn is_done(&self, now: Instant) -> bool {
+        // Right after the boot there is no such moment, and nobody can have failed before it.
+        let long_ago = now.checked_sub(UNASKED_END_KEPT);
+        self.supervisor.is_none()
+            && self.workers.is_empty()
+            && self.callers.is_empty()
+            && !long_ago.is_none_or(|moment| self.workers.has_unasked_since(moment))
+    }
+
+    /// Sleeps until something happens.
+    fn sleep(&self, now: Instant) -> io::Result<Ready> {
+        let supervisor = self.supervisor.as_ref();
+        let deaf_until = self.is_deaf_until.filter(|until| now < *until);
+        let listening = if deaf_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
+        let mut fds =
+            vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, listening)];
+        fds.extend(supervisor.map(|socket| PollFd::new(socket, PollFlags::IN)));
+        fds.extend(self.callers.iter().map(|caller| PollFd::new(&caller.stream, PollFlags::IN)));
+        let lingers = self.supervisor.is_none() && self.workers.is_empty();
+        let linger = lingers.then(|| now + UNASKED_END_KEPT);
+        let until = [self.workers.next(), linger, deaf_until].into_iter().flatten().min();
+        // Rounded up, so that the moment has come when the sleep is over.
+        let timeout = until.map(|moment| {
+            let left = moment.saturating_duration_since(now) + Duration::from_millis(1);
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
+        });
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let is_ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready {
+            has_signals: is_ready(0),
+            has_caller: is_ready(1),
+            has_request: supervisor.is_some() && is_ready(2),
+        })
+    }
+
+    /// Makes a worker. True: this is it.
+    fn fork(&mut self) -> anyhow::Result<bool> {
+        match fork() {
+            Ok(Forked::Parent { child }) => self.workers.add(child),
+            Ok(Forked::Child) => {
+                self.become_worker().context("a new worker")?;
+                return Ok(true);
+            }
+            Err(error) => {
+                if let Some(supervisor) = &self.supervisor {
+                    // One that is gone is noticed when it is read from.
+                    let _written = rustix::io::write(supervisor, &Answer(Err(error)).to_bytes());
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Answers only when it is what the supervisor expects: at the head of a process group.
+    fn become_worker(&self) -> anyhow::Result<()> {
+        SigSet::empty().thread_set_mask().context("the signal mask")?;
+        set_name(c"cc-worker").context("PR_SET_NAME")?;
+        setpgid(Pid::from_raw(0), Pid::from_raw(0)).context("setpgid")?;
+        let pid = getpid();
+        let handle = pidfd_open(pid, PidfdFlags::NONBLOCK).context("pidfd_open")?;
+        let descriptors = [handle.as_fd()];
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut ancillary = SendAncillaryBuffer::new(&mut space);
+        ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
+        let answer = Answer(Ok(pid.as_raw_nonzero().get())).to_bytes();
+        let socket = self.supervisor.as_ref().context("the supervisor is gone")?;
+        sendmsg(socket, &[IoSlice::new(&answer)], &mut ancillary, SendFlags::NOSIGNAL)
+            .context("the answer")?;
+        Ok(())
+    }
+
+    fn accept(&mut self, now: Instant) {
+        self.is_deaf_until = None;
+        // Those that come faster than this wait for the next turn.
+        for _ in 0..CALLERS_LIMIT {
+            match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                Ok(connection) if is_trusted(&connection) => {
+                    if self.callers.len() == CALLERS_LIMIT {
+                        self.callers.pop_front();
+                    }
+                    let stream = UnixStream::from(connection);
+                    self.callers.push_back(Caller { stream, line: Vec::new(), question: None });
+                }
+                Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::AGAIN) => return,
+                Err(_) => {
+                    self.is_deaf_until = Some(now + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// What poll(2) announced, but for callers that are there already.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    has_signals: bool,
+    has_caller: bool,
+    has_request: bool,
+}
+
+impl Caller {
+    /// Reads without waiting. False: it hung up, or said something else than a question.
+    fn hear(&mut self) -> bool {
+        let start = self.line.len();
+        self.line.resize(QUESTION_BYTES_LIMIT, 0);
+        let read = rustix::io::read(&self.stream, &mut self.line[start..]);
+        self.line.truncate(start + *read.as_ref().unwrap_or(&0));
+        match read {
+            Ok(1..) => {}
+            Err(Errno::AGAIN | Errno::INTR) => return true,
+            Ok(0) | Err(_) => return false,
+        }
+        if let Some(newline) = self.line.iter().position(|byte| *byte == b'\n') {
+            self.question = from_line(&self.line[..newline]).ok();
+            return self.question.is_some();
+        }
+        self.line.len() < QUESTION_BYTES_LIMIT
+    }
+
+    /// Answers if the answer is known by now.
+    fn is_answered(&self, workers: &mut Workers) -> bool {
+        let Some(Question::Settle { worker }) = self.question else { return false };
+        let Some(remains) = workers.claim(worker) else { return false };
+        if let Ok(line) = to_line(&settled(remains)) {
+            // An empty socket buffer takes this whole; a caller that is gone needs no answer.
+            let _written = rustix::io::write(&self.stream, &line);
+        }
+        true
+    }
+}
+
+fn settled(remains: Remains) -> Settled {
+    let end = remains.status.map(|status| match status {
+        ExitStatus::Code(code) => WorkerEnd::Code(code),
+        ExitStatus::Signal(signal) => WorkerEnd::Signal(signal),
+    });
+    Settled { end, killed: remains.swept.killed, unkillable: remains.swept.unkillable }
+}
+
+/// SIGCHLD wakes the loop. The others do nothing: who ends a supervisor's process group or its unit means the tasks, which
+/// have workers of their own to end them, and these need their keeper until then.
+fn watch_signals() -> nix::Result<SignalFd> {
+    let signals = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+    let signals: SigSet = signals.into_iter().collect();
+    signals.thread_block()?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
+}
+
+/// Does once what every worker would do for the first time: which instructions there are for checksums and searches is
+/// found out when the first is wanted.
+fn warm_up() -> anyhow::Result<()> {
+    let body = Body::Notice(Notice::Pong { nonce: 0 });
+    Record { seq: 0, time_ms: 0, body }.encode(&mut Vec::new()).context("a record")?;
+    Ok(())
+}
+
+/// The next request; `None`: there will be no more.
+fn receive(socket: &UnixStream) -> anyhow::Result<Option<Pipes>> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(REQUEST_DESCRIPTORS))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = loop {
+        let mut bytes = [IoSliceMut::new(&mut byte)];
+        match recvmsg(socket, &mut bytes, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            Err(Errno::CONNRESET) => return Ok(None),
+            outcome => break outcome.context("the supervisor's socket")?.bytes,
+        }
+    };
+    if received == 0 {
+        return Ok(None);
+    }
+    let mut descriptors = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(received) = message {
+            descriptors.extend(received);
+        }
+    }
+    let descriptors = <[OwnedFd; REQUEST_DESCRIPTORS]>::try_from(descriptors);
+    let (Ok([stdin, stdout, stderr]), [REQUEST]) = (descriptors, byte) else {
+        bail!(
+            "a request must be one byte {REQUEST:#04x} with {REQUEST_DESCRIPTORS} descriptors: \
+             install both programs from one build"
+        );
+    };
+    Ok(Some(Pipes { stdin, stdout, stderr }))
+}
+
+/// Whether the peer is this user or root. The file's mode says the same to everybody who comes by its path.
+fn is_trusted(connection: &OwnedFd) -> bool {
+    socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
+}
