@@ -218,6 +218,8 @@ pub const BATCH_WARNING_CHARS: usize = 300;
 pub const BATCH_PART_BYTES: usize = 1024;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
+/// As much is kept of what went wrong with a task, where others may meet the same, characters.
+pub const BATCH_OBSTACLE_CHARS: usize = 300;
 /// Batches that one connection is attached to at once.
 pub const ATTACHED_BATCHES: usize = 100;
 /// Rows in one `batch.progress`, so that the task output beside it does not wait.

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use cc_link::{
     adopt::Adopted,
     control::Control,
-    event::{Completed, EndReason, Event, Notice, Started},
+    event::{Completed, EndReason, Event, Notice, SpawnFailureKind, Started},
     spec::{ClaudeStream, Deadlines, TaskSpec},
 };
 use cc_proctree::procfs::Process;
@@ -168,10 +168,11 @@ impl Owner {
 
     async fn not_started(self, problem: NotStarted) {
         let is_environmental = problem.is_environmental();
+        let want = is_environmental.then_some(SpawnFailureKind::Means);
         let problem = problem.to_string();
         let task_id = self.task_id();
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
-        let corpse = self.corpse(Failure::NotStarted, DeadWorker::default(), Some(problem));
+        let corpse = self.corpse(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }

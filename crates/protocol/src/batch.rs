@@ -215,6 +215,8 @@ pub enum AttemptClass {
     Transient,
     /// It works when a limit has ended.
     Limit,
+    /// It could not be started for want of something that comes back. Such a wait counts as no attempt.
+    Unavailable,
     /// The same is not tried again.
     Final,
 }

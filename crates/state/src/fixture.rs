@@ -112,6 +112,7 @@ pub(crate) fn completed() -> Completed {
             unknown: [("novel".to_owned(), 2)].into(),
             ..ClaudeFacts::default()
         })),
+        spawn_failure: None,
     }
 }
 

@@ -169,6 +169,7 @@ impl TaskRow {
             unkillable: ended.unkillable,
             warnings: ended.warnings.clone(),
             claude: ended.claude.clone(),
+            spawn_failure: None,
         })
     }
 }

@@ -3,14 +3,22 @@
 //! Reads records, live or from the file of a task that is over; nothing else. The log is the truth.
 
 use bytes::Bytes;
-use cc_batch::retry::{AttemptEnd, Class, Evidence, Never, Progress, UsageLimit};
-use cc_claude::{StreamObserver, limit};
+use cc_batch::{
+    Scope,
+    limits::AUTH_REFUSALS_LIMIT,
+    retry::{AttemptEnd, Class, DeadEnd, Evidence, Never, Progress, UsageLimit, Want},
+};
+use cc_claude::{Refusal, StreamObserver, limit};
 use cc_link::{
-    event::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, Verdict, Warning},
+    event::{
+        ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict,
+        Warning,
+    },
     record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
 };
 
 use super::{
+    money::Bill,
     tail::{Tails, last_line},
     zone,
 };
@@ -42,6 +50,12 @@ pub struct End {
     pub stderr_tail: Option<String>,
     /// The conversation of a Claude task, also of one that was ended before its result.
     pub claude_session_id: Option<String>,
+    /// Whom that limit concerns.
+    pub limit_scope: Scope,
+    /// What stands in the way of every task of the account, or of the model.
+    pub dead_end: Option<cc_claude::DeadEnd>,
+    /// What it has cost, as soon as that is counted.
+    pub bill: Option<Bill>,
 }
 
 impl End {
@@ -95,7 +109,13 @@ impl End {
 
     fn bare(verdict: Verdict, class: Class, error: String, at_ms: u64) -> Self {
         Self {
-            attempt: AttemptEnd { verdict, class, cost_usd: 0.0, has_result: false },
+            attempt: AttemptEnd {
+                verdict,
+                class,
+                cost_usd: 0.0,
+                has_result: false,
+                sameness: None,
+            },
             at_ms,
             completed: None,
             result: None,
@@ -106,6 +126,9 @@ impl End {
             stdout_tail: None,
             stderr_tail: None,
             claude_session_id: None,
+            limit_scope: None,
+            dead_end: None,
+            bill: None,
         }
     }
 }
@@ -115,7 +138,11 @@ impl End {
 pub struct Collector {
     result: Option<Box<ClaudeResult>>,
     last_retry: Option<ClaudeRetry>,
+    /// How many of the last retries, without anything else between, were for refused credentials.
+    auth_refusals: u32,
     report: Option<LimitReport>,
+    /// `report` is a usage limit, for whom.
+    suspected: Option<Scope>,
     completed: Option<Box<Completed>>,
     observer: StreamObserver,
     /// The beginning of its standard output.
@@ -131,7 +158,9 @@ impl Collector {
         Self {
             result: None,
             last_retry: None,
+            auth_refusals: 0,
             report: None,
+            suspected: None,
             completed: None,
             observer: StreamObserver::new(),
             stdout: Vec::new(),
@@ -140,10 +169,8 @@ impl Collector {
         }
     }
 
-    /// Takes whole records. True: the CLI reports among them that its credentials were refused, and that it
-    /// tries again. What cannot be read is passed over.
-    pub fn take(&mut self, frames: &Bytes) -> bool {
-        let mut is_auth_refused = false;
+    /// Takes whole records. What cannot be read is passed over.
+    pub fn take(&mut self, frames: &Bytes) {
         let mut offset = 0;
         while let Ok(Some(length)) = frame_bytes(&frames[offset..]) {
             let record = decode_frame(frames.slice(offset..offset + length));
@@ -157,11 +184,22 @@ impl Collector {
                         self.output(lines.stream(), None, false, line);
                     }
                 }
-                Ok(Body::Event(event)) => is_auth_refused |= self.event(event),
+                Ok(Body::Event(event)) => self.event(event),
                 Ok(Body::Notice(_)) | Err(_) => {}
             }
         }
-        is_auth_refused
+    }
+
+    /// The CLI has reported that its credentials were refused, so often in a row that it will not get over it.
+    #[must_use]
+    pub fn is_auth_refused(&self) -> bool {
+        self.auth_refusals >= AUTH_REFUSALS_LIMIT
+    }
+
+    /// Whom a usage limit concerns that was reported, and after which nothing was answered so far.
+    #[must_use]
+    pub fn suspected_limit(&self) -> Option<&Scope> {
+        self.suspected.as_ref()
     }
 
     fn output(&mut self, stream: Stream, piece: Option<Piece>, truncated: bool, data: &[u8]) {
@@ -175,20 +213,37 @@ impl Collector {
         let ignore = &mut |_| {};
         self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
         self.tails.stdout(data, starts_line, ends_line);
+        if self.observer.refusal().is_none() {
+            self.got_over();
+        }
         let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
         let taken = data.len().min(room);
         self.stdout.extend_from_slice(&data[..taken]);
         self.stdout_truncated |= truncated || taken < data.len();
     }
 
-    fn event(&mut self, event: Event) -> bool {
+    /// What was refused before is granted: it is not the reason of whatever comes.
+    fn got_over(&mut self) {
+        self.auth_refusals = 0;
+        self.suspected = None;
+    }
+
+    fn event(&mut self, event: Event) {
         match event {
             Event::ClaudeRetrying(retry) => {
-                let refusal = cc_claude::Refusal::of_retry(&retry);
+                self.auth_refusals = match Refusal::of_retry(&retry) {
+                    Some(Refusal::Auth) => self.auth_refusals.saturating_add(1),
+                    Some(Refusal::RateLimit | Refusal::Account) | None => 0,
+                };
                 self.last_retry = Some(retry);
-                return refusal == Some(cc_claude::Refusal::Auth);
             }
-            Event::RateLimited(report) => self.report = Some(report),
+            Event::RateLimited(report) => {
+                // What time does not lift is seen when the task has ended.
+                let found = limit::usage_limit(Some(&report), None, 0, zone::of_machine());
+                self.suspected =
+                    found.map(|limit| limit.model).filter(|_| report.blocked_by.is_none());
+                self.report = Some(report);
+            }
             Event::ClaudeResult(result) => self.result = Some(result),
             Event::Completed(completed) => self.completed = Some(completed),
             Event::OutputDropped(_) => self.stdout_truncated = true,
@@ -198,7 +253,6 @@ impl Collector {
             | Event::Canceled { .. }
             | Event::TokenLimited(_) => {}
         }
-        false
     }
 
     /// What all this means. `completed` stands in where the records have no terminal event.
@@ -207,8 +261,15 @@ impl Collector {
         let own = self.completed.take().map(|completed| *completed);
         let Some(completed) = own.or(completed) else { return End::lost(at_ms) };
         let has_succeeded = completed.verdict == Verdict::Succeeded;
-        let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
         let summary = self.observer.summary();
+        // Something was answered after it.
+        if summary.is_stream && summary.refusal.is_none() {
+            self.report = None;
+        }
+        let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
+        // A limit that names its end is over then, whatever else would lift it.
+        let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
+        let dead_end = if has_succeeded || has_end { None } else { self.dead_end() };
         let progress = match (summary.is_stream, summary.tool_may_have_run) {
             (false, _) => Progress::NotBegun,
             (true, false) => Progress::NoTool,
@@ -218,7 +279,15 @@ impl Collector {
             completed: &completed,
             result: self.result.as_deref(),
             last_retry: self.last_retry.as_ref(),
-            usage_limit: limit,
+            usage_limit: limit.as_ref().map(|(limit, _)| *limit),
+            dead_end: dead_end.map(|dead_end| match dead_end.is_of_account() {
+                true => DeadEnd::Account,
+                false => DeadEnd::Model,
+            }),
+            want: match completed.spawn_failure {
+                Some(SpawnFailureKind::Means) => Some(Want::Means),
+                Some(SpawnFailureKind::Program | SpawnFailureKind::Folder) | None => None,
+            },
             progress,
         });
         let is_limit = matches!(attempt.class, Class::Limit { .. });
@@ -231,6 +300,10 @@ impl Collector {
             self.error(&completed, stdout_tail.as_deref(), stderr_tail.as_deref())
         };
         let claude_session_id = self.claude_session_id(&completed);
+        let error = match dead_end {
+            Some(dead_end) => Some(with_advice(error, dead_end)),
+            None => error,
+        };
         let (text, text_truncated) = self.take_text();
         End {
             attempt,
@@ -244,6 +317,9 @@ impl Collector {
             stdout_tail,
             stderr_tail,
             claude_session_id,
+            limit_scope: limit.and_then(|(_, scope)| scope),
+            dead_end,
+            bill: None,
         }
     }
 
@@ -263,12 +339,16 @@ impl Collector {
         of_result.or_else(of_worker).or_else(|| self.observer.summary().claude_session_id.clone())
     }
 
-    fn usage_limit(&self, now_ms: u64) -> Option<UsageLimit> {
+    fn dead_end(&self) -> Option<cc_claude::DeadEnd> {
+        cc_claude::DeadEnd::of(self.report.as_ref(), self.result.as_deref())
+    }
+
+    fn usage_limit(&self, now_ms: u64) -> Option<(UsageLimit, Scope)> {
         let zone = zone::of_machine();
         let found =
             limit::usage_limit(self.report.as_ref(), self.result.as_deref(), now_ms / 1000, zone)?;
         let ends_at_ms = found.ends_at_s.map(|seconds| seconds.saturating_mul(1000));
-        Some(UsageLimit { ends_at_ms })
+        Some((UsageLimit { ends_at_ms }, found.model))
     }
 
     /// The CLI's own, where it has any.
@@ -360,6 +440,16 @@ fn shortened(text: &str) -> String {
     text.chars().take(limits::BATCH_ERROR_CHARS).collect()
 }
 
+/// What was said, and what a person must do.
+fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
+    let said = said.unwrap_or_default();
+    let said = said.trim_end_matches(['.', ' ']);
+    match said.is_empty() {
+        true => dead_end.advice().to_owned(),
+        false => format!("{said}: {}", dead_end.advice()),
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use cc_batch::retry::Transient;
@@ -386,6 +476,7 @@ pub(super) mod tests {
             unkillable: 0,
             warnings: Vec::new(),
             claude: None,
+            spawn_failure: None,
         }
     }
 
@@ -408,20 +499,96 @@ pub(super) mod tests {
         collector.end(Some(completed), 1_000)
     }
 
+    fn retry(error_status: u64) -> Body {
+        Body::Event(Event::ClaudeRetrying(ClaudeRetry {
+            attempt: 1,
+            max_retries: 10,
+            retry_delay_ms: 500,
+            error_status: Some(error_status),
+            error: None,
+        }))
+    }
+
+    const ANSWER: &str =
+        r#"{"type":"assistant","message":{"model":"m","content":[{"type":"text","text":"x"}]}}"#;
+
     #[test]
-    fn a_refusal_of_the_credentials_is_told_when_it_comes_and_another_retry_is_not() {
-        let retry = |error_status| {
-            Body::Event(Event::ClaudeRetrying(ClaudeRetry {
-                attempt: 1,
-                max_retries: 10,
-                retry_delay_ms: 500,
-                error_status: Some(error_status),
-                error: None,
-            }))
+    fn credentials_are_refused_when_the_cli_says_so_several_times_in_a_row() {
+        let is_refused = |bodies: Vec<Body>| {
+            let mut collector = Collector::new();
+            collector.take(&frames(bodies));
+            collector.is_auth_refused()
         };
+        assert!(is_refused(vec![retry(401), retry(403), retry(401)]));
+        assert!(!is_refused(vec![retry(401), retry(401)]), "it may get over it");
+        assert!(!is_refused(vec![retry(401), retry(401), retry(529), retry(401)]));
+        assert!(!is_refused(vec![retry(401), retry(401), line(ANSWER), retry(401)]));
+    }
+
+    fn limit_event(kind: &str) -> Body {
+        Body::Event(Event::RateLimited(LimitReport {
+            message: kind.to_owned(),
+            resets_at_s: Some(1_790_000_000),
+            kind: Some(kind.to_owned()),
+            blocked_by: None,
+        }))
+    }
+
+    fn limit_line(kind: &str) -> Body {
+        line(&format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","rateLimitType":"{kind}","resetsAt":1790000000}}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_limit_is_suspected_as_soon_as_it_is_reported_until_something_is_answered() {
         let mut collector = Collector::new();
-        assert!(!collector.take(&frames(vec![retry(529)])));
-        assert!(collector.take(&frames(vec![retry(401), retry(529)])));
+        collector.take(&frames(vec![limit_line("seven_day_opus"), limit_event("seven_day_opus")]));
+        assert_eq!(collector.suspected_limit(), Some(&Some("opus".to_owned())));
+        collector.take(&frames(vec![line(ANSWER)]));
+        assert_eq!(collector.suspected_limit(), None);
+    }
+
+    #[test]
+    fn a_limit_that_was_got_over_is_not_the_reason_of_a_later_failure() {
+        let init = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+        let failure = |status| {
+            Body::Event(Event::ClaudeResult(Box::new(ClaudeResult {
+                is_error: true,
+                api_error_status: status,
+                terminal_reason: Some("api_error".to_owned()),
+                result: Some("API Error: no answer".to_owned()),
+                ..ClaudeResult::default()
+            })))
+        };
+        let class = |bodies: Vec<Body>| {
+            let limit = [line(init), limit_line("five_hour"), limit_event("five_hour")];
+            let bodies = limit.into_iter().chain(bodies).collect();
+            end_of(bodies, completed(Verdict::Failed, 1)).attempt.class
+        };
+        let connection = Class::Transient { cause: Transient::Connection };
+        assert_eq!(class(vec![line(ANSWER), failure(None)]), connection);
+        assert!(matches!(class(vec![failure(None)]), Class::Limit { ends_at_ms: Some(_) }));
+    }
+
+    #[test]
+    fn a_dead_end_says_what_a_person_must_do_and_a_limit_that_ends_is_none() {
+        let result = |text: &str| {
+            let result = ClaudeResult {
+                is_error: true,
+                api_error_status: Some(400),
+                result: Some(text.to_owned()),
+                ..ClaudeResult::default()
+            };
+            vec![Body::Event(Event::ClaudeResult(Box::new(result)))]
+        };
+        let end = end_of(result("Credit balance is too low."), completed(Verdict::Failed, 1));
+        assert_eq!(end.attempt.class, Class::Never { cause: Never::Account });
+        assert_eq!(end.attempt.verdict, Verdict::Account);
+        assert!(end.error.unwrap().starts_with("Credit balance is too low: buy credits"));
+        let text = "You are out of credits · resets in 2 hours";
+        let end = end_of(result(text), completed(Verdict::Failed, 1));
+        assert!(matches!(end.attempt.class, Class::Limit { ends_at_ms: Some(_) }));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Stored with the state. In memory the owner keeps it without the long texts: those are read from the database
 //! by whoever shows them. Only owners write records.
 
-use cc_batch::retry::Class;
+use cc_batch::{Scope, retry::Class};
 use cc_link::event::{ClaudeResultPart, Verdict, Warning};
 use cc_protocol::batch::{
     AttemptClass, BatchAttempt, EARLIER_TAIL_BYTES_LIMIT, RESULT_BYTES_LIMIT,
@@ -12,7 +12,11 @@ use cc_protocol::batch::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{evidence::End, tail::last_words};
+use super::{
+    evidence::End,
+    money::{SessionTotal, Sums},
+    tail::last_words,
+};
 use crate::limits;
 
 /// The record of one task of a batch.
@@ -26,8 +30,17 @@ pub struct Record {
     pub last: Option<Last>,
     /// Why there was no attempt, or why the last one has a verdict that its own end does not explain.
     pub error: Option<String>,
-    /// The words of the limit that the last attempt met.
+    /// The words of the limit that the last attempt met, or of what it could not be started without.
     pub limit: Option<String>,
+    /// Whom that limit concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit_scope: Scope,
+    /// What went wrong with the last attempt, in short, where it concerns others too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
+    /// What the conversation of the last attempt has cost altogether.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionTotal>,
     /// Of all attempts, US dollars.
     pub cost_usd: Option<f64>,
     /// Of all attempts, milliseconds.
@@ -106,6 +119,8 @@ impl Record {
         self.error = None;
         self.limit = None;
         self.warnings = 0;
+        self.limit_scope = None;
+        self.obstacle = None;
         self.starts += 1;
         let excess = (self.attempts.len() + 1).saturating_sub(limits::BATCH_ATTEMPTS_SHOWN);
         self.attempts.drain(..excess);
@@ -155,20 +170,25 @@ impl Record {
             self.killed_leftovers += completed.killed_leftovers;
         }
         self.limit.clone_from(&end.limit);
+        self.limit_scope.clone_from(&end.limit_scope);
+        let concerns_others = end.dead_end.is_some() || end.attempt.sameness.is_some();
+        self.obstacle = end
+            .error
+            .as_ref()
+            .filter(|_| concerns_others)
+            .map(|error| error.chars().take(limits::BATCH_OBSTACLE_CHARS).collect());
         self.last = Some(last_of(end));
         let Some(result) = &end.result else { return };
-        if let Some(cost_usd) = result.total_cost_usd {
+        let sums = end.bill.as_ref().map_or_else(|| Sums::of_result(result), |bill| bill.sums);
+        if let Some(cost_usd) = sums.cost_usd {
             *self.cost_usd.get_or_insert(0.0) += cost_usd;
         }
-        let tokens = |names: &[&str]| -> u64 {
-            let count = |name: &&str| result.usage.as_ref()?.get(name)?.as_u64();
-            names.iter().filter_map(count).fold(0, u64::saturating_add)
-        };
-        self.input_tokens +=
-            tokens(&["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"]);
-        self.output_tokens += tokens(&["output_tokens"]);
-        self.cache_read_tokens += tokens(&["cache_read_input_tokens"]);
-        self.cache_creation_tokens += tokens(&["cache_creation_input_tokens"]);
+        self.input_tokens = self.input_tokens.saturating_add(sums.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(sums.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(sums.cache_read_tokens);
+        self.cache_creation_tokens =
+            self.cache_creation_tokens.saturating_add(sums.cache_creation_tokens);
+        self.session = end.bill.as_ref().and_then(|bill| bill.total.clone());
     }
 
     /// What the state machine made of the last attempt: when the next one begins, and a verdict that is not
@@ -233,6 +253,7 @@ fn class_of(class: Class) -> Option<AttemptClass> {
         Class::Done => None,
         Class::Transient { .. } | Class::Interrupted => Some(AttemptClass::Transient),
         Class::Limit { .. } => Some(AttemptClass::Limit),
+        Class::Unavailable { .. } => Some(AttemptClass::Unavailable),
         Class::Lost | Class::TimedOut | Class::Never { .. } => Some(AttemptClass::Final),
     }
 }

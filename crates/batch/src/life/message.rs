@@ -39,7 +39,7 @@ pub enum Input {
         /// How.
         end: AttemptEnd,
     },
-    /// The CLI reports that its credentials were refused, and tries again by itself.
+    /// The CLI reports that its credentials were refused, several times in a row, and tries again by itself.
     AuthRefused {
         /// As in [`Effect::Start`].
         job: Job,
@@ -54,6 +54,12 @@ pub enum Input {
         task_id: String,
         /// What became of it.
         fate: Fate,
+    },
+    /// A limit is over, or may be, before the time that was named: these tasks need not wait for it any more. They pass
+    /// the gate as ever.
+    LimitLifted {
+        /// From 0.
+        tasks: Vec<usize>,
     },
     /// The time of [`Effect::WakeAt`] has come.
     Time,

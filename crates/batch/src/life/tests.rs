@@ -31,7 +31,13 @@ fn prompts(count: usize) -> Value {
 }
 
 fn end(verdict: Verdict, class: Class) -> AttemptEnd {
-    AttemptEnd { verdict, class, cost_usd: 1.0, has_result: verdict == Verdict::Succeeded }
+    AttemptEnd {
+        verdict,
+        class,
+        cost_usd: 1.0,
+        has_result: verdict == Verdict::Succeeded,
+        sameness: None,
+    }
 }
 
 fn succeeded() -> AttemptEnd {
