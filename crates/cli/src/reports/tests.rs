@@ -251,6 +251,16 @@ fn every_result_has_every_member() {
         assert_eq!(names(result), names(&results[0]));
     }
     assert_eq!((&results[2]["retries"], &results[2]["waits"]), (&json!(1), &json!(1)));
+    assert_eq!(results[3]["error"], "program \"x\" was not found");
+}
+
+#[test]
+fn results_have_the_warnings_of_a_task_and_the_last_words_of_its_attempts() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(write(folder.path()).finish(end()));
+    let text = read(folder.path(), "results");
+    let results: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let doubtful = &results[1];
     assert_eq!(
         doubtful["warnings"][0],
@@ -265,7 +275,6 @@ fn every_result_has_every_member() {
     let attempts = &results[2]["attempts"];
     assert_eq!(attempts[0]["stderr_tail"], "Retry later | <b>");
     assert_eq!(attempts[2]["stdout_tail"], "step 1\n\n# step 2 ```");
-    assert_eq!(results[3]["error"], "program \"x\" was not found");
 }
 
 #[test]
