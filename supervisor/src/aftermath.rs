@@ -138,6 +138,8 @@ fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
         output: OutputCounts::default(),
         killed_leftovers: swept.killed,
         unkillable: swept.unkillable,
+        warnings: Vec::new(),
+        claude: None,
     }
 }
 

@@ -33,7 +33,8 @@ use crate::{
     express::Lane,
     heartbeat::{Beat, Heartbeat, Life, LivelyStream},
     limits,
-    session::Session,
+    session::{Gone, Session},
+    session_wait::Due,
     shared::Shared,
     writer::{Outgoing, Writer},
 };
@@ -180,7 +181,14 @@ where
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            (code, reason) = session.may_leave(shared) => return told(code, reason),
+            due = session.due(shared) => match due {
+                Due::Leave(code, reason) => return told(code, reason),
+                // Boxed, as below.
+                Due::Turn => match Box::pin(session.take_turn()).await {
+                    Ok(()) => continue,
+                    Err(Gone) => return End::Gone("its connection broke"),
+                },
+            },
         };
         let handled = match message {
             // Boxed: what it takes to answer a call is not kept by a connection that waits for one.

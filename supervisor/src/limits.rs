@@ -132,6 +132,12 @@ pub const MOST_SPARE_WORKERS: usize = 64;
 /// Control lines that wait for a worker to read them.
 pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 
+/// Versions of the CLI newer than the newest tested one that the log names, and line types and members that nobody here
+/// knows.
+pub const CLI_VERSIONS_TOLD: usize = 16;
+/// See [`CLI_VERSIONS_TOLD`].
+pub const CLI_NAMES_TOLD: usize = 256;
+
 // A worker's health.
 
 /// From starting a worker to its task's `started` or terminal event.

@@ -58,6 +58,8 @@ pub struct Owner {
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
+    /// Somebody asked for the end, whatever has begun it.
+    is_canceled: bool,
     watchdog: Watchdog,
     started: Option<Started>,
     /// Of a Claude task that came so far.
@@ -103,6 +105,7 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Starting,
+            is_canceled: false,
             watchdog: Watchdog::new(now, &spec.deadlines),
             started: None,
             result: None,
@@ -127,6 +130,7 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Running { motion: Motion::Moving },
+            is_canceled: false,
             // Not asked before the worker has told its own.
             watchdog: Watchdog::new(Instant::now(), &NO_DEADLINES),
             started: held.started,
@@ -184,6 +188,7 @@ impl Owner {
     pub fn adopted(&mut self, adopted: Adopted) {
         let now = Instant::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
+        self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
@@ -300,7 +305,8 @@ impl Owner {
             State::Ending { .. } | State::Done => TaskState::Ending,
         };
         let pid = self.started.as_ref().map(|started| started.pid);
-        self.side.progress.send_replace(Progress { state, pid });
+        let is_canceled = self.is_canceled;
+        self.side.progress.send_replace(Progress { state, pid, is_canceled });
     }
 
     /// Of its task.

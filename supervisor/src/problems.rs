@@ -84,6 +84,8 @@ mod tests {
             output: cc_link::event::OutputCounts::default(),
             killed_leftovers: 0,
             unkillable: 0,
+            warnings: Vec::new(),
+            claude: None,
         }
     }
 

@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     admission::Rules,
     batch::{self, Batches},
+    cli_news::CliNews,
     clock::now_ms,
     config::{self, Config},
     containment,
@@ -194,6 +195,7 @@ async fn build(
         batches,
         store,
         problems,
+        cli_news: CliNews::default(),
         spawner,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
         metrics: Metrics::new(),

@@ -312,6 +312,8 @@ fn process_completed(completed: &Completed, position: Position) -> ProcessComple
         output: completed.output,
         killed_leftovers: completed.killed_leftovers,
         unkillable: completed.unkillable,
+        warnings: completed.warnings.clone(),
+        claude: completed.claude.clone(),
         position,
     }
 }
@@ -330,6 +332,13 @@ fn task_result(result: &ClaudeResult, position: Position) -> TaskResult {
         model: result.model,
         terminal_reason: result.terminal_reason,
         subtype: result.subtype,
+        model_usage: result.model_usage,
+        errors: result.errors,
+        structured_output: result.structured_output,
+        startup_failure_reason: result.startup_failure_reason,
+        api_error: result.api_error,
+        permission_denials: result.permission_denials,
+        parts: result.parts,
         position,
     }
 }

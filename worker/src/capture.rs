@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_claude::{StreamObserver, Summary};
+use cc_claude::{StreamObserver, Summary, Work};
 use cc_link::{
     event::{Event, OutputCounts},
     record::Stream,
@@ -67,10 +67,9 @@ impl Capture {
         };
         let (observer, room) = match spec.claude {
             ClaudeStream::No => (None, Room::fixed(now)),
-            ClaudeStream::Observed | ClaudeStream::Required => (
-                Some(StreamObserver::new(spec.bounds.line_bytes_limit)),
-                Room::growing(&stdout, now),
-            ),
+            ClaudeStream::Observed | ClaudeStream::Required => {
+                (Some(StreamObserver::new()), Room::growing(&stdout, now))
+            }
         };
         Self {
             stdout: source(stdout, Stream::Stdout, room),
@@ -200,7 +199,7 @@ impl Capture {
         for held in tail {
             journal.output(held.time_ms, held.stream, held.piece, held.truncated, &held.data);
         }
-        if let Some(result) = self.summary().and_then(|summary| summary.result.clone()) {
+        if let Some(result) = self.summary().and_then(|summary| summary.result) {
             journal.event(Event::ClaudeResult(Box::new(result)));
         }
         Ok(())
@@ -211,16 +210,12 @@ impl Capture {
         self.bound.is_kill_at_limit && self.bound.head_tail.is_over()
     }
 
-    /// How many result lines a Claude task has printed.
-    pub fn results(&self) -> u64 {
-        self.bound.observer.as_ref().map_or(0, StreamObserver::results)
+    /// What a Claude task has said to be running.
+    pub fn work(&self) -> Work {
+        self.bound.observer.as_ref().map(StreamObserver::work).unwrap_or_default()
     }
 
-    pub fn is_background_in_flight(&self) -> bool {
-        self.bound.observer.as_ref().is_some_and(StreamObserver::background_in_flight)
-    }
-
-    pub fn summary(&self) -> Option<&Summary> {
+    pub fn summary(&self) -> Option<Summary> {
         self.bound.observer.as_ref().map(StreamObserver::summary)
     }
 

@@ -3,13 +3,18 @@
 //! ```text
 //! total         from the start
 //! first output  from the start, until there is any
-//! silence       from the last byte of output (or the start)
-//! linger        from a Claude task's last result line, unless background tasks are in flight
+//! silence       from the last byte of output (or the start, or the end of a wait that was announced), unless
+//!               something runs that a Claude task has announced: a tool call, work in the background
+//! linger        from a Claude task's last result line, unless work in the background runs or another turn has begun
 //! ```
 
 use std::time::{Duration, Instant};
 
+use cc_claude::Work;
 use cc_link::spec::Deadlines;
+
+/// Longest wait before a retry that a task may announce, milliseconds: more than the CLI ever waits by itself.
+const RETRY_DELAY_LONGEST_MS: u64 = 60 * 60_000;
 
 /// The state of all clocks.
 #[derive(Clone, Debug)]
@@ -18,7 +23,9 @@ pub struct Clocks {
     started: Instant,
     last_output: Option<Instant>,
     last_result: Option<Instant>,
-    is_background_in_flight: bool,
+    /// Until then the task has announced to be silent: it waits before it asks the API again.
+    silent_until: Option<Instant>,
+    work: Work,
     paused_at: Option<Instant>,
 }
 
@@ -38,7 +45,8 @@ impl Clocks {
             started: now,
             last_output: None,
             last_result: None,
-            is_background_in_flight: false,
+            silent_until: None,
+            work: Work::default(),
             paused_at: None,
         }
     }
@@ -52,17 +60,17 @@ impl Clocks {
         self.last_output = Some(now);
     }
 
-    /// A result line was read.
-    pub fn result(&mut self, now: Instant) {
-        self.last_result = Some(now);
-    }
-
-    /// Whether background tasks are in flight, which keep the linger clock from running.
-    pub fn set_background_in_flight(&mut self, is_in_flight: bool, now: Instant) {
-        if self.is_background_in_flight && !is_in_flight && self.last_result.is_some() {
+    /// What a Claude task has said to be running, as of now.
+    pub fn work(&mut self, work: Work, now: Instant) {
+        let is_background_over = self.work.is_background_in_flight && !work.is_background_in_flight;
+        if work.results > self.work.results || (is_background_over && self.last_result.is_some()) {
             self.last_result = Some(now);
         }
-        self.is_background_in_flight = is_in_flight;
+        if work.retries > self.work.retries {
+            self.silent_until =
+                Some(now + Duration::from_millis(work.retry_delay_ms.min(RETRY_DELAY_LONGEST_MS)));
+        }
+        self.work = work;
     }
 
     /// Stops all clocks.
@@ -79,6 +87,9 @@ impl Clocks {
             // Output that was still in the pipe can have been read during the pause.
             *moment = (*moment + paused).min(now);
         }
+        if let Some(silent_until) = &mut self.silent_until {
+            *silent_until += paused;
+        }
     }
 
     /// The clock that runs out next and when; `None` while none runs.
@@ -94,21 +105,21 @@ impl Clocks {
             Some(_) => None,
         };
         let linger = match self.last_result {
-            Some(result) if !self.is_background_in_flight => {
+            Some(result) if !self.work.is_background_in_flight && !self.work.is_in_turn => {
                 after(result, Some(self.deadlines.linger_ms), Due::Linger)
             }
             Some(_) | None => None,
         };
         let silence_start = self.last_output.unwrap_or(self.started);
-        [
-            after(self.started, self.deadlines.total_ms, Due::Total),
-            first_output,
-            after(silence_start, self.deadlines.silence_ms, Due::Silence),
-            linger,
-        ]
-        .into_iter()
-        .flatten()
-        .min_by_key(|(moment, _)| *moment)
+        let silence_start = self.silent_until.map_or(silence_start, |end| silence_start.max(end));
+        let silence = match self.work.is_working {
+            true => None,
+            false => after(silence_start, self.deadlines.silence_ms, Due::Silence),
+        };
+        [after(self.started, self.deadlines.total_ms, Due::Total), first_output, silence, linger]
+            .into_iter()
+            .flatten()
+            .min_by_key(|(moment, _)| *moment)
     }
 
     /// What is left of the total deadline, milliseconds; `None` where there is none.
@@ -195,19 +206,71 @@ mod tests {
         assert_eq!(clocks.next(), Some((at(start, 3_100), Due::Silence)));
     }
 
+    const RESULT: Work = Work {
+        results: 1,
+        is_in_turn: false,
+        is_working: false,
+        is_background_in_flight: false,
+        retries: 0,
+        retry_delay_ms: 0,
+    };
+
     #[test]
     fn lingering_begins_with_the_last_result_and_not_before_background_tasks_are_done() {
         let start = Instant::now();
         let mut clocks = Clocks::new(DEADLINES, start);
         clocks.output(at(start, 100));
-        clocks.result(at(start, 100));
+        clocks.work(RESULT, at(start, 100));
         clocks.output(at(start, 400));
-        clocks.result(at(start, 400));
+        clocks.work(Work { results: 2, ..RESULT }, at(start, 400));
         assert_eq!(clocks.due(at(start, 899)), None);
         assert_eq!(clocks.due(at(start, 900)), Some(Due::Linger));
-        clocks.set_background_in_flight(true, at(start, 450));
+        let in_flight =
+            Work { results: 2, is_background_in_flight: true, is_working: true, ..RESULT };
+        clocks.work(in_flight, at(start, 450));
         assert_eq!(clocks.due(at(start, 900)), None);
-        clocks.set_background_in_flight(false, at(start, 2_000));
+        clocks.work(Work { results: 2, ..RESULT }, at(start, 2_000));
         assert_eq!(clocks.next(), Some((at(start, 2_500), Due::Linger)));
+    }
+
+    #[test]
+    fn another_turn_after_the_result_has_all_the_time_that_a_first_one_has() {
+        let start = Instant::now();
+        let mut clocks = Clocks::new(DEADLINES, start);
+        clocks.output(at(start, 100));
+        clocks.work(RESULT, at(start, 100));
+        clocks.output(at(start, 300));
+        clocks.work(Work { is_in_turn: true, ..RESULT }, at(start, 300));
+        assert_eq!(clocks.next(), Some((at(start, 3_300), Due::Silence)));
+        clocks.output(at(start, 2_000));
+        clocks.work(Work { results: 2, ..RESULT }, at(start, 2_000));
+        assert_eq!(clocks.next(), Some((at(start, 2_500), Due::Linger)));
+    }
+
+    #[test]
+    fn what_was_said_to_run_is_no_silence_and_the_total_counts_all_the_same() {
+        let start = Instant::now();
+        let mut clocks = Clocks::new(DEADLINES, start);
+        clocks.output(at(start, 100));
+        clocks.work(Work { is_working: true, ..Work::default() }, at(start, 100));
+        assert_eq!(clocks.next(), Some((at(start, 10_000), Due::Total)));
+        clocks.output(at(start, 5_000));
+        clocks.work(Work::default(), at(start, 5_000));
+        assert_eq!(clocks.next(), Some((at(start, 8_000), Due::Silence)));
+    }
+
+    #[test]
+    fn a_wait_before_a_retry_is_no_silence() {
+        let start = Instant::now();
+        let mut clocks = Clocks::new(DEADLINES, start);
+        clocks.output(at(start, 100));
+        let retry = Work { retries: 1, retry_delay_ms: 4_000, ..Work::default() };
+        clocks.work(retry, at(start, 100));
+        clocks.output(at(start, 200));
+        clocks.work(retry, at(start, 200));
+        assert_eq!(clocks.next(), Some((at(start, 7_100), Due::Silence)));
+        let absurd = Work { retries: 2, retry_delay_ms: u64::MAX, ..Work::default() };
+        clocks.work(absurd, at(start, 300));
+        assert_eq!(clocks.next(), Some((at(start, 10_000), Due::Total)));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use cc_claude::{Summary, verdict};
 use cc_link::{
-    event::{Completed, EndReason, Event, OutputCounts, Verdict},
-    spec::TaskSpec,
+    event::{Completed, EndReason, Event, OutputCounts, Verdict, Warning, WarningKind},
+    spec::{ClaudeStream, TaskSpec},
 };
 use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
 use nix::sys::{
@@ -19,11 +19,19 @@ use nix::sys::{
 pub struct Cause {
     pub reason: EndReason,
     pub error: String,
+    /// A Claude task had its result already, and something went on.
+    pub is_after_result: bool,
 }
 
 impl Cause {
     pub fn new(reason: EndReason, error: impl Into<String>) -> Self {
-        Self { reason, error: error.into() }
+        Self { reason, error: error.into(), is_after_result: false }
+    }
+
+    /// For a Claude task whose clock ran out when its result was there: it ends as its result says.
+    pub fn after_result(error: impl std::fmt::Display) -> Self {
+        let error = format!("had its result and went on: it {error}");
+        Self { is_after_result: true, ..Self::new(EndReason::Lingered, error) }
     }
 
     /// For an end on request.
@@ -58,7 +66,7 @@ pub struct End<'a> {
     pub killed: Killed,
     pub duration: Duration,
     pub counts: OutputCounts,
-    pub summary: Option<&'a Summary>,
+    pub summary: Option<Summary>,
 }
 
 /// The terminal event of a task that ran.
@@ -68,11 +76,18 @@ pub fn completed(end: End<'_>) -> Event {
         (None, Some(ExitStatus::Code(_))) => EndReason::Exit,
         (None, Some(ExitStatus::Signal(_)) | None) => EndReason::Signal,
     };
-    let exit_code = exit_code(reason, end.status, end.summary);
+    let summary = end.summary.as_ref();
+    let exit_code = exit_code(reason, end.status, summary);
+    let verdict = verdict::judge(end.spec.claude, reason, exit_code, summary);
+    let warnings = warnings(summary, end.cause.as_ref());
     let error = match (end.cause, end.status) {
         (Some(cause), _) => Some(cause.error),
         (None, Some(ExitStatus::Signal(signal))) => {
             Some(format!("the main process died of {}", signal_name(signal)))
+        }
+        // Its exit code says that all is well; a client that knows prompts knows verdicts.
+        (None, Some(ExitStatus::Code(0))) if end.spec.claude == ClaudeStream::Required => {
+            shortfall(verdict, &warnings)
         }
         (None, Some(ExitStatus::Code(_)) | None) => None,
     };
@@ -80,7 +95,7 @@ pub fn completed(end: End<'_>) -> Event {
     Event::Completed(Box::new(Completed {
         pid: end.pid,
         reason,
-        verdict: verdict::judge(end.spec.claude, reason, exit_code, end.summary),
+        verdict,
         exit_code,
         signal: match end.status {
             Some(ExitStatus::Signal(signal)) => Some(signal),
@@ -93,7 +108,49 @@ pub fn completed(end: End<'_>) -> Event {
         output: end.counts,
         killed_leftovers: end.killed.leftovers,
         unkillable: end.killed.unkillable,
+        warnings,
+        claude: end
+            .summary
+            .filter(|summary| summary.is_stream)
+            .map(|summary| Box::new(summary.facts)),
     }))
+}
+
+/// What a person should know beside the verdict.
+fn warnings(summary: Option<&Summary>, cause: Option<&Cause>) -> Vec<Warning> {
+    let mut warnings = summary.map(|summary| summary.warnings.clone()).unwrap_or_default();
+    if let Some(cause) = cause.filter(|cause| cause.is_after_result) {
+        let message = format!("the task {}, and was ended", cause.error);
+        warnings.push(Warning { kind: WarningKind::EndedAfterResult, message });
+    }
+    warnings
+}
+
+/// Why the work of a task whose process ended well was not done, where that decided its verdict.
+fn shortfall(verdict: Verdict, warnings: &[Warning]) -> Option<String> {
+    let decisive: &[WarningKind] = match verdict {
+        Verdict::Denied => &[WarningKind::PermissionDenied],
+        Verdict::Incomplete => &[
+            WarningKind::EmptyAnswer,
+            WarningKind::BackgroundUnfinished,
+            WarningKind::Refusal,
+            WarningKind::TerminalReason,
+        ],
+        Verdict::NoResult => &[WarningKind::ResultTruncated],
+        Verdict::Succeeded
+        | Verdict::Failed
+        | Verdict::Auth
+        | Verdict::RateLimited
+        | Verdict::TimedOut
+        | Verdict::Canceled
+        | Verdict::OutputLimit
+        | Verdict::SpawnFailed
+        | Verdict::WorkerDied
+        | Verdict::ResourceLimit
+        | Verdict::Account => return None,
+    };
+    let found = warnings.iter().find(|warning| decisive.contains(&warning.kind));
+    found.map(|warning| warning.message.clone())
 }
 
 /// The code that tells clients whether the task went well: never 0 for one that the worker ended.
@@ -131,6 +188,8 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     }))
 }
 

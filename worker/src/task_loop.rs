@@ -22,7 +22,7 @@ use cc_link::{
     control::Control,
     event::{Dropped, EndReason, Event, Notice, Started},
     record::Stream,
-    spec::{OnSupervisorLoss, TaskSpec},
+    spec::{ClaudeStream, OnSupervisorLoss, TaskSpec},
 };
 use cc_proctree::tree::Tree;
 use nix::poll::PollFlags;
@@ -119,26 +119,35 @@ impl<'a> TaskLoop<'a> {
         let deadlines = &self.spec.deadlines;
         let seconds =
             |limit_ms: Option<u64>| Duration::from_millis(limit_ms.unwrap_or(0)).as_secs_f64();
-        let cause = match due {
-            Due::Total => Cause::new(
+        let (reason, error) = match due {
+            Due::Total => (
                 EndReason::Timeout,
                 format!("ran longer than its timeout of {} s", seconds(deadlines.total_ms)),
             ),
-            Due::Silence => Cause::new(
+            Due::Silence => (
                 EndReason::IdleTimeout,
                 format!("printed nothing for {} s (idle_timeout)", seconds(deadlines.silence_ms)),
             ),
-            Due::FirstOutput => Cause::new(
+            Due::FirstOutput => (
                 EndReason::IdleTimeout,
                 format!("printed nothing in its first {} s", seconds(deadlines.first_output_ms)),
             ),
-            Due::Linger => Cause::new(
+            Due::Linger => (
                 EndReason::Lingered,
                 format!(
                     "printed its result and did not exit within {} s",
                     seconds(Some(deadlines.linger_ms))
                 ),
             ),
+        };
+        let has_result = self.capture.work().results > 0;
+        let cause = match (self.spec.claude, due) {
+            (_, Due::Linger) | (ClaudeStream::No | ClaudeStream::Observed, _) => {
+                Cause::new(reason, error)
+            }
+            // What it was for is done: what ran on after that is cut off, and does not make the result a bad one.
+            (ClaudeStream::Required, _) if has_result => Cause::after_result(error),
+            (ClaudeStream::Required, _) => Cause::new(reason, error),
         };
         self.begin_end(cause, now)
     }
@@ -290,14 +299,10 @@ impl<'a> TaskLoop<'a> {
     }
 
     fn read_output(&mut self, stream: Stream, now: Instant) -> io::Result<()> {
-        let results = self.capture.results();
         if self.capture.read(stream, now, &mut self.journal)? {
             self.clocks.output(now);
+            self.clocks.work(self.capture.work(), now);
         }
-        if self.capture.results() > results {
-            self.clocks.result(now);
-        }
-        self.clocks.set_background_in_flight(self.capture.is_background_in_flight(), now);
         Ok(())
     }
 

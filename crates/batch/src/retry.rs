@@ -123,6 +123,10 @@ pub enum Never {
     OutputLimit,
     /// The machine ran out of something.
     ResourceLimit,
+    /// It ended before its work was done.
+    Incomplete,
+    /// The account cannot be used until a person acts.
+    Account,
     /// It failed for a reason of its own.
     Failed,
 }
@@ -185,6 +189,9 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         Verdict::OutputLimit => never(Never::OutputLimit),
         Verdict::SpawnFailed => never(Never::SpawnFailed),
         Verdict::ResourceLimit => never(Never::ResourceLimit),
+        Verdict::Denied => never(Never::Permission),
+        Verdict::Incomplete => never(Never::Incomplete),
+        Verdict::Account => never(Never::Account),
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Modules stand in the order of a task's life: [`invocation`] makes the command line of a prompt,
 //! [`stream`] reads what the CLI prints, [`verdict`] says what the end of the task means, and `limit` (a
-//! feature, because it knows time zones) when a limit ends that was met.
+//! feature, because it knows time zones) when a limit ends that was met. [`version`] says which versions of
+//! the CLI are tested.
 //!
 //! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the
 //! task is looked at and never changed; what is unknown is ignored; ordinary text is never
@@ -13,12 +14,20 @@ pub mod invocation;
 pub mod limit;
 pub mod stream;
 pub mod verdict;
+pub mod version;
 
+mod activity;
+mod answer;
+mod json;
+mod known;
 mod line;
+mod notes;
+mod refusal;
 mod result;
-mod view;
+mod scan;
 
+pub use refusal::Refusal;
 pub use result::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,
 };
-pub use stream::{Refusal, StreamObserver, Summary};
+pub use stream::{StreamObserver, Summary, Work};

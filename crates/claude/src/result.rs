@@ -2,10 +2,8 @@
 //!
 //! Owns the limits of everything that is taken out of a stream. Called by [`crate::stream`].
 
+use crate::line::Line;
 use cc_link::event::ClaudeResult;
-use serde_json::value::RawValue;
-
-use crate::view::View;
 
 /// Longest answer in [`ClaudeResult::result`]; the whole of it is in the output.
 pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;
@@ -13,57 +11,59 @@ pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;
 pub const RESULT_JSON_BYTES_LIMIT: usize = 512 * 1024;
 /// Longest JSON text that is kept as [`ClaudeResult::usage`].
 pub const USAGE_BYTES_LIMIT: usize = 64 * 1024;
+/// Most texts of [`ClaudeResult::errors`].
+pub const ERRORS_LIMIT: usize = 16;
+/// Longest JSON text that is kept as [`ClaudeResult::structured_output`].
+pub const STRUCTURED_BYTES_LIMIT: usize = 256 * 1024;
 /// Longest of all other texts that are taken from the stream.
 pub const TEXT_BYTES_LIMIT: usize = 4 * 1024;
 /// Reads a result line; `cut` says that its end is missing.
 pub(crate) fn read_result(
-    view: &View<'_>,
+    line: &Line<'_>,
     cut: bool,
     claude_session_id: Option<String>,
     model: Option<String>,
 ) -> ClaudeResult {
-    let api_error_status = view.count("api_error_status");
-    let subtype = short_text(view, "subtype");
-    let (result, result_truncated) = match view.text("result") {
+    let api_error_status = line.count("api_error_status");
+    let subtype = short_text(line, "subtype");
+    let (result, result_truncated) = match line.text("result") {
         Some(text) => {
+            let is_whole = line.value("result").is_some_and(|value| value.is_whole);
             let (text, was_cut) = cut_answer(text);
-            (Some(text), was_cut)
+            (Some(text), was_cut || !is_whole)
         }
         None => (None, cut),
     };
     ClaudeResult {
         // Without the CLI's own judgement only a result that names no trouble passes as good.
-        is_error: view
+        is_error: line
             .boolean("is_error")
             .unwrap_or_else(|| api_error_status.is_some() || subtype.as_deref() != Some("success")),
         result,
         result_truncated,
         api_error_status,
-        terminal_reason: short_text(view, "terminal_reason"),
+        terminal_reason: short_text(line, "terminal_reason"),
         subtype,
         claude_session_id,
-        num_turns: view.count("num_turns"),
-        total_cost_usd: view.number("total_cost_usd"),
-        usage: view
-            .raw("usage")
-            .map(RawValue::get)
-            .filter(|usage| usage.len() <= USAGE_BYTES_LIMIT)
-            .and_then(|usage| serde_json::from_str(usage).ok()),
+        num_turns: line.count("num_turns"),
+        total_cost_usd: line.number("total_cost_usd"),
+        usage: line.json("usage"),
         model,
+        model_usage: line.json("modelUsage"),
+        errors: line
+            .texts("errors")
+            .map(|(_, error)| cut_text(&error, TEXT_BYTES_LIMIT))
+            .take(ERRORS_LIMIT)
+            .collect(),
+        structured_output: line.json("structured_output"),
+        startup_failure_reason: short_text(line, "startup_failure_reason"),
+        ..ClaudeResult::default()
     }
 }
 
-/// Versions that do not mark the answer before it: an error result without a status, made by the CLI.
-pub(crate) fn says_not_logged_in(result: &ClaudeResult) -> bool {
-    let text = result.result.as_deref().unwrap_or_default();
-    ["Not logged in", "Invalid API key", "Please run /login"]
-        .iter()
-        .any(|beginning| text.starts_with(beginning))
-}
-
 /// A text field, cut to [`TEXT_BYTES_LIMIT`].
-pub(crate) fn short_text(view: &View<'_>, name: &str) -> Option<String> {
-    view.text(name).map(|text| cut_text(&text, TEXT_BYTES_LIMIT))
+pub(crate) fn short_text(line: &Line<'_>, name: &str) -> Option<String> {
+    line.text(name).map(|text| cut_text(&text, TEXT_BYTES_LIMIT))
 }
 
 /// The beginning of a text, cut at a character boundary.

@@ -10,7 +10,7 @@ use cc_link::{
     spec::ClaudeStream,
 };
 
-use crate::stream::{Refusal, Summary};
+use crate::{Refusal, Summary};
 
 /// Judges a task's end.
 ///
@@ -47,7 +47,12 @@ pub fn judge(
             (Some(_), _) | (None, None) => Verdict::TimedOut,
         },
         EndReason::Exit | EndReason::Signal | EndReason::Lingered => match (result, refusal) {
-            (Some(result), refusal) => by_result(result, refusal, exit_code),
+            (Some(result), refusal) => {
+                let verdict = by_result(result, refusal, exit_code);
+                let shortfall = summary.and_then(|summary| summary.shortfall);
+                // Done is not succeeded: see `crate::notes`.
+                shortfall.filter(|_| verdict == Verdict::Succeeded).unwrap_or(verdict)
+            }
             (None, refusal) => without_result(mode, refusal, exit_code),
         },
     }
@@ -63,11 +68,12 @@ pub fn lingered_exit_code(summary: Option<&Summary>) -> i32 {
 
 fn by_result(result: &ClaudeResult, refusal: Option<Refusal>, exit_code: i32) -> Verdict {
     if result.is_error {
-        match result.api_error_status {
-            Some(401 | 403) => Verdict::Auth,
-            Some(429) => Verdict::RateLimited,
-            Some(_) => Verdict::Failed,
-            None => refusal.map_or(Verdict::Failed, refused),
+        match (refusal, result.api_error_status) {
+            (Some(Refusal::Account), _) | (_, Some(402)) => Verdict::Account,
+            (_, Some(401 | 403)) => Verdict::Auth,
+            (_, Some(429)) => Verdict::RateLimited,
+            (_, Some(_)) => Verdict::Failed,
+            (refusal, None) => refusal.map_or(Verdict::Failed, refused),
         }
     } else {
         by_exit_code(exit_code)
@@ -90,6 +96,7 @@ fn refused(refusal: Refusal) -> Verdict {
     match refusal {
         Refusal::Auth => Verdict::Auth,
         Refusal::RateLimit => Verdict::RateLimited,
+        Refusal::Account => Verdict::Account,
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{failure::Failure, programs};
 /// The agent that runs when nobody says otherwise.
 const DEFAULT_AGENT: &str = "claude";
 /// The word for the bundled one.
-const STAND_IN: &str = "stand-in";
+pub(crate) const STAND_IN: &str = "stand-in";
 
 /// The value of the supervisor's `--agent`, after a look whether its program is there.
 pub(crate) fn resolve(wish: Option<&str>) -> Result<String, Failure> {

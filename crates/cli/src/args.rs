@@ -5,17 +5,20 @@ use std::{env::VarError, path::PathBuf};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 mod batch;
+mod doctor;
 mod standing;
 
 pub(crate) use batch::{
     BatchArguments, BatchAttachArguments, BatchCancelArguments, BatchCommand, BatchView,
     BatchesArguments, PlanOptions,
 };
+pub(crate) use doctor::DoctorArguments;
 pub(crate) use standing::{AttachArguments, LogsArguments, PsArguments, SteerArguments};
 
 const EXAMPLES: &str = "\
 Examples:
   ccx demo                                  50 tasks, good and bad ones; no model is called
+  ccx doctor                                what is ready for a night, and what is not
   ccx run -- sh -c 'make test'              any program, with a clean end
   ccx run --prompt 'What is 2+2?'           one Claude task; prints the answer
   ccx batch tasks.md                        the items of a Markdown list, one after another
@@ -82,6 +85,11 @@ pub(crate) enum Command {
     Resume(SteerArguments),
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
+    /// Check what tasks need before the first night; no model is called
+    Doctor(DoctorArguments),
+    /// Prints what a task has
+    #[command(hide = true)]
+    DoctorProbe,
     /// Plays the part of `claude -p` without calling a model
     #[command(hide = true)]
     StandInAgent(StandInArguments),
@@ -178,6 +186,8 @@ pub(crate) enum Format {
     Markdown,
     /// An object of JSON a line
     Jsonl,
+    /// A list of objects of JSON, or an object that has one
+    Json,
     /// A batch with defaults
     Toml,
 }

@@ -99,6 +99,9 @@ fn verdict_line(completed: &ProcessCompleted) -> String {
         Verdict::SpawnFailed => "the agent could not be started",
         Verdict::WorkerDied => "its worker died; try again",
         Verdict::ResourceLimit => "the machine ran out of something",
+        Verdict::Denied => "allow the tools that it needs, or choose another permission mode",
+        Verdict::Incomplete => "it ended before its work was done",
+        Verdict::Account => "the account cannot be used until a person acts: see the error above",
     };
     let cause = match completed.reason {
         EndReason::Exit => format!("exit code {}", completed.exit_code),

@@ -207,6 +207,8 @@ pub(crate) mod tests {
             output: OutputCounts { lines: 3, bytes: 1_500, ..OutputCounts::default() },
             killed_leftovers: 0,
             unkillable: 0,
+            warnings: Vec::new(),
+            claude: None,
             position: Position { task_id: "t".to_owned(), seq: 9 },
         }
     }

@@ -1,5 +1,7 @@
 //! What happens to a task, as the worker numbers and records it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::adopt::{Adopted, VersionRange};
@@ -90,12 +92,18 @@ pub struct ClaudeRetry {
 }
 
 /// A limit, as the Claude CLI reports it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LimitReport {
     /// The CLI's own text.
     pub message: String,
     /// When it ends (seconds since the Unix epoch), where the CLI says so.
     pub resets_at_s: Option<u64>,
+    /// Which limit of the account, in the CLI's word: `five_hour`, `seven_day_opus`, …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why time alone does not lift it, in the CLI's word, such as `out_of_credits`: a person must act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_by: Option<String>,
 }
 
 /// The last result line of a Claude task, as far as it is understood.
@@ -119,10 +127,124 @@ pub struct ClaudeResult {
     pub num_turns: Option<u64>,
     /// Cost by the CLI's own reckoning.
     pub total_cost_usd: Option<f64>,
-    /// Token counts, as they came.
+    /// Token counts of the main loop's last turn, as they came.
     pub usage: Option<serde_json::Value>,
     /// The model of the stream's `init` line.
     pub model: Option<String>,
+    /// Token counts and cost of every model, subagents included, as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_usage: Option<serde_json::Value>,
+    /// What the CLI says went wrong, where it has no answer: at most 16 texts of 4 KiB.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// The answer to a JSON schema, at most 256 KiB of JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<serde_json::Value>,
+    /// The CLI's word for a failure before its first turn, such as `config_file_invalid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_failure_reason: Option<String>,
+    /// The CLI's word for the API's refusal, such as `billing_error` or `model_not_found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_error: Option<String>,
+    /// Names of the tools whose calls were denied, one a call, at most 64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<String>,
+    /// Every result of the run in its order, where there were several; at most 16, the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<ClaudeResultPart>,
+}
+
+/// One of several results of one run: the answer to the prompt, or what came of a notice from the background.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ClaudeResultPart {
+    /// What the turn answered, in the CLI's word, such as `task-notification`; none for the prompt itself.
+    pub origin: Option<String>,
+    /// The CLI's own judgement.
+    pub is_error: bool,
+    /// The beginning of its text, at most 4 KiB.
+    pub result: Option<String>,
+    /// Turns taken.
+    pub num_turns: Option<u64>,
+}
+
+/// Something that a person should know of a task's end, whatever its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What it is about.
+    pub kind: WarningKind,
+    /// In words, with the names concerned.
+    pub message: String,
+}
+
+/// What a warning is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningKind {
+    /// A tool's call was denied.
+    PermissionDenied,
+    /// Work in the background was announced and has not ended.
+    BackgroundUnfinished,
+    /// The task was ended after its result, with something still going on.
+    EndedAfterResult,
+    /// The answer is empty.
+    EmptyAnswer,
+    /// The result line was cut, or its answer is longer than what is kept.
+    ResultTruncated,
+    /// An MCP server did not start.
+    McpServer,
+    /// A plugin, or a part of one, did not load.
+    Plugin,
+    /// The CLI could not save the conversation or its settings.
+    WritesLost,
+    /// The conversation was begun anew in the middle.
+    ConversationReset,
+    /// The model refused, or another model answered in its place.
+    Refusal,
+    /// A limit is used up, and paid extra usage takes its place.
+    ExtraUsage,
+    /// The loop of the CLI ended for an unusual reason.
+    TerminalReason,
+    /// Results of notices from the background came beside the answer.
+    SeveralResults,
+}
+
+impl WarningKind {
+    /// The word for it on the wire and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PermissionDenied => "permission_denied",
+            Self::BackgroundUnfinished => "background_unfinished",
+            Self::EndedAfterResult => "ended_after_result",
+            Self::EmptyAnswer => "empty_answer",
+            Self::ResultTruncated => "result_truncated",
+            Self::McpServer => "mcp_server",
+            Self::Plugin => "plugin",
+            Self::WritesLost => "writes_lost",
+            Self::ConversationReset => "conversation_reset",
+            Self::Refusal => "refusal",
+            Self::ExtraUsage => "extra_usage",
+            Self::TerminalReason => "terminal_reason",
+            Self::SeveralResults => "several_results",
+        }
+    }
+}
+
+/// What the stream of a Claude task says of the CLI and its conversation.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClaudeFacts {
+    /// The conversation, for `--resume`; also of a task that was ended before its result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_id: Option<String>,
+    /// The CLI's version, by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cli_version: Option<String>,
+    /// Where its API key came from, in its own word; `none` for a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_source: Option<String>,
+    /// Names of line types and members that this version does not know, with how often each came; at most 32.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unknown: BTreeMap<String, u64>,
 }
 
 /// How and why a task ended.
@@ -153,6 +275,12 @@ pub struct Completed {
     pub killed_leftovers: u64,
     /// Processes that could not be killed within the bound (in uninterruptible sleep): normally 0.
     pub unkillable: u64,
+    /// What a person should know beside the verdict; at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// What a Claude task's stream says of itself; none where there was no stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claude: Option<Box<ClaudeFacts>>,
 }
 
 /// What a task printed.
@@ -247,6 +375,13 @@ pub enum Verdict {
     WorkerDied,
     /// The machine ran out of something.
     ResourceLimit,
+    /// A Claude task was denied the tools that it asked for, and none of them ran.
+    Denied,
+    /// A Claude task ended before its work was done: no turn was taken, an agent that it had begun was not
+    /// waited for, the model refused, or its loop was broken off.
+    Incomplete,
+    /// The account cannot be used until a person acts: credits, billing, a hold, a verification.
+    Account,
 }
 
 impl Verdict {
@@ -265,6 +400,9 @@ impl Verdict {
             Self::SpawnFailed => "spawn_failed",
             Self::WorkerDied => "worker_died",
             Self::ResourceLimit => "resource_limit",
+            Self::Denied => "denied",
+            Self::Incomplete => "incomplete",
+            Self::Account => "account",
         }
     }
 }

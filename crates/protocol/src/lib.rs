@@ -17,7 +17,9 @@ mod params;
 pub mod session;
 pub mod task;
 
-pub use cc_link::event::{EndReason, OutputCounts, Verdict};
+pub use cc_link::event::{
+    ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning, WarningKind,
+};
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use cc_link::event::{EndReason, OutputCounts, Verdict};
+use cc_link::event::{ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -330,6 +330,12 @@ pub struct ProcessCompleted {
     pub killed_leftovers: u64,
     /// How many could not be killed (uninterruptible sleep): normally 0.
     pub unkillable: u64,
+    /// What a person should know beside the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// What a Claude task's stream says of the CLI and its conversation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claude: Option<Box<ClaudeFacts>>,
     /// Task and seq.
     #[serde(flatten)]
     pub position: Position,
@@ -394,6 +400,27 @@ pub struct TaskResult {
     pub terminal_reason: Option<String>,
     /// The CLI's `subtype`.
     pub subtype: Option<String>,
+    /// Token counts and cost of every model, subagents included, as they came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_usage: Option<Value>,
+    /// What the CLI says went wrong, where it has no answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<String>,
+    /// The answer to a JSON schema.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<Value>,
+    /// The CLI's word for a failure before its first turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_failure_reason: Option<String>,
+    /// The CLI's word for the API's refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_error: Option<String>,
+    /// Names of the tools whose calls were denied, one a call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<String>,
+    /// Every result of the run, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<ClaudeResultPart>,
     /// Task and seq.
     #[serde(flatten)]
     pub position: Position,

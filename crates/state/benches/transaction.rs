@@ -84,6 +84,8 @@ fn ended(number: usize) -> Change {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     });
     let (at_ms, log_bytes) = (number as u64, 100_000);
     Change::TaskEnded { id: id(number), at_ms, completed, last_seq: 1, log_bytes, result: None }

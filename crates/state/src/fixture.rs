@@ -100,6 +100,8 @@ pub(crate) fn completed() -> Completed {
         },
         killed_leftovers: 9,
         unkillable: 10,
+        warnings: Vec::new(),
+        claude: None,
     }
 }
 

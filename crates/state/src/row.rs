@@ -160,6 +160,8 @@ impl TaskRow {
             output: ended.output,
             killed_leftovers: ended.killed_leftovers,
             unkillable: ended.unkillable,
+            warnings: Vec::new(),
+            claude: None,
         })
     }
 }

@@ -76,6 +76,8 @@ fn end(id: String) -> [Change; 2] {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     });
     [
         Change::TaskStarted { id: id.clone(), at_ms: 2, started },

@@ -16,13 +16,11 @@
 
 use std::mem;
 
+pub use cc_link::record::TRUNCATION_MARK;
 use cc_link::record::{PIECE_BYTES_LIMIT, Piece, Stream};
 
 #[cfg(test)]
 mod tests;
-
-/// Stands at the end of a line that was cut at the line limit, in place of its rest and newline.
-pub const TRUNCATION_MARK: &[u8] = b"[TRUNCATED]";
 
 /// A line with its newline, or a piece of one, not copied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -42,6 +42,13 @@ impl End {
         Self::bare(Verdict::SpawnFailed, Class::Never { cause: Never::SpawnFailed }, error, at_ms)
     }
 
+    /// Of what was not started because nothing was left of it when results were filled in.
+    #[must_use]
+    pub fn emptied(problem: &str, at_ms: u64) -> Self {
+        let error = format!("it was not started: {problem}");
+        Self::bare(Verdict::Failed, Class::Never { cause: Never::Failed }, error, at_ms)
+    }
+
     /// Of what was told to end before it began.
     #[must_use]
     pub fn canceled_before_start(at_ms: u64) -> Self {
@@ -92,7 +99,7 @@ impl Collector {
             last_retry: None,
             report: None,
             completed: None,
-            observer: StreamObserver::new(limits::MOST_LINE_BYTES),
+            observer: StreamObserver::new(),
             stdout: Vec::new(),
             stdout_truncated: false,
         }
@@ -261,6 +268,8 @@ pub(super) mod tests {
             output: OutputCounts::default(),
             killed_leftovers: 1,
             unkillable: 0,
+            warnings: Vec::new(),
+            claude: None,
         }
     }
 

@@ -22,6 +22,7 @@ impl Owner {
         };
         let (state, effect) = transition(self.state, input);
         self.state = state;
+        self.is_canceled |= matches!(input, Input::Cancel(_));
         self.show_progress();
         match effect {
             Effect::TellPause => worker.tell(&Control::Pause),
@@ -70,6 +71,7 @@ impl Owner {
                     }
                     Request::Cancel(reason, told) => {
                         self.state = transition(self.state, Input::Ending(reason)).0;
+                        self.is_canceled = true;
                         self.show_progress();
                         process.signal(Signal::TERM);
                         answer(&mut told.into_iter().collect(), Answer::Done);

@@ -10,6 +10,8 @@ struct Request {
     model: String,
     #[serde(default)]
     messages: Vec<Message>,
+    #[serde(default)]
+    stream: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -19,7 +21,7 @@ struct Message {
 }
 
 /// A conversation so far.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// As the CLI asked for it.
     pub model: String,
@@ -27,7 +29,14 @@ pub struct Conversation {
     pub prompt: String,
     /// What the tool printed, where one was called after the prompt.
     pub tool_result: Option<String>,
+    /// The answer is wanted as events. The CLI asks once more without them when a stream has died.
+    pub is_streamed: bool,
+    /// The CLI has said since then that work in the background is over.
+    pub is_told: bool,
 }
+
+/// What such a notice holds, whatever stands around it: 2.1.332 puts it into a reminder, 2.1.197 does not.
+const NOTICE: &str = "<task-notification>";
 
 impl Conversation {
     /// Reads a request.
@@ -37,7 +46,7 @@ impl Conversation {
     pub fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let request: Request = serde_json::from_slice(body)?;
         let mut conversation =
-            Self { model: request.model, prompt: String::new(), tool_result: None };
+            Self { model: request.model, is_streamed: request.stream, ..Self::default() };
         for message in request.messages.iter().filter(|message| message.role == "user") {
             conversation.add(&message.content);
         }
@@ -52,10 +61,15 @@ impl Conversation {
                 continue;
             }
             let text = text_of(block);
+            if text.contains(NOTICE) {
+                self.is_told = true;
+                continue;
+            }
             // The CLI's own remarks to the model stand beside the prompt.
             if !text.is_empty() && !text.trim_start().starts_with("<system-reminder>") {
                 self.prompt = text;
                 self.tool_result = None;
+                self.is_told = false;
             }
         }
     }
@@ -108,5 +122,21 @@ mod tests {
         assert_eq!(read(&messages).tool_result.as_deref(), Some("noon"));
         messages.as_array_mut().unwrap().push(json!({"role": "user", "content": "say: bye"}));
         assert_eq!(read(&messages).tool_result, None);
+    }
+
+    #[test]
+    fn a_notice_of_background_work_is_no_prompt_however_it_is_wrapped() {
+        let notice = "<task-notification>\n<status>completed</status>\n</task-notification>";
+        let reminder = format!("<system-reminder>\nNOT USER INPUT\n{notice}\n</system-reminder>");
+        for text in [notice, &reminder] {
+            let mut messages = json!([
+                {"role": "user", "content": "background: make"},
+                {"role": "user", "content": [{"type": "text", "text": text}]},
+            ]);
+            assert_eq!(read(&messages).prompt, "background: make");
+            assert!(read(&messages).is_told);
+            messages.as_array_mut().unwrap().push(json!({"role": "user", "content": "say: bye"}));
+            assert!(!read(&messages).is_told);
+        }
     }
 }

@@ -8,6 +8,13 @@ use serde_json::{Value, json};
 pub enum Block<'a> {
     /// A text in deltas.
     Text(&'a [String]),
+    /// The same, and the model says why it ends there.
+    Stopped {
+        /// As with [`Block::Text`].
+        deltas: &'a [String],
+        /// The `stop_reason`.
+        reason: &'a str,
+    },
     /// A call of a tool.
     ToolUse {
         /// Its name.
@@ -27,14 +34,14 @@ pub fn of_message(number: u64, model: &str, block: &Block<'_>) -> Vec<Bytes> {
     }}))];
     let mut push = |value: Value| events.push(event(value));
     let stop_reason = match block {
-        Block::Text(deltas) => {
+        Block::Text(deltas) | Block::Stopped { deltas, .. } => {
             push(json!({"type": "content_block_start", "index": 0,
                 "content_block": {"type": "text", "text": ""}}));
             for delta in *deltas {
                 push(json!({"type": "content_block_delta", "index": 0,
                     "delta": {"type": "text_delta", "text": delta}}));
             }
-            "end_turn"
+            if let Block::Stopped { reason, .. } = block { reason } else { "end_turn" }
         }
         Block::ToolUse { name, input } => {
             push(json!({"type": "content_block_start", "index": 0, "content_block": {
@@ -50,6 +57,27 @@ pub fn of_message(number: u64, model: &str, block: &Block<'_>) -> Vec<Bytes> {
         "delta": {"stop_reason": stop_reason, "stop_sequence": null}}));
     push(json!({"type": "message_stop"}));
     events
+}
+
+/// The same message in one piece, as it is given to a client that does not want events.
+#[must_use]
+pub fn whole_message(number: u64, model: &str, block: &Block<'_>) -> Bytes {
+    let (content, stop_reason) = match block {
+        Block::Text(deltas) => (json!({"type": "text", "text": deltas.concat()}), "end_turn"),
+        Block::Stopped { deltas, reason } => {
+            (json!({"type": "text", "text": deltas.concat()}), *reason)
+        }
+        Block::ToolUse { name, input } => (
+            json!({"type": "tool_use", "id": format!("toolu_{number:08}"), "name": name, "input": input}),
+            "tool_use",
+        ),
+    };
+    let message = json!({
+        "id": format!("msg_{number:08}"), "type": "message", "role": "assistant", "model": model,
+        "content": [content], "stop_reason": stop_reason, "stop_sequence": null,
+        "usage": {"input_tokens": 10, "output_tokens": 20},
+    });
+    Bytes::from(message.to_string())
 }
 
 fn event(data: Value) -> Bytes {
@@ -69,6 +97,11 @@ pub fn error_body(status: u16) -> Bytes {
         529 => "overloaded_error",
         _ => "api_error",
     };
-    let message = format!("the stand-in was asked for status {status}");
+    error_body_of(kind, &format!("the stand-in was asked for status {status}"))
+}
+
+/// The API's error object with this type and message.
+#[must_use]
+pub fn error_body_of(kind: &str, message: &str) -> Bytes {
     Bytes::from(json!({"type": "error", "error": {"type": kind, "message": message}}).to_string())
 }

@@ -60,3 +60,16 @@ impl Refusal {
         ]
     }
 }
+
+/// What an answer says that is given although a limit is reached, because extra usage pays for it.
+#[must_use]
+pub fn overage_headers() -> [(&'static str, String); 5] {
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    [
+        ("anthropic-ratelimit-unified-status", "rejected".to_owned()),
+        ("anthropic-ratelimit-unified-reset", (now_s + 3_600).to_string()),
+        ("anthropic-ratelimit-unified-representative-claim", "five_hour".to_owned()),
+        ("anthropic-ratelimit-unified-overage-status", "allowed".to_owned()),
+        ("anthropic-ratelimit-unified-overage-in-use", "true".to_owned()),
+    ]
+}

@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::mpsc::sync_channel,
+    time::Duration,
 };
 
 use serde_json::{Value, json};
@@ -94,6 +95,11 @@ impl RealCli {
         ]
     }
 
+    /// Puts this text where the CLI keeps its settings.
+    pub fn write_settings(&self, text: &str) {
+        fs::write(self.home.path().join(".claude.json"), text).unwrap();
+    }
+
     /// A script that runs the CLI with the arguments it gets, and then `afterwards`.
     #[must_use]
     pub fn wrapper(&self, afterwards: &str) -> PathBuf {
@@ -129,6 +135,19 @@ pub fn result(transcript: &Transcript) -> &Value {
 #[must_use]
 pub fn stream(transcript: &Transcript) -> Vec<Value> {
     transcript.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What the warnings of a task are about, in their order.
+#[must_use]
+pub fn warnings(transcript: &Transcript) -> Vec<&str> {
+    let warnings = transcript.completed()["warnings"].as_array().map_or(&[][..], Vec::as_slice);
+    warnings.iter().map(|warning| warning["kind"].as_str().unwrap()).collect()
+}
+
+/// A command that ends after so long: 2.1.332 refuses one that begins with `sleep`.
+#[must_use]
+pub fn wait(duration: Duration) -> String {
+    format!("timeout {} tail -f /dev/null", duration.as_secs())
 }
 
 /// Checks that no process of a task is left, wherever it went: all of them inherit the marker.

@@ -24,7 +24,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{
     conversation::Conversation,
     events::{self, Block},
-    limit::{Limit, Refusal},
+    limit::{Limit, Refusal, overage_headers},
     script::{self, Reply},
 };
 
@@ -186,34 +186,53 @@ async fn answer(
 async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
     let (number, model) = (met.number, &conversation.model);
     if let Some(refusal) = met.refusal {
-        let mut response = error(429);
-        for (name, value) in refusal.headers() {
-            response
-                .headers_mut()
-                .insert(name, hyper::header::HeaderValue::from_str(&value).unwrap());
-        }
-        return response;
+        return with_headers(error(429), refusal.headers());
     }
-    match script::reply(conversation, met.asked_before) {
-        Reply::Text { deltas, pause } => {
-            streamed(events::of_message(number, model, &Block::Text(&deltas)), pause, false)
+    let answer = |block: &Block<'_>, pause: Duration| {
+        if conversation.is_streamed {
+            streamed(events::of_message(number, model, block), pause, false)
+        } else {
+            whole(200, events::whole_message(number, model, block))
         }
-        Reply::Bash { command, in_background } => {
-            let input = json!({
-                "command": command, "description": "as the script says",
-                "run_in_background": in_background,
-            });
-            let block = Block::ToolUse { name: "Bash", input };
-            streamed(events::of_message(number, model, &block), Duration::ZERO, false)
+    };
+    match script::reply(conversation, met.asked_before) {
+        Reply::Text { deltas, pause } => answer(&Block::Text(&deltas), pause),
+        Reply::Stop { reason } => {
+            let deltas = ["The beginning of it.".to_owned()];
+            answer(&Block::Stopped { deltas: &deltas, reason: &reason }, Duration::ZERO)
+        }
+        Reply::Tool { name, input } => {
+            answer(&Block::ToolUse { name: &name, input }, Duration::ZERO)
         }
         Reply::Status(status) => error(status),
+        Reply::Error { status, kind, message } => {
+            whole(status, events::error_body_of(&kind, &message))
+        }
+        Reply::Overage => {
+            let deltas = ["Extra usage pays for this.".to_owned()];
+            with_headers(answer(&Block::Text(&deltas), Duration::ZERO), overage_headers())
+        }
         Reply::Hang => future::pending().await,
-        Reply::DropConnection => {
-            let mut events = events::of_message(number, model, &Block::Text(&[]));
-            events.truncate(2);
+        Reply::DropConnection { after_words } => {
+            let deltas: Vec<String> =
+                (1..=after_words).map(|word| format!("word{word} ")).collect();
+            let mut events = events::of_message(number, model, &Block::Text(&deltas));
+            // The message's and the text's beginning, and the words.
+            events.truncate(2 + after_words);
             streamed(events, Duration::ZERO, true)
         }
     }
+}
+
+fn with_headers<const N: usize>(
+    mut response: Response<Body>,
+    headers: [(&'static str, String); N],
+) -> Response<Body> {
+    for (name, value) in headers {
+        let value = hyper::header::HeaderValue::from_str(&value).unwrap();
+        response.headers_mut().insert(name, value);
+    }
+    response
 }
 
 /// Server-sent events one after another; `breaks` ends the connection instead of the body.

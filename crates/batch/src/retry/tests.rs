@@ -16,6 +16,8 @@ fn completed(verdict: Verdict, reason: EndReason, exit_code: i32) -> Completed {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     }
 }
 

@@ -165,8 +165,11 @@ fn changes_of_the_clocks_are_those_of_the_zone() {
 
 #[test]
 fn the_events_number_comes_before_any_text() {
-    let report =
-        LimitReport { message: "resets 2pm (UTC)".to_owned(), resets_at_s: Some(1_790_000_000) };
+    let report = LimitReport {
+        message: "resets 2pm (UTC)".to_owned(),
+        resets_at_s: Some(1_790_000_000),
+        ..LimitReport::default()
+    };
     let limit = usage_limit(Some(&report), None, s("2026-03-02T10:00:00Z"), "UTC");
     assert_eq!(limit, Some(UsageLimit { ends_at_s: Some(1_790_000_000) }));
 }
@@ -174,7 +177,8 @@ fn the_events_number_comes_before_any_text() {
 #[test]
 fn a_usage_limit_is_told_from_too_many_requests() {
     let now_s = s("2026-03-02T10:00:00Z");
-    let report = |message: &str| LimitReport { message: message.to_owned(), resets_at_s: None };
+    let report =
+        |message: &str| LimitReport { message: message.to_owned(), ..LimitReport::default() };
     let error = |text: &str| ClaudeResult {
         is_error: true,
         result: Some(text.to_owned()),

@@ -37,7 +37,7 @@ struct Seen {
 
 /// Feeds each line as pieces of at most `piece_bytes`.
 fn observe_in_pieces(stream: &[u8], piece_bytes: usize) -> Seen {
-    let mut observer = StreamObserver::new(8 * 1024 * 1024);
+    let mut observer = StreamObserver::new();
     let mut events = Vec::new();
     for line in stream.split_inclusive(|&byte| byte == b'\n') {
         let pieces = line.len().div_ceil(piece_bytes);
@@ -49,9 +49,9 @@ fn observe_in_pieces(stream: &[u8], piece_bytes: usize) -> Seen {
     }
     Seen {
         events,
-        results: observer.results(),
-        background_in_flight: observer.background_in_flight(),
-        summary: observer.into_summary(),
+        results: observer.work().results,
+        background_in_flight: observer.work().is_background_in_flight,
+        summary: observer.summary(),
     }
 }
 
@@ -212,10 +212,10 @@ fn background_tasks_are_in_flight_from_their_announcement_to_their_end() {
 }
 
 #[test]
-fn of_several_results_the_last_one_counts() {
+fn of_several_results_the_last_one_says_how_it_went_and_turns_add_up() {
     let seen = observe(fixture!("background_task"));
     assert_eq!(seen.results, 2);
-    assert_eq!(result_of(&seen).num_turns, Some(1));
+    assert_eq!(result_of(&seen).num_turns, Some(3));
     let last_fails = format!("{}{}", fixture!("bash_tool"), fixture!("max_turns"));
     assert!(result_of(&observe(&last_fails)).is_error);
 }
@@ -278,12 +278,50 @@ fn a_result_line_that_is_not_json_is_no_result() {
 fn a_result_that_was_cut_at_the_line_limit_still_says_how_it_went() {
     let line =
         r#"{"type":"result","is_error":true,"api_error_status":429,"result":"a long an[TRUNCATED]"#;
-    let mut observer = StreamObserver::new(1000);
+    let mut observer = StreamObserver::new();
     observer.fragment(line.as_bytes(), true, true, true, &mut drop);
-    assert_eq!(observer.results(), 1);
-    let result = observer.summary().result.as_ref().unwrap();
+    assert_eq!(observer.work().results, 1);
+    let result = observer.summary().result.unwrap();
     assert!(result.is_error && result.result_truncated);
-    assert_eq!((result.api_error_status, &result.result), (Some(429), &None));
+    assert_eq!((result.api_error_status, result.result.as_deref()), (Some(429), Some("a long an")));
+}
+
+#[test]
+fn a_result_is_found_by_its_members_wherever_they_stand_and_whatever_their_size() {
+    let answer = "x".repeat(100_000);
+    let usage = format!(r#""usage":{{"pad":"{}","output_tokens":7}}"#, "0".repeat(5_000));
+    for line in [
+        format!(
+            r#"{{"is_error":false,{usage},"subtype":"success","result":"{answer}","type":"result"}}"#
+        ),
+        format!(
+            r#"{{"type":"result","subtype":"success",{usage},"result":"{answer}","is_error":false}}"#
+        ),
+        format!(r#"{{"result":"{answer}",{usage},"ty\u0070e":"resul\u0074","subtype":"success"}}"#),
+    ] {
+        for piece_bytes in [1_000, 65_536, usize::MAX] {
+            let seen = observe_in_pieces(line.as_bytes(), piece_bytes);
+            let result = result_of(&seen);
+            assert!(!result.is_error && !result.result_truncated);
+            assert_eq!(result.result.as_deref(), Some(answer.as_str()));
+            assert_eq!(result.usage.as_ref().unwrap()["output_tokens"], 7);
+        }
+    }
+}
+
+#[test]
+fn half_an_emoji_costs_one_character_of_the_answer() {
+    let line = r#"{"type":"result","subtype":"success","is_error":false,"result":"done \ud83d","usage":{"a":"\ude00"}}"#;
+    let seen = observe(line);
+    assert_eq!(result_of(&seen).result.as_deref(), Some("done \u{fffd}"));
+    assert_eq!(result_of(&seen).usage.as_ref().unwrap()["a"], "\u{fffd}");
+}
+
+#[test]
+fn a_result_after_which_the_output_ended_in_the_middle_is_no_result() {
+    let line =
+        r#"{"type":"result","subtype":"success","is_error":false,"result":"an answer that is"#;
+    assert_eq!(observe(line).results, 0);
 }
 
 #[test]
@@ -313,7 +351,7 @@ fn usage_over_its_limit_is_left_out() {
 
 #[test]
 fn a_stream_can_cause_only_so_many_events_and_so_much_memory() {
-    let mut observer = StreamObserver::new(1000);
+    let mut observer = StreamObserver::new();
     let mut events = 0;
     for task in 0..2_000 {
         let retry = br#"{"type":"system","subtype":"api_retry","attempt":1}"#;
@@ -322,7 +360,7 @@ fn a_stream_can_cause_only_so_many_events_and_so_much_memory() {
         observer.fragment(started.as_bytes(), true, true, false, &mut |_| events += 1);
     }
     assert_eq!(events, EVENTS_LIMIT);
-    assert_eq!(observer.reader.background.len(), BACKGROUND_TASKS_LIMIT);
+    assert_eq!(observer.reader.activity.tasks(), crate::activity::FOLLOWED_LIMIT);
 }
 
 proptest! {
@@ -330,9 +368,8 @@ proptest! {
     fn arbitrary_bytes_never_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..2000),
         flags in proptest::collection::vec(any::<(bool, bool, bool)>(), 1..50),
-        limit in 0u64..3000,
     ) {
-        let mut observer = StreamObserver::new(limit);
+        let mut observer = StreamObserver::new();
         let size = bytes.len().div_ceil(flags.len()).max(1);
         for (piece, (starts, ends, truncated)) in bytes.chunks(size).zip(flags) {
             observer.fragment(piece, starts, ends, truncated, &mut drop);
@@ -344,16 +381,15 @@ proptest! {
         fixture in proptest::sample::select(FIXTURES),
         at in any::<prop::sample::Index>(),
         byte in any::<u8>(),
-        limit in 0u64..4000,
     ) {
         let mut stream = fixture.as_bytes().to_vec();
         let at = at.index(stream.len());
         stream[at] = byte;
-        let mut observer = StreamObserver::new(limit);
+        let mut observer = StreamObserver::new();
         for line in stream.split_inclusive(|&byte| byte == b'\n') {
             observer.fragment(line, true, true, line.len() % 2 == 0, &mut drop);
         }
-        prop_assert_eq!(observer.result_seen(), observer.summary().result.is_some());
+        prop_assert_eq!(observer.work().results > 0, observer.summary().result.is_some());
     }
 
     #[test]

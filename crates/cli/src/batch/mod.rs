@@ -1,6 +1,7 @@
 //! `ccx batch`: the tasks of a file as a batch of a supervisor, looked at from here.
 //!
-//! Modules in the order of a batch: `plan` makes of file and command line what `submit` submits; `list`
+//! Modules in the order of a batch: `plan` makes of file and command line what `submit` submits, `caution` looks where its
+//! tasks would run; `list`
 //! and `look` find those that are there already. `follow` says all that is to be said of one, `live`
 //! follows it to its end, with `held` for what waits for its whole result, `question` for Ctrl-C, `status` for what is said meanwhile, `row` and `shown` for
 //! table and reports. The supervisor decides everything: order,
@@ -9,6 +10,7 @@
 pub(crate) mod list;
 mod look;
 
+mod caution;
 mod plan;
 mod submit;
 

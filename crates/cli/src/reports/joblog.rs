@@ -3,7 +3,10 @@
 //! What is made for that file works with this one (`cut`, spreadsheets, dashboards), and a resume
 //! reads it back: `Seq` and `Command` say which task, `Exitval` and `Signal` whether it succeeded.
 
-use std::{fmt::Write as _, time::UNIX_EPOCH};
+use std::{
+    fmt::Write as _,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use cc_protocol::execute::{Execute, Program};
 
@@ -28,6 +31,12 @@ pub(super) struct Line {
     pub(super) command: String,
 }
 
+impl Line {
+    pub(super) fn duration(&self) -> Duration {
+        Duration::try_from_secs_f64(self.runtime_s).unwrap_or_default()
+    }
+}
+
 /// The line of a task; none for one whose end is not known.
 pub(super) fn line(entry: &Entry) -> Option<String> {
     let begun_at = entry.begun_at?;
@@ -36,7 +45,7 @@ pub(super) fn line(entry: &Entry) -> Option<String> {
     }
     let started_s = begun_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let runtime_s = match entry.duration_ms {
-        Some(ms) => std::time::Duration::from_millis(ms).as_secs_f64(),
+        Some(ms) => Duration::from_millis(ms).as_secs_f64(),
         None => entry.elapsed.as_secs_f64(),
     };
     Some(format!(

@@ -34,8 +34,9 @@ use cc_protocol::batch::BatchSummary;
 
 pub(crate) use self::{
     entry::{Entry, repeats},
+    joblog::command_cell,
     options::{ReportOptions, Wanted},
-    past::{Past, Which},
+    past::{Past, Ticks, Which, commands},
     task::Task,
     totals::{Tokens, Totals, cost},
 };

@@ -30,6 +30,15 @@ pub(super) fn of(verdict: Verdict) -> Option<&'static str> {
         Verdict::ResourceLimit => {
             "the machine ran out of something: disk, memory or descriptors; make room, then resume"
         }
+        Verdict::Denied => {
+            "no tool that it asked for was allowed: name the tools in allowed_tools, or choose another permission_mode"
+        }
+        Verdict::Incomplete => {
+            "it ended before its work was done: see its warnings, then run it again"
+        }
+        Verdict::Account => {
+            "the account cannot be used until a person acts (credits, billing, a hold, a verification): do what the error says, then resume"
+        }
     })
 }
 

@@ -349,7 +349,7 @@ fn a_ccx_that_is_killed_leaves_what_was_done() {
 fn a_resume_adds_to_the_logs_and_counts_what_was_done_before() {
     let folder = tempfile::tempdir().unwrap();
     assert!(write(folder.path()).finish(end()));
-    let past = Past::read(&folder.path().join("joblog"), &tasks()).unwrap();
+    let past = Past::read(&folder.path().join("joblog"), &tasks(), Ticks::default()).unwrap();
     let (left, left_out) = past.select(tasks(), Which::Failed);
     assert_eq!(left.iter().map(|task| task.number).collect::<Vec<_>>(), [3, 4]);
     let wanted = wanted(folder.path());

@@ -31,6 +31,8 @@ pub(crate) fn completed() -> Body {
         output: OutputCounts::default(),
         killed_leftovers: 0,
         unkillable: 0,
+        warnings: Vec::new(),
+        claude: None,
     })))
 }
 
