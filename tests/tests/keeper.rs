@@ -88,7 +88,8 @@ fn family(client: &mut Client, tag: &str) -> Value {
     );
     let argv = ["bash", "-c", &command];
     let answer = client.execute(&json!({"argv": argv, "detach": true})).unwrap();
-    wait_until("both are there", || processes::survivors(tag).len() >= 2 + 1);
+    // With the shell that has started them.
+    wait_until("both are there", || processes::survivors(tag).len() == 3);
     answer
 }
 
@@ -144,6 +145,25 @@ fn a_bystander_that_ends_is_reaped() {
     child.signal(Signal::TERM);
     wait_until("it is reaped", || processes::state(child.pid).is_none());
     assert_eq!(supervisor.connect().run_shell("echo well").stdout(), "well\n");
+}
+
+#[test]
+fn ccx_does_not_count_what_its_wrapper_had_started_as_left_behind() {
+    let bystanders = Bystanders::new();
+    let tasks = bystanders.notes.path().join("tasks.jsonl");
+    fs::write(&tasks, "{\"command\": \"true\"}\n").unwrap();
+    let output = Command::new("sh")
+        .args(["-c", &bystanders.wrapper(), "sh"])
+        .arg(installed::directory().join("ccx"))
+        .arg("batch")
+        .arg(&tasks)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("processes left behind: 0"), "{said}");
+    bystanders.assert_untouched(1);
 }
 
 #[test]
