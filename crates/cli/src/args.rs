@@ -71,6 +71,11 @@ pub(crate) enum Command {
     Batch(Box<BatchArguments>),
     /// List batches
     Batches(BatchesArguments),
+    /// List the gates of accounts: which ones a usage limit has shut, until when, and who waits
+    Gates(GatesArguments),
+    /// Open the gate of an account whose limit is over before its time
+    #[command(subcommand)]
+    Gate(GateCommand),
     /// List tasks
     Ps(PsArguments),
     /// Show a task from its beginning, then live, to its end
@@ -93,6 +98,32 @@ pub(crate) enum Command {
     /// Plays the part of `claude -p` without calling a model
     #[command(hide = true)]
     StandInAgent(StandInArguments),
+}
+
+/// What to list of gates.
+#[derive(Debug, Args)]
+pub(crate) struct GatesArguments {
+    /// Print an object of JSON for each gate instead of the table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What to do with gates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum GateCommand {
+    /// Let one task begin at once, and the others if it meets no limit
+    Open(GateOpenArguments),
+}
+
+/// Which gates to open.
+#[derive(Debug, Args)]
+pub(crate) struct GateOpenArguments {
+    /// Gates, as `ccx gates` shows them
+    #[arg(value_name = "GATE", required_unless_present = "all", conflicts_with = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All that are shut
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 /// Options of a task; for a batch: of every task that does not say otherwise.

@@ -37,6 +37,7 @@ mod batch;
 mod conclusion;
 mod demo;
 mod dry_run;
+mod gates;
 mod grid;
 mod leftovers;
 mod progress;
@@ -73,6 +74,8 @@ pub fn main() -> ExitCode {
         Command::Run(arguments) => on_runtime(run::run(server, *arguments)),
         Command::Batch(arguments) => on_runtime(batch::run(server, *arguments)),
         Command::Batches(arguments) => on_runtime(batch::list::run(server, arguments)),
+        Command::Gates(arguments) => on_runtime(gates::run(server, arguments)),
+        Command::Gate(command) => on_runtime(gates::steer(server, command)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
         Command::Attach(arguments) => on_runtime(view::attach(server, arguments)),
         Command::Logs(arguments) => on_runtime(view::logs(server, arguments)),

@@ -11,6 +11,7 @@ use cc_protocol::{
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
     control::{ControlType, Done},
+    gate::{GateListResult, GateOpen, GateOpenResult},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
@@ -167,6 +168,22 @@ impl Connection {
     /// -32015 for a batch that is unknown, -32602 for one that is not followed. Otherwise see the module.
     pub async fn batch_detach(&mut self, batch_id: &str) -> Result<Done, Error> {
         self.call("batch.detach", batch_named(batch_id)?).await
+    }
+
+    /// The gates of accounts: which ones a limit has shut, and who waits.
+    ///
+    /// # Errors
+    /// -32601 from a server that has no such call. Otherwise see the module.
+    pub async fn gate_list(&mut self) -> Result<GateListResult, Error> {
+        self.call("gate.list", json!({})).await
+    }
+
+    /// Opens gates before their time.
+    ///
+    /// # Errors
+    /// -32602 for one that is unknown, -32002 for one that is not shut. Otherwise see the module.
+    pub async fn gate_open(&mut self, which: &GateOpen) -> Result<GateOpenResult, Error> {
+        self.call("gate.open", written(which)?).await
     }
 
     /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.

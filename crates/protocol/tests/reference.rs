@@ -17,6 +17,7 @@ use cc_protocol::{
     envelope::{self, Incoming, Outcome, Response},
     error::ErrorCode,
     execute::{Execute, ExecuteResult},
+    gate::{self, GateListResult, GateOpen, GateOpenResult},
     notification::{Message, Notification},
     session::{self, SessionConfigure, SessionResume, SessionResumeResult},
     task::{
@@ -97,6 +98,11 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
         "batch.get" | "batch.cancel" | "batch.attach" | "batch.detach" => {
             json!(BatchNamed::from_params(&params).unwrap())
         }
+        "gate.open" => json!(GateOpen::from_params(&params).unwrap()),
+        "gate.list" => {
+            gate::no_params(&params).unwrap();
+            json!({})
+        }
         // A plan is read by the crate that owns it, which tests this very example.
         "ping" | "hook_status" | "batch.submit" => Value::Object(params),
         unknown => panic!("unknown method {unknown}"),
@@ -126,6 +132,8 @@ fn reread_result(method: &str, result: Value) -> Value {
         "batch.list" => typed::<BatchListResult>(result),
         "batch.rows" => typed::<BatchRowsResult>(result),
         "batch.result" => typed::<WholeResult>(result),
+        "gate.list" => typed::<GateListResult>(result),
+        "gate.open" => typed::<GateOpenResult>(result),
         "batch.cancel" | "batch.detach" => {
             assert!(result["status"].is_string());
             result

@@ -20,7 +20,7 @@ mod live;
 mod question;
 mod row;
 mod shown;
-mod status;
+pub(crate) mod status;
 
 use std::{path::PathBuf, time::Duration};
 

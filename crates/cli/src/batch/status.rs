@@ -125,7 +125,7 @@ pub(super) fn retry_line(task: &Task, row: &BatchRow) -> String {
     format!("ccx: task {} ({title}): {verdict}; it will be tried again", task.number)
 }
 
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }

@@ -30,7 +30,9 @@ pub fn play(play: &str, text: &str) -> ExitCode {
         }
         // Ten retries with doubling delays: for a minute there is no result.
         "retry without end" => {
-            print(&retry(1, 401, "authentication_failed"));
+            for attempt in 1..=3 {
+                print(&retry(attempt, 401, "authentication_failed"));
+            }
             pause();
         }
         "status 500" | "status 529" => {
