@@ -3,8 +3,8 @@
 //! What happens next in a batch is decided by the pure state machine of [`cc_batch`]. Here it is driven: each batch
 //! that is not over has one `owner`, which `submit` or [`restore`] begins. It stores every step before it carries
 //! it out, starts tasks as `start` says, and hears of their ends from a `watch` each. `gates` lets Claude tasks
-//! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `record`
-//! and `show` put it into the words of the wire, `follow` tells the clients that are attached, `whole_result` gives
+//! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `tail` keeps the last words of
+//! an attempt; `record` and `show` put all that into the words of the wire, `follow` tells the clients that are attached, `whole_result` gives
 //! the long texts.
 //!
 //! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
