@@ -164,14 +164,10 @@ impl Notes {
             self.conclude_good(&mut end, result);
         }
         if answers.added() > 0 {
-            let message = format!(
-                "{} of background work stand behind the answer: one of them may be the real one",
-                if answers.added() == 1 {
-                    "a notice".to_owned()
-                } else {
-                    format!("{} notices", answers.added())
-                }
-            );
+            let message = match answers.added() {
+                1 => "the result of a notice from the background is added to the answer: one of them may be chatter".to_owned(),
+                added => format!("the results of {added} notices from the background are added to the answer: some may be chatter"),
+            };
             end.warn(WarningKind::SeveralResults, message);
         }
         (end.shortfall.filter(|_| !result.is_error), end.warnings)

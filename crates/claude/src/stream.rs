@@ -3,7 +3,7 @@
 //! The worker feeds [`StreamObserver`] with every fragment of stdout; the bytes themselves go their
 //! own way untouched. Only what the CLI states in structured form counts: words in an answer or in a
 //! tool's output never do. Owns the [`Summary`] from which [`crate::verdict`] judges the end; what runs is
-//! [`crate::activity`]'s, which result is the answer [`crate::answer`]'s, what a person is told [`crate::notes`]'s.
+//! `activity`'s, which result is the answer `answer`'s, what a person is told `notes`'s.
 
 use cc_link::event::{
     ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport, Verdict, Warning,
@@ -26,7 +26,7 @@ pub const EVENTS_LIMIT: u32 = 1_000;
 /// What was learned from a stream.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
-    /// The result of the run: of several, what [`crate::answer`] makes of them.
+    /// The result of the run: of several, what `answer` makes of them.
     pub result: Option<ClaudeResult>,
     /// At least one line was Claude's: its `init`, a retry or a result.
     pub is_stream: bool,
@@ -317,8 +317,9 @@ impl Reader {
         self.results = self.results.saturating_add(1);
         self.is_in_turn = false;
         self.activity.result();
-        for (object, id) in line.texts("permission_denials.tool_use_id") {
-            self.activity.denied(Some(id), line.text_in(object, "permission_denials.tool_name"));
+        for (object, tool) in line.texts("permission_denials.tool_name") {
+            self.activity
+                .denied(line.text_in(object, "permission_denials.tool_use_id"), Some(tool));
         }
         let mut result = read_result(line, cut, self.session_id.clone(), self.model.clone());
         let word = refusal::word(line);

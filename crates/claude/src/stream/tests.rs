@@ -310,6 +310,17 @@ fn a_result_is_found_by_its_members_wherever_they_stand_and_whatever_their_size(
 }
 
 #[test]
+fn a_denial_counts_whatever_is_missing_of_it() {
+    for denials in [r#"[{"tool_name":"Write"}]"#, r#"[{"tool_name":"Write","tool_use_id":null}]"#] {
+        let seen = observe(&format!(
+            r#"{{"permission_denials":{denials},"result":"no","subtype":"success","type":"result"}}"#
+        ));
+        assert_eq!(seen.summary.shortfall, Some(Verdict::Denied), "{denials}");
+        assert_eq!(result_of(&seen).permission_denials, ["Write"], "{denials}");
+    }
+}
+
+#[test]
 fn half_an_emoji_costs_one_character_of_the_answer() {
     let line = r#"{"type":"result","subtype":"success","is_error":false,"result":"done \ud83d","usage":{"a":"\ude00"}}"#;
     let seen = observe(line);
