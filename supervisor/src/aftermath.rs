@@ -12,7 +12,7 @@ use std::{
 
 use bytes::Bytes;
 use cc_link::{
-    event::{Completed, EndReason, Event, OutputCounts, Started, Verdict},
+    event::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict},
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
@@ -32,8 +32,8 @@ const KEEPER_LOST: &str = "; the keeper of the workers had died before, so a pro
 /// How a task lost its worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// There never was one.
-    NotStarted,
+    /// There never was one; for want of this, if it is something that comes back.
+    NotStarted(Option<SpawnFailureKind>),
     /// It died before it had made the log, which it does before it starts the task; or it lives and finds that
     /// there is a log now, and does not start it. So for certain nothing of the task has run, or ever will.
     TooLate,
@@ -73,7 +73,7 @@ pub struct Corpse {
 /// Does all that, and returns the terminal event.
 pub async fn write_terminal_event(shared: &Arc<Shared>, mut corpse: Corpse) -> Box<Completed> {
     let (text, swept) = match corpse.failure {
-        Failure::NotStarted => (corpse.text.take().unwrap_or_default(), Swept::default()),
+        Failure::NotStarted(_) => (corpse.text.take().unwrap_or_default(), Swept::default()),
         Failure::TooLate | Failure::Died => end_leftovers(shared, &mut corpse).await,
     };
     if swept.unkillable > 0 {
@@ -117,7 +117,7 @@ async fn end_leftovers(shared: &Shared, corpse: &mut Corpse) -> (String, Swept) 
 /// The terminal event that the worker owed.
 fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
     let (reason, verdict, exit_code, signal) = match corpse.failure {
-        Failure::NotStarted => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
+        Failure::NotStarted(_) => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
         Failure::TooLate => (EndReason::WorkerDied, Verdict::WorkerDied, NOT_STARTED, None),
         Failure::Died => {
             let signal = corpse.started.as_ref().map(|_| SIGKILL);
@@ -141,6 +141,10 @@ fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
         unkillable: swept.unkillable,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: match corpse.failure {
+            Failure::NotStarted(want) => want,
+            Failure::TooLate | Failure::Died => None,
+        },
     }
 }
 

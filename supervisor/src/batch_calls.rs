@@ -5,6 +5,7 @@
 use cc_protocol::{
     batch::{BatchList, BatchNamed, BatchResume, BatchRows, BatchTask},
     error::{ErrorCode, ErrorObject},
+    gate::{self, GateListResult, GateOpen, GateOpenResult},
 };
 use serde_json::{Map, Value, json};
 
@@ -94,5 +95,20 @@ impl Session {
         Err(ErrorObject::new(ErrorCode::InvalidParams, message)
             .with("field", "batch_id")
             .with("batch_id", batch_id))
+    }
+
+    /// Answers `gate.list`.
+    pub(crate) fn gate_list(&self, params: &Map<String, Value>) -> CallResult {
+        gate::no_params(params)?;
+        let facts = self.shared.batches.gates.facts();
+        let gates = facts.into_iter().map(|facts| facts.summary()).collect();
+        Ok(json!(GateListResult { gates }))
+    }
+
+    /// Answers `gate.open`.
+    pub(crate) async fn gate_open(&self, params: &Map<String, Value>) -> CallResult {
+        let GateOpen { gate_id } = GateOpen::from_params(params)?;
+        let opened = batch::open_gates(&self.shared, gate_id.as_deref()).await?;
+        Ok(json!(GateOpenResult { opened }))
     }
 }

@@ -18,7 +18,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
-    time::{Instant, interval_at, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -36,6 +36,7 @@ use crate::{
     session::{Gone, Session},
     session_wait::Due,
     shared::Shared,
+    uptime,
     writer::{Outgoing, Writer},
 };
 
@@ -232,10 +233,10 @@ fn end_of(error: &Error) -> End {
 /// Sends a ping every interval. Returns when the client shows no sign of life.
 async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Outgoing>>) {
     let period = shared.config.heartbeat;
-    let mut ticks = interval_at(Instant::now() + period, period);
     let mut heartbeat = Heartbeat::new(life, period);
     loop {
-        ticks.tick().await;
+        // A client cannot have been heard while this process could not run.
+        uptime::sleep(period).await;
         match heartbeat.beat() {
             // A full queue is one that the client does not read: the ping would not get through either.
             Beat::Ping => drop(outgoing.try_send(Box::new(Outgoing::Ping))),

@@ -99,6 +99,7 @@ impl Context {
             .map(|gate| {
                 json!({
                     "credential": gate.credential.to_string(),
+                    "model": gate.scope,
                     "closed_until_ms": gate.closed_until_ms,
                     "reason": gate.why,
                     "waiting": gate.waiting,

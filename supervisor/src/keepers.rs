@@ -27,10 +27,9 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::timeout,
 };
 
-use crate::{adopt, limits, pidfd::Pidfd};
+use crate::{adopt, limits, pidfd::Pidfd, uptime};
 
 const SUFFIX: &str = ".sock";
 /// Connections that the kernel holds for a keeper.
@@ -165,7 +164,7 @@ impl Keepers {
                 Err(_) => Asked::Gone,
             })
         };
-        match timeout(limits::KEEPER_ANSWER, asking).await {
+        match uptime::timeout(limits::KEEPER_ANSWER, asking).await {
             Ok(Ok(asked)) => asked,
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Asked::Gone,
             Ok(Err(error)) => {
@@ -215,7 +214,7 @@ impl Keepers {
             process.signal(Signal::CONT);
             // It waits for its callers.
             drop(connection);
-            if timeout(limits::WORKER_EXIT, process.ended()).await.is_ok() {
+            if uptime::timeout(limits::WORKER_EXIT, process.ended()).await.is_ok() {
                 continue;
             }
             if is_idle(pid) {

@@ -69,7 +69,9 @@ mod spawn;
 mod task;
 mod texts;
 mod translate;
+mod trusted_time;
 mod untold;
+mod uptime;
 mod watchdog;
 mod worker;
 

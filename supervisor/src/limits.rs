@@ -170,6 +170,9 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 /// How long a child that was not started here stays unreaped after its end.
 pub const STRANGER_WAIT: Duration = Duration::from_secs(1);
 
+/// Between looks at the clock by which workers, clients and batches are waited for.
+pub const UPTIME_CHECK: Duration = Duration::from_secs(5);
+
 // Open files.
 
 /// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.
@@ -209,8 +212,14 @@ pub const BATCH_RESULT_BYTES: usize = cc_protocol::batch::WHOLE_RESULT_BYTES_LIM
 const _: () = assert!(BATCH_RESULT_BYTES == cc_claude::RESULT_BYTES_LIMIT);
 /// Longest error text of a CLI in a task's row.
 pub const BATCH_ERROR_CHARS: usize = 1_000;
+/// Longest text of one warning in a task's row.
+pub const BATCH_WARNING_CHARS: usize = 300;
+/// Of each of several results of one run, how much its task's row shows.
+pub const BATCH_PART_BYTES: usize = 1024;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
+/// As much is kept of what went wrong with a task, where others may meet the same, characters.
+pub const BATCH_OBSTACLE_CHARS: usize = 300;
 /// Batches that one connection is attached to at once.
 pub const ATTACHED_BATCHES: usize = 100;
 /// Rows in one `batch.progress`, so that the task output beside it does not wait.

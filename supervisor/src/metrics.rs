@@ -31,6 +31,8 @@ struct ByClass {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByCredential {
     credential: String,
+    /// Empty for all.
+    model: String,
 }
 
 /// What the caller of [`Metrics::text`] has counted.
@@ -127,6 +129,7 @@ impl Metrics {
             Class::Done => "done",
             Class::Transient { .. } => "transient",
             Class::Limit { .. } => "limit",
+            Class::Unavailable { .. } => "unavailable",
             Class::Interrupted => "interrupted",
             Class::Lost => "lost",
             Class::TimedOut => "timed_out",
@@ -180,7 +183,10 @@ impl Metrics {
             family.clear();
         }
         for gate in &now.gates {
-            let of = ByCredential { credential: gate.credential.to_string() };
+            let of = ByCredential {
+                credential: gate.credential.to_string(),
+                model: gate.scope.clone().unwrap_or_default(),
+            };
             let closed_until_s = gate.closed_until_ms.unwrap_or(0) / 1000;
             let closed_until_s = i64::try_from(closed_until_s).unwrap_or(i64::MAX);
             self.gate_closed_until.get_or_create(&of).set(closed_until_s);

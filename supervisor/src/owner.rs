@@ -11,17 +11,14 @@ use bytes::BytesMut;
 use cc_link::{
     adopt::Adopted,
     control::Control,
-    event::{Completed, EndReason, Event, Notice, Started},
+    event::{Completed, EndReason, Event, Notice, SpawnFailureKind, Started},
     spec::{ClaudeStream, Deadlines, TaskSpec},
 };
 use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::Summary;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use self::steer::answer;
 use crate::{
@@ -33,6 +30,7 @@ use crate::{
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
+    uptime,
     watchdog::{Alarm, Watchdog},
     worker::Worker,
 };
@@ -96,7 +94,7 @@ impl Owner {
         spec: &TaskSpec,
         announce: oneshot::Sender<Outcome>,
     ) -> Self {
-        let now = Instant::now();
+        let now = uptime::now();
         Self {
             shared: Arc::clone(shared),
             side,
@@ -109,7 +107,7 @@ impl Owner {
             watchdog: Watchdog::new(now, &spec.deadlines),
             started: None,
             result: None,
-            born: Some(now),
+            born: Some(Instant::now()),
             is_end_queued: false,
         }
     }
@@ -132,7 +130,7 @@ impl Owner {
             state: State::Running { motion: Motion::Moving },
             is_canceled: false,
             // Not asked before the worker has told its own.
-            watchdog: Watchdog::new(Instant::now(), &NO_DEADLINES),
+            watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: held.started,
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
@@ -162,19 +160,19 @@ impl Owner {
         };
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
-        let now = Instant::now();
-        self.born = Some(now);
-        self.watchdog = Watchdog::new(now, &spec.deadlines);
+        self.born = Some(Instant::now());
+        self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
         worker.tell(&Control::Run(Box::new(spec)));
         self.follow(worker, BytesMut::new()).await;
     }
 
     async fn not_started(self, problem: NotStarted) {
         let is_environmental = problem.is_environmental();
+        let want = is_environmental.then_some(SpawnFailureKind::Means);
         let problem = problem.to_string();
         let task_id = self.task_id();
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
-        let corpse = self.corpse(Failure::NotStarted, DeadWorker::default(), Some(problem));
+        let corpse = self.corpse(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
         let completed = aftermath::write_terminal_event(&self.shared, corpse).await;
         self.finish(completed).await;
     }
@@ -186,7 +184,7 @@ impl Owner {
 
     /// Takes note of what an adopted worker says of itself.
     pub fn adopted(&mut self, adopted: Adopted) {
-        let now = Instant::now();
+        let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
         self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
         self.watchdog = Watchdog::of_adopted(now, &adopted);
@@ -263,7 +261,7 @@ impl Owner {
                         return Watched::Failed(Some(format!("reading from the worker: {error}")));
                     }
                 },
-                () = sleep_until(check_at) => match self.watchdog.check(Instant::now()) {
+                () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
                     Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
                     Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
                     None => {}
@@ -274,7 +272,7 @@ impl Owner {
 
     fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
         self.step(Input::Ending(reason))?;
-        self.watchdog.ending(Instant::now());
+        self.watchdog.ending(uptime::now());
         self.refuse_waiting();
         Ok(())
     }
@@ -342,7 +340,7 @@ impl Listener for Owner {
             Event::Started(started) => {
                 self.started = Some(started.clone());
                 self.step(Input::Started)?;
-                self.watchdog.started(Instant::now());
+                self.watchdog.started(uptime::now());
                 tracing::info!(
                     task_id = self.task_id(),
                     label = self.label(),
@@ -357,12 +355,12 @@ impl Listener for Owner {
             }
             Event::Paused => {
                 self.step(Input::Paused)?;
-                self.watchdog.paused(Instant::now());
+                self.watchdog.paused(uptime::now());
                 answer(&mut self.pausing, Answer::Done);
             }
             Event::Resumed => {
                 self.step(Input::Resumed)?;
-                self.watchdog.resumed(Instant::now());
+                self.watchdog.resumed(uptime::now());
                 answer(&mut self.resuming, Answer::Done);
             }
             Event::Canceled { reason } => self.on_ending(reason)?,

@@ -86,6 +86,7 @@ mod tests {
             unkillable: 0,
             warnings: Vec::new(),
             claude: None,
+            spawn_failure: None,
         }
     }
 

@@ -47,6 +47,7 @@ use crate::{
     store::Store,
     strangers,
     takeover::Unfinished,
+    uptime,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -71,6 +72,7 @@ pub async fn serve(
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
     tokio::spawn(strangers::reap());
+    tokio::spawn(uptime::keep());
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);

@@ -38,7 +38,7 @@ use crate::{
     writer::{Follow, Outgoing},
 };
 
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 10] = [
     "execute",
     "control",
     "stream",
@@ -48,6 +48,7 @@ const CAPABILITIES: [&str; 9] = [
     "resume",
     "attach",
     "batches",
+    "gates",
 ];
 
 /// The connection's writer is gone: there is nobody to answer.
@@ -325,6 +326,8 @@ impl Session {
             "batch.attach" => self.batch_attach(params, after).await,
             "batch.detach" => self.batch_detach(params).await,
             "batch.resume" => self.batch_resume(params).await,
+            "gate.list" => self.gate_list(params),
+            "gate.open" => self.gate_open(params).await,
             unknown => Err(unknown_method(unknown)),
         };
         Ok(Reply::Now(call.id.map(|id| response(id, result))))

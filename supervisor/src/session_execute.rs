@@ -2,7 +2,7 @@
 //!
 //! From [`Session::accept`] on the task runs whatever becomes of the connection that asked for it.
 
-use cc_link::event::{Completed, EndReason, Started};
+use cc_link::event::{Completed, EndReason, SpawnFailureKind, Started};
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
     execute::{Execute, ExecuteResult, Program},
@@ -211,6 +211,8 @@ fn answer_to_failed_start(task_id: &str, completed: &Completed) -> ErrorObject {
             not_started(task_id, reason)
                 .with("end_reason", completed.reason.as_str())
                 .with("exit_code", completed.exit_code)
+                // What the machine lacks says nothing about the task: the same call may succeed soon.
+                .with("retryable", completed.spawn_failure == Some(SpawnFailureKind::Means))
         }
     }
 }

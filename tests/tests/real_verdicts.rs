@@ -115,16 +115,6 @@ fn an_unknown_model_is_told_in_the_clis_words() {
 
 #[test]
 #[ignore = "needs the real claude CLI: see .ci/run"]
-fn a_loop_that_is_broken_off_is_no_success() {
-    let transcript = run(&json!({
-        "prompt": "bash: true", "max_turns": 1, "extra_args": ["--dangerously-skip-permissions"],
-    }));
-    assert_ne!(verdict(&transcript), "succeeded");
-    assert_eq!(result(&transcript)["terminal_reason"], "max_turns");
-}
-
-#[test]
-#[ignore = "needs the real claude CLI: see .ci/run"]
 fn a_refusal_of_the_model_is_no_success() {
     let transcript = run(&json!({"prompt": "stop with: refusal"}));
     assert_ne!(verdict(&transcript), "succeeded");
@@ -144,7 +134,7 @@ fn a_cli_that_cannot_begin_is_no_success() {
 fn extra_usage_bridges_a_limit_and_the_answer_counts() {
     let [transcript] = run_all(["overage"]);
     assert_eq!(verdict(&transcript), "succeeded");
-    assert_eq!(result(&transcript)["result"], "Extra usage pays for this.");
+    assert_eq!(result(&transcript)["result"], "The answer is 4.");
 }
 
 #[test]
@@ -213,11 +203,12 @@ fn no_credits_is_the_accounts_end_and_not_the_tasks() {
 
 #[test]
 #[ignore = "needs the real claude CLI: see .ci/run"]
-fn a_loop_that_is_broken_off_says_why() {
+fn a_loop_that_is_broken_off_is_no_success_and_says_why() {
     let transcript = run(&json!({
         "prompt": "bash: true", "max_turns": 1, "extra_args": ["--dangerously-skip-permissions"],
     }));
-    assert_eq!(verdict(&transcript), "incomplete");
+    assert_ne!(verdict(&transcript), "succeeded");
+    assert_eq!(result(&transcript)["terminal_reason"], "max_turns");
     let errors = result(&transcript)["errors"].to_string();
     assert!(errors.contains("maximum number of turns"), "{errors}");
 }

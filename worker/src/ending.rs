@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use cc_claude::{Summary, verdict};
 use cc_link::{
-    event::{Completed, EndReason, Event, OutputCounts, Verdict, Warning, WarningKind},
+    event::{
+        Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Verdict, Warning, WarningKind,
+    },
     spec::{ClaudeStream, TaskSpec},
 };
 use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
@@ -113,6 +115,7 @@ pub fn completed(end: End<'_>) -> Event {
             .summary
             .filter(|summary| summary.is_stream)
             .map(|summary| Box::new(summary.facts)),
+        spawn_failure: None,
     }))
 }
 
@@ -190,7 +193,25 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: kind_of(failure),
     }))
+}
+
+/// What was wanting, where it may come back by itself: a program that is just being replaced, for example.
+fn kind_of(failure: &StartError) -> Option<SpawnFailureKind> {
+    if failure.is_environmental() {
+        return Some(SpawnFailureKind::Means);
+    }
+    match failure {
+        StartError::ProgramNotFound(..) | StartError::Exec { .. } => {
+            Some(SpawnFailureKind::Program)
+        }
+        StartError::Cwd { .. } if failure.is_not_found() => Some(SpawnFailureKind::Folder),
+        StartError::Cwd { .. }
+        | StartError::Nul(_)
+        | StartError::TooLong { .. }
+        | StartError::System { .. } => None,
+    }
 }
 
 /// CPU time and largest resident set of everything that was reaped: the whole task, since the worker

@@ -20,6 +20,7 @@ mod clocks;
 mod control_channel;
 mod ending;
 mod event_pipe;
+mod gap;
 mod journal;
 mod keeper;
 mod launch;

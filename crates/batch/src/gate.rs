@@ -2,23 +2,29 @@
 //! begins.
 //!
 //! ```text
-//!   ask ──▶ waiting ──(open, a place, the gap since the last start)──▶ admitted ──▶ done
-//!               └─ leave                                     close(until) shuts it for all
+//!   ask ──▶ waiting ──(no bar, a place, the gap since the last start)──▶ admitted ──▶ done
+//!               └─ leave                              close(model, until) bars it
 //! ```
-//! A limit that one task meets closes it for all, until one time. When it opens, one begins and the
-//! others follow with gaps: parallel CLIs race on the login's refresh token, and a limit that is not
-//! over is then met once and not by everybody. Who begins alone waits for no gap.
+//! A limit that one task meets bars it: for all, or for the tasks of one family of models, until one time.
+//! ```text
+//!   bar:  shut ──(its time has come, or somebody opens it)──▶ ajar ──(the one has ended well, or runs long)──▶ gone
+//!            ▲                              lets one in ────────┘ └─(it meets the limit again: close)──▶ shut
+//! ```
+//! Then one begins, and the others follow when it has ended without a limit, or has run for a while, with
+//! gaps: parallel CLIs race on the login's refresh token, and a limit that is not over is met once and not
+//! by everybody. Who begins alone waits for no gap. A running task that has just been told of a limit holds
+//! everybody up ([`Gate::suspect`]) until it is known whether its CLI gets over it.
 //!
 //! Pure: the supervisor has one gate a credential, calls [`Gate::admit`] after every change and at the
-//! time of [`Gate::wake_at_ms`]. A gate is not stored but for [`Gate::closed_until_ms`]; after a
-//! restart whoever waits asks again, and adopted tasks are told by [`Gate::adopted`].
+//! time of [`Gate::wake_at_ms`]. A gate is not stored but for its bars; after a restart whoever waits asks
+//! again, and adopted tasks are told by [`Gate::adopted`].
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
     jitter,
     life::Job,
-    limits::{STAGGER_JITTER_MS, STAGGER_MS, WAIT_LONGEST_MS},
+    limits::{PROBE_MS, STAGGER_JITTER_MS, STAGGER_MS, WAIT_LONGEST_MS},
 };
 
 /// Who asks: one job of one batch.
@@ -30,19 +36,44 @@ pub struct Ticket {
     pub job: Job,
 }
 
+/// Whom a bar holds up: the tasks of a family of models, or with `None` those of the whole account.
+pub type Scope = Option<String>;
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Gate {
     jobs_limit: usize,
     seed: u64,
-    closed_until_ms: Option<u64>,
+    bars: BTreeMap<Scope, Bar>,
+    /// Running tasks that have met a limit which is perhaps none, and for whom it would be one.
+    suspects: BTreeMap<Ticket, Scope>,
+    /// The family of the model that tasks get which name none, as soon as one has said so.
+    default_model: Option<String>,
     /// Before this nobody begins beside another.
     next_start_ms: u64,
     starts: u64,
-    /// With how many of its batch may run at once.
-    waiting: VecDeque<(Ticket, usize)>,
+    waiting: VecDeque<Waiting>,
     /// How many run of each batch, and who.
     running: BTreeMap<String, Vec<Job>>,
+}
+
+#[derive(Clone, Debug)]
+struct Waiting {
+    ticket: Ticket,
+    /// The family of the model that it names.
+    model: Option<String>,
+    /// So many of its batch may run at once.
+    batch_jobs: usize,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bar {
+    /// Nobody passes before this time, ms since the epoch.
+    Shut { until_ms: u64 },
+    /// One passes, to see whether the limit is over.
+    Ajar,
+    /// That one runs; the others wait for its end, and no longer than until this time.
+    Probed { by: Ticket, until_ms: u64 },
 }
 
 impl Gate {
@@ -52,7 +83,9 @@ impl Gate {
         Self {
             jobs_limit: jobs_limit.max(1),
             seed,
-            closed_until_ms: None,
+            bars: BTreeMap::new(),
+            suspects: BTreeMap::new(),
+            default_model: None,
             next_start_ms: 0,
             starts: 0,
             waiting: VecDeque::new(),
@@ -60,17 +93,21 @@ impl Gate {
         }
     }
 
-    /// Somebody wants to begin; at most `batch_jobs` of its batch run at once. Asking twice is as
-    /// asking once. The queue is as long as all batches have tasks under way at most.
-    pub fn ask(&mut self, ticket: Ticket, batch_jobs: usize) {
+    /// Somebody wants to begin, with a model of this family, or with the one that the account has by default;
+    /// at most `batch_jobs` of its batch run at once. Asking twice is as asking once. The queue is as long as
+    /// all batches have tasks under way at most.
+    pub fn ask(&mut self, ticket: Ticket, model: Option<String>, batch_jobs: usize) {
         if !self.is_waiting(&ticket) && !self.is_running(&ticket) {
-            self.waiting.push_back((ticket, batch_jobs.max(1)));
+            self.waiting.push_back(Waiting { ticket, model, batch_jobs: batch_jobs.max(1) });
         }
     }
 
     /// Somebody has no wish to begin any more, or has ended.
     pub fn leave(&mut self, ticket: &Ticket) {
-        self.waiting.retain(|(waiting, _)| waiting != ticket);
+        self.waiting.retain(|waiting| waiting.ticket != *ticket);
+        self.suspects.remove(ticket);
+        // It has ended, and has not closed the gate again.
+        self.bars.retain(|_, bar| !matches!(bar, Bar::Probed { by, .. } if by == ticket));
         if let Some(jobs) = self.running.get_mut(&ticket.batch_id) {
             jobs.retain(|job| *job != ticket.job);
             if jobs.is_empty() {
@@ -81,30 +118,97 @@ impl Gate {
 
     /// Somebody runs already, since before this supervisor.
     pub fn adopted(&mut self, ticket: Ticket) {
-        self.waiting.retain(|(waiting, _)| *waiting != ticket);
+        self.waiting.retain(|waiting| waiting.ticket != ticket);
         if !self.is_running(&ticket) {
             self.running.entry(ticket.batch_id).or_default().push(ticket.job);
         }
     }
 
-    /// A limit was met: nobody begins before `until_ms`, ms since the epoch, which counts for at most
-    /// eight days. An earlier time than is known changes nothing.
-    pub fn close(&mut self, until_ms: u64, now_ms: u64) {
+    /// A limit was met: nobody in its scope begins before `until_ms`, ms since the epoch, which counts for at
+    /// most eight days. An earlier time than is known changes nothing.
+    pub fn close(&mut self, scope: Scope, until_ms: u64, now_ms: u64) {
         let until_ms = until_ms.min(now_ms.saturating_add(WAIT_LONGEST_MS));
-        if until_ms > now_ms {
-            self.closed_until_ms = self.closed_until_ms.max(Some(until_ms));
+        if until_ms <= now_ms {
+            return;
+        }
+        let known_ms = match self.bars.get(&scope) {
+            Some(Bar::Shut { until_ms }) => *until_ms,
+            Some(Bar::Ajar | Bar::Probed { .. }) | None => 0,
+        };
+        self.bars.insert(scope, Bar::Shut { until_ms: until_ms.max(known_ms) });
+    }
+
+    /// Somebody knows that a limit is over: one task begins at once to see whether that is so. `false`: there
+    /// is no such bar, or it is not shut.
+    pub fn open(&mut self, scope: &Scope) -> bool {
+        match self.bars.get_mut(scope) {
+            Some(bar @ Bar::Shut { .. }) => {
+                *bar = Bar::Ajar;
+                true
+            }
+            Some(Bar::Ajar | Bar::Probed { .. }) | None => false,
         }
     }
 
-    /// Until when it is closed, ms since the epoch; `None` while it is open.
+    /// The wall clock has gone by so much more, or less, than time in which something could run. One that was set back
+    /// makes nobody wait longer: rather one too many looks whether the limit is over.
+    pub fn clock_moved(&mut self, by_ms: i64) {
+        let back_ms = by_ms.min(0);
+        self.next_start_ms = self.next_start_ms.saturating_add_signed(back_ms);
+        for bar in self.bars.values_mut() {
+            match bar {
+                Bar::Shut { until_ms } | Bar::Probed { until_ms, .. } => {
+                    *until_ms = until_ms.saturating_add_signed(back_ms);
+                }
+                Bar::Ajar => {}
+            }
+        }
+    }
+
+    /// A running task was told of a limit, and its CLI may get over it: nobody in its scope begins until the task
+    /// has left, or is cleared.
+    pub fn suspect(&mut self, ticket: Ticket, scope: Scope) {
+        if self.is_running(&ticket) {
+            self.suspects.insert(ticket, scope);
+        }
+    }
+
+    /// It got over it.
+    pub fn clear(&mut self, ticket: &Ticket) {
+        self.suspects.remove(ticket);
+    }
+
+    /// A task that names no model has run with one of this family.
+    pub fn learn_default_model(&mut self, model: String) {
+        self.default_model = Some(model);
+    }
+
+    /// Until when tasks of this model are held up, ms since the epoch, and by which bar; `None` while they are not.
     #[must_use]
-    pub fn closed_until_ms(&self) -> Option<u64> {
-        self.closed_until_ms
+    pub fn closed_for(&self, model: Option<&str>) -> Option<(Scope, u64)> {
+        let closed = self.closed().filter(|(scope, _)| self.is_in(model, scope));
+        let last = closed.max_by_key(|(_, until_ms)| *until_ms);
+        last.map(|(scope, until_ms)| (scope.clone(), until_ms))
+    }
+
+    /// What is shut, and until when, ms since the epoch.
+    pub fn closed(&self) -> impl Iterator<Item = (&Scope, u64)> {
+        self.bars.iter().filter_map(|(scope, bar)| match bar {
+            Bar::Shut { until_ms } => Some((scope, *until_ms)),
+            Bar::Ajar | Bar::Probed { .. } => None,
+        })
     }
 
     /// Who waits, in the order of their asking.
     pub fn waiting(&self) -> impl Iterator<Item = &Ticket> {
-        self.waiting.iter().map(|(ticket, _)| ticket)
+        self.waiting.iter().map(|waiting| &waiting.ticket)
+    }
+
+    /// How many of those that wait are in this scope.
+    #[must_use]
+    pub fn waiting_in(&self, scope: &Scope) -> usize {
+        let is_in = |waiting: &&Waiting| self.is_in(waiting.model.as_deref(), scope);
+        self.waiting.iter().filter(is_in).count()
     }
 
     /// How many run.
@@ -114,50 +218,81 @@ impl Gate {
     }
 
     /// Lets in who may begin now: in the order of asking, but nobody waits behind one whose own batch
-    /// has no place.
+    /// has no place, or whose model has a limit of its own.
     #[must_use = "who is admitted counts as running"]
     pub fn admit(&mut self, now_ms: u64) -> Vec<Ticket> {
-        if self.closed_until_ms.is_some_and(|until_ms| until_ms <= now_ms) {
-            self.closed_until_ms = None;
-        }
+        self.bars.retain(|_, bar| match bar {
+            Bar::Shut { until_ms } if *until_ms <= now_ms => {
+                *bar = Bar::Ajar;
+                true
+            }
+            Bar::Shut { .. } | Bar::Ajar => true,
+            Bar::Probed { until_ms, .. } => *until_ms > now_ms,
+        });
         let mut admitted = Vec::new();
         while self.may_start(now_ms)
-            && let Some(place) = self.first_with_a_place()
-            && let Some((ticket, _)) = self.waiting.remove(place)
+            && let Some(place) = self.first_that_may_begin()
+            && let Some(Waiting { ticket, model, .. }) = self.waiting.remove(place)
         {
             let jitter = jitter::up_to(STAGGER_JITTER_MS, self.seed, &[3, self.starts]);
             self.starts += 1;
             self.next_start_ms = now_ms.saturating_add(STAGGER_MS + jitter);
+            self.probe(&ticket, model.as_deref(), now_ms);
             self.running.entry(ticket.batch_id.clone()).or_default().push(ticket.job);
             admitted.push(ticket);
         }
         admitted
     }
 
+    /// Whoever passes a bar that is ajar is the one to see whether its limit is over.
+    fn probe(&mut self, ticket: &Ticket, model: Option<&str>, now_ms: u64) {
+        let own = model.or(self.default_model.as_deref()).map(str::to_owned);
+        for (scope, bar) in &mut self.bars {
+            if *bar == Bar::Ajar && (scope.is_none() || *scope == own) {
+                let until_ms = now_ms.saturating_add(PROBE_MS);
+                *bar = Bar::Probed { by: ticket.clone(), until_ms };
+            }
+        }
+    }
+
     /// When to call [`Gate::admit`] though nothing has changed; `None` if that would let nobody in.
     #[must_use]
     pub fn wake_at_ms(&self) -> Option<u64> {
-        if let Some(until_ms) = self.closed_until_ms {
-            return Some(until_ms);
-        }
+        let bars = self.bars.values().filter_map(|bar| match bar {
+            Bar::Shut { until_ms } | Bar::Probed { until_ms, .. } => Some(*until_ms),
+            Bar::Ajar => None,
+        });
         let is_full = self.running() >= self.jobs_limit;
-        (!is_full && self.first_with_a_place().is_some()).then_some(self.next_start_ms)
+        let has_next = !is_full && self.first_that_may_begin().is_some();
+        bars.chain(has_next.then_some(self.next_start_ms)).min()
     }
 
     fn may_start(&self, now_ms: u64) -> bool {
         let running = self.running();
         let gap_is_over = running == 0 || now_ms >= self.next_start_ms;
-        self.closed_until_ms.is_none() && running < self.jobs_limit && gap_is_over
+        running < self.jobs_limit && gap_is_over
     }
 
-    fn first_with_a_place(&self) -> Option<usize> {
-        self.waiting.iter().position(|(ticket, batch_jobs)| {
-            self.running.get(&ticket.batch_id).map_or(0, Vec::len) < *batch_jobs
+    fn first_that_may_begin(&self) -> Option<usize> {
+        self.waiting.iter().position(|waiting| {
+            let running = self.running.get(&waiting.ticket.batch_id).map_or(0, Vec::len);
+            running < waiting.batch_jobs && !self.is_barred(waiting.model.as_deref())
         })
     }
 
+    fn is_barred(&self, model: Option<&str>) -> bool {
+        let shut = self.bars.iter().filter(|(_, bar)| **bar != Bar::Ajar).map(|(scope, _)| scope);
+        shut.chain(self.suspects.values()).any(|scope| self.is_in(model, scope))
+    }
+
+    /// Whether a task of this model is held up by what holds up this scope.
+    fn is_in(&self, model: Option<&str>, scope: &Scope) -> bool {
+        let model = model.or(self.default_model.as_deref());
+        scope.is_none() || scope.as_deref() == model
+    }
+
     fn is_waiting(&self, ticket: &Ticket) -> bool {
-        self.waiting.iter().any(|(waiting, _)| waiting == ticket)
+        self.waiting.iter().any(|waiting| waiting.ticket == *ticket)
     }
 
     fn is_running(&self, ticket: &Ticket) -> bool {
@@ -166,113 +301,4 @@ impl Gate {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn ticket(batch: &str, task: usize) -> Ticket {
-        Ticket { batch_id: batch.to_owned(), job: Job::Task(task) }
-    }
-
-    #[test]
-    fn one_after_another_begins_without_a_gap() {
-        let mut gate = Gate::new(4, 1);
-        for task in 0..5 {
-            gate.ask(ticket("a", task), 1);
-        }
-        for task in 0..5 {
-            assert_eq!(gate.admit(1_000), [ticket("a", task)]);
-            assert_eq!(gate.admit(1_000_000), [], "one at a time of a batch");
-            gate.leave(&ticket("a", task));
-        }
-        assert_eq!(gate.wake_at_ms(), None);
-    }
-
-    #[test]
-    fn who_begins_beside_another_does_so_after_a_gap() {
-        let mut gate = Gate::new(4, 1);
-        gate.ask(ticket("a", 0), 2);
-        gate.ask(ticket("a", 1), 2);
-        assert_eq!(gate.admit(1_000), [ticket("a", 0)]);
-        let wake_ms = gate.wake_at_ms().unwrap();
-        assert!((3_000..=4_000).contains(&wake_ms), "{wake_ms}");
-        assert_eq!(gate.admit(wake_ms - 1), []);
-        assert_eq!(gate.admit(wake_ms), [ticket("a", 1)]);
-    }
-
-    #[test]
-    fn a_batch_without_a_place_holds_nobody_else_up() {
-        let mut gate = Gate::new(4, 1);
-        gate.adopted(ticket("a", 0));
-        gate.ask(ticket("a", 1), 1);
-        gate.ask(ticket("b", 0), 1);
-        assert_eq!(gate.admit(1_000), [ticket("b", 0)]);
-    }
-
-    #[test]
-    fn a_limit_closes_it_for_all_until_the_latest_time_that_was_named() {
-        let mut gate = Gate::new(4, 1);
-        gate.close(50_000, 1_000);
-        gate.close(40_000, 1_000);
-        gate.ask(ticket("a", 0), 2);
-        gate.ask(ticket("b", 0), 2);
-        assert_eq!(gate.admit(49_999), []);
-        assert_eq!(gate.wake_at_ms(), Some(50_000));
-        assert_eq!(gate.admit(50_000), [ticket("a", 0)], "one sees whether it is over");
-        assert_eq!(gate.closed_until_ms(), None);
-        // It is not: the other one never began.
-        gate.close(90_000, 50_500);
-        gate.leave(&ticket("a", 0));
-        assert_eq!(gate.admit(60_000), []);
-        assert_eq!(gate.admit(90_000), [ticket("b", 0)]);
-    }
-
-    #[test]
-    fn a_time_that_cannot_be_meant_closes_it_for_eight_days_at_most() {
-        let mut gate = Gate::new(1, 1);
-        gate.close(u64::MAX, 1_000);
-        assert_eq!(gate.closed_until_ms(), Some(1_000 + WAIT_LONGEST_MS));
-        let mut gate = Gate::new(1, 1);
-        gate.close(1_000, 1_000);
-        assert_eq!(gate.closed_until_ms(), None);
-    }
-
-    proptest! {
-        #[test]
-        fn whoever_asks_is_admitted_once_in_the_end_and_never_over_a_limit(
-            jobs_limit in 1_usize..4,
-            batch_jobs in 1_usize..3,
-            script in prop::collection::vec((0_u8..5, 0_usize..6, 0_u64..5_000), 0..60),
-        ) {
-            let mut gate = Gate::new(jobs_limit, 9);
-            let mut now_ms = 1_000;
-            let mut running: Vec<Ticket> = Vec::new();
-            let mut asked = std::collections::BTreeSet::new();
-            for (action, task, wait_ms) in script {
-                let ticket = ticket(if task % 2 == 0 { "a" } else { "b" }, task);
-                match action {
-                    0 | 1 => if asked.insert(ticket.clone()) { gate.ask(ticket, batch_jobs) },
-                    2 => if let Some(ended) = running.pop() { gate.leave(&ended) },
-                    3 => gate.close(now_ms + wait_ms, now_ms),
-                    _ => now_ms += wait_ms,
-                }
-                running.extend(gate.admit(now_ms));
-                prop_assert!(running.len() <= jobs_limit);
-                for batch in ["a", "b"] {
-                    let of_batch = running.iter().filter(|ticket| ticket.batch_id == batch).count();
-                    prop_assert!(of_batch <= batch_jobs);
-                }
-            }
-            for _ in 0..100 {
-                if let Some(ended) = running.pop() {
-                    gate.leave(&ended);
-                }
-                now_ms = now_ms.max(gate.wake_at_ms().unwrap_or(now_ms));
-                running.extend(gate.admit(now_ms));
-            }
-            prop_assert_eq!(gate.waiting().count(), 0);
-            prop_assert_eq!(gate.running(), 0);
-        }
-    }
-}
+mod tests;

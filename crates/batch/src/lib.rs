@@ -35,7 +35,7 @@ pub mod timeout_auto;
 
 mod jitter;
 
-pub use gate::{Gate, Ticket};
+pub use gate::{Gate, Scope, Ticket};
 pub use life::{Batch, Effect, Input, Job, Step};
 pub use mistake::{Mistake, Mistakes};
 pub use plan::Plan;

@@ -55,3 +55,17 @@ pub const STAGGER_MS: u64 = 2_000;
 pub const STAGGER_JITTER_MS: u64 = 1_000;
 /// Claude tasks with one credential that run at once, over all batches, unless configured.
 pub const CREDENTIAL_JOBS_DEFAULT: u32 = 4;
+/// After a limit has ended one task begins, and the others wait for its end, but no longer than this, ms.
+pub const PROBE_MS: u64 = 30_000;
+
+/// So many refusals of the credentials in a row, as the CLI reports them while it tries again, mean that it will not
+/// get over them. A single one may be a lost race for a token that another CLI has just renewed.
+pub const AUTH_REFUSALS_LIMIT: u32 = 3;
+/// So many tasks in a row that end alike without a turn halt the batch.
+pub const ALIKE_LIMIT: u32 = 3;
+
+/// For so long tasks wait altogether for what the machine lacks, or for an agent's program that has gone, ms. Then the
+/// batch stops.
+pub const UNAVAILABLE_LONGEST_MS: u64 = 20 * 60_000;
+/// Longest single wait for that, ms.
+pub const UNAVAILABLE_WAIT_LONGEST_MS: u64 = 60_000;

@@ -6,12 +6,13 @@
 
 use cc_link::event::{ClaudeResult, ClaudeRetry, Completed, EndReason, Verdict};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     jitter,
     limits::{
-        BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS, WAIT_JITTER_MS, WAIT_LONGEST_MS, WAIT_SHORTEST_MS,
-        WAIT_UNKNOWN_FIRST_MS, WAIT_UNKNOWN_LONGEST_MS,
+        BACKOFF_FIRST_MS, BACKOFF_LONGEST_MS, UNAVAILABLE_WAIT_LONGEST_MS, WAIT_JITTER_MS,
+        WAIT_LONGEST_MS, WAIT_SHORTEST_MS, WAIT_UNKNOWN_FIRST_MS, WAIT_UNKNOWN_LONGEST_MS,
     },
 };
 
@@ -30,8 +31,31 @@ pub struct Evidence<'a> {
     /// A usage limit was named, as the crate `cc-claude` reads it from the last limit report or the
     /// result. A 429 alone is none.
     pub usage_limit: Option<UsageLimit>,
+    /// Nothing but a person's act will help, as the crate `cc-claude` reads it.
+    pub dead_end: Option<DeadEnd>,
+    /// Of a start that failed: what was wanting, if it is something that comes back.
+    pub want: Option<Want>,
     /// How far the stream came.
     pub progress: Progress,
+}
+
+/// What only a person can put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadEnd {
+    /// It concerns every task of the account.
+    Account,
+    /// It concerns every task of the model.
+    Model,
+}
+
+/// What was wanting when a task could not be started, through no fault of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Want {
+    /// The machine lacks something: processes, memory, descriptors, room on a disk, the worker's program.
+    Means,
+    /// The agent's program, or the folder of the whole batch, was there and has gone.
+    Program,
 }
 
 /// A usage limit that rejects.
@@ -68,6 +92,12 @@ pub enum Class {
     Limit {
         /// See [`UsageLimit::ends_at_ms`].
         ends_at_ms: Option<u64>,
+    },
+    /// It could not be started for want of something that no other task would have got either. It is waited for, and no
+    /// attempt is counted.
+    Unavailable {
+        /// Of what.
+        want: Want,
     },
     /// It was ended because there was no supervisor any more: one that was stopped, or had vanished. It is made
     /// again as the same attempt, unless [`crate::plan::OnLost`] says to go on without it.
@@ -127,6 +157,8 @@ pub enum Never {
     Incomplete,
     /// The account cannot be used until a person acts.
     Account,
+    /// There is no such model, or not for this account.
+    ModelNotFound,
     /// It failed for a reason of its own.
     Failed,
 }
@@ -142,27 +174,48 @@ pub struct AttemptEnd {
     pub cost_usd: f64,
     /// There is a text that others may refer to.
     pub has_result: bool,
+    /// Of an agent that ended without success, without a tool and without more than a turn: a number that is the same
+    /// for ends which look the same.
+    pub sameness: Option<u64>,
 }
 
 impl AttemptEnd {
     /// Reads the evidence.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
-        let verdict = evidence.completed.verdict;
+        let class = classify(evidence);
+        let verdict = match class {
+            Class::Never { cause: Never::Account } => Verdict::Account,
+            Class::Done
+            | Class::Transient { .. }
+            | Class::Limit { .. }
+            | Class::Unavailable { .. }
+            | Class::Interrupted
+            | Class::Lost
+            | Class::TimedOut
+            | Class::Never { .. } => evidence.completed.verdict,
+        };
         let text_is_there = evidence.result.is_none_or(|result| result.result.is_some());
         let cost = evidence.result.and_then(|result| result.total_cost_usd).unwrap_or(0.0);
         Self {
             verdict,
-            class: classify(evidence),
+            class,
             cost_usd: if cost.is_finite() { cost.max(0.0) } else { 0.0 },
             has_result: verdict == Verdict::Succeeded && text_is_there,
+            sameness: sameness(evidence),
         }
     }
 
     /// The end of an attempt of which nothing is known but that its worker is gone.
     #[must_use]
     pub fn lost() -> Self {
-        Self { verdict: Verdict::WorkerDied, class: Class::Lost, cost_usd: 0.0, has_result: false }
+        Self {
+            verdict: Verdict::WorkerDied,
+            class: Class::Lost,
+            cost_usd: 0.0,
+            has_result: false,
+            sameness: None,
+        }
     }
 }
 
@@ -170,6 +223,14 @@ impl AttemptEnd {
 #[must_use]
 pub fn classify(evidence: &Evidence<'_>) -> Class {
     let never = |cause| Class::Never { cause };
+    if let Some(dead_end) = evidence.dead_end
+        && is_of_the_api(evidence.completed.verdict)
+    {
+        return match dead_end {
+            DeadEnd::Account => never(Never::Account),
+            DeadEnd::Model => never(Never::ModelNotFound),
+        };
+    }
     match evidence.completed.verdict {
         Verdict::Succeeded => Class::Done,
         Verdict::Auth => never(Never::Auth),
@@ -187,11 +248,34 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         }
         Verdict::Canceled => never(Never::Canceled),
         Verdict::OutputLimit => never(Never::OutputLimit),
-        Verdict::SpawnFailed => never(Never::SpawnFailed),
+        Verdict::SpawnFailed => match evidence.want {
+            Some(want) => Class::Unavailable { want },
+            None => never(Never::SpawnFailed),
+        },
         Verdict::ResourceLimit => never(Never::ResourceLimit),
         Verdict::Denied => never(Never::Permission),
         Verdict::Incomplete => never(Never::Incomplete),
         Verdict::Account => never(Never::Account),
+    }
+}
+
+/// Whether a verdict may be the API's doing.
+fn is_of_the_api(verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Failed
+        | Verdict::NoResult
+        | Verdict::Auth
+        | Verdict::RateLimited
+        | Verdict::Incomplete
+        | Verdict::Account => true,
+        Verdict::Succeeded
+        | Verdict::TimedOut
+        | Verdict::Canceled
+        | Verdict::OutputLimit
+        | Verdict::SpawnFailed
+        | Verdict::WorkerDied
+        | Verdict::ResourceLimit
+        | Verdict::Denied => false,
     }
 }
 
@@ -205,25 +289,82 @@ fn failed(evidence: &Evidence<'_>) -> Class {
     if let Some(limit) = evidence.usage_limit {
         return Class::Limit { ends_at_ms: limit.ends_at_ms };
     }
-    match result.api_error_status {
-        Some(500..=599 | 408) => Class::Transient { cause: Transient::Server },
-        Some(_) => Class::Never { cause: Never::Failed },
-        None if is_connection_error(result, evidence.last_retry) => {
+    match (result.api_error_status, result.api_error.as_deref()) {
+        (Some(500..=599 | 408), _) | (None, Some("server_error" | "overloaded")) => {
+            Class::Transient { cause: Transient::Server }
+        }
+        (None, Some("rate_limit")) => Class::Transient { cause: Transient::RateLimit },
+        (Some(_), _) => Class::Never { cause: Never::Failed },
+        (None, _) if is_connection_error(result, evidence.last_retry) => {
             Class::Transient { cause: Transient::Connection }
         }
-        None => Class::Never { cause: own_limit(result) },
+        (None, _) => Class::Never { cause: own_limit(result) },
     }
 }
 
-/// An error of the API without a status, after retries without one, or in the CLI's own words.
+/// An error of the API without a status: by the CLI's reason for its end, after retries without one, or in its words.
 fn is_connection_error(result: &ClaudeResult, last_retry: Option<&ClaudeRetry>) -> bool {
-    const WORDS: [&str; 4] =
-        ["Connection error", "Unable to connect", "Request timed out", "fetch failed"];
+    const WORDS: [&str; 6] = [
+        "Connection error",
+        "Unable to connect",
+        "Request timed out",
+        "fetch failed",
+        "stopped arriving",
+        "Connection closed",
+    ];
+    // Words for what is wrong with the request itself, and stays so.
+    const OWN_FAULTS: [&str; 5] = [
+        "invalid_request",
+        "max_output_tokens",
+        "prompt_too_long",
+        "request_too_large",
+        "model_not_found",
+    ];
+    if result.api_error.as_deref().is_some_and(|word| OWN_FAULTS.contains(&word)) {
+        return false;
+    }
+    if result.terminal_reason.as_deref() == Some("api_error") {
+        return true;
+    }
     let text = result.result.as_deref().unwrap_or_default();
     let Some(error) = text.strip_prefix("API Error") else { return false };
-    let error = error.trim_start_matches([':', ' ']);
     last_retry.is_some_and(|retry| retry.error_status.is_none())
-        || WORDS.iter().any(|words| error.starts_with(words))
+        || WORDS.iter().any(|words| error.contains(words))
+}
+
+/// See [`AttemptEnd::sameness`]. A program that is no agent may well fail alike, many times in a row, for a good reason.
+fn sameness(evidence: &Evidence<'_>) -> Option<u64> {
+    let verdict = evidence.completed.verdict;
+    let is_agent = evidence.result.is_some()
+        || evidence.progress != Progress::NotBegun
+        || verdict == Verdict::NoResult;
+    let result = evidence.result;
+    let turns = result.and_then(|result| result.num_turns).unwrap_or(0);
+    if !is_agent || !is_of_the_api(verdict) || evidence.progress == Progress::Tool || turns > 1 {
+        return None;
+    }
+    // Two prompts may well have the same answer: only what went wrong is compared.
+    let said = result.filter(|result| result.is_error);
+    let text =
+        said.and_then(|said| said.result.as_deref().or(said.errors.first().map(String::as_str)));
+    let word = |word: Option<&String>| word.cloned().unwrap_or_default();
+    let words = format!(
+        "{}\0{}\0{}\0{:?}\0{}\0{}",
+        verdict.as_str(),
+        word(said.and_then(|said| said.api_error.as_ref())),
+        word(said.and_then(|said| said.startup_failure_reason.as_ref())),
+        said.and_then(|said| said.api_error_status),
+        evidence.completed.exit_code,
+        // Numbers in it, such as a request's id, differ.
+        text.unwrap_or_default()
+            .chars()
+            .filter(|letter| letter.is_alphabetic())
+            .take(80)
+            .collect::<String>(),
+    );
+    let digest = Sha256::digest(words);
+    let first: [u8; 8] = std::array::from_fn(|index| digest[index]);
+    Some(u64::from_be_bytes(first))
 }
 
 /// Which limit of its own the CLI's loop ended at.
@@ -281,6 +422,17 @@ pub fn limit_until_ms(
     };
     let jitter = jitter::up_to(WAIT_JITTER_MS, seed, &[2, task as u64, u64::from(waits)]);
     let wait_ms = wait_ms.clamp(WAIT_SHORTEST_MS, WAIT_LONGEST_MS);
+    now_ms.saturating_add(wait_ms).saturating_add(jitter)
+}
+
+/// When a start is tried again that failed for want of something, which has been wanting since `since_ms`, ms since the
+/// epoch: after a second, then after as long as was waited already, and at least once a minute.
+#[must_use]
+pub fn unavailable_until_ms(now_ms: u64, since_ms: u64, seed: u64, task: usize) -> u64 {
+    let waited_ms = now_ms.saturating_sub(since_ms);
+    let wait_ms = waited_ms.clamp(WAIT_SHORTEST_MS, UNAVAILABLE_WAIT_LONGEST_MS);
+    // Not all at once: that they were so many may have been the trouble.
+    let jitter = jitter::up_to(wait_ms / 2, seed, &[4, task as u64, now_ms]);
     now_ms.saturating_add(wait_ms).saturating_add(jitter)
 }
 

@@ -1,14 +1,15 @@
 //! Everything that this product knows about the Claude Code CLI.
 //!
 //! Modules stand in the order of a task's life: [`invocation`] makes the command line of a prompt,
-//! [`stream`] reads what the CLI prints, [`verdict`] says what the end of the task means, and `limit` (a
-//! feature, because it knows time zones) when a limit ends that was met. [`version`] says which versions of
-//! the CLI are tested.
+//! [`stream`] reads what the CLI prints, [`verdict`] says what the end of the task means, [`dead_end`] what a person
+//! must see to, and `limit` (a feature, because it knows time zones) when a limit ends that was met. [`version`] says
+//! which versions of the CLI are tested.
 //!
 //! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the
 //! task is looked at and never changed; what is unknown is ignored; ordinary text is never
 //! interpreted, whatever words it contains.
 
+pub mod dead_end;
 pub mod invocation;
 #[cfg(feature = "limit")]
 pub mod limit;
@@ -26,6 +27,7 @@ mod refusal;
 mod result;
 mod scan;
 
+pub use dead_end::DeadEnd;
 pub use refusal::Refusal;
 pub use result::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,

@@ -12,10 +12,12 @@ mod when;
 use cc_link::event::{ClaudeResult, LimitReport};
 
 /// A refusal that is a usage limit, and not only too many requests at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageLimit {
     /// When it ends, seconds since the Unix epoch; `None` where nobody said so that it is understood.
     pub ends_at_s: Option<u64>,
+    /// The family of models that it is for, as [`model_family`] has it; `None`: it is one of the whole account.
+    pub model: Option<String>,
 }
 
 /// As much of a text as is looked at, bytes.
@@ -24,22 +26,53 @@ const TEXT_BYTES_LIMIT: usize = 4 * 1024;
 const EPOCH_S_LEAST: u64 = 1_000_000_000;
 const EPOCH_S_MOST: u64 = 9_999_999_999;
 
+/// Families of models that have limits of their own.
+const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
+
 /// Words of the CLI that name a usage limit, in lower case; and the names of its kinds.
-const USAGE_LIMIT_WORDS: [&str; 10] = [
+const USAGE_LIMIT_WORDS: [&str; 19] = [
     "usage limit",
     "hit your limit",
     "session limit",
+    "daily limit",
     "weekly limit",
-    "limit reached",
+    "monthly limit",
     "5-hour limit",
+    "spend limit",
+    "spending limit",
+    "spending cap",
+    "usage cap",
     "extra usage",
+    "limit reached",
+    "opus limit",
+    "sonnet limit",
+    "haiku limit",
     "five_hour",
     "seven_day",
     "overage",
 ];
+/// Something is used up for such a time. Of a shorter one, such as a minute, it is no usage limit.
+const LONG_PERIODS: [&str; 7] =
+    ["per hour", "per day", "per week", "per month", "daily", "weekly", "monthly"];
+const USED_UP: [&str; 7] =
+    ["too many", "limit", "quota", "exceed", "cap reached", "used up", "out of"];
+/// Somebody's whole share is used up, whatever stands between these words and the word `limit`.
+const SHARE: [&str; 5] =
+    ["hit your", "reached your", "exceeded your", "used up your", "used all of your"];
+/// Limits that no time lifts, or that last for seconds.
+const OTHER_LIMITS: [&str; 8] = [
+    "context limit",
+    "context window",
+    "output token",
+    "output limit",
+    "per minute",
+    "per second",
+    "concurrent",
+    "turn limit",
+];
 
-/// Reads the usage limit that ended an attempt: from its last limit report, and from its result, where
-/// that is an error. Only for an attempt that did not succeed.
+/// Reads the usage limit that ended an attempt: from its last limit report, where nothing was answered since, and
+/// from its result, where that is an error. Only for an attempt that did not succeed.
 ///
 /// `default_zone` is the IANA name of the zone that a text without one means: that of the machine.
 #[must_use]
@@ -49,34 +82,83 @@ pub fn usage_limit(
     now_s: u64,
     default_zone: &str,
 ) -> Option<UsageLimit> {
-    if let Some(ends_at_s) = report.and_then(|report| report.resets_at_s).and_then(epoch_s) {
-        return Some(UsageLimit { ends_at_s: Some(ends_at_s) });
+    let result = result.filter(|result| result.is_error);
+    // The API's own trouble is no limit, whatever was one before.
+    if result.and_then(|result| result.api_error_status).is_some_and(|status| status >= 500) {
+        return None;
     }
-    let error = result.filter(|result| result.is_error).and_then(|result| result.result.as_deref());
-    let texts = [error, report.map(|report| report.message.as_str())];
-    let texts = || texts.iter().flatten();
-    if let Some(ends_at_s) = texts().find_map(|text| ends_at_s(text, now_s, default_zone)) {
-        return Some(UsageLimit { ends_at_s: Some(ends_at_s) });
+    let kind = report.and_then(|report| report.kind.as_deref());
+    let said = result.into_iter().flat_map(|result| result.result.iter().chain(&result.errors));
+    let said = said.map(String::as_str);
+    let texts = || said.clone().chain(report.map(|report| report.message.as_str()));
+    let of_report = report.and_then(|report| report.resets_at_s).and_then(epoch_s);
+    let in_words = || texts().find_map(|text| ends_at_s(text, now_s, default_zone));
+    let ends_at_s = of_report.or_else(in_words);
+    let is_named = || kind.into_iter().chain(texts()).any(names_usage_limit);
+    if ends_at_s.is_none() && !is_named() {
+        return None;
     }
-    texts().any(|text| names_usage_limit(text)).then_some(UsageLimit { ends_at_s: None })
+    let of_kind = kind.and_then(family_of_kind);
+    let model = of_kind.or_else(|| match kind {
+        // It says which limit, and that this is none of one model.
+        Some(_) => None,
+        None => texts().find_map(family_of_text),
+    });
+    Some(UsageLimit { ends_at_s, model: model.map(str::to_owned) })
+}
+
+/// The family of a model, by which limits go: of `opus`, `claude-opus-4-1` and `us.anthropic.claude-opus-4-1-v1:0`
+/// it is `opus`. What belongs to no known family stands for itself, in lower case.
+#[must_use]
+pub fn model_family(model: &str) -> String {
+    let model = model.trim().to_ascii_lowercase();
+    match FAMILIES.iter().find(|family| model.contains(**family)) {
+        Some(family) => (*family).to_owned(),
+        None => model,
+    }
+}
+
+/// `seven_day_opus`.
+fn family_of_kind(kind: &str) -> Option<&'static str> {
+    FAMILIES.iter().find(|family| kind.split('_').any(|part| part == **family)).copied()
+}
+
+/// The family that the clause with the limit names: advice to take another model stands in another one.
+fn family_of_text(text: &str) -> Option<&'static str> {
+    let text = lower_beginning(text);
+    let mut clauses = text.split(['·', '∙', '•', ';', '\n']).flat_map(|part| part.split(". "));
+    let clause = clauses.find(|clause| clause.contains("limit") || clause.contains("per day"))?;
+    let places = FAMILIES.iter().filter_map(|family| Some((clause.find(family)?, *family)));
+    places.min().map(|(_, family)| family)
 }
 
 /// When the limit ends that a text tells of, seconds since the Unix epoch.
 ///
-/// A time of day that has passed means tomorrow's, unless it has passed by at most a minute: then the
-/// limit has just ended. A date without a year is the one that is nearest. A time that a zone skips is
+/// A time of day that has passed means tomorrow's, unless it has passed by at most three hours: then the
+/// limit has just ended, and the time is one that has passed. A date without a year is the one that is nearest. A time that a zone skips is
 /// taken as if the clocks had not been changed yet; of one that it has twice, the first that is to come.
 #[must_use]
 pub fn ends_at_s(text: &str, now_s: u64, default_zone: &str) -> Option<u64> {
-    let text = text[..text.floor_char_boundary(TEXT_BYTES_LIMIT)].to_ascii_lowercase();
+    let text = lower_beginning(text);
     after_bar(&text).or_else(|| when::in_words(&text, now_s, default_zone))
 }
 
 /// Whether a text of the CLI names a usage limit. `rate_limit` alone, its word for every 429, does not.
 #[must_use]
 pub fn names_usage_limit(text: &str) -> bool {
-    let text = text[..text.floor_char_boundary(TEXT_BYTES_LIMIT)].to_ascii_lowercase();
-    USAGE_LIMIT_WORDS.iter().any(|words| text.contains(words))
+    let text = lower_beginning(text);
+    let says = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    if says(&OTHER_LIMITS) {
+        return false;
+    }
+    let is_share = text.contains("limit") || text.contains("quota") || text.contains("cap");
+    says(&USAGE_LIMIT_WORDS)
+        || (says(&LONG_PERIODS) && says(&USED_UP))
+        || (says(&SHARE) && is_share)
+}
+
+fn lower_beginning(text: &str) -> String {
+    text[..text.floor_char_boundary(TEXT_BYTES_LIMIT)].to_ascii_lowercase()
 }
 
 /// `…|1790000000`: how the oldest versions say it.

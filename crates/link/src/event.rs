@@ -281,6 +281,22 @@ pub struct Completed {
     /// What a Claude task's stream says of itself; none where there was no stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claude: Option<Box<ClaudeFacts>>,
+    /// Of a task that could not be started: what was wanting, where that may come back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawn_failure: Option<SpawnFailureKind>,
+}
+
+/// What was wanting at a start that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnFailureKind {
+    /// Something of the machine's: a process, memory, a descriptor, room on a disk, the worker's program. It says
+    /// nothing about the task.
+    Means,
+    /// The task's program, or the interpreter that it names, is not there or cannot be executed.
+    Program,
+    /// The task's working directory is not there.
+    Folder,
 }
 
 /// What a task printed.

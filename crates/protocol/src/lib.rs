@@ -12,6 +12,7 @@ pub mod control;
 pub mod envelope;
 pub mod error;
 pub mod execute;
+pub mod gate;
 pub mod notification;
 mod params;
 pub mod session;
@@ -28,7 +29,7 @@ pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 25] = [
+pub const METHODS: [&str; 27] = [
     "execute",
     "control",
     "session.resume",
@@ -51,6 +52,8 @@ pub const METHODS: [&str; 25] = [
     "batch.attach",
     "batch.detach",
     "batch.resume",
+    "gate.list",
+    "gate.open",
     "hook_status",
     "ping",
     "pong",

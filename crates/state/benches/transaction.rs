@@ -86,6 +86,7 @@ fn ended(number: usize) -> Change {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     });
     let (at_ms, log_bytes) = (number as u64, 100_000);
     Change::TaskEnded { id: id(number), at_ms, completed, last_seq: 1, log_bytes, result: None }

@@ -78,6 +78,7 @@ fn end(id: String) -> [Change; 2] {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     });
     [
         Change::TaskStarted { id: id.clone(), at_ms: 2, started },

@@ -3,14 +3,25 @@
 //! Reads records, live or from the file of a task that is over; nothing else. The log is the truth.
 
 use bytes::Bytes;
-use cc_batch::retry::{AttemptEnd, Class, Evidence, Never, Progress, UsageLimit};
-use cc_claude::{StreamObserver, limit};
+use cc_batch::{
+    Scope,
+    limits::AUTH_REFUSALS_LIMIT,
+    retry::{AttemptEnd, Class, DeadEnd, Evidence, Never, Progress, UsageLimit, Want},
+};
+use cc_claude::{Refusal, StreamObserver, limit};
 use cc_link::{
-    event::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, Verdict},
+    event::{
+        ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict,
+        Warning,
+    },
     record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
 };
 
-use super::zone;
+use super::{
+    money::Bill,
+    tail::{Tails, last_line},
+    zone,
+};
 use crate::limits;
 
 /// How an attempt, or a hook, ended.
@@ -33,9 +44,42 @@ pub struct End {
     pub error: Option<String>,
     /// The words of the limit that was met.
     pub limit: Option<String>,
+    /// Its last words on standard output.
+    pub stdout_tail: Option<String>,
+    /// Its last words on standard error.
+    pub stderr_tail: Option<String>,
+    /// The conversation of a Claude task, also of one that was ended before its result.
+    pub claude_session_id: Option<String>,
+    /// Whom that limit concerns.
+    pub limit_scope: Scope,
+    /// What stands in the way of every task of the account, or of the model.
+    pub dead_end: Option<cc_claude::DeadEnd>,
+    /// What it has cost, as soon as that is counted.
+    pub bill: Option<Bill>,
 }
 
 impl End {
+    /// What a person should know of it beside its verdict.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        self.completed.as_ref().map_or(&[], |completed| &completed.warnings)
+    }
+
+    /// Makes a success with warnings a failure: the plan is strict.
+    pub fn fail_on_warnings(&mut self) {
+        if self.attempt.verdict != Verdict::Succeeded || self.warnings().is_empty() {
+            return;
+        }
+        let words: Vec<&str> =
+            self.warnings().iter().map(|warning| warning.message.as_str()).collect();
+        let error =
+            format!("it succeeded with warnings, and the batch is strict: {}", words.join("; "));
+        self.error = Some(shortened(&error));
+        self.attempt.verdict = Verdict::Failed;
+        self.attempt.class = Class::Never { cause: Never::Failed };
+        self.attempt.has_result = false;
+    }
+
     /// Of what could not be started.
     #[must_use]
     pub fn not_started(error: String, at_ms: u64) -> Self {
@@ -65,7 +109,13 @@ impl End {
 
     fn bare(verdict: Verdict, class: Class, error: String, at_ms: u64) -> Self {
         Self {
-            attempt: AttemptEnd { verdict, class, cost_usd: 0.0, has_result: false },
+            attempt: AttemptEnd {
+                verdict,
+                class,
+                cost_usd: 0.0,
+                has_result: false,
+                sameness: None,
+            },
             at_ms,
             completed: None,
             result: None,
@@ -73,6 +123,12 @@ impl End {
             text_truncated: false,
             error: Some(error),
             limit: None,
+            stdout_tail: None,
+            stderr_tail: None,
+            claude_session_id: None,
+            limit_scope: None,
+            dead_end: None,
+            bill: None,
         }
     }
 }
@@ -82,12 +138,17 @@ impl End {
 pub struct Collector {
     result: Option<Box<ClaudeResult>>,
     last_retry: Option<ClaudeRetry>,
+    /// How many of the last retries, without anything else between, were for refused credentials.
+    auth_refusals: u32,
     report: Option<LimitReport>,
+    /// `report` is a usage limit, for whom.
+    suspected: Option<Scope>,
     completed: Option<Box<Completed>>,
     observer: StreamObserver,
     /// The beginning of its standard output.
     stdout: Vec<u8>,
     stdout_truncated: bool,
+    tails: Tails,
 }
 
 impl Collector {
@@ -97,18 +158,19 @@ impl Collector {
         Self {
             result: None,
             last_retry: None,
+            auth_refusals: 0,
             report: None,
+            suspected: None,
             completed: None,
             observer: StreamObserver::new(),
             stdout: Vec::new(),
             stdout_truncated: false,
+            tails: Tails::default(),
         }
     }
 
-    /// Takes whole records. True: the CLI reports among them that its credentials were refused, and that it
-    /// tries again. What cannot be read is passed over.
-    pub fn take(&mut self, frames: &Bytes) -> bool {
-        let mut is_auth_refused = false;
+    /// Takes whole records. What cannot be read is passed over.
+    pub fn take(&mut self, frames: &Bytes) {
         let mut offset = 0;
         while let Ok(Some(length)) = frame_bytes(&frames[offset..]) {
             let record = decode_frame(frames.slice(offset..offset + length));
@@ -122,16 +184,27 @@ impl Collector {
                         self.output(lines.stream(), None, false, line);
                     }
                 }
-                Ok(Body::Event(event)) => is_auth_refused |= self.event(event),
+                Ok(Body::Event(event)) => self.event(event),
                 Ok(Body::Notice(_)) | Err(_) => {}
             }
         }
-        is_auth_refused
+    }
+
+    /// The CLI has reported that its credentials were refused, so often in a row that it will not get over it.
+    #[must_use]
+    pub fn is_auth_refused(&self) -> bool {
+        self.auth_refusals >= AUTH_REFUSALS_LIMIT
+    }
+
+    /// Whom a usage limit concerns that was reported, and after which nothing was answered so far.
+    #[must_use]
+    pub fn suspected_limit(&self) -> Option<&Scope> {
+        self.suspected.as_ref()
     }
 
     fn output(&mut self, stream: Stream, piece: Option<Piece>, truncated: bool, data: &[u8]) {
         match stream {
-            Stream::Stderr => return,
+            Stream::Stderr => return self.tails.stderr(data),
             Stream::Stdout => {}
         }
         let (starts_line, ends_line) =
@@ -139,20 +212,38 @@ impl Collector {
         // Only what it says of tools: everything else is in the events.
         let ignore = &mut |_| {};
         self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
+        self.tails.stdout(data, starts_line, ends_line);
+        if self.observer.refusal().is_none() {
+            self.got_over();
+        }
         let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
         let taken = data.len().min(room);
         self.stdout.extend_from_slice(&data[..taken]);
         self.stdout_truncated |= truncated || taken < data.len();
     }
 
-    fn event(&mut self, event: Event) -> bool {
+    /// What was refused before is granted: it is not the reason of whatever comes.
+    fn got_over(&mut self) {
+        self.auth_refusals = 0;
+        self.suspected = None;
+    }
+
+    fn event(&mut self, event: Event) {
         match event {
             Event::ClaudeRetrying(retry) => {
-                let refusal = cc_claude::Refusal::of_retry(&retry);
+                self.auth_refusals = match Refusal::of_retry(&retry) {
+                    Some(Refusal::Auth) => self.auth_refusals.saturating_add(1),
+                    Some(Refusal::RateLimit | Refusal::Account) | None => 0,
+                };
                 self.last_retry = Some(retry);
-                return refusal == Some(cc_claude::Refusal::Auth);
             }
-            Event::RateLimited(report) => self.report = Some(report),
+            Event::RateLimited(report) => {
+                // What time does not lift is seen when the task has ended.
+                let found = limit::usage_limit(Some(&report), None, 0, zone::of_machine());
+                self.suspected =
+                    found.map(|limit| limit.model).filter(|_| report.blocked_by.is_none());
+                self.report = Some(report);
+            }
             Event::ClaudeResult(result) => self.result = Some(result),
             Event::Completed(completed) => self.completed = Some(completed),
             Event::OutputDropped(_) => self.stdout_truncated = true,
@@ -162,7 +253,6 @@ impl Collector {
             | Event::Canceled { .. }
             | Event::TokenLimited(_) => {}
         }
-        false
     }
 
     /// What all this means. `completed` stands in where the records have no terminal event.
@@ -171,8 +261,15 @@ impl Collector {
         let own = self.completed.take().map(|completed| *completed);
         let Some(completed) = own.or(completed) else { return End::lost(at_ms) };
         let has_succeeded = completed.verdict == Verdict::Succeeded;
-        let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
         let summary = self.observer.summary();
+        // Something was answered after it.
+        if summary.is_stream && summary.refusal.is_none() {
+            self.report = None;
+        }
+        let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
+        // A limit that names its end is over then, whatever else would lift it.
+        let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
+        let dead_end = if has_succeeded || has_end { None } else { self.dead_end() };
         let progress = match (summary.is_stream, summary.tool_may_have_run) {
             (false, _) => Progress::NotBegun,
             (true, false) => Progress::NoTool,
@@ -182,24 +279,76 @@ impl Collector {
             completed: &completed,
             result: self.result.as_deref(),
             last_retry: self.last_retry.as_ref(),
-            usage_limit: limit,
+            usage_limit: limit.as_ref().map(|(limit, _)| *limit),
+            dead_end: dead_end.map(|dead_end| match dead_end.is_of_account() {
+                true => DeadEnd::Account,
+                false => DeadEnd::Model,
+            }),
+            want: match completed.spawn_failure {
+                Some(SpawnFailureKind::Means) => Some(Want::Means),
+                Some(SpawnFailureKind::Program | SpawnFailureKind::Folder) | None => None,
+            },
             progress,
         });
         let is_limit = matches!(attempt.class, Class::Limit { .. });
         let words = is_limit.then(|| self.limit_words());
-        let error = if has_succeeded { None } else { self.error(&completed) };
+        let stdout_tail = self.stdout_tail();
+        let stderr_tail = self.tails.stderr_tail();
+        let error = if has_succeeded {
+            None
+        } else {
+            self.error(&completed, stdout_tail.as_deref(), stderr_tail.as_deref())
+        };
+        let claude_session_id = self.claude_session_id(&completed);
+        let error = match dead_end {
+            Some(dead_end) => Some(with_advice(error, dead_end)),
+            None => error,
+        };
         let (text, text_truncated) = self.take_text();
-        let completed = Some(completed);
-        let result = self.result;
-        End { attempt, at_ms, completed, result, text, text_truncated, error, limit: words }
+        End {
+            attempt,
+            at_ms,
+            completed: Some(completed),
+            result: self.result,
+            text,
+            text_truncated,
+            error,
+            limit: words,
+            stdout_tail,
+            stderr_tail,
+            claude_session_id,
+            limit_scope: limit.and_then(|(_, scope)| scope),
+            dead_end,
+            bill: None,
+        }
     }
 
-    fn usage_limit(&self, now_ms: u64) -> Option<UsageLimit> {
+    /// What a person wants to read of standard output: of a Claude stream what it says, not the stream.
+    fn stdout_tail(&self) -> Option<String> {
+        let is_stream = self.result.is_some() || self.observer.summary().is_stream;
+        let errors = self.result.as_ref().map(|result| result.errors.join("\n"));
+        let answer = self.result.as_ref().and_then(|result| result.result.clone());
+        let said = answer.filter(|answer| !answer.trim().is_empty()).or(errors);
+        self.tails.stdout_tail(is_stream, said.as_deref())
+    }
+
+    /// As its result, its worker or, where that is an older one, its stream has it.
+    fn claude_session_id(&self, completed: &Completed) -> Option<String> {
+        let of_result = self.result.as_ref().and_then(|result| result.claude_session_id.clone());
+        let of_worker = || completed.claude.as_ref()?.session_id.clone();
+        of_result.or_else(of_worker).or_else(|| self.observer.summary().claude_session_id.clone())
+    }
+
+    fn dead_end(&self) -> Option<cc_claude::DeadEnd> {
+        cc_claude::DeadEnd::of(self.report.as_ref(), self.result.as_deref())
+    }
+
+    fn usage_limit(&self, now_ms: u64) -> Option<(UsageLimit, Scope)> {
         let zone = zone::of_machine();
         let found =
             limit::usage_limit(self.report.as_ref(), self.result.as_deref(), now_ms / 1000, zone)?;
         let ends_at_ms = found.ends_at_s.map(|seconds| seconds.saturating_mul(1000));
-        Some(UsageLimit { ends_at_ms })
+        Some((UsageLimit { ends_at_ms }, found.model))
     }
 
     /// The CLI's own, where it has any.
@@ -212,12 +361,39 @@ impl Collector {
         words.chars().take(limits::BATCH_LIMIT_WORDS_CHARS).collect()
     }
 
-    /// The server's own words, else the CLI's.
-    fn error(&self, completed: &Completed) -> Option<String> {
-        let said = self.result.as_deref().filter(|result| result.is_error);
-        let said = said.and_then(|result| result.result.as_deref());
-        let shortened = said.map(|text| text.chars().take(limits::BATCH_ERROR_CHARS).collect());
-        completed.error.clone().or(shortened)
+    /// What went wrong: the server's own words, else the CLI's, else what the attempt said last.
+    fn error(
+        &self,
+        completed: &Completed,
+        stdout_tail: Option<&str>,
+        stderr_tail: Option<&str>,
+    ) -> Option<String> {
+        if let Some(error) = &completed.error {
+            return Some(error.clone());
+        }
+        let said = self.result.as_deref().and_then(words_of_error);
+        let of_warnings = || {
+            let words = completed.warnings.iter().map(|warning| warning.message.as_str());
+            let words = words.collect::<Vec<_>>().join("; ");
+            (!words.is_empty()).then_some(words)
+        };
+        let is_without_result = completed.verdict == Verdict::NoResult;
+        let cut =
+            "its output ends in the middle of a line of the stream, perhaps that of its result";
+        let of_stdout = || stdout_tail.filter(|_| is_without_result).and_then(last_line);
+        let error = said
+            .or_else(of_warnings)
+            .or_else(|| stderr_tail.and_then(last_line).map(str::to_owned))
+            .or_else(|| self.is_result_cut().then(|| CUT_RESULT.to_owned()))
+            .or_else(|| {
+                (is_without_result && self.tails.ends_in_stream_line()).then(|| cut.to_owned())
+            })
+            .or_else(|| of_stdout().map(str::to_owned));
+        error.map(|error| shortened(&error))
+    }
+
+    fn is_result_cut(&self) -> bool {
+        self.result.as_ref().is_some_and(|result| result.result_truncated)
     }
 
     /// What is [`End::text`], and whether it is not all of it.
@@ -244,11 +420,41 @@ impl Collector {
     }
 }
 
+/// Of a result that was cut, where nothing else says what went wrong.
+const CUT_RESULT: &str = "its result line was cut: neither its answer nor its judgement is whole";
+
+/// What an error result says, in the order of how much it says.
+fn words_of_error(result: &ClaudeResult) -> Option<String> {
+    let is_something = |text: &String| !text.trim().is_empty();
+    let text = result.result.clone().filter(|_| result.is_error).filter(is_something);
+    let errors = || Some(result.errors.join("; ")).filter(is_something);
+    let startup = || {
+        let word = result.startup_failure_reason.as_deref()?;
+        Some(format!("the CLI failed at its start: {word}"))
+    };
+    let api = || Some(format!("the API refused: {}", result.api_error.as_deref()?));
+    text.or_else(errors).or_else(startup).or_else(api)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(limits::BATCH_ERROR_CHARS).collect()
+}
+
+/// What was said, and what a person must do.
+fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
+    let said = said.unwrap_or_default();
+    let said = said.trim_end_matches(['.', ' ']);
+    match said.is_empty() {
+        true => dead_end.advice().to_owned(),
+        false => format!("{said}: {}", dead_end.advice()),
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use cc_batch::retry::Transient;
     use cc_link::{
-        event::{EndReason, OutputCounts},
+        event::{ClaudeFacts, EndReason, OutputCounts, WarningKind},
         record::Record,
     };
 
@@ -270,6 +476,7 @@ pub(super) mod tests {
             unkillable: 0,
             warnings: Vec::new(),
             claude: None,
+            spawn_failure: None,
         }
     }
 
@@ -292,20 +499,96 @@ pub(super) mod tests {
         collector.end(Some(completed), 1_000)
     }
 
+    fn retry(error_status: u64) -> Body {
+        Body::Event(Event::ClaudeRetrying(ClaudeRetry {
+            attempt: 1,
+            max_retries: 10,
+            retry_delay_ms: 500,
+            error_status: Some(error_status),
+            error: None,
+        }))
+    }
+
+    const ANSWER: &str =
+        r#"{"type":"assistant","message":{"model":"m","content":[{"type":"text","text":"x"}]}}"#;
+
     #[test]
-    fn a_refusal_of_the_credentials_is_told_when_it_comes_and_another_retry_is_not() {
-        let retry = |error_status| {
-            Body::Event(Event::ClaudeRetrying(ClaudeRetry {
-                attempt: 1,
-                max_retries: 10,
-                retry_delay_ms: 500,
-                error_status: Some(error_status),
-                error: None,
-            }))
+    fn credentials_are_refused_when_the_cli_says_so_several_times_in_a_row() {
+        let is_refused = |bodies: Vec<Body>| {
+            let mut collector = Collector::new();
+            collector.take(&frames(bodies));
+            collector.is_auth_refused()
         };
+        assert!(is_refused(vec![retry(401), retry(403), retry(401)]));
+        assert!(!is_refused(vec![retry(401), retry(401)]), "it may get over it");
+        assert!(!is_refused(vec![retry(401), retry(401), retry(529), retry(401)]));
+        assert!(!is_refused(vec![retry(401), retry(401), line(ANSWER), retry(401)]));
+    }
+
+    fn limit_event(kind: &str) -> Body {
+        Body::Event(Event::RateLimited(LimitReport {
+            message: kind.to_owned(),
+            resets_at_s: Some(1_790_000_000),
+            kind: Some(kind.to_owned()),
+            blocked_by: None,
+        }))
+    }
+
+    fn limit_line(kind: &str) -> Body {
+        line(&format!(
+            r#"{{"type":"rate_limit_event","rate_limit_info":{{"status":"rejected","rateLimitType":"{kind}","resetsAt":1790000000}}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_limit_is_suspected_as_soon_as_it_is_reported_until_something_is_answered() {
         let mut collector = Collector::new();
-        assert!(!collector.take(&frames(vec![retry(529)])));
-        assert!(collector.take(&frames(vec![retry(401), retry(529)])));
+        collector.take(&frames(vec![limit_line("seven_day_opus"), limit_event("seven_day_opus")]));
+        assert_eq!(collector.suspected_limit(), Some(&Some("opus".to_owned())));
+        collector.take(&frames(vec![line(ANSWER)]));
+        assert_eq!(collector.suspected_limit(), None);
+    }
+
+    #[test]
+    fn a_limit_that_was_got_over_is_not_the_reason_of_a_later_failure() {
+        let init = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+        let failure = |status| {
+            Body::Event(Event::ClaudeResult(Box::new(ClaudeResult {
+                is_error: true,
+                api_error_status: status,
+                terminal_reason: Some("api_error".to_owned()),
+                result: Some("API Error: no answer".to_owned()),
+                ..ClaudeResult::default()
+            })))
+        };
+        let class = |bodies: Vec<Body>| {
+            let limit = [line(init), limit_line("five_hour"), limit_event("five_hour")];
+            let bodies = limit.into_iter().chain(bodies).collect();
+            end_of(bodies, completed(Verdict::Failed, 1)).attempt.class
+        };
+        let connection = Class::Transient { cause: Transient::Connection };
+        assert_eq!(class(vec![line(ANSWER), failure(None)]), connection);
+        assert!(matches!(class(vec![failure(None)]), Class::Limit { ends_at_ms: Some(_) }));
+    }
+
+    #[test]
+    fn a_dead_end_says_what_a_person_must_do_and_a_limit_that_ends_is_none() {
+        let result = |text: &str| {
+            let result = ClaudeResult {
+                is_error: true,
+                api_error_status: Some(400),
+                result: Some(text.to_owned()),
+                ..ClaudeResult::default()
+            };
+            vec![Body::Event(Event::ClaudeResult(Box::new(result)))]
+        };
+        let end = end_of(result("Credit balance is too low."), completed(Verdict::Failed, 1));
+        assert_eq!(end.attempt.class, Class::Never { cause: Never::Account });
+        assert_eq!(end.attempt.verdict, Verdict::Account);
+        assert!(end.error.unwrap().starts_with("Credit balance is too low: buy credits"));
+        let text = "You are out of credits · resets in 2 hours";
+        let end = end_of(result(text), completed(Verdict::Failed, 1));
+        assert!(matches!(end.attempt.class, Class::Limit { ends_at_ms: Some(_) }));
     }
 
     #[test]
@@ -361,6 +644,130 @@ pub(super) mod tests {
             end.limit.as_deref(),
             Some("You've hit your session limit · resets in 5 minutes")
         );
+    }
+
+    fn stderr(text: &str) -> Body {
+        let data = Bytes::copy_from_slice(text.as_bytes());
+        Body::Output(Output { stream: Stream::Stderr, piece: None, truncated: false, data })
+    }
+
+    fn warned(verdict: Verdict, messages: &[&str]) -> Completed {
+        let warning = |message: &&str| Warning {
+            kind: WarningKind::PermissionDenied,
+            message: (*message).to_owned(),
+        };
+        let warnings = messages.iter().map(warning).collect();
+        Completed { warnings, ..completed(verdict, 0) }
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_by_whoever_knows_best() {
+        let result = |result: ClaudeResult| {
+            Body::Event(Event::ClaudeResult(Box::new(ClaudeResult { is_error: true, ..result })))
+        };
+        let text = || ClaudeResult {
+            result: Some("Prompt is too long".to_owned()),
+            errors: vec!["ignored".to_owned()],
+            ..ClaudeResult::default()
+        };
+        let errors = ClaudeResult {
+            result: Some(" \n".to_owned()),
+            errors: vec!["cannot read the settings".to_owned(), "line 3".to_owned()],
+            startup_failure_reason: Some("config_file_invalid".to_owned()),
+            ..ClaudeResult::default()
+        };
+        let startup = ClaudeResult {
+            startup_failure_reason: Some("config_file_invalid".to_owned()),
+            ..ClaudeResult::default()
+        };
+        let api =
+            ClaudeResult { api_error: Some("billing_error".to_owned()), ..ClaudeResult::default() };
+        let cut = ClaudeResult { result_truncated: true, ..ClaudeResult::default() };
+        let words = || stderr("first\n\u{1b}[31mNo conversation found\u{1b}[0m\n\n");
+        let failed = || completed(Verdict::Failed, 1);
+        let said = |bodies: Vec<Body>, completed: Completed| end_of(bodies, completed).error;
+        let server = Completed { error: Some("no end after 2 s".to_owned()), ..failed() };
+        for (bodies, completed, expected) in [
+            (vec![words(), result(text())], server, Some("no end after 2 s")),
+            (vec![words(), result(text())], failed(), Some("Prompt is too long")),
+            (vec![words(), result(errors)], failed(), Some("cannot read the settings; line 3")),
+            (
+                vec![words(), result(startup)],
+                failed(),
+                Some("the CLI failed at its start: config_file_invalid"),
+            ),
+            (vec![words(), result(api)], failed(), Some("the API refused: billing_error")),
+            (
+                vec![words()],
+                warned(Verdict::Denied, &["Bash was denied", "so was Edit"]),
+                Some("Bash was denied; so was Edit"),
+            ),
+            (vec![words(), line("more\n")], failed(), Some("No conversation found")),
+            (vec![result(cut)], failed(), Some(CUT_RESULT)),
+            (
+                vec![line("unknown option\n")],
+                completed(Verdict::NoResult, 1),
+                Some("unknown option"),
+            ),
+            (vec![line("3 tests failed\n")], failed(), None),
+            (vec![words()], completed(Verdict::Succeeded, 0), None),
+        ] {
+            assert_eq!(said(bodies, completed).as_deref(), expected);
+        }
+        let init = line("{\"type\":\"system\",\"subtype\":\"init\"}\n");
+        let error =
+            said(vec![init, line("{\"type\":\"result\",\"res")], completed(Verdict::NoResult, 0));
+        assert!(error.unwrap().contains("ends in the middle of a line"));
+    }
+
+    #[test]
+    fn an_attempt_keeps_its_last_words_and_a_claude_task_says_them_in_words() {
+        let end = end_of(
+            vec![line("out\n"), stderr("err\n"), line("{\"type\":\"mine\"}\n")],
+            completed(Verdict::Failed, 2),
+        );
+        assert_eq!(end.stdout_tail.as_deref(), Some("out\n{\"type\":\"mine\"}"));
+        assert_eq!(end.stderr_tail.as_deref(), Some("err"));
+        let init = r#"{"type":"system","subtype":"init","session_id":"s-1"}"#;
+        let result = ClaudeResult {
+            is_error: true,
+            errors: vec!["first".to_owned(), "second".to_owned()],
+            ..ClaudeResult::default()
+        };
+        let bodies = vec![
+            line(&format!("{init}\n")),
+            line("a wrapper's word\n"),
+            Body::Event(Event::ClaudeResult(Box::new(result))),
+        ];
+        let end = end_of(bodies, completed(Verdict::Failed, 1));
+        assert_eq!(end.stdout_tail.as_deref(), Some("a wrapper's word\nfirst\nsecond"));
+    }
+
+    #[test]
+    fn a_prompt_that_was_ended_keeps_its_conversation() {
+        let init = line("{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}\n");
+        let end = end_of(vec![init], completed(Verdict::TimedOut, -15));
+        assert_eq!(end.claude_session_id.as_deref(), Some("s-1"));
+        let facts = ClaudeFacts { session_id: Some("s-2".to_owned()), ..ClaudeFacts::default() };
+        let told = Completed { claude: Some(Box::new(facts)), ..completed(Verdict::Canceled, -15) };
+        assert_eq!(end_of(Vec::new(), told).claude_session_id.as_deref(), Some("s-2"));
+    }
+
+    #[test]
+    fn a_strict_batch_makes_a_success_with_warnings_a_failure_that_names_them() {
+        let mut end = end_of(Vec::new(), warned(Verdict::Succeeded, &["Bash was denied"]));
+        assert_eq!((end.attempt.class, end.error.clone()), (Class::Done, None));
+        end.fail_on_warnings();
+        assert_eq!(end.attempt.verdict, Verdict::Failed);
+        assert_eq!(end.attempt.class, Class::Never { cause: Never::Failed });
+        assert!(!end.attempt.has_result);
+        assert!(end.error.unwrap().ends_with("strict: Bash was denied"));
+        let mut clean = end_of(Vec::new(), completed(Verdict::Succeeded, 0));
+        clean.fail_on_warnings();
+        assert_eq!(clean.attempt.verdict, Verdict::Succeeded);
+        let mut failed = end_of(Vec::new(), warned(Verdict::TimedOut, &["cut off"]));
+        failed.fail_on_warnings();
+        assert_eq!(failed.attempt.verdict, Verdict::TimedOut);
     }
 
     #[test]

@@ -11,25 +11,18 @@ use std::{
     time::Duration,
 };
 
-use cc_batch::{Gate, Ticket};
-use cc_protocol::execute::Execute;
+use cc_batch::{Gate, Scope, Ticket, rules};
+use cc_claude::limit::model_family;
+use cc_protocol::{
+    error::{ErrorCode, ErrorObject},
+    execute::Execute,
+    gate::GateSummary,
+};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::Notify, time::sleep};
 
-use super::message::Message;
-use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared};
-
-/// The variables that say which account a Claude CLI uses, and where.
-const CREDENTIAL_VARIABLES: [&str; 8] = [
-    "HOME",
-    "CLAUDE_CONFIG_DIR",
-    "CLAUDE_CODE_OAUTH_TOKEN",
-    "ANTHROPIC_API_KEY",
-    "ANTHROPIC_AUTH_TOKEN",
-    "ANTHROPIC_BASE_URL",
-    "CLAUDE_CODE_USE_BEDROCK",
-    "CLAUDE_CODE_USE_VERTEX",
-];
+use super::{message::Message, wall::Wall};
+use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared, uptime};
 
 /// Which account: a fingerprint that gives nothing away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,8 +46,17 @@ pub struct Gates {
 #[derive(Debug)]
 struct Guarded {
     gate: Gate,
-    /// Why it is closed.
-    why: String,
+    /// Why it is closed for whom.
+    why: BTreeMap<Scope, String>,
+}
+
+/// Through which gate a task passes, and as whom it asks there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// Of which account it is.
+    pub credential: Credential,
+    /// The family of the model that it names.
+    pub model: Option<String>,
 }
 
 /// How a gate stands, for those who watch over the supervisor.
@@ -62,6 +64,8 @@ struct Guarded {
 pub struct GateFacts {
     /// Of which account.
     pub credential: Credential,
+    /// Whom it holds up.
+    pub scope: Scope,
     /// Milliseconds since the Unix epoch; `None`: it is open.
     pub closed_until_ms: Option<u64>,
     /// Why it is closed.
@@ -70,6 +74,31 @@ pub struct GateFacts {
     pub waiting: usize,
     /// Tasks that have passed and run.
     pub running: usize,
+}
+
+impl GateFacts {
+    /// By which it is opened.
+    #[must_use]
+    pub fn id(&self) -> String {
+        match &self.scope {
+            None => self.credential.to_string(),
+            Some(model) => format!("{}:{model}", self.credential),
+        }
+    }
+
+    /// In the words of the wire.
+    #[must_use]
+    pub fn summary(self) -> GateSummary {
+        GateSummary {
+            gate_id: self.id(),
+            account: self.credential.to_string(),
+            model: self.scope,
+            closed_until_ms: self.closed_until_ms,
+            reason: self.why,
+            waiting: self.waiting as u64,
+            running: self.running as u64,
+        }
+    }
 }
 
 impl Gates {
@@ -96,7 +125,7 @@ impl Gates {
             return None;
         }
         let mut hash = Sha256::new();
-        for name in CREDENTIAL_VARIABLES {
+        for name in rules::CREDENTIAL_VARIABLES {
             let value = match task.env.get(name) {
                 Some(wish) => wish.as_deref(),
                 None => self.environment.get().and_then(|base| base.get(name)),
@@ -109,9 +138,17 @@ impl Gates {
         Some(Credential(digits))
     }
 
+    /// Where a Claude task passes; `None` for any other task.
+    #[must_use]
+    pub fn pass(&self, task: &Execute) -> Option<Pass> {
+        let credential = self.credential(task)?;
+        Some(Pass { credential, model: rules::model(task).and_then(named_family) })
+    }
+
     /// Somebody wants to begin; at most `batch_jobs` of its batch at once.
-    pub fn ask(&self, credential: &Credential, ticket: Ticket, batch_jobs: usize) {
-        self.change(credential, |guarded| guarded.gate.ask(ticket, batch_jobs));
+    pub fn ask(&self, pass: &Pass, ticket: Ticket, batch_jobs: usize) {
+        let model = pass.model.clone();
+        self.change(&pass.credential, |guarded| guarded.gate.ask(ticket, model, batch_jobs));
     }
 
     /// Somebody has no wish to begin any more, or has ended.
@@ -125,36 +162,95 @@ impl Gates {
     }
 
     /// A limit was met, in these words.
-    pub fn close(&self, credential: &Credential, until_ms: u64, why: &str) {
+    pub fn close(&self, credential: &Credential, scope: Scope, until_ms: u64, why: &str) {
         self.change(credential, |guarded| {
-            guarded.gate.close(until_ms, now_ms());
-            why.clone_into(&mut guarded.why);
+            guarded.why.insert(scope.clone(), why.to_owned());
+            guarded.gate.close(scope, until_ms, now_ms());
         });
     }
 
-    /// Until when it is closed, and why.
-    #[must_use]
-    pub fn closed(&self, credential: &Credential) -> Option<(u64, String)> {
-        let gates = self.gates();
-        let guarded = gates.get(credential)?;
-        guarded.gate.closed_until_ms().map(|until_ms| (until_ms, guarded.why.clone()))
+    /// A running task was told of a limit; see [`Gate::suspect`].
+    pub fn suspect(&self, credential: &Credential, ticket: Ticket, scope: Scope) {
+        self.change(credential, |guarded| guarded.gate.suspect(ticket, scope));
     }
 
-    /// How all of them stand.
+    /// It got over it.
+    pub fn clear(&self, credential: &Credential, ticket: &Ticket) {
+        self.change(credential, |guarded| guarded.gate.clear(ticket));
+    }
+
+    /// A task that names no model has run with this one.
+    pub fn learn_default_model(&self, credential: &Credential, model: &str) {
+        if let Some(family) = named_family(model) {
+            self.change(credential, |guarded| guarded.gate.learn_default_model(family));
+        }
+    }
+
+    /// Until when such tasks are held up, and why.
+    #[must_use]
+    pub fn closed(&self, pass: &Pass) -> Option<(u64, String)> {
+        let gates = self.gates();
+        let guarded = gates.get(&pass.credential)?;
+        let (scope, until_ms) = guarded.gate.closed_for(pass.model.as_deref())?;
+        Some((until_ms, guarded.why.get(&scope).cloned().unwrap_or_default()))
+    }
+
+    /// How all of them stand: an account's, and one more for each family of models that has a limit of its own.
     #[must_use]
     pub fn facts(&self) -> Vec<GateFacts> {
         let gates = self.gates();
-        let facts = gates.iter().map(|(credential, guarded)| {
-            let closed_until_ms = guarded.gate.closed_until_ms();
-            GateFacts {
-                credential: credential.clone(),
-                closed_until_ms,
-                why: closed_until_ms.map(|_| guarded.why.clone()),
-                waiting: guarded.gate.waiting().count(),
-                running: guarded.gate.running(),
+        let mut facts = Vec::new();
+        for (credential, Guarded { gate, why }) in gates.iter() {
+            let closed: BTreeMap<&Scope, u64> = gate.closed().collect();
+            let everybody = None;
+            let scopes = closed.keys().copied().filter(|scope| scope.is_some());
+            for scope in std::iter::once(&everybody).chain(scopes) {
+                let closed_until_ms = closed.get(scope).copied();
+                facts.push(GateFacts {
+                    credential: credential.clone(),
+                    scope: scope.clone(),
+                    closed_until_ms,
+                    why: closed_until_ms.and_then(|_| why.get(scope).cloned()),
+                    waiting: gate.waiting_in(scope),
+                    running: gate.running(),
+                });
             }
-        });
-        facts.collect()
+        }
+        facts
+    }
+
+    /// Opens what is shut: all of it, or one by its id; of an account's id also what is shut for its models.
+    ///
+    /// # Errors
+    /// That there is no such gate, or that it is open.
+    pub fn open(&self, id: Option<&str>) -> Result<Vec<GateFacts>, ErrorObject> {
+        let mut opened = Vec::new();
+        let facts = self.facts();
+        let is_meant = |facts: &&GateFacts| {
+            id.is_none_or(|id| id == facts.id() || id == facts.credential.to_string())
+        };
+        for facts in facts.iter().filter(is_meant).filter(|facts| facts.closed_until_ms.is_some()) {
+            self.change(&facts.credential, |guarded| {
+                if guarded.gate.open(&facts.scope) {
+                    opened.push(facts.clone());
+                }
+            });
+        }
+        match id {
+            Some(id) if opened.is_empty() => {
+                let shown: String = id.chars().take(64).collect();
+                let message = match facts.iter().find(is_meant) {
+                    Some(_) => format!("the gate {shown} is not shut"),
+                    None => format!("Invalid params: gate_id is no gate: {shown:?}; see gate.list"),
+                };
+                let code = match facts.iter().find(is_meant) {
+                    Some(_) => ErrorCode::NoProcess,
+                    None => ErrorCode::InvalidParams,
+                };
+                Err(ErrorObject::new(code, message).with("field", "gate_id"))
+            }
+            Some(_) | None => Ok(opened),
+        }
     }
 
     fn change(&self, credential: &Credential, change: impl FnOnce(&mut Guarded)) {
@@ -162,11 +258,17 @@ impl Gates {
         let guarded = gates.entry(credential.clone()).or_insert_with(|| {
             // Only for chance; which one does not matter.
             let seed = now_ms();
-            Guarded { gate: Gate::new(self.claude_jobs, seed), why: String::new() }
+            Guarded { gate: Gate::new(self.claude_jobs, seed), why: BTreeMap::new() }
         });
         change(guarded);
         drop(gates);
         self.has_changed.notify_one();
+    }
+
+    fn clock_moved(&self, by_ms: i64) {
+        for guarded in self.gates().values_mut() {
+            guarded.gate.clock_moved(by_ms);
+        }
     }
 
     /// Lets in who may begin now; says when to ask again, and how many gates have opened.
@@ -175,14 +277,16 @@ impl Gates {
         let mut has_opened = false;
         let mut gates = self.gates();
         for (credential, guarded) in gates.iter_mut() {
-            let was_closed = guarded.gate.closed_until_ms().is_some();
+            let were_closed = guarded.gate.closed().count();
             let tickets = guarded.gate.admit(now_ms);
-            has_opened |= was_closed && guarded.gate.closed_until_ms().is_none();
+            let Guarded { gate, why } = guarded;
+            has_opened |= gate.closed().count() < were_closed;
+            why.retain(|scope, _| gate.closed().any(|(closed, _)| closed == scope));
             admitted.extend(tickets.into_iter().map(|ticket| (credential.clone(), ticket)));
         }
         gates.retain(|_, Guarded { gate, .. }| {
             let is_idle = gate.running() == 0 && gate.waiting().next().is_none();
-            !is_idle || gate.closed_until_ms().is_some()
+            !is_idle || gate.closed().next().is_some()
         });
         let wake_at_ms = gates.values().filter_map(|guarded| guarded.gate.wake_at_ms()).min();
         (admitted, wake_at_ms, has_opened)
@@ -193,11 +297,20 @@ impl Gates {
     }
 }
 
+/// The family of a model; `None` for the name that means the account's own choice.
+fn named_family(model: &str) -> Option<String> {
+    Some(model_family(model)).filter(|family| family != "default")
+}
+
 /// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
 pub async fn keep(shared: Arc<Shared>) {
     let gates = &shared.batches.gates;
+    let mut wall = Wall::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
+        if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {
+            gates.clock_moved(by_ms);
+        }
         let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
         if has_opened {
             shared.batches.touch_all();
@@ -243,6 +356,10 @@ mod tests {
         Execute { program, env: env.collect(), ..Execute::default() }
     }
 
+    fn pass(credential: &Credential) -> Pass {
+        Pass { credential: credential.clone(), model: None }
+    }
+
     fn ticket(batch_id: &str) -> Ticket {
         Ticket { batch_id: batch_id.to_owned(), job: Job::Task(0) }
     }
@@ -263,12 +380,12 @@ mod tests {
         let make = Execute { program: argv, env: BTreeMap::new(), ..Execute::default() };
         assert_eq!(gates.credential(&make), None);
 
-        gates.close(&own, u64::MAX, "a limit");
-        gates.ask(&own, ticket("a"), 1);
-        gates.ask(&other, ticket("b"), 1);
+        gates.close(&own, None, u64::MAX, "a limit");
+        gates.ask(&pass(&own), ticket("a"), 1);
+        gates.ask(&pass(&other), ticket("b"), 1);
         let (admitted, wake_at_ms, _) = gates.admit(now_ms());
         assert_eq!(admitted, [(other, ticket("b"))]);
-        assert_eq!(gates.closed(&own).unwrap().1, "a limit");
+        assert_eq!(gates.closed(&pass(&own)).unwrap().1, "a limit");
         assert!(wake_at_ms.unwrap() > now_ms());
     }
 
@@ -276,11 +393,29 @@ mod tests {
     fn a_gate_that_nobody_needs_is_forgotten() {
         let gates = Gates::new(4);
         let credential = gates.credential(&prompt(&[])).unwrap();
-        gates.ask(&credential, ticket("a"), 1);
+        gates.ask(&pass(&credential), ticket("a"), 1);
         assert_eq!(gates.admit(0).0.len(), 1);
         assert_eq!(gates.facts()[0].running, 1);
         gates.leave(&credential, &ticket("a"));
         assert!(gates.admit(0).0.is_empty());
         assert_eq!(gates.facts(), []);
+    }
+
+    #[test]
+    fn a_gate_is_opened_by_its_id_and_one_that_is_not_there_or_not_shut_is_named() {
+        let gates = Gates::new(4);
+        let own = gates.credential(&prompt(&[])).unwrap();
+        gates.close(&own, Some("opus".to_owned()), u64::MAX, "an Opus limit");
+        gates.close(&own, None, u64::MAX, "a limit");
+        let ids: Vec<String> = gates.facts().iter().map(GateFacts::id).collect();
+        assert_eq!(ids, [own.to_string(), format!("{own}:opus")]);
+        let unknown = gates.open(Some("nobody")).unwrap_err();
+        assert_eq!(unknown.data["field"], "gate_id");
+        let opened = gates.open(Some(&ids[1])).unwrap();
+        assert_eq!(opened.len(), 1);
+        assert_eq!(opened[0].scope.as_deref(), Some("opus"));
+        assert_eq!(gates.open(Some(&ids[0])).unwrap().len(), 1);
+        assert!(gates.open(Some(&ids[0])).unwrap_err().message.contains("not shut"));
+        assert_eq!(gates.open(None).unwrap(), []);
     }
 }

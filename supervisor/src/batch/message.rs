@@ -1,9 +1,9 @@
 //! What a batch's owner hears from others: every message to it.
 
-use cc_batch::Job;
+use cc_batch::{Job, Scope};
 use tokio::sync::oneshot;
 
-use super::evidence::End;
+use super::{evidence::End, gates::Credential};
 
 /// What a batch's owner hears.
 #[derive(Debug)]
@@ -25,6 +25,20 @@ pub enum Message {
         task_id: String,
         /// How.
         end: Box<End>,
+    },
+    /// A hook could not be started for want of something, a while ago: it is to be tried again.
+    HookAgain {
+        /// Which.
+        job: Job,
+        /// Under which id it should have run.
+        task_id: String,
+    },
+    /// Somebody has opened a gate before its time.
+    GateOpened {
+        /// Of which account.
+        credential: Credential,
+        /// For whom.
+        scope: Scope,
     },
     /// Somebody wants the batch to end; answered when that is stored.
     Cancel(oneshot::Sender<()>),

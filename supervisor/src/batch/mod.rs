@@ -16,12 +16,16 @@ mod follow;
 mod gates;
 mod hooks;
 mod message;
+mod money;
 mod owner;
 mod query;
 mod record;
 mod show;
 mod start;
 mod submit;
+mod tail;
+mod there;
+mod wall;
 mod watch;
 mod whole_result;
 mod zone;
@@ -35,7 +39,7 @@ use cc_protocol::error::{ErrorCode, ErrorObject};
 use cc_state::{BatchRow, Change};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 
-use self::{board::Board, message::Message, owner::Owner};
+use self::{board::Board, message::Message, money::Totals, owner::Owner};
 pub use self::{
     follow::{Attachment, Following, attach},
     gates::{GateFacts, Gates},
@@ -45,7 +49,7 @@ pub use self::{
     submit::{resume, submit},
     whole_result::result,
 };
-use crate::{clock::now_ms, limits, shared::Shared};
+use crate::{limits, shared::Shared};
 
 /// The batches that are not over.
 #[derive(Debug)]
@@ -53,6 +57,8 @@ pub struct Batches {
     handles: Mutex<HashMap<String, BatchHandle>>,
     /// The gates that their Claude tasks pass.
     pub gates: Gates,
+    /// What conversations have cost so far.
+    totals: Mutex<Totals>,
     /// The tasks of earlier supervisors have owners, or ends.
     are_tasks_seen_to: tokio_watch::Sender<bool>,
 }
@@ -71,6 +77,7 @@ impl Batches {
         Self {
             handles: Mutex::default(),
             gates: Gates::new(claude_jobs),
+            totals: Mutex::default(),
             are_tasks_seen_to: tokio_watch::Sender::new(false),
         }
     }
@@ -129,6 +136,11 @@ impl Batches {
         }
     }
 
+    /// Held for a moment only, and never while waiting.
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn handles(&self) -> MutexGuard<'_, HashMap<String, BatchHandle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -150,7 +162,7 @@ pub async fn restore(shared: &Arc<Shared>, rows: Vec<BatchRow>) {
 /// Forgets batches that were over long ago.
 pub async fn prune(shared: &Shared) {
     let age_ms = u64::try_from(shared.config.keep.age.as_millis()).unwrap_or(u64::MAX);
-    let before_ms = now_ms().saturating_sub(age_ms);
+    let before_ms = shared.retention.now_ms().saturating_sub(age_ms);
     shared.store.write(vec![Change::BatchesPruned { before_ms }]).await;
 }
 
@@ -159,6 +171,28 @@ fn no_such_batch(batch_id: &str) -> ErrorObject {
     let shown: String = batch_id.chars().take(64).collect();
     let message = format!("no such batch: {shown:?}; it may have been removed by retention");
     ErrorObject::new(ErrorCode::NoSuchBatch, message).with("batch_id", shown)
+}
+
+/// Opens what limits have shut, before its time: all of it, or one by its id. One task begins at once to see whether
+/// the limit is over. Says which ones were opened.
+///
+/// # Errors
+/// That there is no such gate, or that it is open.
+pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
+    let opened = shared.batches.gates.open(id)?;
+    let owners: Vec<mpsc::Sender<Message>> =
+        shared.batches.handles().values().map(|handle| handle.messages.clone()).collect();
+    for facts in &opened {
+        tracing::info!(gate_id = facts.id(), "a gate is opened before its time");
+        for owner in &owners {
+            let credential = facts.credential.clone();
+            let message = Message::GateOpened { credential, scope: facts.scope.clone() };
+            // A batch that is over waits for nothing.
+            owner.send(message).await.ok();
+        }
+    }
+    shared.batches.touch_all();
+    Ok(opened.iter().map(GateFacts::id).collect())
 }
 
 /// Asks for a batch's end.

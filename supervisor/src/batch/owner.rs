@@ -12,11 +12,13 @@
 use std::{
     collections::{BTreeSet, VecDeque},
     sync::Arc,
+    time::Instant,
 };
 
 use cc_batch::{
-    Batch, Input, Job, Rules, Step,
-    life::{Phase, Run, TaskState},
+    Batch, Input, Job, Rules, Scope, Step,
+    life::{Cause, Fate, Outcome, Phase, Run, TaskState},
+    retry::Class,
 };
 use cc_link::event::EndReason;
 use cc_state::{BatchStep, BatchTaskRow, Change};
@@ -28,14 +30,18 @@ use tokio::{
 use super::{
     board::{Board, Changed, StoredHead},
     evidence::End,
-    gates,
+    gates::{self, Credential},
     message::Message,
     query::Loaded,
     record::Record,
+    there::There,
+    wall::Wall,
 };
-use crate::{clock::now_ms, limits, shared::Shared};
+use crate::{clock::now_ms, limits, shared::Shared, uptime};
 
 mod carry_out;
+mod recall;
+mod starts;
 
 /// One batch's owner.
 #[derive(Debug)]
@@ -57,6 +63,14 @@ pub struct Owner {
     /// What follows at once.
     inputs: VecDeque<Input>,
     wake_at_ms: Option<u64>,
+    /// Whether what its tasks are started with was there.
+    there: There,
+    /// Jobs that have met a limit and leave the gate when it is shut: nobody slips through before.
+    leaving: Vec<Job>,
+    /// Since when hooks cannot be started for want of something.
+    hooks_want_since: Option<Instant>,
+    /// By what the times of the batch move along.
+    wall: Wall,
     /// Jobs that were admitted and found no room among the supervisor's tasks.
     roomless: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
@@ -69,6 +83,7 @@ impl Owner {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(shared, board, rules, vec![Record::default(); count]);
         tokio::spawn(async move {
+            owner.look().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
@@ -85,8 +100,10 @@ impl Owner {
         let mut owner = Self::new(shared, board, rules, records);
         owner.started_ms = started_ms;
         owner.close_gates(&batch);
+        owner.remember_totals();
         owner.batch = Some(batch);
         tokio::spawn(async move {
+            owner.look().await;
             owner.shared.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
@@ -109,6 +126,10 @@ impl Owner {
             to_self,
             inputs: VecDeque::new(),
             wake_at_ms: None,
+            there: There::default(),
+            leaving: Vec::new(),
+            hooks_want_since: None,
+            wall: Wall::new(now_ms(), uptime::now()),
             roomless: VecDeque::new(),
             room: shared.registry.room(),
             is_over: false,
@@ -126,6 +147,8 @@ impl Owner {
                     self.start_roomless().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
+                    // The clock may have been set, in either direction.
+                    self.follow_inputs().await;
                     if self.wake_at_ms.is_some_and(|at_ms| at_ms <= now_ms()) {
                         self.wake_at_ms = None;
                         self.take(Input::Time).await;
@@ -149,6 +172,15 @@ impl Owner {
                     self.follow_inputs().await;
                 }
             }
+            Message::HookAgain { job, task_id } => {
+                self.take(Input::Fate { job, task_id, fate: Fate::NeverBegan }).await;
+            }
+            Message::GateOpened { credential, scope } => {
+                let tasks = self.waiting_for(&credential, &scope);
+                if !tasks.is_empty() {
+                    self.take(Input::LimitLifted { tasks }).await;
+                }
+            }
             Message::Cancel(done) => {
                 self.take(Input::Cancel).await;
                 // Whoever has stopped waiting does not care.
@@ -164,19 +196,27 @@ impl Owner {
 
     /// Goes as many steps as follow at once.
     async fn follow_inputs(&mut self) {
-        while let Some(input) = self.inputs.pop_front() {
+        loop {
+            // Before anything happens by the new time.
+            if let Some(by_ms) = self.wall.moved(now_ms(), uptime::now()) {
+                tracing::info!(batch_id = self.board.batch_id(), by_ms, "the wall clock has moved");
+                self.inputs.push_front(Input::ClockMoved { by_ms });
+            }
+            let Some(input) = self.inputs.pop_front() else { break };
             if let Input::Admitted { job: Job::Task(index), task_id } = &input {
                 self.note_admission(*index, task_id).await;
             }
             // There always is one here.
-            let Some(batch) = self.batch.take() else { return };
+            let Some(batch) = self.batch.take() else { break };
             let ended = match &input {
                 Input::Ended { job: Job::Task(index), .. } => Some(*index),
                 Input::Ended { .. }
                 | Input::Fate { .. }
                 | Input::Admitted { .. }
                 | Input::AuthRefused { .. }
+                | Input::LimitLifted { .. }
                 | Input::Time
+                | Input::ClockMoved { .. }
                 | Input::Cancel
                 | Input::Restarted => None,
             };
@@ -185,6 +225,9 @@ impl Owner {
                 self.note_conclusion(&step.batch, index);
             }
             self.carry_out(step).await;
+        }
+        for job in std::mem::take(&mut self.leaving) {
+            self.leave_gate(job);
         }
     }
 
@@ -222,6 +265,7 @@ impl Owner {
         // A record is stored with the next step that changes its task; that is the one that it was changed for.
         let changed: BTreeSet<usize> =
             changed.into_iter().chain(self.dirty.iter().copied()).collect();
+        self.recall_tails().await;
         let tasks = changed.iter().map(|index| self.row(&batch, *index)).collect();
         let head = self.head(&batch, over_ms);
         let id = self.board.batch_id().to_owned();
@@ -291,19 +335,64 @@ impl Owner {
         }
         let gates = &self.shared.batches.gates;
         for (index, task) in batch.tasks.iter().enumerate() {
-            let TaskState::RetryAt { at_ms, .. } = task else { continue };
-            // Only a limit leaves its words.
-            if let Some(words) = self.records[index].limit.as_deref()
+            let TaskState::RetryAt { at_ms, last, .. } = task else { continue };
+            let record = &self.records[index];
+            if is_limit(last)
+                && let Some(words) = record.limit.as_deref()
                 && let Some(credential) = self.credential(Job::Task(index))
             {
-                gates.close(&credential, *at_ms, words);
+                gates.close(&credential, record.limit_scope.clone(), *at_ms, words);
             }
+        }
+    }
+
+    /// The tasks of this batch that wait for such a limit to end.
+    fn waiting_for(&self, credential: &Credential, scope: &Scope) -> Vec<usize> {
+        let Some(batch) = &self.batch else { return Vec::new() };
+        let tasks = batch.tasks.iter().enumerate().filter(|(index, task)| match task {
+            TaskState::RetryAt { last, .. } => {
+                is_limit(last)
+                    && self.records[*index].limit_scope == *scope
+                    && self.credential(Job::Task(*index)).as_ref() == Some(credential)
+            }
+            TaskState::Waiting
+            | TaskState::Before { .. }
+            | TaskState::Attempt { .. }
+            | TaskState::After { .. }
+            | TaskState::Over { .. }
+            | TaskState::Skipped { .. } => false,
+        });
+        tasks.map(|(index, _)| index).collect()
+    }
+
+    /// What conversations have cost that this batch's tasks have led.
+    fn remember_totals(&self) {
+        let mut totals = self.shared.batches.totals();
+        for total in self.records.iter().filter_map(|record| record.session.as_ref()) {
+            totals.remember(total);
         }
     }
 
     /// Takes note of a job's end and tells the state machine.
     fn ended(&mut self, job: Job, task_id: String, mut end: End) {
-        self.leave_gate(job);
+        if matches!(job, Job::Task(_)) && self.board.facts().plan.options.strict {
+            end.fail_on_warnings();
+        }
+        self.see_what_was_lacking(job, &mut end);
+        if self.starts_again(job, &task_id, &end) {
+            return;
+        }
+        self.count_money(job, &mut end);
+        match end.attempt.class {
+            Class::Limit { .. } => self.leaving.push(job),
+            Class::Done
+            | Class::Transient { .. }
+            | Class::Unavailable { .. }
+            | Class::Interrupted
+            | Class::Lost
+            | Class::TimedOut
+            | Class::Never { .. } => self.leave_gate(job),
+        }
         self.shared.metrics.attempt_ended(end.attempt.class);
         match job {
             Job::Task(index) => {
@@ -339,6 +428,10 @@ impl Owner {
         let needs = self.board.facts().plan.needs();
         needs.iter().flatten().any(|need| need.task == index && need.result)
     }
+}
+
+fn is_limit(outcome: &Outcome) -> bool {
+    matches!(outcome.cause, Cause::Attempt { end: Class::Limit { .. } })
 }
 
 fn exit_text(completed: &cc_link::event::Completed) -> String {

@@ -3,12 +3,13 @@
 use cc_batch::{
     Batch, Plan,
     life::{Cause, Ending, Phase, Run, Skip, Stop, TaskState},
+    limits::UNAVAILABLE_LONGEST_MS,
     retry::Class,
 };
 use cc_link::event::Verdict;
 use cc_protocol::batch::{
     BatchCounts, BatchOutcome, BatchRow, BatchRunning, BatchState, BatchSummary, BatchWait,
-    RUNNING_LIMIT, RowState,
+    RUNNING_LIMIT, RowState, usd,
 };
 
 use super::{
@@ -38,12 +39,17 @@ pub fn summary(facts: &BatchFacts, standing: &Standing, gates: &Gates) -> BatchS
         name: plan.name.clone(),
         state,
         outcome: is_over.then(|| outcome(plan, batch, stop)),
-        reason: stop.map(|stop| reason(plan, batch, stop)),
+        reason: stop
+            .map(|stop| reason(plan, batch, records, stop))
+            .or_else(|| lost_model(plan, batch, records)),
         counts: counts(batch),
         jobs: plan.options.jobs,
         cost_usd: batch.head.cost_usd,
         input_tokens: sum(|record| record.input_tokens),
         output_tokens: sum(|record| record.output_tokens),
+        cache_read_tokens: sum(|record| record.cache_read_tokens),
+        cache_creation_tokens: sum(|record| record.cache_creation_tokens),
+        warnings: sum(|record| u64::from(record.warnings > 0)),
         retries: sum(|record| record.starts.saturating_sub(1)),
         killed_leftovers: sum(|record| record.killed_leftovers),
         submitted_ms: facts.submitted_ms,
@@ -69,8 +75,15 @@ fn stop(phase: &Phase) -> (Option<Stop>, bool) {
 pub fn outcome(plan: &Plan, batch: &Batch, stop: Option<Stop>) -> BatchOutcome {
     match stop {
         Some(Stop::Canceled) => BatchOutcome::Canceled,
-        Some(Stop::HaltSoon | Stop::HaltNow) => BatchOutcome::Halted,
-        Some(Stop::Auth | Stop::Lost | Stop::MaxCost | Stop::MaxTime) => BatchOutcome::Stopped,
+        Some(Stop::HaltSoon | Stop::HaltNow | Stop::Alike) => BatchOutcome::Halted,
+        Some(
+            Stop::Auth
+            | Stop::Account
+            | Stop::Unavailable
+            | Stop::Lost
+            | Stop::MaxCost
+            | Stop::MaxTime,
+        ) => BatchOutcome::Stopped,
         None => {
             let is_fine = |(state, task): (&TaskState, &cc_batch::plan::PlanTask)| {
                 task.allow_failure || state.outcome().is_some_and(|outcome| outcome.has_succeeded())
@@ -86,10 +99,10 @@ pub fn outcome(plan: &Plan, batch: &Batch, stop: Option<Stop>) -> BatchOutcome {
 
 /// The first line of a report on a batch that stops before every task had its turn.
 #[must_use]
-pub fn reason(plan: &Plan, batch: &Batch, stop: Stop) -> String {
+pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> String {
+    let place = |is_it: &dyn Fn(&TaskState) -> bool| batch.tasks.iter().position(is_it);
     let first = |is_it: &dyn Fn(&TaskState) -> bool| {
-        let index = batch.tasks.iter().position(is_it);
-        index.map_or_else(|| "a task".to_owned(), |index| called(plan, index))
+        place(is_it).map_or_else(|| "a task".to_owned(), |index| called(plan, index))
     };
     let has = |verdict| move |state: &TaskState| outcome_verdict(state) == Some(verdict);
     match stop {
@@ -101,19 +114,62 @@ pub fn reason(plan: &Plan, batch: &Batch, stop: Stop) -> String {
             "the API refused the credentials of {}: log in again or correct the key, then resume the batch",
             first(&has(Verdict::Auth))
         ),
+        Stop::Account => {
+            let index = place(&has(Verdict::Account));
+            let words = index.and_then(|index| obstacle(records, index));
+            format!(
+                "the account of {} cannot be used: {}; resume the batch then",
+                first(&has(Verdict::Account)),
+                words.unwrap_or("see to it")
+            )
+        }
+        Stop::Alike => {
+            let alike = batch.head.alike;
+            let words = alike.and_then(|alike| obstacle(records, alike.last));
+            format!(
+                "{} tasks in a row ended alike without a turn, the last one with: {}; see to the cause, then resume the batch",
+                alike.map_or(0, |alike| alike.tasks),
+                words.unwrap_or("no word of what went wrong")
+            )
+        }
+        Stop::Unavailable => {
+            let is_it = |state: &TaskState| {
+                let cause = state.outcome().map(|outcome| outcome.cause);
+                matches!(cause, Some(Cause::Attempt { end: Class::Unavailable { .. } }))
+            };
+            let record = place(&is_it).and_then(|index| records.get(index));
+            let words = record.and_then(|record| record.limit.as_deref());
+            format!(
+                "tasks cannot be started, and it was waited for {} minutes: {}; see to it, then resume the batch",
+                UNAVAILABLE_LONGEST_MS / 60_000,
+                words.unwrap_or("something is wanting")
+            )
+        }
         Stop::Lost => format!(
             "{} was lost with its worker and may have had effects: see what it has done, then resume the batch",
             first(&has(Verdict::WorkerDied))
         ),
         Stop::MaxCost => format!(
-            "{:.4} US dollars are spent, and max_cost_usd is {}",
-            batch.head.cost_usd,
+            "{} are spent, and max_cost_usd is {}",
+            usd(batch.head.cost_usd),
             plan.options.max_cost_usd.unwrap_or_default()
         ),
         Stop::MaxTime => {
             format!("max_time_s of {} s is over", plan.options.max_time_s.unwrap_or_default())
         }
     }
+}
+
+/// What is said of a batch whose tasks were not begun because their model was refused.
+fn lost_model(plan: &Plan, batch: &Batch, records: &[Record]) -> Option<String> {
+    let lost = batch.head.lost_models.first()?;
+    let model = lost.model.as_deref().unwrap_or("the default one");
+    let words = obstacle(records, lost.task).unwrap_or("name another model");
+    Some(format!("the model of {} was refused ({model}): {words}", called(plan, lost.task)))
+}
+
+fn obstacle(records: &[Record], index: usize) -> Option<&str> {
+    records.get(index)?.obstacle.as_deref()
 }
 
 fn outcome_verdict(state: &TaskState) -> Option<Verdict> {
@@ -176,11 +232,16 @@ fn wait(facts: &BatchFacts, standing: &Standing, gates: &Gates) -> Option<BatchW
                 let words = standing.records[index].limit.as_deref().unwrap_or("a usage limit");
                 Some(BatchWait { until_ms: *at_ms, reason: words.to_owned() })
             }
+            Cause::Attempt { end: Class::Unavailable { .. } } => {
+                let words = standing.records[index].limit.as_deref();
+                let words = words.unwrap_or("it could not be started").to_owned();
+                Some(BatchWait { until_ms: *at_ms, reason: words })
+            }
             Cause::Attempt { .. } | Cause::BeforeTaskFailed | Cause::Stopped => None,
         },
         TaskState::Attempt { run: Run::Queued, .. } => {
-            let credential = gates.credential(&facts.plan.tasks.get(index)?.execute)?;
-            let (until_ms, reason) = gates.closed(&credential)?;
+            let pass = gates.pass(&facts.plan.tasks.get(index)?.execute)?;
+            let (until_ms, reason) = gates.closed(&pass)?;
             Some(BatchWait { until_ms, reason })
         }
         TaskState::Waiting
@@ -220,6 +281,7 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
     let (reason, exit_code) =
         attempt.map_or((None, None), |attempt| (attempt.reason, attempt.exit_code));
     let error = error(state, &record);
+    let why = why(plan, state, &record);
     let last = record.last.unwrap_or_default();
     BatchRow {
         index: index as u64,
@@ -231,7 +293,7 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
         reason,
         exit_code,
         error,
-        why: why(plan, state),
+        why,
         attempts: record.attempts,
         result: last.result,
         result_truncated: last.result_truncated,
@@ -240,6 +302,14 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
         num_turns: last.num_turns,
         usage: last.usage,
         claude_session_id: last.claude_session_id,
+        warnings: last.warnings,
+        structured_output: last.structured_output,
+        startup_failure_reason: last.startup_failure_reason,
+        api_error: last.api_error,
+        permission_denials: last.permission_denials,
+        parts: last.parts,
+        cli_version: last.cli_version,
+        api_key_source: last.api_key_source,
         duration_ms: record.duration_ms,
         killed_leftovers: record.killed_leftovers,
         timeout_s: record.timeout_s,
@@ -275,9 +345,23 @@ fn error(state: &TaskState, record: &Record) -> Option<String> {
     }
 }
 
-/// Why a task was skipped.
-fn why(plan: &Plan, state: &TaskState) -> Option<String> {
-    let TaskState::Skipped { skip } = state else { return None };
+/// Why a task was skipped, or for what it waits although no limit was met.
+fn why(plan: &Plan, state: &TaskState, record: &Record) -> Option<String> {
+    let skip = match state {
+        TaskState::Skipped { skip } => skip,
+        TaskState::RetryAt { last, .. }
+            if matches!(last.cause, Cause::Attempt { end: Class::Unavailable { .. } }) =>
+        {
+            let words = record.limit.as_deref().unwrap_or("something is wanting");
+            return Some(format!("it waits, since it could not be started: {words}"));
+        }
+        TaskState::Waiting
+        | TaskState::Before { .. }
+        | TaskState::Attempt { .. }
+        | TaskState::RetryAt { .. }
+        | TaskState::After { .. }
+        | TaskState::Over { .. } => return None,
+    };
     Some(match skip {
         Skip::NeededTaskFailed { task } => {
             format!("{}, which it needs, did not succeed", called(plan, *task))
@@ -285,10 +369,18 @@ fn why(plan: &Plan, state: &TaskState) -> Option<String> {
         Skip::NoResult { task } => {
             format!("{}, which it refers to, has no result", called(plan, *task))
         }
+        Skip::ModelNotFound { task } => {
+            format!("the API refused its model to {}: name another model", called(plan, *task))
+        }
         Skip::Stopped { stop } => match stop {
-            Stop::HaltSoon | Stop::HaltNow => "the batch was halted".to_owned(),
+            Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "the batch was halted".to_owned(),
             Stop::Canceled => "the batch was canceled".to_owned(),
-            Stop::Auth | Stop::Lost | Stop::MaxCost | Stop::MaxTime => {
+            Stop::Auth
+            | Stop::Account
+            | Stop::Unavailable
+            | Stop::Lost
+            | Stop::MaxCost
+            | Stop::MaxTime => {
                 format!("the batch was stopped: {}", cause(*stop))
             }
         },
@@ -297,9 +389,11 @@ fn why(plan: &Plan, state: &TaskState) -> Option<String> {
 
 fn cause(stop: Stop) -> &'static str {
     match stop {
-        Stop::HaltSoon | Stop::HaltNow => "it was halted",
+        Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "it was halted",
         Stop::Canceled => "it was canceled",
         Stop::Auth => "the API refused the credentials",
+        Stop::Account => "the account cannot be used",
+        Stop::Unavailable => "tasks cannot be started",
         Stop::Lost => "a task was lost",
         Stop::MaxCost => "max_cost_usd is spent",
         Stop::MaxTime => "max_time_s is over",

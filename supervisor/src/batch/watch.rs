@@ -1,11 +1,14 @@
 //! Follows one task of a batch to its end, and tells the batch's owner. One tokio task a running job.
 
-use cc_batch::Job;
+use std::sync::Arc;
+
+use cc_batch::{Job, Scope, Ticket};
 use cc_state::TaskRow;
 use tokio::sync::mpsc;
 
 use super::{
     evidence::{Collector, End},
+    gates::Credential,
     message::Message,
 };
 use crate::{
@@ -16,22 +19,54 @@ use crate::{
     task::TaskHandle,
 };
 
-/// Tells the owner of everything that matters of a task that is not over; last of all of its end, when its
-/// worker is gone.
-pub async fn watch(handle: TaskHandle, job: Job, messages: mpsc::Sender<Message>) {
+/// A running task that has passed a gate. Nobody follows it through while it seems to have met a limit.
+#[derive(Debug)]
+pub struct AtGate {
+    /// All gates.
+    pub shared: Arc<Shared>,
+    /// Which one.
+    pub credential: Credential,
+    /// As whom it passed.
+    pub ticket: Ticket,
+}
+
+impl AtGate {
+    fn tell(&self, suspected: Option<&Scope>) {
+        let gates = &self.shared.batches.gates;
+        match suspected {
+            Some(scope) => gates.suspect(&self.credential, self.ticket.clone(), scope.clone()),
+            None => gates.clear(&self.credential, &self.ticket),
+        }
+    }
+}
+
+/// Tells the owner, and the gate, of everything that matters of a task that is not over; last of all the owner of its
+/// end, when its worker is gone.
+pub async fn watch(
+    handle: TaskHandle,
+    job: Job,
+    at_gate: Option<AtGate>,
+    messages: mpsc::Sender<Message>,
+) {
     let task_id = handle.task_id().to_owned();
     let mut cursor = handle.feed().cursor_after(0);
     let mut collector = Collector::new();
     let mut was_told = false;
+    let mut suspected: Option<Scope> = None;
     while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
-        let is_auth_refused = match item {
+        match item {
             Item::Frames(frames) => collector.take(&frames),
             Item::Lost { bytes, error } => {
                 tracing::warn!(task_id, bytes, error, "a part of a log is missing");
-                false
             }
-        };
-        if is_auth_refused && !was_told {
+        }
+        if collector.suspected_limit() != suspected.as_ref() {
+            suspected = collector.suspected_limit().cloned();
+            if let Some(at_gate) = &at_gate {
+                at_gate.tell(suspected.as_ref());
+            }
+        }
+        if collector.is_auth_refused() && !was_told {
             was_told = true;
             let task_id = task_id.clone();
             // An owner that is gone does not care.

@@ -117,7 +117,7 @@ impl Owner {
             let ended = self.record_of_end(*completed, at_ms, position);
             self.shared.store.write(vec![ended]).await;
         }
-        retention::task_ended(&self.shared, self.task_id(), at_ms, &self.side.feed);
+        retention::task_ended(&self.shared, self.task_id(), &self.side.feed);
         if let Some(leaf) = &self.leaf {
             containment::left(&self.shared, leaf).await;
         }

@@ -2,13 +2,14 @@
 
 use cc_link::control::Control;
 use rustix::process::Signal;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use crate::{
     lifecycle::{Effect, Input, transition},
     owner::{DeadWorker, Owner},
     pidfd::Pidfd,
     task::{Answer, Request},
+    uptime,
     worker::Worker,
 };
 
@@ -28,7 +29,7 @@ impl Owner {
             Effect::TellPause => worker.tell(&Control::Pause),
             Effect::TellResume => worker.tell(&Control::Resume),
             Effect::TellCancel(reason) => {
-                self.watchdog.ending(Instant::now());
+                self.watchdog.ending(uptime::now());
                 self.refuse_waiting();
                 let told = match request {
                     Request::Cancel(_, told) => told,
@@ -38,7 +39,7 @@ impl Owner {
                 return;
             }
             Effect::TellKill(reason) => {
-                self.watchdog.killing(Instant::now());
+                self.watchdog.killing(uptime::now());
                 self.refuse_waiting();
                 worker.tell(&Control::Kill { reason });
             }

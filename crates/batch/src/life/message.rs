@@ -39,7 +39,7 @@ pub enum Input {
         /// How.
         end: AttemptEnd,
     },
-    /// The CLI reports that its credentials were refused, and tries again by itself.
+    /// The CLI reports that its credentials were refused, several times in a row, and tries again by itself.
     AuthRefused {
         /// As in [`Effect::Start`].
         job: Job,
@@ -55,8 +55,20 @@ pub enum Input {
         /// What became of it.
         fate: Fate,
     },
+    /// A limit is over, or may be, before the time that was named: these tasks need not wait for it any more. They pass
+    /// the gate as ever.
+    LimitLifted {
+        /// From 0.
+        tasks: Vec<usize>,
+    },
     /// The time of [`Effect::WakeAt`] has come.
     Time,
+    /// The wall clock has gone by so much more, or less, than time in which something could run: it was set, or
+    /// the machine slept. Told before anything else that is told by the new time.
+    ClockMoved {
+        /// Milliseconds.
+        by_ms: i64,
+    },
     /// Somebody wants the batch to end.
     Cancel,
     /// This is the stored state, and a new supervisor has it. What was asked for before may or may not

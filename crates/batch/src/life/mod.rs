@@ -5,17 +5,17 @@
 //!              its turn       admitted       ended: Done, Never,
 //!   Waiting ─▶ [Before] ─▶ Attempt ─────────── attempts used up ────▶ [After] ─▶ Over
 //!      │          │        queued│running          ▲
-//!      │          │           ▲  │ ended: Transient, Limit, (Lost, TimedOut)
+//!      │          │           ▲  │ ended: Transient, Limit, Unavailable, (Lost, TimedOut, Auth)
 //!      │          │           │  ▼                 │ the batch stops:
 //!      │          │          RetryAt ──────────────┘ the last attempt's verdict stands
 //!      ▼          ▼ the batch stops
-//!   Skipped: a needed task failed, or the batch stops
+//!   Skipped: a needed task failed, its model is not there, or the batch stops
 //! ```
 //! `[Before]` and `[After]` are its hooks, where the plan has them.
 //!
 //! The batch:
 //! ```text
-//!   Going ──halt, cost, time, cancel, auth, lost──▶ Stopping
+//!   Going ──halt, cost, time, cancel, auth, account, alike, unavailable, lost──▶ Stopping
 //!     └─────── every task is Over or Skipped ──────────┴──▶ [AfterBatch] ──▶ Over
 //! ```
 //!
@@ -26,6 +26,7 @@
 //!
 //! Called by the supervisor's owner of the batch; the crate's header says how.
 
+mod clock;
 mod message;
 mod progress;
 mod state;
@@ -34,7 +35,8 @@ mod step;
 pub use self::{
     message::{Effect, Fate, Input, Job},
     state::{
-        Attempt, Batch, Cause, Counts, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState,
+        Alike, Attempt, Batch, Cause, Counts, Ending, Head, LostModel, Outcome, Phase, Run, Skip,
+        Stop, TaskState,
     },
     step::Step,
 };

@@ -15,8 +15,12 @@ impl Stepping<'_> {
         match self.batch.head.phase {
             Phase::Going => {
                 self.wake_tasks();
-                self.skip_what_cannot_begin();
-                self.begin_tasks();
+                self.give_up_lost_models();
+                // A verdict that is given here may stop the batch.
+                if self.batch.head.phase == Phase::Going {
+                    self.skip_what_cannot_begin();
+                    self.begin_tasks();
+                }
             }
             Phase::Stopping { .. } | Phase::AfterBatch { .. } | Phase::Over { .. } => {}
         }
@@ -52,7 +56,9 @@ impl Stepping<'_> {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.rules.max_time_ms.map(|most| self.batch.head.begun_ms.saturating_add(most))
+        let head = &self.batch.head;
+        let began_ms = head.begun_ms.saturating_add_signed(head.skipped_ms);
+        self.rules.max_time_ms.map(|most| began_ms.saturating_add(most))
     }
 
     /// Attempts whose wait is over.
@@ -73,6 +79,46 @@ impl Stepping<'_> {
                 | TaskState::Skipped { .. } => {}
             }
         }
+    }
+
+    /// Tasks for a model that there is not: whoever has begun ends by itself, nobody else begins.
+    fn give_up_lost_models(&mut self) {
+        if self.batch.head.lost_models.is_empty() {
+            return;
+        }
+        for task in 0..self.batch.tasks.len() {
+            let Some(first) = self.lost_model_of(task) else { continue };
+            let skipped = TaskState::Skipped { skip: Skip::ModelNotFound { task: first } };
+            match &self.batch.tasks[task] {
+                TaskState::Waiting => self.set(task, skipped),
+                TaskState::Attempt { attempt, run: Run::Queued } => {
+                    let last = attempt.last.clone();
+                    self.effects.push(Effect::Withdraw { job: Job::Task(task) });
+                    match last {
+                        Some(last) => self.conclude(task, last),
+                        None => self.set(task, skipped),
+                    }
+                }
+                TaskState::RetryAt { last, .. } => {
+                    let last = last.clone();
+                    self.conclude(task, last);
+                }
+                TaskState::Before { .. }
+                | TaskState::Attempt { .. }
+                | TaskState::After { .. }
+                | TaskState::Over { .. }
+                | TaskState::Skipped { .. } => {}
+            }
+        }
+    }
+
+    /// Who was refused the task's model first.
+    fn lost_model_of(&self, task: usize) -> Option<usize> {
+        let rules = self.rules.tasks.get(task).filter(|rules| rules.is_agent)?;
+        let lost = self.batch.head.lost_models.iter();
+        let mut lost =
+            lost.filter(|lost| (&lost.model, lost.account) == (&rules.model, rules.account));
+        lost.next().map(|lost| lost.task)
     }
 
     /// Every task stands after those that it needs, so that one pass finds them all.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     plan::{OnLost, Plan},
-    retry::{AttemptEnd, Class, Never, Transient},
+    retry::{AttemptEnd, Class, Never, Transient, Want},
     rules::Rules,
 };
 
@@ -157,7 +157,13 @@ impl World {
             if let Some(before) = starts.last() {
                 let end = self.ends.get(before);
                 let may_follow = match end.map(|end| end.class) {
-                    Some(Class::Transient { .. } | Class::Limit { .. }) => true,
+                    Some(
+                        Class::Transient { .. } | Class::Limit { .. } | Class::Unavailable { .. },
+                    ) => true,
+                    // Once more, where the credentials were good for another task.
+                    Some(Class::Never { cause: Never::Auth | Never::Canceled }) => {
+                        !self.batch.head.good_accounts.is_empty()
+                    }
                     Some(Class::TimedOut) => self.rules.tasks[task].retry_timed_out,
                     Some(Class::Lost) | None => self.rules.on_lost == OnLost::Retry,
                     Some(Class::Interrupted) => self.rules.on_lost != OnLost::Continue,
@@ -254,10 +260,11 @@ impl World {
             _ => Job::AfterBatch,
         };
         let task_id = "id-of-nobody".to_owned();
-        self.tell(match pick % 4 {
+        self.tell(match pick % 5 {
             0 => Input::Ended { job, task_id, end: any_end(kind) },
             1 => Input::AuthRefused { job, task_id },
             2 => Input::Fate { job, task_id, fate: Fate::NeverBegan },
+            3 => Input::LimitLifted { tasks: vec![usize::from(pick % 9), usize::from(kind)] },
             _ => Input::Fate { job, task_id, fate: Fate::Lost },
         });
     }
@@ -291,11 +298,17 @@ fn canceled() -> AttemptEnd {
 }
 
 fn end(verdict: Verdict, class: Class) -> AttemptEnd {
-    AttemptEnd { verdict, class, cost_usd: 1.0, has_result: verdict == Verdict::Succeeded }
+    AttemptEnd {
+        verdict,
+        class,
+        cost_usd: 1.0,
+        has_result: verdict == Verdict::Succeeded,
+        sameness: None,
+    }
 }
 
 fn any_end(kind: u8) -> AttemptEnd {
-    match kind % 11 {
+    match kind % 16 {
         0 | 1 => end(Verdict::Succeeded, Class::Done),
         2 => AttemptEnd { has_result: false, ..end(Verdict::Succeeded, Class::Done) },
         3 => end(Verdict::Failed, Class::Never { cause: Never::Failed }),
@@ -306,6 +319,13 @@ fn any_end(kind: u8) -> AttemptEnd {
         8 if kind > 200 => end(Verdict::Auth, Class::Never { cause: Never::Auth }),
         8 => canceled(),
         9 => end(Verdict::Canceled, Class::Interrupted),
+        10 | 11 => end(Verdict::SpawnFailed, Class::Unavailable { want: Want::Means }),
+        12 if kind > 150 => end(Verdict::Account, Class::Never { cause: Never::Account }),
+        13 => end(Verdict::Failed, Class::Never { cause: Never::ModelNotFound }),
+        12 | 14 => AttemptEnd {
+            sameness: Some(u64::from(kind % 2)),
+            ..end(Verdict::Failed, Class::Never { cause: Never::Failed })
+        },
         _ => AttemptEnd::lost(),
     }
 }

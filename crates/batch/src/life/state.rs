@@ -1,5 +1,7 @@
 //! The state of a batch, as it is stored: a head, and a state a task.
 
+use std::collections::BTreeSet;
+
 use cc_link::event::Verdict;
 use serde::{Deserialize, Serialize};
 
@@ -22,12 +24,49 @@ pub struct Head {
     pub seed: u64,
     /// When it began, ms since the epoch.
     pub begun_ms: u64,
+    /// How much further the wall clock has gone since then than time in which something could run.
+    #[serde(default)]
+    pub skipped_ms: i64,
     /// Where it stands.
     pub phase: Phase,
     /// Failures that count for a halt.
     pub failures: u32,
     /// What all attempts have cost, US dollars.
     pub cost_usd: f64,
+    /// How many tasks in a row have ended alike without a turn; see [`crate::retry::AttemptEnd::sameness`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alike: Option<Alike>,
+    /// Models that there are not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_models: Vec<LostModel>,
+    /// Accounts whose credentials were good for a task of this batch, by [`crate::rules`]' numbers.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub good_accounts: BTreeSet<u32>,
+    /// Since when tasks cannot be started for want of something, ms since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable_since_ms: Option<u64>,
+}
+
+/// Tasks that have ended alike, one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Alike {
+    /// What they have in common.
+    pub sameness: u64,
+    /// How many there were.
+    pub tasks: u32,
+    /// The last one, from 0.
+    pub last: usize,
+}
+
+/// A model that the API does not know, or does not give to an account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LostModel {
+    /// As tasks name it; `None` is the one that they get without naming one.
+    pub model: Option<String>,
+    /// Of which account, by [`crate::rules`]' numbers.
+    pub account: u32,
+    /// Who was refused it first, from 0.
+    pub task: usize,
 }
 
 /// Where a batch stands.
@@ -69,6 +108,12 @@ pub enum Stop {
     Canceled,
     /// The API refused the credentials.
     Auth,
+    /// The account cannot be used until a person acts.
+    Account,
+    /// Tasks in a row ended alike without a turn.
+    Alike,
+    /// Something that every task needs was wanting for too long.
+    Unavailable,
     /// A task was lost with its worker; what it has done a person must see.
     Lost,
     /// `max_cost_usd` is spent.
@@ -82,8 +127,8 @@ impl Stop {
     #[must_use]
     pub fn ends_running(self) -> bool {
         match self {
-            Self::HaltNow | Self::Canceled | Self::Auth | Self::MaxTime => true,
-            Self::HaltSoon | Self::Lost | Self::MaxCost => false,
+            Self::HaltNow | Self::Canceled | Self::Auth | Self::Account | Self::MaxTime => true,
+            Self::HaltSoon | Self::Alike | Self::Unavailable | Self::Lost | Self::MaxCost => false,
         }
     }
 }
@@ -226,6 +271,11 @@ pub enum Skip {
     /// A task that it refers to has no result.
     NoResult {
         /// Which, from 0.
+        task: usize,
+    },
+    /// The API has refused the model that it is for.
+    ModelNotFound {
+        /// To which task first, from 0.
         task: usize,
     },
     /// The batch stops.

@@ -1,15 +1,20 @@
 //! One step: the input is taken to the job that it is about.
 
+use std::collections::BTreeSet;
+
 use cc_link::event::Verdict;
 
 use super::{
     message::{Effect, Fate, Input, Job},
-    state::{Attempt, Batch, Cause, Ending, Head, Outcome, Phase, Run, Skip, Stop, TaskState},
+    state::{
+        Alike, Attempt, Batch, Cause, Ending, Head, LostModel, Outcome, Phase, Run, Skip, Stop,
+        TaskState,
+    },
 };
 use crate::{
-    limits::WAITS_LIMIT,
+    limits::{ALIKE_LIMIT, UNAVAILABLE_LONGEST_MS, WAITS_LIMIT},
     plan::{Halt, OnAuthRefused, OnLost},
-    retry::{self, AttemptEnd, Class},
+    retry::{self, AttemptEnd, Class, Never},
     rules::Rules,
 };
 
@@ -28,7 +33,18 @@ impl Batch {
     /// A new batch, which begins at once.
     #[must_use]
     pub fn begin(rules: &Rules, seed: u64, now_ms: u64) -> Step {
-        let head = Head { seed, begun_ms: now_ms, phase: Phase::Going, failures: 0, cost_usd: 0.0 };
+        let head = Head {
+            seed,
+            begun_ms: now_ms,
+            skipped_ms: 0,
+            phase: Phase::Going,
+            failures: 0,
+            cost_usd: 0.0,
+            alike: None,
+            lost_models: Vec::new(),
+            good_accounts: BTreeSet::new(),
+            unavailable_since_ms: None,
+        };
         let batch = Self { head, tasks: vec![TaskState::Waiting; rules.tasks.len()] };
         let mut stepping = Stepping::new(rules, batch, now_ms);
         // Nobody has been asked for a time yet.
@@ -95,8 +111,10 @@ impl<'a> Stepping<'a> {
                 Fate::NeverBegan => self.never_began(job, &task_id),
                 Fate::Lost => self.ended(job, &task_id, &AttemptEnd::lost()),
             },
+            Input::LimitLifted { tasks } => self.limit_lifted(&tasks),
             // What the time brings is looked at after every input.
             Input::Time => self.wake_before = None,
+            Input::ClockMoved { by_ms } => self.clock_moved(by_ms),
             Input::Cancel => self.stop(Stop::Canceled),
             Input::Restarted => self.restarted(),
         }
@@ -184,6 +202,20 @@ impl<'a> Stepping<'a> {
         }
     }
 
+    fn limit_lifted(&mut self, tasks: &[usize]) {
+        if self.batch.head.phase != Phase::Going {
+            return;
+        }
+        for &task in tasks {
+            if let Some(TaskState::RetryAt { number, waits, last, .. }) = self.batch.tasks.get(task)
+                && matches!(last.cause, Cause::Attempt { end: Class::Limit { .. } })
+            {
+                let last = Some(last.clone());
+                self.enqueue_attempt(task, Attempt { number: *number, waits: *waits, last });
+            }
+        }
+    }
+
     fn never_began(&mut self, job: Job, id: &str) {
         if self.running(job, id).is_none() {
             return;
@@ -259,18 +291,21 @@ impl<'a> Stepping<'a> {
     fn attempt_ended(&mut self, task: usize, id: &str, ending: Option<Ending>, end: &AttemptEnd) {
         let Some(TaskState::Attempt { attempt, .. }) = self.batch.tasks.get(task) else { return };
         let (number, waits) = (attempt.number, attempt.waits);
+        let was_refused_before = attempt.last.as_ref().is_some_and(is_refusal);
+        let is_lost = end.class == Class::Lost;
         let mut end = *end;
         let has_succeeded = end.verdict == Verdict::Succeeded;
         let mut cause = Cause::Attempt { end: end.class };
         match ending {
             Some(Ending::AuthRefused) if !has_succeeded => {
                 end.verdict = Verdict::Auth;
-                end.class = Class::Never { cause: retry::Never::Auth };
+                end.class = Class::Never { cause: Never::Auth };
                 cause = Cause::Attempt { end: end.class };
             }
             Some(Ending::Stop) if end.verdict == Verdict::Canceled => cause = Cause::Stopped,
             Some(Ending::AuthRefused | Ending::Stop) | None => {}
         }
+        self.note_end(task, &end);
         let outcome = Outcome {
             verdict: end.verdict,
             cause,
@@ -279,7 +314,12 @@ impl<'a> Stepping<'a> {
             waits,
             has_result: end.has_result,
         };
-        let next = self.next_attempt(task, &end, number, waits);
+        let next = match self.next_attempt(task, &end, number, waits) {
+            None if is_refusal(&outcome) && !was_refused_before && !is_lost => {
+                self.after_refusal(task, number, waits)
+            }
+            next => next,
+        };
         // Others must not run into the same wall, whatever becomes of this task.
         if let (Class::Limit { .. }, Some(next)) = (end.class, next) {
             let until_ms = next.at_ms;
@@ -289,7 +329,74 @@ impl<'a> Stepping<'a> {
             Some(Next { at_ms, number, waits }) => {
                 self.set(task, TaskState::RetryAt { at_ms, number, waits, last: outcome });
             }
-            None => self.conclude(task, outcome),
+            None => {
+                self.conclude(task, outcome);
+                self.note_sameness(task, end.sameness);
+            }
+        }
+    }
+
+    /// What an attempt's end says of others.
+    fn note_end(&mut self, task: usize, end: &AttemptEnd) {
+        let Some(rules) = self.rules.tasks.get(task) else { return };
+        let head = &mut self.batch.head;
+        match end.class {
+            Class::Unavailable { .. } => {
+                head.unavailable_since_ms.get_or_insert(self.now_ms);
+            }
+            // It was started.
+            Class::Done
+            | Class::Transient { .. }
+            | Class::Limit { .. }
+            | Class::Interrupted
+            | Class::Lost
+            | Class::TimedOut
+            | Class::Never { .. } => head.unavailable_since_ms = None,
+        }
+        match end.class {
+            Class::Done => {
+                head.good_accounts.insert(rules.account);
+            }
+            Class::Never { cause: Never::ModelNotFound } => {
+                let lost = LostModel { model: rules.model.clone(), account: rules.account, task };
+                let is_same = |known: &LostModel| {
+                    (&known.model, known.account) == (&lost.model, lost.account)
+                };
+                if !head.lost_models.iter().any(is_same) {
+                    head.lost_models.push(lost);
+                }
+            }
+            Class::Transient { .. }
+            | Class::Limit { .. }
+            | Class::Unavailable { .. }
+            | Class::Interrupted
+            | Class::Lost
+            | Class::TimedOut
+            | Class::Never { .. } => {}
+        }
+    }
+
+    /// Credentials were refused that were good for another task of this batch: CLIs race for a token that one of them
+    /// has just renewed. The loser tries once more before all of them are stopped.
+    fn after_refusal(&self, task: usize, number: u32, waits: u32) -> Option<Next> {
+        let account = self.rules.tasks.get(task)?.account;
+        let seed = self.batch.head.seed;
+        let at_ms = retry::backoff_until_ms(self.now_ms, 1, seed, task);
+        let is_known_good = self.batch.head.good_accounts.contains(&account);
+        is_known_good.then_some(Next { at_ms, number, waits })
+    }
+
+    /// Tasks in a row that end alike without a turn have met something that no other task will fare better with.
+    fn note_sameness(&mut self, task: usize, sameness: Option<u64>) {
+        let before = self.batch.head.alike.take();
+        let Some(sameness) = sameness else { return };
+        let tasks = match before {
+            Some(alike) if alike.sameness == sameness => alike.tasks.saturating_add(1),
+            Some(_) | None => 1,
+        };
+        self.batch.head.alike = Some(Alike { sameness, tasks, last: task });
+        if tasks >= ALIKE_LIMIT {
+            self.stop(Stop::Alike);
         }
     }
 
@@ -302,6 +409,12 @@ impl<'a> Stepping<'a> {
             Class::Limit { ends_at_ms } => {
                 let at_ms = retry::limit_until_ms(self.now_ms, ends_at_ms, waits, seed, task);
                 return (waits < WAITS_LIMIT).then_some(Next { at_ms, number, waits: waits + 1 });
+            }
+            Class::Unavailable { .. } => {
+                let since_ms = self.batch.head.unavailable_since_ms.unwrap_or(self.now_ms);
+                let is_patient = self.now_ms.saturating_sub(since_ms) < UNAVAILABLE_LONGEST_MS;
+                let at_ms = retry::unavailable_until_ms(self.now_ms, since_ms, seed, task);
+                return is_patient.then_some(Next { at_ms, number, waits });
             }
             Class::Interrupted if self.rules.on_lost == OnLost::Continue => false,
             Class::Interrupted => return Some(Next { at_ms: self.now_ms, number, waits }),
@@ -328,8 +441,13 @@ impl<'a> Stepping<'a> {
         if outcome.has_succeeded() {
             return;
         }
-        if outcome.verdict == Verdict::Auth {
-            self.stop(Stop::Auth);
+        match outcome.cause {
+            Cause::Attempt { end: Class::Never { cause: Never::Account } } => {
+                self.stop(Stop::Account);
+            }
+            Cause::Attempt { end: Class::Unavailable { .. } } => self.stop(Stop::Unavailable),
+            Cause::Attempt { .. } if outcome.verdict == Verdict::Auth => self.stop(Stop::Auth),
+            Cause::Attempt { .. } | Cause::BeforeTaskFailed | Cause::Stopped => {}
         }
         let is_lost = outcome.cause == Cause::Attempt { end: Class::Lost };
         if is_lost && self.rules.on_lost == OnLost::Stop {
@@ -355,4 +473,9 @@ impl<'a> Stepping<'a> {
             self.stop(Stop::MaxCost);
         }
     }
+}
+
+/// Whether the credentials were refused.
+fn is_refusal(outcome: &Outcome) -> bool {
+    outcome.cause == Cause::Attempt { end: Class::Never { cause: Never::Auth } }
 }

@@ -18,6 +18,7 @@ fn completed(verdict: Verdict, reason: EndReason, exit_code: i32) -> Completed {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     }
 }
 
@@ -39,6 +40,8 @@ fn class(verdict: Verdict, result: Option<&ClaudeResult>, progress: Progress) ->
         result,
         last_retry: None,
         usage_limit: None,
+        dead_end: None,
+        want: None,
         progress,
     })
 }
@@ -111,6 +114,8 @@ fn retries_without_an_answer_explain_an_api_error_without_a_status() {
             result: Some(&result),
             last_retry: Some(&retry),
             usage_limit: None,
+            dead_end: None,
+            want: None,
             progress: Progress::NoTool,
         };
         assert_eq!(classify(&evidence), expected);
@@ -141,6 +146,8 @@ fn no_result_is_tried_again_only_while_no_tool_ran() {
         result: None,
         last_retry: None,
         usage_limit: None,
+        dead_end: None,
+        want: None,
         progress: Progress::NotBegun,
     };
     assert_eq!(classify(&evidence), transient(Transient::NoResult));
@@ -155,6 +162,8 @@ fn a_usage_limit_is_waited_for_and_a_bare_429_is_not() {
         result: None,
         last_retry: None,
         usage_limit: limit,
+        dead_end: None,
+        want: None,
         progress: Progress::Tool,
     };
     assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: Some(7) });
@@ -171,6 +180,8 @@ fn a_limit_that_only_the_result_names_is_waited_for_too() {
         result: Some(&result),
         last_retry: None,
         usage_limit: Some(UsageLimit { ends_at_ms: None }),
+        dead_end: None,
+        want: None,
         progress: Progress::Tool,
     };
     assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: None });
@@ -187,6 +198,8 @@ fn a_plain_program_is_tried_again_only_if_it_asks_to_be() {
             result: None,
             last_retry: None,
             usage_limit: None,
+            dead_end: None,
+            want: None,
             progress: Progress::NotBegun,
         })
     };
@@ -202,6 +215,8 @@ fn a_task_that_was_ended_for_want_of_a_supervisor_was_interrupted_and_nobody_can
         result: None,
         last_retry: None,
         usage_limit: None,
+        dead_end: None,
+        want: None,
         progress: Progress::Tool,
     };
     assert_eq!(classify(&evidence), Class::Interrupted);
@@ -217,6 +232,8 @@ fn a_result_and_its_cost_are_noted() {
             result: Some(result),
             last_retry: None,
             usage_limit: None,
+            dead_end: None,
+            want: None,
             progress: Progress::Tool,
         })
     };

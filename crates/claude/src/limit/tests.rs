@@ -35,6 +35,11 @@ fn what_the_cli_says_in_its_versions_is_understood() {
             ("Resets Aug 17, 3pm (PDT)", Some("2026-08-17T22:00:00Z")),
             ("resets Mar 6, 1pm (Asia/Kolkata)", Some("2026-03-06T07:30:00Z")),
             ("Please try again in 5 minutes.", Some("2026-03-02T10:05:00Z")),
+            ("You're out of extra usage · resets Mar 6, 1pm (UTC)", Some("2026-03-06T13:00:00Z")),
+            ("Too many tokens per day, please wait before trying again.", None),
+            ("Please wait 40 seconds", Some("2026-03-02T10:00:40Z")),
+            ("Opus is available again at 3pm (UTC)", Some("2026-03-02T15:00:00Z")),
+            ("Your quota refreshes in 2 weeks", Some("2026-03-16T10:00:00Z")),
         ],
     );
 }
@@ -52,12 +57,12 @@ fn other_ways_to_write_a_time_are_understood_too() {
             ("resets in a moment", None),
             ("resets 14:30", Some("2026-03-02T14:30:00Z")),
             ("resets at 12:00:30 PM", Some("2026-03-02T12:00:30Z")),
-            ("resets at 3 p.m. (GMT+8)", Some("2026-03-03T07:00:00Z")),
+            ("resets at 2 p.m. (GMT+8)", Some("2026-03-03T06:00:00Z")),
             ("resets 9pm (GMT+5:30)", Some("2026-03-02T15:30:00Z")),
             ("resets 9pm (UTC-3)", Some("2026-03-03T00:00:00Z")),
             ("resets tomorrow at 9am", Some("2026-03-03T09:00:00Z")),
             ("resets Thursday at 9am", Some("2026-03-05T09:00:00Z")),
-            ("resets Mon 9am", Some("2026-03-09T09:00:00Z")),
+            ("resets Mon 6am", Some("2026-03-09T06:00:00Z")),
             ("resets March 3rd, 2027 at noon", Some("2027-03-03T12:00:00Z")),
             ("resets 3 Mar 8pm", Some("2026-03-03T20:00:00Z")),
             ("resets Mar 9", Some("2026-03-09T00:00:00Z")),
@@ -105,14 +110,19 @@ fn nonsense_has_no_time() {
 fn a_time_of_day_that_has_passed_is_tomorrows_but_not_if_it_has_only_just() {
     let table = |expected| [("resets 2pm", Some(expected))];
     check("2026-03-02T13:59:59Z", "UTC", &table("2026-03-02T14:00:00Z"));
-    check("2026-03-02T14:01:00Z", "UTC", &table("2026-03-02T14:00:00Z"));
-    check("2026-03-02T14:01:01Z", "UTC", &table("2026-03-03T14:00:00Z"));
+    check("2026-03-02T14:01:01Z", "UTC", &table("2026-03-02T14:00:00Z"));
+    check("2026-03-02T17:00:00Z", "UTC", &table("2026-03-02T14:00:00Z"));
+    check("2026-03-02T17:00:01Z", "UTC", &table("2026-03-03T14:00:00Z"));
+    // After midnight it may have been yesterday's.
+    let late = |expected| [("resets 11:50pm", Some(expected))];
+    check("2026-03-03T00:10:00Z", "UTC", &late("2026-03-02T23:50:00Z"));
+    check("2026-03-03T07:00:00Z", "UTC", &late("2026-03-03T23:50:00Z"));
     // What day it is depends on the zone of the text and not on ours.
     check(
         "2026-03-02T20:00:00Z",
         "UTC",
         &[
-            ("resets 2am (Asia/Shanghai)", Some("2026-03-03T18:00:00Z")),
+            ("resets 2am (Asia/Shanghai)", Some("2026-03-02T18:00:00Z")),
             ("resets 5am (Asia/Shanghai)", Some("2026-03-02T21:00:00Z")),
         ],
     );
@@ -154,7 +164,8 @@ fn changes_of_the_clocks_are_those_of_the_zone() {
     let table = |expected| [("resets 1:30am (America/New_York)", Some(expected))];
     check("2026-11-01T05:00:00Z", "UTC", &table("2026-11-01T05:30:00Z"));
     check("2026-11-01T05:45:00Z", "UTC", &table("2026-11-01T06:30:00Z"));
-    check("2026-11-01T06:45:00Z", "UTC", &table("2026-11-02T06:30:00Z"));
+    check("2026-11-01T06:45:00Z", "UTC", &table("2026-11-01T06:30:00Z"));
+    check("2026-11-01T09:45:00Z", "UTC", &table("2026-11-02T06:30:00Z"));
     // A day before, the same time of day is an hour further away.
     check(
         "2026-10-31T06:00:00Z",
@@ -171,7 +182,7 @@ fn the_events_number_comes_before_any_text() {
         ..LimitReport::default()
     };
     let limit = usage_limit(Some(&report), None, s("2026-03-02T10:00:00Z"), "UTC");
-    assert_eq!(limit, Some(UsageLimit { ends_at_s: Some(1_790_000_000) }));
+    assert_eq!(limit, Some(UsageLimit { ends_at_s: Some(1_790_000_000), model: None }));
 }
 
 #[test]
@@ -191,14 +202,102 @@ fn a_usage_limit_is_told_from_too_many_requests() {
     assert_eq!(of(Some(&report("rate_limit")), None), None);
     let rejected = error("API Error: Request rejected (429) · this is a test");
     assert_eq!(of(Some(&report("rate_limit")), Some(&rejected)), None);
-    let unknown = Some(UsageLimit { ends_at_s: None });
-    assert_eq!(of(Some(&report("seven_day_opus")), None), unknown);
+    let unknown = Some(UsageLimit { ends_at_s: None, model: None });
+    assert_eq!(of(Some(&report("seven_day")), None), unknown);
     assert_eq!(of(None, Some(&error("You've hit your limit"))), unknown);
-    let known = Some(UsageLimit { ends_at_s: Some(s("2026-03-02T14:00:00Z")) });
+    let known = Some(UsageLimit { ends_at_s: Some(s("2026-03-02T14:00:00Z")), model: None });
     assert_eq!(of(Some(&report("five_hour")), Some(&error("limit · resets 2pm"))), known);
     // What the model says in an answer is no limit, whatever words it has.
     let answer = ClaudeResult { is_error: false, ..error("usage limit reached|1790000000") };
     assert_eq!(of(None, Some(&answer)), None);
+}
+
+#[test]
+fn the_words_of_a_usage_limit_are_known_and_those_of_other_limits_are_none() {
+    for text in [
+        "You've hit your Opus limit",
+        "You have reached your weekly limit for Claude Opus 4.1",
+        "Too many tokens per day, please wait before trying again.",
+        "Too many requests per week.",
+        "Spending cap reached",
+        "Monthly spend limit reached. Raise it in the settings.",
+        "You've exceeded your daily quota",
+        "5-hour limit reached",
+        "You're out of extra usage",
+        "You've used up your plan's limit",
+    ] {
+        assert!(names_usage_limit(text), "{text}");
+    }
+    for text in [
+        "This request would exceed your organization's limit of 40,000 tokens per minute",
+        "Too many requests per second",
+        "Number of concurrent connections has exceeded your rate limit",
+        "Context limit reached · /compact or /clear to continue",
+        "Claude's response exceeded the 32000 output token maximum",
+        "Turn limit reached",
+        "API Error: Request rejected (429)",
+        "Overloaded",
+    ] {
+        assert!(!names_usage_limit(text), "{text}");
+    }
+}
+
+#[test]
+fn a_limit_is_that_of_one_model_where_its_kind_or_its_clause_says_so() {
+    let model = |kind: Option<&str>, text: &str| {
+        let report = LimitReport {
+            message: "rate_limit".to_owned(),
+            kind: kind.map(str::to_owned),
+            ..LimitReport::default()
+        };
+        let result = ClaudeResult {
+            is_error: true,
+            api_error_status: Some(429),
+            result: Some(text.to_owned()),
+            ..ClaudeResult::default()
+        };
+        let limit = usage_limit(Some(&report), Some(&result), s("2026-03-02T10:00:00Z"), "UTC");
+        limit.expect(text).model
+    };
+    let opus = Some("opus".to_owned());
+    assert_eq!(model(Some("seven_day_opus"), "You've hit your limit"), opus);
+    assert_eq!(model(None, "You've hit your Opus limit"), opus);
+    assert_eq!(model(None, "Opus weekly limit reached ∙ resets 9am"), opus);
+    assert_eq!(model(None, "You've hit your Opus limit · try Sonnet with /model"), opus);
+    assert_eq!(model(Some("seven_day_sonnet"), "limit"), Some("sonnet".to_owned()));
+    assert_eq!(model(Some("five_hour"), "You've hit your limit · Opus is away, too"), None);
+    assert_eq!(model(None, "You've hit your weekly limit · Sonnet has none left"), None);
+}
+
+#[test]
+fn a_model_belongs_to_its_family_whatever_it_is_called() {
+    for (model, family) in [
+        ("opus", "opus"),
+        ("claude-opus-4-1-20250805", "opus"),
+        ("us.anthropic.claude-sonnet-4-5-v1:0", "sonnet"),
+        ("Haiku", "haiku"),
+        ("Some-Model", "some-model"),
+    ] {
+        assert_eq!(model_family(model), family);
+    }
+}
+
+#[test]
+fn trouble_of_the_api_after_a_limit_is_no_limit() {
+    let report = LimitReport {
+        message: "five_hour".to_owned(),
+        resets_at_s: Some(1_790_000_000),
+        ..LimitReport::default()
+    };
+    let result = |status| ClaudeResult {
+        is_error: true,
+        api_error_status: Some(status),
+        result: Some("API Error".to_owned()),
+        ..ClaudeResult::default()
+    };
+    let now_s = s("2026-03-02T10:00:00Z");
+    assert_eq!(usage_limit(Some(&report), Some(&result(500)), now_s, "UTC"), None);
+    assert!(usage_limit(Some(&report), Some(&result(429)), now_s, "UTC").is_some());
 }
 
 proptest! {
@@ -221,6 +320,6 @@ proptest! {
     ) {
         let text = format!("resets {hour}:{minute:02}{half} ({zone})");
         let ends_at_s = ends_at_s(&text, now_s, "UTC").unwrap();
-        prop_assert!(ends_at_s + 60 >= now_s && ends_at_s <= now_s + 25 * 3_600, "{ends_at_s}");
+        prop_assert!(ends_at_s + 3 * 3_600 >= now_s && ends_at_s <= now_s + 25 * 3_600, "{ends_at_s}");
     }
 }

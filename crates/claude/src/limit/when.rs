@@ -9,9 +9,21 @@ use jiff::{
 use super::epoch_s;
 
 /// What stands before a time.
-const BEFORE_TIME: [&str; 5] = ["reset", "try again", "retry after", "retry in", "available again"];
+const BEFORE_TIME: [&str; 10] = [
+    "reset",
+    "try again",
+    "retry after",
+    "retry in",
+    "available",
+    "wait",
+    "until",
+    "renew",
+    "refresh",
+    "come back",
+];
 /// Words between that and the time.
-const FILLERS: [&str; 8] = ["s", "ting", "at", "on", "after", "by", "your limit", "will"];
+const FILLERS: [&str; 10] =
+    ["s", "es", "ting", "again", "at", "on", "after", "by", "your limit", "will"];
 const MONTHS: [&str; 12] =
     ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const WEEKDAYS: [(&str, Weekday); 7] = [
@@ -34,8 +46,10 @@ const ZONE_NAMES: [(&str, &str); 8] = [
     ("est", "America/New_York"),
     ("edt", "America/New_York"),
 ];
-/// A time of day that has passed by so much is today's; by more, tomorrow's.
-const JUST_PASSED: SignedDuration = SignedDuration::from_secs(60);
+/// A time of day that has passed by so much is the one that was meant: the limit has just ended, whatever the API
+/// still says, or a clock is wrong. One that has passed by more is that of the next day. Whoever takes it for
+/// passed looks again in minutes, so that a mistake costs little; the other mistake costs a day.
+const JUST_PASSED: SignedDuration = SignedDuration::from_hours(3);
 /// A date without a year that has passed by more than this is next year's.
 const DATE_PASSED: SignedDuration = SignedDuration::from_hours(180 * 24);
 
@@ -162,6 +176,7 @@ impl<'a> Cursor<'a> {
                 "m" | "min" | "mins" | "minute" | "minutes" => 60,
                 "h" | "hr" | "hrs" | "hour" | "hours" => 3_600,
                 "d" | "day" | "days" => 86_400,
+                "w" | "wk" | "wks" | "week" | "weeks" => 7 * 86_400,
                 _ => break,
             };
             seconds = seconds.checked_add(count.checked_mul(unit)?)?;
@@ -328,9 +343,10 @@ fn resolve(day: Day, time: Time, zone: &TimeZone, now: Timestamp) -> Option<Time
         Day::Date(date) => at(date),
         Day::Today => at(today),
         Day::Tomorrow => at(today.tomorrow().ok()?),
-        Day::None => {
-            at(today).filter(|at| *at >= just_now).or_else(|| at(today.tomorrow().ok()?))
-        }
+        Day::None => [today.yesterday(), Ok(today), today.tomorrow()]
+            .into_iter()
+            .filter_map(|date| at(date.ok()?))
+            .find(|at| *at >= just_now),
         Day::Weekday(weekday) => {
             let days = weekday.since(today.weekday());
             let first = today.checked_add(days.days()).ok()?;

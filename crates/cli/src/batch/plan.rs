@@ -225,6 +225,7 @@ fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, Failure> {
         ("options.max_time_s", own.max_time.map(Value::from)),
         ("options.on_lost", own.on_lost.as_ref().map(to_json_value).transpose()?),
         ("options.auth", own.auth.as_ref().map(to_json_value).transpose()?),
+        ("options.strict", own.strict.then(|| Value::from(true))),
         ("options.hooks.before_task", hook(&own.before_task)),
         ("options.hooks.after_task", hook(&own.after_task)),
         ("options.hooks.after_batch", hook(&own.after_batch)),

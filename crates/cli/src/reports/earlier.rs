@@ -10,7 +10,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::Task;
+use super::{Task, joblog};
 use crate::failure::Failure;
 
 /// What is read of a line.
@@ -46,7 +46,8 @@ pub(crate) fn results(
         }
         let Some(result) = line.result else { continue };
         let is_of = |task: &&&Task| {
-            task.command == line.command && (is_by_command || task.number == line.number)
+            joblog::key(&task.command) == joblog::key(&line.command)
+                && (is_by_command || task.number == line.number)
         };
         for task in tasks.iter().filter(is_of) {
             results.insert(task.number, result.clone());

@@ -18,6 +18,8 @@ pub(super) const HEADER: &str =
 /// Longest part of a command that is written.
 const COMMAND_BYTES_LIMIT: usize = 4 * 1024;
 const COLUMNS: usize = 9;
+/// What stands before the checksum of a command that was cut.
+const CRC_MARK: &str = ", crc32 ";
 /// What GNU parallel calls the machine that it runs on.
 const THIS_HOST: &str = ":";
 
@@ -80,9 +82,16 @@ pub(crate) fn command_cell(execute: &Execute) -> String {
     if end < text.len() {
         let checksum = crc32fast::hash(text.as_bytes());
         // Writing to a text cannot fail.
-        write!(cell, " … ({} bytes, crc32 {checksum:08x})", text.len()).ok();
+        write!(cell, " … ({} bytes{CRC_MARK}{checksum:08x})", text.len()).ok();
     }
     cell
+}
+
+/// What of a command stays the same while an agent ticks boxes in it. Of one that was cut the checksum does not, but its
+/// beginning and its size do.
+pub(crate) fn key(command: &str) -> String {
+    let whole = command.split_once(CRC_MARK).map_or(command, |(before, _)| before);
+    whole.replace("[x]", "[ ]").replace("[X]", "[ ]")
 }
 
 /// Reads a line without its newline.
@@ -103,4 +112,31 @@ pub(super) fn read(line: &str) -> Result<Line, String> {
         is_success: number("Exitval", exit_value)? == 0 && number("Signal", signal)? == 0,
         command: command.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_same_one_when_boxes_in_it_are_ticked_and_another_one_otherwise() {
+        let cell = |prompt: &str| {
+            let program = Program::Prompt(Box::new(cc_protocol::execute::Prompt {
+                prompt: prompt.to_owned(),
+                ..Default::default()
+            }));
+            command_cell(&Execute { program, ..Execute::default() })
+        };
+        let long = "y".repeat(2 * COMMAND_BYTES_LIMIT);
+        for rest in ["", long.as_str()] {
+            let with = |mark: &str, word: &str| {
+                key(&cell(&format!("a\n- {mark} {word}\n{rest}\n- {mark} c")))
+            };
+            assert_eq!(with("[ ]", "b"), with("[x]", "b"));
+            assert_eq!(with("[ ]", "b"), with("[X]", "b"));
+            assert_ne!(with("[ ]", "b"), with("[ ]", "d"));
+            assert_ne!(with("[ ]", "b"), with("[-]", "b"));
+        }
+        assert_ne!(key(&cell(&long)), key(&cell(&format!("{long}y"))));
+    }
 }

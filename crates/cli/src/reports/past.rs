@@ -55,12 +55,12 @@ impl Ticks {
     }
 }
 
-/// The commands that a joblog has; none where it cannot be read, which is told when it is gone on with.
+/// The commands that a joblog has, by their keys ([`joblog::key`]); none where it cannot be read, which is told when it is gone on with.
 pub(crate) fn commands(path: &Path) -> HashSet<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let lines = text.lines().skip(1).filter_map(|line| joblog::read(line).ok());
-    lines.map(|line| line.command).collect()
+    lines.map(|line| joblog::key(&line.command)).collect()
 }
 
 /// The joblog of an earlier run, read and found to be of this batch.
@@ -151,7 +151,7 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
         ));
     };
     let expected = &task.command;
-    if line.command == *expected {
+    if line.command == *expected || joblog::key(&line.command) == joblog::key(expected) {
         return Ok(task);
     }
     let show = |text: &str| crate::text::one_line(text, SHOWN_CHARS_LIMIT);
@@ -188,25 +188,26 @@ impl Story {
     /// The same where the file was changed meanwhile: by those that were ticked.
     fn read_by_command(bytes: &[u8], tasks: &[Task], ticks: &Ticks) -> Result<Self, String> {
         let mut story = Self { is_by_command: true, ..Self::default() };
-        let mut by_command: HashMap<&str, Vec<&Task>> = HashMap::new();
+        let mut by_command: HashMap<String, Vec<&Task>> = HashMap::new();
         for task in tasks {
-            by_command.entry(&task.command).or_default().push(task);
+            by_command.entry(joblog::key(&task.command)).or_default().push(task);
         }
         let (mut lines, mut unknown) = (HashMap::<String, Vec<Line>>::new(), Vec::new());
         story.lines(bytes, |line| {
-            let is_known = by_command.contains_key(line.command.as_str());
+            let key = joblog::key(&line.command);
+            let is_known = by_command.contains_key(&key);
             // What is done may have got other words when it was ticked.
             if !is_known && (!line.is_success || unknown.len() >= ticks.others) {
                 return Err(not_there(&line));
             }
             match is_known {
-                true => lines.entry(line.command.clone()).or_default().push(line),
+                true => lines.entry(key).or_default().push(line),
                 false => unknown.push(line),
             }
             Ok(())
         })?;
-        for (command, lines) in lines {
-            let tasks = by_command.get(command.as_str()).map_or(&[][..], Vec::as_slice);
+        for (key, lines) in lines {
+            let tasks = by_command.get(&key).map_or(&[][..], Vec::as_slice);
             story.assign(&lines, tasks, ticks);
         }
         for line in unknown {
@@ -401,6 +402,9 @@ mod tests {
         // Of three, "zero" was done by hand before the first run, and "four" was added.
         let found = by_command(&night, &["one", "two", "four", "three"], &[1, 4], 1);
         assert_eq!(found.unwrap(), [(1, true), (2, false), (4, true)]);
+        // What is nested in a task may be ticked, too.
+        let found = by_command(&[line(3, 1, "a\\n- [ ] b")], &["a\n- [x] b"], &[], 1);
+        assert_eq!(found.unwrap(), [(1, false)]);
         // The second run had other numbers.
         let later = [&night[..], &[line(1, 0, "two")]].concat();
         assert_eq!(by_command(&later, &["two"], &[], 2).unwrap(), [(1, true)]);

@@ -21,6 +21,18 @@ use crate::{failure::Failure, text};
 /// What a prompt's file ends in.
 const ENDINGS: [&str; 5] = ["md", "markdown", "txt", "text", "prompt"];
 
+/// Names of files that are about the folder in which they are.
+const ABOUT_FOLDERS: [&str; 8] = [
+    "agents",
+    "changelog",
+    "claude",
+    "code_of_conduct",
+    "contributing",
+    "license",
+    "readme",
+    "security",
+];
+
 pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, Failure> {
     let refused = |error: std::io::Error| Failure::usage(format!("cannot read {name}: {error}"));
     let mut files: Vec<(String, PathBuf)> = Vec::new();
@@ -67,6 +79,10 @@ fn why_not(file_name: &str, path: &Path) -> Option<&'static str> {
     if path.is_dir() {
         return Some("a folder in the folder");
     }
+    // A pipe would be waited for.
+    if path.exists() && !path.is_file() {
+        return Some("no file");
+    }
     let path = Path::new(file_name);
     let part = |part: Option<&std::ffi::OsStr>| {
         part.map(|part| part.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
@@ -74,7 +90,9 @@ fn why_not(file_name: &str, path: &Path) -> Option<&'static str> {
     if !ENDINGS.contains(&part(path.extension()).as_str()) {
         return Some("no prompt by its ending (.md, .txt)");
     }
-    (part(path.file_stem()) == "readme").then_some("about the folder by its name")
+    ABOUT_FOLDERS
+        .contains(&part(path.file_stem()).as_str())
+        .then_some("about the folder by its name")
 }
 
 fn prompt(found: &mut Found, place: Place, file_name: &str, bytes: &[u8]) {
@@ -130,6 +148,8 @@ fn split_number(text: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
+    use cc_protocol::execute::Program;
+
     use super::*;
 
     fn folder(files: &[(&str, &str)]) -> (tempfile::TempDir, NamedFile) {
@@ -149,6 +169,7 @@ mod tests {
             ("2-first.md", "---\ntitle: The first\n---\n\n  - [ ] one\n  - [x] two\n"),
             ("3-done.md", "---\nstatus: done\n---\ndone\n"),
             ("README.md", "About these prompts."),
+            ("CLAUDE.md", "x"),
             ("notes.docx", "x"),
             (".hidden.md", "x"),
             ("2-first.md~", "x"),
@@ -157,7 +178,7 @@ mod tests {
             file.notes(&names, false),
             [
                 "prompts, 3-done.md: passed over, done",
-                "prompts, README.md: passed over, about the folder by its name",
+                "prompts, CLAUDE.md, README.md: passed over, about the folder by its name",
                 "prompts, notes.docx: passed over, no prompt by its ending (.md, .txt)",
                 "prompts, old: passed over, a folder in the folder",
             ]
@@ -166,11 +187,9 @@ mod tests {
         let tasks: Vec<(String, String)> = plan
             .tasks
             .into_iter()
-            .map(|task| match task.execute.program {
-                cc_protocol::execute::Program::Prompt(prompt) => {
-                    (task.execute.label.unwrap_or_default(), prompt.prompt)
-                }
-                other => panic!("{other:?}"),
+            .map(|task| {
+                let Program::Prompt(prompt) = task.execute.program else { panic!("no prompt") };
+                (task.execute.label.unwrap_or_default(), prompt.prompt)
             })
             .collect();
         let task = |label: &str, prompt: &str| (label.to_owned(), prompt.to_owned());

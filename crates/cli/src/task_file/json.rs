@@ -27,6 +27,14 @@ pub(super) fn parse(text: &str) -> Found {
         Err(error) => {
             reader.line(text).no_json(0, text, &error);
             reader.found.lacks_tasks = true;
+            let first_line = text.trim_start().lines().next().unwrap_or_default();
+            let is_of_lines = first_line.starts_with('{')
+                && serde_json::from_str::<&RawValue>(first_line).is_ok();
+            if let (true, Some(mistake)) = (is_of_lines, reader.found.mistakes.last_mut()) {
+                mistake
+                    .what
+                    .push_str("; a file with an object a line is a .jsonl file (--format jsonl)");
+            }
         }
         Ok(value) => match value.get().chars().next() {
             Some('[') => reader.list(value.get()),

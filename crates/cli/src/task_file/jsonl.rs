@@ -31,7 +31,19 @@ pub(super) fn parse(text: &str) -> Found {
         let object = reader.object();
         found.tasks.push(FileTask { place: places.at(offset), object, is_done: false });
     }
+    if !found.mistakes.is_empty() && is_one_value(text) {
+        let what = "is one value of JSON over several lines, not an object a line: a list of tasks is a \
+                    .json file (--format json)";
+        found = Found { lacks_tasks: true, ..Found::default() };
+        found.mistake(Place::START, what);
+    }
     queue::settle(found, Manner::OnlyKnown)
+}
+
+/// Whether all lines together are one list or object.
+fn is_one_value(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(['[', '{']) && serde_json::from_str::<&RawValue>(text).is_ok()
 }
 
 /// A line, or another part of a file that is an object, and where what is wrong with it is noted.

@@ -28,7 +28,7 @@ use serde_json::Value;
 
 use self::{encoding::Decoded, note::Note, object::Object};
 pub(crate) use self::{judge::CommandLine, note::Names, options::FileOptions, place::Place};
-use crate::{args::Format, failure::Failure, text};
+use crate::{args::Format, failure::Failure, reports::command_key, text};
 
 /// Largest task file.
 const FILE_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
@@ -65,13 +65,12 @@ impl TaskFile {
     /// while it works, and others of the file refer to it. It is not run.
     pub(crate) fn reopen(&mut self, commands: &HashSet<String>) {
         let found = &mut self.0;
+        let is_known = |task: &FileTask| {
+            let command = task.object.as_ref().and_then(Object::command);
+            command.is_some_and(|command| commands.contains(&command_key(&command)))
+        };
         let (known, others): (Vec<FileTask>, Vec<FileTask>) =
-            std::mem::take(&mut found.done).into_iter().partition(|task| {
-                task.object
-                    .as_ref()
-                    .and_then(Object::command)
-                    .is_some_and(|it| commands.contains(&it))
-            });
+            std::mem::take(&mut found.done).into_iter().partition(is_known);
         found.done = others;
         found.tasks.extend(known);
         found.tasks.sort_by_key(|task| task.place);

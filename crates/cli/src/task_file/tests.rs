@@ -464,6 +464,7 @@ fn every_task_file_of_the_guide_can_be_read() {
         ("txt", Format::Text, &[2][..]),
         ("markdown", Format::Markdown, &[3]),
         ("jsonl", Format::Jsonl, &[3]),
+        ("json", Format::Json, &[1]),
         ("toml", Format::Toml, &[2, 3, 2]),
     ] {
         let count = |text| plan_of(text, format).unwrap().0.tasks.len();

@@ -33,6 +33,7 @@ pub(crate) fn completed() -> Body {
         unkillable: 0,
         warnings: Vec::new(),
         claude: None,
+        spawn_failure: None,
     })))
 }
 

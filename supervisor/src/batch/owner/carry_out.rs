@@ -1,5 +1,7 @@
 //! What the state machine asks for, done.
 
+use std::sync::Arc;
+
 use cc_batch::{
     Input, Job, Ticket,
     life::{Effect, Fate, Run, TaskState},
@@ -12,14 +14,14 @@ use crate::{
     aftermath,
     batch::{
         evidence::End,
-        gates::Credential,
+        gates::{Credential, Pass},
         hooks, show,
         start::{self, Start},
-        watch,
+        watch::{self, AtGate},
     },
     clock::now_ms,
     store::StoreError,
-    task::Request,
+    task::{Request, TaskHandle},
 };
 
 impl Owner {
@@ -47,10 +49,10 @@ impl Owner {
     }
 
     async fn enqueue(&mut self, job: Job) {
-        match self.credential(job) {
-            Some(credential) => {
+        match self.pass(job) {
+            Some(pass) => {
                 let batch_jobs = self.board.facts().plan.options.claude_jobs as usize;
-                self.shared.batches.gates.ask(&credential, self.ticket(job), batch_jobs);
+                self.shared.batches.gates.ask(&pass, self.ticket(job), batch_jobs);
             }
             None => self.admitted(job),
         }
@@ -111,12 +113,21 @@ impl Owner {
         let batch_id = self.board.batch_id();
         match start::start(&self.shared, batch_id, &task_id, execute) {
             Start::Begun(handle) => {
-                tokio::spawn(watch::watch(handle, job, self.to_self.clone()));
+                self.watch(handle, job);
             }
             Start::NoRoom => self.roomless.push_back((job, task_id)),
             Start::Stopping => {}
             Start::Failed(problem) => self.not_started(job, task_id, problem),
         }
+    }
+
+    fn watch(&self, handle: TaskHandle, job: Job) {
+        let at_gate = self.credential(job).map(|credential| AtGate {
+            shared: Arc::clone(&self.shared),
+            credential,
+            ticket: self.ticket(job),
+        });
+        tokio::spawn(watch::watch(handle, job, at_gate, self.to_self.clone()));
     }
 
     fn not_started(&mut self, job: Job, task_id: String, problem: String) {
@@ -201,7 +212,7 @@ impl Owner {
             if let Some(credential) = self.credential(job) {
                 self.shared.batches.gates.adopted(&credential, self.ticket(job));
             }
-            tokio::spawn(watch::watch(handle, job, self.to_self.clone()));
+            self.watch(handle, job);
             self.inputs.push_back(Input::Fate { job, task_id, fate: Fate::Adopted });
             return;
         }
@@ -241,9 +252,18 @@ impl Owner {
     fn close_gate(&self, job: Job, until_ms: u64) {
         let Some(credential) = self.credential(job) else { return };
         let Job::Task(index) = job else { return };
-        let words = self.records.get(index).and_then(|record| record.limit.as_deref());
-        self.shared.batches.gates.close(&credential, until_ms, words.unwrap_or("a usage limit"));
+        let record = self.records.get(index);
+        let words = record.and_then(|record| record.limit.as_deref()).unwrap_or("a usage limit");
+        let scope = record.and_then(|record| record.limit_scope.clone());
+        self.shared.batches.gates.close(&credential, scope, until_ms, words);
         self.shared.batches.touch_all();
+    }
+
+    /// Where a job passes that passes a gate.
+    pub(super) fn pass(&self, job: Job) -> Option<Pass> {
+        let Job::Task(index) = job else { return None };
+        let task = self.board.facts().plan.tasks.get(index)?;
+        self.shared.batches.gates.pass(&task.execute)
     }
 
     /// The account of a job that passes a gate.

@@ -25,6 +25,13 @@ fn task_prefix(title: &str) -> Option<&str> {
     let number = &number_start[..number_start.len() - number_end.len()];
     let has_number = number.starts_with(|letter: char| letter.is_ascii_digit());
     if !has_number {
+        // `Task A: …`
+        let mut letters = number_start.chars();
+        let is_letter = letters.next().is_some_and(|letter| letter.is_ascii_uppercase());
+        let after = letters.as_str();
+        if is_letter && rest.len() > number_start.len() && after.starts_with([':', ')', '.']) {
+            return Some(&title[..title.len() - after.len()]);
+        }
         let after = rest.trim_start();
         let is_named = PLAIN_WORDS.contains(word) && after.starts_with(':');
         return is_named.then(|| &title[..title.len() - after.len() + 1]);
@@ -173,6 +180,8 @@ mod tests {
             ("Task 1.2: Retry", true),
             ("Task 3", true),
             ("Task: Retry uploads", true),
+            ("Task A: Retry uploads", true),
+            ("Task A is first", false),
             ("User Story 4: Retry", true),
             ("[x] Task 3: Retry", true),
             ("✅ Task 3: Retry", true),

@@ -19,6 +19,10 @@ pub(super) enum Mark {
     Hidden,
 }
 
+/// Signs that people put before an item instead of a box.
+const DONE_SIGNS: [char; 5] = ['✅', '☑', '✔', '✓', '🗹'];
+const OPEN_SIGNS: [char; 4] = ['☐', '⬜', '🔲', '□'];
+const OTHER_SIGNS: [char; 9] = ['❌', '✗', '✘', '☒', '🚫', '⛔', '🚧', '⏳', '🔄'];
 /// Longest word that is taken for a mark, bytes.
 const WORD_BYTES_LIMIT: usize = 12;
 
@@ -28,6 +32,9 @@ impl Mark {
         let content = content.trim_start();
         if is_struck(content) {
             return (Self::Struck, content);
+        }
+        if let Some(found) = Self::sign(content) {
+            return found;
         }
         let Some((inner, rest)) = content.strip_prefix('[').and_then(|rest| rest.split_once(']'))
         else {
@@ -59,6 +66,18 @@ impl Mark {
                 (mark, rest)
             }
         }
+    }
+
+    fn sign(content: &str) -> Option<(Self, &str)> {
+        let sign = content.chars().next()?;
+        let mark = match sign {
+            sign if DONE_SIGNS.contains(&sign) => Self::Done,
+            sign if OPEN_SIGNS.contains(&sign) => Self::Open,
+            sign if OTHER_SIGNS.contains(&sign) => Self::Other(sign.to_string()),
+            _ => return None,
+        };
+        // Some have a sign behind them that asks for colour.
+        Some((mark, content[sign.len_utf8()..].trim_start_matches('\u{fe0f}').trim_start()))
     }
 
     /// Whether only a check box looks so.
@@ -108,6 +127,10 @@ mod tests {
             ("[ ] ~~a~~ (too late)", Mark::Struck, "~~a~~ (too late)"),
             ("<del>a</del>", Mark::Struck, "<del>a</del>"),
             ("~~~", Mark::None, "~~~"),
+            ("✅ a", Mark::Done, "a"),
+            ("✔️ a", Mark::Done, "a"),
+            ("☐ a", Mark::Open, "a"),
+            ("🚧 a", other("🚧"), "a"),
             ("about ~~a~~ b", Mark::None, "about ~~a~~ b"),
         ] {
             assert_eq!(Mark::read(content), (mark, rest), "{content:?}");

@@ -29,6 +29,9 @@ use self::{
 use super::{Found, LABEL_CHARS_LIMIT, note::Note, place::Places};
 use crate::text::one_line;
 
+/// What is said of text that is no part of a task.
+const OUTSIDE: &str = "text beside the tasks";
+
 /// What the readers below share.
 struct Reader<'a> {
     /// The file, its front matter blanked out; all offsets are of this text.
@@ -52,6 +55,7 @@ pub(super) fn parse(text: &str) -> Found {
     } else {
         let sections = reader.task_headings();
         reader.boxes_or_lists(&sections);
+        reader.say_what_text_is_left(&sections);
     }
     reader.found.tasks.sort_by_key(|task| task.place);
     reader.found.done.sort_by_key(|task| task.place);
@@ -135,6 +139,22 @@ impl Reader<'_> {
         self.scan.texts.iter().any(|text| {
             range.contains(&text.start) && !words::is_criteria(&self.text[text.clone()])
         })
+    }
+
+    /// Paragraphs and code beside the lists reach no agent.
+    fn say_what_text_is_left(&mut self, sections: &[Range<usize>]) {
+        for text in self.scan.texts.clone() {
+            let is_used = is_inside(text.start, sections)
+                || self.scan.box_lines.iter().any(|line| text.contains(&line.start));
+            let words = &self.text[text.clone()];
+            // `Tasks:` only introduces the list.
+            let is_needed =
+                words.trim_end().ends_with(':') || words.trim_start().starts_with("<!--");
+            if !is_used && !is_needed {
+                let words = words.to_owned();
+                self.pass_over(text.start, OUTSIDE, &words);
+            }
+        }
     }
 
     fn boxes_or_lists(&mut self, sections: &[Range<usize>]) {

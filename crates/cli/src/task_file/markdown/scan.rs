@@ -118,8 +118,10 @@ struct Walk {
     is_in_heading: bool,
     /// The last outermost block, and whether it is a paragraph.
     last_block: Option<(Range<usize>, bool)>,
-    /// Code between fences and between backticks, and HTML.
+    /// Code between fences, quotes, and HTML.
     opaque: Vec<Range<usize>>,
+    /// Code between backticks.
+    code: Vec<Range<usize>>,
     /// Outermost indented code that follows a paragraph.
     examples: Vec<Range<usize>>,
     html: Vec<Range<usize>>,
@@ -160,7 +162,7 @@ impl Walk {
             Event::Text(words) => self.title(&words),
             Event::Code(words) => {
                 self.title(&words);
-                self.opaque.push(range);
+                self.code.push(range);
             }
             // Everything else is a part of these.
             Event::Start(_)
@@ -230,7 +232,7 @@ impl Walk {
     }
 
     fn finish(mut self, text: &str) -> Scan {
-        let comments = comments(text, &self.opaque);
+        let comments = comments(text, &self.opaque, &self.code);
         self.opaque.extend(comments.iter().cloned());
         let is_seen = |offset: usize| !is_inside(offset, &self.opaque);
         // The places of what stands in quotes or comments are kept, so that the numbers of others stay right.
@@ -273,24 +275,19 @@ impl Walk {
 }
 
 /// `<!-- … -->`, wherever it stands but in code. Markdown ends one at a list; whoever wrote it did not mean that.
-fn comments(text: &str, code: &[Range<usize>]) -> Vec<Range<usize>> {
+fn comments(text: &str, opaque: &[Range<usize>], code: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(start) = text[from..].find("<!--").map(|at| from + at) {
         from = start + "<!--".len();
         let Some(end) = text[from..].find("-->").map(|at| from + at) else { break };
-        if !is_code(start, text, code) {
+        let is_fenced = |range: &Range<usize>| {
+            range.contains(&start) && text[range.clone()].trim_start().starts_with(['`', '~'])
+        };
+        if !opaque.iter().any(is_fenced) && !is_inside(start, code) {
             found.push(start..end);
             from = end;
         }
     }
     found
-}
-
-/// Whether a place is in code, and not in a block of HTML, which a comment is itself.
-fn is_code(start: usize, text: &str, opaque: &[Range<usize>]) -> bool {
-    opaque
-        .iter()
-        .filter(|range| range.contains(&start))
-        .any(|range| text[range.clone()].trim_start().starts_with(['`', '~']))
 }

@@ -85,24 +85,28 @@ fn an_open_item_of_a_done_one_is_a_task_and_keeps_its_context_in_the_label() {
 
 #[test]
 fn code_comments_quotes_html_tables_and_front_matter_are_no_tasks() {
+    let text = "1: passed over, text beside the tasks";
     check(&[
-        ("```\n- [ ] no\n```\n- [ ] a\n", &["4 \"a\""]),
-        ("~~~md\n- [ ] no\n~~~\n- a\n", &["4 \"a\""]),
+        ("```\n- [ ] no\n```\n- [ ] a\n", &["4 \"a\"", text]),
+        ("~~~md\n- [ ] no\n~~~\n- a\n", &["4 \"a\"", text]),
         ("<!-- - [ ] no -->\n- [ ] a\n", &["2 \"a\""]),
-        ("words <!--\n- [ ] no\n- no\n-->\n\n- a\n", &["6 \"a\""]),
-        ("`<!--` is code\n- [ ] a\n", &["2 \"a\""]),
+        ("words <!--\n- [ ] no\n- no\n-->\n\n- a\n", &["6 \"a\"", text]),
+        ("`<!--` is code\n- [ ] a\n", &["2 \"a\"", "1: passed over, text beside the tasks"]),
         ("> - [ ] no\n\n- [ ] a\n", &["3 \"a\"", "1: passed over, in a quote"]),
         (
             "<details>\n- [ ] no\n</details>\n\n- [ ] a\n",
             &["5 \"a\"", "2: passed over, in HTML, which ends at an empty line"],
         ),
-        ("| x | y |\n|---|---|\n| - [ ] no | z |\n\n- [ ] a\n", &["5 \"a\""]),
+        ("| x | y |\n|---|---|\n| - [ ] no | z |\n\n- [ ] a\n", &["5 \"a\"", text]),
         (
             "---\ntitle: x\ntags:\n  - no\n- no\n---\n- a\n",
             &["7 \"a\"", "1: passed over, front matter"],
         ),
         ("---\n\n- a\n\n---\n- b\n", &["3 \"a\"", "6 \"b\""]),
-        ("Like this:\n\n    - [ ] no\n\n- [ ] a\n", &["5 \"a\""]),
+        (
+            "Like this:\n\n    - [ ] no\n\n- [ ] a\n",
+            &["5 \"a\"", "3: passed over, text beside the tasks"],
+        ),
     ]);
 }
 

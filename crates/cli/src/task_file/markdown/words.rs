@@ -1,7 +1,7 @@
 //! Words by which people name what is no task.
 
 /// What must hold when a task is done.
-const CRITERIA: [&str; 12] = [
+const CRITERIA: [&str; 10] = [
     "acceptance",
     "acceptance criteria",
     "acceptance criterion",
@@ -12,8 +12,6 @@ const CRITERIA: [&str; 12] = [
     "dod",
     "exit criteria",
     "success criteria",
-    "verification",
-    "verify",
 ];
 /// Parts of the description of one task.
 const DETAILS: [&str; 16] = [
@@ -35,18 +33,15 @@ const DETAILS: [&str; 16] = [
     "why",
 ];
 /// What stands beside tasks in a plan.
-const NO_TASKS: [&str; 30] = [
+const NO_TASKS: [&str; 24] = [
     "assumptions",
     "background",
     "changelog",
     "constraints",
     "contents",
     "context",
-    "dependencies",
     "further reading",
     "glossary",
-    "goals",
-    "index",
     "legend",
     "links",
     "non-goals",
@@ -54,12 +49,9 @@ const NO_TASKS: [&str; 30] = [
     "notes",
     "open questions",
     "out of scope",
-    "overview",
     "prerequisites",
-    "questions",
     "references",
     "requirements",
-    "resources",
     "risks",
     "rules",
     "see also",
@@ -68,16 +60,8 @@ const NO_TASKS: [&str; 30] = [
     "won't do",
 ];
 /// Where finished tasks go.
-const FINISHED: [&str; 8] = [
-    "archive",
-    "archived",
-    "complete",
-    "completed",
-    "completed tasks",
-    "done",
-    "finished",
-    "shipped",
-];
+const FINISHED: [&str; 6] =
+    ["archived", "completed", "completed tasks", "done", "finished", "shipped"];
 
 /// The words without emphasis, numbers in front, signs and case.
 fn plain(text: &str) -> String {
@@ -108,5 +92,5 @@ pub(super) fn is_finished(text: &str) -> bool {
 
 /// A status that says that there is nothing left to do.
 pub(super) fn is_done_status(text: &str) -> bool {
-    is_one_of(text, &FINISHED) || is_one_of(text, &["closed", "cancelled", "canceled"])
+    is_one_of(text, &FINISHED) || is_one_of(text, &["complete", "closed", "cancelled", "canceled"])
 }

@@ -133,8 +133,8 @@ fn a_status_that_is_neither_open_nor_done_is_not_run_and_neither_is_what_needs_i
         notes(&text),
         [
             "1: passed over, with the status \"in_progress\", which is neither open nor done",
-            "1: passed over, as it needs \"a\", which is not run",
-            "1: passed over, as it needs \"b\", which is not run",
+            "1: passed over, as it needs a task that is not run",
+            "1: passed over, as it needs a task that is not run",
         ]
     );
 }
@@ -189,6 +189,15 @@ fn a_line_of_jsonl_takes_what_a_queue_has_beside_a_prompt_and_is_strict_otherwis
         let found = tasks(line, Format::Jsonl).unwrap_err();
         assert!(found[0].contains("is unknown"), "{found:?}");
     }
+}
+
+#[test]
+fn a_list_in_the_wrong_kind_of_file_is_told_the_right_one() {
+    let pretty = serde_json::to_string_pretty(&json!([{"prompt": "a"}, {"prompt": "b"}])).unwrap();
+    let found = tasks(&pretty, Format::Jsonl).unwrap_err();
+    assert!(found.len() == 1 && found[0].contains("--format json)"), "{found:?}");
+    let found = tasks("{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n", Format::Json).unwrap_err();
+    assert!(found.len() == 1 && found[0].contains("--format jsonl)"), "{found:?}");
 }
 
 #[test]

@@ -1,0 +1,312 @@
+//! What an attempt has cost, and how many tokens it took.
+//!
+//! The totals of a CLI that goes on with an earlier conversation contain that conversation's past, since version
+//! 2.1.277: only what has come on top counts. What the past was is known from the attempts of this batch, and of others
+//! before it. Subagents' tokens are in the counts by model, not in those of the main loop.
+
+use std::collections::HashMap;
+
+use cc_claude::version::Version;
+use cc_link::event::{ClaudeResult, Completed};
+use cc_protocol::execute::{Execute, Program};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// As many conversations are remembered.
+const SESSIONS_LIMIT: usize = 10_000;
+/// The first version whose totals contain the past of a conversation that it goes on with.
+const TOTALS_WITH_PAST_SINCE: Version = Version::new(2, 1, 277);
+
+/// Sums, of an attempt or of a whole conversation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sums {
+    /// US dollars, by the CLI's own reckoning; `None`: it says nothing.
+    pub cost_usd: Option<f64>,
+    /// With those that were read from a cache, and those that were put into one.
+    pub input_tokens: u64,
+    /// Of `input_tokens`, those that were read from a cache.
+    #[serde(default)]
+    pub cache_read_tokens: u64,
+    /// Of `input_tokens`, those that were put into one.
+    #[serde(default)]
+    pub cache_creation_tokens: u64,
+    /// That the models wrote.
+    pub output_tokens: u64,
+    /// The tokens are those of all models, subagents included, and of the past where the cost is.
+    pub is_by_model: bool,
+}
+
+impl Sums {
+    /// What a result says.
+    #[must_use]
+    pub fn of_result(result: &ClaudeResult) -> Self {
+        let cost_usd =
+            result.total_cost_usd.filter(|cost| cost.is_finite()).map(|cost| cost.max(0.0));
+        let by_model = result.model_usage.as_ref().and_then(Value::as_object);
+        match by_model.filter(|models| !models.is_empty()) {
+            Some(models) => {
+                let sum = |names: &[&str]| models.values().map(|of| count(Some(of), names)).sum();
+                Self {
+                    cost_usd,
+                    input_tokens: sum(&[
+                        "inputTokens",
+                        "cacheCreationInputTokens",
+                        "cacheReadInputTokens",
+                    ]),
+                    cache_read_tokens: sum(&["cacheReadInputTokens"]),
+                    cache_creation_tokens: sum(&["cacheCreationInputTokens"]),
+                    output_tokens: sum(&["outputTokens"]),
+                    is_by_model: true,
+                }
+            }
+            None => {
+                let usage = result.usage.as_ref();
+                let input =
+                    ["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"];
+                Self {
+                    cost_usd,
+                    input_tokens: count(usage, &input),
+                    cache_read_tokens: count(usage, &["cache_read_input_tokens"]),
+                    cache_creation_tokens: count(usage, &["cache_creation_input_tokens"]),
+                    output_tokens: count(usage, &["output_tokens"]),
+                    is_by_model: false,
+                }
+            }
+        }
+    }
+
+    /// What has come on top of the past; all of it where these sums do not contain the past.
+    fn since(self, past: Self) -> Self {
+        let contains = |total: Option<f64>, past: Option<f64>| match (total, past) {
+            // Sums of floats, printed with few digits.
+            (Some(total), Some(past)) => total + 1e-9 >= past,
+            (_, None) => true,
+            (None, Some(_)) => false,
+        };
+        if !contains(self.cost_usd, past.cost_usd) {
+            return self;
+        }
+        let tokens = |total: u64, past: u64| total.checked_sub(past).unwrap_or(total);
+        let is_by_model = self.is_by_model && past.is_by_model;
+        let past =
+            if is_by_model { past } else { Self { cost_usd: past.cost_usd, ..Self::default() } };
+        Self {
+            cost_usd: self.cost_usd.map(|total| (total - past.cost_usd.unwrap_or(0.0)).max(0.0)),
+            input_tokens: tokens(self.input_tokens, past.input_tokens),
+            cache_read_tokens: tokens(self.cache_read_tokens, past.cache_read_tokens),
+            cache_creation_tokens: tokens(self.cache_creation_tokens, past.cache_creation_tokens),
+            output_tokens: tokens(self.output_tokens, past.output_tokens),
+            is_by_model: self.is_by_model,
+        }
+    }
+}
+
+fn count(of: Option<&Value>, names: &[&str]) -> u64 {
+    let count = |name: &&str| of?.get(name)?.as_u64();
+    names.iter().filter_map(count).fold(0, u64::saturating_add)
+}
+
+/// The totals of a conversation, as its last attempt printed them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SessionTotal {
+    /// For `--resume`.
+    pub claude_session_id: String,
+    /// They contain its past.
+    pub sums: Sums,
+}
+
+/// What is known of conversations.
+#[derive(Debug, Default)]
+pub struct Totals {
+    of_session: HashMap<String, Sums>,
+}
+
+/// What an attempt has cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bill {
+    /// Its own.
+    pub sums: Sums,
+    /// To be remembered.
+    pub total: Option<SessionTotal>,
+    /// It went on with a conversation of which nothing was known: its past is in the sums.
+    pub may_contain_past: bool,
+}
+
+impl Totals {
+    /// Takes note of a conversation.
+    pub fn remember(&mut self, total: &SessionTotal) {
+        if self.of_session.len() >= SESSIONS_LIMIT {
+            self.of_session.clear();
+        }
+        self.of_session.insert(total.claude_session_id.clone(), total.sums);
+    }
+
+    /// What an attempt of this task has cost. Takes note of its conversation.
+    pub fn bill(
+        &mut self,
+        task: &Execute,
+        completed: Option<&Completed>,
+        result: &ClaudeResult,
+    ) -> Bill {
+        let sums = Sums::of_result(result);
+        let own_id = result.claude_session_id.as_deref();
+        let total = own_id.map(|id| SessionTotal { claude_session_id: id.to_owned(), sums });
+        let facts = completed.and_then(|completed| completed.claude.as_deref());
+        let cli_version = facts.and_then(|facts| facts.cli_version.as_deref());
+        let resumed = resumed(task).filter(|_| cli_version.is_none_or(contains_past));
+        let past = resumed.as_ref().and_then(|resumed| {
+            let named = resumed.as_deref().and_then(|id| self.of_session.get(id));
+            named.or_else(|| self.of_session.get(own_id?)).copied()
+        });
+        if let Some(total) = &total {
+            self.remember(total);
+        }
+        Bill {
+            sums: past.map_or(sums, |past| sums.since(past)),
+            total,
+            may_contain_past: resumed.is_some() && past.is_none() && sums.cost_usd.is_some(),
+        }
+    }
+}
+
+fn contains_past(cli_version: &str) -> bool {
+    Version::read(cli_version).is_none_or(|version| version >= TOTALS_WITH_PAST_SINCE)
+}
+
+/// The conversation with which a task goes on: `Some(None)` for the last one, whichever that is.
+#[must_use]
+pub fn resumed(task: &Execute) -> Option<Option<String>> {
+    let (own, arguments) = match &task.program {
+        Program::Prompt(prompt) => (prompt.resume_claude_session.clone(), &prompt.extra_args[..]),
+        Program::Argv { argv } => (None, &argv[..]),
+        Program::Command { .. } => (None, &[][..]),
+    };
+    if own.is_some() {
+        return Some(own);
+    }
+    let mut arguments = arguments.iter().peekable();
+    while let Some(word) = arguments.next() {
+        match word.as_str() {
+            "--continue" | "-c" => return Some(None),
+            "--resume" | "-r" => {
+                let id = arguments.peek().filter(|next| !next.starts_with('-'));
+                return Some(id.map(|id| (*id).clone()));
+            }
+            word => {
+                if let Some(id) = word.strip_prefix("--resume=") {
+                    return Some(Some(id.to_owned()));
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use cc_protocol::execute::Prompt;
+    use serde_json::json;
+
+    use super::*;
+
+    const ID: &str = "5f3c9f0e-6b1d-4c2a-9d53-2b7f64c1a001";
+
+    fn task(resumes: bool) -> Execute {
+        let resume_claude_session = resumes.then(|| ID.to_owned());
+        let prompt = Prompt { prompt: "x".to_owned(), resume_claude_session, ..Prompt::default() };
+        Execute { program: Program::Prompt(Box::new(prompt)), ..Execute::default() }
+    }
+
+    fn result(cost_usd: f64) -> ClaudeResult {
+        ClaudeResult {
+            total_cost_usd: Some(cost_usd),
+            claude_session_id: Some(ID.to_owned()),
+            ..ClaudeResult::default()
+        }
+    }
+
+    fn completed(cli_version: &str) -> Completed {
+        let mut completed =
+            crate::batch::evidence::tests::completed(cc_link::event::Verdict::Succeeded, 0);
+        completed.claude = Some(Box::new(cc_link::event::ClaudeFacts {
+            cli_version: Some(cli_version.to_owned()),
+            ..cc_link::event::ClaudeFacts::default()
+        }));
+        completed
+    }
+
+    fn costs(task: &Execute, version: Option<&str>, totals: &[f64]) -> Vec<f64> {
+        let mut known = Totals::default();
+        let completed = version.map(completed);
+        let cost = |total: &f64| {
+            let bill = known.bill(task, completed.as_ref(), &result(*total));
+            (bill.sums.cost_usd.unwrap() * 100.0).round() / 100.0
+        };
+        totals.iter().map(cost).collect()
+    }
+
+    #[test]
+    fn of_a_conversation_that_goes_on_only_what_has_come_on_top_counts() {
+        assert_eq!(costs(&task(true), None, &[1.0, 1.1, 1.3]), [1.0, 0.1, 0.2]);
+        assert_eq!(costs(&task(true), Some("2.1.332"), &[1.0, 1.1, 1.3]), [1.0, 0.1, 0.2]);
+        // A smaller total does not contain what was before.
+        assert_eq!(costs(&task(true), None, &[1.0, 0.4, 0.5]), [1.0, 0.4, 0.1]);
+    }
+
+    #[test]
+    fn versions_whose_totals_are_those_of_one_run_and_tasks_that_resume_nothing_count_whole() {
+        assert_eq!(costs(&task(true), Some("2.1.276"), &[1.0, 1.1]), [1.0, 1.1]);
+        assert_eq!(costs(&task(true), Some("2.1.277"), &[1.0, 1.1]), [1.0, 0.1]);
+        assert_eq!(costs(&task(false), None, &[1.0, 1.1]), [1.0, 1.1]);
+    }
+
+    #[test]
+    fn a_past_that_nobody_knows_is_told() {
+        let mut totals = Totals::default();
+        assert!(totals.bill(&task(true), None, &result(1.0)).may_contain_past);
+        assert!(!totals.bill(&task(true), None, &result(1.5)).may_contain_past);
+        assert!(!totals.bill(&task(false), None, &result(1.0)).may_contain_past);
+    }
+
+    #[test]
+    fn subagents_tokens_count_and_the_past_ones_do_not() {
+        let by_model = |input: u64, output: u64| ClaudeResult {
+            usage: Some(json!({"input_tokens": 1, "output_tokens": 1})),
+            model_usage: Some(json!({
+                "opus": {"inputTokens": input, "cacheReadInputTokens": 10, "outputTokens": output},
+                "haiku": {"inputTokens": 5, "cacheCreationInputTokens": 1, "outputTokens": 2},
+            })),
+            ..result(1.0)
+        };
+        let mut totals = Totals::default();
+        let mut tokens = |result: &ClaudeResult| {
+            let sums = totals.bill(&task(true), None, result).sums;
+            (sums.input_tokens, sums.output_tokens)
+        };
+        assert_eq!(tokens(&by_model(100, 20)), (116, 22));
+        assert_eq!(tokens(&by_model(150, 25)), (50, 5));
+        let plain = ClaudeResult {
+            usage: Some(
+                json!({"input_tokens": 1, "cache_read_input_tokens": 2, "output_tokens": 4}),
+            ),
+            ..result(1.0)
+        };
+        assert_eq!(tokens(&plain), (3, 4), "the main loop's are those of one run");
+    }
+
+    #[test]
+    fn a_task_that_goes_on_with_a_conversation_is_known_by_its_arguments_too() {
+        for (arguments, expected) in [
+            (json!(["--resume", "a"]), Some(Some("a".to_owned()))),
+            (json!(["--resume=a"]), Some(Some("a".to_owned()))),
+            (json!(["-c"]), Some(None)),
+            (json!(["--resume", "--verbose"]), Some(None)),
+            (json!(["--verbose"]), None),
+        ] {
+            let extra_args = serde_json::from_value(arguments).unwrap();
+            let prompt = Prompt { extra_args, ..Prompt::default() };
+            let program = Program::Prompt(Box::new(prompt));
+            assert_eq!(resumed(&Execute { program, ..Execute::default() }), expected);
+        }
+    }
+}
