@@ -106,7 +106,8 @@ async fn end_leftovers(shared: &Shared, corpse: &mut Corpse) -> (String, Swept) 
     });
     let text = corpse.text.take();
     let mut text = text.unwrap_or_else(|| format!("the worker {}", remains.describe()));
-    if remains.is_keeper_lost && corpse.leaf.is_none() {
+    // Who knows how it ended was its parent, and has ended what it left.
+    if remains.is_keeper_lost && remains.end.is_none() && corpse.leaf.is_none() {
         text += KEEPER_LOST;
     }
     tracing::warn!(task_id = corpse.task_id, worker_pid = corpse.worker_pid, text, "worker failed");

@@ -90,6 +90,7 @@ pub struct Keeper {
     socket: UnixStream,
     build: Build,
     path: PathBuf,
+    has_forked: bool,
     is_expected_to_end: Arc<AtomicBool>,
 }
 
@@ -117,7 +118,7 @@ impl Keeper {
         let process = process.inspect_err(|_| Keepers::forget(&path))?;
         let is_expected_to_end = Arc::default();
         tokio::spawn(watch(process.clone(), Arc::clone(&is_expected_to_end)));
-        Ok(Self { process, socket, build, path, is_expected_to_end })
+        Ok(Self { process, socket, build, path, has_forked: false, is_expected_to_end })
     }
 
     /// What its workers are copies of.
@@ -148,6 +149,7 @@ impl Keeper {
         })?;
         let pid = answer.0?;
         let handle = handle.ok_or_else(|| ForkError::Lost("sent no handle".to_owned()))?;
+        self.has_forked = true;
         let process = Pidfd::of(pid, handle)?;
         Ok(Forked { process, stdin: to_stdin, stdout: from_stdout })
     }
@@ -193,9 +195,10 @@ impl Keeper {
         self.process
     }
 
-    /// The same for one that does not answer as it should.
+    /// The same for one that does not answer as it should. If it is dead, its socket says so to whoever asks after one
+    /// of its workers.
     pub fn give_up(self) {
-        if self.process.has_ended() {
+        if self.process.has_ended() && !self.has_forked {
             Keepers::forget(&self.path);
         }
         drop(self.dismiss());

@@ -149,8 +149,10 @@ impl Keepers {
                 return Err(io::Error::other("it is another user's"));
             }
             // One that somebody has stopped could not answer.
-            if let Some(pid) = credentials.pid().filter(|pid| !is_own(*pid)) {
-                Pidfd::open(pid)?.signal(Signal::CONT);
+            if let Some(pid) = credentials.pid().filter(|pid| !is_own(*pid))
+                && let Ok(process) = Pidfd::open(pid)
+            {
+                process.signal(Signal::CONT);
             }
             connection.write_all(&to_line(&question)?).await?;
             let mut line = Vec::with_capacity(QUESTION_BYTES_LIMIT);

@@ -228,13 +228,18 @@ fn when_its_keeper_is_killed_a_task_goes_on_and_what_its_worker_leaves_is_looked
     keeper.signal(Signal::KILL);
     assert!(keeper.wait_gone(PATIENCE));
     let mut other = supervisor.connect();
+    // There is another keeper by then, which is not this worker's.
+    assert_eq!(other.run_shell("echo well").stdout(), "well\n");
     worker_of(&lost).signal(Signal::KILL);
     let (killed, text) = death(&mut other, &lost);
     assert_gone(&tag);
     assert!(killed >= 1 && text.contains("keeper"), "{killed} {text}");
     gate.release();
     assert_eq!(client.collect_after(running, Vec::new()).end(), ("exit", 0));
-    assert_eq!(other.run_shell("echo well").stdout(), "well\n");
+    let answer = family(&mut other, &tag);
+    worker_of(&answer).signal(Signal::KILL);
+    let (killed, text) = death(&mut other, &answer);
+    assert!(killed >= 2 && !text.contains("keeper"), "the new one has seen to it: {killed} {text}");
     assert!(supervisor.log().contains("keeper of the workers has died"));
     assert!(supervisor.stop().success());
     assert!(sockets(&supervisor).is_empty(), "{:?}", sockets(&supervisor));

@@ -22,6 +22,8 @@ use crate::{
 
 /// Between two looks for what is still to be ended.
 const PAUSE_BETWEEN_PASSES: Duration = Duration::from_millis(2);
+/// Passes before anybody is called unkillable: time alone says nothing where the machine, or this process, was stopped.
+const PASSES_BEFORE_GIVING_UP: u32 = 100;
 /// After a look that failed, as for want of a descriptor.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 /// Failed workers whose end nobody has asked for yet; of more, the oldest are forgotten.
@@ -61,6 +63,7 @@ struct Failed {
 struct Sweep {
     killed: HashSet<(i32, u64)>,
     deadline: Instant,
+    passes: u32,
     next: Instant,
 }
 
@@ -173,6 +176,7 @@ impl Workers {
         let sweep = self.sweep.get_or_insert_with(|| Sweep {
             killed: HashSet::new(),
             deadline: now + Duration::from_millis(SWEEP_MS_LIMIT),
+            passes: 0,
             next: now,
         });
         for process in &left {
@@ -180,8 +184,9 @@ impl Workers {
                 sweep.killed.insert(key_of(process));
             }
         }
+        sweep.passes += 1;
         sweep.next = now + PAUSE_BETWEEN_PASSES;
-        if now >= sweep.deadline {
+        if now >= sweep.deadline && sweep.passes >= PASSES_BEFORE_GIVING_UP {
             self.unkillable.extend(left.iter().map(key_of));
             self.settle(now, left.len() as u64);
         }
