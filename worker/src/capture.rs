@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_claude::{StreamObserver, Summary, Work};
+use cc_claude::{
+    StreamObserver, Summary, Work,
+    version::{Version, WAITS_FOR_OUTPUT_SINCE},
+};
 use cc_link::{
     event::{Event, OutputCounts},
     record::Stream,
@@ -53,6 +56,7 @@ struct Bound {
     head_tail: HeadTail,
     is_kill_at_limit: bool,
     observer: Option<StreamObserver>,
+    is_version_known: bool,
 }
 
 impl Capture {
@@ -77,6 +81,7 @@ impl Capture {
             bound: Bound {
                 head_tail: HeadTail::new(spec.bounds.output_bytes_limit),
                 is_kill_at_limit: spec.bounds.on_output_limit == OnOutputLimit::Kill,
+                is_version_known: observer.is_none(),
                 observer,
             },
             buffer: Vec::with_capacity(READ_BYTES),
@@ -139,6 +144,9 @@ impl Capture {
         let time_ms = wall_clock_ms();
         let bound = &mut self.bound;
         source.splitter.push(buffer, &mut |fragment| bound.pass(&fragment, time_ms, journal));
+        if stream == Stream::Stdout && bound.learns_that_nobody_waits() {
+            source.room.keep_most(&source.file);
+        }
         source.partial_since = source.splitter.has_partial().then_some(now);
         Ok(true)
     }
@@ -233,6 +241,17 @@ impl Capture {
 }
 
 impl Bound {
+    /// The CLI has said its version, for the first time, and it is one that loses at its exit what the pipe does not
+    /// hold: long before it prints its result.
+    fn learns_that_nobody_waits(&mut self) -> bool {
+        if self.is_version_known {
+            return false;
+        }
+        let said = self.observer.as_ref().and_then(StreamObserver::cli_version);
+        self.is_version_known = said.is_some();
+        said.and_then(Version::read).is_some_and(|version| version < WAITS_FOR_OUTPUT_SINCE)
+    }
+
     fn pass(&mut self, fragment: &Fragment<'_>, time_ms: u64, journal: &mut Journal) {
         match self.head_tail.place(fragment, time_ms) {
             Placed::Now => journal.output(

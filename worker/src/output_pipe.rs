@@ -11,6 +11,7 @@
 //! | the task is started | a pipe holds 64 KiB, as everybody's |
 //! | it has held half of what it can | it is made to hold four times as much, up to 1 MiB |
 //! | it has held little for 10 s | it is made to hold 64 KiB again |
+//! | the CLI says that it is of a version that does not wait | it is made to hold 1 MiB, as near to that as is granted, until the task ends |
 //! | a new one holds less, the user's share being used up | 5 s for others to give some back; then a socket, which takes nothing from that share |
 
 use std::{
@@ -101,17 +102,28 @@ pub struct Room {
     /// When it was last made to hold more, or found in need of it.
     needed_at: Instant,
     is_refused: bool,
+    /// It is not made to hold less again.
+    is_kept: bool,
 }
 
 impl Room {
     /// Of a pipe that is never changed.
     pub fn fixed(now: Instant) -> Self {
-        Self { bytes: None, needed_at: now, is_refused: false }
+        Self { bytes: None, needed_at: now, is_refused: false, is_kept: false }
     }
 
     /// Of one that grows, if it is a pipe.
     pub fn growing(pipe: &File, now: Instant) -> Self {
-        Self { bytes: capacity(pipe), needed_at: now, is_refused: false }
+        Self { bytes: capacity(pipe), needed_at: now, is_refused: false, is_kept: false }
+    }
+
+    /// Whoever writes into it does not wait at its end: as much room as there is, before that is needed.
+    pub fn keep_most(&mut self, pipe: &File) {
+        let Some(bytes) = self.bytes else { return };
+        self.is_kept = true;
+        let halves = std::iter::successors(Some(MOST_BYTES), |bytes| Some(bytes / 2));
+        let larger = halves.take_while(|larger| *larger > bytes);
+        self.bytes = larger.filter_map(|larger| set_capacity(pipe, larger)).next().or(self.bytes);
     }
 
     /// So much was read at once.
@@ -134,7 +146,7 @@ impl Room {
             } else if !self.is_refused {
                 self.needed_at = now;
             }
-        } else if held < LITTLE_BYTES && bytes > USUAL_BYTES && is_long_ago {
+        } else if held < LITTLE_BYTES && bytes > USUAL_BYTES && is_long_ago && !self.is_kept {
             self.bytes = set_capacity(pipe, USUAL_BYTES).or(self.bytes);
         }
     }
@@ -160,6 +172,20 @@ mod tests {
     use std::io::{Read as _, Write as _};
 
     use super::*;
+
+    #[test]
+    fn for_a_version_that_does_not_wait_a_pipe_holds_the_most_from_the_first_and_keeps_it() {
+        let (mut reading, writing) = plain().unwrap();
+        let mut writing = File::from(writing);
+        let start = Instant::now();
+        let mut room = Room::growing(&reading, start);
+        room.keep_most(&reading);
+        assert_eq!(capacity(&reading), Some(MOST_BYTES));
+        writing.write_all(&[b'x'; 70_000]).unwrap();
+        reading.read_exact(&mut vec![0; 70_000]).unwrap();
+        room.after_read(&reading, 70_000, start + 10 * PATIENCE);
+        assert_eq!(capacity(&reading), Some(MOST_BYTES));
+    }
 
     #[test]
     fn a_pipe_grows_when_it_is_half_full_and_gives_back_what_it_has_not_needed_for_long() {

@@ -127,6 +127,10 @@ impl Notes {
         }
     }
 
+    pub(crate) fn cli_version(&self) -> Option<&str> {
+        self.facts.cli_version.as_deref()
+    }
+
     pub(crate) fn facts(&self) -> ClaudeFacts {
         self.facts.clone()
     }

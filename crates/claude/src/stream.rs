@@ -163,6 +163,12 @@ impl StreamObserver {
         self.reader.refusal
     }
 
+    /// The CLI's version, by itself, as soon as it has said it.
+    #[must_use]
+    pub fn cli_version(&self) -> Option<&str> {
+        self.reader.notes.cli_version()
+    }
+
     /// What is known so far.
     #[must_use]
     pub fn summary(&self) -> Summary {

@@ -11,6 +11,10 @@ pub const OLDEST_TESTED: Version = Version::new(2, 1, 197);
 /// The newest version that the suites run with.
 pub const NEWEST_TESTED: Version = Version::new(2, 1, 332);
 
+/// The first version that is known to wait for its last output when it exits. Those before may lose what the pipe does
+/// not hold at that moment, their result line included (seen with 2.1.197).
+pub const WAITS_FOR_OUTPUT_SINCE: Version = Version::new(2, 1, 332);
+
 /// A version of the CLI. Ordered as versions are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
