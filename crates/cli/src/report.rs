@@ -209,7 +209,6 @@ pub(crate) mod tests {
             unkillable: 0,
             warnings: Vec::new(),
             claude: None,
-            spawn_failure: None,
             position: Position { task_id: "t".to_owned(), seq: 9 },
         }
     }
