@@ -70,7 +70,9 @@ pub enum Refusal {
     #[error("the user at the other end of this connection is unknown; present a token")]
     UnknownUser,
     /// A name in `Host` that is no loopback name: somebody's DNS points here.
-    #[error("the Host header must name a loopback address or localhost")]
+    #[error(
+        "the Host header must name a loopback address or localhost; behind a proxy with its own name, present the token"
+    )]
     Host,
     /// A page of a site that is not allowed.
     #[error("this Origin is not allowed; see --allow-origin")]
@@ -105,7 +107,8 @@ impl Rules {
     /// # Errors
     /// Why not.
     pub fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
-        if self.is_loopback && !has_loopback_host(headers) {
+        let is_proxied = || has_one_host(headers) && self.valid_token(headers).is_some();
+        if self.is_loopback && !has_loopback_host(headers) && !is_proxied() {
             return Err(Refusal::Host);
         }
         self.check_origin(headers)?;
@@ -181,6 +184,12 @@ fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
+/// A proxy in front of this supervisor passes its own name on. Who presents the token is no page that somebody's
+/// DNS has led here: such a page cannot know it.
+fn has_one_host(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().count() == 1
+}
+
 /// Old probes that send no `Host` are no browsers.
 fn has_loopback_host(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
@@ -233,6 +242,25 @@ mod tests {
             headers.append(*name, value.parse().unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn behind_a_proxy_with_a_name_of_its_own_the_token_makes_up_for_the_host() {
+        let rules = Rules {
+            is_loopback: true,
+            token: Some(Token::new(SECRET).unwrap()),
+            allowed_origins: Vec::new(),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("ci.example.org"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
+        let bearer = |token: &str| HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        headers.insert(AUTHORIZATION, bearer("fedcba9876543210"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
+        headers.insert(AUTHORIZATION, bearer(SECRET));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Ok(None));
+        headers.append(HOST, HeaderValue::from_static("localhost"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
     }
 
     #[test]

@@ -16,10 +16,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep},
 };
 
-use crate::{limits, pidfd::Pidfd, worker::Worker};
+use crate::{limits, pidfd::Pidfd, uptime, worker::Worker};
 
 /// A live worker that was asked to be adopted.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Candidate {
 
     /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
     pub async fn answer(&mut self, patience: Duration) -> Option<Answer> {
-        let deadline = Instant::now() + patience;
+        let deadline = uptime::now() + patience;
         loop {
             match decode(&mut self.received) {
                 Ok(Some(record)) => return Some(understand(record.body)),
@@ -80,7 +80,8 @@ impl Candidate {
                 Err(error) => return Some(Answer::Foreign(format!("it sent no record: {error}"))),
             }
             let reading = self.connection.read_buf(&mut self.received);
-            match timeout_at(deadline, reading).await {
+            let left = deadline.saturating_duration_since(uptime::now());
+            match uptime::timeout(left, reading).await {
                 Ok(Ok(1..)) => {}
                 Ok(Ok(0) | Err(_)) => return Some(Answer::HungUp),
                 Err(_) => return None,

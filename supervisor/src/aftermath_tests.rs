@@ -30,12 +30,15 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> Corpse {
         started: (delivered > 0).then(started),
         duration: Some(Duration::from_millis(5)),
         failure: Failure::Died,
-        text: "the worker was killed by SIGKILL".to_owned(),
+        worker_pid: Some(6),
+        known: Vec::new(),
+        text: None,
     }
 }
 
 fn close(corpse: &Corpse) -> Box<Completed> {
-    let completed = Box::new(completed(corpse, Swept { killed: 2, unkillable: 0 }));
+    let text = "the worker was killed by SIGKILL".to_owned();
+    let completed = Box::new(completed(corpse, text, Swept { killed: 2, unkillable: 0 }));
     close_log(corpse, completed, Fsync::Never)
 }
 

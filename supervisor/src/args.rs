@@ -101,10 +101,10 @@ pub struct Args {
     /// Working directory of tasks that name none [default: this program's own]
     #[arg(long, value_name = "DIR")]
     pub cwd: Option<PathBuf>,
-    /// Pass only variables of this name, or beginning before a *, to tasks; repeatable
+    /// Pass only variables of this name to tasks; a * in it stands for anything; repeatable
     #[arg(long, value_name = "NAME|GLOB*")]
     pub env_allow: Vec<String>,
-    /// Never pass variables of this name, or beginning before a *, to tasks; repeatable
+    /// Never pass variables of this name to tasks; a * in it stands for anything; repeatable
     #[arg(long, value_name = "NAME|GLOB*")]
     pub env_deny: Vec<String>,
     /// Let tasks gain privileges by setuid programs; those cannot be killed without a cgroup

@@ -18,7 +18,7 @@ use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
-    time::{Instant, interval_at, timeout},
+    time::timeout,
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -33,8 +33,10 @@ use crate::{
     express::Lane,
     heartbeat::{Beat, Heartbeat, Life, LivelyStream},
     limits,
-    session::Session,
+    session::{Gone, Session},
+    session_wait::Due,
     shared::Shared,
+    uptime,
     writer::{Outgoing, Writer},
 };
 
@@ -180,7 +182,14 @@ where
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            (code, reason) = session.may_leave(shared) => return told(code, reason),
+            due = session.due(shared) => match due {
+                Due::Leave(code, reason) => return told(code, reason),
+                // Boxed, as below.
+                Due::Turn => match Box::pin(session.take_turn()).await {
+                    Ok(()) => continue,
+                    Err(Gone) => return End::Gone("its connection broke"),
+                },
+            },
         };
         let handled = match message {
             // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
@@ -224,10 +233,10 @@ fn end_of(error: &Error) -> End {
 /// Sends a ping every interval. Returns when the client shows no sign of life.
 async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Outgoing>>) {
     let period = shared.config.heartbeat;
-    let mut ticks = interval_at(Instant::now() + period, period);
     let mut heartbeat = Heartbeat::new(life, period);
     loop {
-        ticks.tick().await;
+        // A client cannot have been heard while this process could not run.
+        uptime::sleep(period).await;
         match heartbeat.beat() {
             // A full queue is one that the client does not read: the ping would not get through either.
             Beat::Ping => drop(outgoing.try_send(Box::new(Outgoing::Ping))),

@@ -1,14 +1,18 @@
 //! Which of the supervisor's environment variables a task gets.
 //!
-//! The table below is the policy; every line has its reason. `--env-allow` turns it into a list of what
+//! The table of families is the policy; each has its reason. `--env-allow` turns it into a list of what
 //! may pass, `--env-deny` adds to what may not, and a request's own `env` comes on top of all: an explicit
 //! wish wins. The marker by which leftovers are found comes last, and nothing can replace it.
+
+mod table;
 
 use std::{collections::BTreeMap, ffi::OsString};
 
 use cc_link::spec::MARKER_VARIABLE;
 
-/// A variable's name, or the beginning of one before a `*`.
+use self::table::glob;
+
+/// A variable's name, in which `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
@@ -29,70 +33,6 @@ impl Pattern {
         self.text == name
     }
 }
-
-fn glob(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == pattern,
-    }
-}
-
-/// When a line of the table applies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum When {
-    Always,
-    Empty,
-}
-
-use When::{Always, Empty};
-
-/// What stays out: name (or beginning), when, and why.
-#[rustfmt::skip]
-const KEPT_OUT: &[(&str, When, &str)] = &[
-    ("ANTHROPIC_API_KEY", Always, "wins over a login, and a stale one makes the CLI retry for minutes without a word"),
-    ("ANTHROPIC_*", Empty, "an empty base URL or token is taken at its word and breaks every request"),
-    ("CLAUDECODE", Always, "marks an enclosing Claude session: the CLI refuses or changes its behaviour"),
-    ("CLAUDE_CODE_ENTRYPOINT", Always, "names the enclosing session's entry point"),
-    ("CLAUDE_CODE_SSE_PORT", Always, "connects the CLI to the enclosing session's editor"),
-    ("CLAUDE_CODE_SESSION_*", Always, "id and access token of the enclosing session"),
-    ("CLAUDE_CODE_CHILD_SESSION", Always, "marks a child of an enclosing session"),
-    ("CLAUDE_CODE_PARENT_*", Always, "names the enclosing session"),
-    ("CLAUDE_CODE_EXECPATH", Always, "the enclosing session's program"),
-    ("CLAUDE_EFFORT", Always, "the enclosing session's setting, not the operator's"),
-    ("CLAUDE_PROJECT_DIR", Always, "given to the hooks of an enclosing session"),
-    ("CLAUDE_ENV_FILE", Always, "given to the hooks of an enclosing session"),
-    ("AI_AGENT", Always, "names the enclosing session's agent"),
-    ("TRACEPARENT", Always, "hangs the task's trace below whatever span started the supervisor"),
-    ("TRACESTATE", Always, "goes with TRACEPARENT"),
-    ("PWD", Always, "names the supervisor's directory, not the task's"),
-    ("OLDPWD", Always, "names the directory before that"),
-    ("_", Always, "names the supervisor's program"),
-    ("DEFAULT_PORT", Always, "the supervisor's own configuration"),
-    ("MAX_SESSIONS", Always, "the supervisor's own configuration"),
-    ("MAX_BUFFER_SIZE", Always, "the supervisor's own configuration"),
-    ("STREAM_TIMEOUT", Always, "the supervisor's own configuration"),
-    ("ALLOWED_COMMANDS", Always, "the supervisor's own configuration"),
-    ("LOG_LEVEL", Always, "the supervisor's own configuration"),
-    ("CC_EXECUTOR_*", Always, "the supervisor's own configuration and its token; the marker is set anew"),
-    ("NOTIFY_SOCKET", Always, "a task could tell the service manager that the supervisor is ready or stopping"),
-    ("LISTEN_FDS", Always, "describes descriptors that a task does not have"),
-    ("LISTEN_FDNAMES", Always, "as LISTEN_FDS"),
-    ("LISTEN_PID", Always, "as LISTEN_FDS"),
-    ("LISTEN_PIDFDID", Always, "as LISTEN_FDS"),
-    ("WATCHDOG_*", Always, "a task would believe that it must feed the supervisor's watchdog"),
-    ("MAINPID", Always, "the service's process, not the task"),
-    ("MANAGERPID", Always, "the service manager's process"),
-    ("SYSTEMD_EXEC_PID", Always, "the service's process, not the task"),
-    ("MEMORY_PRESSURE_*", Always, "where the service manager wants the supervisor to watch its memory"),
-    ("INVOCATION_ID", Always, "the service's run; log tools would file the task under it"),
-    ("JOURNAL_STREAM", Always, "describes the supervisor's standard error"),
-    ("STATE_DIRECTORY", Always, "the supervisor's own directory"),
-    ("RUNTIME_DIRECTORY", Always, "the supervisor's own directory"),
-    ("CACHE_DIRECTORY", Always, "the supervisor's own directory"),
-    ("LOGS_DIRECTORY", Always, "the supervisor's own directory"),
-    ("CONFIGURATION_DIRECTORY", Always, "the supervisor's own directory"),
-    ("CREDENTIALS_DIRECTORY", Always, "the supervisor's own secrets"),
-];
 
 /// What every task gets before its request's wishes.
 #[derive(Clone, Debug)]
@@ -156,14 +96,7 @@ fn passes(name: &str, value: &str, allow: &[Pattern], deny: &[Pattern]) -> bool 
         return true;
     }
     let is_allowed = allow.is_empty() || allow.iter().any(|pattern| pattern.matches(name));
-    let is_kept_out = KEPT_OUT.iter().any(|(pattern, when, _reason)| {
-        let applies = match when {
-            Always => true,
-            Empty => value.is_empty(),
-        };
-        applies && glob(pattern, name)
-    });
-    is_allowed && !is_kept_out
+    is_allowed && !table::is_kept_out(name, value)
 }
 
 #[cfg(test)]
@@ -184,10 +117,7 @@ mod tests {
     fn what_is_known_to_do_harm_stays_out() {
         for name in [
             "ANTHROPIC_API_KEY",
-            "CLAUDECODE",
-            "CLAUDE_CODE_ENTRYPOINT",
-            "CLAUDE_CODE_SSE_PORT",
-            "CLAUDE_CODE_SESSION_ID",
+            "AI_AGENT",
             "TRACEPARENT",
             "MAX_SESSIONS",
             "CC_EXECUTOR_TOKEN",
@@ -201,22 +131,109 @@ mod tests {
     }
 
     #[test]
-    fn what_a_headless_login_or_a_proxy_needs_stays_in() {
+    fn what_an_enclosing_session_or_host_leaves_behind_stays_out_as_families() {
+        // Real names of 2.1.197 and 2.1.332, and names of the same families that no version has had.
+        for name in [
+            "CLAUDECODE",
+            "CLAUDE_PID",
+            "CLAUDE_CODE_ENTRYPOINT",
+            "CLAUDE_CODE_ENTRYPOINT_ON_REQUESTS",
+            "CLAUDE_CODE_SSE_PORT",
+            "CLAUDE_CODE_EXECPATH",
+            "CLAUDE_CODE_SIMPLE",
+            "CLAUDE_CODE_CHILD_SESSION",
+            "CLAUDE_CODE_SESSION_ID",
+            "CLAUDE_CODE_SESSION_ACCESS_TOKEN",
+            "CLAUDE_CODE_SESSIONS_OAUTH_TOKEN",
+            "CLAUDE_CODE_LAUNCHED_BY_SESSION_IDS",
+            "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST",
+            "CLAUDE_CODE_HOST_AUTH_ENV_VAR",
+            "CLAUDE_CODE_HOST_CREDS_FILE",
+            "CLAUDE_CODE_HOST_OF_TOMORROW",
+            "CLAUDE_CODE_SDK_HAS_OAUTH_REFRESH",
+            "CLAUDE_CODE_SDK_OF_TOMORROW",
+            "CLAUDE_AGENT_SDK_VERSION",
+            "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+            "CLAUDE_CODE_API_KEY_FILE_DESCRIPTOR",
+            "CLAUDE_CODE_WEBSOCKET_AUTH_FILE_DESCRIPTOR",
+            "CLAUDE_OF_TOMORROW_FILE_DESCRIPTOR",
+            "CLAUDE_CODE_MESSAGING_SOCKET",
+            "CLAUDE_CODE_MESSAGING_TOKEN",
+            "CLAUDE_BG_RENDEZVOUS_SOCK",
+            "CLAUDE_CODE_CCR_WORKER_SOCKET",
+            "CLAUDE_CODE_REMOTE",
+            "CLAUDE_CODE_REMOTE_SESSION_ID",
+            "CLAUDE_CODE_USE_CCR_V2",
+            "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+            "CLAUDE_CODE_RESUME_PROMPT",
+            "CLAUDE_CODE_RELAUNCH_RESUME_HINT_FLAGS",
+            "CLAUDE_CODE_BRIDGE_SESSION_ID",
+            "CLAUDE_BRIDGE_REATTACH_SESSION",
+            "CLAUDE_RUNNER_ORDER_ID",
+            "CLAUDE_CODE_EMIT_SESSION_STATE_EVENTS",
+            "CLAUDE_CODE_TOOL_USE_ID",
+            "CLAUDE_PLUGIN_ROOT",
+            "CLAUDE_PROJECT_DIR",
+        ] {
+            assert!(base(&[(name, "1")], &[], &[]).is_empty(), "{name} passed");
+            assert!(base(&[(name, "")], &[], &[]).is_empty(), "an empty {name} passed");
+        }
+    }
+
+    #[test]
+    fn what_a_headless_login_a_proxy_or_an_operator_needs_stays_in() {
         for name in [
             "HOME",
             "PATH",
-            "CLAUDE_CODE_OAUTH_TOKEN",
-            "CLAUDE_CODE_USE_BEDROCK",
-            "CLAUDE_CONFIG_DIR",
-            "ANTHROPIC_BASE_URL",
-            "ANTHROPIC_AUTH_TOKEN",
             "HTTPS_PROXY",
             "no_proxy",
             "NODE_EXTRA_CA_CERTS",
             "LANG",
+            "AWS_PROFILE",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "IS_SANDBOX",
+            "ANTHROPIC_AUTH_TOKEN",
+            "ANTHROPIC_BASE_URL",
+            "ANTHROPIC_CUSTOM_HEADERS",
+            "ANTHROPIC_MODEL",
+            "CLAUDE_CONFIG_DIR",
+            "CLAUDE_CODE_API_KEY_HELPER_TTL_MS",
+            "CLAUDE_CODE_CLIENT_CERT",
+            "CLAUDE_CODE_DISABLE_DEFERRED_TOOL_RESUME",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+            "CLAUDE_CODE_EFFORT_LEVEL",
+            "CLAUDE_CODE_ENABLE_TELEMETRY",
+            "CLAUDE_CODE_EXTRA_BODY",
+            "CLAUDE_CODE_FORCE_SESSION_PERSISTENCE",
+            "CLAUDE_CODE_GATEWAY_TOKEN",
+            "CLAUDE_CODE_MAX_OUTPUT_TOKENS",
+            "CLAUDE_CODE_MAX_RETRIES",
+            "CLAUDE_CODE_OAUTH_REFRESH_TOKEN",
+            "CLAUDE_CODE_OAUTH_SCOPES",
+            "CLAUDE_CODE_OAUTH_TOKEN",
+            "CLAUDE_CODE_PROXY_HOST",
+            "CLAUDE_CODE_SESSIONEND_HOOKS_TIMEOUT_MS",
+            "CLAUDE_CODE_SHELL",
+            "CLAUDE_CODE_SKIP_BEDROCK_AUTH",
+            "CLAUDE_CODE_SKIP_VERTEX_AUTH",
+            "CLAUDE_CODE_STARTUP_FAILURE_RESULTS",
+            "CLAUDE_CODE_SUBAGENT_MODEL",
+            "CLAUDE_CODE_TMPDIR",
+            "CLAUDE_CODE_USE_BEDROCK",
+            "CLAUDE_CODE_USE_FOUNDRY",
+            "CLAUDE_CODE_USE_VERTEX",
+            "CLAUDE_STREAM_IDLE_TIMEOUT_MS",
         ] {
             assert!(base(&[(name, "x")], &[], &[]).contains_key(name), "{name} did not pass");
         }
+    }
+
+    #[test]
+    fn a_pattern_of_an_operator_may_have_its_star_anywhere() {
+        let variables = [("MY_TOKEN", "a"), ("MY_NAME", "b"), ("CLAUDE_CODE_HOST_PLATFORM", "c")];
+        assert_eq!(base(&variables, &[], &["*_TOKEN"]).keys().collect::<Vec<_>>(), ["MY_NAME"]);
+        let allowed = base(&variables, &["*_TOKEN", "CLAUDE_CODE_HOST_PLATFORM"], &[]);
+        assert_eq!(allowed.keys().collect::<Vec<_>>(), ["CLAUDE_CODE_HOST_PLATFORM", "MY_TOKEN"]);
     }
 
     #[test]
@@ -252,10 +269,5 @@ mod tests {
         let (base, unusable) = Base::new([bad].into_iter(), &[], &[]);
         assert!(base.variables.is_empty());
         assert_eq!(unusable, ["BAD"]);
-    }
-
-    #[test]
-    fn every_line_of_the_table_has_a_reason() {
-        assert!(KEPT_OUT.iter().all(|(name, _, reason)| !name.is_empty() && reason.len() > 10));
     }
 }

@@ -22,6 +22,10 @@ use crate::{
     limits,
 };
 
+/// Has a Claude CLI end a failure at its start with a result line that says why, where it would else print a sentence on
+/// standard error.
+const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
+
 /// What a request is resolved against.
 #[derive(Clone, Copy, Debug)]
 pub struct Setting<'a> {
@@ -48,6 +52,7 @@ impl Setting<'_> {
         let program = program(self.config, &execute.program)?;
         let deadlines = deadlines(&execute, program.claude, &self.config.task);
         let defaults = &self.config.task;
+        let env = self.environment_of(&execute, task_id);
         // A relative directory is one below the default.
         let cwd = match execute.cwd {
             Some(cwd) => defaults.cwd.join(cwd),
@@ -58,7 +63,7 @@ impl Setting<'_> {
             task_id: task_id.to_owned(),
             argv: program.argv,
             cwd: Some(cwd),
-            env: self.environment.of_task(&execute.env, task_id),
+            env,
             stdin: match execute.program {
                 Program::Prompt(prompt) => Stdin::Text(prompt.prompt),
                 Program::Argv { .. } | Program::Command { .. } => Stdin::Null,
@@ -73,6 +78,18 @@ impl Setting<'_> {
             on_supervisor_loss: defaults.on_supervisor_loss,
             fsync: self.config.fsync,
         })
+    }
+
+    fn environment_of(&self, execute: &Execute, task_id: &str) -> Vec<(String, String)> {
+        let mut variables = self.environment.of_task(&execute.env, task_id);
+        let is_prompt = matches!(execute.program, Program::Prompt(_));
+        // Whoever sets it, or removes it, means that.
+        let is_wished = execute.env.contains_key(STARTUP_FAILURE_RESULTS)
+            || self.environment.get(STARTUP_FAILURE_RESULTS).is_some();
+        if is_prompt && !is_wished {
+            variables.push((STARTUP_FAILURE_RESULTS.to_owned(), "1".to_owned()));
+        }
+        variables
     }
 }
 
@@ -262,6 +279,25 @@ mod tests {
         assert_eq!(spec.stdin, Stdin::Text("hello".to_owned()));
         assert_eq!(spec.claude, ClaudeStream::Required);
         assert_eq!(spec.deadlines.first_output_ms, Some(120_000));
+    }
+
+    #[test]
+    fn a_prompt_has_its_failures_at_the_start_end_with_a_result_unless_somebody_says_otherwise() {
+        let set = |params| {
+            let env = spec(&[], params).unwrap().env;
+            let mut set = env.into_iter().filter(|(name, _)| name == STARTUP_FAILURE_RESULTS);
+            (set.next().map(|(_, value)| value), set.next())
+        };
+        assert_eq!(set(json!({"prompt": "x"})), (Some("1".to_owned()), None));
+        for params in [
+            json!({"prompt": "x", "env": {STARTUP_FAILURE_RESULTS: null}}),
+            json!({"argv": ["claude", "-p", "x"]}),
+            json!({"command": "claude -p x"}),
+        ] {
+            assert_eq!(set(params.clone()), (None, None), "{params}");
+        }
+        let off = json!({"prompt": "x", "env": {STARTUP_FAILURE_RESULTS: "0"}});
+        assert_eq!(set(off), (Some("0".to_owned()), None));
     }
 
     #[test]

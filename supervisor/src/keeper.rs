@@ -32,10 +32,9 @@ use tokio::{
     io::Interest,
     net::{UnixStream, unix::pipe},
     process::Command,
-    time::timeout,
 };
 
-use crate::{keepers::Keepers, limits, pidfd::Pidfd};
+use crate::{keepers::Keepers, limits, pidfd::Pidfd, uptime};
 
 /// Which file a program was started from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +140,7 @@ impl Keeper {
             self.ask([stdin.as_fd(), stdout.as_fd(), io::stderr().as_fd()]).await?;
             self.answer().await
         };
-        let answer = timeout(limits::WORKER_FORK, asking)
+        let answer = uptime::timeout(limits::WORKER_FORK, asking)
             .await
             .map_err(|_| ForkError::Lost("did not answer in time".to_owned()))?;
         let (answer, handle) = answer.map_err(|error| {

@@ -15,7 +15,10 @@ use std::{
 };
 
 use cc_link::keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line};
-use cc_proctree::{procfs, sweep::Swept};
+use cc_proctree::{
+    procfs::{self, Process},
+    sweep::Swept,
+};
 use rustix::{
     fs::{Mode, OFlags, open},
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
@@ -24,10 +27,9 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::timeout,
 };
 
-use crate::{adopt, limits, pidfd::Pidfd};
+use crate::{adopt, limits, pidfd::Pidfd, uptime};
 
 const SUFFIX: &str = ".sock";
 /// Connections that the kernel holds for a keeper.
@@ -160,7 +162,7 @@ impl Keepers {
                 Err(_) => Asked::Gone,
             })
         };
-        match timeout(limits::KEEPER_ANSWER, asking).await {
+        match uptime::timeout(limits::KEEPER_ANSWER, asking).await {
             Ok(Ok(asked)) => asked,
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Asked::Gone,
             Ok(Err(error)) => {
@@ -186,9 +188,9 @@ impl Keepers {
         }
     }
 
-    /// Waits for all to go, which have been left by their supervisor. One that has nobody to look after and does not go is
-    /// killed.
-    pub async fn ended(&self) {
+    /// Waits for those to go that have been left by their supervisor: for all where `are_tasks_over`, else for those that
+    /// have nobody to look after. One of these that does not go is killed.
+    pub async fn ended(&self, are_tasks_over: bool) {
         for path in self.sockets() {
             let connection = match self.connect(&path).await {
                 Ok(Some(connection)) => connection,
@@ -204,19 +206,21 @@ impl Keepers {
             let pid = connection.peer_cred().ok().and_then(|credentials| credentials.pid());
             let Some(pid) = pid.filter(|pid| !is_own(*pid)) else { continue };
             let Ok(process) = Pidfd::open(pid) else { continue };
+            if !are_tasks_over && !is_idle(pid) {
+                continue;
+            }
             process.signal(Signal::CONT);
             // It waits for its callers.
             drop(connection);
-            if timeout(limits::WORKER_EXIT, process.ended()).await.is_ok() {
+            if uptime::timeout(limits::WORKER_EXIT, process.ended()).await.is_ok() {
                 continue;
             }
-            match procfs::children(pid) {
-                Some(children) if children.is_empty() => {
-                    tracing::warn!(pid, "a keeper did not go: killed");
-                    process.kill().await;
-                    Self::forget(&path);
-                }
-                Some(_) | None => tracing::warn!(pid, "a keeper has still somebody to look after"),
+            if is_idle(pid) {
+                tracing::warn!(pid, "a keeper did not go: killed");
+                process.kill().await;
+                Self::forget(&path);
+            } else {
+                tracing::warn!(pid, "a keeper has still somebody to look after");
             }
         }
     }
@@ -226,6 +230,13 @@ impl Keepers {
         let paths = entries.flatten().map(|entry| entry.path());
         paths.filter(|path| path.to_string_lossy().ends_with(SUFFIX)).collect()
     }
+}
+
+/// Whether it is known that a keeper has no worker, and nothing of one.
+#[must_use]
+pub fn is_idle(pid: i32) -> bool {
+    let is_gone = |pid: &i32| Process::read(*pid).is_none_or(|process| process.is_dead());
+    procfs::children(pid).is_some_and(|children| children.iter().all(is_gone))
 }
 
 /// Until a keeper has called listen(2), whoever connects sees the supervisor that started it as the peer.

@@ -14,6 +14,7 @@
 mod limits;
 
 mod args;
+mod cli_news;
 mod clock;
 mod config;
 mod logging;
@@ -40,6 +41,7 @@ mod session;
 mod session_execute;
 mod session_life;
 mod session_resume;
+mod session_wait;
 mod sessions;
 mod summary;
 mod task_calls;
@@ -67,7 +69,9 @@ mod spawn;
 mod task;
 mod texts;
 mod translate;
+mod trusted_time;
 mod untold;
+mod uptime;
 mod watchdog;
 mod worker;
 

@@ -132,6 +132,12 @@ pub const MOST_SPARE_WORKERS: usize = 64;
 /// Control lines that wait for a worker to read them.
 pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 
+/// Versions of the CLI newer than the newest tested one that the log names, and line types and members that nobody here
+/// knows.
+pub const CLI_VERSIONS_TOLD: usize = 16;
+/// See [`CLI_VERSIONS_TOLD`].
+pub const CLI_NAMES_TOLD: usize = 256;
+
 // A worker's health.
 
 /// From starting a worker to its task's `started` or terminal event.
@@ -163,6 +169,9 @@ pub const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
 /// How long a child that was not started here stays unreaped after its end.
 pub const STRANGER_WAIT: Duration = Duration::from_secs(1);
+
+/// Between looks at the clock by which workers, clients and batches are waited for.
+pub const UPTIME_CHECK: Duration = Duration::from_secs(5);
 
 // Open files.
 
@@ -203,6 +212,10 @@ pub const BATCH_RESULT_BYTES: usize = cc_protocol::batch::WHOLE_RESULT_BYTES_LIM
 const _: () = assert!(BATCH_RESULT_BYTES == cc_claude::RESULT_BYTES_LIMIT);
 /// Longest error text of a CLI in a task's row.
 pub const BATCH_ERROR_CHARS: usize = 1_000;
+/// Longest text of one warning in a task's row.
+pub const BATCH_WARNING_CHARS: usize = 300;
+/// Of each of several results of one run, how much its task's row shows.
+pub const BATCH_PART_BYTES: usize = 1024;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
 /// As much is kept of what went wrong with a task, where others may meet the same, characters.

@@ -18,10 +18,7 @@ use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::Summary;
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep_until},
-};
+use tokio::{sync::oneshot, time::Instant};
 
 use self::steer::answer;
 use crate::{
@@ -33,6 +30,7 @@ use crate::{
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
+    uptime,
     watchdog::{Alarm, Watchdog},
     worker::Worker,
 };
@@ -58,6 +56,8 @@ pub struct Owner {
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
+    /// Somebody asked for the end, whatever has begun it.
+    is_canceled: bool,
     watchdog: Watchdog,
     started: Option<Started>,
     /// Of a Claude task that came so far.
@@ -94,7 +94,7 @@ impl Owner {
         spec: &TaskSpec,
         announce: oneshot::Sender<Outcome>,
     ) -> Self {
-        let now = Instant::now();
+        let now = uptime::now();
         Self {
             shared: Arc::clone(shared),
             side,
@@ -103,10 +103,11 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Starting,
+            is_canceled: false,
             watchdog: Watchdog::new(now, &spec.deadlines),
             started: None,
             result: None,
-            born: Some(now),
+            born: Some(Instant::now()),
             is_end_queued: false,
         }
     }
@@ -127,8 +128,9 @@ impl Owner {
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Running { motion: Motion::Moving },
+            is_canceled: false,
             // Not asked before the worker has told its own.
-            watchdog: Watchdog::new(Instant::now(), &NO_DEADLINES),
+            watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: held.started,
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
@@ -158,9 +160,8 @@ impl Owner {
         };
         self.shared.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
-        let now = Instant::now();
-        self.born = Some(now);
-        self.watchdog = Watchdog::new(now, &spec.deadlines);
+        self.born = Some(Instant::now());
+        self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
         worker.tell(&Control::Run(Box::new(spec)));
         self.follow(worker, BytesMut::new()).await;
     }
@@ -183,8 +184,9 @@ impl Owner {
 
     /// Takes note of what an adopted worker says of itself.
     pub fn adopted(&mut self, adopted: Adopted) {
-        let now = Instant::now();
+        let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
+        self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
@@ -259,7 +261,7 @@ impl Owner {
                         return Watched::Failed(Some(format!("reading from the worker: {error}")));
                     }
                 },
-                () = sleep_until(check_at) => match self.watchdog.check(Instant::now()) {
+                () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
                     Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
                     Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
                     None => {}
@@ -270,7 +272,7 @@ impl Owner {
 
     fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
         self.step(Input::Ending(reason))?;
-        self.watchdog.ending(Instant::now());
+        self.watchdog.ending(uptime::now());
         self.refuse_waiting();
         Ok(())
     }
@@ -301,7 +303,8 @@ impl Owner {
             State::Ending { .. } | State::Done => TaskState::Ending,
         };
         let pid = self.started.as_ref().map(|started| started.pid);
-        self.side.progress.send_replace(Progress { state, pid });
+        let is_canceled = self.is_canceled;
+        self.side.progress.send_replace(Progress { state, pid, is_canceled });
     }
 
     /// Of its task.
@@ -337,7 +340,7 @@ impl Listener for Owner {
             Event::Started(started) => {
                 self.started = Some(started.clone());
                 self.step(Input::Started)?;
-                self.watchdog.started(Instant::now());
+                self.watchdog.started(uptime::now());
                 tracing::info!(
                     task_id = self.task_id(),
                     label = self.label(),
@@ -352,12 +355,12 @@ impl Listener for Owner {
             }
             Event::Paused => {
                 self.step(Input::Paused)?;
-                self.watchdog.paused(Instant::now());
+                self.watchdog.paused(uptime::now());
                 answer(&mut self.pausing, Answer::Done);
             }
             Event::Resumed => {
                 self.step(Input::Resumed)?;
-                self.watchdog.resumed(Instant::now());
+                self.watchdog.resumed(uptime::now());
                 answer(&mut self.resuming, Answer::Done);
             }
             Event::Canceled { reason } => self.on_ending(reason)?,

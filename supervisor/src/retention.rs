@@ -4,12 +4,16 @@
 //! Owns the list of ended tasks, which is given to it at the start and kept up as tasks end, so that nothing is
 //! listed again. It never touches a running task, nor one that somebody follows, nor one that has ended so
 //! recently that a client may still resume its session for the end of it. A limit of 0 keeps nothing beyond that.
+//! What is old is old by [`crate::trusted_time`]: a clock that is wrong for a moment removes nothing.
 
 use std::{
     collections::VecDeque,
     fs, io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +23,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{clock::now_ms, config::Keep, feed::Feed, limits, shared::Shared};
+use crate::{clock, config::Keep, feed::Feed, limits, shared::Shared, trusted_time::TrustedTime};
 
 /// How much is kept; whichever limit is reached first.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +75,10 @@ pub struct Retention {
     tasks_dir: PathBuf,
     rules: Rules,
     /// Whoever was to come back before this can come back only from now on.
-    began_ms: u64,
+    began_ms: AtomicU64,
     ended: Mutex<EndedTasks>,
+    /// Since somebody first asked.
+    time: Mutex<Option<TrustedTime>>,
 }
 
 #[derive(Debug, Default)]
@@ -86,7 +92,30 @@ impl Retention {
     /// Of the tasks below `tasks_dir`, none of which is known yet, by a supervisor that began at `began_ms`.
     #[must_use]
     pub fn new(tasks_dir: &Path, rules: Rules, began_ms: u64) -> Self {
-        Self { tasks_dir: tasks_dir.to_owned(), rules, began_ms, ended: Mutex::default() }
+        Self {
+            tasks_dir: tasks_dir.to_owned(),
+            rules,
+            began_ms: AtomicU64::new(began_ms),
+            ended: Mutex::default(),
+            time: Mutex::default(),
+        }
+    }
+
+    /// The time by which things are old, milliseconds since the Unix epoch. The tasks of earlier supervisors have been
+    /// added before this is first asked.
+    #[must_use]
+    pub fn now_ms(&self) -> u64 {
+        let (wall_ms, boot_ms) = (clock::now_ms(), clock::boot_ms());
+        let newest_ms = self.ended().tasks.back().map(|task| task.ended_ms);
+        let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_first = time.is_none();
+        let now_ms = time
+            .get_or_insert_with(|| TrustedTime::new(wall_ms, boot_ms, newest_ms, self.rules.age))
+            .now_ms(wall_ms, boot_ms);
+        if is_first {
+            self.began_ms.fetch_min(now_ms, Ordering::Relaxed);
+        }
+        now_ms
     }
 
     /// Takes note of a task that has ended; removes nothing.
@@ -134,7 +163,7 @@ impl Retention {
         ended: &'a EndedTasks,
         now_ms: u64,
     ) -> impl Iterator<Item = &'a EndedTask> + use<'a> {
-        let (rules, began_ms) = (self.rules, self.began_ms);
+        let (rules, began_ms) = (self.rules, self.began_ms.load(Ordering::Relaxed));
         let is_over = move |since_ms: u64, time: Duration| {
             let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             since_ms.saturating_add(time_ms) <= now_ms
@@ -153,11 +182,12 @@ impl Retention {
 }
 
 /// Takes note of a task that has just ended, and removes what is too much now.
-pub fn task_ended(shared: &Arc<Shared>, task_id: &str, ended_ms: u64, feed: &Arc<Feed>) {
+pub fn task_ended(shared: &Arc<Shared>, task_id: &str, feed: &Arc<Feed>) {
     let log_bytes = feed.position().end_offset;
     let feed = Arc::downgrade(feed);
+    let ended_ms = shared.retention.now_ms();
     shared.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
-    if shared.retention.has_too_much(now_ms()) {
+    if shared.retention.has_too_much(ended_ms) {
         tokio::spawn(clean(Arc::clone(shared)));
     }
 }
@@ -179,7 +209,7 @@ pub async fn run(shared: Arc<Shared>) {
 
 async fn clean(shared: Arc<Shared>) {
     let retention = Arc::clone(&shared.retention);
-    let removing = spawn_blocking(move || retention.remove_too_much(now_ms()));
+    let removing = spawn_blocking(move || retention.remove_too_much(retention.now_ms()));
     match removing.await {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => {

@@ -97,3 +97,20 @@ fn without_a_setting_the_logs_take_a_tenth_of_a_small_file_system_at_most() {
     assert!(rules.bytes <= 10 * 1024 * 1024 * 1024);
     assert_eq!(Rules::new(keep(Some(7)), Duration::ZERO, directory.path()).bytes, 7);
 }
+
+#[test]
+fn after_a_start_with_a_clock_far_ahead_of_all_ends_nothing_is_old_by_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let now_ms = clock::now_ms();
+    // As if the clock had jumped by a year: every end is more than a month ago by it.
+    let (newest_ms, oldest_ms) = (now_ms - 365 * DAY_MS, now_ms - 370 * DAY_MS);
+    let retention = Retention::new(directory.path(), rules(30, 100, 1_000), now_ms);
+    let ids = [oldest_ms, newest_ms].map(|ended_ms| ended(&retention, ended_ms, 10, Weak::new()));
+    assert!(retention.now_ms() < newest_ms + DAY_MS);
+    assert!(retention.remove_too_much(retention.now_ms()).is_empty());
+    assert_eq!(left(&retention, &ids), [true, true]);
+    // What is too many goes all the same, once its client cannot come back for it any more.
+    let retention = Retention::new(directory.path(), rules(30, 0, 1_000), now_ms);
+    let one = ended(&retention, newest_ms, 10, Weak::new());
+    assert_eq!(retention.remove_too_much(retention.now_ms() + 1_000), [one]);
+}

@@ -24,6 +24,7 @@ use tokio::{
 use crate::{
     admission::Rules,
     batch::{self, Batches},
+    cli_news::CliNews,
     clock::now_ms,
     config::{self, Config},
     containment,
@@ -46,6 +47,7 @@ use crate::{
     store::Store,
     strangers,
     takeover::Unfinished,
+    uptime,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -70,6 +72,7 @@ pub async fn serve(
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
     tokio::spawn(strangers::reap());
+    tokio::spawn(uptime::keep());
     batch::restore(&shared, known.batches).await;
     startup::take_over(&shared, inheritance).await;
     restore_sessions(&shared, known.sessions, &known.unfinished);
@@ -194,6 +197,7 @@ async fn build(
         batches,
         store,
         problems,
+        cli_news: CliNews::default(),
         spawner,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
         metrics: Metrics::new(),

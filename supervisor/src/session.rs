@@ -3,14 +3,15 @@
 //! Owns the order of what the client sees: the answer to `execute` before anything of its task, the answer to
 //! a control before the event that it causes. It never writes to the socket itself and never touches a task: it
 //! queues for the [`crate::writer`] and asks the task's owner. What of a session outlives its connection belongs to
-//! [`crate::sessions`]; `execute` is in [`crate::session_execute`], `session.resume` in [`crate::session_resume`], `task.*` in [`crate::task_calls`].
+//! [`crate::sessions`]; `execute` is in [`crate::session_execute`], and waits in [`crate::session_wait`]; `session.resume` is
+//! in [`crate::session_resume`], `task.*` in [`crate::task_calls`].
 
 use std::{collections::HashMap, sync::Arc};
 
 use cc_protocol::{
     METHODS,
     control::ControlType,
-    envelope::{Call, Incoming, Response},
+    envelope::{Call, Id, Response},
     error::{ErrorCode, ErrorObject, close},
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
@@ -22,11 +23,12 @@ use tokio::{
 };
 
 use crate::{
-    answer,
     batch::{Attachment, Following},
     feed::Cursor,
     limits, message,
+    session_execute::{self, Turn},
     session_life::Input,
+    session_wait::{Message, Reply, Waiting, Wish},
     sessions::{Claimant, ResumeToken, Standing},
     shared::Shared,
     summary::Known,
@@ -67,6 +69,8 @@ pub struct Session {
     /// Batches that the connection is attached to.
     pub(crate) attached_batches: HashMap<String, Following>,
     pub(crate) outgoing: mpsc::Sender<Box<Outgoing>>,
+    /// An `execute` whose turn comes when a canceled task is gone.
+    pub(crate) waiting: Option<Box<Waiting>>,
     is_closing: bool,
 }
 
@@ -131,6 +135,7 @@ impl Session {
             attached: HashMap::new(),
             attached_batches: HashMap::new(),
             outgoing,
+            waiting: None,
             is_closing: false,
         };
         // The queue is empty, and its reader lives as long as this.
@@ -169,26 +174,39 @@ impl Session {
     /// # Errors
     /// When the writer is gone.
     pub async fn handle(&mut self, text: &str) -> Result<(), Gone> {
-        let mut after = Vec::new();
-        let answer = match message::read(text) {
-            Err(response) | Ok(Incoming::Single(Err(response))) => Some(answer::single(&response)),
-            Ok(Incoming::Single(Ok(call))) => {
-                self.call(call, &mut after).await?.as_ref().map(answer::single)
-            }
-            Ok(Incoming::Batch(calls)) => {
-                let mut responses = Vec::new();
-                for call in calls {
-                    match call {
-                        Ok(call) => responses.extend(self.call(call, &mut after).await?),
-                        Err(response) => responses.push(response),
+        // Its answer stands before those of what was sent after its end was asked for.
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.is_refused()) {
+            self.take_turn().await?;
+        }
+        self.go_through(Message::of(message::read(text)), Vec::new()).await
+    }
+
+    /// Answers the calls of a message, and the message when all are; `after`: what has to happen then. One that waits
+    /// for its turn keeps the rest of the message waiting.
+    pub(crate) async fn go_through(
+        &mut self,
+        mut message: Message,
+        mut after: Vec<After>,
+    ) -> Result<(), Gone> {
+        while let Some(call) = message.calls.next() {
+            match call {
+                Ok(call) => match self.call(call, &mut after).await? {
+                    Reply::Now(response) => message.responses.extend(response),
+                    Reply::Later(wish) => {
+                        self.waiting = Some(Box::new(Waiting::new(wish, message)));
+                        return self.settle(after).await;
                     }
-                }
-                (!responses.is_empty()).then(|| answer::batch(&responses))
+                },
+                Err(response) => message.responses.push(response),
             }
-        };
-        if let Some(answer) = answer {
+        }
+        if let Some(answer) = message.answer() {
             self.send(Outgoing::Text(answer)).await?;
         }
+        self.settle(after).await
+    }
+
+    async fn settle(&mut self, after: Vec<After>) -> Result<(), Gone> {
         for step in after {
             self.go_on(step).await?;
         }
@@ -213,6 +231,7 @@ impl Session {
             After::Batch(is_batching) => self.send(Outgoing::Batch(is_batching)).await,
             After::Close => {
                 self.is_closing = true;
+                self.refuse_waiting(session_execute::lost_session);
                 self.shared.sessions.happened(&self.standing, Input::Close).await;
                 Ok(())
             }
@@ -222,7 +241,7 @@ impl Session {
     /// Returns when the connection may be closed from this side, and with which close frame: when the client has all
     /// there is, after it has closed its session or while the supervisor ends its tasks; at once when the
     /// supervisor leaves them to another one. Dropping the future loses nothing.
-    pub async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
+    pub(crate) async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
         const RESTART: (u16, &str) =
             (close::RESTART, "the supervisor is restarting: reconnect and resume");
         // Boxed: what an end takes is not kept by a connection that waits for one.
@@ -270,10 +289,16 @@ impl Session {
     }
 
     /// The response, unless the call was a notification.
-    async fn call(&mut self, call: Call, after: &mut Vec<After>) -> Result<Option<Response>, Gone> {
+    async fn call(&mut self, call: Call, after: &mut Vec<After>) -> Result<Reply, Gone> {
         let params = &call.params;
         let result = match call.method.as_str() {
-            "execute" => self.execute(call.params, after).await,
+            "execute" => match self.execute(call.params, after).await {
+                Turn::Now(result) => result,
+                Turn::After { execute, canceled } => {
+                    let id = call.id;
+                    return Ok(Reply::Later(Wish { id, execute, canceled }));
+                }
+            },
             "control" => self.control(params, after).await?,
             "hook_status" => Ok(json!({"enabled": false, "hooks": []})),
             "ping" => Ok(json!({"type": "pong"})),
@@ -305,10 +330,7 @@ impl Session {
             "gate.open" => self.gate_open(params).await,
             unknown => Err(unknown_method(unknown)),
         };
-        Ok(call.id.map(|id| match result {
-            Ok(value) => Response::result(id, value),
-            Err(error) => Response::error(id, error),
-        }))
+        Ok(Reply::Now(call.id.map(|id| response(id, result))))
     }
 
     /// A task to be sent from a position on.
@@ -342,6 +364,9 @@ impl Session {
             Ok(control) => control,
             Err(error) => return Ok(Err(error)),
         };
+        if control == ControlType::Cancel && self.refuse_waiting(session_execute::withdrawn) {
+            return Ok(Ok(json!({"status": control.done()})));
+        }
         match self.standing.running(&self.shared.registry) {
             Some(handle) => self.steer(handle, control, after).await,
             None => Ok(Err(no_process())),
@@ -372,6 +397,14 @@ impl Session {
             drop(delivery.await);
             current.delivery = Delivery::Done;
         }
+    }
+}
+
+/// A call's response.
+pub(crate) fn response(id: Id, result: CallResult) -> Response {
+    match result {
+        Ok(value) => Response::result(id, value),
+        Err(error) => Response::error(id, error),
     }
 }
 

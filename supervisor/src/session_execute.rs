@@ -19,19 +19,46 @@ use crate::{
     task::{self, Facts, Outcome, TaskHandle},
 };
 
+/// When an `execute` can be answered.
+pub(crate) enum Turn {
+    /// It is.
+    Now(CallResult),
+    /// When a task is gone whose cancel was answered.
+    After {
+        /// What is to be started then.
+        execute: Box<Execute>,
+        /// The task.
+        canceled: TaskHandle,
+    },
+}
+
 impl Session {
-    /// Answers `execute`.
+    /// Answers `execute`, or says what it waits for.
     pub(crate) async fn execute(
         &mut self,
         params: Map<String, Value>,
         after: &mut Vec<After>,
-    ) -> CallResult {
-        let execute = Execute::from_params(params)?;
+    ) -> Turn {
+        let execute = match Execute::from_params(params) {
+            Ok(execute) => execute,
+            Err(error) => return Turn::Now(Err(error)),
+        };
+        if execute.detach {
+            return Turn::Now(self.start(execute, after).await);
+        }
+        match self.find_turn() {
+            Ok(None) => Turn::Now(self.start(execute, after).await),
+            Ok(Some(canceled)) => Turn::After { execute: Box::new(execute), canceled },
+            Err(error) => Turn::Now(Err(error)),
+        }
+    }
+
+    /// Starts what nothing stands in the way of any more.
+    pub(crate) async fn start(&mut self, execute: Execute, after: &mut Vec<After>) -> CallResult {
         if self.shared.is_stopping() {
             return Err(stopping());
         }
         if !execute.detach {
-            self.check_is_free()?;
             // A client that sends the next task before it has read the end of this one waits for itself.
             self.delivered().await;
         }
@@ -59,16 +86,23 @@ impl Session {
         }
     }
 
-    fn check_is_free(&self) -> Result<(), ErrorObject> {
+    /// `None`: the session runs nothing. A task whose cancel was answered is over as old clients see it: one `execute`
+    /// may wait until it is gone.
+    fn find_turn(&self) -> Result<Option<TaskHandle>, ErrorObject> {
+        if self.shared.is_stopping() {
+            return Err(stopping());
+        }
         let running = self.standing.running(&self.shared.registry);
         let unanswered = self
             .current
             .as_ref()
             .filter(|current| matches!(current.delivery, Delivery::Unanswered));
-        let task_id = match (&running, unanswered) {
-            (Some(running), _) => running.task_id(),
-            (None, Some(unanswered)) => &unanswered.task_id,
-            (None, None) => return Ok(()),
+        let task_id = match (running, unanswered, &self.waiting) {
+            (Some(running), None, None) if running.is_canceled() => return Ok(Some(running)),
+            (None, None, None) => return Ok(None),
+            (_, _, Some(waiting)) => waiting.task_id().to_owned(),
+            (Some(running), _, None) => running.task_id().to_owned(),
+            (None, Some(unanswered), None) => unanswered.task_id.clone(),
         };
         let message = "A process is already running";
         Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("task_id", task_id))
@@ -124,7 +158,17 @@ fn answer_to_start(task_id: String, started: &Started, ignored_params: Vec<Strin
     })
 }
 
-fn lost_session() -> ErrorObject {
+/// The answer to an `execute` that waited while somebody canceled again: what was asked for last is what ends.
+pub(crate) fn withdrawn() -> ErrorObject {
+    let reason = EndReason::Canceled.as_str();
+    let message = "the task was canceled before it could be started";
+    ErrorObject::new(ErrorCode::SpawnFailed, message)
+        .with("reason", reason)
+        .with("end_reason", reason)
+}
+
+/// The answer to whoever does not have the session any more.
+pub(crate) fn lost_session() -> ErrorObject {
     let message = "this session is closed, or another connection has it";
     ErrorObject::new(ErrorCode::SessionExpired, message)
 }

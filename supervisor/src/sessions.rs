@@ -28,6 +28,7 @@ use crate::{
     session_life::{ConnectionNumber, Effect, Input, State, transition},
     store::Store,
     task::{Request, TaskHandle},
+    uptime,
 };
 
 /// The secret by which a session is resumed. Never printed.
@@ -317,7 +318,7 @@ impl Sessions {
         let waiting = Arc::downgrade(standing);
         let grace = self.grace;
         let timer = tokio::spawn(async move {
-            tokio::time::sleep(grace).await;
+            uptime::sleep(grace).await;
             // What follows is not to be aborted by what it does itself.
             tokio::spawn(async move {
                 if let (Some(sessions), Some(standing)) = (sessions.upgrade(), waiting.upgrade()) {

@@ -6,9 +6,9 @@ use cc_link::spec::CgroupParent;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    admission::Rules, batch::Batches, config::Config, environment::Base, metrics::Metrics,
-    problems::Problems, registry::Registry, retention::Retention, sessions::Sessions,
-    spawn::Spawner, state_dir, store::Store,
+    admission::Rules, batch::Batches, cli_news::CliNews, config::Config, environment::Base,
+    metrics::Metrics, problems::Problems, registry::Registry, retention::Retention,
+    sessions::Sessions, spawn::Spawner, state_dir, store::Store,
 };
 
 /// Where the supervisor is in its life.
@@ -43,6 +43,8 @@ pub struct Shared {
     pub store: Store,
     /// What an operator should see to.
     pub problems: Arc<Problems>,
+    /// What was told of the tasks' CLI.
+    pub cli_news: CliNews,
     /// Starts workers.
     pub spawner: Spawner,
     /// Removes old logs.

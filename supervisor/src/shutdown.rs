@@ -13,7 +13,7 @@
 //! task to the end and waits for the next supervisor; another one kills its tree and exits.
 
 use cc_link::event::EndReason;
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 use crate::{
     args::OnStop,
@@ -23,6 +23,7 @@ use crate::{
     shared::{Shared, Stage},
     stops::{Stop, Stops},
     task::{Request, TaskHandle},
+    uptime::timeout,
 };
 
 /// What a stop has left running.

@@ -15,7 +15,12 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::keeper::{Build, Forked};
+use tokio::time::timeout;
+
+use crate::{
+    keeper::{Build, Forked},
+    limits,
+};
 
 /// A worker that waits for its spec.
 #[derive(Debug)]
@@ -31,9 +36,13 @@ impl Spare {
         !self.forked.process.has_ended()
     }
 
-    /// Kills it: it has begun nothing that could be harmed.
+    /// Lets it exit, as it does when its standard input ends, and kills it if it does not: it has begun nothing that could
+    /// be harmed.
     pub async fn end(self) {
-        if !self.forked.process.kill().await {
+        let Forked { process, stdin, stdout: _stdout } = self.forked;
+        drop(stdin);
+        let has_ended = timeout(limits::WORKER_EXIT, process.ended()).await.is_ok();
+        if !has_ended && !process.kill().await {
             tracing::warn!("a spare worker was killed and has not ended yet");
         }
     }

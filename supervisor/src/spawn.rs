@@ -26,7 +26,7 @@ use tokio::{
 
 use crate::{
     keeper::{Build, ForkError, Keeper},
-    keepers::Keepers,
+    keepers::{self, Keepers},
     limits,
     spares::{Spare, Spares, Taken},
     worker::Worker,
@@ -164,7 +164,7 @@ impl Spawner {
     }
 
     /// Ends all spares, of which there are none from now on, and lets the keeper go with its last worker. Waits for that
-    /// and for other keepers where `are_tasks_over`.
+    /// and for other keepers to go: for all where `are_tasks_over`, else for those that have no worker.
     pub async fn close(&self, are_tasks_over: bool) {
         let (spares, keeper) = {
             let mut keeper = self.keeper.lock().await;
@@ -172,14 +172,14 @@ impl Spawner {
         };
         let mut ends: JoinSet<()> = spares.into_iter().map(Spare::end).collect();
         while ends.join_next().await.is_some() {}
-        let own = keeper.map(Keeper::dismiss);
-        if are_tasks_over {
-            if let Some(own) = own {
+        if let Some(keeper) = keeper {
+            let process = keeper.dismiss();
+            if are_tasks_over || keepers::is_idle(process.pid()) {
                 // One that takes longer is seen to with the others.
-                drop(timeout(limits::WORKER_EXIT, own.ended()).await);
+                drop(timeout(limits::WORKER_EXIT, process.ended()).await);
             }
-            self.keepers.ended().await;
         }
+        self.keepers.ended(are_tasks_over).await;
     }
 
     /// The keepers of this supervisor's workers, and of earlier ones'.

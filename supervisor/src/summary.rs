@@ -112,6 +112,7 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
         reason: ended.as_ref().map(|ended| ended.completed.reason),
         verdict: ended.as_ref().map(|ended| ended.completed.verdict),
         exit_code: ended.as_ref().map(|ended| ended.completed.exit_code),
+        warnings: ended.as_ref().map_or(0, |ended| ended.completed.warnings.len() as u64),
     }
 }
 
@@ -138,6 +139,7 @@ fn of_row(shared: &Shared, row: &TaskRow) -> TaskSummary {
         reason: ended.and_then(|ended| ended.reason.known()),
         verdict: ended.and_then(|ended| ended.verdict.known()),
         exit_code: ended.map(|ended| ended.exit_code),
+        warnings: ended.map_or(0, |ended| ended.warnings.len() as u64),
     }
 }
 

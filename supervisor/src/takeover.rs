@@ -246,7 +246,7 @@ fn owner_at(
     let position = Position { end_offset, last_seq, is_done: false };
     let feed = Feed::continued(log_path, limits::RING_BYTES, position);
     let pid = held.started.as_ref().map(|started| started.pid);
-    let progress = Progress { state: TaskState::Running, pid };
+    let progress = Progress { state: TaskState::Running, pid, is_canceled: false };
     let (handle, side) = TaskHandle::new(task.facts, feed, progress, OnSupervisorLoss::Keep);
     shared.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
     Ok(Owner::of_found_task(shared, side, task.leaf, held))

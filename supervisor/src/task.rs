@@ -94,6 +94,8 @@ pub struct Progress {
     pub state: TaskState,
     /// Its main process, once it runs.
     pub pid: Option<i32>,
+    /// Somebody asked for its end, and was or will be told that it comes.
+    pub is_canceled: bool,
 }
 
 /// How a task ended.
@@ -187,6 +189,12 @@ impl TaskHandle {
         &self.feed
     }
 
+    /// Whether its client has been told that it ends, which old clients take for its end.
+    #[must_use]
+    pub fn is_canceled(&self) -> bool {
+        self.progress.borrow().is_canceled
+    }
+
     /// Whether the terminal event is published.
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -240,7 +248,7 @@ pub fn accept(
     session: Option<Change>,
 ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), Refusal> {
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
-    let progress = Progress { state: TaskState::Starting, pid: None };
+    let progress = Progress { state: TaskState::Starting, pid: None, is_canceled: false };
     let (handle, side) = TaskHandle::new(facts, feed, progress, spec.on_supervisor_loss);
     shared.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();

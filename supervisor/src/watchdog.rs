@@ -1,7 +1,8 @@
 //! The clocks by which a supervisor watches a worker: is it alive, and does it keep its task's deadlines?
 //!
 //! The worker keeps the deadlines; this only notices when it does not. Pure: it is told what happens and
-//! when, and says when it wants to be asked again. Called by [`crate::owner`].
+//! when, and says when it wants to be asked again. Called by [`crate::owner`], by the clock of [`crate::uptime`]: a worker
+//! that was stopped together with this supervisor is not late.
 
 use std::time::Duration;
 

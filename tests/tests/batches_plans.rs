@@ -139,6 +139,26 @@ fn a_prompt_may_have_ten_megabytes_and_not_one_byte_more() {
 }
 
 #[test]
+fn what_no_program_can_be_given_is_refused_when_it_is_submitted() {
+    let supervisor = supervisor();
+    let mut client = supervisor.connect();
+    let long = "x".repeat(140_000);
+    for (task, field) in [
+        (json!({"argv": ["true", long]}), "argv"),
+        (json!({ "command": format!("true {long}") }), "command"),
+        (json!({"argv": ["true"], "env": {"LONG": long}}), "env"),
+        (json!({"prompt": "say: 4", "append_system_prompt": long}), "append_system_prompt"),
+        (json!({"argv": vec!["x".repeat(100_000); 30]}), "argv"),
+        (json!({"prompt": "\u{a0}\u{200b}"}), "prompt"),
+        (json!({"prompt": "say: 4", "resume_claude_session": "--help"}), "resume_claude_session"),
+    ] {
+        let error = refused(&mut client, &json!({ "tasks": [{"argv": ["true"]}, task] }));
+        let mistakes = error["data"]["mistakes"].as_array().unwrap();
+        assert_eq!((mistakes.len(), &mistakes[0]["field"]), (1, &json!(field)), "{error}");
+    }
+}
+
+#[test]
 fn the_same_idempotency_key_gives_the_same_batch_also_when_it_is_over_and_after_a_restart() {
     let options = Options::new().fixture_agent();
     let mut supervisor = Supervisor::start(&options);

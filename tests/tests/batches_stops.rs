@@ -123,7 +123,7 @@ fn no_task_begins_after_the_money_is_spent() {
     assert_eq!(over.verdicts(), ["succeeded", "succeeded", "succeeded", "skipped", "skipped"]);
     assert_eq!(over.batch["cost_usd"], 0.75);
     assert_eq!(over.outcome(), "stopped");
-    assert_eq!(over.reason(), "0.7500 US dollars are spent, and max_cost_usd is 0.6");
+    assert_eq!(over.reason(), "0.75 USD are spent, and max_cost_usd is 0.6");
 }
 
 #[test]

@@ -290,14 +290,18 @@ fn a_batch_of_prompts_runs_in_order_on_the_stand_in() {
 
 #[test]
 fn a_batch_may_be_a_markdown_list() {
-    let text = "# Group\n\n- [ ] open\n- [x] already done\n- another\n  with more\n\n1. numbered\n";
+    let text = "# Group\n\n- [ ] open\n- [x] already done\n- another\n  with more\n\n1. [ ] numbered\n\n\
+                * without a box\n";
     let output = batch("tasks.md", text, &["--agent", "stand-in"]);
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     let table = stdout(&output);
     for word in ["open", "another", "numbered"] {
         assert!(table.contains(word), "{table}");
     }
-    assert!(!table.contains("already done"), "{table}");
+    for word in ["already done", "without a box"] {
+        assert!(!table.contains(word), "{table}");
+        assert!(stderr(&output).contains(word), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -153,10 +153,18 @@ fn the_working_directory_is_the_given_one() {
 }
 
 /// Each of these has made a nested or a headless Claude fail, hang or bill the wrong account.
-const HARMFUL: [&str; 12] = [
+const HARMFUL: [&str; 20] = [
     "ANTHROPIC_API_KEY",
     "CLAUDECODE",
     "CLAUDE_CODE_ENTRYPOINT",
+    "CLAUDE_CODE_HOST_AUTH_ENV_VAR",
+    "CLAUDE_CODE_MESSAGING_SOCKET",
+    "CLAUDE_CODE_OAUTH_TOKEN_FILE_DESCRIPTOR",
+    "CLAUDE_CODE_PROVIDER_MANAGED_BY_HOST",
+    "CLAUDE_CODE_REMOTE",
+    "CLAUDE_CODE_RESUME_INTERRUPTED_TURN",
+    "CLAUDE_CODE_SDK_HAS_OAUTH_REFRESH",
+    "CLAUDE_CODE_SIMPLE",
     "CLAUDE_CODE_SSE_PORT",
     "TRACEPARENT",
     "MAX_SESSIONS",
@@ -168,7 +176,10 @@ const HARMFUL: [&str; 12] = [
     "WATCHDOG_USEC",
 ];
 
-const NEEDED: [&str; 6] = [
+const NEEDED: [&str; 9] = [
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC",
+    "CLAUDE_CODE_MAX_RETRIES",
+    "CLAUDE_CONFIG_DIR",
     "CLAUDE_CODE_OAUTH_TOKEN",
     "CLAUDE_CODE_USE_BEDROCK",
     "HTTPS_PROXY",

@@ -203,7 +203,7 @@ fn the_options_of_a_prompt_become_arguments_and_the_prompt_does_not() {
         ["--permission-mode", "plan"],
         ["--append-system-prompt", "be brief"],
         ["--max-turns", "3"],
-        ["--resume", "a-session"],
+        ["--resume=a-session", "--extra"],
         ["--extra", "x y"],
     ] {
         assert!(arguments.windows(2).any(|window| window == pair), "{pair:?} in {arguments:?}");

@@ -16,7 +16,10 @@ use cc_link::{
 use cc_tasklog::{Fragment, HeadTail, Placed, Splitter};
 use rustix::{buffer::spare_capacity, io::Errno};
 
-use crate::journal::{Journal, wall_clock_ms};
+use crate::{
+    journal::{Journal, wall_clock_ms},
+    output_pipe::Room,
+};
 
 /// One read; also the default capacity of a pipe (pipe(7)).
 const READ_BYTES: usize = 64 * 1024;
@@ -41,6 +44,7 @@ struct Source {
     splitter: Splitter,
     is_at_end: bool,
     partial_since: Option<Instant>,
+    room: Room,
 }
 
 /// What every fragment passes: the total bound, then the journal, then the observer.
@@ -53,19 +57,23 @@ struct Bound {
 
 impl Capture {
     pub fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
-        let source = |file, stream| Source {
+        let now = Instant::now();
+        let source = |file, stream, room| Source {
             file,
+            room,
             splitter: Splitter::new(stream, spec.bounds.line_bytes_limit),
             is_at_end: false,
             partial_since: None,
         };
-        let observer = match spec.claude {
-            ClaudeStream::No => None,
-            ClaudeStream::Observed | ClaudeStream::Required => Some(StreamObserver::new()),
+        let (observer, room) = match spec.claude {
+            ClaudeStream::No => (None, Room::fixed(now)),
+            ClaudeStream::Observed | ClaudeStream::Required => {
+                (Some(StreamObserver::new()), Room::growing(&stdout, now))
+            }
         };
         Self {
-            stdout: source(stdout, Stream::Stdout),
-            stderr: source(stderr, Stream::Stderr),
+            stdout: source(stdout, Stream::Stdout, room),
+            stderr: source(stderr, Stream::Stderr, Room::fixed(now)),
             bound: Bound {
                 head_tail: HeadTail::new(spec.bounds.output_bytes_limit),
                 is_kill_at_limit: spec.bounds.on_output_limit == OnOutputLimit::Kill,
@@ -121,7 +129,7 @@ impl Capture {
                 source.is_at_end = true;
                 return Ok(false);
             }
-            Ok(_) => {}
+            Ok(bytes) => source.room.after_read(&source.file, bytes, now),
             Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
             Err(error) => {
                 source.is_at_end = true;

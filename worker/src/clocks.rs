@@ -92,6 +92,14 @@ impl Clocks {
         }
     }
 
+    /// Takes back from all clocks the time, up to now, in which nothing could run.
+    pub fn skip(&mut self, gap: Duration, now: Instant) {
+        if !self.is_paused() {
+            self.pause(now.checked_sub(gap).unwrap_or(now));
+            self.resume(now);
+        }
+    }
+
     /// The clock that runs out next and when; `None` while none runs.
     pub fn next(&self) -> Option<(Instant, Due)> {
         if self.is_paused() {
@@ -182,6 +190,20 @@ mod tests {
         assert_eq!(clocks.next(), Some((at(start, 103_500), Due::Silence)));
         clocks.output(at(start, 109_000));
         assert_eq!(clocks.next(), Some((at(start, 110_000), Due::Total)));
+    }
+
+    #[test]
+    fn a_gap_counts_for_no_clock_and_during_a_pause_not_twice() {
+        let start = Instant::now();
+        let mut clocks = Clocks::new(DEADLINES, start);
+        clocks.output(at(start, 500));
+        clocks.skip(Duration::from_millis(8_000), at(start, 9_000));
+        assert_eq!(clocks.next(), Some((at(start, 11_500), Due::Silence)));
+        assert_eq!(clocks.total_left_ms(at(start, 9_000)), Some(9_000));
+        clocks.pause(at(start, 9_000));
+        clocks.skip(Duration::from_millis(50_000), at(start, 60_000));
+        clocks.resume(at(start, 60_000));
+        assert_eq!(clocks.total_left_ms(at(start, 60_000)), Some(9_000));
     }
 
     #[test]

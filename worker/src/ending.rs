@@ -181,10 +181,7 @@ pub fn spawn_failed(failure: &StartError) -> Event {
         exit_code: match failure {
             StartError::ProgramNotFound(..) => 127,
             StartError::TooLong { .. } | StartError::Exec { .. } => 126,
-            StartError::Nul(_)
-            | StartError::Cwd { .. }
-            | StartError::Cgroup(_)
-            | StartError::System { .. } => 125,
+            StartError::Nul(_) | StartError::Cwd { .. } | StartError::System { .. } => 125,
         },
         signal: None,
         error: Some(failure.to_string()),
@@ -213,7 +210,6 @@ fn kind_of(failure: &StartError) -> Option<SpawnFailureKind> {
         StartError::Cwd { .. }
         | StartError::Nul(_)
         | StartError::TooLong { .. }
-        | StartError::Cgroup(_)
         | StartError::System { .. } => None,
     }
 }

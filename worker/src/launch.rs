@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{self, Seek, Write},
     os::fd::OwnedFd,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use cc_link::{
@@ -12,17 +12,17 @@ use cc_link::{
     spec::{ClaudeStream, Stdin, TaskSpec},
 };
 use cc_proctree::{
-    cgroup::Leaf,
-    start::{self, Start, StartError},
+    cgroup::{CgroupError, Leaf},
+    start::{self, Born, Start, StartError},
     tree::Tree,
 };
-use nix::{
-    fcntl::{FcntlArg, OFlag, fcntl},
-    unistd::pipe2,
-};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
-use crate::{adoption::AdoptionSocket, event_pipe::EventPipe, journal::Journal};
+use crate::{
+    adoption::AdoptionSocket, control_channel::ControlChannel, event_pipe::EventPipe,
+    journal::Journal, output_pipe,
+};
 
 /// A task whose main process runs.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub struct Launch {
 /// The socket comes before the log, and the log before the task: where a log is, the worker that made it can be
 /// found or is dead, and a supervisor that finds neither makes the log itself, so that a worker which comes too
 /// late does not start its task.
-pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
+pub fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, spec.link_version, pipe);
     if let Some(failure) = journal.log_failure() {
@@ -66,7 +66,7 @@ pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
             return Launch { task, journal, adoption: None };
         }
     };
-    let task = try_launch(spec);
+    let task = try_launch(spec, control);
     if let Ok(launched) = &task {
         journal.event(Event::Started(launched.facts.clone()));
         journal.flush();
@@ -74,19 +74,21 @@ pub fn launch(spec: &TaskSpec, pipe: EventPipe) -> Launch {
     Launch { task, journal, adoption: Some(adoption) }
 }
 
-fn try_launch(spec: &TaskSpec) -> Result<Launched, StartError> {
+fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, StartError> {
     let stdin = open_stdin(&spec.stdin)
         .map_err(|error| StartError::System { step: "standard input", error })?;
-    let (stdout, stdout_write) = output_pipe()?;
-    let (stderr, stderr_write) = output_pipe()?;
-    match spec.claude {
-        ClaudeStream::No => {}
-        ClaudeStream::Observed | ClaudeStream::Required => enlarge(&stdout),
-    }
-    let leaf = match &spec.cgroup {
-        None => None,
-        Some(parent) => Some((Leaf::create(parent.path.join(&spec.task_id))?, parent.clone_into)),
+    let (stdout, stdout_write) = match spec.claude {
+        ClaudeStream::No => output_pipe::plain()?,
+        ClaudeStream::Observed | ClaudeStream::Required => {
+            output_pipe::roomy(|step| is_silent_for(control, step))?
+        }
     };
+    let (stderr, stderr_write) = output_pipe::plain()?;
+    let leaf = spec.cgroup.as_ref().and_then(|parent| {
+        let created = Leaf::create(parent.path.join(&spec.task_id));
+        let leaf = created.inspect_err(|error| say_outside(spec, error)).ok()?;
+        Some((leaf, parent.clone_into))
+    });
     let started = Instant::now();
     let result = start::start(Start {
         argv: &spec.argv,
@@ -99,7 +101,15 @@ fn try_launch(spec: &TaskSpec) -> Result<Launched, StartError> {
     });
     let leaf = leaf.map(|(leaf, _)| leaf);
     match result {
-        Ok(pid) => {
+        Ok(Born { pid, outside }) => {
+            let leaf = match outside {
+                None => leaf,
+                Some(error) => {
+                    say_outside(spec, &error);
+                    leaf.iter().for_each(Leaf::remove);
+                    None
+                }
+            };
             let containment =
                 if leaf.is_some() { Containment::Cgroup } else { Containment::Subreaper };
             let facts = Started { pid, worker_pid: std::process::id() as i32, containment };
@@ -115,6 +125,19 @@ fn try_launch(spec: &TaskSpec) -> Result<Launched, StartError> {
     }
 }
 
+/// Sleeps so long; false, and at once, when the supervisor says something or is gone.
+fn is_silent_for(control: &ControlChannel, step: Duration) -> bool {
+    let Some(fd) = control.fd() else { return false };
+    let timeout = PollTimeout::try_from(step).unwrap_or(PollTimeout::ZERO);
+    poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready == 0)
+}
+
+/// A cgroup that cannot be used is no fault of the task, which is contained less well then, and says so when it starts.
+fn say_outside(spec: &TaskSpec, error: &CgroupError) {
+    let task_id = &spec.task_id;
+    crate::complain(format_args!("task {task_id}: contained by the subreaper alone: {error}"));
+}
+
 /// `/dev/null`, or a memory file: a prompt can be longer than any argument may be, and a pipe would have
 /// to be fed while the task is watched.
 fn open_stdin(stdin: &Stdin) -> io::Result<OwnedFd> {
@@ -128,29 +151,6 @@ fn open_stdin(stdin: &Stdin) -> io::Result<OwnedFd> {
             let all = SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL;
             fcntl_add_seals(&file, all)?;
             Ok(file.into())
-        }
-    }
-}
-
-/// A pipe whose reading end does not block; the task's end does, as every program expects.
-fn output_pipe() -> Result<(File, OwnedFd), StartError> {
-    let system =
-        |errno: nix::errno::Errno| StartError::System { step: "pipe2", error: errno.into() };
-    let (reading, writing) = pipe2(OFlag::O_CLOEXEC).map_err(system)?;
-    fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system)?;
-    Ok((File::from(reading), writing))
-}
-
-/// Makes a pipe as large as the kernel allows this user, up to 1 MiB.
-///
-/// The Claude CLI does not wait for its last output when it exits: what does not fit into the pipe at that moment
-/// is lost, its result line included (measured with 2.1.197: of 981 KB, runs with a pipe of 64 KiB were cut, none
-/// with 1 MiB).
-fn enlarge(pipe: &File) {
-    for bytes in [1 << 20, 1 << 19, 1 << 18, 1 << 17] {
-        // Refused where the user's pipes would hold too much together (pipe(7), pipe-user-pages-soft).
-        if fcntl(pipe, FcntlArg::F_SETPIPE_SZ(bytes)).is_ok() {
-            return;
         }
     }
 }

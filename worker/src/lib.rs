@@ -6,7 +6,7 @@
 //! never serves a second task, never outlives its task, and never holds more output than its bounds allow.
 //!
 //! Modules in the order in which data travels: `control_channel` brings the spec, `launch` starts
-//! the task, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
+//! the task, printing into an `output_pipe`, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
 //! `capture`, watching `clocks`, numbering and recording with `journal`, which sends through
 //! `event_pipe`; `adoption` listens for the next supervisor; `ending` says in words how the task ended.
 //! `probe` finds out once, for the supervisor, what a cgroup directory can do.
@@ -20,9 +20,11 @@ mod clocks;
 mod control_channel;
 mod ending;
 mod event_pipe;
+mod gap;
 mod journal;
 mod keeper;
 mod launch;
+mod output_pipe;
 mod probe;
 mod readiness;
 mod signals;
@@ -147,7 +149,7 @@ fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     // A worker that was started ahead of its task, and never got one, has nothing to say.
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
-    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, pipe);
+    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, &control, pipe);
     // A prompt can have megabytes; the task has its own copy now.
     spec.stdin = Stdin::Null;
     match task {

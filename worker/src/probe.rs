@@ -81,7 +81,7 @@ fn try_leaf(leaf: &Leaf, joining: Joining) -> anyhow::Result<()> {
         || -> io::Result<OwnedFd> { Ok(File::options().write(true).open("/dev/null")?.into()) };
     let program = env::current_exe().context("own program")?;
     let argv = [program.to_string_lossy().into_owned(), CHILD_ARGUMENT.to_owned()];
-    let pid = start::start(Start {
+    let born = start::start(Start {
         argv: &argv,
         env: &[],
         cwd: None,
@@ -90,16 +90,16 @@ fn try_leaf(leaf: &Leaf, joining: Joining) -> anyhow::Result<()> {
         no_new_privs: true,
         cgroup: Some((leaf, joining == Joining::CloneInto)),
     })?;
-    let is_there = leaf.members().iter().any(|member| member.pid == pid);
-    let outcome = if is_there {
-        try_powers(leaf, &signals)
-    } else {
-        Err(anyhow::anyhow!("the child is not in its leaf"))
+    let is_there = leaf.members().iter().any(|member| member.pid == born.pid);
+    let outcome = match born.outside {
+        Some(error) => Err(error.into()),
+        None if is_there => try_powers(leaf, &signals),
+        None => Err(anyhow::anyhow!("the child is not in its leaf")),
     };
     // Whatever happened, the child ends when its stdin does.
     drop(keep_open);
     if outcome.is_err() {
-        let _status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+        let _status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(born.pid), None);
     }
     outcome
 }

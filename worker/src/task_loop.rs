@@ -33,6 +33,7 @@ use crate::{
     clocks::{Clocks, Due},
     control_channel::{ControlChannel, Received},
     ending::{self, Cause, End},
+    gap::Turns,
     journal::Journal,
     launch::Launched,
     readiness::{Ready, Source, Watched},
@@ -48,6 +49,7 @@ pub struct TaskLoop<'a> {
     tree: Tree,
     capture: Capture,
     clocks: Clocks,
+    turns: Turns,
     journal: Journal,
     channels: Channels,
     /// The supervisor came by the socket: one connection for both directions.
@@ -84,6 +86,7 @@ impl<'a> TaskLoop<'a> {
             tree: launched.tree,
             capture: Capture::new(spec, launched.stdout, launched.stderr),
             clocks: Clocks::new(spec.deadlines, launched.started),
+            turns: Turns::new(launched.started),
             journal,
             channels,
             is_adopted: false,
@@ -97,6 +100,7 @@ impl<'a> TaskLoop<'a> {
         self.obey(early, Instant::now())?;
         while self.tree.main_status().is_none() {
             let now = Instant::now();
+            self.skip_gap(now);
             self.check_clocks(now)?;
             self.check_limits(now)?;
             self.capture.flush_partials(now, &mut self.journal);
@@ -196,7 +200,8 @@ impl<'a> TaskLoop<'a> {
     }
 
     /// Sleeps until something happens or a clock runs out.
-    fn wait(&self, now: Instant) -> anyhow::Result<Ready> {
+    fn wait(&mut self, now: Instant) -> anyhow::Result<Ready> {
+        let until = self.sleep_until(now);
         let Channels { control, adoption, signals } = &self.channels;
         let mut watched = Watched::default();
         watched.add(Source::Child, Some(signals.child()), PollFlags::POLLIN);
@@ -214,17 +219,35 @@ impl<'a> TaskLoop<'a> {
         for fd in adoption.iter().flat_map(AdoptionSocket::fds) {
             watched.add(Source::Adoption, Some(fd), PollFlags::POLLIN);
         }
+        watched.sleep(now, until)
+    }
+
+    fn sleep_until(&mut self, now: Instant) -> Option<Instant> {
         let clock = match &self.phase {
             Phase::Running => self.clocks.next().map(|(moment, _)| moment),
             Phase::Ending { kill_at, .. } => Some(*kill_at),
         };
-        let listen = adoption.as_ref().and_then(AdoptionSocket::next);
-        let next = [clock, self.capture.next_partial(), listen].into_iter().flatten().min();
-        watched.sleep(now, next)
+        let listen = self.channels.adoption.as_ref().and_then(AdoptionSocket::next);
+        let other = [self.capture.next_partial(), listen].into_iter().flatten().min();
+        self.turns.sleep(now, clock, other)
+    }
+
+    /// What could not run has used up none of its time.
+    fn skip_gap(&mut self, now: Instant) {
+        let gap = self.turns.work(now);
+        if gap.is_zero() {
+            return;
+        }
+        self.clocks.skip(gap, now);
+        match &mut self.phase {
+            Phase::Running => {}
+            Phase::Ending { kill_at, .. } => *kill_at += gap,
+        }
     }
 
     fn handle(&mut self, ready: Ready) -> anyhow::Result<()> {
         let now = Instant::now();
+        self.skip_gap(now);
         if ready.child || ready.stop {
             self.channels.signals.clear();
             self.tree.reap()?;

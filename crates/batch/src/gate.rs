@@ -150,6 +150,21 @@ impl Gate {
         }
     }
 
+    /// The wall clock has gone by so much more, or less, than time in which something could run. One that was set back
+    /// makes nobody wait longer: rather one too many looks whether the limit is over.
+    pub fn clock_moved(&mut self, by_ms: i64) {
+        let back_ms = by_ms.min(0);
+        self.next_start_ms = self.next_start_ms.saturating_add_signed(back_ms);
+        for bar in self.bars.values_mut() {
+            match bar {
+                Bar::Shut { until_ms } | Bar::Probed { until_ms, .. } => {
+                    *until_ms = until_ms.saturating_add_signed(back_ms);
+                }
+                Bar::Ajar => {}
+            }
+        }
+    }
+
     /// A running task was told of a limit, and its CLI may get over it: nobody in its scope begins until the task
     /// has left, or is cleared.
     pub fn suspect(&mut self, ticket: Ticket, scope: Scope) {

@@ -4,6 +4,12 @@
 pub const TASKS_LIMIT: usize = 10_000;
 /// Longest prompt, bytes: 10 MB.
 pub const PROMPT_BYTES_LIMIT: usize = 10_000_000;
+/// Longest single argument or variable of a program (`NAME=value`), bytes: `MAX_ARG_STRLEN` of Linux without the NUL
+/// at its end. A line for a shell is one argument.
+pub const ARGUMENT_BYTES_LIMIT: usize = 131_071;
+/// All arguments of a program and the variables that its task adds, bytes, each with its end and its pointer. Linux
+/// takes a quarter of the stack's limit, which is 2 MiB by default; what is left is for the rest of the environment.
+pub const ARGUMENTS_BYTES_LIMIT: usize = 2_000_000;
 /// Longest name of a task or a batch, characters.
 pub const NAME_CHARS_LIMIT: usize = 100;
 /// Longest idempotency key, bytes.

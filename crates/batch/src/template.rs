@@ -11,7 +11,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use cc_protocol::execute::{Execute, Program};
+use cc_protocol::execute::{Execute, Program, is_blank};
 
 use crate::shell_line::{ShellLine, Trouble};
 
@@ -128,6 +128,21 @@ pub fn fields(execute: &Execute) -> Vec<Field<'_>> {
         fields.push(field("cwd".to_owned(), cwd, Insert::WithoutNul));
     }
     fields
+}
+
+/// The member that nothing is left of, named as in [`fields`].
+pub(crate) fn emptied(filled: &Execute) -> Option<&'static str> {
+    // A result stands in a command between quotes.
+    let is_empty_line = |command: &str| is_blank(&command.replace('\'', ""));
+    match &filled.program {
+        Program::Prompt(prompt) if is_blank(&prompt.prompt) => return Some("prompt"),
+        Program::Argv { argv } if argv.first().is_none_or(|program| is_blank(program)) => {
+            return Some("argv[0]");
+        }
+        Program::Command { command } if is_empty_line(command) => return Some("command"),
+        Program::Prompt(_) | Program::Argv { .. } | Program::Command { .. } => {}
+    }
+    filled.cwd.as_deref().is_some_and(is_blank).then_some("cwd")
 }
 
 /// The same task with results in the place of references.

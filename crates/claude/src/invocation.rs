@@ -29,27 +29,37 @@ pub fn argv(agent: &[String], options: &PromptOptions<'_>) -> Vec<String> {
     let mut argv = agent.to_vec();
     let mut push = |words: &[&str]| argv.extend(words.iter().map(|word| (*word).to_owned()));
     push(&["-p"]);
-    // This option takes every word up to the next option, so one of ours must follow it.
-    if !options.allowed_tools.is_empty() {
+    // This option takes every word up to the next option, so one of ours must follow it, and a rule that looks
+    // like an option is bound to it by `=`. Given several times it adds up.
+    let (bound, plain): (Vec<&String>, Vec<&String>) =
+        options.allowed_tools.iter().partition(|tool| is_option(tool));
+    for tool in bound {
+        push(&[&format!("--allowedTools={tool}")]);
+    }
+    if !plain.is_empty() {
         push(&["--allowedTools"]);
-        for tool in options.allowed_tools {
+        for tool in plain {
             push(&[tool]);
         }
     }
     // The CLI refuses stream-json without --verbose.
     push(&["--output-format", "stream-json", "--verbose"]);
     let max_turns = options.max_turns.map(|turns| turns.to_string());
+    // Each of these takes the word that follows, whatever that begins with.
     let valued = [
         ("--model", options.model),
         ("--permission-mode", options.permission_mode),
         ("--append-system-prompt", options.append_system_prompt),
         ("--max-turns", max_turns.as_deref()),
-        ("--resume", options.resume_claude_session),
     ];
     for (option, value) in valued {
         if let Some(value) = value {
             push(&[option, value]);
         }
+    }
+    // This one may stand without a value, so a word that follows it and begins with `-` would be an option.
+    if let Some(id) = options.resume_claude_session {
+        push(&[&format!("--resume={id}")]);
     }
     argv.extend_from_slice(options.extra_args);
     argv
@@ -150,8 +160,7 @@ mod tests {
             "be brief",
             "--max-turns",
             "3",
-            "--resume",
-            "abc",
+            "--resume=abc",
             "--add-dir",
             "/srv",
         ];
@@ -167,6 +176,24 @@ mod tests {
         let argv = argv(&words("claude"), &options);
         let tool = argv.iter().position(|word| word == "Edit").unwrap();
         assert!(argv[tool + 1].starts_with("--"));
+    }
+
+    #[test]
+    fn values_that_look_like_options_stay_values() {
+        let tools = ["-x".to_owned(), "Edit".to_owned(), "--y z".to_owned()];
+        let options = PromptOptions {
+            allowed_tools: &tools,
+            append_system_prompt: Some("--- a"),
+            resume_claude_session: Some("-p"),
+            ..PromptOptions::default()
+        };
+        let argv = argv(&words("claude"), &options);
+        let place = |word: &str| argv.iter().position(|other| other == word);
+        assert!(place("--allowedTools=-x").is_some() && place("--allowedTools=--y z").is_some());
+        assert_eq!(argv[place("--allowedTools").unwrap() + 1], "Edit");
+        assert_eq!(argv[place("--append-system-prompt").unwrap() + 1], "--- a");
+        assert_eq!(argv.last().unwrap(), "--resume=-p");
+        assert_eq!(argv.iter().filter(|word| *word == "-p").count(), 1);
     }
 
     #[test]

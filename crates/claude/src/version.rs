@@ -116,6 +116,14 @@ mod tests {
     }
 
     #[test]
+    fn the_page_about_versions_names_those_that_are_tested() {
+        let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cli-versions.md");
+        let text = std::fs::read_to_string(page).unwrap();
+        assert!(text.contains(&format!("| {OLDEST_TESTED}, the oldest |")));
+        assert!(text.contains(&format!("| {NEWEST_TESTED}, the newest |")));
+    }
+
+    #[test]
     fn there_are_recorded_streams_of_every_version_that_is_tested() {
         let streams = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/streams");
         for version in [OLDEST_TESTED, NEWEST_TESTED] {

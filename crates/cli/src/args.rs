@@ -217,6 +217,8 @@ pub(crate) enum Format {
     Markdown,
     /// An object of JSON a line
     Jsonl,
+    /// A list of objects of JSON, or an object that has one
+    Json,
     /// A batch with defaults
     Toml,
 }

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use cc_protocol::{EndReason, Verdict, notification::ProcessCompleted};
+use cc_protocol::{
+    EndReason, Verdict,
+    notification::{ProcessCompleted, TaskResult},
+};
 
 use crate::{
     advice, exit_code,
@@ -12,6 +15,8 @@ use crate::{
     text,
 };
 
+/// Longest line of one warning.
+const WARNING_COLUMNS: usize = 300;
 /// What a shell reports for a program that was ended by a broken pipe (SIGPIPE is 13).
 const BROKEN_PIPE: i32 = 13;
 
@@ -30,13 +35,19 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
         if let Some(result) = &end.result {
             let answer = result.result.as_deref().unwrap_or_default();
             if result.is_error {
-                output.note(&format!("claude: {}", answer.trim_end()));
+                output.note(&format!("claude: {}", words_of_error(result)));
             } else {
                 output.print(&format!("{}\n", answer.trim_end_matches('\n')));
             }
             if result.result_truncated {
                 output.note("ccx: the answer is cut at 256 KiB; --json prints the whole of it");
             }
+        }
+        for warning in &completed.warnings {
+            output.note(&format!(
+                "ccx: warning: {}",
+                text::one_line(&warning.message, WARNING_COLUMNS)
+            ));
         }
         if completed.verdict != Verdict::Succeeded {
             output.note(&verdict_line(completed));
@@ -45,6 +56,19 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
         output.note(&format!("ccx: {}", how_it_ended(completed)));
     }
     exit_code::of_task(completed, is_prompt)
+}
+
+/// What the CLI says went wrong: its answer, else its list of errors, else its word for it.
+fn words_of_error(result: &TaskResult) -> String {
+    let answer = result.result.as_deref().unwrap_or_default().trim_end();
+    let words = [result.startup_failure_reason.as_deref(), result.api_error.as_deref()];
+    match (answer, result.errors.as_slice()) {
+        ("", []) => {
+            words.into_iter().flatten().next().unwrap_or("an error without words").to_owned()
+        }
+        ("", errors) => errors.join("\n"),
+        (answer, _) => answer.to_owned(),
+    }
 }
 
 /// Says why nobody reads, unless that is ordinary, and chooses the exit code.

@@ -2,10 +2,11 @@
 //!
 //! Every process of a task carries the task's id in its environment, unless it has wiped it; and
 //! with a private supervisor every process that a task could leave would have become a child of this
-//! program, which takes in orphans for that purpose. Both are looked for. Only processes whose
+//! program, which takes in orphans for that purpose. Both are looked for; children that this program had before, from a
+//! shell that became it by execve(2), are nobody's leftovers. Only processes whose
 //! environment this user may read are seen, which are those that this user's tasks can be.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::OnceLock};
 
 use cc_link::spec::MARKER_VARIABLE;
 use cc_proctree::{
@@ -13,10 +14,15 @@ use cc_proctree::{
     subreaper::{self, Children},
 };
 
-/// Makes orphans of our descendants our children, so that none of them gets out of sight.
+/// What descended from this process before it had started anything.
+static BEFORE: OnceLock<Vec<Process>> = OnceLock::new();
+
+/// Makes orphans of our descendants our children, so that none of them gets out of sight. To be called before anything is
+/// started.
 ///
 /// A kernel that refuses leaves the search by environment; that is not worth failing for.
 pub(crate) fn take_in_orphans() {
+    BEFORE.get_or_init(|| procfs::descendants(own_pid()).unwrap_or_default());
     subreaper::enable().ok();
 }
 
@@ -35,7 +41,20 @@ pub(crate) fn of_tasks(task_ids: &[String]) -> BTreeSet<i32> {
 /// then are orphans of tasks. Those that are dead are reaped and not counted.
 pub(crate) fn of_this_process() -> BTreeSet<i32> {
     while matches!(subreaper::next_ended(), Ok(Children::Ended(_))) {}
-    pids(&procfs::descendants(std::process::id().cast_signed()).unwrap_or_default())
+    let descendants = procfs::descendants(own_pid()).unwrap_or_default();
+    let before = BEFORE.get().map_or(&[][..], Vec::as_slice);
+    let is_foreign = |process: &&Process| before.iter().any(|known| known.is_same_as(process));
+    let foreign: Vec<&Process> = descendants.iter().filter(is_foreign).collect();
+    let mut left = pids(&descendants);
+    for process in foreign {
+        left.remove(&process.pid);
+        left.retain(|pid| !pids(&procfs::below(process.pid, &descendants)).contains(pid));
+    }
+    left
+}
+
+fn own_pid() -> i32 {
+    std::process::id().cast_signed()
 }
 
 fn pids(processes: &[Process]) -> BTreeSet<i32> {

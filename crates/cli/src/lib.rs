@@ -5,7 +5,7 @@
 //! no running one is named), `follow` drives one task to its end, `sequence` several, and
 //! `run_output`, `progress`, `ending`, `report`, `reports` and `leftovers` say what came of it. `view`,
 //! `ps` and `steer` are for tasks that a standing supervisor runs; `task_id` finds them. `exit_code` is
-//! the one place where ends become numbers.
+//! the one place where ends become numbers. `doctor` looks at what all of this needs.
 //!
 //! `ccx` never starts a task itself: tasks are children of workers, which are children of the
 //! supervisor. Nothing that it starts outlives it: a private supervisor stops when `ccx` is gone,

@@ -126,7 +126,7 @@ impl Progress {
         let line = format!("[{}/{}] {}", self.ended, self.total, row_line(row));
         match &self.view {
             View::Bar(bar) => {
-                if !row.is_success() {
+                if !row.is_success() || !row.warnings.is_empty() {
                     bar.println(line);
                 }
                 bar.inc(1);
@@ -163,9 +163,11 @@ fn bar(total: usize) -> ProgressBar {
 /// `succeeded 1.2 s  label`.
 fn row_line(row: &Row) -> String {
     let title = text::one_line(&row.title, SHOWN_CHARS_LIMIT);
-    let verdict = row.verdict;
+    let verdict = row.verdict_with_warnings();
     let duration = row.duration.map(|duration| format!(" {}", text::duration(duration)));
-    let error = row.remark.as_deref().map(|remark| format!(": {remark}")).unwrap_or_default();
+    let remark = row.remark.as_deref().or(row.warnings.first().map(String::as_str));
+    let error = remark.map(|remark| format!(": {}", text::one_line(remark, SHOWN_CHARS_LIMIT)));
+    let error = error.unwrap_or_default();
     format!("{verdict}{}  {title}{error}", duration.unwrap_or_default())
 }
 

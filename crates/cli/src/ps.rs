@@ -47,9 +47,13 @@ fn table(tasks: &[TaskSummary], now_ms: u64, columns: usize) -> String {
 
 fn row(task: &TaskSummary, now_ms: u64) -> Vec<String> {
     // Of an ended task it is the verdict that people want to see.
-    let state = match (task.state, task.verdict) {
-        (TaskState::Ended, Some(verdict)) => verdict.as_str(),
-        (state, _) => state.as_str(),
+    let state = match (task.state, task.verdict, task.warnings) {
+        (TaskState::Ended, Some(verdict), 0) => verdict.as_str().to_owned(),
+        (TaskState::Ended, Some(verdict), warnings) => {
+            let count = usize::try_from(warnings).unwrap_or(usize::MAX);
+            format!("{} ({})", verdict.as_str(), text::count(count, "warning"))
+        }
+        (state, _, _) => state.as_str().to_owned(),
     };
     let session = match &task.session_id {
         Some(id) => id.chars().take(SESSION_CHARS).collect(),
@@ -57,7 +61,7 @@ fn row(task: &TaskSummary, now_ms: u64) -> Vec<String> {
     };
     vec![
         task.task_id.clone(),
-        state.to_owned(),
+        state,
         text::duration(Duration::from_millis(now_ms.saturating_sub(task.accepted_ms))),
         session,
         text::bytes(task.log_bytes),
@@ -85,12 +89,19 @@ mod tests {
             log_bytes: 20_000_000,
             ..summary("0199f3a1-7001-7abc-9def-0123456789ab")
         };
-        let table = table(&[running, ended], 3_661_000, usize::MAX);
-        insta::assert_snapshot!(table, @"
-        id                                    state            age  session    output  task
-        ────────────────────────────────────  ─────────  ─────────  ────────  ───────  ─────────────
-        0199f3a2-8001-7abc-9def-0123456789ab  running    1 h 1 min  5f3c9f0e    150 B  sleep 60
-        0199f3a1-7001-7abc-9def-0123456789ab  timed_out  1 h 1 min  -         20.0 MB  nightly tests
-        ");
+        let doubtful = TaskSummary {
+            verdict: Some(Verdict::Succeeded),
+            warnings: 1,
+            task_id: "0199f3a0-6001-7abc-9def-0123456789ab".to_owned(),
+            ..ended.clone()
+        };
+        let table = table(&[running, ended, doubtful], 3_661_000, usize::MAX);
+        insta::assert_snapshot!(table, @r#"
+        id                                    state                        age  session    output  task
+        ────────────────────────────────────  ─────────────────────  ─────────  ────────  ───────  ─────────────
+        0199f3a2-8001-7abc-9def-0123456789ab  running                1 h 1 min  5f3c9f0e    150 B  sleep 60
+        0199f3a1-7001-7abc-9def-0123456789ab  timed_out              1 h 1 min  -         20.0 MB  nightly tests
+        0199f3a0-6001-7abc-9def-0123456789ab  succeeded (1 warning)  1 h 1 min  -         20.0 MB  nightly tests
+        "#);
     }
 }

@@ -24,6 +24,10 @@ struct Numbers {
     succeeded: usize,
     failed: usize,
     not_run: usize,
+    /// Of those that succeeded.
+    succeeded_with_warnings: usize,
+    /// Whatever their fate.
+    with_warnings: usize,
     output_bytes: u64,
     dropped_bytes: u64,
     totals: Totals,
@@ -38,6 +42,10 @@ impl Numbers {
                 Fate::Succeeded => numbers.succeeded += 1,
                 Fate::Failed | Fate::Unknown => numbers.failed += 1,
                 Fate::NotRun => numbers.not_run += 1,
+            }
+            if !row.warnings.is_empty() {
+                numbers.with_warnings += 1;
+                numbers.succeeded_with_warnings += usize::from(row.is_success());
             }
             if let Some(output) = row.output {
                 numbers.output_bytes += output.bytes;
@@ -64,6 +72,9 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
         numbers.succeeded,
         numbers.failed
     );
+    if numbers.with_warnings > 0 {
+        text.push_str(&format!(", {} with warnings", numbers.with_warnings));
+    }
     if numbers.not_run > 0 {
         text.push_str(&format!(", {} not run", numbers.not_run));
     }
@@ -90,22 +101,59 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
     ));
     text.push_str(&left_behind_line(conclusion.left_behind.as_ref()));
     text.push_str(&remarks(rows));
+    text.push_str(&warnings(rows, numbers.succeeded_with_warnings));
     text.push_str(&ending_lines(conclusion));
     text
 }
 
 /// What went wrong, a line a task.
 fn remarks(rows: &[Row]) -> String {
-    let remarks = rows.iter().filter_map(|row| Some((row, row.remark.as_deref()?)));
+    let remark_of = |row: &Row| match (&row.remark, &row.last_words) {
+        (Some(remark), _) => Some(remark.clone()),
+        (None, Some(_)) => Some(row.verdict_with_warnings()),
+        (None, None) => None,
+    };
+    let remarks = rows.iter().filter_map(|row| Some((row, remark_of(row)?)));
     let mut lines: String = remarks
         .clone()
         .take(SHOWN_REMARKS_LIMIT)
         .map(|(row, remark)| {
             let line = format!("{}. {}: {remark}", row.number, row.title);
-            text::one_line(&line, REMARK_COLUMNS) + "\n"
+            text::one_line(&line, REMARK_COLUMNS) + "\n" + &last_words(row)
         })
         .collect();
     let others = remarks.count().saturating_sub(SHOWN_REMARKS_LIMIT);
+    if others > 0 {
+        lines.push_str(&format!("... and {others} more\n"));
+    }
+    lines
+}
+
+/// The end of what it printed, below what went wrong, unless that has said it all.
+fn last_words(row: &Row) -> String {
+    let Some(words) =
+        row.last_words.as_deref().filter(|words| row.remark.as_deref() != Some(words))
+    else {
+        return String::new();
+    };
+    let line = |line: &str| format!("   | {}\n", text::one_line(line, REMARK_COLUMNS - 5));
+    words.lines().map(line).collect()
+}
+
+/// What was wrong with successes, a line a warning.
+fn warnings(rows: &[Row], count: usize) -> String {
+    if count == 0 {
+        return String::new();
+    }
+    let mut lines = format!("{} succeeded with warnings:\n", text::count(count, "task"));
+    let warned = rows.iter().filter(|row| row.is_success());
+    let warnings = warned.flat_map(|row| row.warnings.iter().map(move |warning| (row, warning)));
+    for (row, warning) in warnings.clone().take(SHOWN_REMARKS_LIMIT) {
+        let line = format!("{}. {}: {warning}", row.number, row.title);
+        lines.push_str(&text::one_line(&line, REMARK_COLUMNS));
+        lines.push('\n');
+    }
+    let others = warnings.count().saturating_sub(SHOWN_REMARKS_LIMIT);
     if others > 0 {
         lines.push_str(&format!("... and {others} more\n"));
     }
@@ -168,6 +216,7 @@ pub(crate) fn summary_json(
         "succeeded": numbers.succeeded,
         "failed": numbers.failed,
         "not_run": numbers.not_run,
+        "with_warnings": numbers.with_warnings,
         "succeeded_before": succeeded_before,
         "elapsed_ms": conclusion.end.elapsed.as_secs_f64() * 1000.0,
         "stopped": conclusion.end.stopped,
@@ -282,6 +331,34 @@ pub(crate) mod tests {
             4. x: program "x" was not found
             stopped: 1 task failed (halt soon,fail=1)
             "#);
+    }
+
+    #[test]
+    fn the_summary_says_what_was_printed_last_and_what_is_doubtful_of_a_success() {
+        let mut end = conclusion(Some(BTreeSet::new()));
+        let rows = &mut end.end.rows;
+        rows[0].warnings = vec!["Bash was denied".to_owned(), "the answer is empty".to_owned()];
+        rows[2].last_words = Some("one\ntwo".to_owned());
+        rows[3].last_words = rows[3].remark.clone();
+        let summary = summary(&end);
+        assert!(summary.lines().all(|line| line.len() <= 80), "{summary}");
+        insta::assert_snapshot!(summary, @r#"
+        5 tasks: 2 succeeded, 2 failed, 1 with warnings, 1 not run; 2 min 7 s in all
+        overhead per task: 4.0 ms (median; most 9.0 ms): from sending the request to
+          hearing of the end, less the task's own time
+        output: 20.0 MB, of which 9.5 MB were over a task's limit (*) and left out
+        leftovers killed: 2 (processes that outlived the main one of their task)
+        processes left behind: 0
+        3. 日本語のタイトル: timed_out
+           | one
+           | two
+        4. x: program "x" was not found
+        1 task succeeded with warnings:
+        1. What is 2+2?: Bash was denied
+        1. What is 2+2?: the answer is empty
+        stopped: 1 task failed (halt soon,fail=1)
+        "#);
+        assert_eq!(summary_json(&end, None, 0)["with_warnings"], 1);
     }
 
     #[test]

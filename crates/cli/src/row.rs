@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cc_protocol::{EndReason, OutputCounts};
 
-use crate::reports::Tokens;
+use crate::{reports::Tokens, text};
 
 /// What is not known, or has no meaning for its fate, is none.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,6 +33,10 @@ pub(crate) struct Row {
     pub(crate) overhead: Option<Duration>,
     /// What went wrong, for which the table has no room.
     pub(crate) remark: Option<String>,
+    /// What a person should know beside the verdict.
+    pub(crate) warnings: Vec<String>,
+    /// The end of what it printed, of a task that did not succeed.
+    pub(crate) last_words: Option<String>,
 }
 
 /// What became of a task.
@@ -53,5 +57,13 @@ impl Row {
     /// Whether what was wanted was done.
     pub(crate) fn is_success(&self) -> bool {
         self.fate == Fate::Succeeded
+    }
+
+    /// `succeeded (2 warnings)`.
+    pub(crate) fn verdict_with_warnings(&self) -> String {
+        match self.warnings.len() {
+            0 => self.verdict.to_owned(),
+            count => format!("{} ({})", self.verdict, text::count(count, "warning")),
+        }
     }
 }

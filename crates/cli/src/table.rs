@@ -27,8 +27,11 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     let columns = Columns {
         output: rows.iter().any(|row| row.output.is_some()),
         tries: rows.iter().any(|row| row.attempts > 1),
+        warnings: rows.iter().any(|row| !row.warnings.is_empty()),
     };
-    let mut header = vec!["#", "task", "verdict", "exit", "time"];
+    let mut header = vec!["#", "task", "verdict"];
+    header.extend(columns.warnings.then_some("warnings"));
+    header.extend(["exit", "time"]);
     header.extend(columns.tries.then_some("tries"));
     header.extend(columns.output.then_some("output"));
     header.push("killed");
@@ -54,11 +57,16 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
 struct Columns {
     output: bool,
     tries: bool,
+    warnings: bool,
 }
 
 fn row_cells(row: &Row, columns: Columns) -> Vec<String> {
     let or_none = |cell: Option<String>| cell.unwrap_or_else(|| "-".to_owned());
     let mut cells = vec![row.number.to_string(), row.title.clone(), row.verdict.to_owned()];
+    if columns.warnings {
+        let count = Some(row.warnings.len()).filter(|count| *count > 0);
+        cells.push(or_none(count.map(|count| count.to_string())));
+    }
     cells.push(or_none(row.exit_code.map(|code| code.to_string())));
     cells.push(or_none(row.duration.map(text::duration)));
     if columns.tries {
@@ -76,6 +84,7 @@ fn row_cells(row: &Row, columns: Columns) -> Vec<String> {
 
 fn style(row: &Row) -> Style {
     let colour = match row.fate {
+        Fate::Succeeded if !row.warnings.is_empty() => AnsiColor::Yellow,
         Fate::Succeeded => AnsiColor::Green,
         Fate::Failed => AnsiColor::Red,
         Fate::Unknown | Fate::NotRun => AnsiColor::Yellow,
@@ -104,6 +113,22 @@ mod tests {
             4  x                             spawn_failed     -          -         -       -
             5  later                         not run          -          -         -       -
             "#);
+    }
+
+    #[test]
+    fn a_success_with_warnings_does_not_look_like_one_without() {
+        let mut rows = rows();
+        rows[0].warnings = vec!["Bash was denied".to_owned(), "the answer is empty".to_owned()];
+        let table = table(&rows[..3], None, LOOK);
+        assert!(table.lines().all(|line| console::measure_text_width(line) <= 80), "{table}");
+        insta::assert_snapshot!(table, @r#"
+        #  task                   verdict    warnings  exit       time    output  killed
+        ─  ─────────────────────  ─────────  ────────  ────  ─────────  ────────  ──────
+        1  What is 2+2?           succeeded         2     0      1.2 s    1.5 kB       0
+        2  Print much, and then…  succeeded         -     0      1.2 s  20.0 MB*       0
+        3  日本語のタイトル       timed_out         -   -15  2 min 5 s    1.5 kB       2
+        "#);
+        assert_ne!(style(&rows[0]), style(&rows[1]));
     }
 
     #[test]

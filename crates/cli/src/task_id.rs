@@ -115,6 +115,7 @@ pub(crate) mod tests {
             reason: None,
             verdict: None,
             exit_code: None,
+            warnings: 0,
         }
     }
 

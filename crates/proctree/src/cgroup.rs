@@ -3,11 +3,15 @@
 //!
 //! [`Parent`] is made once by the supervisor, [`Leaf`] once for each task by its worker. A leaf is never
 //! used again after a kill.
+//!
+//! Others may use the same place: supervisors in other pid namespaces, with numbers that mean nothing here, and people who
+//! clean up. So whose a parent directory is, and whether that supervisor runs, is told by a lock on the directory; and
+//! whoever finds one gone makes it anew.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Write},
-    os::fd::AsFd,
+    os::{fd::AsFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -22,6 +26,8 @@ use crate::procfs::Process;
 /// How long a freeze may take before it is reported as not done (members in uninterruptible sleep).
 const FREEZE_MS_LIMIT: u64 = 1_000;
 const PARENT_PREFIX: &str = "cc-executor-";
+/// Supervisors with one pid that have parents in one directory.
+const NAMESAKES_LIMIT: u32 = 1_000;
 
 /// Where a supervisor looks for a place for its tasks' leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,10 +62,45 @@ pub enum CgroupError {
     },
 }
 
+impl CgroupError {
+    pub(crate) fn of(path: &Path, error: io::Error) -> Self {
+        io_error(path, error)
+    }
+}
+
 /// The directory in which a supervisor's tasks get their leaves.
 #[derive(Debug)]
 pub struct Parent {
     path: PathBuf,
+    /// Says to others that it is in use, for as long as this process lives.
+    _lock: Lock,
+}
+
+/// A directory that nobody else removes as long as this lives.
+#[derive(Debug)]
+struct Lock {
+    _directory: File,
+}
+
+impl Lock {
+    /// `None`: another process has it, or the directory is gone.
+    fn take(directory: &Path) -> io::Result<Option<Self>> {
+        let file = match File::open(directory) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Before it was locked somebody may have removed it, and somebody else made another one.
+        let is_same = fs::metadata(directory)
+            .and_then(|now| Ok(now.ino() == file.metadata()?.ino()))
+            .unwrap_or(false);
+        Ok(is_same.then_some(Self { _directory: file }))
+    }
 }
 
 impl Parent {
@@ -82,18 +123,34 @@ impl Parent {
         if file_system.filesystem_type() != CGROUP2_SUPER_MAGIC {
             return Err(CgroupError::NotCgroup2(directory.to_owned()));
         }
-        let path = directory.join(format!("{PARENT_PREFIX}{}", std::process::id()));
-        match fs::create_dir(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(io_error(&path, error)),
-        }
-        if path.join("cgroup.kill").exists() {
-            Ok(Self { path })
+        let parent = Self::create_first_free(directory)?;
+        if parent.path.join("cgroup.kill").exists() {
+            Ok(parent)
         } else {
-            remove_tree(&path);
-            Err(CgroupError::NoKill(path))
+            remove_tree(&parent.path);
+            Err(CgroupError::NoKill(parent.path))
         }
+    }
+
+    /// Makes a directory that is this supervisor's alone: one with its pid may be there already, left by one that was
+    /// killed, or used by one in another pid namespace.
+    fn create_first_free(directory: &Path) -> Result<Self, CgroupError> {
+        let own = format!("{PARENT_PREFIX}{}", std::process::id());
+        for number in 1..=NAMESAKES_LIMIT {
+            let name = if number == 1 { own.clone() } else { format!("{own}-{number}") };
+            let path = directory.join(name);
+            match fs::create_dir(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(io_error(&path, error)),
+            }
+            // `None`: somebody has taken the new one for abandoned.
+            if let Some(lock) = Lock::take(&path).map_err(|error| io_error(&path, error))? {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
+        let error = io::Error::other("too many supervisors with this pid have been here");
+        Err(io_error(&directory.join(own), error))
     }
 
     /// Its place.
@@ -116,41 +173,50 @@ impl Parent {
 /// The leaf of this name in any supervisor's parent directory beside `parent`, or in that itself.
 #[must_use]
 pub fn find_leaf(parent: &Path, name: &str) -> Option<PathBuf> {
-    parents_beside(parent).into_iter().map(|(path, _)| path.join(name)).find(|leaf| leaf.is_dir())
+    parents_beside(parent).into_iter().map(|path| path.join(name)).find(|leaf| leaf.is_dir())
 }
 
 /// Removes the parent directories beside `parent` whose supervisors run no more, with what empty leaves are in
 /// them, but for those that hold one of the leaves `in_use`: that may be empty and about to be used.
 pub fn remove_abandoned(parent: &Path, in_use: &[PathBuf]) {
-    for (path, pid) in parents_beside(parent) {
+    for path in parents_beside(parent) {
         let is_used = in_use.iter().any(|leaf| leaf.parent() == Some(&path));
-        if path != parent && !is_used && Process::read(pid).is_none() {
-            remove_tree(&path);
+        if path != parent && !is_used {
+            remove_if_abandoned(&path, remove_tree);
         }
+    }
+}
+
+/// Calls `remove` while nobody else can use or remove it.
+fn remove_if_abandoned(parent: &Path, remove: impl FnOnce(&Path)) {
+    if let Ok(Some(_lock)) = Lock::take(parent) {
+        remove(parent);
     }
 }
 
 /// Removes the directory that held a leaf, once that is gone, if a supervisor made it and no other leaf is in it.
 pub fn remove_parent_of(leaf: &Path) {
     if let Some(parent) = leaf.parent()
-        && supervisor_of(parent).is_some()
+        && is_parent(parent)
     {
-        drop(fs::remove_dir(parent));
+        remove_if_abandoned(parent, |parent| drop(fs::remove_dir(parent)));
     }
 }
 
-/// All supervisors' parent directories in the directory that holds `parent`, with those supervisors' pids.
-fn parents_beside(parent: &Path) -> Vec<(PathBuf, i32)> {
+/// All supervisors' parent directories in the directory that holds `parent`.
+fn parents_beside(parent: &Path) -> Vec<PathBuf> {
     let Some(directory) = parent.parent() else { return Vec::new() };
-    child_directories(directory)
-        .into_iter()
-        .filter_map(|path| supervisor_of(&path).map(|pid| (path, pid)))
-        .collect()
+    let mut parents = child_directories(directory);
+    parents.retain(|path| is_parent(path));
+    parents
 }
 
-/// The pid in the name of a supervisor's parent directory.
-fn supervisor_of(parent: &Path) -> Option<i32> {
-    parent.file_name()?.to_str()?.strip_prefix(PARENT_PREFIX)?.parse().ok()
+/// Whether a supervisor of any pid namespace made it, as its name says.
+fn is_parent(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.and_then(|name| name.strip_prefix(PARENT_PREFIX)).is_some_and(|rest| {
+        !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+    })
 }
 
 /// The directory of this process's own cgroup.
@@ -183,12 +249,20 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Makes a leaf that nobody has used before.
+    /// Makes a leaf that nobody has used before, and the directory that is to hold it if somebody has removed that.
     ///
     /// # Errors
-    /// When the directory cannot be made, or is there already.
+    /// When a directory cannot be made, or the leaf is there already.
     pub fn create(path: PathBuf) -> Result<Self, CgroupError> {
-        fs::create_dir(&path).map_err(|error| io_error(&path, error))?;
+        let making = match (fs::create_dir(&path), path.parent()) {
+            (Err(error), Some(parent)) if error.kind() == io::ErrorKind::NotFound => {
+                // Another worker may do the same.
+                drop(fs::create_dir(parent));
+                fs::create_dir(&path)
+            }
+            (made, _) => made,
+        };
+        making.map_err(|error| io_error(&path, error))?;
         Ok(Self { path })
     }
 
@@ -368,18 +442,25 @@ mod tests {
     #[test]
     fn leaves_of_earlier_supervisors_are_found_and_their_parents_removed_unless_in_use() {
         let directory = tempfile::tempdir().unwrap();
-        let own = directory.path().join(format!("{PARENT_PREFIX}{}", std::process::id()));
-        // No process has these numbers: they are over the kernel's limit.
-        let dead = |number: i32| directory.path().join(format!("{PARENT_PREFIX}{number}"));
-        let (used, unused) = (dead(i32::MAX), dead(i32::MAX - 1));
-        let foreign = directory.path().join("foreign");
-        for path in [&own, &used, &unused, &foreign] {
+        let parent = |name: &str| directory.path().join(format!("{PARENT_PREFIX}{name}"));
+        let (own, used, unused) = (parent("7"), parent("8"), parent("9-2"));
+        let (foreign, locked) = (directory.path().join("foreign"), parent("1"));
+        for path in [&own, &used, &unused, &foreign, &locked] {
             fs::create_dir_all(path.join("task")).unwrap();
         }
+        // Held by a supervisor whose pid means nothing here.
+        let lock = Lock::take(&locked).unwrap().unwrap();
         let leaf = used.join("task");
         remove_abandoned(&own, std::slice::from_ref(&leaf));
         assert!(own.exists() && leaf.exists() && foreign.exists() && !unused.exists());
+        assert!(locked.join("task").exists(), "its supervisor runs");
         fs::remove_dir(own.join("task")).unwrap();
+        fs::remove_dir(locked.join("task")).unwrap();
+        remove_parent_of(&locked.join("task"));
+        assert!(locked.exists());
+        drop(lock);
+        remove_parent_of(&locked.join("task"));
+        assert!(!locked.exists());
         assert_eq!(find_leaf(&own, "task"), Some(leaf.clone()));
         assert_eq!(find_leaf(&own, "other"), None);
         remove_parent_of(&leaf);
@@ -388,6 +469,27 @@ mod tests {
         remove_parent_of(&leaf);
         remove_parent_of(&foreign.join("task"));
         assert!(!used.exists() && foreign.exists());
+    }
+
+    #[test]
+    fn two_supervisors_with_one_pid_have_a_directory_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Parent::create_first_free(directory.path()).unwrap();
+        let second = Parent::create_first_free(directory.path()).unwrap();
+        assert_ne!(first.path(), second.path());
+        remove_abandoned(second.path(), &[]);
+        assert!(first.path().exists() && is_parent(first.path()) && is_parent(second.path()));
+        first.remove();
+        assert!(second.path().exists());
+    }
+
+    #[test]
+    fn a_leaf_is_made_also_where_its_directory_was_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let leaf = directory.path().join("parent/leaf");
+        assert!(Leaf::create(leaf.clone()).is_ok() && leaf.is_dir());
+        assert!(Leaf::create(leaf).is_err(), "it is another one's");
+        assert!(Leaf::create(directory.path().join("no/such/leaf")).is_err());
     }
 
     #[test]

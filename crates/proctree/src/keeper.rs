@@ -141,12 +141,18 @@ impl Workers {
     /// The children that are no workers, the dead ones included that were not reaped yet.
     fn orphans(&self) -> io::Result<Vec<Process>> {
         let own = own_pid();
-        let mut children = match procfs::children(own) {
-            Some(pids) => pids.into_iter().filter_map(Process::read).collect(),
-            None => procfs::all()?,
-        };
-        children.retain(|child| child.parent == own && !self.alive.contains(&child.pid));
-        Ok(children)
+        let is_orphan = |pid: &i32| !self.alive.contains(pid);
+        match procfs::children(own) {
+            // Most often there is none, and this is done for every task.
+            Some(children) => {
+                Ok(children.into_iter().filter(is_orphan).filter_map(Process::read).collect())
+            }
+            None => {
+                let mut children = procfs::all()?;
+                children.retain(|child| child.parent == own && is_orphan(&child.pid));
+                Ok(children)
+            }
+        }
     }
 
     /// Kills all that descend from here by way of no living worker, as one pass sees it.

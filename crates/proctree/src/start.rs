@@ -91,9 +91,6 @@ pub enum StartError {
         /// What execve(2) said.
         error: io::Error,
     },
-    /// The cgroup cannot be used.
-    #[error(transparent)]
-    Cgroup(#[from] CgroupError),
     /// The machine is out of something, or a preparation failed.
     #[error("{step}: {error}")]
     System {
@@ -113,8 +110,6 @@ impl StartError {
             Self::Cwd { error, .. } | Self::Exec { error, .. } | Self::System { error, .. } => {
                 shortage::is_environmental(error)
             }
-            // What a task asks for has nothing to do with where it is contained.
-            Self::Cgroup(_) => true,
             Self::Nul(_) | Self::ProgramNotFound(..) | Self::TooLong { .. } => false,
         }
     }
@@ -126,11 +121,7 @@ impl StartError {
         match self {
             Self::ProgramNotFound(..) => true,
             Self::Cwd { error, .. } => error.kind() == io::ErrorKind::NotFound,
-            Self::Nul(_)
-            | Self::TooLong { .. }
-            | Self::Exec { .. }
-            | Self::Cgroup(_)
-            | Self::System { .. } => false,
+            Self::Nul(_) | Self::TooLong { .. } | Self::Exec { .. } | Self::System { .. } => false,
         }
     }
 }
@@ -189,14 +180,25 @@ struct Prepared {
     parent: i32,
 }
 
-/// Starts the main process and returns its number, which is also its session and process group.
-/// It is dead when its starter dies (`PR_SET_PDEATHSIG`).
+/// A main process that was started.
+#[derive(Debug)]
+pub struct Born {
+    /// Its number, which is also its session and process group.
+    pub pid: i32,
+    /// Why it is not in the cgroup that it was to be in.
+    pub outside: Option<CgroupError>,
+}
+
+/// Starts the main process. It is dead when its starter dies (`PR_SET_PDEATHSIG`).
+///
+/// Where the cgroup cannot be used, because somebody has removed it or forbids it, the process is started outside of it:
+/// that contains it less well, and is not the task's fault.
 ///
 /// The caller must have one thread only: the child continues as a copy of it.
 ///
 /// # Errors
 /// [`StartError`]; no child is left then.
-pub fn start(start: Start<'_>) -> Result<i32, StartError> {
+pub fn start(start: Start<'_>) -> Result<Born, StartError> {
     let strings_argv = c_strings(start.argv.iter().map(|argument| argument.as_bytes().to_vec()))
         .map_err(|text| StartError::Nul(format!("argument {text:?}")))?;
     let strings_env = c_strings(
@@ -212,11 +214,12 @@ pub fn start(start: Start<'_>) -> Result<i32, StartError> {
         stdout.map_err(system("F_DUPFD"))?,
         stderr.map_err(system("F_DUPFD"))?,
     ];
-    let (target, join) = match start.cgroup {
-        None => (None, None),
-        Some((leaf, true)) => (Some(leaf.directory()?), None),
-        Some((leaf, false)) => (None, Some(leaf.joining()?)),
+    let (target, join, mut outside) = match start.cgroup.map(open_cgroup) {
+        None => (None, None, None),
+        Some(Ok((target, join))) => (target, join, None),
+        Some(Err(error)) => (None, None, Some(error)),
     };
+    let leaf_path = start.cgroup.map(|(leaf, _)| leaf.path()).unwrap_or(Path::new(""));
     let prepared = Prepared {
         candidates: candidates(start.argv, start.env),
         argv: pointers(&strings_argv),
@@ -232,14 +235,38 @@ pub fn start(start: Start<'_>) -> Result<i32, StartError> {
     if prepared.candidates.is_empty() {
         return Err(not_found(start.argv, start.env));
     }
-    let pid = match &target {
-        Some(directory) => birth_in(directory, &prepared).map_err(system("clone3"))?,
-        None => birth(&prepared).map_err(system("clone"))?,
+    let pid = match target.map(|directory| birth_in(&directory, &prepared)) {
+        Some(Ok(pid)) => pid,
+        refused => {
+            if let Some(Err(errno)) = refused {
+                outside = Some(CgroupError::of(leaf_path, errno.into()));
+            }
+            birth(&prepared).map_err(system("clone"))?
+        }
     };
     drop(prepared);
-    read_report(reading, pid)?.map_or(Ok(pid), |(step, errno)| {
-        Err(explain(step, errno, &start.argv[0], start.cwd, &strings_argv, &strings_env))
-    })
+    loop {
+        match read_report(&reading)? {
+            None => return Ok(Born { pid, outside }),
+            // It goes on without.
+            Some((Step::JoinCgroup, errno)) => {
+                outside = Some(CgroupError::of(leaf_path, errno.into()));
+            }
+            Some((step, errno)) => {
+                // The child is on its way out; it must not be mistaken for a part of the task.
+                let _status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
+                let program = &start.argv[0];
+                return Err(explain(step, errno, program, start.cwd, &strings_argv, &strings_env));
+            }
+        }
+    }
+}
+
+/// What a birth into the leaf needs: its directory for `CLONE_INTO_CGROUP`, or its `cgroup.procs`.
+fn open_cgroup(
+    (leaf, clone_into): (&Leaf, bool),
+) -> Result<(Option<File>, Option<File>), CgroupError> {
+    if clone_into { Ok((Some(leaf.directory()?), None)) } else { Ok((None, Some(leaf.joining()?))) }
 }
 
 /// A child that becomes the task, born into the cgroup with this directory.
@@ -295,13 +322,18 @@ extern "C" fn child_main(prepared: *mut libc::c_void) -> libc::c_int {
 /// The child's side: never returns.
 fn become_task(prepared: &Prepared) -> ! {
     let (step, errno) = prepare_and_exec(prepared);
+    report(prepared, step, errno);
+    // SAFETY: takes a number; it runs nothing of the parent's.
+    unsafe { libc::_exit(127) }
+}
+
+/// Tells the parent of a failure.
+fn report(prepared: &Prepared, step: Step, errno: Errno) {
     let mut report = [step as u8; REPORT_BYTES];
     report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
-    // SAFETY: writes from a live array to a descriptor that is open until exec; _exit runs nothing of the
-    // parent's.
+    // SAFETY: writes from a live array to a descriptor that is open until exec.
     unsafe {
         libc::write(prepared.report.as_raw_fd(), report.as_ptr().cast(), report.len());
-        libc::_exit(127)
     }
 }
 
@@ -316,7 +348,8 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
         if let Some(join) = &prepared.join
             && libc::write(join.as_raw_fd(), b"0".as_ptr().cast(), 1) != 1
         {
-            return (Step::JoinCgroup, Errno::last());
+            // Better outside of it than not at all.
+            report(prepared, Step::JoinCgroup, Errno::last());
         }
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
             return (Step::ParentDeath, Errno::last());
@@ -383,19 +416,17 @@ fn close_others_at_exec() -> Result<(), Errno> {
     }
 }
 
-/// What the child reported, or `None` if its exec has closed the pipe.
-fn read_report(reading: OwnedFd, pid: i32) -> Result<Option<(Step, Errno)>, StartError> {
+/// The next thing that the child reports, or `None` if its exec has closed the pipe.
+fn read_report(reading: &OwnedFd) -> Result<Option<(Step, Errno)>, StartError> {
     // A pipe takes so few bytes whole, and gives them whole.
     let mut report = [0; REPORT_BYTES];
-    let length = rustix::io::retry_on_intr(|| rustix::io::read(&reading, &mut report))
+    let length = rustix::io::retry_on_intr(|| rustix::io::read(reading, &mut report))
         .map_err(|errno| StartError::System { step: "start report", error: errno.into() })?;
     if length == 0 {
         return Ok(None);
     }
     let [step, errno @ ..] = report;
     let errno = i32::from_le_bytes(errno);
-    // The child is on its way out; it must not be mistaken for a part of the task.
-    let _status = nix::sys::wait::waitpid(nix::unistd::Pid::from_raw(pid), None);
     let step = Step::ALL.get(usize::from(step)).copied().unwrap_or(Step::Exec);
     Ok(Some((step, Errno::from_raw(errno))))
 }

@@ -4,7 +4,7 @@
 //! plan, is the crate `cc-batch`'s to read, since all its mistakes are told at once. The tasks of a batch are
 //! ordinary tasks, which `task.*` shows and steers.
 
-use cc_link::event::{EndReason, Verdict};
+use cc_link::event::{ClaudeResultPart, EndReason, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -21,6 +21,12 @@ pub const RESULT_BYTES_LIMIT: usize = 16 * 1024;
 /// Longest [`WholeResult::result`], bytes. Its JSON form has at most twice as many, which is less only for a text
 /// full of control characters, so that it fits a message.
 pub const WHOLE_RESULT_BYTES_LIMIT: usize = 256 * 1024;
+/// Longest [`BatchRow::structured_output`], bytes of JSON; a longer one is only in the task's output.
+pub const STRUCTURED_OUTPUT_BYTES_LIMIT: usize = 16 * 1024;
+/// Longest [`BatchAttempt::stdout_tail`] and [`BatchAttempt::stderr_tail`] of the newest attempt, bytes.
+pub const TAIL_BYTES_LIMIT: usize = 4 * 1024;
+/// The same of every earlier attempt, so that a row with many of them still fits a message.
+pub const EARLIER_TAIL_BYTES_LIMIT: usize = 1024;
 /// Most tasks in [`BatchSummary::running`].
 pub const RUNNING_LIMIT: usize = 100;
 
@@ -146,6 +152,15 @@ pub struct BatchSummary {
     pub input_tokens: u64,
     /// See `input_tokens`.
     pub output_tokens: u64,
+    /// Of `input_tokens`, those that were read from a cache.
+    #[serde(default)]
+    pub cache_read_tokens: u64,
+    /// Of `input_tokens`, those that were put into a cache.
+    #[serde(default)]
+    pub cache_creation_tokens: u64,
+    /// Tasks whose last attempt ended with warnings, whatever its verdict.
+    #[serde(default)]
+    pub warnings: u64,
     /// Attempts after a first one, and starts after a wait for a limit.
     pub retries: u64,
     /// Processes that outlived their task's main one and were killed, in all attempts.
@@ -229,6 +244,14 @@ pub struct BatchAttempt {
     pub class: Option<AttemptClass>,
     /// When the next one begins, where one follows.
     pub wait_until_ms: Option<u64>,
+    /// Its last words on standard output: whole lines, no control characters but newlines and tabs. Of a Claude
+    /// stream the lines that are none of it, and the end of the answer. At most [`TAIL_BYTES_LIMIT`], of earlier
+    /// attempts [`EARLIER_TAIL_BYTES_LIMIT`]; none where there were none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdout_tail: Option<String>,
+    /// The same on standard error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stderr_tail: Option<String>,
 }
 
 /// One task of a batch.
@@ -268,8 +291,32 @@ pub struct BatchRow {
     pub num_turns: Option<u64>,
     /// Token counts of its last attempt, as they came.
     pub usage: Option<Value>,
-    /// Of its last attempt, for `--resume`.
+    /// Of its last attempt, for `--resume`; also where that was ended before it had a result.
     pub claude_session_id: Option<String>,
+    /// What a person should know of its last attempt, whatever the verdict.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// The answer to a JSON schema, unless it is longer than [`STRUCTURED_OUTPUT_BYTES_LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub structured_output: Option<Value>,
+    /// The CLI's word for a failure before its first turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_failure_reason: Option<String>,
+    /// The CLI's word for the API's refusal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_error: Option<String>,
+    /// Names of the tools whose calls were denied, one a call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permission_denials: Vec<String>,
+    /// Every result of the run, where there were several; of each the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<ClaudeResultPart>,
+    /// The CLI's version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cli_version: Option<String>,
+    /// Where the CLI's API key came from, in its own word; `none` for a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_source: Option<String>,
     /// Of all its attempts together, without the waits between them.
     pub duration_ms: Option<u64>,
     /// Of all its attempts.
@@ -278,6 +325,20 @@ pub struct BatchRow {
     pub timeout_s: Option<f64>,
     /// Where a timeout was chosen for it: why this one.
     pub timeout_why: Option<String>,
+}
+
+/// An amount of money for people, the same wherever one is shown: `1.20 USD`, `0.0123 USD`. At least cents, which
+/// would hide what a short task costs, and at most hundredths of them; programs get the number as it is.
+#[must_use]
+pub fn usd(amount: f64) -> String {
+    const LEAST_SHOWN: f64 = 0.000_05;
+    if amount > 0.0 && amount < LEAST_SHOWN {
+        return "<0.0001 USD".to_owned();
+    }
+    let text = format!("{amount:.4}");
+    let cents = text.len().saturating_sub(2);
+    let (whole, hundredths) = text.split_at(cents);
+    format!("{whole}{} USD", hundredths.trim_end_matches('0'))
 }
 
 /// The result of `batch.submit` and `batch.resume`.
@@ -525,5 +586,21 @@ mod tests {
         }
         let first = BatchRows::from_params(&map(json!({"batch_id": "b"}))).unwrap();
         assert_eq!((first.after_index, first.limit), (None, ROWS_LIMIT));
+    }
+
+    #[test]
+    fn money_has_cents_and_the_hundredths_of_them_that_are_there() {
+        for (amount, expected) in [
+            (0.0, "0.00 USD"),
+            (0.01, "0.01 USD"),
+            (0.015, "0.015 USD"),
+            (0.0123, "0.0123 USD"),
+            (0.1 + 0.2, "0.30 USD"),
+            (12.345, "12.345 USD"),
+            (1_000.0, "1000.00 USD"),
+            (0.000_01, "<0.0001 USD"),
+        ] {
+            assert_eq!(usd(amount), expected);
+        }
     }
 }

@@ -196,8 +196,12 @@ impl Program {
         }
         // A prompt goes by standard input, so it may hold anything.
         let prompt = params.any_text("prompt")?.unwrap_or_default();
-        if prompt.trim().is_empty() {
+        if is_blank(&prompt) {
             return Err(invalid("prompt", "must not be empty"));
+        }
+        let resume_claude_session = params.text("resume_claude_session")?;
+        if let Some(id) = &resume_claude_session {
+            check_claude_session(id)?;
         }
         Ok(Self::Prompt(Box::new(Prompt {
             prompt,
@@ -206,10 +210,48 @@ impl Program {
             permission_mode: params.text("permission_mode")?,
             append_system_prompt: params.text("append_system_prompt")?,
             max_turns: params.positive("max_turns")?,
-            resume_claude_session: params.text("resume_claude_session")?,
+            resume_claude_session,
             extra_args: params.texts("extra_args")?,
         })))
     }
+}
+
+/// An id of a conversation stands where the CLI also takes options.
+fn check_claude_session(id: &str) -> Result<(), ErrorObject> {
+    let wrong = |what| Err(invalid("resume_claude_session", what));
+    if is_blank(id) {
+        return wrong("must not be empty: it is the claude_session_id of an earlier result");
+    }
+    if id.starts_with('-') {
+        return wrong(
+            "must not begin with '-': it is the claude_session_id of an earlier result, not an option",
+        );
+    }
+    Ok(())
+}
+
+/// Whether a text has nothing that can be seen: it is empty, or has only white space, control characters and
+/// characters without a width. An agent that is started with such a prompt costs money for nothing.
+#[must_use]
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|letter| {
+        let has_no_shape = matches!(
+            letter,
+            '\u{ad}'
+                | '\u{115f}'
+                | '\u{1160}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+        );
+        letter.is_whitespace() || letter.is_control() || has_no_shape
+    })
 }
 
 /// Refuses unknown parameters; in the old form removes and returns them.
@@ -319,10 +361,28 @@ mod tests {
             (json!({"argv": ["a"], "env": {"A=B": "c"}}), "env"),
             (json!({"argv": ["a"], "model": "m"}), "model"),
             (json!({"prompt": ""}), "prompt"),
+            (json!({"prompt": " \t\r\n\u{a0}\u{3000}"}), "prompt"),
+            (json!({"prompt": "\u{feff}\u{200b}\u{2060}\u{0}"}), "prompt"),
+            (json!({"prompt": "a", "resume_claude_session": "-x"}), "resume_claude_session"),
+            (json!({"prompt": "a", "resume_claude_session": " "}), "resume_claude_session"),
             (json!({"argv": ["a"], "max_line_bytes": 0}), "max_line_bytes"),
         ] {
             let error = read(params.clone()).unwrap_err();
             assert_eq!(error.data["field"], field, "{params}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_blank_only_where_nothing_of_it_can_be_seen() {
+        for (text, expected) in [
+            ("", true),
+            ("\u{2003}\u{85}\u{200d}", true),
+            (".", false),
+            ("\u{a0}x", false),
+            ("é", false),
+            ("\u{1f44d}\u{fe0f}", false),
+        ] {
+            assert_eq!(is_blank(text), expected, "{text:?}");
         }
     }
 

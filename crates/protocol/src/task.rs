@@ -80,6 +80,14 @@ pub struct TaskSummary {
     pub verdict: Option<Verdict>,
     /// As in `process.completed`.
     pub exit_code: Option<i32>,
+    /// How many warnings its end has.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warnings: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Which tasks `task.list` shows.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cc_protocol::{
-    EndReason, METHODS, Verdict,
+    EndReason, METHODS, Verdict, WarningKind,
     batch::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
@@ -205,7 +205,7 @@ fn every_parameter_of_execute_is_listed() {
 }
 
 #[test]
-fn every_reason_and_verdict_is_explained() {
+fn every_reason_verdict_and_warning_is_explained() {
     let text = reference();
     let reasons = [
         EndReason::Exit,
@@ -233,9 +233,27 @@ fn every_reason_and_verdict_is_explained() {
         Verdict::SpawnFailed,
         Verdict::WorkerDied,
         Verdict::ResourceLimit,
+        Verdict::Denied,
+        Verdict::Incomplete,
+        Verdict::Account,
+    ];
+    let warnings = [
+        WarningKind::PermissionDenied,
+        WarningKind::BackgroundUnfinished,
+        WarningKind::EndedAfterResult,
+        WarningKind::EmptyAnswer,
+        WarningKind::ResultTruncated,
+        WarningKind::McpServer,
+        WarningKind::Plugin,
+        WarningKind::WritesLost,
+        WarningKind::ConversationReset,
+        WarningKind::Refusal,
+        WarningKind::ExtraUsage,
+        WarningKind::TerminalReason,
+        WarningKind::SeveralResults,
     ];
     let words = reasons.iter().map(|r| r.as_str()).chain(verdicts.iter().map(|v| v.as_str()));
-    for word in words {
+    for word in words.chain(warnings.iter().map(|kind| kind.as_str())) {
         assert!(text.contains(&format!("| `{word}` |")), "{word} is not explained");
     }
 }

@@ -116,6 +116,7 @@ impl End<'_> {
     /// Returns 1 if it is the task's first end.
     fn write(&self, connection: &Connection, id: &str) -> Result<usize> {
         let completed = self.completed;
+        let warnings = Some(&completed.warnings).filter(|warnings| !warnings.is_empty());
         connection
             .prepare_cached(
                 "UPDATE task SET
@@ -126,7 +127,8 @@ impl End<'_> {
                      dropped_lines = :dropped_lines, dropped_bytes = :dropped_bytes,
                      truncated_lines = :truncated_lines,
                      killed_leftovers = :killed_leftovers, unkillable = :unkillable,
-                     last_seq = :last_seq, log_bytes = :log_bytes
+                     last_seq = :last_seq, log_bytes = :log_bytes,
+                     warnings = :warnings, claude = :claude
                  WHERE id = :id AND ended_ms IS NULL",
             )?
             .execute(named_params! {
@@ -149,6 +151,8 @@ impl End<'_> {
                 ":unkillable": Unsigned(completed.unkillable),
                 ":last_seq": Unsigned(self.last_seq),
                 ":log_bytes": Unsigned(self.log_bytes),
+                ":warnings": warnings.map(json).transpose()?,
+                ":claude": completed.claude.as_ref().map(json).transpose()?,
             })
     }
 }

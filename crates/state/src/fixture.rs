@@ -1,7 +1,10 @@
 //! A state database in a directory of its own, and tasks to put into it.
 
 use cc_link::{
-    event::{Completed, Containment, EndReason, OutputCounts, Started, Verdict},
+    event::{
+        ClaudeFacts, Completed, Containment, EndReason, OutputCounts, Started, Verdict, Warning,
+        WarningKind,
+    },
     spec::Deadlines,
 };
 use tempfile::TempDir;
@@ -100,8 +103,15 @@ pub(crate) fn completed() -> Completed {
         },
         killed_leftovers: 9,
         unkillable: 10,
-        warnings: Vec::new(),
-        claude: None,
+        warnings: vec![Warning {
+            kind: WarningKind::EndedAfterResult,
+            message: "a watcher was cut off".to_owned(),
+        }],
+        claude: Some(Box::new(ClaudeFacts {
+            session_id: Some("7e57".to_owned()),
+            unknown: [("novel".to_owned(), 2)].into(),
+            ..ClaudeFacts::default()
+        })),
         spawn_failure: None,
     }
 }

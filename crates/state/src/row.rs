@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use cc_link::{
-    event::{ClaudeResult, Completed, Containment, EndReason, OutputCounts, Verdict},
+    event::{
+        ClaudeFacts, ClaudeResult, Completed, Containment, EndReason, OutputCounts, Verdict,
+        Warning,
+    },
     spec::Deadlines,
 };
 use rusqlite::{Result, Row};
@@ -113,6 +116,10 @@ pub struct EndRow {
     pub last_seq: u64,
     /// Size of the task log.
     pub log_bytes: u64,
+    /// See [`Completed::warnings`]; without those that only a newer program knows.
+    pub warnings: Vec<Warning>,
+    /// See [`Completed::claude`].
+    pub claude: Option<Box<ClaudeFacts>>,
     /// Of a Claude task that came so far.
     pub result: Option<ResultSummary>,
 }
@@ -160,8 +167,8 @@ impl TaskRow {
             output: ended.output,
             killed_leftovers: ended.killed_leftovers,
             unkillable: ended.unkillable,
-            warnings: Vec::new(),
-            claude: None,
+            warnings: ended.warnings.clone(),
+            claude: ended.claude.clone(),
             spawn_failure: None,
         })
     }
@@ -246,6 +253,8 @@ impl EndRow {
             unkillable: unsigned(row, "unkillable")?,
             last_seq: unsigned(row, "last_seq")?,
             log_bytes: unsigned(row, "log_bytes")?,
+            warnings: warnings(row)?,
+            claude: json(row, "claude")?,
             result: ResultSummary::read(row)?,
         }))
     }
@@ -261,6 +270,17 @@ impl ResultSummary {
             claude_session_id: row.get("claude_session_id")?,
         }))
     }
+}
+
+fn warnings(row: &Row<'_>) -> Result<Vec<Warning>> {
+    let list: Vec<serde_json::Value> = json(row, "warnings")?.unwrap_or_default();
+    Ok(list.into_iter().filter_map(|warning| serde_json::from_value(warning).ok()).collect())
+}
+
+/// What is no JSON of this type is as good as nothing: it says nothing that a task's end depends on.
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {

@@ -10,11 +10,18 @@ use cc_batch::{
 };
 use cc_claude::{Refusal, StreamObserver, limit};
 use cc_link::{
-    event::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict},
+    event::{
+        ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict,
+        Warning,
+    },
     record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
 };
 
-use super::{money::Bill, zone};
+use super::{
+    money::Bill,
+    tail::{Tails, last_line},
+    zone,
+};
 use crate::limits;
 
 /// How an attempt, or a hook, ended.
@@ -37,6 +44,12 @@ pub struct End {
     pub error: Option<String>,
     /// The words of the limit that was met.
     pub limit: Option<String>,
+    /// Its last words on standard output.
+    pub stdout_tail: Option<String>,
+    /// Its last words on standard error.
+    pub stderr_tail: Option<String>,
+    /// The conversation of a Claude task, also of one that was ended before its result.
+    pub claude_session_id: Option<String>,
     /// Whom that limit concerns.
     pub limit_scope: Scope,
     /// What stands in the way of every task of the account, or of the model.
@@ -46,10 +59,38 @@ pub struct End {
 }
 
 impl End {
+    /// What a person should know of it beside its verdict.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        self.completed.as_ref().map_or(&[], |completed| &completed.warnings)
+    }
+
+    /// Makes a success with warnings a failure: the plan is strict.
+    pub fn fail_on_warnings(&mut self) {
+        if self.attempt.verdict != Verdict::Succeeded || self.warnings().is_empty() {
+            return;
+        }
+        let words: Vec<&str> =
+            self.warnings().iter().map(|warning| warning.message.as_str()).collect();
+        let error =
+            format!("it succeeded with warnings, and the batch is strict: {}", words.join("; "));
+        self.error = Some(shortened(&error));
+        self.attempt.verdict = Verdict::Failed;
+        self.attempt.class = Class::Never { cause: Never::Failed };
+        self.attempt.has_result = false;
+    }
+
     /// Of what could not be started.
     #[must_use]
     pub fn not_started(error: String, at_ms: u64) -> Self {
         Self::bare(Verdict::SpawnFailed, Class::Never { cause: Never::SpawnFailed }, error, at_ms)
+    }
+
+    /// Of what was not started because nothing was left of it when results were filled in.
+    #[must_use]
+    pub fn emptied(problem: &str, at_ms: u64) -> Self {
+        let error = format!("it was not started: {problem}");
+        Self::bare(Verdict::Failed, Class::Never { cause: Never::Failed }, error, at_ms)
     }
 
     /// Of what was told to end before it began.
@@ -82,6 +123,9 @@ impl End {
             text_truncated: false,
             error: Some(error),
             limit: None,
+            stdout_tail: None,
+            stderr_tail: None,
+            claude_session_id: None,
             limit_scope: None,
             dead_end: None,
             bill: None,
@@ -104,6 +148,7 @@ pub struct Collector {
     /// The beginning of its standard output.
     stdout: Vec<u8>,
     stdout_truncated: bool,
+    tails: Tails,
 }
 
 impl Collector {
@@ -120,6 +165,7 @@ impl Collector {
             observer: StreamObserver::new(),
             stdout: Vec::new(),
             stdout_truncated: false,
+            tails: Tails::default(),
         }
     }
 
@@ -158,7 +204,7 @@ impl Collector {
 
     fn output(&mut self, stream: Stream, piece: Option<Piece>, truncated: bool, data: &[u8]) {
         match stream {
-            Stream::Stderr => return,
+            Stream::Stderr => return self.tails.stderr(data),
             Stream::Stdout => {}
         }
         let (starts_line, ends_line) =
@@ -166,6 +212,7 @@ impl Collector {
         // Only what it says of tools: everything else is in the events.
         let ignore = &mut |_| {};
         self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
+        self.tails.stdout(data, starts_line, ends_line);
         if self.observer.refusal().is_none() {
             self.got_over();
         }
@@ -245,7 +292,14 @@ impl Collector {
         });
         let is_limit = matches!(attempt.class, Class::Limit { .. });
         let words = is_limit.then(|| self.limit_words());
-        let error = if has_succeeded { None } else { self.error(&completed) };
+        let stdout_tail = self.stdout_tail();
+        let stderr_tail = self.tails.stderr_tail();
+        let error = if has_succeeded {
+            None
+        } else {
+            self.error(&completed, stdout_tail.as_deref(), stderr_tail.as_deref())
+        };
+        let claude_session_id = self.claude_session_id(&completed);
         let error = match dead_end {
             Some(dead_end) => Some(with_advice(error, dead_end)),
             None => error,
@@ -260,10 +314,29 @@ impl Collector {
             text_truncated,
             error,
             limit: words,
+            stdout_tail,
+            stderr_tail,
+            claude_session_id,
             limit_scope: limit.and_then(|(_, scope)| scope),
             dead_end,
             bill: None,
         }
+    }
+
+    /// What a person wants to read of standard output: of a Claude stream what it says, not the stream.
+    fn stdout_tail(&self) -> Option<String> {
+        let is_stream = self.result.is_some() || self.observer.summary().is_stream;
+        let errors = self.result.as_ref().map(|result| result.errors.join("\n"));
+        let answer = self.result.as_ref().and_then(|result| result.result.clone());
+        let said = answer.filter(|answer| !answer.trim().is_empty()).or(errors);
+        self.tails.stdout_tail(is_stream, said.as_deref())
+    }
+
+    /// As its result, its worker or, where that is an older one, its stream has it.
+    fn claude_session_id(&self, completed: &Completed) -> Option<String> {
+        let of_result = self.result.as_ref().and_then(|result| result.claude_session_id.clone());
+        let of_worker = || completed.claude.as_ref()?.session_id.clone();
+        of_result.or_else(of_worker).or_else(|| self.observer.summary().claude_session_id.clone())
     }
 
     fn dead_end(&self) -> Option<cc_claude::DeadEnd> {
@@ -288,12 +361,39 @@ impl Collector {
         words.chars().take(limits::BATCH_LIMIT_WORDS_CHARS).collect()
     }
 
-    /// The server's own words, else the CLI's.
-    fn error(&self, completed: &Completed) -> Option<String> {
-        let said = self.result.as_deref().filter(|result| result.is_error);
-        let said = said.and_then(|result| result.result.as_deref());
-        let shortened = said.map(|text| text.chars().take(limits::BATCH_ERROR_CHARS).collect());
-        completed.error.clone().or(shortened)
+    /// What went wrong: the server's own words, else the CLI's, else what the attempt said last.
+    fn error(
+        &self,
+        completed: &Completed,
+        stdout_tail: Option<&str>,
+        stderr_tail: Option<&str>,
+    ) -> Option<String> {
+        if let Some(error) = &completed.error {
+            return Some(error.clone());
+        }
+        let said = self.result.as_deref().and_then(words_of_error);
+        let of_warnings = || {
+            let words = completed.warnings.iter().map(|warning| warning.message.as_str());
+            let words = words.collect::<Vec<_>>().join("; ");
+            (!words.is_empty()).then_some(words)
+        };
+        let is_without_result = completed.verdict == Verdict::NoResult;
+        let cut =
+            "its output ends in the middle of a line of the stream, perhaps that of its result";
+        let of_stdout = || stdout_tail.filter(|_| is_without_result).and_then(last_line);
+        let error = said
+            .or_else(of_warnings)
+            .or_else(|| stderr_tail.and_then(last_line).map(str::to_owned))
+            .or_else(|| self.is_result_cut().then(|| CUT_RESULT.to_owned()))
+            .or_else(|| {
+                (is_without_result && self.tails.ends_in_stream_line()).then(|| cut.to_owned())
+            })
+            .or_else(|| of_stdout().map(str::to_owned));
+        error.map(|error| shortened(&error))
+    }
+
+    fn is_result_cut(&self) -> bool {
+        self.result.as_ref().is_some_and(|result| result.result_truncated)
     }
 
     /// What is [`End::text`], and whether it is not all of it.
@@ -320,6 +420,26 @@ impl Collector {
     }
 }
 
+/// Of a result that was cut, where nothing else says what went wrong.
+const CUT_RESULT: &str = "its result line was cut: neither its answer nor its judgement is whole";
+
+/// What an error result says, in the order of how much it says.
+fn words_of_error(result: &ClaudeResult) -> Option<String> {
+    let is_something = |text: &String| !text.trim().is_empty();
+    let text = result.result.clone().filter(|_| result.is_error).filter(is_something);
+    let errors = || Some(result.errors.join("; ")).filter(is_something);
+    let startup = || {
+        let word = result.startup_failure_reason.as_deref()?;
+        Some(format!("the CLI failed at its start: {word}"))
+    };
+    let api = || Some(format!("the API refused: {}", result.api_error.as_deref()?));
+    text.or_else(errors).or_else(startup).or_else(api)
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(limits::BATCH_ERROR_CHARS).collect()
+}
+
 /// What was said, and what a person must do.
 fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
     let said = said.unwrap_or_default();
@@ -334,7 +454,7 @@ fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
 pub(super) mod tests {
     use cc_batch::retry::Transient;
     use cc_link::{
-        event::{EndReason, OutputCounts},
+        event::{ClaudeFacts, EndReason, OutputCounts, WarningKind},
         record::Record,
     };
 
@@ -524,6 +644,130 @@ pub(super) mod tests {
             end.limit.as_deref(),
             Some("You've hit your session limit · resets in 5 minutes")
         );
+    }
+
+    fn stderr(text: &str) -> Body {
+        let data = Bytes::copy_from_slice(text.as_bytes());
+        Body::Output(Output { stream: Stream::Stderr, piece: None, truncated: false, data })
+    }
+
+    fn warned(verdict: Verdict, messages: &[&str]) -> Completed {
+        let warning = |message: &&str| Warning {
+            kind: WarningKind::PermissionDenied,
+            message: (*message).to_owned(),
+        };
+        let warnings = messages.iter().map(warning).collect();
+        Completed { warnings, ..completed(verdict, 0) }
+    }
+
+    #[test]
+    fn what_went_wrong_is_said_by_whoever_knows_best() {
+        let result = |result: ClaudeResult| {
+            Body::Event(Event::ClaudeResult(Box::new(ClaudeResult { is_error: true, ..result })))
+        };
+        let text = || ClaudeResult {
+            result: Some("Prompt is too long".to_owned()),
+            errors: vec!["ignored".to_owned()],
+            ..ClaudeResult::default()
+        };
+        let errors = ClaudeResult {
+            result: Some(" \n".to_owned()),
+            errors: vec!["cannot read the settings".to_owned(), "line 3".to_owned()],
+            startup_failure_reason: Some("config_file_invalid".to_owned()),
+            ..ClaudeResult::default()
+        };
+        let startup = ClaudeResult {
+            startup_failure_reason: Some("config_file_invalid".to_owned()),
+            ..ClaudeResult::default()
+        };
+        let api =
+            ClaudeResult { api_error: Some("billing_error".to_owned()), ..ClaudeResult::default() };
+        let cut = ClaudeResult { result_truncated: true, ..ClaudeResult::default() };
+        let words = || stderr("first\n\u{1b}[31mNo conversation found\u{1b}[0m\n\n");
+        let failed = || completed(Verdict::Failed, 1);
+        let said = |bodies: Vec<Body>, completed: Completed| end_of(bodies, completed).error;
+        let server = Completed { error: Some("no end after 2 s".to_owned()), ..failed() };
+        for (bodies, completed, expected) in [
+            (vec![words(), result(text())], server, Some("no end after 2 s")),
+            (vec![words(), result(text())], failed(), Some("Prompt is too long")),
+            (vec![words(), result(errors)], failed(), Some("cannot read the settings; line 3")),
+            (
+                vec![words(), result(startup)],
+                failed(),
+                Some("the CLI failed at its start: config_file_invalid"),
+            ),
+            (vec![words(), result(api)], failed(), Some("the API refused: billing_error")),
+            (
+                vec![words()],
+                warned(Verdict::Denied, &["Bash was denied", "so was Edit"]),
+                Some("Bash was denied; so was Edit"),
+            ),
+            (vec![words(), line("more\n")], failed(), Some("No conversation found")),
+            (vec![result(cut)], failed(), Some(CUT_RESULT)),
+            (
+                vec![line("unknown option\n")],
+                completed(Verdict::NoResult, 1),
+                Some("unknown option"),
+            ),
+            (vec![line("3 tests failed\n")], failed(), None),
+            (vec![words()], completed(Verdict::Succeeded, 0), None),
+        ] {
+            assert_eq!(said(bodies, completed).as_deref(), expected);
+        }
+        let init = line("{\"type\":\"system\",\"subtype\":\"init\"}\n");
+        let error =
+            said(vec![init, line("{\"type\":\"result\",\"res")], completed(Verdict::NoResult, 0));
+        assert!(error.unwrap().contains("ends in the middle of a line"));
+    }
+
+    #[test]
+    fn an_attempt_keeps_its_last_words_and_a_claude_task_says_them_in_words() {
+        let end = end_of(
+            vec![line("out\n"), stderr("err\n"), line("{\"type\":\"mine\"}\n")],
+            completed(Verdict::Failed, 2),
+        );
+        assert_eq!(end.stdout_tail.as_deref(), Some("out\n{\"type\":\"mine\"}"));
+        assert_eq!(end.stderr_tail.as_deref(), Some("err"));
+        let init = r#"{"type":"system","subtype":"init","session_id":"s-1"}"#;
+        let result = ClaudeResult {
+            is_error: true,
+            errors: vec!["first".to_owned(), "second".to_owned()],
+            ..ClaudeResult::default()
+        };
+        let bodies = vec![
+            line(&format!("{init}\n")),
+            line("a wrapper's word\n"),
+            Body::Event(Event::ClaudeResult(Box::new(result))),
+        ];
+        let end = end_of(bodies, completed(Verdict::Failed, 1));
+        assert_eq!(end.stdout_tail.as_deref(), Some("a wrapper's word\nfirst\nsecond"));
+    }
+
+    #[test]
+    fn a_prompt_that_was_ended_keeps_its_conversation() {
+        let init = line("{\"type\":\"system\",\"subtype\":\"init\",\"session_id\":\"s-1\"}\n");
+        let end = end_of(vec![init], completed(Verdict::TimedOut, -15));
+        assert_eq!(end.claude_session_id.as_deref(), Some("s-1"));
+        let facts = ClaudeFacts { session_id: Some("s-2".to_owned()), ..ClaudeFacts::default() };
+        let told = Completed { claude: Some(Box::new(facts)), ..completed(Verdict::Canceled, -15) };
+        assert_eq!(end_of(Vec::new(), told).claude_session_id.as_deref(), Some("s-2"));
+    }
+
+    #[test]
+    fn a_strict_batch_makes_a_success_with_warnings_a_failure_that_names_them() {
+        let mut end = end_of(Vec::new(), warned(Verdict::Succeeded, &["Bash was denied"]));
+        assert_eq!((end.attempt.class, end.error.clone()), (Class::Done, None));
+        end.fail_on_warnings();
+        assert_eq!(end.attempt.verdict, Verdict::Failed);
+        assert_eq!(end.attempt.class, Class::Never { cause: Never::Failed });
+        assert!(!end.attempt.has_result);
+        assert!(end.error.unwrap().ends_with("strict: Bash was denied"));
+        let mut clean = end_of(Vec::new(), completed(Verdict::Succeeded, 0));
+        clean.fail_on_warnings();
+        assert_eq!(clean.attempt.verdict, Verdict::Succeeded);
+        let mut failed = end_of(Vec::new(), warned(Verdict::TimedOut, &["cut off"]));
+        failed.fail_on_warnings();
+        assert_eq!(failed.attempt.verdict, Verdict::TimedOut);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use cc_protocol::{
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::Notify, time::sleep};
 
-use super::message::Message;
-use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared};
+use super::{message::Message, wall::Wall};
+use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared, uptime};
 
 /// Which account: a fingerprint that gives nothing away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -265,6 +265,12 @@ impl Gates {
         self.has_changed.notify_one();
     }
 
+    fn clock_moved(&self, by_ms: i64) {
+        for guarded in self.gates().values_mut() {
+            guarded.gate.clock_moved(by_ms);
+        }
+    }
+
     /// Lets in who may begin now; says when to ask again, and how many gates have opened.
     fn admit(&self, now_ms: u64) -> (Vec<(Credential, Ticket)>, Option<u64>, bool) {
         let mut admitted = Vec::new();
@@ -299,8 +305,12 @@ fn named_family(model: &str) -> Option<String> {
 /// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
 pub async fn keep(shared: Arc<Shared>) {
     let gates = &shared.batches.gates;
+    let mut wall = Wall::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
+        if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {
+            gates.clock_moved(by_ms);
+        }
         let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
         if has_opened {
             shared.batches.touch_all();

@@ -78,6 +78,7 @@ pub fn of_task(
         fact("ATTEMPT_ID", outcome.task_id.clone().unwrap_or_default());
         fact("EXIT_CODE", exit_code.map(|code| code.to_string()).unwrap_or_default());
         fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
+        fact("WARNINGS", record.warnings.to_string());
     }
     let called = super::show::called(plan, index);
     Some(with_facts(hook, facts, format!("hook {name} of {called}")))
@@ -97,6 +98,7 @@ pub fn of_batch(plan: &Plan, summary: &BatchSummary, outcome: &str) -> Option<Ex
     fact("FAILED", summary.counts.failed.to_string());
     fact("SKIPPED", summary.counts.skipped.to_string());
     fact("COST_USD", summary.cost_usd.to_string());
+    fact("WARNINGS", summary.warnings.to_string());
     Some(with_facts(hook, facts, "hook after_batch".to_owned()))
 }
 
@@ -150,6 +152,23 @@ mod tests {
         );
         assert_eq!(hooks.after_task.as_ref().unwrap().execute.timeout, Some(60.0));
         assert_eq!(hooks.after_batch, None);
+    }
+
+    #[test]
+    fn a_hook_is_told_of_warnings() {
+        let plan = plan(json!({"after_task": {"command": "x"}}));
+        let outcome = cc_batch::life::Outcome {
+            verdict: cc_link::event::Verdict::Succeeded,
+            cause: cc_batch::life::Cause::Attempt { end: cc_batch::retry::Class::Done },
+            task_id: None,
+            attempts: 1,
+            waits: 0,
+            has_result: true,
+        };
+        let state = TaskState::Over { outcome, after_task_failed: false };
+        let record = Record { warnings: 2, ..Record::default() };
+        let after = of_task(&plan, "b", Job::After(0), &state, &record).unwrap();
+        assert_eq!(after.env["CC_EXECUTOR_WARNINGS"].as_deref(), Some("2"));
     }
 
     #[test]

@@ -23,7 +23,9 @@ mod record;
 mod show;
 mod start;
 mod submit;
+mod tail;
 mod there;
+mod wall;
 mod watch;
 mod whole_result;
 mod zone;
@@ -47,7 +49,7 @@ pub use self::{
     submit::{resume, submit},
     whole_result::result,
 };
-use crate::{clock::now_ms, limits, shared::Shared};
+use crate::{limits, shared::Shared};
 
 /// The batches that are not over.
 #[derive(Debug)]
@@ -160,7 +162,7 @@ pub async fn restore(shared: &Arc<Shared>, rows: Vec<BatchRow>) {
 /// Forgets batches that were over long ago.
 pub async fn prune(shared: &Shared) {
     let age_ms = u64::try_from(shared.config.keep.age.as_millis()).unwrap_or(u64::MAX);
-    let before_ms = now_ms().saturating_sub(age_ms);
+    let before_ms = shared.retention.now_ms().saturating_sub(age_ms);
     shared.store.write(vec![Change::BatchesPruned { before_ms }]).await;
 }
 

@@ -24,6 +24,12 @@ pub struct Sums {
     pub cost_usd: Option<f64>,
     /// With those that were read from a cache, and those that were put into one.
     pub input_tokens: u64,
+    /// Of `input_tokens`, those that were read from a cache.
+    #[serde(default)]
+    pub cache_read_tokens: u64,
+    /// Of `input_tokens`, those that were put into one.
+    #[serde(default)]
+    pub cache_creation_tokens: u64,
     /// That the models wrote.
     pub output_tokens: u64,
     /// The tokens are those of all models, subagents included, and of the past where the cost is.
@@ -47,6 +53,8 @@ impl Sums {
                         "cacheCreationInputTokens",
                         "cacheReadInputTokens",
                     ]),
+                    cache_read_tokens: sum(&["cacheReadInputTokens"]),
+                    cache_creation_tokens: sum(&["cacheCreationInputTokens"]),
                     output_tokens: sum(&["outputTokens"]),
                     is_by_model: true,
                 }
@@ -58,6 +66,8 @@ impl Sums {
                 Self {
                     cost_usd,
                     input_tokens: count(usage, &input),
+                    cache_read_tokens: count(usage, &["cache_read_input_tokens"]),
+                    cache_creation_tokens: count(usage, &["cache_creation_input_tokens"]),
                     output_tokens: count(usage, &["output_tokens"]),
                     is_by_model: false,
                 }
@@ -78,12 +88,14 @@ impl Sums {
         }
         let tokens = |total: u64, past: u64| total.checked_sub(past).unwrap_or(total);
         let is_by_model = self.is_by_model && past.is_by_model;
-        let (input, output) =
-            if is_by_model { (past.input_tokens, past.output_tokens) } else { (0, 0) };
+        let past =
+            if is_by_model { past } else { Self { cost_usd: past.cost_usd, ..Self::default() } };
         Self {
             cost_usd: self.cost_usd.map(|total| (total - past.cost_usd.unwrap_or(0.0)).max(0.0)),
-            input_tokens: tokens(self.input_tokens, input),
-            output_tokens: tokens(self.output_tokens, output),
+            input_tokens: tokens(self.input_tokens, past.input_tokens),
+            cache_read_tokens: tokens(self.cache_read_tokens, past.cache_read_tokens),
+            cache_creation_tokens: tokens(self.cache_creation_tokens, past.cache_creation_tokens),
+            output_tokens: tokens(self.output_tokens, past.output_tokens),
             is_by_model: self.is_by_model,
         }
     }

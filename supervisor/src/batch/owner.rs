@@ -35,10 +35,12 @@ use super::{
     query::Loaded,
     record::Record,
     there::There,
+    wall::Wall,
 };
-use crate::{clock::now_ms, limits, shared::Shared};
+use crate::{clock::now_ms, limits, shared::Shared, uptime};
 
 mod carry_out;
+mod recall;
 mod starts;
 
 /// One batch's owner.
@@ -67,6 +69,8 @@ pub struct Owner {
     leaving: Vec<Job>,
     /// Since when hooks cannot be started for want of something.
     hooks_want_since: Option<Instant>,
+    /// By what the times of the batch move along.
+    wall: Wall,
     /// Jobs that were admitted and found no room among the supervisor's tasks.
     roomless: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
@@ -125,6 +129,7 @@ impl Owner {
             there: There::default(),
             leaving: Vec::new(),
             hooks_want_since: None,
+            wall: Wall::new(now_ms(), uptime::now()),
             roomless: VecDeque::new(),
             room: shared.registry.room(),
             is_over: false,
@@ -142,6 +147,8 @@ impl Owner {
                     self.start_roomless().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
+                    // The clock may have been set, in either direction.
+                    self.follow_inputs().await;
                     if self.wake_at_ms.is_some_and(|at_ms| at_ms <= now_ms()) {
                         self.wake_at_ms = None;
                         self.take(Input::Time).await;
@@ -189,12 +196,18 @@ impl Owner {
 
     /// Goes as many steps as follow at once.
     async fn follow_inputs(&mut self) {
-        while let Some(input) = self.inputs.pop_front() {
+        loop {
+            // Before anything happens by the new time.
+            if let Some(by_ms) = self.wall.moved(now_ms(), uptime::now()) {
+                tracing::info!(batch_id = self.board.batch_id(), by_ms, "the wall clock has moved");
+                self.inputs.push_front(Input::ClockMoved { by_ms });
+            }
+            let Some(input) = self.inputs.pop_front() else { break };
             if let Input::Admitted { job: Job::Task(index), task_id } = &input {
                 self.note_admission(*index, task_id).await;
             }
             // There always is one here.
-            let Some(batch) = self.batch.take() else { return };
+            let Some(batch) = self.batch.take() else { break };
             let ended = match &input {
                 Input::Ended { job: Job::Task(index), .. } => Some(*index),
                 Input::Ended { .. }
@@ -203,6 +216,7 @@ impl Owner {
                 | Input::AuthRefused { .. }
                 | Input::LimitLifted { .. }
                 | Input::Time
+                | Input::ClockMoved { .. }
                 | Input::Cancel
                 | Input::Restarted => None,
             };
@@ -251,6 +265,7 @@ impl Owner {
         // A record is stored with the next step that changes its task; that is the one that it was changed for.
         let changed: BTreeSet<usize> =
             changed.into_iter().chain(self.dirty.iter().copied()).collect();
+        self.recall_tails().await;
         let tasks = changed.iter().map(|index| self.row(&batch, *index)).collect();
         let head = self.head(&batch, over_ms);
         let id = self.board.batch_id().to_owned();
@@ -360,6 +375,9 @@ impl Owner {
 
     /// Takes note of a job's end and tells the state machine.
     fn ended(&mut self, job: Job, task_id: String, mut end: End) {
+        if matches!(job, Job::Task(_)) && self.board.facts().plan.options.strict {
+            end.fail_on_warnings();
+        }
         self.see_what_was_lacking(job, &mut end);
         if self.starts_again(job, &task_id, &end) {
             return;

@@ -9,7 +9,7 @@ use cc_batch::{
 use cc_link::event::Verdict;
 use cc_protocol::batch::{
     BatchCounts, BatchOutcome, BatchRow, BatchRunning, BatchState, BatchSummary, BatchWait,
-    RUNNING_LIMIT, RowState,
+    RUNNING_LIMIT, RowState, usd,
 };
 
 use super::{
@@ -47,6 +47,9 @@ pub fn summary(facts: &BatchFacts, standing: &Standing, gates: &Gates) -> BatchS
         cost_usd: batch.head.cost_usd,
         input_tokens: sum(|record| record.input_tokens),
         output_tokens: sum(|record| record.output_tokens),
+        cache_read_tokens: sum(|record| record.cache_read_tokens),
+        cache_creation_tokens: sum(|record| record.cache_creation_tokens),
+        warnings: sum(|record| u64::from(record.warnings > 0)),
         retries: sum(|record| record.starts.saturating_sub(1)),
         killed_leftovers: sum(|record| record.killed_leftovers),
         submitted_ms: facts.submitted_ms,
@@ -147,8 +150,8 @@ pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> Str
             first(&has(Verdict::WorkerDied))
         ),
         Stop::MaxCost => format!(
-            "{:.4} US dollars are spent, and max_cost_usd is {}",
-            batch.head.cost_usd,
+            "{} are spent, and max_cost_usd is {}",
+            usd(batch.head.cost_usd),
             plan.options.max_cost_usd.unwrap_or_default()
         ),
         Stop::MaxTime => {
@@ -299,6 +302,14 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
         num_turns: last.num_turns,
         usage: last.usage,
         claude_session_id: last.claude_session_id,
+        warnings: last.warnings,
+        structured_output: last.structured_output,
+        startup_failure_reason: last.startup_failure_reason,
+        api_error: last.api_error,
+        permission_denials: last.permission_denials,
+        parts: last.parts,
+        cli_version: last.cli_version,
+        api_key_source: last.api_key_source,
         duration_ms: record.duration_ms,
         killed_leftovers: record.killed_leftovers,
         timeout_s: record.timeout_s,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use cc_claude::version::NEWEST_TESTED;
 use cc_link::event::{Completed, EndReason};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
@@ -58,7 +59,8 @@ impl Owner {
     pub(super) fn note_end(&self, completed: &Completed, at_ms: u64) -> u64 {
         let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
         let pid = self.started.as_ref().map(|started| started.pid);
-        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid });
+        let is_canceled = self.is_canceled;
+        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid, is_canceled });
         ended.at_ms
     }
 
@@ -105,6 +107,7 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
+        self.tell_cli_news(&completed);
         if self.born.is_none() && self.result.is_none() {
             self.result = self.result_in_log().await;
         }
@@ -114,10 +117,32 @@ impl Owner {
             let ended = self.record_of_end(*completed, at_ms, position);
             self.shared.store.write(vec![ended]).await;
         }
-        retention::task_ended(&self.shared, self.task_id(), at_ms, &self.side.feed);
+        retention::task_ended(&self.shared, self.task_id(), &self.side.feed);
         if let Some(leaf) = &self.leaf {
             containment::left(&self.shared, leaf).await;
         }
         self.shared.registry.remove(self.task_id());
+    }
+
+    /// What the task's CLI said that nobody here has seen before.
+    fn tell_cli_news(&self, completed: &Completed) {
+        let Some(facts) = &completed.claude else { return };
+        let news = self.shared.cli_news.note(facts);
+        if let Some(version) = news.newer {
+            tracing::warn!(
+                task_id = self.task_id(),
+                %version,
+                newest_tested = %NEWEST_TESTED,
+                "the Claude CLI is newer than the newest that is tested: look at a few results before a night"
+            );
+        }
+        for (name, count) in news.unknown {
+            tracing::info!(
+                task_id = self.task_id(),
+                name,
+                count,
+                "the Claude CLI printed something that is not known here; it was passed on"
+            );
+        }
     }
 }

@@ -2,13 +2,14 @@
 
 use cc_link::control::Control;
 use rustix::process::Signal;
-use tokio::{sync::oneshot, time::Instant};
+use tokio::sync::oneshot;
 
 use crate::{
     lifecycle::{Effect, Input, transition},
     owner::{DeadWorker, Owner},
     pidfd::Pidfd,
     task::{Answer, Request},
+    uptime,
     worker::Worker,
 };
 
@@ -22,12 +23,13 @@ impl Owner {
         };
         let (state, effect) = transition(self.state, input);
         self.state = state;
+        self.is_canceled |= matches!(input, Input::Cancel(_));
         self.show_progress();
         match effect {
             Effect::TellPause => worker.tell(&Control::Pause),
             Effect::TellResume => worker.tell(&Control::Resume),
             Effect::TellCancel(reason) => {
-                self.watchdog.ending(Instant::now());
+                self.watchdog.ending(uptime::now());
                 self.refuse_waiting();
                 let told = match request {
                     Request::Cancel(_, told) => told,
@@ -37,7 +39,7 @@ impl Owner {
                 return;
             }
             Effect::TellKill(reason) => {
-                self.watchdog.killing(Instant::now());
+                self.watchdog.killing(uptime::now());
                 self.refuse_waiting();
                 worker.tell(&Control::Kill { reason });
             }
@@ -70,6 +72,7 @@ impl Owner {
                     }
                     Request::Cancel(reason, told) => {
                         self.state = transition(self.state, Input::Ending(reason)).0;
+                        self.is_canceled = true;
                         self.show_progress();
                         process.signal(Signal::TERM);
                         answer(&mut told.into_iter().collect(), Answer::Done);

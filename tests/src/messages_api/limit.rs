@@ -61,15 +61,44 @@ impl Refusal {
     }
 }
 
-/// What an answer says that is given although a limit is reached, because extra usage pays for it.
-#[must_use]
-pub fn overage_headers() -> [(&'static str, String); 5] {
-    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    [
-        ("anthropic-ratelimit-unified-status", "rejected".to_owned()),
-        ("anthropic-ratelimit-unified-reset", (now_s + 3_600).to_string()),
-        ("anthropic-ratelimit-unified-representative-claim", "five_hour".to_owned()),
-        ("anthropic-ratelimit-unified-overage-status", "allowed".to_owned()),
-        ("anthropic-ratelimit-unified-overage-in-use", "true".to_owned()),
-    ]
+/// What an answer says of a limit that the script makes up, whose end is in an hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// It is reached: the answer is a refusal. In the API's word for the limit, such as `seven_day_opus`.
+    Reached(String),
+    /// It is reached, and extra usage pays for the answer.
+    Bridged,
+    /// Most of it is used.
+    Near,
+}
+
+impl Usage {
+    /// The headers that say so.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        const STATUS: &str = "anthropic-ratelimit-unified-status";
+        const CLAIM: &str = "anthropic-ratelimit-unified-representative-claim";
+        const OVERAGE: &str = "anthropic-ratelimit-unified-overage-status";
+        let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let resets = (now_s + 3_600).to_string();
+        let mut headers = match self {
+            Self::Reached(claim) => {
+                vec![(STATUS, "rejected"), (CLAIM, claim), (OVERAGE, "rejected")]
+            }
+            Self::Bridged => vec![
+                (STATUS, "rejected"),
+                (CLAIM, "five_hour"),
+                (OVERAGE, "allowed"),
+                ("anthropic-ratelimit-unified-overage-in-use", "true"),
+            ],
+            Self::Near => vec![
+                (STATUS, "allowed_warning"),
+                (CLAIM, "five_hour"),
+                ("anthropic-ratelimit-unified-5h-utilization", "0.93"),
+                ("anthropic-ratelimit-unified-5h-reset", &resets),
+            ],
+        };
+        headers.push(("anthropic-ratelimit-unified-reset", &resets));
+        headers.into_iter().map(|(name, value)| (name, value.to_owned())).collect()
+    }
 }

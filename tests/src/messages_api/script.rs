@@ -15,7 +15,9 @@
 //! | `status: CODE` | that HTTP status with the API's error object |
 //! | `error CODE TYPE: MESSAGE` | the same with a type and a message of the prompt's choice |
 //! | `refuse N times with CODE: TEXT` | that status to the first N requests with this prompt, then the text |
+//! | `usage limit: WORD` | refuses because of this usage limit, such as `seven_day_opus` |
 //! | `overage` | a text, with the headers of a usage limit that extra usage bridges |
+//! | `near the limit` | a text, with the headers of a usage limit that is nearly reached |
 //! | `hang` | nothing, until the client goes away |
 //! | `drop connection` | the beginning of an answer, then the connection breaks |
 //! | `drop connection after: N` | N words of an answer, then the connection breaks |
@@ -35,7 +37,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::conversation::Conversation;
+use super::{conversation::Conversation, limit::Usage};
 
 const WORDS_PER_DELTA: usize = 50;
 const WORDS_BEFORE_A_DROP: usize = 20;
@@ -74,8 +76,8 @@ pub enum Reply {
         /// For people.
         message: String,
     },
-    /// A text, although a usage limit is reached: extra usage pays for it.
-    Overage,
+    /// Headers about a usage limit, with a text where it does not refuse.
+    Usage(Usage),
     /// No answer.
     Hang,
     /// Half an answer.
@@ -104,7 +106,9 @@ pub fn reply(conversation: &Conversation, asked_before: u64) -> Reply {
         ("long-line", Ok(bytes)) => text("x".repeat(bytes)),
         ("stop with", _) => Reply::Stop { reason: rest.to_owned() },
         ("status", Ok(code)) => Reply::Status(u16::try_from(code).unwrap_or(500)),
-        ("overage", _) => Reply::Overage,
+        ("usage limit", _) => Reply::Usage(Usage::Reached(rest.to_owned())),
+        ("overage", _) => Reply::Usage(Usage::Bridged),
+        ("near the limit", _) => Reply::Usage(Usage::Near),
         ("hang", _) => Reply::Hang,
         _ if word.starts_with("refuse ") => refuse(word, rest, asked_before),
         _ if word.starts_with("error ") => error(word, rest),

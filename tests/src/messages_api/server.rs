@@ -24,9 +24,12 @@ use tokio::{net::TcpListener, sync::oneshot};
 use super::{
     conversation::Conversation,
     events::{self, Block},
-    limit::{Limit, Refusal, overage_headers},
+    limit::{Limit, Refusal, Usage},
     script::{self, Reply},
 };
+
+/// The answer of a prompt that is about its headers.
+const TEXT_WITH_HEADERS: &str = "The answer is 4.";
 
 type Body = BoxBody<Bytes, io::Error>;
 
@@ -208,9 +211,10 @@ async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
         Reply::Error { status, kind, message } => {
             whole(status, events::error_body_of(&kind, &message))
         }
-        Reply::Overage => {
-            let deltas = ["Extra usage pays for this.".to_owned()];
-            with_headers(answer(&Block::Text(&deltas), Duration::ZERO), overage_headers())
+        Reply::Usage(usage @ Usage::Reached(_)) => with_headers(error(429), usage.headers()),
+        Reply::Usage(usage @ (Usage::Bridged | Usage::Near)) => {
+            let deltas = [TEXT_WITH_HEADERS.to_owned()];
+            with_headers(answer(&Block::Text(&deltas), Duration::ZERO), usage.headers())
         }
         Reply::Hang => future::pending().await,
         Reply::DropConnection { after_words } => {
@@ -224,9 +228,9 @@ async fn perform(met: Met, conversation: &Conversation) -> Response<Body> {
     }
 }
 
-fn with_headers<const N: usize>(
+fn with_headers(
     mut response: Response<Body>,
-    headers: [(&'static str, String); N],
+    headers: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Response<Body> {
     for (name, value) in headers {
         let value = hyper::header::HeaderValue::from_str(&value).unwrap();

@@ -197,3 +197,23 @@ proptest! {
         prop_assert_eq!(gate.running(), 0);
     }
 }
+
+#[test]
+fn a_clock_that_is_set_back_makes_nobody_wait_longer_and_one_that_is_set_forward_opens_it() {
+    const HOURS: i64 = 10 * 3_600_000;
+    let now_ms = 100_000_000;
+    let mut gate = Gate::new(4, 1);
+    gate.ask(ticket("a", 0), None, 2);
+    gate.ask(ticket("a", 1), None, 2);
+    assert_eq!(gate.admit(now_ms), [ticket("a", 0)]);
+    let back_ms = now_ms.saturating_add_signed(-HOURS);
+    gate.clock_moved(-HOURS);
+    assert!(gate.wake_at_ms().unwrap() <= back_ms + 3_000);
+    gate.close(None, back_ms + 60_000, back_ms);
+    gate.clock_moved(HOURS);
+    assert_eq!(until_ms(&gate, None), Some(back_ms + 60_000));
+    assert_eq!(gate.admit(now_ms), [ticket("a", 1)]);
+    gate.close(None, now_ms + 60_000, now_ms);
+    gate.clock_moved(-HOURS);
+    assert_eq!(until_ms(&gate, None), Some(back_ms + 60_000));
+}

@@ -63,6 +63,12 @@ pub enum Input {
     },
     /// The time of [`Effect::WakeAt`] has come.
     Time,
+    /// The wall clock has gone by so much more, or less, than time in which something could run: it was set, or
+    /// the machine slept. Told before anything else that is told by the new time.
+    ClockMoved {
+        /// Milliseconds.
+        by_ms: i64,
+    },
     /// Somebody wants the batch to end.
     Cancel,
     /// This is the stored state, and a new supervisor has it. What was asked for before may or may not

@@ -26,6 +26,7 @@
 //!
 //! Called by the supervisor's owner of the batch; the crate's header says how.
 
+mod clock;
 mod message;
 mod progress;
 mod state;

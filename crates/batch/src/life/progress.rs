@@ -56,7 +56,9 @@ impl Stepping<'_> {
     }
 
     fn deadline(&self) -> Option<u64> {
-        self.rules.max_time_ms.map(|most| self.batch.head.begun_ms.saturating_add(most))
+        let head = &self.batch.head;
+        let began_ms = head.begun_ms.saturating_add_signed(head.skipped_ms);
+        self.rules.max_time_ms.map(|most| began_ms.saturating_add(most))
     }
 
     /// Attempts whose wait is over.

@@ -24,6 +24,9 @@ pub struct Head {
     pub seed: u64,
     /// When it began, ms since the epoch.
     pub begun_ms: u64,
+    /// How much further the wall clock has gone since then than time in which something could run.
+    #[serde(default)]
+    pub skipped_ms: i64,
     /// Where it stands.
     pub phase: Phase,
     /// Failures that count for a halt.

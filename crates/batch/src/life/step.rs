@@ -36,6 +36,7 @@ impl Batch {
         let head = Head {
             seed,
             begun_ms: now_ms,
+            skipped_ms: 0,
             phase: Phase::Going,
             failures: 0,
             cost_usd: 0.0,
@@ -113,6 +114,7 @@ impl<'a> Stepping<'a> {
             Input::LimitLifted { tasks } => self.limit_lifted(&tasks),
             // What the time brings is looked at after every input.
             Input::Time => self.wake_before = None,
+            Input::ClockMoved { by_ms } => self.clock_moved(by_ms),
             Input::Cancel => self.stop(Stop::Canceled),
             Input::Restarted => self.restarted(),
         }

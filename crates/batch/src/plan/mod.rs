@@ -26,6 +26,7 @@
 //! # Ok::<(), serde_json::Error>(())
 //! ```
 
+mod arguments;
 mod check;
 mod members;
 mod options;
@@ -147,6 +148,20 @@ impl Plan {
                 result_of(task).ok_or(Missing { task })
             })
         })
+    }
+
+    /// What of a task has come to nothing, and why, once the results are filled in: an agent that is started without
+    /// a prompt costs money for nothing, and a program without a folder runs in another one.
+    #[must_use]
+    pub fn emptied(&self, index: usize, filled: &Execute) -> Option<String> {
+        let field = template::emptied(filled)?;
+        let task = self.tasks.get(index)?;
+        let fields = template::fields(&task.execute);
+        let references = fields.iter().find(|known| known.name == field)?.references().ok()?;
+        let references: Vec<String> = references.iter().map(ToString::to_string).collect();
+        // What is empty without any was written so.
+        (!references.is_empty()).then_some(())?;
+        Some(format!("its {field} is empty: {} filled in to nothing", references.join(" and ")))
     }
 
     /// The task of that name.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Members of `options`.
-pub const OPTION_MEMBERS: [&str; 9] = [
+pub const OPTION_MEMBERS: [&str; 10] = [
     "jobs",
     "claude_jobs",
     "halt",
@@ -21,6 +21,7 @@ pub const OPTION_MEMBERS: [&str; 9] = [
     "max_time_s",
     "on_lost",
     "auth",
+    "strict",
     "defaults",
     "hooks",
 ];
@@ -46,6 +47,9 @@ pub struct Options {
     pub on_lost: OnLost,
     /// What follows when the CLI reports that its credentials were refused and that it tries again.
     pub auth: OnAuthRefused,
+    /// A task that succeeds with warnings has failed.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// Commands around the tasks.
     #[serde(skip_serializing_if = "Hooks::is_empty")]
     pub hooks: Hooks,
@@ -61,6 +65,7 @@ impl Default for Options {
             max_time_s: None,
             on_lost: OnLost::Stop,
             auth: OnAuthRefused::FailFast,
+            strict: false,
             hooks: Hooks::default(),
         }
     }
@@ -214,6 +219,7 @@ pub(super) fn read(
         max_time_s: members.amount("max_time_s", "seconds"),
         on_lost: members.word("on_lost").unwrap_or(default.on_lost),
         auth: members.word("auth").unwrap_or(default.auth),
+        strict: members.flag("strict").unwrap_or(default.strict),
         hooks: Hooks::default(),
     };
     let defaults = members.object("defaults").unwrap_or_default();

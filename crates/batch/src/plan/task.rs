@@ -7,7 +7,7 @@ use cc_protocol::{
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{is_name, members::Members, name_rule};
+use super::{arguments, is_name, members::Members, name_rule};
 use crate::{
     limits::{NEEDS_LIMIT, PROMPT_BYTES_LIMIT, RETRIES_DEFAULT, RETRIES_LIMIT},
     mistake::{Mistakes, Place},
@@ -128,6 +128,7 @@ fn read_members(mut members: Members<'_, '_>) -> Option<PlanTask> {
             format!("has {bytes} bytes; at most {PROMPT_BYTES_LIMIT} are taken"),
         );
     }
+    arguments::check(&execute, &mut members);
     let timeout = match execute.timeout.take() {
         _ if is_auto => Timeout::Auto,
         Some(seconds) => Timeout::Seconds(seconds),

@@ -261,6 +261,38 @@ fn an_attempt_runs_what_the_plan_says_with_results_filled_in() {
 }
 
 #[test]
+fn what_is_left_of_a_task_whose_references_fill_in_to_nothing_is_named() {
+    let plan = read_tasks(json!([
+        {"name": "a", "prompt": "x"},
+        {"prompt": "\n{{tasks.a.result}}{{prev.result}}"},
+        {"prompt": "Look at {{tasks.a.result}}"},
+        {"argv": ["{{tasks.a.result}}", "-l"]},
+        {"command": "{{tasks.a.result}}"},
+        {"command": "echo {{tasks.a.result}}"},
+        {"prompt": "x", "cwd": "{{tasks.a.result}}"},
+    ]));
+    let plan = plan.unwrap();
+    let emptied = |index: usize, result: &'static str| {
+        plan.emptied(index, &plan.execute(index, |_| Some(result)).unwrap())
+    };
+    let of = |member: &str, references: &str| {
+        Some(format!("its {member} is empty: {references} filled in to nothing"))
+    };
+    let a = "{{tasks.a.result}}";
+    for (index, expected) in [
+        (1, of("prompt", &format!("{a} and {{{{prev.result}}}}"))),
+        (2, None),
+        (3, of("argv[0]", a)),
+        (4, of("command", a)),
+        (5, None),
+        (6, of("cwd", a)),
+    ] {
+        assert_eq!(emptied(index, " \u{a0}\n"), expected, "{index}");
+        assert_eq!(emptied(index, "something"), None, "{index}");
+    }
+}
+
+#[test]
 fn the_plan_of_the_protocol_reference_is_one() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/protocol.md");
     let reference = std::fs::read_to_string(path).unwrap();

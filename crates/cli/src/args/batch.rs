@@ -13,15 +13,20 @@ use crate::{reports::ReportOptions, text};
 
 const BATCH_HELP: &str = "\
 Files:
-  .txt    a prompt a line; empty lines and lines that begin with # are skipped
-  .md     each item of a list is a prompt, with everything nested in it; `- [x]` is done and
-          skipped; headings become the beginning of the label
+  .txt    a prompt a line; empty lines and comments (a # alone, or with a space after it) are skipped
+  .md     each check box that is open is a prompt, with everything nested in it, or each item of a
+          list where there are no boxes, or each heading such as `### Task 3: ...` with its text;
+          headings become the beginning of the label
+  FOLDER  each .md and .txt file in it is a prompt, in the order of their names
   .jsonl  an object a line, with the parameters of `execute`: one of prompt, argv and command, and
           cwd, env, timeout, idle_timeout, label, model, allowed_tools, ...; and name, needs,
           retries, allow_failure, retry_timed_out, timeout \"auto\"
+  .json   a list of such objects, or an object that has one as tasks or userStories; also with id,
+          blocked_by, status, passes, repo, title, description, acceptanceCriteria
   .toml   the same as [[tasks]], with [defaults] for all of them and [options] for the batch
 A task may use the result of one before it: {{tasks.NAME.result}}, {{prev.result}}.
-All mistakes of a file are reported with line and column before anything runs (exit status 2).
+All mistakes of a file are reported with line and column before anything runs (exit status 2); what
+looks like a task and is not run is noted with its lines.
 
 Without --url (CC_EXECUTOR_URL) the batch runs in a private supervisor and ends with this command. With
 it, the batch belongs to that supervisor: Ctrl-C asks whether to leave it running, and a lost
@@ -54,7 +59,7 @@ Ctrl-C, whether it ended the batch or left it running.";
 pub(crate) struct BatchArguments {
     #[command(subcommand)]
     pub(crate) command: Option<BatchCommand>,
-    /// Task file, or `-` for stdin
+    /// Task file, a folder of prompts, or `-` for stdin
     #[arg(required_unless_present_any = ["resume", "resume_failed"])]
     pub(crate) file: Option<PathBuf>,
     /// How to read the file [default: by its ending; text for stdin]
@@ -189,6 +194,9 @@ pub(crate) struct PlanOptions {
     /// [default: fail-fast]
     #[arg(long, value_name = "WHAT", value_parser = auth)]
     pub(crate) auth: Option<OnAuthRefused>,
+    /// Count a task that succeeds with warnings as failed
+    #[arg(long)]
+    pub(crate) strict: bool,
     /// A name for people [default: the file's]
     #[arg(long)]
     pub(crate) name: Option<String>,

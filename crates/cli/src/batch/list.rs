@@ -2,7 +2,7 @@
 
 use cc_client::{Connection, Error};
 use cc_protocol::{
-    batch::{BatchFilter, BatchList, BatchState, BatchSummary},
+    batch::{BatchFilter, BatchList, BatchState, BatchSummary, usd},
     error::ErrorCode,
     task::LIST_LIMIT,
 };
@@ -13,7 +13,6 @@ use crate::{
     conclusion,
     failure::Failure,
     grid::{self, Layout},
-    reports::cost,
     server::Standing,
     text,
 };
@@ -25,7 +24,7 @@ const ID_CHARS: usize = 36;
 /// Not all of the batches did what was wanted.
 const SOME_FAILED: u8 = 1;
 /// Numbers to the right; the name takes what the others leave.
-const LAYOUT: Layout = Layout { flexible: 6, is_left: |column| matches!(column, 0 | 1 | 6) };
+const LAYOUT: Layout = Layout { flexible: 7, is_left: |column| matches!(column, 0 | 1 | 7) };
 
 /// Runs `ccx batches` to its exit code.
 pub(crate) async fn run(
@@ -150,7 +149,7 @@ fn state(batch: &BatchSummary) -> &'static str {
 }
 
 fn table(batches: &[BatchSummary], now_ms: u64, columns: usize) -> String {
-    let header = ["id", "state", "done", "failed", "age", "cost", "name"];
+    let header = ["id", "state", "done", "failed", "warned", "age", "cost", "name"];
     let mut cells = vec![header.map(str::to_owned).to_vec()];
     cells.extend(batches.iter().map(|batch| {
         let counts = &batch.counts;
@@ -161,8 +160,9 @@ fn table(batches: &[BatchSummary], now_ms: u64, columns: usize) -> String {
             state(batch).to_owned(),
             format!("{done}/{}", counts.tasks),
             counts.failed.to_string(),
+            batch.warnings.to_string(),
             text::duration(age),
-            cost(batch.cost_usd),
+            usd(batch.cost_usd),
             batch.name.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }));
@@ -194,10 +194,10 @@ mod tests {
         };
         let running = summary("0199f3a2-8001-7abc-9def-0123456789ab");
         insta::assert_snapshot!(table(&[running, over], 61_000, usize::MAX), @r#"
-            id                                    state    done  failed        age        cost  name
-            ────────────────────────────────────  ───────  ────  ──────  ─────────  ──────────  ───────
-            0199f3a2-8001-7abc-9def-0123456789ab  running  3/10       1  1 min 0 s  0.2500 USD  -
-            0199f3a1-7001-7abc-9def-0123456789ab  halted   3/10       1  1 min 0 s  0.2500 USD  nightly
-            "#);
+        id                                    state    done  failed  warned        age      cost  name
+        ────────────────────────────────────  ───────  ────  ──────  ──────  ─────────  ────────  ───────
+        0199f3a2-8001-7abc-9def-0123456789ab  running  3/10       1       0  1 min 0 s  0.25 USD  -
+        0199f3a1-7001-7abc-9def-0123456789ab  halted   3/10       1       0  1 min 0 s  0.25 USD  nightly
+        "#);
     }
 }

@@ -25,6 +25,7 @@ use tokio::time::{self, MissedTickBehavior};
 use super::{
     held::Held,
     question::Question,
+    row,
     status::{self, REFRESH_INTERVAL},
 };
 use crate::{
@@ -316,16 +317,13 @@ impl<'a, R: Recorder> Live<'a, R> {
     }
 
     fn take(&mut self, rows: Vec<BatchRow>) {
-        for mut row in rows {
+        for row in rows {
             let before = self.seen.rows.get(&row.index).map(|row| row.state);
             // Each is recorded once; what comes late about it is old.
             if matches!(before, Some(RowState::Over | RowState::Skipped)) {
                 continue;
             }
-            // The answers of a batch together may be more than memory should hold.
-            let result = row.result.take();
-            self.seen.rows.insert(row.index, row.clone());
-            row.result = result;
+            self.seen.rows.insert(row.index, row::slim(&row));
             match row.state {
                 RowState::Over | RowState::Skipped => {
                     let is_cut = row.state == RowState::Over && row.result_truncated;
@@ -347,7 +345,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             return self.recorder.skipped(task, row.why.as_deref().unwrap_or_default());
         }
         self.recorder.ended(task, row);
-        self.progress.end(&super::row::shown(task, Some(row)));
+        self.progress.end(&row::shown(task, Some(row)));
     }
 
     fn task(&self, index: u64) -> Option<&'a Task> {

@@ -1,6 +1,7 @@
 //! `ccx batch`: the tasks of a file as a batch of a supervisor, looked at from here.
 //!
-//! Modules in the order of a batch: `plan` makes of file and command line what `submit` submits; `list`
+//! Modules in the order of a batch: `plan` makes of file and command line what `submit` submits, `caution` looks where its
+//! tasks would run; `list`
 //! and `look` find those that are there already. `follow` says all that is to be said of one, `live`
 //! follows it to its end, with `held` for what waits for its whole result, `question` for Ctrl-C, `status` for what is said meanwhile, `row` and `shown` for
 //! table and reports. The supervisor decides everything: order,
@@ -9,6 +10,7 @@
 pub(crate) mod list;
 mod look;
 
+mod caution;
 mod plan;
 mod submit;
 
@@ -138,6 +140,9 @@ pub(crate) mod tests {
             cost_usd: 0.25,
             input_tokens: 12_345,
             output_tokens: 678,
+            cache_read_tokens: 0,
+            cache_creation_tokens: 0,
+            warnings: 0,
             retries: 0,
             killed_leftovers: 0,
             submitted_ms: 1_000,
@@ -169,6 +174,14 @@ pub(crate) mod tests {
             num_turns: None,
             usage: None,
             claude_session_id: None,
+            warnings: Vec::new(),
+            structured_output: None,
+            startup_failure_reason: None,
+            api_error: None,
+            permission_denials: Vec::new(),
+            parts: Vec::new(),
+            cli_version: None,
+            api_key_source: None,
             duration_ms: None,
             killed_leftovers: 0,
             timeout_s: None,

@@ -9,16 +9,17 @@ use cc_batch::{Plan, limits::NAME_CHARS_LIMIT};
 use cc_protocol::execute::Program;
 use serde_json::{Map, Value, json};
 
+use super::caution::Located;
 use crate::{
     args::{BatchArguments, PlanOptions, ServerOptions, TaskOptions},
     failure::Failure,
-    reports::{Past, Task, Which, earlier},
+    reports::{Past, Task, Ticks, Which, commands, earlier},
     run::{absolute, working_directory},
     task_file::{self, CommandLine, NamedFile},
 };
 
 /// What is to run, and what is known of the rest of the file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Submission {
     /// None where nothing is left to run.
     pub(super) plan: Option<Plan>,
@@ -27,10 +28,14 @@ pub(super) struct Submission {
     /// What has not succeeded and is not to run either.
     pub(super) left_out: Vec<Task>,
     pub(super) past: Option<Past>,
+    /// What was passed over in the file, and the like.
+    pub(super) notes: Vec<String>,
+    /// What may go wrong.
+    pub(super) warnings: Vec<String>,
 }
 
 impl Submission {
-    /// Reads nothing but the joblog that is gone on with, and the results of its runs.
+    /// Reads nothing but the joblog that is gone on with, and the results of its runs; looks for the folders of tasks.
     pub(super) fn make(
         options: &ServerOptions,
         arguments: &BatchArguments,
@@ -38,26 +43,73 @@ impl Submission {
         resume: Option<(&Path, Which)>,
         results: Option<&Path>,
     ) -> Result<Self, Failure> {
-        let NamedFile { name, file } = file;
+        let NamedFile { names, mut file } = file;
+        let mut notes = file.notes(&names, arguments.view.quiet && !arguments.dry_run);
+        if let Some((joblog, _)) = resume {
+            file.reopen(&commands(joblog));
+        }
+        let others = file.done();
         let mut command_line = of_plan_options(&arguments.plan)?;
         let path = |field: &str| format!("options.defaults.{field}");
         for (field, value) in of_task_options(&arguments.task)? {
             command_line.push((path(&field), value));
         }
         let folder = working_directory(options, &arguments.task)?;
-        let plan = file.plan(command_line, adapt);
-        let (plan, _) = plan.map_err(|mistakes| task_file::complaint(&name, &mistakes))?;
-        let plan = complete(plan, folder.as_deref(), &name);
+        let judged = file.plan(command_line, adapt);
+        let judged = judged.map_err(|mistakes| {
+            let mut failure = task_file::complaint(&names, &mistakes);
+            // Why there are fewer tasks than somebody sees in the file.
+            for note in &notes {
+                failure.text.push_str(&format!("\nnote: {note}"));
+            }
+            failure
+        })?;
+        let plan = complete(judged.plan, folder.as_deref(), names.file());
         let tasks: Vec<Task> =
             plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();
-        let Some((joblog, which)) = resume else {
-            return Ok(Self { plan: Some(plan), tasks, left_out: Vec::new(), past: None });
+        let mut submission = match resume {
+            None => Self { plan: Some(plan), tasks, ..Self::default() },
+            Some((joblog, which)) => {
+                let ticked = judged.done.iter().zip(1..).filter(|(is_done, _)| **is_done);
+                let among_tasks = ticked.map(|(_, number)| number).collect();
+                let past = Past::read(joblog, &tasks, Ticks { among_tasks, others })?;
+                Self::of_rest(&plan, tasks, past, which, results)?
+            }
         };
-        let past = Past::read(joblog, &tasks)?;
-        let all = tasks.clone();
-        let (tasks, left_out) = past.select(tasks, which);
-        let plan = part(&plan, &all, &tasks, results)?;
-        Ok(Self { plan, tasks, left_out, past: Some(past) })
+        if let Some(plan) = &submission.plan {
+            let located =
+                Located { plan, tasks: &submission.tasks, places: &judged.places, names: &names };
+            // With a running supervisor the tasks may run on another machine.
+            let folders = located.folders(options.url.is_none() && !arguments.detach);
+            let folders = folders.map_err(|mistakes| task_file::complaint(&names, &mistakes))?;
+            submission.warnings.extend(folders);
+            submission.warnings.extend(located.shared_folders());
+        }
+        notes.append(&mut submission.notes);
+        submission.notes = notes;
+        Ok(submission)
+    }
+
+    /// What a joblog leaves to be done.
+    fn of_rest(
+        plan: &Plan,
+        all: Vec<Task>,
+        past: Past,
+        which: Which,
+        results: Option<&Path>,
+    ) -> Result<Self, Failure> {
+        let (tasks, left_out) = past.select(all.clone(), which);
+        let plan = part(plan, &all, &tasks, results, past.is_by_command())?;
+        let ticked = past.ticked_failures(&left_out);
+        let notes = ticked.into_iter().map(|task| {
+            format!(
+                "task {} ({}) is done by the task file, and failed by the joblog: it is not run; take its mark \
+                 away to run it again",
+                task.number, task.title
+            )
+        });
+        let notes = notes.collect();
+        Ok(Self { plan, tasks, left_out, notes, past: Some(past), ..Self::default() })
     }
 
     /// Whether a task has a prompt.
@@ -107,6 +159,7 @@ fn part(
     all: &[Task],
     to_run: &[Task],
     results: Option<&Path>,
+    is_by_command: bool,
 ) -> Result<Option<Plan>, Failure> {
     if to_run.is_empty() {
         return Ok(None);
@@ -120,7 +173,7 @@ fn part(
     let uses: Vec<(usize, usize)> = running.iter().copied().flat_map(used).collect();
     let wanted: Vec<&Task> = uses.iter().filter_map(|(_, used)| all.get(*used)).collect();
     let found = match results {
-        Some(path) if !wanted.is_empty() => earlier::results(path, &wanted)?,
+        Some(path) if !wanted.is_empty() => earlier::results(path, &wanted, is_by_command)?,
         Some(_) | None => HashMap::new(),
     };
     let missing = uses.iter().filter(|(_, used)| !found.contains_key(&(used + 1))).min();
@@ -172,6 +225,7 @@ fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, Failure> {
         ("options.max_time_s", own.max_time.map(Value::from)),
         ("options.on_lost", own.on_lost.as_ref().map(to_json_value).transpose()?),
         ("options.auth", own.auth.as_ref().map(to_json_value).transpose()?),
+        ("options.strict", own.strict.then(|| Value::from(true))),
         ("options.hooks.before_task", hook(&own.before_task)),
         ("options.hooks.after_task", hook(&own.after_task)),
         ("options.hooks.after_batch", hook(&own.after_batch)),

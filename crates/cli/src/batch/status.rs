@@ -7,14 +7,11 @@ use std::{
 
 use cc_protocol::{
     Verdict,
-    batch::{BatchRow, BatchSummary, BatchWait},
+    batch::{BatchRow, BatchSummary, BatchWait, usd},
 };
 use chrono::{DateTime, Local};
 
-use crate::{
-    reports::{Task, cost},
-    text,
-};
+use crate::{reports::Task, text};
 
 /// How often a countdown moves.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -49,11 +46,14 @@ pub(super) fn of(
     if counts.skipped > 0 {
         parts.push(format!("{} not run", counts.skipped));
     }
+    if summary.warnings > 0 {
+        parts.push(format!("{} with warnings", summary.warnings));
+    }
     if let Some(left) = time_left(summary, rows, now_ms) {
         parts.push(format!("about {} left", text::duration(left)));
     }
     if summary.cost_usd > 0.0 {
-        parts.push(cost(summary.cost_usd));
+        parts.push(usd(summary.cost_usd));
     }
     if summary.input_tokens + summary.output_tokens > 0 {
         let (input, output) =
@@ -164,7 +164,7 @@ mod tests {
         let status = of(&batch, &rows(&[10_000, 20_000, 30_000]), &tasks, 55_000);
         assert_eq!(
             status.counts,
-            "2 succeeded, 1 failed, 1 running, about 2 min 15 s left, 0.2500 USD, 12.3 k in, 678 out"
+            "2 succeeded, 1 failed, 1 running, about 2 min 15 s left, 0.25 USD, 12.3 k in, 678 out"
         );
         assert_eq!(status.doing, "task 3 (attempt 2)");
     }

@@ -50,10 +50,12 @@ pub(super) async fn submit(
         Submission::make(&options, &arguments, file, resume, wanted.results.as_deref())?;
     if arguments.dry_run {
         print_dry_run(&submission, arguments.view.json);
+        say(&submission);
         return Ok(0);
     }
+    say(&submission);
     let private_arguments = private_arguments(&options, &agent, submission.is_agent_needed())?;
-    let Submission { plan, tasks, left_out, past } = submission;
+    let Submission { plan, tasks, left_out, past, notes: _, warnings: _ } = submission;
     if let (true, Some(plan)) = (arguments.detach, &plan) {
         if wanted.is_any() {
             conclusion::note(
@@ -98,6 +100,15 @@ fn print_dry_run(submission: &Submission, is_json: bool) {
         dry_run::table(plan, tasks, conclusion::look().columns)
     };
     conclusion::print(&text);
+}
+
+fn say(submission: &Submission) {
+    for note in &submission.notes {
+        conclusion::note(&format!("ccx: note: {note}"));
+    }
+    for warning in &submission.warnings {
+        conclusion::note(&format!("ccx: warning: {warning}"));
+    }
 }
 
 /// Submits it and leaves it.

@@ -10,7 +10,7 @@ use std::{
 
 use serde::Deserialize;
 
-use super::Task;
+use super::{Task, joblog};
 use crate::failure::Failure;
 
 /// What is read of a line.
@@ -23,8 +23,13 @@ struct Line {
     result_truncated: bool,
 }
 
-/// The results of these tasks, as far as the file has them, by number. No file is one without results.
-pub(crate) fn results(path: &Path, tasks: &[&Task]) -> Result<HashMap<usize, String>, Failure> {
+/// The results of these tasks, as far as the file has them, by number. No file is one without results. Where the earlier
+/// runs had other numbers, a result belongs to the task with its command.
+pub(crate) fn results(
+    path: &Path,
+    tasks: &[&Task],
+    is_by_command: bool,
+) -> Result<HashMap<usize, String>, Failure> {
     let refused =
         |error| Failure::usage(format!("results cannot be read from {}: {error}", path.display()));
     let file = match File::open(path) {
@@ -36,13 +41,16 @@ pub(crate) fn results(path: &Path, tasks: &[&Task]) -> Result<HashMap<usize, Str
     for line in BufReader::new(file).split(b'\n') {
         // A line may have been cut off when its `ccx` was killed, and others are no tasks.
         let Ok(line) = serde_json::from_slice::<Line>(&line.map_err(refused)?) else { continue };
-        let is_wanted = |task: &&Task| task.number == line.number && task.command == line.command;
-        if line.verdict == "succeeded"
-            && !line.result_truncated
-            && tasks.iter().any(is_wanted)
-            && let Some(result) = line.result
-        {
-            results.insert(line.number, result);
+        if line.verdict != "succeeded" || line.result_truncated {
+            continue;
+        }
+        let Some(result) = line.result else { continue };
+        let is_of = |task: &&&Task| {
+            joblog::key(&task.command) == joblog::key(&line.command)
+                && (is_by_command || task.number == line.number)
+        };
+        for task in tasks.iter().filter(is_of) {
+            results.insert(task.number, result.clone());
         }
     }
     Ok(results)
@@ -76,8 +84,14 @@ mod tests {
         std::fs::write(&path, lines.join("\n")).unwrap();
         let tasks = [command(1, "one"), command(2, "two"), command(3, "three")];
         let tasks: Vec<&Task> = tasks.iter().collect();
-        let found = results(&path, &tasks).unwrap();
+        let found = results(&path, &tasks, false).unwrap();
         assert_eq!(found, HashMap::from([(1, "second".to_owned())]));
-        assert!(results(&folder.path().join("none"), &tasks).unwrap().is_empty());
+        let moved = [command(7, "one"), command(1, "another")];
+        let moved: Vec<&Task> = moved.iter().collect();
+        assert!(results(&path, &moved, false).unwrap().is_empty());
+        let by_command =
+            HashMap::from([(7, "second".to_owned()), (1, "of another file".to_owned())]);
+        assert_eq!(results(&path, &moved, true).unwrap(), by_command);
+        assert!(results(&folder.path().join("none"), &tasks, false).unwrap().is_empty());
     }
 }

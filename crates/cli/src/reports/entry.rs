@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use cc_protocol::{
-    EndReason, Verdict,
+    ClaudeResultPart, EndReason, Verdict, Warning,
     batch::{AttemptClass, BatchAttempt, BatchRow},
 };
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -37,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) exit_code: Option<i32>,
     pub(crate) signal: Option<i32>,
     pub(crate) error: Option<String>,
+    /// What a person should know beside the verdict.
+    pub(crate) warnings: Vec<Warning>,
     /// Each start of it, the last one last.
     pub(crate) attempts: Vec<Attempt>,
     /// Starts after failures that pass.
@@ -90,6 +92,9 @@ pub(crate) struct Attempt {
     pub(crate) class: Option<AttemptClass>,
     /// Until when the next one waited.
     pub(crate) wait_until: Option<String>,
+    /// The end of what it printed.
+    pub(crate) stdout_tail: Option<String>,
+    pub(crate) stderr_tail: Option<String>,
 }
 
 /// What an agent said at its end.
@@ -102,6 +107,15 @@ pub(crate) struct Answer {
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
     usage: Option<Value>,
+    /// To a JSON schema, as far as a row has it.
+    structured_output: Option<Value>,
+    pub(crate) startup_failure_reason: Option<String>,
+    pub(crate) api_error: Option<String>,
+    pub(crate) permission_denials: Vec<String>,
+    /// All results, where there were several.
+    parts: Vec<ClaudeResultPart>,
+    pub(crate) cli_version: Option<String>,
+    pub(crate) api_key_source: Option<String>,
 }
 
 impl Entry {
@@ -128,6 +142,7 @@ impl Entry {
             // The wire writes death by signal N as -N.
             signal: row.exit_code.filter(|code| *code < 0).map(|code| -code),
             error: row.error.clone(),
+            warnings: row.warnings.clone(),
             attempts: row.attempts.iter().map(Attempt::of).collect(),
             retries: repeats(row, AttemptClass::Transient),
             waits: repeats(row, AttemptClass::Limit),
@@ -146,6 +161,13 @@ impl Entry {
                 num_turns: row.num_turns,
                 total_cost_usd: row.cost_usd,
                 usage: row.usage.clone(),
+                structured_output: row.structured_output.clone(),
+                startup_failure_reason: row.startup_failure_reason.clone(),
+                api_error: row.api_error.clone(),
+                permission_denials: row.permission_denials.clone(),
+                parts: row.parts.clone(),
+                cli_version: row.cli_version.clone(),
+                api_key_source: row.api_key_source.clone(),
             },
             is_success: row.verdict == Some(Verdict::Succeeded),
             begun_at,
@@ -166,6 +188,14 @@ impl Entry {
     /// Keeps what the whole-file reports show, so that a batch costs little memory.
     pub(crate) fn cut_answer(&mut self) {
         self.answer.usage = None;
+        self.answer.structured_output = None;
+        self.answer.parts = Vec::new();
+        if self.is_success {
+            // Its answer says more than the end of it.
+            for attempt in &mut self.attempts {
+                attempt.stdout_tail = None;
+            }
+        }
         if let Some(result) = &mut self.answer.result
             && result.len() > EXCERPT_BYTES_LIMIT
         {
@@ -205,7 +235,14 @@ impl Attempt {
             exit_code: attempt.exit_code,
             class: attempt.class,
             wait_until: attempt.wait_until_ms.map(|ms| timestamp(at(ms))),
+            stdout_tail: attempt.stdout_tail.clone(),
+            stderr_tail: attempt.stderr_tail.clone(),
         }
+    }
+
+    /// The word for how it ended.
+    pub(super) fn word(&self) -> &'static str {
+        self.verdict.map_or("unknown", Verdict::as_str)
     }
 }
 

@@ -3,7 +3,10 @@
 //! What is made for that file works with this one (`cut`, spreadsheets, dashboards), and a resume
 //! reads it back: `Seq` and `Command` say which task, `Exitval` and `Signal` whether it succeeded.
 
-use std::{fmt::Write as _, time::UNIX_EPOCH};
+use std::{
+    fmt::Write as _,
+    time::{Duration, UNIX_EPOCH},
+};
 
 use cc_protocol::execute::{Execute, Program};
 
@@ -15,6 +18,8 @@ pub(super) const HEADER: &str =
 /// Longest part of a command that is written.
 const COMMAND_BYTES_LIMIT: usize = 4 * 1024;
 const COLUMNS: usize = 9;
+/// What stands before the checksum of a command that was cut.
+const CRC_MARK: &str = ", crc32 ";
 /// What GNU parallel calls the machine that it runs on.
 const THIS_HOST: &str = ":";
 
@@ -28,6 +33,12 @@ pub(super) struct Line {
     pub(super) command: String,
 }
 
+impl Line {
+    pub(super) fn duration(&self) -> Duration {
+        Duration::try_from_secs_f64(self.runtime_s).unwrap_or_default()
+    }
+}
+
 /// The line of a task; none for one whose end is not known.
 pub(super) fn line(entry: &Entry) -> Option<String> {
     let begun_at = entry.begun_at?;
@@ -36,7 +47,7 @@ pub(super) fn line(entry: &Entry) -> Option<String> {
     }
     let started_s = begun_at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let runtime_s = match entry.duration_ms {
-        Some(ms) => std::time::Duration::from_millis(ms).as_secs_f64(),
+        Some(ms) => Duration::from_millis(ms).as_secs_f64(),
         None => entry.elapsed.as_secs_f64(),
     };
     Some(format!(
@@ -71,9 +82,16 @@ pub(crate) fn command_cell(execute: &Execute) -> String {
     if end < text.len() {
         let checksum = crc32fast::hash(text.as_bytes());
         // Writing to a text cannot fail.
-        write!(cell, " … ({} bytes, crc32 {checksum:08x})", text.len()).ok();
+        write!(cell, " … ({} bytes{CRC_MARK}{checksum:08x})", text.len()).ok();
     }
     cell
+}
+
+/// What of a command stays the same while an agent ticks boxes in it. Of one that was cut the checksum does not, but its
+/// beginning and its size do.
+pub(crate) fn key(command: &str) -> String {
+    let whole = command.split_once(CRC_MARK).map_or(command, |(before, _)| before);
+    whole.replace("[x]", "[ ]").replace("[X]", "[ ]")
 }
 
 /// Reads a line without its newline.
@@ -94,4 +112,31 @@ pub(super) fn read(line: &str) -> Result<Line, String> {
         is_success: number("Exitval", exit_value)? == 0 && number("Signal", signal)? == 0,
         command: command.to_owned(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_the_same_one_when_boxes_in_it_are_ticked_and_another_one_otherwise() {
+        let cell = |prompt: &str| {
+            let program = Program::Prompt(Box::new(cc_protocol::execute::Prompt {
+                prompt: prompt.to_owned(),
+                ..Default::default()
+            }));
+            command_cell(&Execute { program, ..Execute::default() })
+        };
+        let long = "y".repeat(2 * COMMAND_BYTES_LIMIT);
+        for rest in ["", long.as_str()] {
+            let with = |mark: &str, word: &str| {
+                key(&cell(&format!("a\n- {mark} {word}\n{rest}\n- {mark} c")))
+            };
+            assert_eq!(with("[ ]", "b"), with("[x]", "b"));
+            assert_eq!(with("[ ]", "b"), with("[X]", "b"));
+            assert_ne!(with("[ ]", "b"), with("[ ]", "d"));
+            assert_ne!(with("[ ]", "b"), with("[-]", "b"));
+        }
+        assert_ne!(key(&cell(&long)), key(&cell(&format!("{long}y"))));
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Account, Done, Entry, remedy};
+use super::{Account, Done, Entry, entry::Attempt, remedy};
 
 /// The whole file.
 pub(super) fn render(account: &Account) -> String {
@@ -21,6 +21,8 @@ pub(super) fn render(account: &Account) -> String {
         "killed_leftovers",
         account.totals.killed_leftovers.to_string(),
     ));
+    let warned = account.entries.iter().filter(|entry| !entry.warnings.is_empty()).count();
+    suite.add_property(Property::new("with_warnings", warned.to_string()));
     for done in &account.done {
         suite.add_test_case(done_case(done, names.of_task(done.number, &done.title), account));
     }
@@ -65,12 +67,23 @@ fn case(entry: &Entry, name: String, account: &Account) -> TestCase {
     if let Some(begun_at) = entry.begun_at {
         case.set_timestamp(DateTime::<Utc>::from(begun_at));
     }
-    if let Some(result) = &entry.answer.result {
-        case.set_system_out(result);
+    if let Some(text) = system_out(entry) {
+        case.set_system_out(text);
+    }
+    let stderr = of_attempts(entry, |attempt| attempt.stderr_tail.as_deref());
+    if let Some(text) = stderr {
+        case.set_system_err(text);
+    }
+    for warning in &entry.warnings {
+        let value = format!("{}: {}", warning.kind.as_str(), warning.message);
+        case.add_property(Property::new("warning", value));
     }
     for (name, value) in [
         ("task_id", entry.task_id.clone()),
         ("claude_session_id", entry.answer.claude_session_id.clone()),
+        ("startup_failure_reason", entry.answer.startup_failure_reason.clone()),
+        ("api_error", entry.answer.api_error.clone()),
+        ("cli_version", entry.answer.cli_version.clone()),
         ("total_cost_usd", entry.answer.total_cost_usd.map(|usd| usd.to_string())),
     ] {
         if let Some(value) = value {
@@ -78,6 +91,45 @@ fn case(entry: &Entry, name: String, account: &Account) -> TestCase {
         }
     }
     case
+}
+
+/// Its warnings, which not everything that shows test results looks for among the properties; then the answer of a
+/// success, else the end of what was printed.
+fn system_out(entry: &Entry) -> Option<String> {
+    let warnings: String =
+        entry.warnings.iter().map(|warning| format!("warning: {}\n", warning.message)).collect();
+    let answer = entry.answer.result.clone();
+    let tail = of_attempts(entry, |attempt| attempt.stdout_tail.as_deref());
+    // Of a Claude task without a result that is its stream.
+    let is_stream = |text: &str| text.trim_start().starts_with('{');
+    let words = if entry.is_success {
+        answer
+    } else {
+        tail.or_else(|| answer.filter(|answer| !is_stream(answer)))
+    };
+    let words = words.filter(|words| !words.trim().is_empty());
+    match (words, warnings.is_empty()) {
+        (words, true) => words,
+        (None, false) => Some(warnings),
+        (Some(words), false) => Some(format!("{warnings}\n{words}")),
+    }
+}
+
+/// What the attempts printed last on a stream, with headings where there were several.
+fn of_attempts<'a>(
+    entry: &'a Entry,
+    tail: impl Fn(&'a Attempt) -> Option<&'a str>,
+) -> Option<String> {
+    let tails = entry.attempts.iter().filter_map(|attempt| Some((attempt, tail(attempt)?)));
+    let parts: Vec<String> = match entry.attempts.as_slice() {
+        [_] => tails.map(|(_, tail)| tail.to_owned()).collect(),
+        _ => tails
+            .map(|(attempt, tail)| {
+                format!("attempt {} ({}):\n{tail}", attempt.number, attempt.word())
+            })
+            .collect(),
+    };
+    (!parts.is_empty()).then(|| parts.join("\n\n"))
 }
 
 fn done_case(done: &Done, name: String, account: &Account) -> TestCase {

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use cc_protocol::Verdict;
+use cc_protocol::{Warning, batch::usd};
 
 use super::{
     Account, Entry,
     entry::{Attempt, timestamp},
-    totals,
 };
 use crate::text;
+
+/// How many lines of what an attempt printed are shown.
+const LAST_WORDS_LINES: usize = 40;
 
 /// The whole file.
 pub(super) fn render(account: &Account) -> String {
@@ -22,6 +24,13 @@ pub(super) fn render(account: &Account) -> String {
     page.push_str(&format!("# {}\n\n{}\n\n", escaped(&account.name), headline(account)));
     page.push_str(&numbers(account));
     page.push_str(&table(account));
+    let warned: Vec<&Entry> = account.warned().collect();
+    if !warned.is_empty() {
+        page.push_str("\n## What succeeded with warnings\n");
+        for entry in warned {
+            page.push_str(&caution(entry));
+        }
+    }
     let failed: Vec<&Entry> = account.entries.iter().filter(|entry| !entry.is_success).collect();
     if !failed.is_empty() {
         page.push_str("\n## What did not succeed, and why\n");
@@ -46,6 +55,10 @@ fn headline(account: &Account) -> String {
     let failed = account.entries.len() - account.succeeded();
     let open = account.open_tasks().count();
     let mut line = format!("**{succeeded} of {} succeeded**", text::count(account.tasks(), "task"));
+    let warned = account.warned().count();
+    if warned > 0 {
+        line.push_str(&format!(" ({warned} with warnings)"));
+    }
     if failed > 0 {
         line.push_str(&format!(", {failed} did not"));
     }
@@ -102,16 +115,16 @@ fn table(account: &Account) -> String {
         rows.push((done.number, cells));
     }
     for entry in &account.entries {
-        let verdict = if entry.is_success {
-            entry.verdict.to_owned()
-        } else {
-            format!("**{}**", entry.verdict)
+        let verdict = match entry.warnings.len() {
+            0 if entry.is_success => entry.verdict.to_owned(),
+            0 => format!("**{}**", entry.verdict),
+            count => format!("**{}**, {}", entry.verdict, text::count(count, "warning")),
         };
         let cells = [
             escaped(&entry.title),
             verdict,
             text::duration(duration(entry)),
-            entry.answer.total_cost_usd.map_or_else(none, totals::cost),
+            entry.answer.total_cost_usd.map_or_else(none, usd),
             entry.answer.num_turns.map_or_else(none, |turns| turns.to_string()),
         ];
         rows.push((entry.number, cells));
@@ -144,15 +157,89 @@ fn explanation(entry: &Entry) -> String {
     if let Some(remedy) = entry.remedy {
         part.push_str(&format!("\nWhat to do: {remedy}.\n"));
     }
-    if let Some(result) = &entry.answer.result {
-        part.push_str(&format!("\nIts last words:\n\n{}", indented(result)));
+    // What went wrong may be just that.
+    let is_said = |message: &str| entry.error.as_ref().is_some_and(|error| error.contains(message));
+    if !entry.warnings.iter().all(|warning| is_said(&warning.message)) {
+        part.push_str(&format!("\nWarnings:\n\n{}", warnings(entry)));
     }
+    part.push_str(&last_words(entry));
+    part.push_str(&format!("\n{}", facts(entry)));
+    part
+}
+
+/// A success that a person should look at.
+fn caution(entry: &Entry) -> String {
+    let title = escaped(&entry.title);
+    format!("\n### {}. {title}\n\n{}{}", entry.number, warnings(entry), facts(entry))
+}
+
+fn warnings(entry: &Entry) -> String {
+    let line = |warning: &Warning| {
+        format!("- {}: {}\n", warning.kind.as_str(), sentence(&escaped(&warning.message)))
+    };
+    entry.warnings.iter().map(line).collect()
+}
+
+/// The end of what each attempt printed, that of the last one first.
+fn last_words(entry: &Entry) -> String {
+    let mut part = String::new();
+    for (index, attempt) in entry.attempts.iter().enumerate().rev() {
+        let whose = match index + 1 == entry.attempts.len() {
+            true => "Its last words".to_owned(),
+            false => format!("Last words of attempt {} ({})", attempt.number, attempt.word()),
+        };
+        let tails = [("output", &attempt.stdout_tail), ("error", &attempt.stderr_tail)];
+        for (stream, tail) in tails {
+            if let Some(tail) = tail.as_ref().filter(|tail| entry.error.as_ref() != Some(*tail)) {
+                let lines = indented(last_lines(tail));
+                part.push_str(&format!("\n{whose} on standard {stream}:\n\n{lines}"));
+            }
+        }
+    }
+    match &entry.answer.result {
+        // An older supervisor shows only the beginning.
+        Some(result) if part.is_empty() && is_worth_showing(result, entry) => {
+            format!("\nIts last words:\n\n{}", indented(result))
+        }
+        Some(_) | None => part,
+    }
+}
+
+/// Of a Claude task without a result it is the stream, which is for programs.
+fn is_worth_showing(result: &str, entry: &Entry) -> bool {
+    let words = result.trim();
+    !words.is_empty() && !words.starts_with('{') && entry.error.as_deref() != Some(result)
+}
+
+/// At most so many that they are read on a telephone; results and JUnit have all that is known.
+fn last_lines(text: &str) -> &str {
+    match text.trim_end().rmatch_indices('\n').nth(LAST_WORDS_LINES - 1) {
+        Some((at, _)) => &text[at + 1..],
+        None => text,
+    }
+}
+
+/// What a person needs to go on with it, a line each.
+fn facts(entry: &Entry) -> String {
     let mut facts = vec![format!("`{}`", entry.command.replace('`', "'"))];
     if let Some(task_id) = &entry.task_id {
         facts.push(format!("task {task_id}"));
     }
-    if let Some(session) = &entry.answer.claude_session_id {
+    let answer = &entry.answer;
+    if let Some(session) = &answer.claude_session_id {
         facts.push(format!("its conversation: `claude --resume {session}`"));
+    }
+    for (what, word) in [
+        ("the CLI could not start", &answer.startup_failure_reason),
+        ("the API's word", &answer.api_error),
+        ("the CLI's version", &answer.cli_version),
+        ("its API key is from", &answer.api_key_source),
+    ] {
+        facts.extend(word.as_ref().map(|word| format!("{what}: {}", escaped(word))));
+    }
+    if !answer.permission_denials.is_empty() {
+        let tools = escaped(&answer.permission_denials.join(", "));
+        facts.push(format!("tools that were denied: {tools}"));
     }
     facts.extend(attempts_before(entry));
     match entry.killed_leftovers {
@@ -160,18 +247,14 @@ fn explanation(entry: &Entry) -> String {
         1 => facts.push("a leftover process killed".to_owned()),
         killed => facts.push(format!("{killed} leftover processes killed")),
     }
-    part.push('\n');
-    for fact in facts {
-        part.push_str(&format!("- {fact}\n"));
-    }
-    part
+    facts.into_iter().map(|fact| format!("- {fact}\n")).collect()
 }
 
 /// A line for each attempt but the last, which is the task's own end.
 fn attempts_before(entry: &Entry) -> Vec<String> {
     let others = entry.attempts.len().saturating_sub(1);
     let line = |attempt: &Attempt| {
-        let verdict = attempt.verdict.map_or("unknown", Verdict::as_str);
+        let verdict = attempt.word();
         let then = match &attempt.wait_until {
             Some(until) => format!("; waited until {until}"),
             None => String::new(),
@@ -202,7 +285,7 @@ fn indented(text: &str) -> String {
         .lines()
         .map(|line| {
             let line: String = line.chars().filter(|letter| !letter.is_control()).collect();
-            format!("    {line}\n")
+            if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") }
         })
         .collect()
 }
@@ -221,4 +304,17 @@ fn escaped(text: &str) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_the_last_lines_and_all_of_them_where_there_are_few() {
+        let long: String = (1..=100).map(|number| format!("{number}\n")).collect();
+        let last: Vec<&str> = last_lines(&long).lines().collect();
+        assert_eq!((last.len(), last[0], last[39]), (40, "61", "100"));
+        assert_eq!(last_lines("a\nb"), "a\nb");
+    }
 }

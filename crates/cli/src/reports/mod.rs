@@ -34,10 +34,11 @@ use cc_protocol::batch::BatchSummary;
 
 pub(crate) use self::{
     entry::{Entry, repeats},
+    joblog::{command_cell, key as command_key},
     options::{ReportOptions, Wanted},
-    past::{Past, Which},
+    past::{Past, Ticks, Which, commands},
     task::Task,
-    totals::{Tokens, Totals, cost},
+    totals::{Tokens, Totals},
 };
 use self::{line_log::LineLog, past::Done, whole_file::WholeFile};
 use crate::{failure::Failure, row::Row};
@@ -101,6 +102,11 @@ impl Account {
     /// All of the task file.
     fn tasks(&self) -> usize {
         self.planned.len() + self.left_out.len() + self.done.len()
+    }
+
+    /// What succeeded, and yet a person should look at.
+    fn warned(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(|entry| entry.is_success && !entry.warnings.is_empty())
     }
 
     fn succeeded(&self) -> usize {

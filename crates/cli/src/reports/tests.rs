@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use cc_protocol::{
-    EndReason, Verdict,
+    EndReason, Verdict, Warning, WarningKind,
     batch::{AttemptClass, BatchAttempt, BatchRow, RowState},
 };
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ fn attempt(index: u64, number: u32, verdict: Verdict, reason: EndReason) -> Batc
         output_bytes: Some(100),
         class: None,
         wait_until_ms: None,
+        stdout_tail: None,
+        stderr_tail: None,
     }
 }
 
@@ -77,6 +79,10 @@ fn batch() -> Vec<(Task, BatchRow)> {
         ..attempt(2, 1, Verdict::NoResult, EndReason::Exit)
     };
     hung.attempts = vec![limited, failed, attempt(2, 2, Verdict::TimedOut, EndReason::Timeout)];
+    // What a model or a program says means nothing to whoever shows it.
+    hung.attempts[0].stderr_tail = Some("Retry later | <b>".to_owned());
+    hung.attempts[2].stdout_tail = Some("step 1\n\n# step 2 ```".to_owned());
+    hung.attempts[2].stderr_tail = Some("warning: *slow* <x> & ]]>".to_owned());
     let missing = BatchRow {
         error: Some("program \"x\" was not found".to_owned()),
         duration_ms: None,
@@ -87,7 +93,26 @@ fn batch() -> Vec<(Task, BatchRow)> {
         why: Some("task 4, which it needs, failed".to_owned()),
         ..row(4)
     };
-    let rows = [answered, over(1, Verdict::Succeeded, EndReason::Exit, 0), hung, missing, later];
+    let mut doubtful = BatchRow {
+        warnings: vec![
+            Warning {
+                kind: WarningKind::PermissionDenied,
+                message: "the tool Bash was denied, 2 times".to_owned(),
+            },
+            Warning {
+                kind: WarningKind::McpServer,
+                message: "the MCP server stock_db failed".to_owned(),
+            },
+        ],
+        result: Some("I was not allowed to.".to_owned()),
+        permission_denials: vec!["Bash".to_owned(), "Bash".to_owned()],
+        structured_output: Some(json!({"done": false})),
+        cli_version: Some("2.1.332".to_owned()),
+        api_key_source: Some("none".to_owned()),
+        ..over(1, Verdict::Succeeded, EndReason::Exit, 0)
+    };
+    doubtful.attempts[0].stdout_tail = Some("I was not allowed to.".to_owned());
+    let rows = [answered, doubtful, hung, missing, later];
     tasks().into_iter().zip(rows).collect()
 }
 
@@ -163,6 +188,8 @@ fn every_result_has_every_member() {
     assert_eq!(results.len(), 4);
     insta::assert_snapshot!(serde_json::to_string_pretty(&results[0]).unwrap(), @r#"
         {
+          "api_error": null,
+          "api_key_source": null,
           "attempts": [
             {
               "class": null,
@@ -171,12 +198,15 @@ fn every_result_has_every_member() {
               "number": 1,
               "reason": "exit",
               "started": "2027-01-15T08:00:01.000Z",
+              "stderr_tail": null,
+              "stdout_tail": null,
               "task_id": "t-0-1",
               "verdict": "succeeded",
               "wait_until": null
             }
           ],
           "claude_session_id": "c-1",
+          "cli_version": null,
           "command": "prompt: What is 2+2?\\n\\tin two lines\\\\",
           "cwd": null,
           "duration_ms": 1234,
@@ -190,12 +220,16 @@ fn every_result_has_every_member() {
           "name": null,
           "num_turns": 2,
           "number": 1,
+          "parts": [],
+          "permission_denials": [],
           "reason": "exit",
           "result": "It is 4.",
           "result_truncated": false,
           "retries": 0,
           "signal": null,
           "started": "2027-01-15T08:00:01.000Z",
+          "startup_failure_reason": null,
+          "structured_output": null,
           "task_id": "t-0-1",
           "timeout_s": 600.0,
           "timeout_why": "too few earlier runs",
@@ -208,7 +242,8 @@ fn every_result_has_every_member() {
             "output_tokens": 5
           },
           "verdict": "succeeded",
-          "waits": 0
+          "waits": 0,
+          "warnings": []
         }
         "#);
     for result in &results {
@@ -217,6 +252,29 @@ fn every_result_has_every_member() {
     }
     assert_eq!((&results[2]["retries"], &results[2]["waits"]), (&json!(1), &json!(1)));
     assert_eq!(results[3]["error"], "program \"x\" was not found");
+}
+
+#[test]
+fn results_have_the_warnings_of_a_task_and_the_last_words_of_its_attempts() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(write(folder.path()).finish(end()));
+    let text = read(folder.path(), "results");
+    let results: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let doubtful = &results[1];
+    assert_eq!(
+        doubtful["warnings"][0],
+        json!({"kind": "permission_denied", "message": "the tool Bash was denied, 2 times"})
+    );
+    assert_eq!(doubtful["permission_denials"], json!(["Bash", "Bash"]));
+    assert_eq!(doubtful["structured_output"], json!({"done": false}));
+    assert_eq!(
+        (&doubtful["cli_version"], &doubtful["api_key_source"]),
+        (&json!("2.1.332"), &json!("none"))
+    );
+    let attempts = &results[2]["attempts"];
+    assert_eq!(attempts[0]["stderr_tail"], "Retry later | <b>");
+    assert_eq!(attempts[2]["stdout_tail"], "step 1\n\n# step 2 ```");
 }
 
 #[test]
@@ -231,6 +289,7 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
                     <property name="total_cost_usd" value="0.0123"/>
                     <property name="retries" value="1"/>
                     <property name="killed_leftovers" value="2"/>
+                    <property name="with_warnings" value="1"/>
                 </properties>
                 <testcase name="What is 2+2?" classname="tasks.toml" timestamp="2027-01-15T08:00:01.000+00:00" time="1.300">
                     <properties>
@@ -242,8 +301,15 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
                 </testcase>
                 <testcase name="Print much, and then say so in a title that goes on and on" classname="tasks.toml" timestamp="2027-01-15T08:00:02.000+00:00" time="1.300">
                     <properties>
+                        <property name="warning" value="permission_denied: the tool Bash was denied, 2 times"/>
+                        <property name="warning" value="mcp_server: the MCP server stock_db failed"/>
                         <property name="task_id" value="t-1-1"/>
+                        <property name="cli_version" value="2.1.332"/>
                     </properties>
+                    <system-out>warning: the tool Bash was denied, 2 times
+        warning: the MCP server stock_db failed
+
+        I was not allowed to.</system-out>
                 </testcase>
                 <testcase name="日本語のタイトル" classname="tasks.toml" timestamp="2027-01-15T08:00:03.000+00:00" time="1.300">
                     <properties>
@@ -251,6 +317,15 @@ fn junit_counts_failures_and_what_did_not_run_is_an_error() {
                     </properties>
                     <failure message="timeout: no end after 125 s | and &lt;more&gt;" type="timed_out">timed_out: timeout: no end after 125 s | and &lt;more&gt;
         what to do: it had to be ended at its deadline: allow more with timeout or idle_timeout, or make the task smaller</failure>
+                    <system-out>attempt 2 (timed_out):
+        step 1
+
+        # step 2 ```</system-out>
+                    <system-err>attempt 1 (rate_limited):
+        Retry later | &lt;b&gt;
+
+        attempt 2 (timed_out):
+        warning: *slow* &lt;x&gt; &amp; ]]&gt;</system-err>
                 </testcase>
                 <testcase name="x" classname="tasks.toml" timestamp="2027-01-15T08:00:04.000+00:00" time="1.300">
                     <properties>
@@ -278,7 +353,7 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
 
         # tasks.toml
 
-        **2 of 5 tasks succeeded**, 2 did not, 1 did not run.
+        **2 of 5 tasks succeeded** (1 with warnings), 2 did not, 1 did not run.
 
         | | |
         |---|---|
@@ -296,10 +371,22 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         | # | task | verdict | time | cost | turns |
         |--:|---|---|--:|--:|--:|
         | 1 | What is 2+2? | succeeded | 1.2 s | 0.0123 USD | 2 |
-        | 2 | Print much, and then say so in a title that goes on and on | succeeded | 1.2 s | - | - |
+        | 2 | Print much, and then say so in a title that goes on and on | **succeeded**, 2 warnings | 1.2 s | - | - |
         | 3 | 日本語のタイトル | **timed_out** | 2 min 5 s | - | - |
         | 4 | x | **spawn_failed** | 1.3 s | - | - |
         | 5 | later | not run: task 4, which it needs, failed | - | - | - |
+
+        ## What succeeded with warnings
+
+        ### 2. Print much, and then say so in a title that goes on and on
+
+        - permission_denied: the tool Bash was denied, 2 times.
+        - mcp_server: the MCP server stock\_db failed.
+        - `yes | head`
+        - task t-1-1
+        - the CLI's version: 2.1.332
+        - its API key is from: none
+        - tools that were denied: Bash, Bash
 
         ## What did not succeed, and why
 
@@ -308,6 +395,20 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
         **timed_out** after 2 min 5 s: timeout: no end after 125 s \| and \<more\>.
 
         What to do: it had to be ended at its deadline: allow more with timeout or idle_timeout, or make the task smaller.
+
+        Its last words on standard output:
+
+            step 1
+
+            # step 2 ```
+
+        Its last words on standard error:
+
+            warning: *slow* <x> & ]]>
+
+        Last words of attempt 1 (rate_limited) on standard error:
+
+            Retry later | <b>
 
         - `x 'a b'`
         - task t-2-2
@@ -333,6 +434,28 @@ fn the_markdown_report_says_what_failed_why_and_what_to_do() {
 }
 
 #[test]
+fn money_and_tokens_are_the_supervisors_own_count_in_every_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut reports = Reports::open(&wanted(folder.path()), "x", &tasks(), &[], None).unwrap();
+    let batch_now = BatchSummary {
+        cost_usd: 0.015,
+        input_tokens: 70,
+        output_tokens: 9,
+        ..crate::batch::tests::summary("b")
+    };
+    // A message has the summary, and its rows are recorded afterwards.
+    reports.settle(&batch_now);
+    let (task, row) = batch().swap_remove(0);
+    reports.record(Entry::new(&task, &row), &shown(&task, Some(&row)));
+    assert!(reports.finish(end()));
+    let markdown = read(folder.path(), "markdown");
+    assert!(markdown.contains("| cost | 0.015 USD |"), "{markdown}");
+    assert!(markdown.contains("| tokens | 70 in, 9 out |"), "{markdown}");
+    let junit = read(folder.path(), "junit");
+    assert!(junit.contains(r#"name="total_cost_usd" value="0.015""#), "{junit}");
+}
+
+#[test]
 fn a_ccx_that_is_killed_leaves_what_was_done() {
     let folder = tempfile::tempdir().unwrap();
     let mut reports = write(folder.path());
@@ -349,7 +472,7 @@ fn a_ccx_that_is_killed_leaves_what_was_done() {
 fn a_resume_adds_to_the_logs_and_counts_what_was_done_before() {
     let folder = tempfile::tempdir().unwrap();
     assert!(write(folder.path()).finish(end()));
-    let past = Past::read(&folder.path().join("joblog"), &tasks()).unwrap();
+    let past = Past::read(&folder.path().join("joblog"), &tasks(), Ticks::default()).unwrap();
     let (left, left_out) = past.select(tasks(), Which::Failed);
     assert_eq!(left.iter().map(|task| task.number).collect::<Vec<_>>(), [3, 4]);
     let wanted = wanted(folder.path());

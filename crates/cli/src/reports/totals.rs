@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cc_protocol::batch::BatchSummary;
+use cc_protocol::batch::{BatchSummary, usd};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,6 +50,8 @@ pub(crate) struct Totals {
     pub(crate) retries: u64,
     /// Processes that outlived the main one of their task.
     pub(crate) killed_leftovers: u64,
+    /// All but the time is the supervisor's own count, to which no row adds anything.
+    is_settled: bool,
 }
 
 impl Totals {
@@ -63,6 +65,9 @@ impl Totals {
 
     pub(crate) fn add(&mut self, row: &Row) {
         self.task_time += row.duration.unwrap_or_default();
+        if self.is_settled {
+            return;
+        }
         self.cost_usd += row.cost_usd;
         self.retries += row.retries;
         self.killed_leftovers += row.killed_leftovers.unwrap_or_default();
@@ -75,7 +80,15 @@ impl Totals {
 
     /// Takes what the supervisor knows better: it counts every attempt, and not only the last ones.
     pub(crate) fn settle(&mut self, batch: &BatchSummary) {
+        self.is_settled = true;
         self.cost_usd = batch.cost_usd;
+        let cached = batch.cache_creation_tokens.saturating_add(batch.cache_read_tokens);
+        self.tokens = Tokens {
+            input: batch.input_tokens.saturating_sub(cached),
+            output: batch.output_tokens,
+            cache_creation: batch.cache_creation_tokens,
+            cache_read: batch.cache_read_tokens,
+        };
         self.retries = batch.retries;
         self.killed_leftovers = batch.killed_leftovers;
     }
@@ -85,9 +98,9 @@ impl Totals {
         self.cost_usd > 0.0 || self.tokens != Tokens::default() || self.retries > 0
     }
 
-    /// `1.23 USD`, with more digits for less.
+    /// `1.23 USD`.
     pub(crate) fn cost(&self) -> String {
-        cost(self.cost_usd)
+        usd(self.cost_usd)
     }
 
     /// `12.3 k in (10.0 k of them cached), 678 out`.
@@ -101,16 +114,12 @@ impl Totals {
     }
 }
 
-/// `1.23 USD`; cents would hide what a short task costs.
-pub(crate) fn cost(usd: f64) -> String {
-    if usd > 0.0 && usd < 1.0 { format!("{usd:.4} USD") } else { format!("{usd:.2} USD") }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::batch::tests::summary;
 
     #[test]
     fn tokens_are_read_from_a_result_whatever_it_lacks() {
@@ -125,9 +134,29 @@ mod tests {
     }
 
     #[test]
-    fn a_small_cost_is_no_zero() {
-        assert_eq!(cost(0.0), "0.00 USD");
-        assert_eq!(cost(0.0123), "0.0123 USD");
-        assert_eq!(cost(12.345), "12.35 USD");
+    fn what_the_supervisor_has_counted_is_counted_once_whenever_the_rows_come() {
+        let row = Row {
+            cost_usd: 0.01,
+            tokens: Tokens { input: 1, output: 2, ..Tokens::default() },
+            duration: Some(Duration::from_secs(1)),
+            ..Row::default()
+        };
+        let batch = BatchSummary {
+            cost_usd: 0.03,
+            input_tokens: 40,
+            output_tokens: 6,
+            cache_read_tokens: 30,
+            cache_creation_tokens: 7,
+            ..summary("b")
+        };
+        let mut totals = Totals::default();
+        totals.add(&row);
+        totals.settle(&batch);
+        // A summary comes before the rows that it counts.
+        totals.add(&row);
+        totals.add(&row);
+        assert_eq!(totals.cost(), "0.03 USD");
+        assert_eq!(totals.token_counts(), "40 in (30 of them cached), 6 out");
+        assert_eq!(totals.task_time, Duration::from_secs(3));
     }
 }

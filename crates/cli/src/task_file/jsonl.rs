@@ -10,8 +10,10 @@ use serde_json::value::RawValue;
 
 use super::{
     FileTask, Found, Mistake,
+    encoding::quote_hint,
     object::Object,
     place::{Place, Places},
+    queue::{self, Manner},
 };
 
 pub(super) fn parse(text: &str) -> Found {
@@ -27,23 +29,35 @@ pub(super) fn parse(text: &str) -> Found {
         }
         let mut reader = Line { line, offset, places: &places, mistakes: &mut found.mistakes };
         let object = reader.object();
-        found.tasks.push(FileTask { place: places.at(offset), object });
+        found.tasks.push(FileTask { place: places.at(offset), object, is_done: false });
     }
-    found
+    if !found.mistakes.is_empty() && is_one_value(text) {
+        let what = "is one value of JSON over several lines, not an object a line: a list of tasks is a \
+                    .json file (--format json)";
+        found = Found { lacks_tasks: true, ..Found::default() };
+        found.mistake(Place::START, what);
+    }
+    queue::settle(found, Manner::OnlyKnown)
 }
 
-/// A line, and where what is wrong with it is noted.
-struct Line<'a> {
-    line: &'a str,
+/// Whether all lines together are one list or object.
+fn is_one_value(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with(['[', '{']) && serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+/// A line, or another part of a file that is an object, and where what is wrong with it is noted.
+pub(super) struct Line<'a> {
+    pub(super) line: &'a str,
     /// In the file.
-    offset: usize,
-    places: &'a Places<'a>,
-    mistakes: &'a mut Vec<Mistake>,
+    pub(super) offset: usize,
+    pub(super) places: &'a Places<'a>,
+    pub(super) mistakes: &'a mut Vec<Mistake>,
 }
 
 impl Line<'_> {
     /// What of the line could be read; none where nothing could.
-    fn object(&mut self) -> Option<Object> {
+    pub(super) fn object(&mut self) -> Option<Object> {
         if let Err(error) = serde_json::from_str::<&RawValue>(self.line) {
             self.no_json(0, self.line, &error);
             return None;
@@ -101,22 +115,25 @@ impl Line<'_> {
         self.mistakes.push(Mistake { place, what });
     }
 
-    /// The reader's complaint without its place, which is that within a text of one line.
-    fn no_json(&mut self, offset: usize, part: &str, error: &serde_json::Error) {
+    /// The reader's complaint without its place, which is one within the part.
+    pub(super) fn no_json(&mut self, offset: usize, part: &str, error: &serde_json::Error) {
         let text = error.to_string();
         let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
-        let within = error.column().saturating_sub(1).min(part.len());
-        self.mistake(offset + within, format!("is no JSON: {what}"));
+        let lines_before = part.split_inclusive('\n').take(error.line().saturating_sub(1));
+        let line_start: usize = lines_before.map(str::len).sum();
+        let within = (line_start + error.column().saturating_sub(1)).min(part.len());
+        let hint = quote_hint(part, within);
+        self.mistake(offset + within, format!("is no JSON: {what}{hint}"));
     }
 }
 
 /// Both are parts of one text: the raw values borrow from the line.
-fn offset_in(line: &str, part: &str) -> usize {
+pub(super) fn offset_in(line: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
 }
 
 /// Members as they stand in the text. A map would forget where, and that one was there twice.
-struct Members<'a>(Vec<(&'a RawValue, &'a RawValue)>);
+pub(super) struct Members<'a>(pub(super) Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

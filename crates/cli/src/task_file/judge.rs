@@ -17,6 +17,16 @@ const DEFAULTS: &str = "options.defaults.";
 /// What the command line says of the whole batch, in the way of a plan: each value with its place there.
 pub(crate) type CommandLine = Vec<(String, Value)>;
 
+/// A file without mistakes.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) plan: Plan,
+    /// Of each task.
+    pub(crate) places: Vec<Place>,
+    /// Whether the file says of each task that nothing is left to do.
+    pub(crate) done: Vec<bool>,
+}
+
 impl TaskFile {
     /// The plan. The command line's values come before those of the file; `adapt` may change each
     /// task, and the defaults, before they are judged.
@@ -24,7 +34,7 @@ impl TaskFile {
         self,
         command_line: CommandLine,
         adapt: impl Fn(&mut Map<String, Value>),
-    ) -> Result<(Plan, Vec<Place>), Vec<Mistake>> {
+    ) -> Result<Judged, Vec<Mistake>> {
         let mut found = self.0;
         for task in &mut found.tasks {
             if let Some(object) = &mut task.object {
@@ -39,7 +49,10 @@ impl TaskFile {
 }
 
 impl Found {
-    fn plan(mut self, command_line: CommandLine) -> Result<(Plan, Vec<Place>), Vec<Mistake>> {
+    fn plan(mut self, command_line: CommandLine) -> Result<Judged, Vec<Mistake>> {
+        if self.tasks.is_empty() && self.mistakes.is_empty() {
+            self.mistake(Place::START, self.if_none);
+        }
         if let Some(first_too_many) = self.tasks.get(TASKS_LIMIT) {
             let place = first_too_many.place;
             self.mistake(place, format!("a batch may have at most {TASKS_LIMIT} tasks"));
@@ -48,7 +61,9 @@ impl Found {
         let params = self.params(&command_line);
         let mistakes = match Plan::from_params(params) {
             Ok(plan) if self.mistakes.is_empty() => {
-                return Ok((plan, self.tasks.iter().map(|task| task.place).collect()));
+                let places = self.tasks.iter().map(|task| task.place).collect();
+                let done = self.tasks.iter().map(|task| task.is_done).collect();
+                return Ok(Judged { plan, places, done });
             }
             Ok(_) => Vec::new(),
             Err(mistakes) => mistakes.list,

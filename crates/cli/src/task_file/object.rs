@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 
+use cc_protocol::execute::{Execute, Program, Prompt};
 use serde_json::{Map, Value};
 
 use super::place::Place;
+use crate::reports::command_cell;
 
 /// Members, and the places of their names.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +22,20 @@ impl Object {
     pub(super) fn insert(&mut self, name: String, place: Place, value: Value) {
         self.places.insert(name.clone(), place);
         self.members.insert(name, value);
+    }
+
+    /// What it runs, as a joblog has it.
+    pub(super) fn command(&self) -> Option<String> {
+        let text = |name: &str| self.members.get(name).and_then(Value::as_str).map(str::to_owned);
+        let program = if let Some(prompt) = text("prompt") {
+            Program::Prompt(Box::new(Prompt { prompt, ..Prompt::default() }))
+        } else if let Some(command) = text("command") {
+            Program::Command { command }
+        } else {
+            let argv = self.members.get("argv")?.clone();
+            Program::Argv { argv: serde_json::from_value(argv).ok()? }
+        };
+        Some(command_cell(&Execute { program, ..Execute::default() }))
     }
 
     /// Where a member is named; for `argv[2]` and `env.PATH` where `argv` and `env` are.

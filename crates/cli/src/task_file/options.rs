@@ -12,7 +12,7 @@ use super::{
 use crate::text;
 
 /// The names, and for those that are the plan's where it has them.
-const NAMES: [(&str, Option<&str>); 20] = [
+const NAMES: [(&str, Option<&str>); 21] = [
     ("after_batch", Some("options.hooks.after_batch")),
     ("after_task", Some("options.hooks.after_task")),
     ("agent", None),
@@ -32,6 +32,7 @@ const NAMES: [(&str, Option<&str>); 20] = [
     ("report", None),
     ("results", None),
     ("retries", Some("options.defaults.retries")),
+    ("strict", Some("options.strict")),
     ("timeout", Some("options.defaults.timeout")),
 ];
 

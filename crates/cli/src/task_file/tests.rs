@@ -35,7 +35,8 @@ fn shown(text: &str, format: Format) -> Vec<String> {
 }
 
 fn plan_of(text: &str, format: Format) -> Result<(Plan, Vec<Place>), Vec<Mistake>> {
-    parse_bytes(text.as_bytes(), format).unwrap().plan(Vec::new(), |_| {})
+    let file = parse_bytes(text.as_bytes(), format).unwrap();
+    file.plan(Vec::new(), |_| {}).map(|judged| (judged.plan, judged.places))
 }
 
 #[test]
@@ -49,6 +50,35 @@ fn a_text_file_has_a_prompt_a_line() {
     ] {
         assert_eq!(shown(text, Format::Text), expected, "{text:?}");
     }
+}
+
+#[test]
+fn in_a_text_file_only_a_hash_with_a_space_is_a_comment() {
+    let ruler = |place: &str, sign: char| {
+        format!(
+            "{place}: a line of {sign:?} is no prompt: in a .txt file each line is one; for prompts of several \
+             lines use a .md list, .jsonl, .toml, or a folder with a file for each"
+        )
+    };
+    for (text, expected) in [
+        ("#1 fix it\n#\n# no\n#\tno\n", vec!["1:1 |\"#1 fix it\"".to_owned()]),
+        ("## no\n####\n###x\n", vec!["3:1 |\"###x\"".to_owned()]),
+        ("#!/usr/bin/env ccx\na\n#!b\n", vec!["2:1 |\"a\"".to_owned(), "3:1 |\"#!b\"".to_owned()]),
+        ("a\rb\r", vec!["1:1 |\"a\"".to_owned(), "2:1 |\"b\"".to_owned()]),
+        ("a\n\n---\nb\n", vec![ruler("3:1", '-')]),
+        ("a\n  =====  \n", vec![ruler("2:3", '=')]),
+        ("```sh\nmake\n```\n", vec![ruler("1:1", '`'), ruler("3:1", '`')]),
+        ("--\n", vec!["1:1 |\"--\"".to_owned()]),
+        ("--- a\n", vec!["1:1 |\"--- a\"".to_owned()]),
+        ("a\n\u{a0}\n", vec!["1:1 |\"a\"".to_owned()]),
+    ] {
+        assert_eq!(shown(text, Format::Text), expected, "{text:?}");
+    }
+    let notes = |text: &str| parse(text, Format::Text).notes(&Names::of_file("t"), false);
+    assert_eq!(
+        notes("#123 a\n#later\n"),
+        ["t, line 2: run, although it begins with #: a comment has a space after it: #later"]
+    );
 }
 
 #[test]
@@ -66,7 +96,11 @@ fn a_markdown_file_has_a_prompt_an_item() {
             "* one\n\n+ two\n\n1. three\n2) four\n",
             &["1:1 |\"one\"", "3:1 |\"two\"", "5:1 |\"three\"", "6:1 |\"four\""],
         ),
-        ("- [ ] open\n- [x] done\n- [X] done\n  - [ ] of the done one\n", &["1:1 |\"open\""]),
+        ("- [ ] open\n- [x] done\n- [X] done\n  - of the done one\n", &["1:1 |\"open\""]),
+        (
+            "- [X] done\n  - [ ] still to be done\n  - [x] done\n",
+            &["2:3 done: still to be done|\"still to be done\""],
+        ),
         ("intro\n\n- one\n  goes on\nlazily\n", &["3:1 |\"one\\ngoes on\\nlazily\""]),
         ("- [ ] a\n  - b\n    - c\n- d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
         (
@@ -356,6 +390,7 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
         (Format::Text, "  ", "", "1:3"),
         (Format::Markdown, "\n- ", "", "2:1"),
         (Format::Jsonl, r#"{"label":"l","prompt":""#, r#""}"#, "1:14"),
+        (Format::Json, r#"[{"prompt":""#, r#""}]"#, "1:3"),
         (Format::Toml, "[[tasks]]\nprompt = \"", "\"", "2:1"),
     ] {
         let (plan, _) = plan_of(&format!("{before}{longest}{after}"), format).unwrap();
@@ -372,13 +407,28 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
 #[test]
 fn a_complaint_names_file_and_line_of_each_mistake() {
     let mistakes = shown_mistakes(3);
-    insta::assert_snapshot!(complaint("tasks.jsonl", &mistakes).text, @r#"
+    insta::assert_snapshot!(complaint(&Names::of_file("tasks.jsonl"), &mistakes).text, @r#"
         3 mistakes in tasks.jsonl; nothing was started
         tasks.jsonl:1:7: mistake 1
         tasks.jsonl:2:7: mistake 2
         tasks.jsonl:3:7: mistake 3
         "#);
-    assert!(complaint("x", &shown_mistakes(60)).text.ends_with("\n... and 10 more"));
+    assert!(
+        complaint(&Names::of_file("x"), &shown_mistakes(60)).text.ends_with("\n... and 10 more")
+    );
+}
+
+#[test]
+fn mistakes_of_one_kind_are_said_once() {
+    let text =
+        "{\"prompt\":\"a\",\"colour\":1}\n".repeat(40) + "{\"prompt\":\"a\",\"flavour\":1}\n";
+    let mistakes = plan_of(&text, Format::Jsonl).unwrap_err();
+    let complaint = complaint(&Names::of_file("t"), &mistakes).text;
+    let lines: Vec<&str> = complaint.lines().collect();
+    assert_eq!(lines[0], "41 mistakes in t; nothing was started");
+    assert!(lines[1].starts_with("t:1:15: colour is unknown; known are name, "), "{complaint}");
+    assert!(lines[1].ends_with(" (the same in lines 2-40)"), "{complaint}");
+    assert_eq!(lines[2..], ["t:41:15: flavour is unknown"]);
 }
 
 fn shown_mistakes(count: usize) -> Vec<Mistake> {
@@ -392,6 +442,7 @@ fn the_ending_says_how_to_read_a_file() {
     assert_eq!(by_ending(Path::new("a/b.TXT")), Some(Format::Text));
     assert_eq!(by_ending(Path::new("b.md")), Some(Format::Markdown));
     assert_eq!(by_ending(Path::new("b.jsonl")), Some(Format::Jsonl));
+    assert_eq!(by_ending(Path::new("b.json")), Some(Format::Json));
     assert_eq!(by_ending(Path::new("b.toml")), Some(Format::Toml));
     assert_eq!(by_ending(Path::new("txt")), None);
 }
@@ -413,6 +464,7 @@ fn every_task_file_of_the_guide_can_be_read() {
         ("txt", Format::Text, &[2][..]),
         ("markdown", Format::Markdown, &[3]),
         ("jsonl", Format::Jsonl, &[3]),
+        ("json", Format::Json, &[1]),
         ("toml", Format::Toml, &[2, 3, 2]),
     ] {
         let count = |text| plan_of(text, format).unwrap().0.tasks.len();

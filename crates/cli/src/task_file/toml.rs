@@ -9,6 +9,7 @@ use toml::{
 
 use super::{
     FileTask, Found, Mistake,
+    encoding::quote_hint,
     object::{Object, unknown},
     place::{Place, Places},
 };
@@ -24,7 +25,11 @@ pub(super) fn parse(text: &str) -> Found {
         .iter()
         .map(|error| Mistake {
             place: error.span().map_or(Place::START, |span| places.at(span.start)),
-            what: format!("is no TOML: {}", error.message()),
+            what: format!(
+                "is no TOML: {}{}",
+                error.message(),
+                error.span().map_or("", |span| quote_hint(text, span.start))
+            ),
         })
         .collect();
     let mut reader = Reader { places, is_broken: !syntax.is_empty(), found: Found::default() };
@@ -66,7 +71,7 @@ impl Reader<'_> {
         for task in tasks {
             let object = self.object("a task", task);
             let place = self.places.at(task.span().start);
-            self.found.tasks.push(FileTask { place, object });
+            self.found.tasks.push(FileTask { place, object, is_done: false });
         }
     }
 

@@ -105,6 +105,11 @@ impl Owner {
             Ok(execute) => execute,
             Err(problem) => return self.not_started(job, task_id, problem),
         };
+        if let Job::Task(index) = job
+            && let Some(problem) = self.board.facts().plan.emptied(index, &execute)
+        {
+            return self.ended(job, task_id, End::emptied(&problem, now_ms()));
+        }
         let batch_id = self.board.batch_id();
         match start::start(&self.shared, batch_id, &task_id, execute) {
             Start::Begun(handle) => {

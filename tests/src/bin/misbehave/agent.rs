@@ -6,6 +6,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use cc_tests::ledger::Ledger;
@@ -13,7 +14,7 @@ use nix::unistd::pause;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{family, refusals};
+use crate::{family, pipes, refusals};
 
 /// The text of a prompt that begins with `script: `: another play for each start.
 #[derive(Debug, Deserialize)]
@@ -53,7 +54,19 @@ fn play(prompt: &str) -> ExitCode {
             }));
             print(&result(text));
         }
+        // Whatever a stream may say, and when: a JSON list of lines, of seconds to be silent, and of "hang".
+        "stream" => {
+            let steps: Vec<Value> = serde_json::from_str(text).unwrap();
+            for step in &steps {
+                match step.as_f64() {
+                    Some(seconds) => std::thread::sleep(Duration::from_secs_f64(seconds)),
+                    None if step.is_string() => pause(),
+                    None => print(step),
+                }
+            }
+        }
         "count bytes" => print(&result(&text.len().to_string())),
+        "size of stdout" => print(&result(&pipes::size_of_stdout())),
         "arguments" => {
             let arguments: Vec<String> = std::env::args().collect();
             print(&result(&arguments.join("\u{1f}")));
@@ -141,13 +154,18 @@ fn tool_result() -> Value {
     ]}})
 }
 
-/// As the CLI does, with `type` before everything else.
+/// As the CLI does: with `type` before everything else, but for a result line, where newer versions write it last.
 pub fn print(line: &Value) {
     let kind = &line["type"];
     let mut rest = line.as_object().unwrap().clone();
     rest.remove("type");
     let rest = Value::Object(rest).to_string();
+    let members = &rest[1..rest.len() - 1];
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{{\"type\":{kind},{}", &rest[1..]).unwrap();
+    if kind == "result" {
+        writeln!(stdout, "{{{members},\"type\":{kind}}}").unwrap();
+    } else {
+        writeln!(stdout, "{{\"type\":{kind},{members}}}").unwrap();
+    }
     stdout.flush().unwrap();
 }

@@ -17,6 +17,7 @@ mod foreign;
 mod intruder;
 mod noted;
 mod output;
+mod pipes;
 mod refusals;
 mod report;
 
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         ["pour", stop] => output::pour(stop),
         ["steady", bytes_a_second] => output::steady(bytes_a_second.parse().unwrap()),
         ["interleave", count] => output::interleave(count.parse().unwrap()),
+        ["hoard-pipes"] => pipes::hoard(),
         ["report"] => report::report(),
         ["exec-with-signals-blocked", program, ref rest @ ..] => {
             report::exec_with_signals_blocked(program, rest)

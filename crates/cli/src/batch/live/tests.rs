@@ -68,6 +68,8 @@ fn over(index: u64) -> BatchRow {
         output_bytes: Some(14),
         class: None,
         wait_until_ms: None,
+        stdout_tail: None,
+        stderr_tail: None,
     };
     BatchRow {
         state: RowState::Over,

@@ -1,0 +1,138 @@
+//! The source of an item without its marker, and without the indentation that makes it the item's.
+
+use std::ops::Range;
+
+use super::mark::Mark;
+
+const TAB: usize = 4;
+
+/// An item's mark and its prompt.
+pub(super) fn item(text: &str, range: Range<usize>) -> (Mark, String) {
+    let line_start = text[..range.start].rfind('\n').map_or(0, |newline| newline + 1);
+    let column = columns(&text[line_start..range.start]);
+    let source = &text[range];
+    let marker_end = marker_end(source);
+    let mut lines = source[marker_end..].lines();
+    let (mark, first) = Mark::read(lines.next().unwrap_or_default());
+    let indentation = column + marker_end;
+    let mut prompt = first.to_owned();
+    for line in lines {
+        prompt.push('\n');
+        prompt.push_str(without_indentation(line, indentation).trim_end());
+    }
+    (mark, prompt.trim().to_owned())
+}
+
+/// An item's mark.
+pub(super) fn mark(source: &str) -> Mark {
+    let content = &source[marker_end(source)..];
+    Mark::read(content.lines().next().unwrap_or_default()).0
+}
+
+/// The first line of an item, without marker and mark.
+pub(super) fn first_line(source: &str) -> &str {
+    let content = &source[marker_end(source)..];
+    Mark::read(content.lines().next().unwrap_or_default()).1.trim()
+}
+
+/// Where the content begins: after `- `, `* `, `+ `, `12. ` or `12) `. More than four spaces after
+/// the marker belong to the content (an indented code block).
+fn marker_end(source: &str) -> usize {
+    const MOST_SPACES: usize = 4;
+    let digits = source.bytes().take_while(u8::is_ascii_digit).count();
+    let marker = digits + 1;
+    let spaces = source.get(marker..).unwrap_or_default();
+    let spaces = spaces.bytes().take_while(|byte| *byte == b' ' || *byte == b'\t').count();
+    let spaces = if spaces > MOST_SPACES { 1 } else { spaces };
+    (marker + spaces).min(source.len())
+}
+
+/// A line that is an item with a check box, whatever its indentation.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct BoxLine {
+    /// Of the marker.
+    pub(super) start: usize,
+    /// Columns before the marker.
+    pub(super) indentation: usize,
+}
+
+/// The lines of a text that are items with a check box.
+pub(super) fn box_lines(text: &str) -> Vec<BoxLine> {
+    let mut lines = Vec::new();
+    let mut line_start = 0;
+    for line in text.split_inclusive('\n') {
+        let inner = line.trim_start_matches([' ', '\t']);
+        let start = line_start + (line.len() - inner.len());
+        if let Some(content) = after_marker(inner)
+            && Mark::read(content).0.is_box()
+        {
+            lines.push(BoxLine { start, indentation: columns(&text[line_start..start]) });
+        }
+        line_start += line.len();
+    }
+    lines
+}
+
+/// What follows the marker of an item.
+fn after_marker(line: &str) -> Option<&str> {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    let rest = match digits {
+        0 => line.strip_prefix(['-', '*', '+'])?,
+        1..=9 => line.get(digits..)?.strip_prefix(['.', ')'])?,
+        _ => return None,
+    };
+    rest.starts_with([' ', '\t']).then_some(rest)
+}
+
+/// The end of an item that Markdown does not see as one: before the next line that neither goes on with it nor is
+/// indented more than its marker.
+pub(super) fn end_of_line_item(text: &str, line: &BoxLine) -> usize {
+    let mut end = text[line.start..].find('\n').map_or(text.len(), |at| line.start + at + 1);
+    let mut next_end = end;
+    for next in text[end..].split_inclusive('\n') {
+        let inner = next.trim_start_matches([' ', '\t']);
+        let is_right_below = next_end == end;
+        next_end += next.len();
+        if inner.trim_end().is_empty() {
+            continue;
+        }
+        let is_nested = columns(&next[..next.len() - inner.len()]) > line.indentation;
+        // As in a paragraph, a line right below goes on, unless it is something else.
+        let goes_on = is_right_below
+            && after_marker(inner).is_none()
+            && !inner.starts_with(['#', '>', '`', '~', '<']);
+        if !is_nested && !goes_on {
+            break;
+        }
+        end = next_end;
+    }
+    end
+}
+
+/// How wide white space is; a tab goes to the next multiple of four.
+fn columns(text: &str) -> usize {
+    text.chars().fold(0, |column, letter| match letter {
+        '\t' => column + TAB - column % TAB,
+        _ => column + 1,
+    })
+}
+
+/// Takes away at most so many columns of white space.
+fn without_indentation(line: &str, columns: usize) -> &str {
+    let mut column = 0;
+    for (offset, char) in line.char_indices() {
+        match char {
+            _ if column >= columns => return &line[offset..],
+            ' ' => column += 1,
+            '\t' => column += TAB - column % TAB,
+            _ => return &line[offset..],
+        }
+    }
+    ""
+}
+
+/// No line of it ends in white space, which is invisible.
+pub(super) fn without_trailing_blanks(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    lines.join("\n").trim().to_owned()
+}

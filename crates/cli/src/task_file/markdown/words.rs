@@ -1,0 +1,96 @@
+//! Words by which people name what is no task.
+
+/// What must hold when a task is done.
+const CRITERIA: [&str; 10] = [
+    "acceptance",
+    "acceptance criteria",
+    "acceptance criterion",
+    "acceptance tests",
+    "criteria",
+    "definition of done",
+    "done when",
+    "dod",
+    "exit criteria",
+    "success criteria",
+];
+/// Parts of the description of one task.
+const DETAILS: [&str; 16] = [
+    "background",
+    "constraints",
+    "context",
+    "description",
+    "details",
+    "implementation notes",
+    "implementation plan",
+    "notes",
+    "out of scope",
+    "overview",
+    "plan",
+    "requirements",
+    "summary",
+    "technical details",
+    "technical notes",
+    "why",
+];
+/// What stands beside tasks in a plan.
+const NO_TASKS: [&str; 24] = [
+    "assumptions",
+    "background",
+    "changelog",
+    "constraints",
+    "contents",
+    "context",
+    "further reading",
+    "glossary",
+    "legend",
+    "links",
+    "non-goals",
+    "non goals",
+    "notes",
+    "open questions",
+    "out of scope",
+    "prerequisites",
+    "references",
+    "requirements",
+    "risks",
+    "rules",
+    "see also",
+    "table of contents",
+    "toc",
+    "won't do",
+];
+/// Where finished tasks go.
+const FINISHED: [&str; 6] =
+    ["archived", "completed", "completed tasks", "done", "finished", "shipped"];
+
+/// The words without emphasis, numbers in front, signs and case.
+fn plain(text: &str) -> String {
+    let letters = text.trim().trim_start_matches(|letter: char| !letter.is_alphabetic());
+    let letters = letters.trim_end_matches(|letter: char| !letter.is_alphanumeric());
+    letters.to_lowercase()
+}
+
+fn is_one_of(text: &str, words: &[&str]) -> bool {
+    words.contains(&plain(text).as_str())
+}
+
+pub(super) fn is_criteria(text: &str) -> bool {
+    is_one_of(text, &CRITERIA)
+}
+
+pub(super) fn is_detail(text: &str) -> bool {
+    is_one_of(text, &DETAILS) || is_criteria(text)
+}
+
+pub(super) fn is_no_task(text: &str) -> bool {
+    is_one_of(text, &NO_TASKS) || is_criteria(text)
+}
+
+pub(super) fn is_finished(text: &str) -> bool {
+    is_one_of(text, &FINISHED)
+}
+
+/// A status that says that there is nothing left to do.
+pub(super) fn is_done_status(text: &str) -> bool {
+    is_one_of(text, &FINISHED) || is_one_of(text, &["complete", "closed", "cancelled", "canceled"])
+}
