@@ -143,7 +143,7 @@ fn when_the_time_of_a_batch_is_over_what_runs_is_ended() {
 }
 
 #[test]
-fn refused_credentials_stop_the_batch_with_the_first_retry_and_the_reason_comes_first() {
+fn refused_credentials_stop_the_batch_before_the_cli_gives_up_and_the_reason_comes_first() {
     let supervisor = supervisor();
     let notes = Notes::new(&supervisor);
     let tasks = [
@@ -157,10 +157,11 @@ fn refused_credentials_stop_the_batch_with_the_first_retry_and_the_reason_comes_
     assert_eq!(over.outcome(), "stopped");
     assert_eq!(over.reason().lines().count(), 1, "{}", over.reason());
     assert!(over.reason().contains("credentials"), "{}", over.reason());
-    assert_eq!(attempts(over.row("locked-out")).len(), 1, "a wrong key does not become right");
-    assert_eq!(over.row("locked-out")["attempts"][0]["class"], "final");
+    // They were good for another task: it may have lost a race for a renewed token, once.
+    assert_eq!(attempts(over.row("locked-out")).len(), 2, "a wrong key does not become right");
+    assert_eq!(over.row("locked-out")["attempts"][1]["class"], "final");
     assert_eq!(over.row("locked-out")["error"], "the API refused the credentials");
-    notes.ledger.assert_sequence(["good", "locked-out"]);
+    notes.ledger.assert_sequence(["good", "locked-out", "locked-out"]);
 }
 
 #[test]

@@ -135,6 +135,9 @@ pub enum Transient {
 pub enum Never {
     /// The credentials.
     Auth,
+    /// The API forbade the first request (403), and the CLI did not try again, as it does with a 401: it may have been a
+    /// token that was just being renewed.
+    Forbidden,
     /// It could not be started.
     SpawnFailed,
     /// The CLI refused its arguments.
@@ -233,7 +236,7 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
     }
     match evidence.completed.verdict {
         Verdict::Succeeded => Class::Done,
-        Verdict::Auth => never(Never::Auth),
+        Verdict::Auth => never(if is_forbidden(evidence) { Never::Forbidden } else { Never::Auth }),
         Verdict::RateLimited => match evidence.usage_limit {
             Some(limit) => Class::Limit { ends_at_ms: limit.ends_at_ms },
             None => Class::Transient { cause: Transient::RateLimit },
@@ -257,6 +260,16 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         Verdict::Incomplete => never(Never::Incomplete),
         Verdict::Account => never(Never::Account),
     }
+}
+
+/// See [`Never::Forbidden`]. With a word that says so it is final, and what a tool has done is not done twice.
+fn is_forbidden(evidence: &Evidence<'_>) -> bool {
+    let Some(result) = evidence.result else { return false };
+    result.api_error_status == Some(403)
+        && result.api_error.as_deref() != Some("oauth_org_not_allowed")
+        && evidence.progress != Progress::Tool
+        && evidence.last_retry.is_none()
+        && result.num_turns.unwrap_or(0) <= 1
 }
 
 /// Whether a verdict may be the API's doing.

@@ -9,20 +9,30 @@ use nix::errno::Errno;
 /// written, a disk or a network file system failed.
 #[must_use]
 pub fn is_environmental(error: &io::Error) -> bool {
-    error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| {
-        matches!(
-            errno,
-            Errno::EAGAIN
-                | Errno::ENOMEM
-                | Errno::EMFILE
-                | Errno::ENFILE
-                | Errno::ENOSPC
-                | Errno::EDQUOT
-                | Errno::ETXTBSY
-                | Errno::EIO
-                | Errno::ESTALE
-        )
-    })
+    // An error that was given other words has kept its kind, and no number.
+    let is_of_kind = matches!(
+        error.kind(),
+        io::ErrorKind::OutOfMemory
+            | io::ErrorKind::StorageFull
+            | io::ErrorKind::QuotaExceeded
+            | io::ErrorKind::ExecutableFileBusy
+            | io::ErrorKind::StaleNetworkFileHandle
+    );
+    is_of_kind
+        || error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| {
+            matches!(
+                errno,
+                Errno::EAGAIN
+                    | Errno::ENOMEM
+                    | Errno::EMFILE
+                    | Errno::ENFILE
+                    | Errno::ENOSPC
+                    | Errno::EDQUOT
+                    | Errno::ETXTBSY
+                    | Errno::EIO
+                    | Errno::ESTALE
+            )
+        })
 }
 
 #[cfg(test)]
@@ -38,5 +48,6 @@ mod tests {
             assert!(!is_environmental(&errno.into()), "{errno}");
         }
         assert!(!is_environmental(&io::Error::other("no error of the system")));
+        assert!(is_environmental(&io::Error::new(io::ErrorKind::StorageFull, "a log: no space")));
     }
 }

@@ -316,7 +316,7 @@ impl<'a> Stepping<'a> {
         };
         let next = match self.next_attempt(task, &end, number, waits) {
             None if is_refusal(&outcome) && !was_refused_before && !is_lost => {
-                self.after_refusal(task, number, waits)
+                self.after_refusal(task, &outcome, number, waits)
             }
             next => next,
         };
@@ -376,14 +376,22 @@ impl<'a> Stepping<'a> {
         }
     }
 
-    /// Credentials were refused that were good for another task of this batch: CLIs race for a token that one of them
-    /// has just renewed. The loser tries once more before all of them are stopped.
-    fn after_refusal(&self, task: usize, number: u32, waits: u32) -> Option<Next> {
+    /// Credentials were refused that were good for another task of this batch, or that the CLI did not try twice: CLIs
+    /// race for a token that one of them has just renewed. The loser tries once more before all of them are stopped.
+    fn after_refusal(
+        &self,
+        task: usize,
+        outcome: &Outcome,
+        number: u32,
+        waits: u32,
+    ) -> Option<Next> {
         let account = self.rules.tasks.get(task)?.account;
         let seed = self.batch.head.seed;
         let at_ms = retry::backoff_until_ms(self.now_ms, 1, seed, task);
         let is_known_good = self.batch.head.good_accounts.contains(&account);
-        is_known_good.then_some(Next { at_ms, number, waits })
+        let was_tried_once =
+            outcome.cause == Cause::Attempt { end: Class::Never { cause: Never::Forbidden } };
+        (is_known_good || was_tried_once).then_some(Next { at_ms, number, waits })
     }
 
     /// Tasks in a row that end alike without a turn have met something that no other task will fare better with.
@@ -477,5 +485,8 @@ impl<'a> Stepping<'a> {
 
 /// Whether the credentials were refused.
 fn is_refusal(outcome: &Outcome) -> bool {
-    outcome.cause == Cause::Attempt { end: Class::Never { cause: Never::Auth } }
+    matches!(
+        outcome.cause,
+        Cause::Attempt { end: Class::Never { cause: Never::Auth | Never::Forbidden } }
+    )
 }

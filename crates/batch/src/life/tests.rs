@@ -502,3 +502,52 @@ fn ten_thousand_tasks_that_are_skipped_at_once_are_skipped_in_one_step() {
     assert_eq!(run.batch.counts().skipped, 9_999);
     assert!(run.batch.is_over());
 }
+
+fn unavailable() -> AttemptEnd {
+    end(Verdict::SpawnFailed, Class::Unavailable { want: crate::retry::Want::Means })
+}
+
+#[test]
+fn what_is_wanting_is_waited_for_without_an_attempt_and_not_for_ever() {
+    let mut batch = begin(json!({}), json!([{"prompt": "x", "retries": 0}, {"prompt": "y"}]));
+    let mut now_ms = NOW_MS;
+    let mut starts = 0;
+    while batch.batch.head.phase == Phase::Going {
+        batch.ids += 1;
+        let (job, task_id) = (Job::Task(0), batch.ids.to_string());
+        batch.tell_at(now_ms, Input::Admitted { job, task_id: task_id.clone() });
+        batch.tell_at(now_ms, Input::Ended { job, task_id, end: unavailable() });
+        starts += 1;
+        if let TaskState::RetryAt { at_ms, number, waits, .. } = &batch.batch.tasks[0] {
+            assert_eq!((*number, *waits), (1, 0));
+            assert!(*at_ms > now_ms && *at_ms <= now_ms + 90_000);
+            now_ms = *at_ms;
+            batch.tell_at(now_ms, Input::Time);
+        }
+    }
+    assert!(starts > 10, "{starts}");
+    let waited_ms = now_ms - NOW_MS;
+    assert!((1_200_000..1_300_000).contains(&waited_ms), "{waited_ms}");
+    let stop = Some(Stop::Unavailable);
+    assert_eq!(batch.batch.head.phase, Phase::Over { stop, after_batch_failed: false });
+    assert_eq!(
+        batch.batch.tasks[1],
+        TaskState::Skipped { skip: Skip::Stopped { stop: Stop::Unavailable } }
+    );
+}
+
+#[test]
+fn a_limit_that_is_lifted_is_waited_for_no_longer_and_nothing_else_is_hurried() {
+    let mut batch = begin(json!({"jobs": 2, "claude_jobs": 2}), prompts(2));
+    for (task, end) in [(0, limited()), (1, overloaded())] {
+        let job = Job::Task(task);
+        let task_id = batch.start(job);
+        batch.tell(Input::Ended { job, task_id, end });
+    }
+    batch.asked();
+    batch.tell(Input::LimitLifted { tasks: vec![0, 1, 7] });
+    let enqueued = |effect: &Effect| matches!(effect, Effect::Enqueue { .. });
+    let asked: Vec<Effect> = batch.asked().into_iter().filter(enqueued).collect();
+    assert_eq!(asked, [Effect::Enqueue { job: Job::Task(0) }]);
+    assert!(matches!(batch.batch.tasks[1], TaskState::RetryAt { .. }));
+}

@@ -283,3 +283,82 @@ fn a_limit_is_waited_for_until_its_end_and_a_little_longer() {
         }
     }
 }
+
+#[test]
+fn a_first_request_that_was_forbidden_once_is_no_final_refusal() {
+    let forbidden = |word: Option<&str>, turns| ClaudeResult {
+        api_error: word.map(str::to_owned),
+        num_turns: Some(turns),
+        ..error(Some(403), "API Error: 403")
+    };
+    let class_of = |result: &ClaudeResult, progress| class(Verdict::Auth, Some(result), progress);
+    let once = forbidden(Some("authentication_failed"), 1);
+    assert_eq!(class_of(&once, Progress::NoTool), never(Never::Forbidden));
+    assert_eq!(class_of(&once, Progress::Tool), never(Never::Auth), "its work is not done twice");
+    let for_good = forbidden(Some("oauth_org_not_allowed"), 1);
+    assert_eq!(class_of(&for_good, Progress::NoTool), never(Never::Auth));
+    assert_eq!(class_of(&forbidden(None, 484), Progress::NoTool), never(Never::Auth));
+    let refused = error(Some(401), "API Error: 401");
+    assert_eq!(class_of(&refused, Progress::NoTool), never(Never::Auth));
+}
+
+#[test]
+fn a_stream_that_died_is_a_lost_connection_by_the_reason_that_the_cli_gives() {
+    let died = |reason: Option<&str>, word: Option<&str>, text: &str| ClaudeResult {
+        terminal_reason: reason.map(str::to_owned),
+        api_error: word.map(str::to_owned),
+        ..error(None, text)
+    };
+    for (result, expected) in [
+        (died(Some("api_error"), None, "anything at all"), transient(Transient::Connection)),
+        (died(Some("api_error"), Some("unknown"), ""), transient(Transient::Connection)),
+        (died(Some("api_error"), Some("overloaded"), ""), transient(Transient::Server)),
+        (died(Some("api_error"), Some("rate_limit"), ""), transient(Transient::RateLimit)),
+        (died(Some("api_error"), Some("invalid_request"), ""), never(Never::Failed)),
+        (
+            died(None, None, "API Error: The response stopped arriving before it was complete"),
+            transient(Transient::Connection),
+        ),
+        (died(Some("completed"), None, "the response stopped arriving"), never(Never::Failed)),
+    ] {
+        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), expected, "{result:?}");
+    }
+}
+
+#[test]
+fn ends_look_the_same_by_what_went_wrong_and_only_of_an_agent_that_has_done_nothing() {
+    let sameness = |verdict, result: Option<&ClaudeResult>, progress| {
+        let completed = completed(verdict, EndReason::Exit, 1);
+        let evidence = Evidence {
+            completed: &completed,
+            result,
+            last_retry: None,
+            usage_limit: None,
+            dead_end: None,
+            want: None,
+            progress,
+        };
+        AttemptEnd::of(&evidence).sameness
+    };
+    let failed = |text: &str| sameness(Verdict::Failed, Some(&error(None, text)), Progress::NoTool);
+    assert!(failed("request 17 went wrong").is_some());
+    assert_eq!(failed("request 17 went wrong"), failed("request 18 went wrong"));
+    assert_ne!(failed("request 17 went wrong"), failed("something else"));
+    assert_eq!(sameness(Verdict::Failed, Some(&error(None, "x")), Progress::Tool), None);
+    assert_eq!(sameness(Verdict::Failed, None, Progress::NotBegun), None, "another program");
+    assert!(sameness(Verdict::NoResult, None, Progress::NotBegun).is_some());
+    assert_eq!(sameness(Verdict::Succeeded, None, Progress::NoTool), None);
+    let many_turns = ClaudeResult { num_turns: Some(3), ..error(None, "x") };
+    assert_eq!(sameness(Verdict::Failed, Some(&many_turns), Progress::NoTool), None);
+}
+
+#[test]
+fn what_is_wanting_is_asked_for_soon_at_first_and_once_a_minute_later() {
+    let wait_ms = |waited_ms: u64| {
+        let now_ms = 10_000_000;
+        unavailable_until_ms(now_ms, now_ms - waited_ms, 7, 3) - now_ms
+    };
+    assert!((1_000..=1_500).contains(&wait_ms(0)));
+    assert!((8_000..=12_000).contains(&wait_ms(8_000)));
+    assert!((60_000..=90_000).contains(&wait_ms(1_000_000)));
+}
