@@ -239,6 +239,23 @@ impl StateDb {
         Ok(results)
     }
 
+    /// The record of the newest task of a batch whose record holds this text; `None` where there is none. All records are
+    /// looked through: for what is seldom asked.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn newest_batch_record_with(
+        &self,
+        text: &str,
+    ) -> std::result::Result<Option<String>, StateError> {
+        self.first(
+            "SELECT record FROM batch_task WHERE record IS NOT NULL AND instr(record, ?1) > 0
+             ORDER BY batch DESC, place DESC LIMIT 1",
+            params![text],
+            |row| row.get(0),
+        )
+    }
+
     /// How long the newest successful runs with this label took, milliseconds, the newest first.
     ///
     /// # Errors

@@ -696,7 +696,13 @@ pub(super) mod tests {
                 failed(),
                 Some("the CLI failed at its start: config_file_invalid"),
             ),
-            (vec![words(), result(api)], failed(), Some("the API refused: billing_error")),
+            (
+                vec![words(), result(api)],
+                failed(),
+                Some(
+                    "the API refused: billing_error: see to the payment in the billing settings of the account",
+                ),
+            ),
             (
                 vec![words()],
                 warned(Verdict::Denied, &["Bash was denied", "so was Edit"]),

@@ -106,6 +106,13 @@ fn count(of: Option<&Value>, names: &[&str]) -> u64 {
     names.iter().filter_map(count).fold(0, u64::saturating_add)
 }
 
+/// What the record of a task has of the total of a conversation, and of no other one.
+#[must_use]
+pub fn mark_of(claude_session_id: &str) -> String {
+    let id = Value::from(claude_session_id);
+    format!("\"session\":{{\"claude_session_id\":{id},")
+}
+
 /// The totals of a conversation, as its last attempt printed them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SessionTotal {
@@ -139,6 +146,12 @@ impl Totals {
             self.of_session.clear();
         }
         self.of_session.insert(total.claude_session_id.clone(), total.sums);
+    }
+
+    /// Whether something is known of a conversation.
+    #[must_use]
+    pub fn knows(&self, claude_session_id: &str) -> bool {
+        self.of_session.contains_key(claude_session_id)
     }
 
     /// What an attempt of this task has cost. Takes note of its conversation.
@@ -258,6 +271,16 @@ mod tests {
         assert_eq!(costs(&task(true), Some("2.1.276"), &[1.0, 1.1]), [1.0, 1.1]);
         assert_eq!(costs(&task(true), Some("2.1.277"), &[1.0, 1.1]), [1.0, 0.1]);
         assert_eq!(costs(&task(false), None, &[1.0, 1.1]), [1.0, 1.1]);
+    }
+
+    #[test]
+    fn a_record_is_found_by_the_conversation_whose_total_it_has() {
+        let sums = Sums { cost_usd: Some(1.5), ..Sums::default() };
+        let session = Some(SessionTotal { claude_session_id: ID.to_owned(), sums });
+        let record = crate::batch::record::Record { session, ..Default::default() };
+        let stored = serde_json::to_string(&record).unwrap();
+        assert!(stored.contains(&mark_of(ID)), "{stored}");
+        assert!(!stored.contains(&mark_of("another")), "{stored}");
     }
 
     #[test]

@@ -192,6 +192,7 @@ impl Owner {
         let mut execute = filled.map_err(|missing| missing.to_string())?;
         execute.timeout = self.records.get(index).and_then(|record| record.timeout_s);
         execute.label = start::label(&facts.plan, index);
+        self.recall_conversation(&execute).await;
         Ok(execute)
     }
 

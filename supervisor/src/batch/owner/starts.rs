@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::Owner;
 use crate::{
-    batch::{evidence::End, message::Message, there::There},
+    batch::{evidence::End, message::Message, money, record::Record, there::There},
     limits,
 };
 
@@ -94,6 +94,27 @@ impl Owner {
             messages.send(Message::HookAgain { job, task_id }).await.ok();
         });
         true
+    }
+
+    /// Before a task goes on with a conversation that nobody here remembers: what it has cost so far, if a batch of an
+    /// earlier supervisor has led it.
+    pub(super) async fn recall_conversation(&self, task: &Execute) {
+        let Some(Some(id)) = money::resumed(task) else { return };
+        if self.shared.batches.totals().knows(&id) {
+            return;
+        }
+        let mark = money::mark_of(&id);
+        let found = self.shared.store.read(move |db| db.newest_batch_record_with(&mark)).await;
+        match found {
+            Ok(Some(record)) => {
+                let record = serde_json::from_str::<Record>(&record).ok();
+                if let Some(total) = record.and_then(|record| record.session) {
+                    self.shared.batches.totals().remember(&total);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::error!(%error, "what a conversation has cost so far"),
+        }
     }
 
     /// What the attempt itself has cost.
