@@ -216,6 +216,8 @@ pub const BATCH_ERROR_CHARS: usize = 1_000;
 pub const BATCH_WARNING_CHARS: usize = 300;
 /// Of each of several results of one run, how much its task's row shows.
 pub const BATCH_PART_BYTES: usize = 1024;
+/// After so long a limit that has not ended is tried with one task: it may have been lifted.
+pub const GATE_TRIED_AGAIN: Duration = Duration::from_secs(60 * 60);
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
 /// As much is kept of what went wrong with a task, where others may meet the same, characters.

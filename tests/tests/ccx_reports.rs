@@ -123,7 +123,8 @@ prompt = "What is 2+2?"
     assert!(results[0]["started"].as_str().unwrap() <= results[0]["ended"].as_str().unwrap());
     assert_eq!(results[0]["usage"]["input_tokens"], 1);
     assert_eq!(results[2]["killed_leftovers"], 1);
-    assert_eq!(results[4]["attempts"].as_array().unwrap().len(), 1);
+    // The same credentials were good for the tasks before: one refusal may be a lost race, two are not.
+    assert_eq!(results[4]["attempts"].as_array().unwrap().len(), 2);
     let junit = folder.read("night.xml");
     assert!(junit.contains(r#"tests="6" skipped="0" failures="1" errors="3""#), "{junit}");
     let markdown = folder.read("night.md");

@@ -13,6 +13,7 @@ use cc_link::{
 };
 use cc_proctree::{
     cgroup::{CgroupError, Leaf},
+    shortage::AtPath,
     start::{self, Born, Start, StartError},
     tree::Tree,
 };
@@ -54,8 +55,12 @@ pub fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Lau
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, spec.link_version, pipe);
     if let Some(failure) = journal.log_failure() {
-        let error =
-            io::Error::new(failure.kind(), format!("{}: {failure}", spec.log_path.display()));
+        let source = match failure.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => failure.kind().into(),
+        };
+        let path = spec.log_path.clone();
+        let error = io::Error::new(source.kind(), AtPath { path, source });
         let task = Err(StartError::System { step: "task log", error });
         return Launch { task, journal, adoption: None };
     }

@@ -1,15 +1,26 @@
 //! Which errors of the system say nothing about who met them: the machine was out of something, or somebody was just
 //! replacing a file. The same attempt may well succeed a little later.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use nix::errno::Errno;
+
+/// An error of the system, and the path that it is about. Made into an [`io::Error`] it is judged as the error in it.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {source}", path.display())]
+pub struct AtPath {
+    /// Of the file or directory.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
 
 /// Whether this error is the machine's: no process, memory, descriptor or room was to be had, a program was being
 /// written, a disk or a network file system failed.
 #[must_use]
 pub fn is_environmental(error: &io::Error) -> bool {
-    // An error that was given other words has kept its kind, and no number.
+    // An error that was given other words may have kept its origin; else it has its kind, and no number.
+    let origin = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
     let is_of_kind = matches!(
         error.kind(),
         io::ErrorKind::OutOfMemory
@@ -19,6 +30,7 @@ pub fn is_environmental(error: &io::Error) -> bool {
             | io::ErrorKind::StaleNetworkFileHandle
     );
     is_of_kind
+        || origin.is_some_and(is_environmental)
         || error.raw_os_error().map(Errno::from_raw).is_some_and(|errno| {
             matches!(
                 errno,
@@ -48,6 +60,12 @@ mod tests {
             assert!(!is_environmental(&errno.into()), "{errno}");
         }
         assert!(!is_environmental(&io::Error::other("no error of the system")));
+        let with_path = |errno: Errno| {
+            let source = io::Error::from(errno);
+            io::Error::new(source.kind(), AtPath { path: "a log".into(), source })
+        };
+        assert!(is_environmental(&with_path(Errno::EMFILE)));
+        assert!(!is_environmental(&with_path(Errno::EACCES)));
         assert!(is_environmental(&io::Error::new(io::ErrorKind::StorageFull, "a log: no space")));
     }
 }

@@ -19,7 +19,10 @@ use cc_protocol::{
     gate::GateSummary,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::{message::Message, wall::Wall};
 use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared, uptime};
@@ -48,6 +51,8 @@ struct Guarded {
     gate: Gate,
     /// Why it is closed for whom.
     why: BTreeMap<Scope, String>,
+    /// When it was last shut, by the clock that stands still in gaps.
+    shut_at: BTreeMap<Scope, Instant>,
 }
 
 /// Through which gate a task passes, and as whom it asks there.
@@ -165,6 +170,7 @@ impl Gates {
     pub fn close(&self, credential: &Credential, scope: Scope, until_ms: u64, why: &str) {
         self.change(credential, |guarded| {
             guarded.why.insert(scope.clone(), why.to_owned());
+            guarded.shut_at.insert(scope.clone(), uptime::now());
             guarded.gate.close(scope, until_ms, now_ms());
         });
     }
@@ -198,9 +204,12 @@ impl Gates {
     /// How all of them stand: an account's, and one more for each family of models that has a limit of its own.
     #[must_use]
     pub fn facts(&self) -> Vec<GateFacts> {
-        let gates = self.gates();
+        Self::facts_of(&self.gates())
+    }
+
+    fn facts_of(gates: &BTreeMap<Credential, Guarded>) -> Vec<GateFacts> {
         let mut facts = Vec::new();
-        for (credential, Guarded { gate, why }) in gates.iter() {
+        for (credential, Guarded { gate, why, .. }) in gates.iter() {
             let closed: BTreeMap<&Scope, u64> = gate.closed().collect();
             let everybody = None;
             let scopes = closed.keys().copied().filter(|scope| scope.is_some());
@@ -253,12 +262,29 @@ impl Gates {
         }
     }
 
+    /// The ids of those that were shut long ago: limits are lifted early, too, and nobody may be there to say so.
+    fn overdue(&self, now: Instant) -> Vec<String> {
+        let gates = self.gates();
+        let is_overdue = |facts: &&GateFacts| {
+            let guarded = gates.get(&facts.credential);
+            let shut_at = guarded.and_then(|guarded| guarded.shut_at.get(&facts.scope));
+            let is_long_ago = |at: &Instant| now.duration_since(*at) >= limits::GATE_TRIED_AGAIN;
+            facts.closed_until_ms.is_some() && shut_at.is_some_and(is_long_ago)
+        };
+        let facts = Self::facts_of(&gates);
+        facts.iter().filter(is_overdue).map(GateFacts::id).collect()
+    }
+
     fn change(&self, credential: &Credential, change: impl FnOnce(&mut Guarded)) {
         let mut gates = self.gates();
         let guarded = gates.entry(credential.clone()).or_insert_with(|| {
             // Only for chance; which one does not matter.
             let seed = now_ms();
-            Guarded { gate: Gate::new(self.claude_jobs, seed), why: BTreeMap::new() }
+            Guarded {
+                gate: Gate::new(self.claude_jobs, seed),
+                why: BTreeMap::new(),
+                shut_at: BTreeMap::new(),
+            }
         });
         change(guarded);
         drop(gates);
@@ -279,7 +305,7 @@ impl Gates {
         for (credential, guarded) in gates.iter_mut() {
             let were_closed = guarded.gate.closed().count();
             let tickets = guarded.gate.admit(now_ms);
-            let Guarded { gate, why } = guarded;
+            let Guarded { gate, why, .. } = guarded;
             has_opened |= gate.closed().count() < were_closed;
             why.retain(|scope, _| gate.closed().any(|(closed, _)| closed == scope));
             admitted.extend(tickets.into_iter().map(|ticket| (credential.clone(), ticket)));
@@ -323,6 +349,10 @@ pub async fn keep(shared: Arc<Shared>) {
             if handle.messages.send(Message::Admitted(ticket.job)).await.is_err() {
                 gates.leave(&credential, &ticket);
             }
+        }
+        for id in gates.overdue(uptime::now()) {
+            // One that was opened meanwhile needs nothing more.
+            super::open_gates(&shared, Some(&id)).await.ok();
         }
         tokio::select! {
             () = gates.has_changed.notified() => {}
@@ -387,6 +417,22 @@ mod tests {
         assert_eq!(admitted, [(other, ticket("b"))]);
         assert_eq!(gates.closed(&pass(&own)).unwrap().1, "a limit");
         assert!(wake_at_ms.unwrap() > now_ms());
+    }
+
+    #[test]
+    fn a_limit_that_has_not_ended_for_long_is_tried_and_then_not_again_for_as_long() {
+        let gates = Gates::new(4);
+        let credential = gates.credential(&prompt(&[])).unwrap();
+        let weekly = now_ms() + 5 * 86_400_000;
+        gates.close(&credential, None, weekly, "a weekly limit");
+        let shut_at = uptime::now();
+        let later = |parts: u32| shut_at + limits::GATE_TRIED_AGAIN * parts / 2;
+        assert!(gates.overdue(later(1)).is_empty());
+        assert_eq!(gates.overdue(later(3)), [credential.to_string()]);
+        gates.open(Some(&credential.to_string())).unwrap();
+        assert!(gates.overdue(later(3)).is_empty(), "it is being tried");
+        gates.close(&credential, None, weekly, "a weekly limit");
+        assert!(gates.overdue(later(1)).is_empty());
     }
 
     #[test]
