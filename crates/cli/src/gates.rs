@@ -103,9 +103,9 @@ mod tests {
         let table = table(&[gate, open], 0, 120);
         let rows: Vec<Vec<&str>> =
             table.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(rows[1][0], "0a1b2c3d:opus", "{table}");
-        assert!(table.contains("2h"), "{table}");
+        assert_eq!(rows[2][0], "0a1b2c3d:opus", "{table}");
+        assert!(table.contains("2 h"), "{table}");
         assert!(table.contains("You've hit your Opus limit"), "{table}");
-        assert!(rows[2].contains(&"open") && rows[2].contains(&"all"), "{table}");
+        assert!(rows[3].contains(&"open") && rows[3].contains(&"all"), "{table}");
     }
 }
