@@ -12,7 +12,7 @@ use crate::line::Line;
 
 /// Most tool calls, and tasks of the CLI, that are followed at once. More than these prolong nothing.
 pub(crate) const FOLLOWED_LIMIT: usize = 256;
-/// Most ids of denied calls that are remembered.
+/// Most ids of calls, and of denied ones, that are remembered.
 const DENIALS_LIMIT: usize = 1_024;
 /// Longest id that is followed, bytes.
 const ID_BYTES_LIMIT: usize = 512;
@@ -27,12 +27,18 @@ pub(crate) struct Activity {
     calls: BTreeMap<String, Option<String>>,
     /// The message of the main conversation whose calls are open.
     message_id: Option<String>,
-    asked: u64,
+    /// The calls that were asked for; more than are remembered count as some that ran.
+    asked: BTreeSet<String>,
+    is_more_asked: bool,
     denied: BTreeSet<String>,
     denied_tools: Vec<String>,
     tasks: BTreeMap<String, Task>,
     unfinished: Vec<Unfinished>,
     has_result: bool,
+    /// Hooks of the user's that run.
+    hooks: BTreeSet<String>,
+    /// The conversation is being summed up, which takes minutes.
+    is_compacting: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -68,11 +74,15 @@ impl Activity {
             if !kind.ends_with("tool_use") || is_answer {
                 continue;
             }
-            self.asked = self.asked.saturating_add(1);
-            let id = line.text_in(block, "message.content.id");
-            if let Some(id) = id.filter(|id| self.calls.len() < FOLLOWED_LIMIT && is_short(id)) {
-                self.calls.insert(id, parent.clone());
+            let id = line.text_in(block, "message.content.id").filter(|id| is_short(id));
+            let Some(id) = id.filter(|_| self.asked.len() < DENIALS_LIMIT) else {
+                self.is_more_asked = true;
+                continue;
+            };
+            if self.calls.len() < FOLLOWED_LIMIT {
+                self.calls.insert(id.clone(), parent.clone());
             }
+            self.asked.insert(id);
         }
     }
 
@@ -94,8 +104,30 @@ impl Activity {
 
     /// A result came: the main conversation waits for none of its calls any more.
     pub(crate) fn result(&mut self) {
+        self.hooks.clear();
+        self.is_compacting = false;
         self.calls.retain(|_, caller| caller.is_some());
         self.has_result = true;
+    }
+
+    /// What the CLI is at, beside the conversation.
+    pub(crate) fn status(&mut self, line: &Line<'_>) {
+        self.is_compacting = line.is("status", "compacting");
+    }
+
+    /// A hook of the user's begins, or has ended.
+    pub(crate) fn hook(&mut self, line: &Line<'_>, runs: bool) {
+        let Some(id) = line.text("hook_id").filter(|id| is_short(id)) else { return };
+        if !runs {
+            self.hooks.remove(&id);
+        } else if self.hooks.len() < FOLLOWED_LIMIT {
+            self.hooks.insert(id);
+        }
+    }
+
+    /// The conversation goes on.
+    pub(crate) fn compacted(&mut self) {
+        self.is_compacting = false;
     }
 
     /// Another turn has begun: it has no result yet.
@@ -180,7 +212,8 @@ impl Activity {
 
     /// A tool call runs, or work in the background.
     pub(crate) fn is_working(&self) -> bool {
-        !self.calls.is_empty() || self.is_background_in_flight()
+        let is_at_work = !self.calls.is_empty() || !self.hooks.is_empty() || self.is_compacting;
+        is_at_work || self.is_background_in_flight()
     }
 
     /// Work in the background runs: another result may follow.
@@ -201,7 +234,7 @@ impl Activity {
 
     /// Tools were asked for, and none of them ran.
     pub(crate) fn is_all_denied(&self) -> bool {
-        !self.denied_tools.is_empty() && self.asked <= self.denied_tools.len() as u64
+        !self.denied.is_empty() && !self.is_more_asked && self.asked.is_subset(&self.denied)
     }
 
     #[cfg(test)]

@@ -5,11 +5,11 @@
 //! is nothing new; nobody can tell by its form. So:
 //!
 //! 1. A result without an origin takes the place of those before it: older versions give several, of which the last
-//!    one counts.
+//!    one counts. One that says nothing takes nobody's place.
 //! 2. The text of a notice's result is added to the answer, after an empty line, unless it is empty or the same.
 //! 3. How the run ended (its error, its cost, its tokens) is what the last result says. Where that is an error, its
 //!    text is what the run says; earlier answers are in [`ClaudeResult::parts`].
-//! 4. Where no text came, the answer to a JSON schema is the text, as JSON.
+//! 4. Where a result has no text, its answer to a JSON schema is the text, as JSON.
 
 use cc_link::event::{ClaudeResult, ClaudeResultPart};
 
@@ -32,7 +32,9 @@ pub(crate) struct Answers {
 impl Answers {
     pub(crate) fn add(&mut self, result: ClaudeResult, origin: Option<String>) {
         let is_notice = origin.as_deref().is_some_and(|origin| origin != "human");
-        if !is_notice {
+        let says_something = result.structured_output.is_some()
+            || result.result.as_deref().is_some_and(|text| !text.trim().is_empty());
+        if !is_notice && (says_something || result.is_error) {
             (self.text, self.is_truncated, self.structured_output) = (None, false, None);
             (self.turns, self.added) = (None, 0);
         }
@@ -58,20 +60,24 @@ impl Answers {
 
     fn add_text(&mut self, result: &ClaudeResult, is_notice: bool) {
         self.is_truncated |= result.result_truncated;
-        let Some(text) = result.result.as_deref() else { return };
+        let text = result.result.clone().filter(|text| !text.trim().is_empty());
+        let as_json = || result.structured_output.as_ref().map(ToString::to_string);
+        let Some(text) = text.or_else(as_json).or_else(|| result.result.clone()) else { return };
+        let (text, was_cut) = cut_answer(text);
+        self.is_truncated |= was_cut;
         match &mut self.text {
             Some(before) if !before.trim().is_empty() => {
-                let is_new = !text.trim().is_empty() && !before.ends_with(text);
+                let is_new = !text.trim().is_empty() && !before.ends_with(&text);
                 if is_new {
                     before.push_str("\n\n");
-                    before.push_str(text);
+                    before.push_str(&text);
                     let (text, was_cut) = cut_answer(std::mem::take(before));
                     *before = text;
                     self.is_truncated |= was_cut;
                     self.added += u64::from(is_notice);
                 }
             }
-            Some(_) | None => self.text = Some(text.to_owned()),
+            Some(_) | None => self.text = Some(text),
         }
     }
 
@@ -93,12 +99,6 @@ impl Answers {
         result.structured_output.clone_from(&self.structured_output);
         result.result.clone_from(&self.text);
         result.result_truncated = self.is_truncated;
-        if result.result.as_deref().is_none_or(|text| text.trim().is_empty())
-            && let Some(json) = &result.structured_output
-        {
-            let (text, was_cut) = cut_answer(json.to_string());
-            (result.result, result.result_truncated) = (Some(text), was_cut);
-        }
         Some(result)
     }
 }
@@ -142,6 +142,7 @@ mod tests {
             merged(&[("I wait for it.", None), ("", NOTICE), ("42", NOTICE), ("42", NOTICE)]);
         assert_eq!(result.result.as_deref(), Some("I wait for it.\n\n42"));
         assert_eq!(merged(&[("", None), ("42", NOTICE)]).result.as_deref(), Some("42"));
+        assert_eq!(merged(&[("42", None), ("", None)]).result.as_deref(), Some("42"));
     }
 
     #[test]
@@ -181,6 +182,11 @@ mod tests {
         };
         assert_eq!(schema(Some("")).result.as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(schema(None).result.as_deref(), Some(r#"{"a":1}"#));
+        let mut answers = Answers::default();
+        let structured_output = Some(json!({"a": 1}));
+        answers.add(ClaudeResult { structured_output, ..ClaudeResult::default() }, None);
+        answers.add(result("noted"), NOTICE.map(str::to_owned));
+        assert_eq!(answers.merged().unwrap().result.as_deref(), Some("{\"a\":1}\n\nnoted"));
         assert_eq!(schema(Some("It is 1.")).result.as_deref(), Some("It is 1."));
         assert_eq!(schema(Some("It is 1.")).structured_output, Some(json!({"a": 1})));
     }

@@ -112,7 +112,6 @@ const MEMBERS: &[&str] = &[
     "first_text_post_wall_ms",
     "heartbeat",
     "hook_event",
-    "hook_id",
     "hook_name",
     "inline_pastes",
     "invalid_config_file",

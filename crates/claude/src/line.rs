@@ -85,6 +85,7 @@ const WANTED: &[Wanted] = &[
     // Tools and work in the background.
     Wanted { path: "tool_name", keep: Scalar(WORD) },
     Wanted { path: "tool_use_id", keep: Scalar(WORD) },
+    Wanted { path: "hook_id", keep: Scalar(WORD) },
     Wanted { path: "task_id", keep: Scalar(WORD) },
     Wanted { path: "task_type", keep: Scalar(WORD) },
     Wanted { path: "description", keep: Scalar(TEXT) },
@@ -158,6 +159,11 @@ impl LineReader {
         let content = data.strip_suffix(b"\n");
         let has_newline = content.is_some();
         let content = content.unwrap_or(data);
+        // A file that somebody has stored as "UTF-8 with signature" is passed on with it.
+        let content = match starts_line {
+            true => content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content),
+            false => content,
+        };
         let mark = if truncated { TRUNCATION_MARK } else { b"" };
         self.scanner.walk(content.strip_suffix(mark).unwrap_or(content));
         self.is_reading = !ends_line && !self.scanner.is_broken();
@@ -177,6 +183,13 @@ impl LineReader {
 impl<'a> Line<'a> {
     pub(crate) fn extent(&self) -> Extent {
         self.extent
+    }
+
+    /// The line is cut, and what there is of it is a result's: newer versions of the CLI write the type behind it.
+    pub(crate) fn is_cut_result(&self) -> bool {
+        let has = |path| self.value(path).is_some();
+        let is_results = has("is_error") || has("num_turns") || has("total_cost_usd");
+        self.extent != Extent::Whole && has("result") && is_results
     }
 
     /// The first few names of members that this version does not know.

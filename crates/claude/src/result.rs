@@ -35,10 +35,12 @@ pub(crate) fn read_result(
         None => (None, cut),
     };
     ClaudeResult {
-        // Without the CLI's own judgement only a result that names no trouble passes as good.
-        is_error: line
-            .boolean("is_error")
-            .unwrap_or_else(|| api_error_status.is_some() || subtype.as_deref() != Some("success")),
+        // Without the CLI's own judgement only a result that names no trouble passes as good; and one whose kind is an
+        // error (`error_max_turns`, …) is none whatever the judgement.
+        is_error: subtype.as_deref().is_some_and(|subtype| subtype.starts_with("error"))
+            || line.boolean("is_error").unwrap_or_else(|| {
+                api_error_status.is_some() || subtype.as_deref() != Some("success")
+            }),
         result,
         result_truncated,
         api_error_status,

@@ -39,6 +39,8 @@ pub struct Summary {
     pub model: Option<String>,
     /// The session of the last line that named one, for `--resume`.
     pub claude_session_id: Option<String>,
+    /// The end of the last text that the model has written, at most 4 KiB.
+    pub last_text: Option<String>,
     /// What the stream says of the CLI.
     pub facts: ClaudeFacts,
     /// What a good result does not say: why the work cannot have been done. In words, it is one of the warnings.
@@ -65,6 +67,7 @@ struct Reader {
     api_error: Option<String>,
     model: Option<String>,
     session_id: Option<String>,
+    last_text: Option<String>,
     activity: Activity,
     answers: Answers,
     notes: Notes,
@@ -87,6 +90,7 @@ impl Default for Reader {
             api_error: None,
             model: None,
             session_id: None,
+            last_text: None,
             activity: Activity::default(),
             answers: Answers::default(),
             notes: Notes::default(),
@@ -179,11 +183,17 @@ impl StreamObserver {
 impl Reader {
     fn line(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
         let is_whole = line.extent() == Extent::Whole;
-        let Some(kind) = line.text("type") else { return };
+        let kind = line.text("type").or_else(|| line.is_cut_result().then(|| "result".to_owned()));
+        let Some(kind) = kind else { return };
         let subtype = line.text("subtype");
         match kind.as_str() {
             // Half a result is better than none, where the line limit has cut it. Half of anything else says nothing.
-            "result" if line.extent() == Extent::Unfinished => self.notes.unfinished_result(),
+            "result" if line.extent() == Extent::Unfinished => {
+                self.is_stream = true;
+                // The run came to its end: again it would be paid again.
+                self.tool_may_have_run = true;
+                self.notes.unfinished_result();
+            }
             "result" => self.result(line, !is_whole, emit),
             "system" if is_whole => self.system(line, subtype.as_deref(), emit),
             "assistant" => self.assistant(line, emit),
@@ -207,6 +217,10 @@ impl Reader {
                 self.turn();
             }
             Some("api_retry") => self.retry(line, emit),
+            Some("status") => self.activity.status(line),
+            Some("hook_started") => self.activity.hook(line, true),
+            Some("hook_response") => self.activity.hook(line, false),
+            Some("compact_boundary") => self.activity.compacted(),
             Some("task_started") => self.activity.started(line),
             Some("task_updated") => self.activity.updated(line),
             Some("task_notification") => self.activity.notified(line),
@@ -277,10 +291,15 @@ impl Reader {
         let is_main = line.text("parent_tool_use_id").is_none();
         if is_main {
             self.turn();
+            self.activity.compacted();
         }
         if !(is_whole && line.is("message.model", "<synthetic>")) {
             self.answered();
             self.activity.answer(line);
+            if let Some((_, text)) = line.texts("message.content.text").last().filter(|_| is_main) {
+                let start = text.ceil_char_boundary(text.len().saturating_sub(TEXT_BYTES_LIMIT));
+                self.last_text = Some(text[start..].to_owned());
+            }
             let asks_for_tool = |(_, kind): (u32, String)| kind.ends_with("tool_use");
             let may_use_tool = !is_whole || line.texts("message.content.type").any(asks_for_tool);
             self.tool_may_have_run |= may_use_tool;
@@ -430,6 +449,7 @@ impl Reader {
             refusal: self.refusal,
             model: self.model.clone(),
             claude_session_id: self.session_id.clone(),
+            last_text: self.last_text.clone(),
             facts,
             shortfall,
             warnings,

@@ -11,8 +11,8 @@ use cc_batch::{
 use cc_claude::{Refusal, StreamObserver, limit};
 use cc_link::{
     event::{
-        ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict,
-        Warning,
+        ClaudeResult, ClaudeRetry, Completed, EndReason, Event, LimitReport, SpawnFailureKind,
+        Verdict, Warning,
     },
     record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
 };
@@ -328,7 +328,9 @@ impl Collector {
         let is_stream = self.result.is_some() || self.observer.summary().is_stream;
         let errors = self.result.as_ref().map(|result| result.errors.join("\n"));
         let answer = self.result.as_ref().and_then(|result| result.result.clone());
-        let said = answer.filter(|answer| !answer.trim().is_empty()).or(errors);
+        let is_something = |text: &String| !text.trim().is_empty();
+        let said = answer.filter(is_something).or_else(|| errors.filter(is_something));
+        let said = said.or_else(|| self.observer.summary().last_text);
         self.tails.stdout_tail(is_stream, said.as_deref())
     }
 
@@ -368,10 +370,12 @@ impl Collector {
         stdout_tail: Option<&str>,
         stderr_tail: Option<&str>,
     ) -> Option<String> {
-        if let Some(error) = &completed.error {
+        let said = self.result.as_deref().and_then(words_of_error);
+        // Why it did not exit after a bad result says less than the result.
+        let is_by_result = completed.reason == EndReason::Lingered && said.is_some();
+        if let Some(error) = completed.error.as_ref().filter(|_| !is_by_result) {
             return Some(error.clone());
         }
-        let said = self.result.as_deref().and_then(words_of_error);
         let of_warnings = || {
             let words = completed.warnings.iter().map(|warning| warning.message.as_str());
             let words = words.collect::<Vec<_>>().join("; ");
@@ -433,7 +437,13 @@ fn words_of_error(result: &ClaudeResult) -> Option<String> {
         Some(format!("the CLI failed at its start: {word}"))
     };
     let api = || Some(format!("the API refused: {}", result.api_error.as_deref()?));
-    text.or_else(errors).or_else(startup).or_else(api)
+    let kind = || {
+        let words = [result.subtype.as_deref(), result.terminal_reason.as_deref()];
+        let word =
+            words.into_iter().flatten().find(|word| !matches!(*word, "success" | "completed"));
+        word.filter(|_| result.is_error).map(|word| format!("the CLI ended with “{word}”"))
+    };
+    text.or_else(errors).or_else(startup).or_else(api).or_else(kind)
 }
 
 fn shortened(text: &str) -> String {

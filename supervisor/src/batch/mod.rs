@@ -10,6 +10,7 @@
 //! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
 //! that follows from it is stored. Called by [`crate::batch_calls`] and [`crate::serve`].
 
+mod after_result;
 mod board;
 mod evidence;
 mod follow;

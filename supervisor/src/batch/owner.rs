@@ -17,7 +17,7 @@ use std::{
 
 use cc_batch::{
     Batch, Input, Job, Rules, Scope, Step,
-    life::{Cause, Fate, Outcome, Phase, Run, TaskState},
+    life::{Cause, Fate, Outcome, Phase, Run, Stop, TaskState},
     retry::Class,
 };
 use cc_link::event::EndReason;
@@ -375,6 +375,12 @@ impl Owner {
 
     /// Takes note of a job's end and tells the state machine.
     fn ended(&mut self, job: Job, task_id: String, mut end: End) {
+        match self.batch.as_ref().map(|batch| &batch.head.phase) {
+            // A person's wish; whoever it is, the task was not to go on.
+            Some(Phase::Stopping { stop: Stop::Canceled }) | None => {}
+            Some(Phase::Stopping { .. }) => end.stand_by_its_result(),
+            Some(Phase::Going | Phase::AfterBatch { .. } | Phase::Over { .. }) => {}
+        }
         if matches!(job, Job::Task(_)) && self.board.facts().plan.options.strict {
             end.fail_on_warnings();
         }
@@ -398,6 +404,7 @@ impl Owner {
             Job::Task(index) => {
                 let reason = end.completed.as_ref().map(|completed| completed.reason);
                 if reason == Some(EndReason::Canceled)
+                    && end.attempt.verdict != cc_link::event::Verdict::Succeeded
                     && let Some(batch) = &self.batch
                     && let Some(why) = super::show::why_ended(batch, index, &task_id)
                 {

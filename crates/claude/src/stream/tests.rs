@@ -244,7 +244,8 @@ fn ordinary_text_never_counts_whatever_words_it_contains() {
         let seen = observe(&line);
         // But for the line's own type: to the CLI a user line is what a tool did.
         let tool_may_have_run = line.starts_with(r#"{"type":"user""#);
-        let expected = Summary { tool_may_have_run, ..Summary::default() };
+        let last_text = seen.summary.last_text.clone();
+        let expected = Summary { tool_may_have_run, last_text, ..Summary::default() };
         assert_eq!(seen.summary, expected, "{line}");
         assert_eq!(seen.events, [], "{line}");
         assert_eq!(seen.results, 0, "{line}");
@@ -318,6 +319,82 @@ fn a_denial_counts_whatever_is_missing_of_it() {
         assert_eq!(seen.summary.shortfall, Some(Verdict::Denied), "{denials}");
         assert_eq!(result_of(&seen).permission_denials, ["Write"], "{denials}");
     }
+}
+
+#[test]
+fn a_denied_call_makes_nothing_of_what_another_tool_did() {
+    let line = |kind: &str, block: &str| {
+        format!(r#"{{"type":"{kind}","message":{{"content":[{block}]}}}}"#)
+    };
+    let ran = line("assistant", r#"{"type":"tool_use","id":"a","name":"Bash"}"#)
+        + "\n"
+        + &line("user", r#"{"type":"tool_result","tool_use_id":"a"}"#);
+    let denied = r#"{"type":"result","subtype":"success","result":"no","permission_denials":[{"tool_name":"Write","tool_use_id":"b"}]}"#;
+    // The denied call itself may be none that was seen.
+    assert_eq!(observe(&format!("{ran}\n{denied}\n")).summary.shortfall, None);
+    assert_eq!(observe(denied).summary.shortfall, Some(Verdict::Denied));
+}
+
+#[test]
+fn a_result_whose_kind_is_an_error_is_one_whatever_its_judgement() {
+    for subtype in ["error_max_turns", "error_max_budget_usd", "error_of_tomorrow"] {
+        let seen = observe(&format!(
+            r#"{{"is_error":false,"subtype":"{subtype}","num_turns":5,"type":"result"}}"#
+        ));
+        assert!(result_of(&seen).is_error, "{subtype}");
+    }
+}
+
+#[test]
+fn a_result_that_is_cut_before_its_type_is_known_by_its_other_members() {
+    let line = r#"{"is_error":false,"total_cost_usd":0.25,"num_turns":1,"result":"wwwwwww"#;
+    let mut observer = StreamObserver::new();
+    observer.fragment(format!("{line}[TRUNCATED]").as_bytes(), true, true, true, &mut drop);
+    let result = observer.summary().result.unwrap();
+    assert!(!result.is_error && result.result_truncated);
+    assert_eq!((result.result.as_deref(), result.total_cost_usd), (Some("wwwwwww"), Some(0.25)));
+    // Where the output ended there, nobody knows what the rest would have said; but the run was paid.
+    let unfinished = observe(line).summary;
+    assert!(unfinished.result.is_none() && unfinished.tool_may_have_run);
+    assert_eq!(observe(r#"{"result":"of another program"#).results, 0);
+}
+
+#[test]
+fn summing_the_conversation_up_is_work_until_it_goes_on() {
+    let compacting = r#"{"type":"system","subtype":"status","status":"compacting"}"#;
+    let working = |rest: &str| {
+        let mut observer = StreamObserver::new();
+        for line in [compacting, rest] {
+            observer.fragment(line.as_bytes(), true, true, false, &mut drop);
+        }
+        observer.work().is_working
+    };
+    assert!(working("{}"));
+    for line in [
+        r#"{"type":"system","subtype":"status","status":null}"#,
+        r#"{"type":"system","subtype":"compact_boundary"}"#,
+        r#"{"type":"assistant","message":{"content":[]}}"#,
+    ] {
+        assert!(!working(line), "{line}");
+    }
+}
+
+#[test]
+fn a_hook_that_runs_is_work() {
+    let hook =
+        |subtype: &str| format!(r#"{{"type":"system","subtype":"{subtype}","hook_id":"h"}}"#);
+    let mut observer = StreamObserver::new();
+    observer.fragment(hook("hook_started").as_bytes(), true, true, false, &mut drop);
+    assert!(observer.work().is_working);
+    observer.fragment(hook("hook_response").as_bytes(), true, true, false, &mut drop);
+    assert!(!observer.work().is_working);
+}
+
+#[test]
+fn a_mark_of_the_encoding_before_a_line_is_none_of_it() {
+    let line =
+        "\u{feff}{\"type\":\"result\",\"subtype\":\"success\",\"is_error\":false,\"result\":\"4\"}";
+    assert_eq!(result_of(&observe(line)).result.as_deref(), Some("4"));
 }
 
 #[test]
