@@ -45,6 +45,7 @@ pub(super) async fn submit(
     let file = task_file::read(path, arguments.format)?;
     let agent = agent(&options, &arguments.agent, file.file.options())?;
     let wanted = arguments.reports.settle(file.file.options(), resume.clone())?;
+    wanted.check_apart_from(path)?;
     let resume = resume.as_ref().map(|(path, which)| (path.as_path(), *which));
     let submission =
         Submission::make(&options, &arguments, file, resume, wanted.results.as_deref())?;

@@ -1,6 +1,10 @@
 //! Which reports are wanted, by the command line and by the task file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -83,13 +87,27 @@ impl Wanted {
         [joblog, results, junit, markdown].into_iter().any(Option::is_some)
     }
 
+    /// Where the reports are written.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let paths = [&self.joblog, &self.results, &self.junit, &self.markdown];
+        paths.into_iter().filter_map(Option::as_deref)
+    }
+
+    /// A report in the place of the plan would destroy it.
+    pub(crate) fn check_apart_from(&self, task_file: &Path) -> Result<(), Failure> {
+        match self.paths().find(|path| is_same_file(path, task_file)) {
+            Some(path) => Err(Failure::usage(format!(
+                "{} is the task file, and a report would be written over it; name another file",
+                path.display()
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn check_distinct(&self) -> Result<(), Failure> {
-        let paths: Vec<&Path> = [&self.joblog, &self.results, &self.junit, &self.markdown]
-            .into_iter()
-            .filter_map(Option::as_deref)
-            .collect();
+        let paths: Vec<&Path> = self.paths().collect();
         for (index, path) in paths.iter().enumerate() {
-            if paths.iter().take(index).any(|other| other == path) {
+            if paths.iter().take(index).any(|other| is_same_file(other, path)) {
                 return Err(Failure::usage(format!(
                     "{} is named for two reports; give each its own file",
                     path.display()
@@ -98,4 +116,13 @@ impl Wanted {
         }
         Ok(())
     }
+}
+
+/// Whether two paths lead to one file, by whatever names and links.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    one == other || identity(one).is_some_and(|one| identity(other) == Some(one))
 }

@@ -542,3 +542,23 @@ fn one_file_cannot_be_two_reports_and_a_resume_has_one_joblog() {
     let twice = ReportOptions { results: path("file"), ..ReportOptions::default() };
     assert!(settle(&twice, None).unwrap_err().text.contains("two reports"));
 }
+
+#[test]
+fn a_report_is_never_written_over_the_plan_by_whatever_name_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = folder.path().join("plan.md");
+    std::fs::write(&plan, "- [ ] a\n").unwrap();
+    let link = folder.path().join("link.md");
+    std::os::unix::fs::symlink(&plan, &link).unwrap();
+    let file = crate::task_file::FileOptions::default();
+    for (report, is_refused) in [
+        (plan.clone(), true),
+        (folder.path().join("./plan.md"), true),
+        (link, true),
+        (folder.path().join("other.md"), false),
+    ] {
+        let options = ReportOptions { report: Some(report.clone()), ..ReportOptions::default() };
+        let wanted = options.settle(&file, None).unwrap();
+        assert_eq!(wanted.check_apart_from(&plan).is_err(), is_refused, "{report:?}");
+    }
+}
