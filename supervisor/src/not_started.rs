@@ -26,7 +26,9 @@ impl NotStarted {
             Self::Record(StoreError::Database(_)) => true,
             // Nothing is started any more.
             Self::Record(StoreError::Closed) => false,
-            Self::Worker(error) => error.is_environmental(),
+            // The program is ours: whatever keeps it from running (somebody replaces it at this moment, its file is
+            // half there, may not be executed, is of another machine) is no task's fault.
+            Self::Worker(_) => true,
         }
     }
 }
@@ -40,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_and_a_missing_worker_are_the_machines_trouble() {
+    fn a_full_disk_and_a_worker_that_cannot_be_started_are_the_machines_trouble() {
         let directory = |errno: Errno| {
             let error = Arc::new(io::Error::from(errno));
             NotStarted::from(StoreError::Directory { path: "/state/tasks/id".into(), error })
@@ -52,9 +54,10 @@ mod tests {
         let worker = |error: io::Error| {
             NotStarted::from(SpawnError { program: "/bin/cc-worker".into(), error: error.into() })
         };
-        for errno in [Errno::NOENT, Errno::AGAIN, Errno::MFILE, Errno::TXTBSY] {
+        use Errno as E;
+        let away = [E::NOENT, E::NOTDIR, E::LOOP, E::NOEXEC, E::ACCESS, E::TXTBSY];
+        for errno in away.into_iter().chain([E::AGAIN, E::MFILE, E::NOMEM]) {
             assert!(worker(errno.into()).is_environmental(), "{errno}");
         }
-        assert!(!worker(Errno::ACCESS.into()).is_environmental());
     }
 }

@@ -14,7 +14,6 @@ use std::{
 use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::{
     procfs::Process,
-    shortage,
     sweep::{Leftovers, Swept, end_leftovers},
 };
 use tokio::{
@@ -40,20 +39,6 @@ pub struct SpawnError {
     pub program: PathBuf,
     /// What went wrong.
     pub error: ForkError,
-}
-
-impl SpawnError {
-    /// Whether it is the machine's trouble: it is out of something, the worker's program is not there (somebody may be
-    /// replacing it), or the keeper that forks workers has died. Not so: the program may not be executed.
-    #[must_use]
-    pub fn is_environmental(&self) -> bool {
-        match &self.error {
-            ForkError::Refused(error) => {
-                error.kind() == io::ErrorKind::NotFound || shortage::is_environmental(error)
-            }
-            ForkError::Lost(_) => true,
-        }
-    }
 }
 
 /// Starts workers. Clones mean the same one.
