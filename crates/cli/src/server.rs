@@ -78,6 +78,11 @@ impl Server {
         self.private.is_some()
     }
 
+    /// Where the supervisor of this command listens.
+    pub(crate) fn private_url(&self) -> Option<&str> {
+        self.private.as_ref().map(PrivateSupervisor::url)
+    }
+
     /// Closes the session, and ends and reaps a private supervisor.
     pub(crate) async fn close(self, urgency: Urgency) -> Result<(), Failure> {
         match urgency {

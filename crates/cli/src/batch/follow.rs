@@ -36,7 +36,8 @@ pub(super) async fn follow(
     }
     let view = shown.view;
     let mut progress = Progress::new(tasks.len(), view.quiet);
-    let live = Live::new(hold, batch_id, tasks, view.show_output, &mut progress, &mut shown);
+    let mut live = Live::new(hold, batch_id, tasks, view.show_output, &mut progress, &mut shown);
+    live.private_url = server.private_url().map(str::to_owned);
     let seen = live.follow(&mut server.session, interrupts).await;
     if let Some(Stop::Detached(interrupt) | Stop::GivenUp(interrupt)) = seen.stop
         && hold != Hold::Private

@@ -97,6 +97,8 @@ pub(super) struct Live<'a, R> {
     pub(super) shown: HashMap<String, String>,
     pub(super) question: Question,
     pub(super) canceling: Option<Interrupt>,
+    /// Where a supervisor listens that only this command knows of, until that was said.
+    pub(super) private_url: Option<String>,
     /// Rows of tasks that are to be recorded.
     held: Held,
     /// The next page of rows, where one is to be asked for.
@@ -141,6 +143,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             shown: HashMap::new(),
             question: Question::default(),
             canceling: None,
+            private_url: None,
             held: Held::default(),
             page: Page::NotNeeded,
             is_over: false,
@@ -359,6 +362,11 @@ impl<'a, R: Recorder> Live<'a, R> {
             && waited.map(|wait| wait.until_ms) != Some(wait.until_ms)
         {
             self.progress.line(&status::wait_line(wait));
+            if let Some(url) = self.private_url.take() {
+                let hint =
+                    format!("ccx: should it be over before: ccx gate open --all --url {url}");
+                self.progress.line(&hint);
+            }
         }
         self.seen.summary = Some(summary);
         self.show();
