@@ -91,7 +91,8 @@ const BEGINNINGS: [&str; 26] = [
     "spending ",
 ];
 /// Limits that no time lifts, or that last for seconds.
-const OTHER_LIMITS: [&str; 8] = [
+const OTHER_LIMITS: [&str; 9] = [
+    "extra usage is required",
     "context limit",
     "context window",
     "output token",

@@ -269,7 +269,8 @@ impl Collector {
         let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
         // A limit that names its end is over then, whatever else would lift it.
         let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
-        let dead_end = if has_succeeded || has_end { None } else { self.dead_end() };
+        let dead_end = if has_succeeded { None } else { self.dead_end() };
+        let dead_end = dead_end.filter(|dead_end| !has_end || dead_end.outlasts_limits());
         let progress = match (summary.is_stream, summary.tool_may_have_run) {
             (false, _) => Progress::NotBegun,
             (true, false) => Progress::NoTool,
@@ -282,6 +283,7 @@ impl Collector {
             usage_limit: limit.as_ref().map(|(limit, _)| *limit),
             dead_end: dead_end.map(|dead_end| match dead_end.is_of_account() {
                 true => DeadEnd::Account,
+                false if dead_end == cc_claude::DeadEnd::LongContext => DeadEnd::LongContext,
                 false => DeadEnd::Model,
             }),
             want: match completed.spawn_failure {
@@ -589,6 +591,33 @@ pub(super) mod tests {
         let text = "You are out of credits · resets in 2 hours";
         let end = end_of(result(text), completed(Verdict::Failed, 1));
         assert!(matches!(end.attempt.class, Class::Limit { ends_at_ms: Some(_) }));
+    }
+
+    #[test]
+    fn what_a_person_must_put_right_is_not_waited_for_whatever_limit_was_met_with_it() {
+        let refused = |status, text: &str| {
+            let result = ClaudeResult {
+                is_error: true,
+                api_error_status: status,
+                result: Some(text.to_owned()),
+                ..ClaudeResult::default()
+            };
+            let report = LimitReport {
+                message: "five_hour".to_owned(),
+                resets_at_s: Some(1_790_000_000),
+                ..LimitReport::default()
+            };
+            let report = status.map(|_| Body::Event(Event::RateLimited(report)));
+            let result = Body::Event(Event::ClaudeResult(Box::new(result)));
+            report.into_iter().chain([result]).collect::<Vec<_>>()
+        };
+        let text = "Extra usage is required for long context requests.";
+        for (status, verdict) in [(Some(429), Verdict::RateLimited), (None, Verdict::Failed)] {
+            let end = end_of(refused(status, text), completed(verdict, 1));
+            assert_eq!(end.attempt.class, Class::Never { cause: Never::LongContext }, "{status:?}");
+            assert_eq!(end.attempt.verdict, Verdict::Account);
+            assert!(end.error.unwrap().contains(": name a model without the 1M"));
+        }
     }
 
     #[test]

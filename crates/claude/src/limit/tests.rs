@@ -269,6 +269,7 @@ fn the_words_of_a_usage_limit_are_known_and_those_of_other_limits_are_none() {
         "Context limit reached · /compact or /clear to continue",
         "Claude's response exceeded the 32000 output token maximum",
         "Turn limit reached",
+        "Extra usage is required for 1M context",
         "API Error: Request rejected (429)",
         "Overloaded",
     ] {
