@@ -19,7 +19,7 @@ use cc_link::{
 
 use super::{
     money::Bill,
-    tail::{Tails, last_line},
+    tail::{Tails, last_line, last_words},
     zone,
 };
 use crate::limits;
@@ -382,15 +382,18 @@ impl Collector {
         let is_without_result = completed.verdict == Verdict::NoResult;
         let cut =
             "its output ends in the middle of a line of the stream, perhaps that of its result";
-        let of_stdout = || stdout_tail.filter(|_| is_without_result).and_then(last_line);
+        let of_stdout = || {
+            let line = stdout_tail.filter(|_| is_without_result).and_then(last_line);
+            line.and_then(end_of_line)
+        };
         let error = said
             .or_else(of_warnings)
-            .or_else(|| stderr_tail.and_then(last_line).map(str::to_owned))
+            .or_else(|| stderr_tail.and_then(last_line).and_then(end_of_line))
             .or_else(|| self.is_result_cut().then(|| CUT_RESULT.to_owned()))
             .or_else(|| {
                 (is_without_result && self.tails.ends_in_stream_line()).then(|| cut.to_owned())
             })
-            .or_else(|| of_stdout().map(str::to_owned));
+            .or_else(of_stdout);
         error.map(|error| shortened(&error))
     }
 
@@ -440,6 +443,11 @@ fn words_of_error(result: &ClaudeResult) -> Option<String> {
 
 fn shortened(text: &str) -> String {
     text.chars().take(limits::BATCH_ERROR_CHARS).collect()
+}
+
+/// Of a line that is longer than an error may be what it ends with: there a program says what went wrong.
+fn end_of_line(line: &str) -> Option<String> {
+    last_words(line, limits::BATCH_ERROR_CHARS, false)
 }
 
 /// What was said, and what a person must do.
@@ -618,6 +626,22 @@ pub(super) mod tests {
             assert_eq!(end.attempt.verdict, Verdict::Account);
             assert!(end.error.unwrap().contains(": name a model without the 1M"));
         }
+    }
+
+    #[test]
+    fn of_a_last_line_that_is_too_long_the_error_is_its_end() {
+        let long = format!("first\nBEGIN{}THE END\n", "é".repeat(600_000));
+        let stderr = |text: &str| {
+            let data = Bytes::copy_from_slice(text.as_bytes());
+            Body::Output(Output { stream: Stream::Stderr, piece: None, truncated: false, data })
+        };
+        let end = end_of(vec![stderr(&long)], completed(Verdict::Failed, 1));
+        let error = end.error.unwrap();
+        assert!(error.starts_with("…é") && error.ends_with("éTHE END"), "{error}");
+        let end = end_of(vec![line(&long)], completed(Verdict::NoResult, 1));
+        assert!(end.error.unwrap().ends_with("éTHE END"));
+        let end = end_of(vec![stderr("before\nshort\n")], completed(Verdict::Failed, 1));
+        assert_eq!(end.error.as_deref(), Some("short"));
     }
 
     #[test]
