@@ -46,6 +46,8 @@ pub enum DeadEnd {
     Account,
     /// It concerns every task of the model.
     Model,
+    /// It concerns every task of the model: the account does not pay for its long context.
+    LongContext,
 }
 
 /// What was wanting when a task could not be started, through no fault of its own.
@@ -162,6 +164,8 @@ pub enum Never {
     Account,
     /// There is no such model, or not for this account.
     ModelNotFound,
+    /// The account does not pay for the long context of the model.
+    LongContext,
     /// It failed for a reason of its own.
     Failed,
 }
@@ -188,10 +192,13 @@ impl AttemptEnd {
     pub fn of(evidence: &Evidence<'_>) -> Self {
         let class = classify(evidence);
         let verdict = match class {
-            Class::Never { cause: Never::Account } => Verdict::Account,
+            Class::Never { cause: Never::Account | Never::LongContext } => Verdict::Account,
+            // Older versions have the words of a limit, and no status.
+            Class::Limit { .. } | Class::Transient { cause: Transient::RateLimit } => {
+                Verdict::RateLimited
+            }
             Class::Done
             | Class::Transient { .. }
-            | Class::Limit { .. }
             | Class::Unavailable { .. }
             | Class::Interrupted
             | Class::Lost
@@ -232,6 +239,7 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         return match dead_end {
             DeadEnd::Account => never(Never::Account),
             DeadEnd::Model => never(Never::ModelNotFound),
+            DeadEnd::LongContext => never(Never::LongContext),
         };
     }
     match evidence.completed.verdict {

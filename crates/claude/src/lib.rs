@@ -23,6 +23,7 @@ mod json;
 mod known;
 mod line;
 mod notes;
+mod own_words;
 mod refusal;
 mod result;
 mod scan;

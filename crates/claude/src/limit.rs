@@ -11,6 +11,8 @@ mod when;
 
 use cc_link::event::{ClaudeResult, LimitReport};
 
+use crate::own_words;
+
 /// A refusal that is a usage limit, and not only too many requests at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageLimit {
@@ -59,8 +61,38 @@ const USED_UP: [&str; 7] =
 /// Somebody's whole share is used up, whatever stands between these words and the word `limit`.
 const SHARE: [&str; 5] =
     ["hit your", "reached your", "exceeded your", "used up your", "used all of your"];
+/// How the CLI's own sentences about a usage limit begin, in lower case.
+const BEGINNINGS: [&str; 26] = [
+    "you've hit your",
+    "you\u{2019}ve hit your",
+    "you have hit your",
+    "you've reached your",
+    "you\u{2019}ve reached your",
+    "you have reached your",
+    "you've used ",
+    "you have used ",
+    "you've exceeded your",
+    "you have exceeded your",
+    "you're out of",
+    "you\u{2019}re out of",
+    "you are out of",
+    "usage limit reached",
+    "limit reached",
+    "limit will reset",
+    "limits will reset",
+    "5-hour limit",
+    "session limit",
+    "daily limit",
+    "weekly limit",
+    "monthly ",
+    "opus ",
+    "sonnet ",
+    "this request would exceed",
+    "spending ",
+];
 /// Limits that no time lifts, or that last for seconds.
-const OTHER_LIMITS: [&str; 8] = [
+const OTHER_LIMITS: [&str; 9] = [
+    "extra usage is required",
     "context limit",
     "context window",
     "output token",
@@ -88,9 +120,9 @@ pub fn usage_limit(
         return None;
     }
     let kind = report.and_then(|report| report.kind.as_deref());
-    let said = result.into_iter().flat_map(|result| result.result.iter().chain(&result.errors));
-    let said = said.map(String::as_str);
-    let texts = || said.clone().chain(report.map(|report| report.message.as_str()));
+    let said = result.into_iter().flat_map(|result| own_words::texts(result, &BEGINNINGS));
+    let said: Vec<&str> = said.collect();
+    let texts = || said.iter().copied().chain(report.map(|report| report.message.as_str()));
     let of_report = report.and_then(|report| report.resets_at_s).and_then(epoch_s);
     let in_words = || texts().find_map(|text| ends_at_s(text, now_s, default_zone));
     let ends_at_s = of_report.or_else(in_words);

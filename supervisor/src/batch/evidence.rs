@@ -19,7 +19,7 @@ use cc_link::{
 
 use super::{
     money::Bill,
-    tail::{Tails, last_line},
+    tail::{Tails, last_line, last_words},
     zone,
 };
 use crate::limits;
@@ -269,7 +269,8 @@ impl Collector {
         let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
         // A limit that names its end is over then, whatever else would lift it.
         let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
-        let dead_end = if has_succeeded || has_end { None } else { self.dead_end() };
+        let dead_end = if has_succeeded { None } else { self.dead_end() };
+        let dead_end = dead_end.filter(|dead_end| !has_end || dead_end.outlasts_limits());
         let progress = match (summary.is_stream, summary.tool_may_have_run) {
             (false, _) => Progress::NotBegun,
             (true, false) => Progress::NoTool,
@@ -282,6 +283,7 @@ impl Collector {
             usage_limit: limit.as_ref().map(|(limit, _)| *limit),
             dead_end: dead_end.map(|dead_end| match dead_end.is_of_account() {
                 true => DeadEnd::Account,
+                false if dead_end == cc_claude::DeadEnd::LongContext => DeadEnd::LongContext,
                 false => DeadEnd::Model,
             }),
             want: match completed.spawn_failure {
@@ -384,15 +386,18 @@ impl Collector {
         let is_without_result = completed.verdict == Verdict::NoResult;
         let cut =
             "its output ends in the middle of a line of the stream, perhaps that of its result";
-        let of_stdout = || stdout_tail.filter(|_| is_without_result).and_then(last_line);
+        let of_stdout = || {
+            let line = stdout_tail.filter(|_| is_without_result).and_then(last_line);
+            line.and_then(end_of_line)
+        };
         let error = said
             .or_else(of_warnings)
-            .or_else(|| stderr_tail.and_then(last_line).map(str::to_owned))
+            .or_else(|| stderr_tail.and_then(last_line).and_then(end_of_line))
             .or_else(|| self.is_result_cut().then(|| CUT_RESULT.to_owned()))
             .or_else(|| {
                 (is_without_result && self.tails.ends_in_stream_line()).then(|| cut.to_owned())
             })
-            .or_else(|| of_stdout().map(str::to_owned));
+            .or_else(of_stdout);
         error.map(|error| shortened(&error))
     }
 
@@ -448,6 +453,11 @@ fn words_of_error(result: &ClaudeResult) -> Option<String> {
 
 fn shortened(text: &str) -> String {
     text.chars().take(limits::BATCH_ERROR_CHARS).collect()
+}
+
+/// Of a line that is longer than an error may be what it ends with: there a program says what went wrong.
+fn end_of_line(line: &str) -> Option<String> {
+    last_words(line, limits::BATCH_ERROR_CHARS, false)
 }
 
 /// What was said, and what a person must do.
@@ -599,6 +609,49 @@ pub(super) mod tests {
         let text = "You are out of credits · resets in 2 hours";
         let end = end_of(result(text), completed(Verdict::Failed, 1));
         assert!(matches!(end.attempt.class, Class::Limit { ends_at_ms: Some(_) }));
+    }
+
+    #[test]
+    fn what_a_person_must_put_right_is_not_waited_for_whatever_limit_was_met_with_it() {
+        let refused = |status, text: &str| {
+            let result = ClaudeResult {
+                is_error: true,
+                api_error_status: status,
+                result: Some(text.to_owned()),
+                ..ClaudeResult::default()
+            };
+            let report = LimitReport {
+                message: "five_hour".to_owned(),
+                resets_at_s: Some(1_790_000_000),
+                ..LimitReport::default()
+            };
+            let report = status.map(|_| Body::Event(Event::RateLimited(report)));
+            let result = Body::Event(Event::ClaudeResult(Box::new(result)));
+            report.into_iter().chain([result]).collect::<Vec<_>>()
+        };
+        let text = "Extra usage is required for long context requests.";
+        for (status, verdict) in [(Some(429), Verdict::RateLimited), (None, Verdict::Failed)] {
+            let end = end_of(refused(status, text), completed(verdict, 1));
+            assert_eq!(end.attempt.class, Class::Never { cause: Never::LongContext }, "{status:?}");
+            assert_eq!(end.attempt.verdict, Verdict::Account);
+            assert!(end.error.unwrap().contains(": name a model without the 1M"));
+        }
+    }
+
+    #[test]
+    fn of_a_last_line_that_is_too_long_the_error_is_its_end() {
+        let long = format!("first\nBEGIN{}THE END\n", "é".repeat(600_000));
+        let stderr = |text: &str| {
+            let data = Bytes::copy_from_slice(text.as_bytes());
+            Body::Output(Output { stream: Stream::Stderr, piece: None, truncated: false, data })
+        };
+        let end = end_of(vec![stderr(&long)], completed(Verdict::Failed, 1));
+        let error = end.error.unwrap();
+        assert!(error.starts_with("…é") && error.ends_with("éTHE END"), "{error}");
+        let end = end_of(vec![line(&long)], completed(Verdict::NoResult, 1));
+        assert!(end.error.unwrap().ends_with("éTHE END"));
+        let end = end_of(vec![stderr("before\nshort\n")], completed(Verdict::Failed, 1));
+        assert_eq!(end.error.as_deref(), Some("short"));
     }
 
     #[test]

@@ -357,7 +357,7 @@ impl<'a> Stepping<'a> {
             Class::Done => {
                 head.good_accounts.insert(rules.account);
             }
-            Class::Never { cause: Never::ModelNotFound } => {
+            Class::Never { cause: Never::ModelNotFound | Never::LongContext } => {
                 let lost = LostModel { model: rules.model.clone(), account: rules.account, task };
                 let is_same = |known: &LostModel| {
                     (&known.model, known.account) == (&lost.model, lost.account)

@@ -55,6 +55,28 @@ fn never(cause: Never) -> Class {
 }
 
 #[test]
+fn a_limit_that_was_met_is_the_verdict_also_where_no_status_says_so() {
+    let result = error(None, "5-hour limit reached");
+    let completed = completed(Verdict::Failed, EndReason::Exit, 1);
+    let of = |usage_limit, dead_end| {
+        AttemptEnd::of(&Evidence {
+            completed: &completed,
+            result: Some(&result),
+            last_retry: None,
+            usage_limit,
+            dead_end,
+            want: None,
+            progress: Progress::NoTool,
+        })
+    };
+    let limit = Some(UsageLimit { ends_at_ms: None });
+    assert_eq!(of(limit, None).verdict, Verdict::RateLimited);
+    assert_eq!(of(None, None).verdict, Verdict::Failed);
+    let end = of(limit, Some(DeadEnd::LongContext));
+    assert_eq!((end.verdict, end.class), (Verdict::Account, never(Never::LongContext)));
+}
+
+#[test]
 fn every_verdict_has_its_class() {
     for (verdict, expected) in [
         (Verdict::Succeeded, Class::Done),

@@ -213,6 +213,40 @@ fn a_usage_limit_is_told_from_too_many_requests() {
 }
 
 #[test]
+fn what_an_agent_writes_of_limits_after_its_work_is_none() {
+    let now_s = s("2026-03-02T10:00:00Z");
+    let error = |text: &str| ClaudeResult {
+        is_error: true,
+        result: Some(text.to_owned()),
+        num_turns: Some(30),
+        ..ClaudeResult::default()
+    };
+    let of = |result: &ClaudeResult| usage_limit(None, Some(result), now_s, "UTC");
+    for text in [
+        "The depth limit reached in lexer.rs broke two tests; I stopped.",
+        "Two tests fail: 'usage limit exceeded' is what the fixture answers, and it resets at 5pm.",
+        "The scheduler waits until 14:30 and then refuses, so the job is red.",
+        "Weekly reports are wrong: the quota of 5 rows per day is exceeded.",
+    ] {
+        assert_eq!(of(&error(text)), None, "{text}");
+        let marked = ClaudeResult { api_error_status: Some(429), ..error(text) };
+        assert!(of(&marked).is_some(), "{text}");
+    }
+    for text in [
+        "Claude usage limit reached. Your limit will reset at 2pm (UTC).",
+        "Claude AI usage limit reached|1790000000",
+        "You've hit your session limit \u{b7} resets 2pm (UTC)",
+        "You\u{2019}ve hit your limit",
+        "5-hour limit reached \u{2219} resets 2pm",
+        "Opus weekly limit reached \u{2219} resets 9am",
+        "Your limit will reset at 2pm",
+        "API Error: Request rejected (429) \u{b7} Number of requests has exceeded your daily limit",
+    ] {
+        assert!(of(&error(text)).is_some(), "{text}");
+    }
+}
+
+#[test]
 fn the_words_of_a_usage_limit_are_known_and_those_of_other_limits_are_none() {
     for text in [
         "You've hit your Opus limit",
@@ -235,6 +269,7 @@ fn the_words_of_a_usage_limit_are_known_and_those_of_other_limits_are_none() {
         "Context limit reached · /compact or /clear to continue",
         "Claude's response exceeded the 32000 output token maximum",
         "Turn limit reached",
+        "Extra usage is required for 1M context",
         "API Error: Request rejected (429)",
         "Overloaded",
     ] {

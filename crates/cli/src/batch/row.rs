@@ -14,8 +14,10 @@ use crate::{
 
 /// How many lines of what a task printed stand below the table.
 const LAST_WORDS_LINES: usize = 3;
-/// How much of each.
+/// A longer one is shown with its end.
 const LAST_WORDS_CHARS: usize = 200;
+/// How much of that: what fits the screen.
+const END_CHARS: usize = 70;
 
 /// From what was seen of it last; nothing may have been.
 pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
@@ -79,12 +81,17 @@ fn last_words(row: &BatchRow) -> Option<String> {
     let last = row.attempts.last()?;
     let words = last.stderr_tail.as_deref().or(last.stdout_tail.as_deref())?;
     let lines: Vec<&str> = words.lines().rev().filter(|line| !line.trim().is_empty()).collect();
-    let lines: Vec<String> = lines
-        .into_iter()
-        .take(LAST_WORDS_LINES)
-        .map(|line| line.chars().take(LAST_WORDS_CHARS).collect())
-        .collect();
+    let lines: Vec<String> = lines.into_iter().take(LAST_WORDS_LINES).map(end_of_line).collect();
     (!lines.is_empty()).then(|| lines.into_iter().rev().collect::<Vec<String>>().join("\n"))
+}
+
+/// Of a line that is too long what it ends with, and `…` before it.
+fn end_of_line(line: &str) -> String {
+    let chars = line.chars().count();
+    if chars <= LAST_WORDS_CHARS {
+        return line.to_owned();
+    }
+    std::iter::once('…').chain(line.chars().skip(chars - END_CHARS)).collect()
 }
 
 #[cfg(test)]
@@ -123,6 +130,10 @@ mod tests {
         assert_eq!(words(&slim(&row)).as_deref(), Some(expected));
         assert_eq!(words(&failed(Some("out"), Some("err"))).as_deref(), Some("err"));
         assert_eq!(words(&failed(None, None)), None);
+        let endless = failed(None, Some(&("é".repeat(5_000) + "THE END")));
+        let words_of_endless = words(&endless).unwrap();
+        assert!(words_of_endless.starts_with("…é") && words_of_endless.ends_with("éTHE END"));
+        assert_eq!(words(&slim(&endless)).as_deref(), Some(&*words_of_endless));
         let good = BatchRow { verdict: Some(Verdict::Succeeded), ..failed(Some("out"), None) };
         assert_eq!(words(&slim(&good)), None);
         assert_eq!(slim(&good).attempts[0].stderr_tail, None);
