@@ -102,7 +102,7 @@ fn a_markdown_file_has_a_prompt_an_item() {
             &["2:3 done: still to be done|\"still to be done\""],
         ),
         ("intro\n\n- one\n  goes on\nlazily\n", &["3:1 |\"one\\ngoes on\\nlazily\""]),
-        ("- [ ] a\n  - b\n    - c\n- d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
+        ("- [ ] a\n  - b\n    - c\n- [ ] d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
         (
             "1. fix:\n\n   ```sh\n     make\n\n   ```\n2. next\n",
             &["1:1 |\"fix:\\n\\n```sh\\n  make\\n\\n```\"", "7:1 |\"next\""],
