@@ -226,7 +226,7 @@ fn parse(text: &str, format: Format) -> TaskFile {
         Format::Toml => toml::parse(text),
     };
     found.if_none = match format {
-        Format::Text => "there are no tasks: every line is empty or begins with #",
+        Format::Text => "there are no tasks: every line is empty, begins with # or is done",
         Format::Markdown => "there are no tasks: no list has an item that is not done",
         Format::Jsonl => "there are no tasks: every line is empty",
         Format::Json => "there are no tasks: every one is done, or the list is empty",

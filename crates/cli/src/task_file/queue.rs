@@ -1,18 +1,22 @@
 //! Members by which other programs describe their tasks, put in the words of a plan.
 //!
-//! `id` names a task, and `blocked_by` and its like name those before it; `status` and `passes` say whether it is done;
+//! `id` names a task, and `blocked_by` and its like name those before it; `status`, `passes` and their like (see [`state`]) say whether it is done;
 //! `repo` is its folder; a story without a prompt has `title`, `description` and `acceptanceCriteria`. What is done is
 //! not run, and what needs it does not wait for it. What has a status that is neither open nor done is not run either,
 //! nor is what needs it: all of that is noted.
 
 mod member;
+mod state;
 
 use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 pub(super) use self::member::is_misspelt;
-use self::member::{Entry, State, Take, as_name};
+use self::{
+    member::{Entry, Take, as_name},
+    state::State,
+};
 use super::{FileTask, Found, note::Note, object::Object, place::Place};
 
 /// How the members are taken that a plan does not know.
@@ -127,9 +131,8 @@ fn passed_over(
 ) -> HashSet<usize> {
     let mut passed_over = HashSet::new();
     for (index, (task, entry)) in tasks.iter().zip(entries).enumerate() {
-        if let State::Other(status) = &entry.state {
-            let what =
-                format!("passed over, with the status {status:?}, which is neither open nor done");
+        if let State::Other(why) = &entry.state {
+            let what = format!("passed over, {why}");
             found.notes.push(Note::new(task.place, &what, &title_of(task)));
             passed_over.insert(index);
         }

@@ -45,8 +45,8 @@ fn a_text_file_has_a_prompt_a_line() {
         ("one\ntwo", &["1:1 |\"one\"", "2:1 |\"two\""][..]),
         ("\u{feff}one\r\n\r\n# no\r\n  # no\r\n\t two \r\n", &["1:1 |\"one\"", "5:3 |\"two\""]),
         ("- not a list", &["1:1 |\"- not a list\""]),
-        ("", &["1:1: there are no tasks: every line is empty or begins with #"]),
-        ("\n# a\n", &["1:1: there are no tasks: every line is empty or begins with #"]),
+        ("", &["1:1: there are no tasks: every line is empty, begins with # or is done"]),
+        ("\n# a\n", &["1:1: there are no tasks: every line is empty, begins with # or is done"]),
     ] {
         assert_eq!(shown(text, Format::Text), expected, "{text:?}");
     }
@@ -82,6 +82,46 @@ fn in_a_text_file_only_a_hash_with_a_space_is_a_comment() {
 }
 
 #[test]
+fn check_boxes_in_a_text_file_mean_what_they_mean_in_markdown() {
+    let nested = |place: &str| {
+        format!(
+            "{place}: is nested below a check box, and in a .txt file each line is a prompt by itself; for prompts \
+             of several lines name the file .md (--format markdown)"
+        )
+    };
+    for (text, expected) in [
+        ("- [x] a\n- [ ] b\n* [X] c\n~~d~~\n", vec!["2:1 |\"b\"".to_owned()]),
+        ("[x] a\n[ ] b\n[-] c\n2) [ ] d\n", vec!["2:1 |\"b\"".to_owned(), "4:1 |\"d\"".to_owned()]),
+        ("☑ a\n☐ b\nc\n", vec!["2:1 |\"b\"".to_owned()]),
+        ("To do:\n  - [ ] a\n  - [] b\n", vec!["2:3 |\"a\"".to_owned(), "3:3 |\"b\"".to_owned()]),
+        ("- [ ] a\n  - b\n\n    c\n- [x] d\n", vec![nested("2:3"), nested("4:5")]),
+        ("- [ ] a\n- [ ]\n", vec!["2:1: the line is empty".to_owned()]),
+        (
+            "- [link](x) a\n[1] b\n- c\n",
+            vec![
+                "1:1 |\"- [link](x) a\"".to_owned(),
+                "2:1 |\"[1] b\"".to_owned(),
+                "3:1 |\"- c\"".to_owned(),
+            ],
+        ),
+        ("✅ a\nb\n", vec!["2:1 |\"b\"".to_owned()]),
+    ] {
+        assert_eq!(shown(text, Format::Text), expected, "{text:?}");
+    }
+    let file = parse("Today:\n- [x] a\n[-] b\n[ ] c\n~~d~~\n", Format::Text);
+    assert_eq!(
+        file.notes(&Names::of_file("t"), false),
+        [
+            "t, line 1: passed over, without a check box: Today:",
+            "t, line 2: passed over, done: a",
+            "t, line 3: passed over, marked [-], which is neither open nor done: b",
+            "t, line 5: passed over, struck out: ~~d~~",
+        ]
+    );
+    assert_eq!(file.done(), 1);
+}
+
+#[test]
 fn what_is_no_text_is_named_with_its_line() {
     let mistake = parse_bytes(b"one\ntwo\xff", Format::Text).unwrap_err();
     let place = Place { line: 2, column: 4 };
@@ -102,7 +142,7 @@ fn a_markdown_file_has_a_prompt_an_item() {
             &["2:3 done: still to be done|\"still to be done\""],
         ),
         ("intro\n\n- one\n  goes on\nlazily\n", &["3:1 |\"one\\ngoes on\\nlazily\""]),
-        ("- [ ] a\n  - b\n    - c\n- d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
+        ("- [ ] a\n  - b\n    - c\n- [ ] d\n", &["1:1 |\"a\\n- b\\n  - c\"", "4:1 |\"d\""]),
         (
             "1. fix:\n\n   ```sh\n     make\n\n   ```\n2. next\n",
             &["1:1 |\"fix:\\n\\n```sh\\n  make\\n\\n```\"", "7:1 |\"next\""],

@@ -90,19 +90,8 @@ impl Reader<'_> {
         if is_of_done {
             return end;
         }
-        if self.is_beside_boxes(&item) {
-            let what = "run, although it has no check box and others of its list have one";
-            self.note(start, what, &prompt);
-            self.task(start, prompt, &[]);
-        } else {
-            self.pass_over(start, "without a check box", &prompt);
-        }
+        self.pass_over(start, "without a check box", &prompt);
         end
-    }
-
-    fn is_beside_boxes(&self, item: &Item) -> bool {
-        let list = self.scan.lists.get(item.list);
-        list.is_some_and(|list| list.depth == 1 && list.has_boxes && !self.is_no_task(list))
     }
 
     /// The first lines of the items that it stands in, from outside to inside.

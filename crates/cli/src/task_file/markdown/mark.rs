@@ -2,7 +2,7 @@
 
 /// What an item begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(in crate::task_file) enum Mark {
     /// No mark.
     None,
     /// `[ ]`.
@@ -81,7 +81,7 @@ impl Mark {
     }
 
     /// Whether only a check box looks so.
-    pub(super) fn is_box(&self) -> bool {
+    pub(in crate::task_file) fn is_box(&self) -> bool {
         match self {
             Self::Open | Self::Done | Self::Other(_) => true,
             Self::None | Self::Word(_) | Self::Struck | Self::Hidden => false,

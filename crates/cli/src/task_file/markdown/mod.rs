@@ -21,11 +21,8 @@ mod words;
 
 use std::ops::Range;
 
-pub(super) use self::front_matter::FrontMatter;
-use self::{
-    mark::Mark,
-    scan::{Item, Scan},
-};
+use self::scan::{Item, Scan};
+pub(super) use self::{front_matter::FrontMatter, mark::Mark, source::line_mark};
 use super::{Found, LABEL_CHARS_LIMIT, note::Note, place::Places};
 use crate::text::one_line;
 

@@ -18,8 +18,9 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
         if matches!(mark, Mark::Word(_)) {
             prompt = prompt.trim().to_owned();
         }
-        let headings = reader.scan.path(start);
-        let is_finished = headings.iter().any(|title| words::is_finished(title));
+        let names = reader.scan.names_of(&list);
+        let is_finished = names.iter().any(|name| words::is_finished(name))
+            || words::is_finished(prompt.lines().next().unwrap_or_default());
         if !sections.is_empty() {
             reader.pass_over(start, "beside the tasks, which have headings of their own", &prompt);
         } else if mark == Mark::Struck {
@@ -29,8 +30,8 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
         } else if is_finished {
             reader.done(start, prompt);
         } else if has_tasks && reader.is_no_task(&list) {
-            let why =
-                format!("below {:?}, which is no heading of tasks", reader.scan.heading(start));
+            let name = names.last().copied().unwrap_or_default();
+            let why = format!("below {name:?}, which is no heading of tasks");
             reader.pass_over(start, &why, &prompt);
         } else {
             reader.task(start, prompt, &[]);
@@ -44,8 +45,8 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
 impl Reader<'_> {
     /// Whether its heading, or the line before it, says that it has no tasks.
     pub(super) fn is_no_task(&self, list: &List) -> bool {
-        let headings = self.scan.path(list.start);
-        self.is_criteria(list) || headings.iter().any(|title| words::is_no_task(title))
+        let names = self.scan.names_of(list);
+        self.is_criteria(list) || names.iter().any(|name| words::is_no_task(name))
     }
 }
 

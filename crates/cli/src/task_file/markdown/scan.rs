@@ -95,6 +95,17 @@ impl Scan {
         self.path(offset).last().copied().unwrap_or_default()
     }
 
+    /// What stands above a list: headings, and the line before it where it names the list (`To do:`, `**Done**`).
+    pub(super) fn names_of<'s>(&'s self, list: &'s List) -> Vec<&'s str> {
+        let mut names = self.path(list.start);
+        let line = list.lead.as_deref().and_then(|lead| lead.trim_end().lines().last());
+        let names_it = |line: &&str| {
+            line.trim_end_matches(['*', '_']).ends_with(':') || line.starts_with(['*', '_'])
+        };
+        names.extend(line.map(str::trim).filter(names_it));
+        names
+    }
+
     /// The item and those that it stands in, from inside to outside.
     pub(super) fn ancestors(&self, index: usize) -> impl Iterator<Item = &Item> {
         let parent_of = |item: &&Item| item.parent.and_then(|parent| self.items.get(parent));

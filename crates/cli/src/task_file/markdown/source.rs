@@ -56,6 +56,16 @@ pub(super) struct BoxLine {
     pub(super) indentation: usize,
 }
 
+/// The mark of a line that may have the marker of an item before it, and what follows the mark; without a mark, the
+/// whole line.
+pub(in crate::task_file) fn line_mark(line: &str) -> (Mark, &str) {
+    let line = line.trim();
+    match Mark::read(after_marker(line).unwrap_or(line)) {
+        (mark @ (Mark::None | Mark::Word(_) | Mark::Hidden), _) => (mark, line),
+        (mark, rest) => (mark, rest.trim()),
+    }
+}
+
 /// The lines of a text that are items with a check box.
 pub(super) fn box_lines(text: &str) -> Vec<BoxLine> {
     let mut lines = Vec::new();

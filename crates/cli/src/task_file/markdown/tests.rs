@@ -46,12 +46,15 @@ fn where_there_are_check_boxes_only_these_count_at_any_indentation() {
                 "9: passed over, without a check box",
             ],
         ),
+        ("- [ ] a\n- b\n", &["1 \"a\"", "2: passed over, without a check box"]),
         (
-            "- [ ] a\n- b\n",
+            "# Tasks\n- TODO: a\n- DONE: b\n- [ ] c\n\n1. d\n2. ✅ e\n",
             &[
-                "1 \"a\"",
-                "2 \"b\"",
-                "2: run, although it has no check box and others of its list have one",
+                "4 \"c\"",
+                "2: passed over, without a check box",
+                "3: passed over, without a check box",
+                "6: passed over, without a check box",
+                "7: passed over, done",
             ],
         ),
         ("## Notes\n- [ ] a\n- b\n", &["2 \"a\"", "3: passed over, without a check box"]),
@@ -125,6 +128,19 @@ fn a_plain_list_is_tasks_but_not_where_its_heading_or_its_links_say_otherwise() 
                 "6: passed over, done",
             ],
         ),
+        (
+            "Done:\n- a\n\nThe rest,\n**To do:**\n\n* b\n\n__Completed tasks__\n\n1. c\n\nNotes:\n- d\n",
+            &[
+                "7 \"b\"",
+                "2: passed over, done",
+                "4: passed over, text beside the tasks",
+                "9: passed over, text beside the tasks",
+                "11: passed over, done",
+                "14: passed over, below \"Notes:\", which is no heading of tasks",
+            ],
+        ),
+        ("- Done\n  - a\n- To do\n  - b\n", &["3 \"To do\\n- b\"", "1: passed over, done"]),
+        ("When that is done\n- a\n", &["2 \"a\"", "1: passed over, text beside the tasks"]),
         // Where nothing else is there, that is what is meant.
         ("## Requirements\n- x\n", &["2 \"x\""]),
         ("- [1] a\n- [wip] b\n", &["1 \"[1] a\"", "2 \"[wip] b\""]),
@@ -221,8 +237,8 @@ proptest! {
             let times: usize = prompts.iter().map(|(_, prompt)| prompt.matches(&*word).count()).sum();
             prop_assert!(times <= 1, "{word} is run {times} times:\n{text}");
             let is_own = prompts.iter().any(|(at, _)| *at == line);
-            // What is done, has another mark or is struck out is never a task by itself.
-            prop_assert!(!is_own || *mark < 2 || *mark == 5, "{word} is a task:\n{text}");
+            // What is done, has no mark or another one, or is struck out is never a task by itself.
+            prop_assert!(!is_own || *mark < 2, "{word} is a task:\n{text}");
             let is_said = found.notes.iter().any(|note| note.place.line == line);
             let is_open = *mark < 2;
             let is_below_said = || above(&lines, index).any(|up| {

@@ -60,8 +60,28 @@ const NO_TASKS: [&str; 24] = [
     "won't do",
 ];
 /// Where finished tasks go.
-const FINISHED: [&str; 6] =
-    ["archived", "completed", "completed tasks", "done", "finished", "shipped"];
+const FINISHED: [&str; 20] = [
+    "already completed",
+    "already done",
+    "already finished",
+    "archive",
+    "archived",
+    "completed",
+    "completed items",
+    "completed tasks",
+    "done",
+    "done already",
+    "done items",
+    "done so far",
+    "done tasks",
+    "finished",
+    "finished items",
+    "finished tasks",
+    "merged",
+    "recently completed",
+    "resolved",
+    "shipped",
+];
 
 /// The words without emphasis, numbers in front, signs and case.
 fn plain(text: &str) -> String {

@@ -4,44 +4,15 @@ use cc_batch::{limits::NAME_CHARS_LIMIT, plan, plan::OWN_MEMBERS};
 use cc_protocol::execute::{COMMON_PARAMS, PROMPT_PARAMS};
 use serde_json::Value;
 
-use super::super::{Found, note::Note, object::Object, place::Place};
+use super::{
+    super::{Found, note::Note, object::Object, place::Place},
+    state::{self, State},
+};
 
 const NEEDED: [&str; 6] =
     ["blocked_by", "blockedBy", "dependencies", "depends_on", "dependsOn", "deps"];
 const FOLDERS: [&str; 6] = ["repo", "dir", "directory", "folder", "workdir", "working_directory"];
 const CRITERIA: [&str; 2] = ["acceptanceCriteria", "acceptance_criteria"];
-const OPEN: [&str; 15] = [
-    "",
-    "backlog",
-    "error",
-    "failed",
-    "incomplete",
-    "new",
-    "not done",
-    "not started",
-    "open",
-    "pending",
-    "planned",
-    "queued",
-    "ready",
-    "to do",
-    "todo",
-];
-const DONE: [&str; 12] = [
-    "closed",
-    "complete",
-    "completed",
-    "done",
-    "finished",
-    "merged",
-    "pass",
-    "passed",
-    "resolved",
-    "shipped",
-    "succeeded",
-    "success",
-];
-
 /// What a task says of itself, beside what a plan has.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -50,27 +21,6 @@ pub(super) struct Entry {
     /// Where the needed ones are named.
     pub(super) needed_place: Option<Place>,
     pub(super) state: State,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) enum State {
-    #[default]
-    Open,
-    Done,
-    Other(String),
-}
-
-impl State {
-    fn of(status: &str) -> Self {
-        let plain = status.trim().to_lowercase().replace(['_', '-'], " ");
-        if DONE.contains(&plain.as_str()) {
-            Self::Done
-        } else if OPEN.contains(&plain.as_str()) {
-            Self::Open
-        } else {
-            Self::Other(status.to_owned())
-        }
-    }
 }
 
 /// Takes members out of a task.
@@ -131,19 +81,18 @@ impl Take<'_> {
         self.object.insert("name".to_owned(), self.place, Value::from(name));
     }
 
+    /// What is done by one member is done, whatever the others say.
     fn state(&mut self) -> State {
         let mut state = State::Open;
-        if let Some((place, status)) = self.member(&["status"]) {
-            match status.as_str() {
-                Some(status) => state = State::of(status),
-                None => self.found.mistake(place, "status must be a string"),
-            }
-        }
-        if let Some((place, passes)) = self.member(&["passes"]) {
-            match passes.as_bool() {
-                Some(true) => state = State::Done,
-                Some(false) => {}
-                None => self.found.mistake(place, "passes must be true or false"),
+        for name in self.object.members.keys().cloned().collect::<Vec<String>>() {
+            let Some(kind) = state::Kind::of(&name) else { continue };
+            let Some((place, value)) = self.member(&[&name]) else { continue };
+            match kind.read(&name, &value) {
+                Ok(State::Open) => {}
+                Ok(State::Done) => state = State::Done,
+                Ok(other) if state == State::Open => state = other,
+                Ok(State::Other(_)) => {}
+                Err(what) => self.found.mistake(place, what),
             }
         }
         state

@@ -102,6 +102,14 @@ fn what_is_done_is_not_run_and_holds_nothing_up() {
         json!({"passes": true}),
         json!({"status": "closed", "passes": true}),
         json!({"status": "pending", "passes": true}),
+        json!({"status": "✅ Done!"}),
+        json!({"state": "closed", "status": null}),
+        json!({"done": true, "state": "review"}),
+        json!({"isCompleted": true}),
+        json!({"is_finished": true}),
+        json!({"checked": true}),
+        json!({"completed_at": "2026-11-03T10:00:00Z", "completed": false}),
+        json!({"closedAt": 1_790_000_000}),
     ] {
         let mut first = json!({"id": "a", "prompt": "a"});
         first.as_object_mut().unwrap().extend(done.as_object().unwrap().clone());
@@ -115,8 +123,37 @@ fn what_is_done_is_not_run_and_holds_nothing_up() {
         assert_eq!(only, ["1:1: there are no tasks: every one is done, or the list is empty"]);
     }
     for open in ["", "pending", "To Do", "to-do", "not_started", "open", "failed", "queued"] {
-        assert_eq!(json_tasks(json!([{"prompt": "a", "status": open}])).len(), 1, "{open}");
+        for name in ["status", "state", "taskStatus"] {
+            assert_eq!(json_tasks(json!([{"prompt": "a", name: open}])).len(), 1, "{open}");
+        }
     }
+    let open = json!({"prompt": "a", "done": false, "checked": null, "finished_at": null, "doneAt": "",
+        "enabled": true, "skip": false});
+    assert_eq!(json_tasks(json!([open])), [json!({"prompt": "a"})]);
+}
+
+#[test]
+fn what_is_switched_off_is_not_run_and_that_is_said() {
+    let text = json!([
+        {"prompt": "a", "enabled": false},
+        {"prompt": "b", "skip": true},
+        {"prompt": "c", "isArchived": true},
+        {"prompt": "d", "state": "in review"},
+        {"prompt": "e", "state": "✨"},
+        {"prompt": "f"},
+    ])
+    .to_string();
+    assert_eq!(tasks(&text, Format::Json).unwrap(), [json!({"prompt": "f"})]);
+    assert_eq!(
+        notes(&text),
+        [
+            "1: passed over, with enabled: false",
+            "1: passed over, with skip: true",
+            "1: passed over, with isArchived: true",
+            "1: passed over, with the state \"in review\", which is neither open nor done",
+            "1: passed over, with the state \"✨\", which is neither open nor done",
+        ]
+    );
 }
 
 #[test]
@@ -161,6 +198,10 @@ fn what_looks_like_a_typing_error_is_one_and_the_rest_is_said() {
     for (member, value) in [
         ("status", json!(5)),
         ("passes", json!("yes")),
+        ("done", json!("2026-11-03")),
+        ("completed", json!(["a"])),
+        ("state", json!({"name": "Done"})),
+        ("skip", json!("no")),
         ("id", json!([1])),
         ("blocked_by", json!({"a": 1})),
     ] {
@@ -173,7 +214,8 @@ fn what_looks_like_a_typing_error_is_one_and_the_rest_is_said() {
 fn a_line_of_jsonl_takes_what_a_queue_has_beside_a_prompt_and_is_strict_otherwise() {
     let text = r#"{"id":"a-1","prompt":"a","metadata":{"x":1}}
 {"id":"a-2","title":"B","prompt":"b","blocked_by":["a-1"],"status":"pending"}
-{"id":"a-3","prompt":"c","status":"done"}"#;
+{"id":"a-3","prompt":"c","status":"done"}
+{"id":"a-4","prompt":"d","completed":true}"#;
     assert_eq!(
         tasks(text, Format::Jsonl).unwrap(),
         [
