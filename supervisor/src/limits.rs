@@ -282,3 +282,6 @@ pub const SHUTDOWN_RUNTIME: Duration = Duration::from_secs(1);
 pub const RUNTIME_THREADS: usize = 2;
 /// Threads for reading logs, sweeping and looking up peers.
 pub const BLOCKING_THREADS: usize = 16;
+/// They wait so long for work before they end: for ever, as far as a machine is concerned. Later there may be no other
+/// to be had.
+pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
