@@ -25,6 +25,8 @@ const SIGKILL: i32 = 9;
 /// As env(1) has it for a failure that is not the program's. With [`EndReason::WorkerDied`] it is the mark of
 /// [`Failure::TooLate`].
 const NOT_STARTED: i32 = 125;
+/// Added to what is said of a worker's end where it had not made its task's log.
+const BEFORE_START: &str = ", before it had started the task";
 /// Added to what is said of a worker's end where the parent that its orphans would have had is gone.
 const KEEPER_LOST: &str = "; the keeper of the workers had died before, so a process of the task that had cleared its \
                            environment may have been missed";
@@ -152,7 +154,13 @@ fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
 /// be done to the log is done to the feed all the same.
 fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
     let feed = &corpse.feed;
-    let recovered = match recover_or_create(feed, fsync) {
+    // The worker makes the log before it starts the task; it may not have come to that. If there is one, this changes
+    // nothing.
+    let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
+    if is_made_here && corpse.failure == Failure::Died && feed.position().last_seq == 0 {
+        completed = before_start(completed);
+    }
+    let recovered = match recover_log(feed.log_path()) {
         Ok(recovered) => recovered,
         Err(error) => {
             tracing::error!(task_id = corpse.task_id, %error, "the log cannot be recovered");
@@ -192,11 +200,15 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
     completed
 }
 
-fn recover_or_create(feed: &Feed, fsync: Fsync) -> Result<Recovered, LogError> {
-    let path = feed.log_path();
-    // The worker makes the log; it may not have come to that. If there is one, this changes nothing.
-    drop(LogWriter::create(path, fsync));
-    recover_log(path)
+/// For certain nothing of the task ran. What a worker dies of that has done nothing yet is the machine's doing.
+fn before_start(completed: Box<Completed>) -> Box<Completed> {
+    Box::new(Completed {
+        exit_code: NOT_STARTED,
+        signal: None,
+        error: completed.error.map(|text| text + BEFORE_START),
+        spawn_failure: Some(SpawnFailureKind::Means),
+        ..*completed
+    })
 }
 
 /// Makes the log of a dead writer whole, and says so where something was cut off.

@@ -93,6 +93,23 @@ fn a_worker_that_never_made_a_log_leaves_one_with_a_terminal_event() {
 }
 
 #[test]
+fn a_worker_that_died_before_it_made_a_log_had_not_started_its_task_which_is_the_machines_trouble()
+{
+    let directory = tempfile::tempdir().unwrap();
+    let terminal = close(&dead(&directory, &[], 0));
+    assert!(never_began(&terminal));
+    assert_eq!(terminal.spawn_failure, Some(SpawnFailureKind::Means));
+    let text = "the worker was killed by SIGKILL, before it had started the task";
+    assert_eq!((terminal.error.as_deref(), terminal.signal), (Some(text), None));
+    // A log without a start: it may have been about to say so.
+    let directory = tempfile::tempdir().unwrap();
+    drop(LogWriter::create(&directory.path().join("log"), Fsync::Never).unwrap());
+    let terminal = close(&dead(&directory, &[], 0));
+    assert!(!never_began(&terminal));
+    assert_eq!(terminal.spawn_failure, None);
+}
+
+#[test]
 fn only_a_worker_that_came_too_late_leaves_it_certain_that_nothing_ran() {
     for (failure, is_certain) in [(Failure::TooLate, true), (Failure::Died, false)] {
         let directory = tempfile::tempdir().unwrap();

@@ -85,6 +85,7 @@ mod service;
 mod shutdown;
 mod stops;
 mod strangers;
+mod threads;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -113,13 +114,7 @@ fn run(args: Args) -> anyhow::Result<()> {
     let inherited = service::inherited_listener()?;
     stops::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(limits::RUNTIME_THREADS)
-        .max_blocking_threads(limits::BLOCKING_THREADS)
-        .thread_name("supervisor")
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
+    let runtime = threads::runtime()?;
     let open_files = open_files::raise(&config);
     let outcome = runtime.block_on(serve::serve(config, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);

@@ -218,6 +218,9 @@ pub const BATCH_WARNING_CHARS: usize = 300;
 pub const BATCH_PART_BYTES: usize = 1024;
 /// After so long a limit that has not ended is tried with one task: it may have been lifted.
 pub const GATE_TRIED_AGAIN: Duration = Duration::from_secs(60 * 60);
+/// An agent that ends within so long, with the exit code for it and without a line of its stream, could not be executed:
+/// milliseconds.
+pub const AGENT_GONE_MS: u64 = 10_000;
 /// Longest text of a limit that somebody waits for.
 pub const BATCH_LIMIT_WORDS_CHARS: usize = 200;
 /// As much is kept of what went wrong with a task, where others may meet the same, characters.
@@ -282,3 +285,6 @@ pub const SHUTDOWN_RUNTIME: Duration = Duration::from_secs(1);
 pub const RUNTIME_THREADS: usize = 2;
 /// Threads for reading logs, sweeping and looking up peers.
 pub const BLOCKING_THREADS: usize = 16;
+/// They wait so long for work before they end: for ever, as far as a machine is concerned. Later there may be no other
+/// to be had.
+pub const BLOCKING_THREAD_IDLE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);

@@ -47,7 +47,7 @@ use crate::{
     store::Store,
     strangers,
     takeover::Unfinished,
-    uptime,
+    threads, uptime,
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is used instead of a socket of its
@@ -170,8 +170,7 @@ async fn build(
 ) -> anyhow::Result<(Arc<Shared>, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().to_owned();
     let problems = Arc::new(Problems::default());
-    let store =
-        Store::start(db, Arc::clone(&problems)).context("starting the database's thread")?;
+    let store = Store::start(db, Arc::clone(&problems)).with_context(|| threads::ADVICE)?;
     let registry = Arc::new(Registry::new(config.tasks_limit));
     let sessions = Sessions::new(config.resume_grace, Arc::clone(&registry), store.clone());
     let (parent, cgroup) = containment::find(&config.cgroup, &spawner).await?.unzip();

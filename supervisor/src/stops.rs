@@ -18,6 +18,8 @@ use tokio::{
     sync::mpsc,
 };
 
+use crate::threads;
+
 /// A wish that the supervisor stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
@@ -87,7 +89,7 @@ impl Stops {
                     wait_for_end_of_stdin();
                     to_queue.try_send(Stop::AsConfigured).ok();
                 })
-                .context("starting the thread that reads standard input")?;
+                .with_context(|| threads::ADVICE)?;
         }
         Ok(Self { queue, _keep_open: to_queue })
     }

@@ -2,9 +2,15 @@
 //!
 //! The other suites may run as root, where a signal always arrives and a limit never bites.
 
+use std::{
+    fs::Permissions,
+    os::unix::fs::PermissionsExt as _,
+    process::{Command, Stdio},
+};
+
 use cc_tests::{
     Options, Supervisor,
-    installed::misbehave_argv,
+    installed::{self, misbehave_argv},
     processes::{self, Process},
     unique_tag,
 };
@@ -87,4 +93,51 @@ fn a_task_starts_as_cleanly_as_under_root() {
     let report: Value = serde_json::from_str(&transcript.stdout()).unwrap();
     assert_eq!(report["environment"]["KEPT"], "yes");
     assert_eq!(report["session"], report["pid"]);
+}
+
+/// The supervisor as a user of its own, of whom so many processes and threads may run.
+fn started_with_processes(
+    limit: u32,
+    user_id: u32,
+    state: &std::path::Path,
+) -> std::process::Output {
+    let user = format!("--reuid={user_id}");
+    let processes = format!("--nproc={limit}:{limit}");
+    Command::new("timeout")
+        .args(["20", "setpriv", &user, "--clear-groups", "prlimit", &processes])
+        .arg(installed::supervisor())
+        .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof", "--state-dir"])
+        .arg(state)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn where_no_threads_can_be_made_it_says_so_and_exits_or_it_serves_without_a_panic() {
+    if options().is_none() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
+    let mut refused = 0;
+    for limit in 1..=6 {
+        let output = started_with_processes(
+            limit,
+            60_000 + limit,
+            &directory.path().join(limit.to_string()),
+        );
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("panicked") && !said.contains("backtrace"), "{limit}: {said}");
+        match output.status.code() {
+            Some(0) => assert!(output.stdout.starts_with(b"listening on "), "{limit}: {said}"),
+            Some(1) => {
+                refused += 1;
+                assert!(said.contains("no thread could be made"), "{limit}: {said}");
+                assert_eq!(output.stdout, b"", "{limit}");
+            }
+            other => panic!("{limit}: {other:?} {said}"),
+        }
+    }
+    assert!(refused >= 3, "{refused}");
 }

@@ -1,6 +1,7 @@
 //! From a spec to a running main process.
 
 use std::{
+    collections::TryReserveError,
     fs::File,
     io::{self, Seek, Write},
     os::fd::OwnedFd,
@@ -44,6 +45,19 @@ pub struct Launch {
     /// Where the next supervisor finds this worker. To be kept until the log is complete: without it
     /// a worker is taken for dead. `None` only if it could not be made.
     pub adoption: Option<AdoptionSocket>,
+}
+
+/// What following a task takes at most, roughly: buffers of its output, its log and the pipe to the supervisor.
+const WORKING_BYTES: usize = 4 * 1024 * 1024;
+
+/// Whether there is memory for what follows. A worker that gets none later is aborted, with a task that runs; before
+/// its log is made it can give up, and nothing has happened.
+pub fn check_memory() -> Result<(), TryReserveError> {
+    let mut memory = Vec::<u8>::new();
+    // Seen from here it has a use; else the compiler may leave it out.
+    let outcome = memory.try_reserve_exact(WORKING_BYTES);
+    std::hint::black_box(&mut memory);
+    outcome
 }
 
 /// Starts the task and records its start.

@@ -149,6 +149,7 @@ fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     // A worker that was started ahead of its task, and never got one, has nothing to say.
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
+    launch::check_memory().context("memory for a task")?;
     let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, &control, pipe);
     // A prompt can have megabytes; the task has its own copy now.
     spec.stdin = Stdin::Null;

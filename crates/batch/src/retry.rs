@@ -33,7 +33,7 @@ pub struct Evidence<'a> {
     pub usage_limit: Option<UsageLimit>,
     /// Nothing but a person's act will help, as the crate `cc-claude` reads it.
     pub dead_end: Option<DeadEnd>,
-    /// Of a start that failed: what was wanting, if it is something that comes back.
+    /// Of what was not started: what was wanting, if it is something that comes back.
     pub want: Option<Want>,
     /// How far the stream came.
     pub progress: Progress,
@@ -252,7 +252,11 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
         Verdict::Failed => failed(evidence),
         Verdict::NoResult => no_result(evidence),
         Verdict::TimedOut => Class::TimedOut,
-        Verdict::WorkerDied => Class::Lost,
+        Verdict::WorkerDied => match evidence.want {
+            // It died before it had started the task.
+            Some(want) => Class::Unavailable { want },
+            None => Class::Lost,
+        },
         // Nobody wanted this end, and unlike with a lost worker it is known that it was one.
         Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => {
             Class::Interrupted

@@ -24,6 +24,11 @@ use super::{
 };
 use crate::limits;
 
+/// By which a shell and env(1) say that a program cannot be executed, or is not there.
+const CANNOT_EXECUTE: [i32; 2] = [126, 127];
+/// By which Node.js says that the script it was to run, or a part of it, is not there.
+const MODULE_GONE: &str = "MODULE_NOT_FOUND";
+
 /// How an attempt, or a hook, ended.
 #[derive(Clone, Debug)]
 pub struct End {
@@ -63,6 +68,21 @@ impl End {
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         self.completed.as_ref().map_or(&[], |completed| &completed.warnings)
+    }
+
+    /// What its start lacked. An agent's program may be there and be a script that starts another one; where that
+    /// cannot be executed, a shell and env(1) say so by their exit code.
+    #[must_use]
+    pub fn lacking(&self) -> Option<SpawnFailureKind> {
+        let completed = self.completed.as_ref()?;
+        completed.spawn_failure.or_else(|| {
+            let has_not_begun = self.attempt.verdict == Verdict::NoResult
+                && self.attempt.class == Class::Never { cause: Never::Arguments };
+            let is_at_once = completed.duration_ms <= limits::AGENT_GONE_MS;
+            let is_gone = CANNOT_EXECUTE.contains(&completed.exit_code)
+                || self.stderr_tail.as_deref().is_some_and(|tail| tail.contains(MODULE_GONE));
+            (has_not_begun && is_at_once && is_gone).then_some(SpawnFailureKind::Program)
+        })
     }
 
     /// Makes a success with warnings a failure: the plan is strict.
@@ -517,6 +537,68 @@ pub(super) mod tests {
         let mut collector = Collector::new();
         collector.take(&frames(bodies));
         collector.end(Some(completed), 1_000)
+    }
+
+    #[test]
+    fn an_agent_that_ends_at_once_with_126_or_127_and_without_a_stream_could_not_be_executed() {
+        let lacking = |bodies: Vec<Body>, completed| end_of(bodies, completed).lacking();
+        let words = || {
+            Body::Output(Output {
+                stream: Stream::Stderr,
+                piece: None,
+                truncated: false,
+                data: Bytes::from_static(b"claude: 2: exec: node: not found"),
+            })
+        };
+        let gone = |exit_code| completed(Verdict::NoResult, exit_code);
+        for exit_code in [126, 127] {
+            let program = Some(SpawnFailureKind::Program);
+            assert_eq!(lacking(vec![words()], gone(exit_code)), program, "{exit_code}");
+            assert_eq!(lacking(Vec::new(), gone(exit_code)), program, "{exit_code}");
+        }
+        // It disliked something, or was ended.
+        for exit_code in [0, 1, 2, 125, 128, -9] {
+            assert_eq!(lacking(vec![words()], gone(exit_code)), None, "{exit_code}");
+        }
+        // It began.
+        let begun = r#"{"type":"system","subtype":"init","session_id":"s"}"#;
+        assert_eq!(lacking(vec![line(begun)], gone(127)), None);
+        let late = Completed { duration_ms: limits::AGENT_GONE_MS + 1, ..gone(127) };
+        assert_eq!(lacking(Vec::new(), late), None);
+        // Not an agent: that is what it exits with.
+        assert_eq!(lacking(Vec::new(), completed(Verdict::Failed, 127)), None);
+    }
+
+    #[test]
+    fn an_agent_whose_script_or_a_part_of_it_is_not_there_could_not_be_executed() {
+        let said = |text: &'static str| {
+            Body::Output(Output {
+                stream: Stream::Stderr,
+                piece: None,
+                truncated: false,
+                data: Bytes::from_static(text.as_bytes()),
+            })
+        };
+        let node = vec![
+            said("node:internal/modules/cjs/loader:1228"),
+            said("Error: Cannot find module '/opt/claude/cli.js'"),
+            said("  code: 'MODULE_NOT_FOUND',"),
+            said("  requireStack: []"),
+            said("}"),
+        ];
+        let end = end_of(node, completed(Verdict::NoResult, 1));
+        assert_eq!(end.lacking(), Some(SpawnFailureKind::Program));
+        let other = end_of(vec![said("error: unknown option")], completed(Verdict::NoResult, 1));
+        assert_eq!(other.lacking(), None);
+    }
+
+    #[test]
+    fn a_worker_that_died_before_it_had_started_its_task_is_waited_for() {
+        let died = completed(Verdict::WorkerDied, 125);
+        let before = Completed { spawn_failure: Some(SpawnFailureKind::Means), ..died.clone() };
+        let end = end_of(Vec::new(), before);
+        assert_eq!(end.attempt.class, Class::Unavailable { want: Want::Means });
+        assert_eq!(end_of(Vec::new(), died).attempt.class, Class::Lost);
     }
 
     fn retry(error_status: u64) -> Body {

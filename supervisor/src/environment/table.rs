@@ -35,6 +35,7 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CLAUDE*_BY_HOST", Out, "says that the host supplies the provider and its login, and keeps the CLI from using any other"),
     ("CLAUDE*COWORK*", Out, "settings of the desktop application's own sessions"),
     ("CLAUDE_CODE_*CCR_*", Out, "connects the CLI to the cloud container of the enclosing session"),
+    ("CLAUDE_CODE_*_SDK_*", Out, "an SDK's wish for the session that it started, whatever it begins with"),
 
     // What an operator sets for headless runs, although a family below has it too.
     ("CLAUDE_CODE_DISABLE_*", In, "switches a feature off: an operator's wish"),
@@ -51,6 +52,15 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CLAUDE_CODE_QUESTION_*", Out, "as CLAUDE_CODE_MCP_APPS_*"),
     ("CLAUDE_CODE_MCP_SERVE_*", Out, "the enclosing process serves its tools to somebody"),
     ("CLAUDE_CODE_PROGRAM_USE_CASE_*", Out, "the program that the enclosing session is part of"),
+    ("CLAUDE_CODE_ACCOUNT_*", Out, "whose account the enclosing session is: the task's login says whose it is"),
+    ("CLAUDE_CODE_ORGANIZATION_*", Out, "as CLAUDE_CODE_ACCOUNT_*"),
+    ("CLAUDE_CODE_USER_EMAIL", Out, "as CLAUDE_CODE_ACCOUNT_*"),
+    ("CLAUDE_CODE_TAGS", Out, "under which the enclosing session's host files it"),
+    ("CLAUDE_CODE_BASE_REF*", Out, "the commit that the enclosing session's changes are compared with"),
+    ("CLAUDE_CODE_DIAGNOSTICS_FILE", Out, "where the enclosing session's host reads what goes on in it: a task would write there, too"),
+    ("CLAUDE_CODE_WORKSPACE_*", Out, "where the enclosing session's folders are on its host"),
+    ("CLAUDE_CODE_PLAN_MODE_REQUIRED", Out, "a rule for the enclosing session: a task would plan and do nothing"),
+    ("CLAUDE_CODE_FORCE_BRIDGE", Out, "as CLAUDE_CODE_BRIDGE_*"),
     ("CLAUDE_CODE_SUPERVISED", Out, "who watches over the enclosing session"),
     ("CLAUDE_CODE_OFF_PERSONS_MACHINE", Out, "where the enclosing session runs"),
     ("CLAUDE_CODE_SDK*", Out, "what the SDK around the enclosing session can do, such as refresh its login"),

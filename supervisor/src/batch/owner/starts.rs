@@ -8,7 +8,7 @@ use cc_batch::{
     retry::{Class, Want},
 };
 use cc_link::event::Verdict;
-use cc_protocol::execute::Execute;
+use cc_protocol::{batch::AttemptClass, execute::Execute};
 use tokio::time::sleep;
 
 use super::Owner;
@@ -30,7 +30,9 @@ impl Owner {
         self.there = looking.await.unwrap_or_default();
         for (index, record) in self.records.iter().enumerate() {
             let is_started = |attempt: &cc_protocol::batch::BatchAttempt| {
+                let is_waited_for = attempt.class == Some(AttemptClass::Unavailable);
                 attempt.verdict.is_some_and(|verdict| verdict != Verdict::SpawnFailed)
+                    && !is_waited_for
             };
             if record.attempts.iter().any(is_started)
                 && let Some(task) = self.board.facts().plan.tasks.get(index)
@@ -50,17 +52,20 @@ impl Owner {
         let plan = std::sync::Arc::clone(&self.board.facts().plan);
         let Job::Task(index) = job else { return };
         let Some(task) = plan.tasks.get(index).map(|task| &task.execute) else { return };
-        if end.attempt.verdict != Verdict::SpawnFailed {
+        let lacking = end.lacking();
+        if end.attempt.verdict != Verdict::SpawnFailed && lacking.is_none() {
             return self.there.has_started(task);
         }
-        let lacking = end.completed.as_ref().and_then(|completed| completed.spawn_failure);
         if lacking.is_some_and(|lacking| self.there.was_there(task, lacking))
             && !matches!(end.attempt.class, Class::Unavailable { .. })
         {
             end.attempt.class = Class::Unavailable { want: Want::Program };
         }
         if matches!(end.attempt.class, Class::Unavailable { .. }) {
-            let words = end.error.as_deref().unwrap_or("it could not be started");
+            let words = end
+                .error
+                .as_deref()
+                .unwrap_or("its program, or what that starts, cannot be executed");
             tracing::warn!(
                 batch_id = self.board.batch_id(),
                 task = index + 1,
