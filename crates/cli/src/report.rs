@@ -221,6 +221,7 @@ pub(crate) fn summary_json(
         "elapsed_ms": conclusion.end.elapsed.as_secs_f64() * 1000.0,
         "stopped": conclusion.end.stopped,
         "total_cost_usd": numbers.totals.cost_usd,
+        "unknown_costs": numbers.totals.unknown_costs,
         "tokens": numbers.totals.tokens,
         "retries": numbers.totals.retries,
         "killed_leftovers": numbers.totals.killed_leftovers,

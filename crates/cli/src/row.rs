@@ -28,6 +28,8 @@ pub(crate) struct Row {
     /// What was tried again: attempts of a batch's task, requests of an agent's.
     pub(crate) retries: u64,
     pub(crate) cost_usd: f64,
+    /// Attempts of agents whose cost nobody said.
+    pub(crate) unknown_costs: u64,
     pub(crate) tokens: Tokens,
     /// From sending `execute` to hearing of the end, less the task's own time.
     pub(crate) overhead: Option<Duration>,

@@ -169,6 +169,7 @@ impl Task {
         // Finer than `duration_ms`, which may be as long as the overhead itself.
         let duration = Duration::try_from_secs_f64(completed.execution_time).unwrap_or_default();
         let usage = end.result.as_ref().and_then(|result| result.usage.as_ref());
+        let cost_usd = end.result.as_ref().and_then(|result| result.total_cost_usd);
         let is_success = completed.verdict == Verdict::Succeeded;
         Row {
             verdict: completed.verdict.as_str(),
@@ -177,7 +178,8 @@ impl Task {
             output: Some(completed.output),
             killed_leftovers: Some(completed.killed_leftovers),
             attempts: 1,
-            cost_usd: end.result.as_ref().and_then(|result| result.total_cost_usd).unwrap_or(0.0),
+            cost_usd: cost_usd.unwrap_or(0.0),
+            unknown_costs: u64::from(end.result.is_some() && cost_usd.is_none()),
             tokens: usage.map(Tokens::of).unwrap_or_default(),
             overhead: Some(end.round_trip.saturating_sub(duration)),
             reason: Some(completed.reason),

@@ -158,6 +158,9 @@ pub struct BatchSummary {
     /// Of `input_tokens`, those that were put into a cache.
     #[serde(default)]
     pub cache_creation_tokens: u64,
+    /// Attempts of agents whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_costs: u64,
     /// Tasks whose last attempt ended with warnings, whatever its verdict.
     #[serde(default)]
     pub warnings: u64,
@@ -287,9 +290,24 @@ pub struct BatchRow {
     pub is_error: Option<bool>,
     /// What all its attempts have cost, US dollars; null where nobody said.
     pub cost_usd: Option<f64>,
+    /// Those of its attempts whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown_costs: u64,
+    /// Of all its attempts, subagents included, as far as their results say so; with those that were read from a cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub input_tokens: u64,
+    /// See `input_tokens`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub output_tokens: u64,
+    /// Of `input_tokens`, those that were read from a cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_read_tokens: u64,
+    /// Of `input_tokens`, those that were put into a cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_creation_tokens: u64,
     /// Turns of its last attempt.
     pub num_turns: Option<u64>,
-    /// Token counts of its last attempt, as they came.
+    /// Token counts of the main loop of its last attempt, as they came.
     pub usage: Option<Value>,
     /// Of its last attempt, for `--resume`; also where that was ended before it had a result.
     pub claude_session_id: Option<String>,
@@ -339,6 +357,21 @@ pub fn usd(amount: f64) -> String {
     let cents = text.len().saturating_sub(2);
     let (whole, hundredths) = text.split_at(cents);
     format!("{whole}{} USD", hundredths.trim_end_matches('0'))
+}
+
+/// A sum of money for people, of which so many parts are not known: `at least 1.20 USD`, or `unknown`.
+#[must_use]
+pub fn usd_at_least(amount: f64, unknown_costs: u64) -> String {
+    match unknown_costs {
+        0 => usd(amount),
+        _ if amount > 0.0 => format!("at least {}", usd(amount)),
+        _ => "unknown".to_owned(),
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The result of `batch.submit` and `batch.resume`.

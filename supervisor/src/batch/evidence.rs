@@ -18,7 +18,7 @@ use cc_link::{
 };
 
 use super::{
-    money::Bill,
+    money::{Bill, Sums},
     tail::{Tails, last_line, last_words},
     zone,
 };
@@ -83,6 +83,19 @@ impl End {
                 || self.stderr_tail.as_deref().is_some_and(|tail| tail.contains(MODULE_GONE));
             (has_not_begun && is_at_once && is_gone).then_some(SpawnFailureKind::Program)
         })
+    }
+
+    /// An agent has begun, and nobody said what it has cost.
+    #[must_use]
+    pub fn is_cost_unknown(&self) -> bool {
+        let sums = match (&self.bill, &self.result) {
+            (Some(bill), _) => Some(bill.sums),
+            (None, Some(result)) => Some(Sums::of_result(result)),
+            (None, None) => None,
+        };
+        // It tells its conversation before it asks the API for the first time.
+        let has_begun = self.result.is_some() || self.claude_session_id.is_some();
+        has_begun && sums.is_none_or(|sums| sums.cost_usd.is_none())
     }
 
     /// Makes a success with warnings a failure: the plan is strict.

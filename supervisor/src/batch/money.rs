@@ -40,9 +40,14 @@ impl Sums {
     /// What a result says.
     #[must_use]
     pub fn of_result(result: &ClaudeResult) -> Self {
-        let cost_usd =
-            result.total_cost_usd.filter(|cost| cost.is_finite()).map(|cost| cost.max(0.0));
         let by_model = result.model_usage.as_ref().and_then(Value::as_object);
+        let is_amount = |cost: &f64| cost.is_finite();
+        let costs = || {
+            let models = by_model.into_iter().flat_map(|models| models.values());
+            models.filter_map(|of| of.get("costUSD")?.as_f64()).reduce(|sum, cost| sum + cost)
+        };
+        let total = result.total_cost_usd.filter(is_amount).or_else(|| costs().filter(is_amount));
+        let cost_usd = total.map(|cost| cost.max(0.0));
         match by_model.filter(|models| !models.is_empty()) {
             Some(models) => {
                 let sum = |names: &[&str]| models.values().map(|of| count(Some(of), names)).sum();
@@ -281,6 +286,20 @@ mod tests {
         let stored = serde_json::to_string(&record).unwrap();
         assert!(stored.contains(&mark_of(ID)), "{stored}");
         assert!(!stored.contains(&mark_of("another")), "{stored}");
+    }
+
+    #[test]
+    fn without_a_total_the_costs_of_the_models_are_the_cost() {
+        let of = |total_cost_usd, models: Value| {
+            let model_usage = Some(models);
+            let result = ClaudeResult { total_cost_usd, model_usage, ..ClaudeResult::default() };
+            Sums::of_result(&result).cost_usd
+        };
+        let models = serde_json::json!({"a": {"costUSD": 0.5}, "b": {"costUSD": 0.25}, "c": {}});
+        assert_eq!(of(None, models.clone()), Some(0.75));
+        assert_eq!(of(Some(1.0), models), Some(1.0));
+        assert_eq!(of(None, serde_json::json!({"a": {"inputTokens": 1}})), None);
+        assert_eq!(of(None, Value::Null), None);
     }
 
     #[test]

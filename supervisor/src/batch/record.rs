@@ -43,6 +43,9 @@ pub struct Record {
     pub session: Option<SessionTotal>,
     /// Of all attempts, US dollars.
     pub cost_usd: Option<f64>,
+    /// Attempts of agents whose cost nobody said.
+    #[serde(default)]
+    pub unknown_costs: u64,
     /// Of all attempts, milliseconds.
     pub duration_ms: Option<u64>,
     /// Of all attempts.
@@ -178,6 +181,7 @@ impl Record {
             .filter(|_| concerns_others)
             .map(|error| error.chars().take(limits::BATCH_OBSTACLE_CHARS).collect());
         self.last = Some(last_of(end));
+        self.unknown_costs += u64::from(end.is_cost_unknown());
         let Some(result) = &end.result else { return };
         let sums = end.bill.as_ref().map_or_else(|| Sums::of_result(result), |bill| bill.sums);
         if let Some(cost_usd) = sums.cost_usd {
@@ -353,6 +357,22 @@ mod tests {
         assert_eq!(attempts[0].class, Some(AttemptClass::Transient));
         assert_eq!((attempts[0].wait_until_ms, attempts[1].wait_until_ms), (Some(99), None));
         assert_eq!(attempts[1].class, Some(AttemptClass::Final));
+    }
+
+    #[test]
+    fn an_agent_whose_cost_nobody_said_is_counted_and_a_program_that_is_none_is_not() {
+        let mut record = Record::default();
+        let mut unsaid = Collector::new().end(Some(completed(Verdict::TimedOut, -15)), 20);
+        record.begin("program", 1, 10);
+        record.end("program", &unsaid);
+        assert_eq!((record.cost_usd, record.unknown_costs), (None, 0));
+        unsaid.claude_session_id = Some("c".to_owned());
+        record.begin("agent", 1, 10);
+        record.end("agent", &unsaid);
+        assert_eq!((record.cost_usd, record.unknown_costs), (None, 1));
+        record.begin("said", 2, 10);
+        record.end("said", &end(Verdict::Failed));
+        assert_eq!((record.cost_usd, record.unknown_costs), (Some(0.5), 1));
     }
 
     #[test]

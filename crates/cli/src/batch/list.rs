@@ -2,7 +2,7 @@
 
 use cc_client::{Connection, Error};
 use cc_protocol::{
-    batch::{BatchFilter, BatchList, BatchState, BatchSummary, usd},
+    batch::{BatchFilter, BatchList, BatchState, BatchSummary, usd_at_least},
     error::ErrorCode,
     task::LIST_LIMIT,
 };
@@ -162,7 +162,7 @@ fn table(batches: &[BatchSummary], now_ms: u64, columns: usize) -> String {
             counts.failed.to_string(),
             batch.warnings.to_string(),
             text::duration(age),
-            usd(batch.cost_usd),
+            usd_at_least(batch.cost_usd, batch.unknown_costs),
             batch.name.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }));

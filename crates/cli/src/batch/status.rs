@@ -7,7 +7,7 @@ use std::{
 
 use cc_protocol::{
     Verdict,
-    batch::{BatchRow, BatchSummary, BatchWait, usd},
+    batch::{BatchRow, BatchSummary, BatchWait, usd_at_least},
 };
 use chrono::{DateTime, Local};
 
@@ -53,7 +53,7 @@ pub(super) fn of(
         parts.push(format!("about {} left", text::duration(left)));
     }
     if summary.cost_usd > 0.0 {
-        parts.push(usd(summary.cost_usd));
+        parts.push(usd_at_least(summary.cost_usd, summary.unknown_costs));
     }
     if summary.input_tokens + summary.output_tokens > 0 {
         let (input, output) =

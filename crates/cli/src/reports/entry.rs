@@ -11,7 +11,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Task, remedy};
+use super::{Task, Tokens, remedy};
 use crate::{exit_code, text::at};
 
 /// How much of an answer the whole-file reports show.
@@ -106,6 +106,11 @@ pub(crate) struct Answer {
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
+    /// Attempts whose cost nobody said.
+    pub(crate) unknown_costs: u64,
+    /// Of all attempts, subagents included.
+    tokens: Tokens,
+    /// Of the main loop of the last attempt.
     usage: Option<Value>,
     /// To a JSON schema, as far as a row has it.
     structured_output: Option<Value>,
@@ -160,6 +165,8 @@ impl Entry {
                 claude_session_id: row.claude_session_id.clone(),
                 num_turns: row.num_turns,
                 total_cost_usd: row.cost_usd,
+                unknown_costs: row.unknown_costs,
+                tokens: Tokens::of_row(row),
                 usage: row.usage.clone(),
                 structured_output: row.structured_output.clone(),
                 startup_failure_reason: row.startup_failure_reason.clone(),

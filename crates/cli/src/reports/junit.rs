@@ -15,7 +15,13 @@ pub(super) fn render(account: &Account) -> String {
     let mut suite = TestSuite::new(&account.name);
     suite.set_timestamp(DateTime::<Utc>::from(account.begun_at));
     suite.set_time(account.totals.task_time);
-    suite.add_property(Property::new("total_cost_usd", account.totals.cost_usd.to_string()));
+    let (cost_usd, unknown_costs) = (account.totals.cost_usd, account.totals.unknown_costs);
+    if cost_usd > 0.0 || unknown_costs == 0 {
+        suite.add_property(Property::new("total_cost_usd", cost_usd.to_string()));
+    }
+    if unknown_costs > 0 {
+        suite.add_property(Property::new("unknown_costs", unknown_costs.to_string()));
+    }
     suite.add_property(Property::new("retries", account.totals.retries.to_string()));
     suite.add_property(Property::new(
         "killed_leftovers",
@@ -78,6 +84,7 @@ fn case(entry: &Entry, name: String, account: &Account) -> TestCase {
         let value = format!("{}: {}", warning.kind.as_str(), warning.message);
         case.add_property(Property::new("warning", value));
     }
+    let unknown_costs = Some(entry.answer.unknown_costs).filter(|count| *count > 0);
     for (name, value) in [
         ("task_id", entry.task_id.clone()),
         ("claude_session_id", entry.answer.claude_session_id.clone()),
@@ -85,6 +92,7 @@ fn case(entry: &Entry, name: String, account: &Account) -> TestCase {
         ("api_error", entry.answer.api_error.clone()),
         ("cli_version", entry.answer.cli_version.clone()),
         ("total_cost_usd", entry.answer.total_cost_usd.map(|usd| usd.to_string())),
+        ("unknown_costs", unknown_costs.map(|count| count.to_string())),
     ] {
         if let Some(value) = value {
             case.add_property(Property::new(name, value));

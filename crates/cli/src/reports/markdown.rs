@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cc_protocol::{Warning, batch::usd};
+use cc_protocol::{Warning, batch::usd_at_least};
 
 use super::{
     Account, Entry,
@@ -124,7 +124,10 @@ fn table(account: &Account) -> String {
             escaped(&entry.title),
             verdict,
             text::duration(duration(entry)),
-            entry.answer.total_cost_usd.map_or_else(none, usd),
+            entry
+                .answer
+                .total_cost_usd
+                .map_or_else(none, |usd| usd_at_least(usd, entry.answer.unknown_costs)),
             entry.answer.num_turns.map_or_else(none, |turns| turns.to_string()),
         ];
         rows.push((entry.number, cells));

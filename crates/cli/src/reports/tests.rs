@@ -234,8 +234,15 @@ fn every_result_has_every_member() {
           "timeout_s": 600.0,
           "timeout_why": "too few earlier runs",
           "title": "What is 2+2?",
+          "tokens": {
+            "cache_creation": 0,
+            "cache_read": 12000,
+            "input": 20,
+            "output": 5
+          },
           "total_cost_usd": 0.0123,
           "type": "task",
+          "unknown_costs": 0,
           "usage": {
             "cache_read_input_tokens": 12000,
             "input_tokens": 20,
@@ -453,6 +460,47 @@ fn money_and_tokens_are_the_supervisors_own_count_in_every_report() {
     assert!(markdown.contains("| tokens | 70 in, 9 out |"), "{markdown}");
     let junit = read(folder.path(), "junit");
     assert!(junit.contains(r#"name="total_cost_usd" value="0.015""#), "{junit}");
+}
+
+#[test]
+fn a_cost_that_nobody_said_is_unknown_and_a_sum_without_it_a_lower_bound_in_every_report() {
+    let reports_of = |rows: &[(Option<f64>, u64)]| {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reports = Reports::open(&wanted(folder.path()), "x", &tasks(), &[], None).unwrap();
+        for ((task, row), (cost_usd, unknown_costs)) in batch().into_iter().zip(rows) {
+            let row = BatchRow { cost_usd: *cost_usd, unknown_costs: *unknown_costs, ..row };
+            reports.record(Entry::new(&task, &row), &shown(&task, Some(&row)));
+        }
+        assert!(reports.finish(end()));
+        (read(folder.path(), "markdown"), read(folder.path(), "junit"))
+    };
+    let (markdown, junit) = reports_of(&[(None, 1)]);
+    assert!(markdown.contains("| cost | unknown |"), "{markdown}");
+    assert!(markdown.contains("| succeeded | 1.2 s | - | 2 |"), "{markdown}");
+    assert!(!junit.contains("total_cost_usd"), "{junit}");
+    assert!(junit.contains(r#"name="unknown_costs" value="1""#), "{junit}");
+    let (markdown, junit) = reports_of(&[(Some(0.5), 1), (Some(0.25), 0)]);
+    let sum = "| cost | at least 0.75 USD (that of 1 attempt is unknown) |";
+    assert!(markdown.contains(sum), "{markdown}");
+    assert!(markdown.contains("| at least 0.50 USD |"), "{markdown}");
+    assert!(junit.contains(r#"name="total_cost_usd" value="0.75""#), "{junit}");
+}
+
+#[test]
+fn the_tokens_of_a_result_are_those_of_all_attempts_and_not_of_the_last_main_loop() {
+    let (task, row) = batch().swap_remove(0);
+    let row = BatchRow {
+        input_tokens: 20_000,
+        output_tokens: 900,
+        cache_read_tokens: 15_000,
+        cache_creation_tokens: 1_000,
+        ..row
+    };
+    let entry: Value = serde_json::from_str(&Entry::new(&task, &row).json()).unwrap();
+    let tokens =
+        json!({"input": 4_000, "output": 900, "cache_creation": 1_000, "cache_read": 15_000});
+    assert_eq!(entry["tokens"], tokens);
+    assert_eq!(shown(&task, Some(&row)).tokens.input, 4_000);
 }
 
 #[test]

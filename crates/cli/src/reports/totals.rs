@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cc_protocol::batch::{BatchSummary, usd};
+use cc_protocol::batch::{BatchRow, BatchSummary, usd_at_least};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -32,6 +32,20 @@ impl Tokens {
         }
     }
 
+    /// Of all attempts of a task, subagents included; an older supervisor tells only of the last one.
+    pub(crate) fn of_row(row: &BatchRow) -> Self {
+        if row.input_tokens == 0 && row.output_tokens == 0 {
+            return row.usage.as_ref().map(Self::of).unwrap_or_default();
+        }
+        let cached = row.cache_creation_tokens.saturating_add(row.cache_read_tokens);
+        Self {
+            input: row.input_tokens.saturating_sub(cached),
+            output: row.output_tokens,
+            cache_creation: row.cache_creation_tokens,
+            cache_read: row.cache_read_tokens,
+        }
+    }
+
     /// All that went to the model.
     fn read(self) -> u64 {
         self.input.saturating_add(self.cache_creation).saturating_add(self.cache_read)
@@ -45,6 +59,8 @@ pub(crate) struct Totals {
     pub(crate) task_time: Duration,
     /// By the agent's own reckoning.
     pub(crate) cost_usd: f64,
+    /// Attempts whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    pub(crate) unknown_costs: u64,
     pub(crate) tokens: Tokens,
     /// What was tried again: see [`Row`].
     pub(crate) retries: u64,
@@ -69,6 +85,7 @@ impl Totals {
             return;
         }
         self.cost_usd += row.cost_usd;
+        self.unknown_costs = self.unknown_costs.saturating_add(row.unknown_costs);
         self.retries += row.retries;
         self.killed_leftovers += row.killed_leftovers.unwrap_or_default();
         let sum = &mut self.tokens;
@@ -82,6 +99,7 @@ impl Totals {
     pub(crate) fn settle(&mut self, batch: &BatchSummary) {
         self.is_settled = true;
         self.cost_usd = batch.cost_usd;
+        self.unknown_costs = batch.unknown_costs;
         let cached = batch.cache_creation_tokens.saturating_add(batch.cache_read_tokens);
         self.tokens = Tokens {
             input: batch.input_tokens.saturating_sub(cached),
@@ -95,12 +113,22 @@ impl Totals {
 
     /// Whether there is anything to say of cost, tokens and retries.
     pub(crate) fn is_anything_spent(&self) -> bool {
-        self.cost_usd > 0.0 || self.tokens != Tokens::default() || self.retries > 0
+        self.cost_usd > 0.0
+            || self.unknown_costs > 0
+            || self.tokens != Tokens::default()
+            || self.retries > 0
     }
 
-    /// `1.23 USD`.
+    /// `1.23 USD`, `at least 1.23 USD (cost of 2 attempts unknown)`.
     pub(crate) fn cost(&self) -> String {
-        usd(self.cost_usd)
+        let cost = usd_at_least(self.cost_usd, self.unknown_costs);
+        match usize::try_from(self.unknown_costs) {
+            Ok(0) => cost,
+            Ok(unknown) if self.cost_usd > 0.0 => {
+                format!("{cost} (that of {} is unknown)", text::count(unknown, "attempt"))
+            }
+            Ok(_) | Err(_) => cost,
+        }
     }
 
     /// `12.3 k in (10.0 k of them cached), 678 out`.
@@ -149,6 +177,12 @@ mod tests {
             cache_creation_tokens: 7,
             ..summary("b")
         };
+        let unsaid = Row { unknown_costs: 2, ..Row::default() };
+        let mut totals = Totals::of(std::slice::from_ref(&unsaid));
+        assert!(totals.is_anything_spent());
+        assert_eq!(totals.cost(), "unknown");
+        totals.add(&row);
+        assert_eq!(totals.cost(), "at least 0.01 USD (that of 2 attempts is unknown)");
         let mut totals = Totals::default();
         totals.add(&row);
         totals.settle(&batch);
