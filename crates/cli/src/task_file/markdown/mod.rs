@@ -22,7 +22,9 @@ mod words;
 use std::ops::Range;
 
 use self::scan::{Item, Scan};
-pub(super) use self::{front_matter::FrontMatter, mark::Mark, source::line_mark};
+pub(super) use self::{
+    front_matter::FrontMatter, mark::Mark, source::line_mark, source::without_marker,
+};
 use super::{Found, LABEL_CHARS_LIMIT, note::Note, place::Places};
 use crate::text::one_line;
 

@@ -62,6 +62,59 @@ fn where_there_are_check_boxes_only_these_count_at_any_indentation() {
 }
 
 #[test]
+fn a_box_is_one_behind_any_bullet_and_without_one_too() {
+    check(&[
+        (
+            "- [ ] a\n• [ ] b\n– [x] c\n-\u{a0}[ ] d\n  more\n· [-] e\n◦ ▢ f\n",
+            &[
+                "1 \"a\"",
+                "2 \"b\"",
+                "4 \"d\\nmore\"",
+                "7 \"f\"",
+                "3: passed over, done",
+                "6: passed over, marked [-], which is neither open nor done",
+            ],
+        ),
+        ("• [ ] a\n• b\n", &["1 \"a\"", "2: passed over, without a check box"]),
+        ("# P\n\n    - [ ] a\n    - b\n", &["3 \"a\"", "4: passed over, without a check box"]),
+        ("- a\n  • [ ] b\n", &["2 \"b\""]),
+        ("- [x] a\n  • [ ] b\n  • c\n", &["2 \"b\"", "1: passed over, done"]),
+        ("- [ ] a\n  • b\n  [ ] c\n", &["1 \"a\\n• b\\n[ ] c\""]),
+        // Without a marker.
+        (
+            "To do:\n[ ] a\n[x] b\n[-] c\n\n☐ d\n  more\n☑ e\n",
+            &[
+                "2 \"a\"",
+                "6 \"d\\nmore\"",
+                "3: passed over, done",
+                "4: passed over, marked [-], which is neither open nor done",
+                "8: passed over, done",
+            ],
+        ),
+        ("- [ ] a\n[ ] b\n[x] c\n", &["1 \"a\"", "2 \"b\"", "3: passed over, done"]),
+        (
+            "[ ] is open\n[x] is done\n\n- [ ] a\n",
+            &[
+                "4 \"a\"",
+                "1: passed over, a check box without a \"- \" before it, beside lists with check boxes",
+                "1: passed over, text beside the tasks",
+                "2: passed over, a check box without a \"- \" before it, beside lists with check boxes",
+            ],
+        ),
+        // A box in a sentence, and a tick before one.
+        ("- print\n  [ ] for open\n", &["1 \"print\\n[ ] for open\""]),
+        (
+            "Print, as before,\n[ ] for open.\n\n✅ It works.\n\n- a\n",
+            &[
+                "6 \"a\"",
+                "1: passed over, text beside the tasks",
+                "4: passed over, text beside the tasks",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_neither_open_nor_done_is_not_run_and_neither_is_what_stands_in_it() {
     for mark in ["-", "~", "/", ">", "!", "?", "*", "✓", "wip", "2"] {
         let text = format!("- [{mark}] a\n  - [ ] in a\n- [ ] b\n");
@@ -253,10 +306,11 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_strange(pieces in prop::collection::vec(0..24_usize, 0..60)) {
-        const PIECES: [&str; 24] = [
+    fn no_text_is_too_strange(pieces in prop::collection::vec(0..27_usize, 0..60)) {
+        const PIECES: [&str; 27] = [
             "- ", "* ", "1. ", "[ ] ", "[x] ", "[-]", "\n", "\n\n", "    ", "\t", "# ", "### Task 1: ",
             "~~", "```", "<!--", "-->", "> ", "---\n", "é", "日本", "a: b", "](#x)", "\r\n", "Acceptance:\n",
+            "• ", "-\u{a0}", "☐ ",
         ];
         let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
         let found = parse(&text);
