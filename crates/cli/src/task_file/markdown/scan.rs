@@ -54,6 +54,8 @@ pub(super) struct Scan {
     pub(super) items: Vec<Item>,
     /// Outermost paragraphs and code.
     pub(super) texts: Vec<Range<usize>>,
+    /// Those of them that are paragraphs.
+    pub(super) paragraphs: Vec<Range<usize>>,
     /// Lines that are items with a check box by their looks, and none to Markdown, which takes them for code or for
     /// words of a paragraph, because they are indented too far.
     pub(super) box_lines: Vec<BoxLine>,
@@ -79,6 +81,13 @@ impl Scan {
     /// Whether check boxes say what is a task.
     pub(super) fn has_boxes(&self) -> bool {
         self.items.iter().any(|item| item.mark.is_box()) || !self.box_lines.is_empty()
+    }
+
+    /// Whether nothing is a task at first sight: there are no lists, no check boxes and no headings that are tasks.
+    pub(super) fn has_only_text(&self) -> bool {
+        self.items.iter().all(|item| item.mark == Mark::Hidden)
+            && self.box_lines.is_empty()
+            && !self.headings.iter().any(|heading| heading.is_task)
     }
 
     /// The titles of the headings above a place, outermost first.
@@ -172,6 +181,7 @@ impl Walk {
             }
             Event::Start(Tag::Paragraph) if is_outermost => {
                 self.scan.texts.push(range.clone());
+                self.scan.paragraphs.push(range.clone());
                 self.last_block = Some((range, true));
             }
             Event::Text(words) => self.title(&words),
@@ -282,6 +292,11 @@ impl Walk {
             range.end = range.end.min(end);
         }
         self.scan.set_boxes();
+        if self.scan.has_only_text() {
+            for heading in &mut self.scan.headings {
+                heading.is_task = headings::is_step_title(&heading.title);
+            }
+        }
         self.scan
     }
 }

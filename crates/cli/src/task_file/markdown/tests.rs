@@ -237,6 +237,41 @@ fn a_heading_that_is_a_task_has_all_that_stands_below_it() {
 }
 
 #[test]
+fn without_lists_numbered_headings_and_paragraphs_are_tasks_with_their_text() {
+    let beside = "passed over, text beside the tasks";
+    check(&[
+        (
+            "# Plan\n\nWords.\n\n## 1. A\nText.\n\n## 2. B ✅\nText.\n\n## Step 3: C\n\nMore.\n",
+            &[
+                "5 \"1. A\\n\\nText.\"",
+                "11 \"Step 3: C\\n\\nMore.\"",
+                &format!("3: {beside}"),
+                "8: passed over, done",
+            ],
+        ),
+        ("## 1. Background\nText.\n## 2. B\n", &["3 \"2. B\"", &format!("2: {beside}")]),
+        (
+            "Words.\n\n**Task 1:** A\n\nMore.\n\n**Task 2: B (done)**\n\n**Task 3:** C\n\n## Notes\n\nWords.\n",
+            &[
+                "3 \"**Task 1:** A\\n\\nMore.\"",
+                "9 \"**Task 3:** C\"",
+                &format!("1: {beside}"),
+                "7: passed over, done",
+                &format!("13: {beside}"),
+            ],
+        ),
+        ("Task 1: A\nTask 2: B\n", &["1 \"Task 1: A\"", "2 \"Task 2: B\""]),
+        // Lists and headings by their words come first.
+        ("## 1. A\n- a\n", &["2 \"a\""]),
+        ("## 1. A\n\n### Task 1: B\n", &["3 \"Task 1: B\""]),
+        (
+            "# Done\n## Task 1: A\n# Next\n## Task 2: B\n",
+            &["4 \"Task 2: B\"", "2: passed over, done"],
+        ),
+    ]);
+}
+
+#[test]
 fn a_file_that_is_one_task_is_not_split_into_what_that_must_fulfil() {
     let whole = "1: the file is one task: its lists say what that task must fulfil";
     for criteria in [
