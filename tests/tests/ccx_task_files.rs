@@ -140,6 +140,23 @@ fn what_is_passed_over_is_said_with_its_lines_by_a_dry_run_and_at_the_start() {
 }
 
 #[test]
+fn what_a_file_says_is_done_is_not_run_in_any_notation() {
+    let queue = json!([{"prompt": "zero", "done": true}, {"prompt": "one", "state": "open"}]);
+    for (name, text) in [
+        ("tasks.txt", "Tonight:\n- [x] zero\n- [ ] one\n".to_owned()),
+        ("tasks.md", "Done:\n- zero\n\nTo do:\n- one\n".to_owned()),
+        ("bullets.md", "- [x] zero\n• [ ] one\n- none\n".to_owned()),
+        ("steps.md", "## 1. zero ✅\n\n## 2. one\n".to_owned()),
+        ("queue.json", queue.to_string()),
+    ] {
+        let folder = Folder::with(name, &text);
+        assert_says(&folder.run(name, 0), &[name, ": passed over, done: "]);
+        let prompts = folder.read("prompts").replace("2. ", "");
+        assert_eq!(prompts, "<one>\n", "{name}");
+    }
+}
+
+#[test]
 fn each_file_of_a_folder_is_one_prompt() {
     let folder = Folder::with("tasks.md", "");
     fs::create_dir(folder.path("prompts.d")).unwrap();

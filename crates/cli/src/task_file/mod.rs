@@ -227,7 +227,7 @@ fn parse(text: &str, format: Format) -> TaskFile {
     };
     found.if_none = match format {
         Format::Text => "there are no tasks: every line is empty, begins with # or is done",
-        Format::Markdown => "there are no tasks: no list has an item that is not done",
+        Format::Markdown => found.if_none,
         Format::Jsonl => "there are no tasks: every line is empty",
         Format::Json => "there are no tasks: every one is done, or the list is empty",
         Format::Toml => "there are no tasks: begin each with a line [[tasks]]",

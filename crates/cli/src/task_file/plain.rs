@@ -5,7 +5,7 @@
 
 use super::{
     Found,
-    markdown::{Mark, line_mark},
+    markdown::{Mark, line_mark, without_marker},
     note::Note,
     place::Place,
 };
@@ -47,7 +47,8 @@ pub(super) fn parse(text: &str) -> Found {
         }
         lines.push((place, prompt, mark, rest));
     }
-    let has_boxes = lines.iter().any(|(_, prompt, mark, _)| mark.is_box() && !is_remark(prompt));
+    // A tick, `✅`, says how it is with its line and nothing of others.
+    let has_boxes = lines.iter().any(|(_, line, ..)| Mark::bare(without_marker(line)).is_some());
     for (place, prompt, mark, rest) in lines {
         let mut note = |what: &str| found.notes.push(Note::new(place, what, rest));
         match mark {
@@ -73,11 +74,6 @@ pub(super) fn parse(text: &str) -> Found {
 /// What is indented below a line with a check box.
 const NESTED: &str = "is nested below a check box, and in a .txt file each line is a prompt by itself; for prompts of \
     several lines name the file .md (--format markdown)";
-
-/// Whether a line begins with a tick, `✅`, which says how it is with that line and nothing of others.
-fn is_remark(line: &str) -> bool {
-    line.starts_with(|sign: char| !sign.is_ascii() && !"☐☑☒□▢⬜🔲".contains(sign))
-}
 
 fn without_box(found: &mut Found, place: Place, prompt: &str) {
     // `#123` is an issue; a word may have been meant as a comment.

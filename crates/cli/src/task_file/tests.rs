@@ -161,7 +161,22 @@ fn a_markdown_file_has_a_prompt_an_item() {
         ("```\n- code\n```\n- real\n", &["4:1 |\"real\""]),
         ("- a\n-\n- b\n", &["2:1: the item is empty"]),
         ("- a\n- [ ]\n", &["2:1: the item is empty"]),
-        ("only text\n", &["1:1: there are no tasks: no list has an item that is not done"]),
+        (
+            "only text\n",
+            &[
+                "1:1: there are no tasks; a prompt each are check boxes (\"- [ ] ...\"), the items of a list (\"- ...\", \
+               \"1. ...\"), and headings with the text below them (\"## Task 1: ...\", \"## 1. ...\"); a file that is \
+               one prompt as a whole goes into a folder (ccx batch FOLDER)",
+            ],
+        ),
+        ("## Done\n- a\n", &["1:1: there are no tasks: no list has an item that is not done"]),
+        (
+            "- [x] a\n- b\n",
+            &[
+                "1:1: there are no tasks: no check box is open ([ ]), and where a file has check boxes nothing without \
+               one is a task",
+            ],
+        ),
         ("- a\r\n  b\r\n- c\r\n", &["1:1 |\"a\\nb\"", "3:1 |\"c\""]),
         ("- äöü\n  - 日本\n", &["1:1 |\"äöü\\n- 日本\""]),
     ] {

@@ -23,6 +23,10 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
     for start in reader.scan.quoted.clone() {
         reader.pass_over(start, "in a quote", "");
     }
+    for line in reader.scan.bare_lines.clone() {
+        let why = "a check box without a \"- \" before it, beside lists with check boxes";
+        reader.pass_over(line.start, why, "");
+    }
     for line in reader.scan.in_html.clone() {
         reader.pass_over(line.start, "in HTML, which ends at an empty line", "");
     }
@@ -31,7 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {
 fn entries(reader: &Reader<'_>) -> Vec<Entry> {
     let items = reader.scan.items.iter().enumerate();
     let items = items.map(|(index, item)| Entry { range: item.range.clone(), item: Some(index) });
-    let lines = reader.scan.box_lines.iter().map(|line| {
+    let lines = reader.scan.box_lines.iter().chain(&reader.scan.marker_lines).map(|line| {
         let end = source::end_of_line_item(reader.text, line);
         Entry { range: line.start..end, item: None }
     });
@@ -79,7 +83,12 @@ impl Reader<'_> {
 
     fn without_box(&mut self, entry: &Entry, prompt: String) -> usize {
         let Range { start, end } = entry.range;
-        let Some(item) = entry.item.and_then(|index| self.item(index)).cloned() else { return end };
+        let Some(item) = entry.item.and_then(|index| self.item(index)).cloned() else {
+            if !self.scan.items.iter().any(|item| item.range.contains(&start)) {
+                self.pass_over(start, "without a check box", &prompt);
+            }
+            return end;
+        };
         // Only the name of what stands in it.
         if item.holds_boxes {
             return start + 1;

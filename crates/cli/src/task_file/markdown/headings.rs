@@ -12,6 +12,45 @@ const PLAIN_WORDS: [&str; 4] = ["prompt", "task", "to-do", "todo"];
 /// Signs that something is done.
 const TICKS: [char; 6] = ['✅', '✔', '☑', '✓', '🗹', '\u{fe0f}'];
 
+/// What else people number.
+const STEPS: [&str; 5] = ["item", "job", "milestone", "phase", "step"];
+/// Most digits of the number of a heading: one with more is a year.
+const NUMBER_DIGITS_LIMIT: usize = 3;
+
+/// The first part of a title that has a number: `1. `, `2.3 `, `Step 4: `.
+fn step_prefix(title: &str) -> Option<&str> {
+    let lower = title.to_ascii_lowercase();
+    let word = STEPS.iter().find(|word| lower.starts_with(**word)).map_or(0, |word| word.len());
+    let number_start = title[word..].trim_start_matches([' ', '#']);
+    let number_end =
+        number_start.trim_start_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    let number = &number_start[..number_start.len() - number_end.len()];
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    let after = number_end.trim_start_matches([')', ':']);
+    let is_marked = word > 0 || number.contains('.') || after.len() < number_end.len();
+    let is_apart = word == 0 || number_start.len() < title.len() - word;
+    let ends = after.is_empty() || after.starts_with([' ', '\t', '-', '–', '—', '*', '_']);
+    let is_number = (1..=NUMBER_DIGITS_LIMIT).contains(&digits) && is_marked && is_apart && ends;
+    is_number.then(|| &title[..title.len() - after.len()])
+}
+
+/// Whether a heading is a task in a file that has no lists, boxes, or headings that are tasks by their words.
+pub(super) fn is_step_title(title: &str) -> bool {
+    step_prefix(without_state(title)).is_some()
+        && !words::is_no_task(title)
+        && !words::is_detail(title)
+}
+
+/// Whether a line of a paragraph begins a task: `**Task 1:** …`, `Step 2: …`, `**3. …**`.
+fn is_task_line(line: &str) -> bool {
+    let is_bold = line.trim().starts_with(['*', '_']);
+    let words = line.trim().replace(['*', '_'], "");
+    let Some(prefix) = task_prefix(&words).or_else(|| step_prefix(&words)) else { return false };
+    let has_word = prefix.starts_with(char::is_alphabetic);
+    let is_named = prefix.ends_with(':') || words[prefix.len()..].starts_with(':');
+    (is_bold || (has_word && is_named)) && !words::is_no_task(&words)
+}
+
 /// What the first part of a title is, where it names a task: `Task 3: `.
 fn task_prefix(title: &str) -> Option<&str> {
     let lower = title.to_ascii_lowercase();
@@ -66,7 +105,9 @@ fn state(title: &str) -> Mark {
         return mark;
     }
     let bare = without_state(title);
-    let rest = task_prefix(bare).map_or(bare, |prefix| &bare[prefix.len()..]);
+    let rest = task_prefix(bare)
+        .or_else(|| step_prefix(bare))
+        .map_or(bare, |prefix| &bare[prefix.len()..]);
     let rest = rest.trim_start_matches([' ', ':', ')', '-', '–', '—', '.', '\t']);
     let last = rest.trim_end().rsplit([' ', '(', '[']).next().unwrap_or_default();
     let is_in_brackets = last.ends_with([')', ']']);
@@ -92,7 +133,7 @@ impl Reader<'_> {
             if self.is_name_of_others(index, &section) || self.has_only_boxes(heading, &section) {
                 continue;
             }
-            self.section(heading, &section);
+            self.section_below(heading, &section);
             sections.push(section);
         }
         sections
@@ -126,30 +167,66 @@ impl Reader<'_> {
         has_boxes && !self.has_text(heading.range.end..section.end)
     }
 
-    fn section(&mut self, heading: &Heading, section: &Range<usize>) {
-        let start = section.start;
+    /// Reads the paragraphs that are tasks; returns what belongs to them.
+    pub(super) fn task_paragraphs(&mut self) -> Vec<Range<usize>> {
+        let mut starts: Vec<usize> = Vec::new();
+        for paragraph in &self.scan.paragraphs {
+            let mut start = paragraph.start;
+            for line in self.text[paragraph.clone()].split_inclusive('\n') {
+                starts.extend(is_task_line(line).then_some(start));
+                start += line.len();
+            }
+        }
+        let headings = self.scan.headings.iter().map(|heading| heading.range.start);
+        let mut ends: Vec<usize> = starts.iter().copied().chain(headings).collect();
+        ends.sort_unstable();
+        let mut sections = Vec::new();
+        for start in starts {
+            let end = ends.iter().copied().find(|end| *end > start).unwrap_or(self.text.len());
+            let text = &self.text[start..end];
+            let (line, body) = text.split_once('\n').unwrap_or((text, ""));
+            let title = line.replace(['*', '_'], "");
+            let prompt =
+                source::without_trailing_blanks(text.trim_end_matches(['-', '=', ' ', '\r', '\n']));
+            self.section(&title, prompt, body, &(start..end));
+            sections.push(start..end);
+        }
+        sections
+    }
+
+    fn section_below(&mut self, heading: &Heading, section: &Range<usize>) {
         let body = &self.text[heading.range.end..section.end];
         let line = self.text[heading.range.clone()].lines().next().unwrap_or_default();
-        let title = without_state(line.trim().trim_matches('#'));
-        let prompt = format!("{}\n\n{}", title.trim(), body.trim_matches(['\r', '\n']));
+        let line = line.trim().trim_matches('#');
+        let title = without_state(line).trim();
+        let prompt = format!("{title}\n\n{}", body.trim_matches(['\r', '\n']));
         let prompt = source::without_trailing_blanks(&prompt);
+        let (line, body) = (line.to_owned(), body.to_owned());
+        self.section(&line, prompt, &body, section);
+    }
+
+    /// Takes a task with its text.
+    fn section(&mut self, line: &str, prompt: String, body: &str, section: &Range<usize>) {
+        let start = section.start;
+        let title = without_state(line);
+        let is_below_done = self.scan.path(start).iter().any(|above| words::is_finished(above));
         let boxes = self.scan.items.iter().filter(|item| section.contains(&item.range.start));
         let (mut open, mut ticked) = (0, 0);
         for item in boxes {
             open += usize::from(item.mark == Mark::Open);
             ticked += usize::from(item.mark == Mark::Done);
         }
-        let mark = state(line.trim().trim_matches('#'));
-        match mark {
+        match state(line) {
             Mark::Done => self.done(start, prompt),
-            Mark::Open | Mark::None if has_done_status(body) || (open == 0 && ticked > 0) => {
+            Mark::Open | Mark::None
+                if is_below_done || has_done_status(body) || (open == 0 && ticked > 0) =>
+            {
                 self.done(start, prompt);
             }
             Mark::Struck => self.pass_over(start, "struck out", title),
             Mark::Other(word) | Mark::Word(word) => {
                 let why = format!("marked [{word}], which is neither open nor done");
-                let title = title.to_owned();
-                self.pass_over(start, &why, &title);
+                self.pass_over(start, &why, title);
             }
             Mark::Open | Mark::None | Mark::Hidden => self.task(start, prompt, &[]),
         }
@@ -196,6 +273,47 @@ mod tests {
             ("3. Task", false),
         ] {
             assert_eq!(is_task_title(title), expected, "{title:?}");
+        }
+    }
+
+    #[test]
+    fn a_heading_is_a_step_by_its_number() {
+        for (title, expected) in [
+            ("1. Add login", true),
+            ("2) Add login", true),
+            ("2.3 Add login", true),
+            ("1: Add login", true),
+            ("Step 1. Install", true),
+            ("Step 1", true),
+            ("Phase 2 – Build", true),
+            ("[x] 1. Add login", true),
+            ("1. Introduction", false),
+            ("2. Background", false),
+            ("2026. A year", false),
+            ("3 ways", false),
+            ("Steps", false),
+            ("Step one", false),
+            ("1.x is gone", false),
+        ] {
+            assert_eq!(is_step_title(title), expected, "{title:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_begins_a_task_by_its_word_and_its_number() {
+        for (line, expected) in [
+            ("**Task 1:** Retry", true),
+            ("**Task 1**: Retry", true),
+            ("__Step 1. Retry__", true),
+            ("**1. Retry**", true),
+            ("Task 1: Retry", true),
+            ("Step 2: Retry", true),
+            ("Task 1 is first", false),
+            ("Step 2 is next", false),
+            ("**Retry**", false),
+            ("1.5 seconds", false),
+        ] {
+            assert_eq!(is_task_line(line), expected, "{line:?}");
         }
     }
 

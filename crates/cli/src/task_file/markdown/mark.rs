@@ -21,8 +21,10 @@ pub(in crate::task_file) enum Mark {
 
 /// Signs that people put before an item instead of a box.
 const DONE_SIGNS: [char; 5] = ['✅', '☑', '✔', '✓', '🗹'];
-const OPEN_SIGNS: [char; 4] = ['☐', '⬜', '🔲', '□'];
+const OPEN_SIGNS: [char; 11] = ['☐', '⬜', '🔲', '□', '▢', '◻', '◽', '❏', '❐', '❑', '❒'];
 const OTHER_SIGNS: [char; 9] = ['❌', '✗', '✘', '☒', '🚫', '⛔', '🚧', '⏳', '🔄'];
+/// Those of other states that have the shape of a box.
+const MARKED_SHAPES: [char; 3] = ['☑', '🗹', '☒'];
 /// Longest word that is taken for a mark, bytes.
 const WORD_BYTES_LIMIT: usize = 12;
 
@@ -80,6 +82,15 @@ impl Mark {
         Some((mark, content[sign.len_utf8()..].trim_start_matches('\u{fe0f}').trim_start()))
     }
 
+    /// The mark of a line that has no marker of an item, where it begins with something that has the shape of a box: a tick
+    /// may stand before any words.
+    pub(in crate::task_file) fn bare(line: &str) -> Option<Self> {
+        let is_shape = |sign: char| OPEN_SIGNS.contains(&sign) || MARKED_SHAPES.contains(&sign);
+        let mark =
+            line.starts_with(|sign| sign == '[' || is_shape(sign)).then(|| Self::read(line).0)?;
+        mark.is_box().then_some(mark)
+    }
+
     /// Whether only a check box looks so.
     pub(in crate::task_file) fn is_box(&self) -> bool {
         match self {
@@ -130,6 +141,9 @@ mod tests {
             ("✅ a", Mark::Done, "a"),
             ("✔️ a", Mark::Done, "a"),
             ("☐ a", Mark::Open, "a"),
+            ("▢ a", Mark::Open, "a"),
+            ("[ ]\u{a0}a", Mark::Open, "a"),
+            ("[\u{3000}] a", Mark::Open, "a"),
             ("🚧 a", other("🚧"), "a"),
             ("about ~~a~~ b", Mark::None, "about ~~a~~ b"),
         ] {

@@ -1,10 +1,11 @@
 //! `.md`: what a person meant as tasks, and nothing else.
 //!
-//! Four ways to write them are known, tried in this order:
+//! Five ways to write them are known, tried in this order:
 //! 1. one task: the file's only lists are the acceptance criteria of what its text asks for;
 //! 2. headings such as `### Task 3: Retry uploads`: the heading with all that stands below it is a prompt;
 //! 3. check boxes, at any indentation: what is open is a prompt, with everything nested in it, and no other list counts;
-//! 4. plain lists: each item of an outermost list is a prompt, with everything nested in it.
+//! 4. plain lists: each item of an outermost list is a prompt, with everything nested in it;
+//! 5. where there is none of these, headings with a number, or else paragraphs that begin `**Task 1:**`, with all below.
 //!
 //! A prompt is the source text without its marker and indentation, not a rendering of it: whoever wrote a code
 //! block or a nested list meant it to arrive. Headings become the beginning of the label. What looks like a task
@@ -22,12 +23,21 @@ mod words;
 use std::ops::Range;
 
 use self::scan::{Item, Scan};
-pub(super) use self::{front_matter::FrontMatter, mark::Mark, source::line_mark};
+pub(super) use self::{
+    front_matter::FrontMatter, mark::Mark, source::line_mark, source::without_marker,
+};
 use super::{Found, LABEL_CHARS_LIMIT, note::Note, place::Places};
 use crate::text::one_line;
 
 /// What is said of text that is no part of a task.
 const OUTSIDE: &str = "text beside the tasks";
+
+const NO_OPEN_BOX: &str = "there are no tasks: no check box is open ([ ]), and where a file has check boxes nothing \
+    without one is a task";
+const NO_OPEN_ITEM: &str = "there are no tasks: no list has an item that is not done";
+const NO_FORM: &str = "there are no tasks; a prompt each are check boxes (\"- [ ] ...\"), the items of a list (\"- ...\", \
+    \"1. ...\"), and headings with the text below them (\"## Task 1: ...\", \"## 1. ...\"); a file that is one prompt \
+    as a whole goes into a folder (ccx batch FOLDER)";
 
 /// What the readers below share.
 struct Reader<'a> {
@@ -50,10 +60,21 @@ pub(super) fn parse(text: &str) -> Found {
     if reader.is_one_task() {
         reader.whole(&front);
     } else {
-        let sections = reader.task_headings();
+        let sections = if reader.scan.has_only_text() {
+            reader.task_paragraphs()
+        } else {
+            reader.task_headings()
+        };
         reader.boxes_or_lists(&sections);
         reader.say_what_text_is_left(&sections);
     }
+    reader.found.if_none = if reader.scan.has_boxes() {
+        NO_OPEN_BOX
+    } else if reader.scan.items.is_empty() && reader.found.done.is_empty() {
+        NO_FORM
+    } else {
+        NO_OPEN_ITEM
+    };
     reader.found.tasks.sort_by_key(|task| task.place);
     reader.found.done.sort_by_key(|task| task.place);
     reader.found

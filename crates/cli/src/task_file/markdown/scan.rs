@@ -7,7 +7,7 @@ use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, T
 use super::{
     headings, is_inside,
     mark::Mark,
-    source::{self, BoxLine},
+    source::{self, BoxLine, LineKind},
 };
 
 /// A heading that is no part of a list or a quote.
@@ -54,9 +54,15 @@ pub(super) struct Scan {
     pub(super) items: Vec<Item>,
     /// Outermost paragraphs and code.
     pub(super) texts: Vec<Range<usize>>,
+    /// Those of them that are paragraphs.
+    pub(super) paragraphs: Vec<Range<usize>>,
     /// Lines that are items with a check box by their looks, and none to Markdown, which takes them for code or for
     /// words of a paragraph, because they are indented too far.
     pub(super) box_lines: Vec<BoxLine>,
+    /// Lines with a marker and no box that are no items to Markdown either.
+    pub(super) marker_lines: Vec<BoxLine>,
+    /// Lines with a box and no marker, in a file whose lists have boxes: perhaps they explain these.
+    pub(super) bare_lines: Vec<BoxLine>,
     /// The same in HTML, which is no comment.
     pub(super) in_html: Vec<BoxLine>,
     /// Outermost lists in quotes.
@@ -75,6 +81,13 @@ impl Scan {
     /// Whether check boxes say what is a task.
     pub(super) fn has_boxes(&self) -> bool {
         self.items.iter().any(|item| item.mark.is_box()) || !self.box_lines.is_empty()
+    }
+
+    /// Whether nothing is a task at first sight: there are no lists, no check boxes and no headings that are tasks.
+    pub(super) fn has_only_text(&self) -> bool {
+        self.items.iter().all(|item| item.mark == Mark::Hidden)
+            && self.box_lines.is_empty()
+            && !self.headings.iter().any(|heading| heading.is_task)
     }
 
     /// The titles of the headings above a place, outermost first.
@@ -168,6 +181,7 @@ impl Walk {
             }
             Event::Start(Tag::Paragraph) if is_outermost => {
                 self.scan.texts.push(range.clone());
+                self.scan.paragraphs.push(range.clone());
                 self.last_block = Some((range, true));
             }
             Event::Text(words) => self.title(&words),
@@ -252,19 +266,6 @@ impl Walk {
                 item.mark = Mark::Hidden;
             }
         }
-        for index in 0..self.scan.items.len() {
-            let (is_box, list) =
-                (self.scan.items[index].mark.is_box(), self.scan.items[index].list);
-            if !is_box {
-                continue;
-            }
-            self.scan.lists[list].has_boxes = true;
-            let mut parent = self.scan.items[index].parent;
-            while let Some(above) = parent {
-                self.scan.items[above].holds_boxes = true;
-                parent = self.scan.items[above].parent;
-            }
-        }
         for heading in &mut self.scan.headings {
             heading.is_task = headings::is_task_title(&heading.title);
         }
@@ -275,13 +276,79 @@ impl Walk {
                 && is_seen(line.start)
                 && !(has_boxes && is_inside(line.start, &self.examples))
         };
-        let lines = source::box_lines(text);
+        let lines = source::item_lines(text);
         let is_html = |line: &&BoxLine| {
-            is_inside(line.start, &self.html) && !is_inside(line.start, &comments)
+            line.kind == LineKind::Box
+                && is_inside(line.start, &self.html)
+                && !is_inside(line.start, &comments)
         };
         self.scan.in_html = lines.iter().filter(is_html).cloned().collect();
-        self.scan.box_lines = lines.into_iter().filter(is_new).collect();
+        let mut cuts = Vec::new();
+        for line in lines.into_iter().filter(is_new) {
+            self.scan.line(line, text, has_boxes, &mut cuts);
+        }
+        for (index, end) in cuts {
+            let range = &mut self.scan.items[index].range;
+            range.end = range.end.min(end);
+        }
+        self.scan.set_boxes();
+        if self.scan.has_only_text() {
+            for heading in &mut self.scan.headings {
+                heading.is_task = headings::is_step_title(&heading.title);
+            }
+        }
         self.scan
+    }
+}
+
+impl Scan {
+    /// Takes a line that looks like an item, and is none to Markdown. To `cuts` is added which items end before it: to
+    /// Markdown it goes on with their last paragraph.
+    fn line(&mut self, line: BoxLine, text: &str, has_boxes: bool, cuts: &mut Vec<(usize, usize)>) {
+        if line.kind == LineKind::Marker {
+            return self.marker_lines.push(line);
+        }
+        let is_around = |item: &Item| item.range.contains(&line.start);
+        let is_nested =
+            |item: &Item| line.indentation > source::indentation(text, item.range.start);
+        let is_word = |item: &Item| is_around(item) && is_nested(item) && item.mark == Mark::None;
+        // Words of an item.
+        if line.kind == LineKind::Bare && self.items.iter().any(is_word) {
+            return;
+        }
+        let mut is_in_item = false;
+        for (index, item) in self.items.iter_mut().enumerate() {
+            if !is_around(item) {
+                continue;
+            }
+            is_in_item = true;
+            if !is_nested(item) {
+                cuts.push((index, line.start));
+            } else if item.mark == Mark::None {
+                item.holds_boxes = true;
+            }
+        }
+        if line.kind == LineKind::Bare && has_boxes && !is_in_item {
+            self.bare_lines.push(line);
+        } else {
+            self.box_lines.push(line);
+        }
+    }
+
+    /// Notes of lists and items whether they have boxes.
+    fn set_boxes(&mut self) {
+        for index in 0..self.items.len() {
+            let (is_box, list) = (self.items[index].mark.is_box(), self.items[index].list);
+            if !is_box {
+                continue;
+            }
+            self.lists[list].has_boxes = true;
+            let mut parent = self.items[index].parent;
+            while let Some(above) = parent {
+                self.items[above].holds_boxes = true;
+                parent = self.items[above].parent;
+            }
+        }
     }
 }
 

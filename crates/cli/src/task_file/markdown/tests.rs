@@ -62,6 +62,59 @@ fn where_there_are_check_boxes_only_these_count_at_any_indentation() {
 }
 
 #[test]
+fn a_box_is_one_behind_any_bullet_and_without_one_too() {
+    check(&[
+        (
+            "- [ ] a\n• [ ] b\n– [x] c\n-\u{a0}[ ] d\n  more\n· [-] e\n◦ ▢ f\n",
+            &[
+                "1 \"a\"",
+                "2 \"b\"",
+                "4 \"d\\nmore\"",
+                "7 \"f\"",
+                "3: passed over, done",
+                "6: passed over, marked [-], which is neither open nor done",
+            ],
+        ),
+        ("• [ ] a\n• b\n", &["1 \"a\"", "2: passed over, without a check box"]),
+        ("# P\n\n    - [ ] a\n    - b\n", &["3 \"a\"", "4: passed over, without a check box"]),
+        ("- a\n  • [ ] b\n", &["2 \"b\""]),
+        ("- [x] a\n  • [ ] b\n  • c\n", &["2 \"b\"", "1: passed over, done"]),
+        ("- [ ] a\n  • b\n  [ ] c\n", &["1 \"a\\n• b\\n[ ] c\""]),
+        // Without a marker.
+        (
+            "To do:\n[ ] a\n[x] b\n[-] c\n\n☐ d\n  more\n☑ e\n",
+            &[
+                "2 \"a\"",
+                "6 \"d\\nmore\"",
+                "3: passed over, done",
+                "4: passed over, marked [-], which is neither open nor done",
+                "8: passed over, done",
+            ],
+        ),
+        ("- [ ] a\n[ ] b\n[x] c\n", &["1 \"a\"", "2 \"b\"", "3: passed over, done"]),
+        (
+            "[ ] is open\n[x] is done\n\n- [ ] a\n",
+            &[
+                "4 \"a\"",
+                "1: passed over, a check box without a \"- \" before it, beside lists with check boxes",
+                "1: passed over, text beside the tasks",
+                "2: passed over, a check box without a \"- \" before it, beside lists with check boxes",
+            ],
+        ),
+        // A box in a sentence, and a tick before one.
+        ("- print\n  [ ] for open\n", &["1 \"print\\n[ ] for open\""]),
+        (
+            "Print, as before,\n[ ] for open.\n\n✅ It works.\n\n- a\n",
+            &[
+                "6 \"a\"",
+                "1: passed over, text beside the tasks",
+                "4: passed over, text beside the tasks",
+            ],
+        ),
+    ]);
+}
+
+#[test]
 fn what_is_neither_open_nor_done_is_not_run_and_neither_is_what_stands_in_it() {
     for mark in ["-", "~", "/", ">", "!", "?", "*", "✓", "wip", "2"] {
         let text = format!("- [{mark}] a\n  - [ ] in a\n- [ ] b\n");
@@ -184,6 +237,41 @@ fn a_heading_that_is_a_task_has_all_that_stands_below_it() {
 }
 
 #[test]
+fn without_lists_numbered_headings_and_paragraphs_are_tasks_with_their_text() {
+    let beside = "passed over, text beside the tasks";
+    check(&[
+        (
+            "# Plan\n\nWords.\n\n## 1. A\nText.\n\n## 2. B ✅\nText.\n\n## Step 3: C\n\nMore.\n",
+            &[
+                "5 \"1. A\\n\\nText.\"",
+                "11 \"Step 3: C\\n\\nMore.\"",
+                &format!("3: {beside}"),
+                "8: passed over, done",
+            ],
+        ),
+        ("## 1. Background\nText.\n## 2. B\n", &["3 \"2. B\"", &format!("2: {beside}")]),
+        (
+            "Words.\n\n**Task 1:** A\n\nMore.\n\n**Task 2: B (done)**\n\n**Task 3:** C\n\n## Notes\n\nWords.\n",
+            &[
+                "3 \"**Task 1:** A\\n\\nMore.\"",
+                "9 \"**Task 3:** C\"",
+                &format!("1: {beside}"),
+                "7: passed over, done",
+                &format!("13: {beside}"),
+            ],
+        ),
+        ("Task 1: A\nTask 2: B\n", &["1 \"Task 1: A\"", "2 \"Task 2: B\""]),
+        // Lists and headings by their words come first.
+        ("## 1. A\n- a\n", &["2 \"a\""]),
+        ("## 1. A\n\n### Task 1: B\n", &["3 \"Task 1: B\""]),
+        (
+            "# Done\n## Task 1: A\n# Next\n## Task 2: B\n",
+            &["4 \"Task 2: B\"", "2: passed over, done"],
+        ),
+    ]);
+}
+
+#[test]
 fn a_file_that_is_one_task_is_not_split_into_what_that_must_fulfil() {
     let whole = "1: the file is one task: its lists say what that task must fulfil";
     for criteria in [
@@ -253,10 +341,11 @@ proptest! {
     }
 
     #[test]
-    fn no_text_is_too_strange(pieces in prop::collection::vec(0..24_usize, 0..60)) {
-        const PIECES: [&str; 24] = [
+    fn no_text_is_too_strange(pieces in prop::collection::vec(0..27_usize, 0..60)) {
+        const PIECES: [&str; 27] = [
             "- ", "* ", "1. ", "[ ] ", "[x] ", "[-]", "\n", "\n\n", "    ", "\t", "# ", "### Task 1: ",
             "~~", "```", "<!--", "-->", "> ", "---\n", "é", "日本", "a: b", "](#x)", "\r\n", "Acceptance:\n",
+            "• ", "-\u{a0}", "☐ ",
         ];
         let text: String = pieces.iter().map(|piece| PIECES[*piece]).collect();
         let found = parse(&text);

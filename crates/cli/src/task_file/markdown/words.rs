@@ -33,17 +33,20 @@ const DETAILS: [&str; 16] = [
     "why",
 ];
 /// What stands beside tasks in a plan.
-const NO_TASKS: [&str; 24] = [
+const NO_TASKS: [&str; 27] = [
     "assumptions",
     "background",
     "changelog",
+    "conclusion",
     "constraints",
     "contents",
     "context",
     "further reading",
     "glossary",
+    "introduction",
     "legend",
     "links",
+    "motivation",
     "non-goals",
     "non goals",
     "notes",
