@@ -245,7 +245,6 @@ fn announce(line: &str) -> anyhow::Result<()> {
 
 /// What a supervisor has whose state is in this directory, and that serves nobody. Its worker is no worker.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "of tests")]
 pub async fn shared_in(directory: &std::path::Path) -> Arc<Shared> {
     let args = crate::args::Args {
         worker: Some("/bin/false".into()),
