@@ -158,7 +158,7 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
     // nothing.
     let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
     if is_made_here && corpse.failure == Failure::Died && feed.position().last_seq == 0 {
-        completed = before_start(completed);
+        completed = Box::new(before_start(*completed));
     }
     let recovered = match recover_log(feed.log_path()) {
         Ok(recovered) => recovered,
@@ -201,14 +201,14 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
 }
 
 /// For certain nothing of the task ran. What a worker dies of that has done nothing yet is the machine's doing.
-fn before_start(completed: Box<Completed>) -> Box<Completed> {
-    Box::new(Completed {
+fn before_start(completed: Completed) -> Completed {
+    Completed {
         exit_code: NOT_STARTED,
         signal: None,
         error: completed.error.map(|text| text + BEFORE_START),
         spawn_failure: Some(SpawnFailureKind::Means),
-        ..*completed
-    })
+        ..completed
+    }
 }
 
 /// Makes the log of a dead writer whole, and says so where something was cut off.

@@ -5,7 +5,10 @@
 //! It never waits for a client or for the disk, except after its worker has failed. How an owner comes to the
 //! worker of an earlier supervisor is in [`crate::takeover`].
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, OnceLock},
+};
 
 use bytes::BytesMut;
 use cc_link::{
@@ -27,6 +30,7 @@ use crate::{
     feed::{Feed, Position},
     lifecycle::{Effect, Input, Motion, State, transition},
     not_started::NotStarted,
+    pidfd::Pidfd,
     relay::{self, Listener},
     shared::Shared,
     task::{Answer, Outcome, OwnerSide, Progress},
@@ -44,7 +48,11 @@ const NO_DEADLINES: Deadlines = Deadlines {
 };
 
 mod end;
+mod lifeline;
 mod steer;
+
+/// Whoever waits to hear how the start went, until it has.
+type Announce = Arc<Mutex<Option<oneshot::Sender<Outcome>>>>;
 
 /// One task's owner.
 pub struct Owner {
@@ -52,7 +60,7 @@ pub struct Owner {
     side: OwnerSide,
     leaf: Option<PathBuf>,
     /// Taken when the start is decided.
-    announce: Option<oneshot::Sender<Outcome>>,
+    announce: Announce,
     pausing: Vec<oneshot::Sender<Answer>>,
     resuming: Vec<oneshot::Sender<Answer>>,
     state: State,
@@ -66,6 +74,8 @@ pub struct Owner {
     born: Option<Instant>,
     /// The database will be told of its end.
     is_end_queued: bool,
+    /// For its [`lifeline::Lifeline`].
+    worker: Arc<OnceLock<Pidfd>>,
 }
 
 /// What is known of a worker that is gone.
@@ -99,7 +109,7 @@ impl Owner {
             shared: Arc::clone(shared),
             side,
             leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
-            announce: Some(announce),
+            announce: Arc::new(Mutex::new(Some(announce))),
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Starting,
@@ -109,6 +119,7 @@ impl Owner {
             result: None,
             born: Some(Instant::now()),
             is_end_queued: false,
+            worker: Arc::default(),
         }
     }
 
@@ -124,7 +135,7 @@ impl Owner {
             shared: Arc::clone(shared),
             side,
             leaf,
-            announce: None,
+            announce: Announce::default(),
             pausing: Vec::new(),
             resuming: Vec::new(),
             state: State::Running { motion: Motion::Moving },
@@ -135,6 +146,7 @@ impl Owner {
             result: held.result.map(|result| ResultSummary::from(&*result)),
             born: None,
             is_end_queued: false,
+            worker: Arc::default(),
         };
         if let (Some(started), Some(at_ms)) = (&owner.started, held.started_time_ms) {
             owner.record_start(started, at_ms);
@@ -204,6 +216,7 @@ impl Owner {
 
     /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
     pub async fn follow(mut self, mut worker: Worker, received: BytesMut) {
+        self.worker.get_or_init(|| worker.handle());
         let completed = match self.watch(&mut worker, received).await {
             Watched::Completed(completed) => {
                 self.end_state(Input::Completed);

@@ -242,3 +242,24 @@ fn announce(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("writing to standard output")
 }
+
+/// What a supervisor has whose state is in this directory, and that serves nobody. Its worker is no worker.
+#[cfg(test)]
+pub async fn shared_in(directory: &std::path::Path) -> Arc<Shared> {
+    let args = crate::args::Args {
+        worker: Some("/bin/false".into()),
+        state_dir: Some(directory.join("state")),
+        cwd: Some("/".into()),
+        cgroup: Some("off".to_owned()),
+        ..crate::args::Args::default()
+    };
+    let config = Config::resolve(args, &|_| None).unwrap();
+    let state_dir = StateDir::open(&config.state_dir).unwrap();
+    let known = Known::load(&state_dir, config.fsync).unwrap();
+    let keepers = Keepers::new(state_dir.keepers().to_owned());
+    let spawner = Spawner::new(config.worker.clone(), keepers, 0, None);
+    let (_, stage) = watch::channel(Stage::Serving);
+    let address = SocketAddr::from(([127, 0, 0, 1], 0));
+    let (shared, _) = build(config, &state_dir, known.db, address, stage, spawner).await.unwrap();
+    shared
+}

@@ -116,7 +116,7 @@ pub async fn take_over(shared: &Arc<Shared>, mut task: Unfinished) -> Result<Tak
             let mut owner = owner_at(shared, task, log_path, held)?;
             owner.adopted(*adopted);
             let (worker, received) = candidate.into_worker();
-            tokio::spawn(owner.follow(worker, received));
+            tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
             Ok(Taken::Adopted)
         }
         Some(Answer::HungUp) => {
@@ -176,7 +176,7 @@ async fn wait_for_answer(
             }
             owner.adopted(*adopted);
             let (worker, received) = candidate.into_worker();
-            tokio::spawn(owner.follow(worker, received));
+            tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
             return Ok(Taken::Adopted);
         }
         Some(Answer::Foreign(why)) => {

@@ -253,6 +253,6 @@ pub fn accept(
     shared.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();
     let owner = Owner::of_new_task(shared, side, &spec, announce);
-    tokio::spawn(owner.start(spec, session));
+    tokio::spawn(owner.lifeline().hold(owner.start(spec, session)));
     Ok((handle, announced))
 }

@@ -73,6 +73,12 @@ impl Worker {
         }
     }
 
+    /// By which it can be ended, whatever becomes of this.
+    #[must_use]
+    pub fn handle(&self) -> Pidfd {
+        self.process.clone()
+    }
+
     /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
     /// its health check will fail.
     pub fn tell(&self, control: &Control) {

@@ -5,7 +5,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
-use std::os::unix::fs::symlink;
+use std::{
+    fs::Permissions,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    process::Command,
+};
 
 use cc_tests::{
     Client, Options, Supervisor,
@@ -292,6 +296,38 @@ fn an_agent_that_is_away_for_a_while_costs_no_task_and_one_that_never_was_there_
 }
 
 #[test]
+fn an_agent_that_is_a_script_whose_interpreter_is_away_for_a_while_costs_no_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let (agent, interpreter) = (folder.path().join("agent"), folder.path().join("interpreter"));
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    for script in [
+        format!("#!/bin/sh\nexec {} -c cat\n", interpreter.display()),
+        "#!/usr/bin/env interpreter\ncat\n".to_owned(),
+    ] {
+        std::fs::write(&agent, &script).unwrap();
+        std::fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+        symlink("/bin/sh", &interpreter).unwrap();
+        let options = Options::new().flag("--agent", agent.display()).flag("--grace", 1);
+        let supervisor = Supervisor::start(&options.env("PATH", &path));
+        let mut client = supervisor.connect();
+        let gone = format!("rm {}", interpreter.display());
+        let tasks = [json!({"name": "updater", "command": gone}), good("a"), good("b")];
+        let batch_id = submit(&mut client, &plan_with(json!({}), tasks));
+        let progress =
+            until(&mut client, &batch_id, |batch: &Value| batch["state"] == "waiting_limit");
+        let reason = progress["waits"]["reason"].clone();
+        assert!(reason.as_str().unwrap().contains("interpreter"), "{reason}");
+        symlink("/bin/sh", &interpreter).unwrap();
+        let over = Over::of_attached(&mut client, &batch_id);
+        assert_eq!(over.verdicts(), ["succeeded"; 3], "{script}");
+        let row = over.row("a");
+        assert_eq!(classes(row)[0], Some("unavailable"), "{row}");
+        assert!(attempts(row).iter().all(|attempt| attempt["attempt"] == 1), "{row}");
+        std::fs::remove_file(&interpreter).unwrap();
+    }
+}
+
+#[test]
 fn a_worker_that_is_away_for_a_while_costs_no_task_and_a_caller_may_try_again() {
     let folder = tempfile::tempdir().unwrap();
     let worker = folder.path().join("cc-worker");
@@ -312,4 +348,31 @@ fn a_worker_that_is_away_for_a_while_costs_no_task_and_a_caller_may_try_again() 
     install_worker(&worker);
     let over = Over::of_attached(&mut client, &batch_id);
     assert_eq!(over.outcome(), "succeeded", "{:#?}", over.rows);
+}
+
+/// How much address space the keeper, and each worker that it starts, may have from now on.
+fn limit_memory(supervisor: &Supervisor, soft: &str) {
+    for keeper in supervisor.keepers() {
+        let arguments = [format!("--pid={keeper}"), format!("--as={soft}:")];
+        assert!(Command::new("prlimit").args(arguments).status().unwrap().success());
+    }
+}
+
+#[test]
+fn workers_that_get_no_memory_before_they_have_started_their_task_cost_no_task() {
+    let options = Options::new().flag("--grace", 1).flag("--spare-workers", 0);
+    let supervisor = Supervisor::start(&options);
+    let mut client = supervisor.connect();
+    assert_eq!(client.run_shell("true").end(), ("exit", 0));
+    limit_memory(&supervisor, "1000000");
+    let error = client.execute(&json!({"argv": ["true"]})).unwrap_err();
+    assert_eq!(error["code"], -32017, "{error}");
+    assert_eq!(error["data"]["retryable"], true, "{error}");
+    let task = |number: usize| json!({"name": format!("t{number}"), "argv": ["true"]});
+    let batch_id = submit(&mut client, &plan_with(json!({}), (0..3).map(task)));
+    until(&mut client, &batch_id, |batch: &Value| batch["state"] == "waiting_limit");
+    limit_memory(&supervisor, "unlimited");
+    let over = Over::of_attached(&mut client, &batch_id);
+    assert_eq!(over.verdicts(), ["succeeded"; 3], "{:#?}", over.rows);
+    assert_eq!(classes(over.row("t0"))[0], Some("unavailable"));
 }

@@ -2,10 +2,13 @@
 //!
 //! The other suites may run as root, where a signal always arrives and a limit never bites.
 
+#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+
 use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt as _,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use cc_tests::{
@@ -140,4 +143,43 @@ fn where_no_threads_can_be_made_it_says_so_and_exits_or_it_serves_without_a_pani
         }
     }
     assert!(refused >= 3, "{refused}");
+}
+
+/// How many processes and threads may run of the user of the supervisor and of its keepers, as they are told.
+fn limit_processes(supervisor: &Supervisor, soft: &str) {
+    for pid in std::iter::once(supervisor.pid()).chain(supervisor.keepers()) {
+        let user = format!("--reuid={RESTING_USER}");
+        let group = format!("--regid={RESTING_USER}");
+        let (pid, limit) = (format!("--pid={pid}"), format!("--nproc={soft}:"));
+        let status = Command::new("setpriv")
+            .args([&user, &group, "--clear-groups", "prlimit", &pid, &limit])
+            .status();
+        assert!(status.unwrap().success());
+    }
+}
+
+/// Nobody else's processes count.
+const RESTING_USER: u32 = 60_100;
+
+#[test]
+fn a_want_of_processes_after_a_long_rest_is_an_answer_and_leaves_no_task_without_an_end() {
+    if options().is_none() {
+        return;
+    }
+    let options = Options::new().as_user(RESTING_USER).flag("--grace", 1).flag("--max-tasks", 4);
+    let supervisor = Supervisor::start(&options.flag("--spare-workers", 0));
+    let mut client = supervisor.connect();
+    assert_eq!(client.run_shell("true").end(), ("exit", 0));
+    // Longer than a thread without work is usually kept.
+    std::thread::sleep(Duration::from_secs(11));
+    limit_processes(&supervisor, "1");
+    // More than may run at once, so that one which is lost would be missed.
+    for _ in 0..6 {
+        let error = client.execute(&json!({"command": "true"})).unwrap_err();
+        assert_eq!(error["code"], -32017, "{error}");
+        assert_eq!(error["data"]["retryable"], true, "{error}");
+    }
+    limit_processes(&supervisor, "500");
+    assert_eq!(client.run_shell("true").end(), ("exit", 0));
+    assert!(!supervisor.log().contains("panicked"), "{}", supervisor.log());
 }

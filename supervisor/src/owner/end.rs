@@ -1,6 +1,6 @@
 //! The end of a task: who is told, and in which order.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use cc_claude::version::NEWEST_TESTED;
 use cc_link::event::{Completed, EndReason};
@@ -22,7 +22,8 @@ use crate::{
 impl Owner {
     /// Tells whoever asked for the task how its start went, once.
     pub(super) fn announce(&mut self, outcome: Outcome) {
-        if let Some(announce) = self.announce.take() {
+        let announce = self.announce.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(announce) = announce {
             // A session that has gone does not care.
             drop(announce.send(outcome));
         }
@@ -30,7 +31,8 @@ impl Owner {
 
     /// An end before the start is the answer, too.
     pub(super) fn announce_end(&mut self, completed: &Completed) {
-        if self.announce.is_some() {
+        let is_waited_for = self.announce.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if is_waited_for {
             self.announce(Outcome::NotStarted(Box::new(completed.clone())));
         }
     }
