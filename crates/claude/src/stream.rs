@@ -12,6 +12,7 @@ use cc_link::event::{
 use crate::{
     activity::Activity,
     answer::Answers,
+    json,
     known::Unknown,
     line::{Extent, Line, LineReader},
     notes::Notes,
@@ -67,7 +68,8 @@ struct Reader {
     api_error: Option<String>,
     model: Option<String>,
     session_id: Option<String>,
-    last_text: Option<String>,
+    /// As it was written: it is read at the end, if at all.
+    last_text: Vec<u8>,
     activity: Activity,
     answers: Answers,
     notes: Notes,
@@ -90,7 +92,7 @@ impl Default for Reader {
             api_error: None,
             model: None,
             session_id: None,
-            last_text: None,
+            last_text: Vec::new(),
             activity: Activity::default(),
             answers: Answers::default(),
             notes: Notes::default(),
@@ -296,9 +298,9 @@ impl Reader {
         if !(is_whole && line.is("message.model", "<synthetic>")) {
             self.answered();
             self.activity.answer(line);
-            if let Some((_, text)) = line.texts("message.content.text").last().filter(|_| is_main) {
-                let start = text.ceil_char_boundary(text.len().saturating_sub(TEXT_BYTES_LIMIT));
-                self.last_text = Some(text[start..].to_owned());
+            if let Some(text) = line.all("message.content.text").last().filter(|_| is_main) {
+                self.last_text.clear();
+                self.last_text.extend_from_slice(text.raw);
             }
             let asks_for_tool = |(_, kind): (u32, String)| kind.ends_with("tool_use");
             let may_use_tool = !is_whole || line.texts("message.content.type").any(asks_for_tool);
@@ -429,6 +431,13 @@ impl Reader {
         }
     }
 
+    fn last_text(&self) -> Option<String> {
+        let raw = self.last_text.strip_prefix(b"\"")?;
+        let text = json::unescape(raw.strip_suffix(b"\"").unwrap_or(raw));
+        let start = text.ceil_char_boundary(text.len().saturating_sub(TEXT_BYTES_LIMIT));
+        Some(text[start..].to_owned())
+    }
+
     fn summary(&self) -> Summary {
         let mut result = self.answers.merged();
         if let Some(result) = &mut result {
@@ -449,7 +458,7 @@ impl Reader {
             refusal: self.refusal,
             model: self.model.clone(),
             claude_session_id: self.session_id.clone(),
-            last_text: self.last_text.clone(),
+            last_text: self.last_text(),
             facts,
             shortfall,
             warnings,
