@@ -136,7 +136,8 @@ prompt = "What is 2+2?"
     // Refused credentials end the batch at once, and whoever wakes up reads that first.
     assert!(markdown.lines().next().unwrap().starts_with("**Stopped: "), "{markdown}");
     let table = text(&output.stdout);
-    assert!(table.contains("cost: 0.00 USD; tokens: 2 in, 2 out; retries: 0"), "{table}");
+    // Of those that were ended before their result nobody knows what they have cost.
+    assert!(table.contains("cost: unknown; tokens: 2 in, 2 out; retries: 1"), "{table}");
     assert!(table.contains("leftovers killed: 1"), "{table}");
 }
 
