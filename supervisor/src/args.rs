@@ -44,9 +44,6 @@ pub struct Args {
     /// Tasks at once, those included whose client is away [default: 200]
     #[arg(long, value_name = "N")]
     pub max_tasks: Option<String>,
-    /// Workers that are started ahead of their tasks, which saves a task part of a millisecond; 0 = none [default: 1]
-    #[arg(long, value_name = "N")]
-    pub spare_workers: Option<String>,
     /// Claude tasks with one login or key that run at once, over all batches [default: 4]
     #[arg(long, value_name = "N")]
     pub claude_jobs: Option<String>,

@@ -84,8 +84,6 @@ pub struct Config {
     pub resume_grace: Duration,
     /// Tasks at once.
     pub tasks_limit: usize,
-    /// Workers that are started ahead of their tasks.
-    pub spare_workers: usize,
     /// Claude tasks with one credential at once, over all batches.
     pub claude_jobs: usize,
     /// Commands around the tasks of batches.
@@ -203,7 +201,6 @@ impl Config {
                 limits::DEFAULT_TASKS,
                 |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
             )?,
-            spare_workers: spare_workers(&args, &sources)?,
             claude_jobs: claude_jobs(&args, &sources)?,
             hooks: hooks(&args),
             on_stop: args.on_stop,
@@ -314,14 +311,6 @@ fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, Con
             SupervisorLossPolicy::Keep => OnSupervisorLoss::Keep,
             SupervisorLossPolicy::Kill => OnSupervisorLoss::Kill,
         },
-    })
-}
-
-fn spare_workers(args: &Args, sources: &Sources<'_>) -> Result<usize, ConfigError> {
-    let most = limits::MOST_SPARE_WORKERS as u64;
-    let (argument, default) = (&args.spare_workers, limits::DEFAULT_SPARE_WORKERS);
-    sources.argument("--spare-workers", argument, default, |text| {
-        count_or_none(text, most).map(|count| count as usize)
     })
 }
 

@@ -141,7 +141,6 @@ impl Context {
         let body = self.shared.metrics.text(&metrics::Now {
             sessions: self.shared.session_count(),
             tasks: self.shared.registry.count(),
-            spare_workers: self.shared.spawner.spare_count(),
             batches: self.shared.batches.count(),
             gates: self.shared.batches.gates.facts(),
         });

@@ -64,7 +64,6 @@ mod owner;
 mod pidfd;
 mod registry;
 mod relay;
-mod spares;
 mod spawn;
 mod task;
 mod texts;

@@ -125,10 +125,6 @@ pub const FEED_MARK_BYTES: u64 = 256 * 1024;
 pub const EVENT_READ_BYTES: usize = 64 * 1024;
 /// A task owner's queue of requests.
 pub const REQUEST_QUEUE_MESSAGES: usize = 16;
-/// Workers that are started ahead of their tasks.
-pub const DEFAULT_SPARE_WORKERS: usize = 1;
-/// Most that an operator can ask for.
-pub const MOST_SPARE_WORKERS: usize = 64;
 /// Control lines that wait for a worker to read them.
 pub const WORKER_CONTROL_QUEUE_LINES: usize = 16;
 

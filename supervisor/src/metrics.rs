@@ -42,8 +42,6 @@ pub struct Now {
     pub sessions: usize,
     /// Tasks that are not over.
     pub tasks: usize,
-    /// Workers that wait for a task.
-    pub spare_workers: usize,
     /// Batches that are not over.
     pub batches: usize,
     /// The gates of their Claude tasks.
@@ -62,7 +60,6 @@ pub struct Metrics {
     sessions_refused: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
-    spare_workers: Gauge,
     batch_attempts: Family<ByClass, Counter>,
     batches_running: Gauge,
     gate_closed_until: Family<ByCredential, Gauge>,
@@ -97,7 +94,6 @@ impl Metrics {
             ),
             sessions: add(to, "sessions", "Sessions now"),
             tasks_running: add(to, "tasks_running", "Tasks now"),
-            spare_workers: add(to, "spare_workers", "Workers that wait for a task, now"),
             batch_attempts: add(
                 to,
                 "batch_attempts",
@@ -176,7 +172,6 @@ impl Metrics {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.sessions.set(gauge(now.sessions));
         self.tasks_running.set(gauge(now.tasks));
-        self.spare_workers.set(gauge(now.spare_workers));
         self.batches_running.set(gauge(now.batches));
         // A gate that is not there any more is not shown.
         for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {

@@ -364,7 +364,6 @@ impl Listener for Owner {
                 );
                 self.record_start(&started, now_ms());
                 self.announce(Outcome::Started(started));
-                self.shared.spawner.start_spares();
             }
             Event::Paused => {
                 self.step(Input::Paused)?;

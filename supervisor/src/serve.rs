@@ -68,7 +68,7 @@ pub async fn serve(
     let (to_stage, stage) = watch::channel(Stage::Serving);
     let known = Known::load(&state_dir, config.fsync)?;
     let keepers = Keepers::new(state_dir.keepers().to_owned());
-    let spawner = Spawner::new(config.worker.clone(), keepers, config.spare_workers, open_files);
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
     let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
     let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
     tokio::spawn(strangers::reap());
@@ -83,7 +83,6 @@ pub async fn serve(
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     service::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
-    shared.spawner.start_spares();
 
     let left = shutdown::end(&shared, stops, &to_stage, &connections).await;
     // Its loop has ended with the stage.
@@ -257,7 +256,7 @@ pub async fn shared_in(directory: &std::path::Path) -> Arc<Shared> {
     let state_dir = StateDir::open(&config.state_dir).unwrap();
     let known = Known::load(&state_dir, config.fsync).unwrap();
     let keepers = Keepers::new(state_dir.keepers().to_owned());
-    let spawner = Spawner::new(config.worker.clone(), keepers, 0, None);
+    let spawner = Spawner::new(config.worker.clone(), keepers, None);
     let (_, stage) = watch::channel(Stage::Serving);
     let address = SocketAddr::from(([127, 0, 0, 1], 0));
     let (shared, _) = build(config, &state_dir, known.db, address, stage, spawner).await.unwrap();

@@ -6,7 +6,7 @@
 //! | 2 | every task is cancelled, its client gets the terminal event: grace + 5 s, or a second signal | that only for tasks whose workers must not be left alone; starts under way are waited for: 5 s |
 //! | 3 | what is left is killed; workers that do not obey are killed and swept up after: 20 s | the same, for those |
 //! | 4 | connections are closed with 1001 when their client has everything: 5 s | with 1012, at once |
-//! | 5 | spare workers are ended, keepers go | spare workers are ended; a keeper goes with its last worker |
+//! | 5 | keepers go | a keeper goes with its last worker |
 //! | 6 | the cgroup's parent directory is removed | if there is nothing in it |
 //!
 //! Whatever is left after that does what its spec says for the loss of its supervisor: a kept worker runs its

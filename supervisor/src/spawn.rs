@@ -1,8 +1,7 @@
 //! Has workers forked, and sweeps up after those that died.
 //!
 //! Owns the keeper that makes them. It is started for the first worker, and again when it is gone or its program was
-//! replaced; then the one before goes with its last worker. What a worker costs does not grow with this process. Some are
-//! started ahead of their tasks, as [`crate::spares`] says.
+//! replaced; then the one before goes with its last worker. What a worker costs does not grow with this process.
 
 use std::{
     io,
@@ -16,18 +15,12 @@ use cc_proctree::{
     procfs::Process,
     sweep::{Leftovers, Swept, end_leftovers},
 };
-use tokio::{
-    process::Command,
-    sync::Mutex,
-    task::{JoinSet, spawn_blocking},
-    time::timeout,
-};
+use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
 
 use crate::{
-    keeper::{Build, ForkError, Keeper},
+    keeper::{Build, ForkError, Forked, Keeper},
     keepers::{self, Keepers},
     limits,
-    spares::{Spare, Spares, Taken},
     worker::Worker,
 };
 
@@ -47,43 +40,28 @@ pub struct Spawner {
     program: Arc<Path>,
     keeper: Arc<Mutex<Option<Keeper>>>,
     keepers: Keepers,
-    spares: Arc<Spares>,
     open_files: Option<u64>,
 }
 
 impl Spawner {
-    /// Of workers that run this program, at most `spares` of them ahead of their tasks, with `open_files` as their
-    /// limit where that is not to be this process's.
+    /// Of workers that run this program, with `open_files` as their limit where that is not to be this process's.
     #[must_use]
-    pub fn new(program: PathBuf, keepers: Keepers, spares: usize, open_files: Option<u64>) -> Self {
-        let spares = Arc::new(Spares::new(spares));
-        Self { program: program.into(), keeper: Arc::default(), keepers, spares, open_files }
+    pub fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
+        Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
     }
 
-    /// A worker that waits for its first control line: a spare one, else one that is started now.
+    /// Starts a worker, which waits for its first control line.
     ///
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub async fn spawn(&self) -> Result<Worker, SpawnError> {
-        let Taken { spare, useless } = self.spares.take(&self.program);
-        for spare in useless {
-            tokio::spawn(spare.end());
-        }
-        let forked = match spare {
-            Some(spare) => spare.forked,
-            None => self.start(&mut *self.keeper.lock().await).await?.forked,
-        };
-        Ok(Worker::started(forked))
+        let forked = self.fork(&mut *self.keeper.lock().await).await;
+        let failed = |error| SpawnError { program: self.program.to_path_buf(), error };
+        forked.map(Worker::started).map_err(failed)
     }
 
-    async fn start(&self, keeper: &mut Option<Keeper>) -> Result<Spare, SpawnError> {
-        let program = || self.program.to_path_buf();
-        let started = self.try_to_start(keeper).await;
-        started.map_err(|error| SpawnError { program: program(), error })
-    }
-
-    async fn try_to_start(&self, place: &mut Option<Keeper>) -> Result<Spare, ForkError> {
-        // Before the start: a program that is replaced meanwhile makes a spare that is not used.
+    async fn fork(&self, place: &mut Option<Keeper>) -> Result<Forked, ForkError> {
+        // Read for each worker: a program that was replaced on the disk needs another keeper.
         let build = Build::of(&self.program)?;
         loop {
             // While it is asked it is nobody's: a future that is dropped takes it along.
@@ -100,7 +78,7 @@ impl Spawner {
             match keeper.fork().await {
                 Ok(forked) => {
                     *place = Some(keeper);
-                    return Ok(Spare { forked, build });
+                    return Ok(forked);
                 }
                 Err(error @ ForkError::Refused(_)) => {
                     *place = Some(keeper);
@@ -117,46 +95,10 @@ impl Spawner {
         }
     }
 
-    /// Starts as many spares as are missing, in the background. To be called when a task has started: until then
-    /// the machine has better things to do.
-    pub fn start_spares(&self) {
-        if self.spares.begin_to_fill() {
-            tokio::spawn(self.clone().fill());
-        }
-    }
-
-    async fn fill(self) {
-        while !self.spares.is_full() {
-            // While this is held nobody closes the spares, so that none is forgotten.
-            let mut keeper = self.keeper.lock().await;
-            let started = self.start(&mut keeper).await.map(|spare| self.spares.add(spare));
-            drop(keeper);
-            match started {
-                Ok(None) => {}
-                Ok(Some(unwanted)) => unwanted.end().await,
-                Err(error) => {
-                    tracing::warn!(%error, "a spare worker could not be started");
-                    return self.spares.give_up();
-                }
-            }
-        }
-    }
-
-    /// Spares that live, now.
-    #[must_use]
-    pub fn spare_count(&self) -> usize {
-        self.spares.count()
-    }
-
-    /// Ends all spares, of which there are none from now on, and lets the keeper go with its last worker. Waits for that
-    /// and for other keepers to go: for all where `are_tasks_over`, else for those that have no worker.
+    /// Lets the keeper go with its last worker. Waits for that and for other keepers to go: for all where
+    /// `are_tasks_over`, else for those that have no worker.
     pub async fn close(&self, are_tasks_over: bool) {
-        let (spares, keeper) = {
-            let mut keeper = self.keeper.lock().await;
-            (self.spares.close(), keeper.take())
-        };
-        let mut ends: JoinSet<()> = spares.into_iter().map(Spare::end).collect();
-        while ends.join_next().await.is_some() {}
+        let keeper = self.keeper.lock().await.take();
         if let Some(keeper) = keeper {
             let process = keeper.dismiss();
             if are_tasks_over || keepers::is_idle(process.pid()) {

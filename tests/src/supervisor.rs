@@ -111,14 +111,6 @@ impl Supervisor {
         workers
     }
 
-    /// The workers that wait for a task at this moment, of this supervisor.
-    #[must_use]
-    pub fn spare_workers(&self) -> Vec<i32> {
-        let mut spares = self.keepers_children();
-        spares.retain(|pid| is_alive_as(*pid, "cc-worker") && !self.has_task(*pid));
-        spares
-    }
-
     /// The processes that this supervisor's workers are forked by.
     #[must_use]
     pub fn keepers(&self) -> Vec<i32> {
@@ -170,7 +162,7 @@ impl Supervisor {
         self.signal(Signal::KILL);
         let status = self.wait_for_exit();
         assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it had ended before: {status}");
-        self.wait_for_spares();
+        self.wait_for_idle();
     }
 
     /// Tells it by SIGUSR1 to stop and keep the tasks, as before an upgrade.
@@ -206,15 +198,21 @@ impl Supervisor {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        self.wait_for_spares();
+        self.wait_for_idle();
     }
 
     /// After a kill: workers that had no task exit by themselves, a moment later, and so do keepers without workers.
-    fn wait_for_spares(&self) {
-        crate::wait_until("spare workers and idle keepers go with their supervisor", || {
-            !self.all_workers().iter().any(|pid| !self.has_task(*pid))
-                && !self.keepers_anywhere().iter().any(|pid| processes::children(*pid).is_empty())
-        });
+    fn wait_for_idle(&self) {
+        crate::wait_until(
+            "workers without a task and idle keepers go with their supervisor",
+            || {
+                !self.all_workers().iter().any(|pid| !self.has_task(*pid))
+                    && !self
+                        .keepers_anywhere()
+                        .iter()
+                        .any(|pid| processes::children(*pid).is_empty())
+            },
+        );
     }
 
     fn command(&self, options: &Options, listen: &str) -> Command {

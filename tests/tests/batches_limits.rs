@@ -360,7 +360,7 @@ fn limit_memory(supervisor: &Supervisor, soft: &str) {
 
 #[test]
 fn workers_that_get_no_memory_before_they_have_started_their_task_cost_no_task() {
-    let options = Options::new().flag("--grace", 1).flag("--spare-workers", 0);
+    let options = Options::new().flag("--grace", 1);
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
     assert_eq!(client.run_shell("true").end(), ("exit", 0));

@@ -208,7 +208,7 @@ fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_
     );
     fs::write(&slow, lines).unwrap();
     fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
-    let slow_start = options.clone().flag("--worker", slow.display()).flag("--spare-workers", 0);
+    let slow_start = options.clone().flag("--worker", slow.display());
     let mut supervisor = Supervisor::start(&slow_start);
     let notes = Notes::new(&supervisor);
     let tasks = [notes.shell("first", "true"), notes.prompt("second", ["say: 4"])];

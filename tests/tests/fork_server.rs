@@ -14,11 +14,6 @@ use cc_tests::{
 use rustix::process::Signal;
 use serde_json::json;
 
-/// So that every task needs a new worker.
-fn without_spares() -> Options {
-    Options::new().flag("--spare-workers", 0)
-}
-
 fn keeper(supervisor: &Supervisor) -> Process {
     let mut found = supervisor.keepers();
     assert_eq!(found.len(), 1, "there is one");
@@ -33,7 +28,7 @@ fn run(client: &mut Client) {
 
 #[test]
 fn all_workers_come_from_one_and_are_its_children() {
-    let supervisor = Supervisor::start(&without_spares());
+    let supervisor = Supervisor::start(&Options::new());
     let mut client = supervisor.connect();
     run(&mut client);
     let first = keeper(&supervisor);
@@ -53,7 +48,7 @@ fn all_workers_come_from_one_and_are_its_children() {
 
 #[test]
 fn one_that_was_killed_costs_no_task_and_is_replaced() {
-    let supervisor = Supervisor::start(&without_spares());
+    let supervisor = Supervisor::start(&Options::new());
     let mut client = supervisor.connect();
     run(&mut client);
     let mut gate = Fifo::create();
@@ -71,7 +66,7 @@ fn one_that_was_killed_costs_no_task_and_is_replaced() {
 
 #[test]
 fn one_that_hangs_is_replaced_and_the_task_runs() {
-    let supervisor = Supervisor::start(&without_spares());
+    let supervisor = Supervisor::start(&Options::new());
     let mut client = supervisor.connect();
     run(&mut client);
     let hanging = keeper(&supervisor);
@@ -85,7 +80,7 @@ fn when_the_program_was_replaced_the_next_worker_is_of_the_new_one() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
     install_worker(&program);
-    let supervisor = Supervisor::start(&without_spares().flag("--worker", program.display()));
+    let supervisor = Supervisor::start(&Options::new().flag("--worker", program.display()));
     let mut client = supervisor.connect();
     run(&mut client);
     let old = keeper(&supervisor);
@@ -100,7 +95,7 @@ fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
     install_worker(&program);
-    let options = without_spares().flag("--worker", program.display()).flag("--cgroup", "off");
+    let options = Options::new().flag("--worker", program.display()).flag("--cgroup", "off");
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
     fs::remove_file(&program).unwrap();
@@ -115,7 +110,7 @@ fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
 
 #[test]
 fn the_death_of_a_worker_does_it_no_harm() {
-    let supervisor = Supervisor::start(&without_spares());
+    let supervisor = Supervisor::start(&Options::new());
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
     let before = keeper(&supervisor);
@@ -129,7 +124,7 @@ fn the_death_of_a_worker_does_it_no_harm() {
 #[test]
 fn it_does_not_outlive_its_supervisor() {
     for is_killed in [true, false] {
-        let mut supervisor = Supervisor::start(&without_spares());
+        let mut supervisor = Supervisor::start(&Options::new());
         run(&mut supervisor.connect());
         let before = keeper(&supervisor);
         if is_killed {

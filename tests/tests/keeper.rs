@@ -256,7 +256,7 @@ fn a_replaced_program_has_a_keeper_of_its_own_and_the_old_one_goes_with_its_last
     let directory = tempfile::tempdir().unwrap();
     let program = directory.path().join("cc-worker");
     install_worker(&program);
-    let options = Options::new().flag("--worker", program.display()).flag("--spare-workers", 0);
+    let options = Options::new().flag("--worker", program.display());
     let supervisor = Supervisor::start(&options);
     let (mut client, mut gate) = (supervisor.connect(), Fifo::create());
     let running = client.execute(&gated(&gate, "echo done")).unwrap();

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 
-use cc_tests::{Supervisor, http, wait_until};
+use cc_tests::{Supervisor, wait_until};
 use nix::{
     fcntl::{FcntlArg, fcntl},
     libc,
@@ -36,13 +36,6 @@ impl WriteLock {
     }
 }
 
-/// Whether a worker waits for a task, as the supervisor counts them: in `/proc` one that has ended its task and not
-/// exited yet looks the same.
-fn has_spare(supervisor: &Supervisor) -> bool {
-    let metrics = http::get(supervisor.address(), "/metrics", &[]).body;
-    metrics.lines().any(|line| line == "cc_executor_spare_workers 1")
-}
-
 #[test]
 fn a_task_finds_itself_on_record_at_its_first_instruction() {
     /// One that does not wait for its record is found out each time by chance.
@@ -55,8 +48,6 @@ fn a_task_finds_itself_on_record_at_its_first_instruction() {
     let known =
         format!("cat {database} {database}-wal | grep -q $CC_EXECUTOR_TASK_ID && echo known");
     for _ in 0..TASKS {
-        // So that nothing but the record delays the task.
-        wait_until("a worker waits", || has_spare(&supervisor));
         let lock = WriteLock::take(&supervisor);
         let id = client.send_request("execute", &json!({ "command": known }));
         // Time for a task that does not wait. Nothing that reads the database is asked meanwhile: it would wait behind

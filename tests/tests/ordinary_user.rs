@@ -167,7 +167,7 @@ fn a_want_of_processes_after_a_long_rest_is_an_answer_and_leaves_no_task_without
         return;
     }
     let options = Options::new().as_user(RESTING_USER).flag("--grace", 1).flag("--max-tasks", 4);
-    let supervisor = Supervisor::start(&options.flag("--spare-workers", 0));
+    let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
     assert_eq!(client.run_shell("true").end(), ("exit", 0));
     // Longer than a thread without work is usually kept.

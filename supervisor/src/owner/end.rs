@@ -96,8 +96,6 @@ impl Owner {
             self.shared.metrics.log_failed();
         }
         self.announce_end(&completed);
-        // Of a task that never started; after any other there are enough already.
-        self.shared.spawner.start_spares();
         self.shared.metrics.task_completed(completed.verdict);
         tracing::info!(
             task_id = self.task_id(),
