@@ -24,8 +24,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{message::Message, wall::Wall};
-use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared, uptime};
+use crate::batch::{deadline::Wall, messages::Message};
+use crate::{
+    config::{environment::Base, limits},
+    ops::{clock::now_ms, uptime},
+    task::{context::Shared, spec},
+};
 
 /// Which account: a fingerprint that gives nothing away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,7 +130,7 @@ impl Gates {
     /// The account of a Claude task; `None` for any other task, which passes no gate.
     #[must_use]
     pub fn credential(&self, task: &Execute) -> Option<Credential> {
-        if !execute::is_claude(&task.program) {
+        if !spec::is_claude(&task.program) {
             return None;
         }
         let mut hash = Sha256::new();

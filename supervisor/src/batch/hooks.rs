@@ -16,7 +16,7 @@ use cc_protocol::{
     execute::{Execute, Program},
 };
 
-use super::record::Record;
+use crate::batch::attempts::Record;
 
 /// The operator's hooks, for plans that have none of their own.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +80,7 @@ pub fn of_task(
         fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
         fact("WARNINGS", record.warnings.to_string());
     }
-    let called = super::show::called(plan, index);
+    let called = super::render::called(plan, index);
     Some(with_facts(hook, facts, format!("hook {name} of {called}")))
 }
 

@@ -8,28 +8,28 @@
 //! the long texts.
 //!
 //! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
-//! that follows from it is stored. Called by [`crate::batch_calls`] and [`crate::serve`].
+//! that follows from it is stored. Called by [`crate::session::batch_calls`] and [`crate::daemon`].
 
 mod after_result;
-mod board;
-mod evidence;
-mod follow;
+mod attach;
+mod attempt_end;
+mod attempts;
+mod deadline;
 mod gates;
 mod hooks;
-mod message;
+mod last_words;
+mod launch;
+mod messages;
 mod money;
+mod observe;
 mod owner;
+mod preconditions;
 mod query;
-mod record;
-mod show;
-mod start;
+mod render;
+mod result;
+mod snapshot;
 mod submit;
-mod tail;
-mod there;
-mod wall;
-mod watch;
-mod whole_result;
-mod zone;
+mod time_zone;
 
 use std::{
     collections::HashMap,
@@ -40,17 +40,17 @@ use cc_protocol::error::{ErrorCode, ErrorObject};
 use cc_state::{BatchRow, Change};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 
-use self::{board::Board, message::Message, money::Totals, owner::Owner};
 pub use self::{
-    follow::{Attachment, Following, attach},
+    attach::{Attachment, Following, attach},
     gates::{GateFacts, Gates},
     hooks::HookDefaults,
+    launch::shape,
     query::{get, list, rows},
-    start::shape,
+    result::result,
     submit::{resume, submit},
-    whole_result::result,
 };
-use crate::{limits, shared::Shared};
+use self::{messages::Message, money::Totals, owner::Owner, snapshot::Board};
+use crate::{config::limits, task::context::Shared};
 
 /// The batches that are not over.
 #[derive(Debug)]
@@ -206,7 +206,7 @@ pub async fn cancel(shared: &Shared, batch_id: &str) -> Result<(), ErrorObject> 
     let Some(handle) = shared.batches.get(batch_id) else {
         let id = batch_id.to_owned();
         let row = shared.store.read(move |db| db.batch(&id)).await;
-        return match row.map_err(|error| crate::summary::failed(&error))? {
+        return match row.map_err(|error| crate::task::lookup::failed(&error))? {
             Some(_) => Err(over()),
             None => Err(no_such_batch(batch_id)),
         };

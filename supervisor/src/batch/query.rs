@@ -11,13 +11,15 @@ use cc_protocol::{
 };
 use cc_state::BatchTaskRow;
 
-use super::{
-    board::{BatchFacts, Standing, StoredHead},
-    no_such_batch,
-    record::Record,
-    show,
+use crate::batch::{
+    attempts::Record,
+    no_such_batch, render,
+    snapshot::{BatchFacts, Standing, StoredHead},
 };
-use crate::{limits, shared::Shared, summary::failed};
+use crate::{
+    config::limits,
+    task::{context::Shared, lookup::failed},
+};
 
 /// A batch as the database has it.
 #[derive(Clone, Debug)]
@@ -211,7 +213,7 @@ async fn page(
     end: usize,
 ) -> Result<Vec<BatchRow>, ErrorObject> {
     let tasks = (first..).zip(tasks(shared, batch_id, first, end).await?);
-    Ok(tasks.map(|(index, (state, record))| show::row(plan, index, &state, record)).collect())
+    Ok(tasks.map(|(index, (state, record))| render::row(plan, index, &state, record)).collect())
 }
 
 /// The tasks from `first` on and before `end`, with all that is stored of them.

@@ -15,13 +15,16 @@ use cc_state::{Change, PlanHash};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    board::{BatchFacts, Board, Standing, StoredHead},
+use crate::batch::{
+    attempts::Record,
     owner::Owner,
     query,
-    record::Record,
+    snapshot::{BatchFacts, Board, Standing, StoredHead},
 };
-use crate::{clock::now_ms, shared::Shared, summary::failed};
+use crate::{
+    ops::clock::now_ms,
+    task::{context::Shared, lookup::failed},
+};
 
 /// Answers `batch.submit`.
 ///

@@ -1,6 +1,6 @@
 //! Records in memory are short: before one is stored again, it gets back what only the stored one has.
 
-use super::Owner;
+use crate::batch::owner::Owner;
 use crate::batch::query;
 
 impl Owner {

@@ -11,10 +11,10 @@ use cc_link::event::Verdict;
 use cc_protocol::{batch::AttemptClass, execute::Execute};
 use tokio::time::sleep;
 
-use super::Owner;
+use crate::batch::owner::Owner;
 use crate::{
-    batch::{evidence::End, message::Message, money, record::Record, there::There},
-    limits,
+    batch::{attempt_end::End, attempts::Record, messages::Message, money, preconditions::There},
+    config::limits,
 };
 
 impl Owner {

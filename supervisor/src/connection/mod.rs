@@ -1,0 +1,285 @@
+//! One WebSocket connection from its upgrade to its end.
+//!
+//! Three things run side by side: the reader, which gives each message to the [`crate::session`] and waits
+//! for it to be answered; the [`crate::delivery`]; and the heartbeat. The first to end ends the connection, and
+//! so does another connection that takes the session over. Then the place among the connections is free at
+//! once, the session waits for its client, and the client is told why.
+
+pub(crate) mod heartbeat;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cc_protocol::error::{ErrorCode, ErrorObject, close};
+use futures_util::{
+    SinkExt as _, Stream, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use serde_json::json;
+use tokio::{
+    io::AsyncWriteExt as _,
+    net::TcpStream,
+    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use self::heartbeat::{Beat, Heartbeat, Life, LivelyStream};
+use crate::{
+    config::limits,
+    delivery::{Outgoing, Writer, express::Lane},
+    ops::uptime,
+    session::{Gone, Session, wait::Due},
+    task::context::Shared,
+};
+
+type Socket = WebSocketStream<LivelyStream>;
+
+/// How a connection ended.
+#[derive(Debug)]
+enum End {
+    /// The client closed it, or we have something to tell it before it is closed.
+    Orderly(Option<CloseFrame>),
+    /// There is nobody to tell.
+    Gone(&'static str),
+}
+
+fn told(code: u16, reason: &'static str) -> End {
+    End::Orderly(Some(CloseFrame { code: code.into(), reason: reason.into() }))
+}
+
+/// Serves an upgraded connection; `early` is what came with its request, `permit` its place among the TCP
+/// connections.
+///
+/// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
+/// is not kept in between.
+pub async fn serve(
+    shared: Arc<Shared>,
+    stream: TcpStream,
+    early: Bytes,
+    permit: Arc<OwnedSemaphorePermit>,
+) {
+    let Some(mut open) = Box::pin(begin(&shared, stream, early)).await else { return };
+    let end = tokio::select! {
+        () = open.evicted.notified() => {
+            told(close::TAKEN_OVER, "another connection has resumed this session")
+        }
+        end = read(&shared, &mut open.session, &mut open.stream) => end,
+        error = open.writer.run(&mut open.sink) => {
+            tracing::debug!(%error, "writing to a client");
+            End::Gone("its connection broke")
+        }
+        () = until_dead(&shared, open.life.clone(), &open.outgoing) => {
+            End::Gone("it does not answer")
+        }
+    };
+    Box::pin(open.end(end)).await;
+    drop(permit);
+}
+
+/// A connection that has a session.
+struct Open {
+    session: Session,
+    stream: SplitStream<Socket>,
+    writer: Writer,
+    sink: SplitSink<Socket, Message>,
+    /// Boxed: with the first message the channel makes room for 32.
+    outgoing: mpsc::Sender<Box<Outgoing>>,
+    life: Life,
+    /// Told when another connection has taken the session over.
+    evicted: Arc<Notify>,
+    place: OwnedSemaphorePermit,
+}
+
+/// Makes a WebSocket of the connection and begins a session on it. `None`: there was none to be had, and the
+/// client was told why.
+async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<Open> {
+    let life = Life::default();
+    let config = WebSocketConfig::default()
+        .read_buffer_size(limits::READ_BUFFER_BYTES)
+        .write_buffer_size(limits::WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(shared.config.message_bytes_limit))
+        .max_frame_size(Some(shared.config.message_bytes_limit));
+    let lane = Lane::default();
+    let stream = LivelyStream::new(stream, life.clone(), lane.clone());
+    let received = early.to_vec();
+    // It holds the whole buffer in which the request came.
+    drop(early);
+    let socket = WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config));
+    let (sink, stream) = socket.await.split();
+    let Some(place) = session_place(shared).await else {
+        refuse(shared, sink, stream).await;
+        return None;
+    };
+    let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
+    let claimant = shared.sessions.claimant();
+    let evicted = Arc::clone(&claimant.evicted);
+    match Session::begin(Arc::clone(shared), claimant, outgoing.clone()).await {
+        Ok(session) => {
+            tracing::debug!(session_id = session.id(), "connected");
+            let writer = Writer::new(queue, lane);
+            Some(Open { session, stream, writer, sink, outgoing, life, evicted, place })
+        }
+        Err(error) => {
+            tracing::error!(%error, "no random numbers for a session");
+            let frame = CloseFrame { code: close::INTERNAL.into(), reason: "no session".into() };
+            say_goodbye(sink, stream, Vec::new(), Some(frame)).await;
+            None
+        }
+    }
+}
+
+/// A place among the sessions; waits a moment for one that is just being left.
+async fn session_place(shared: &Shared) -> Option<OwnedSemaphorePermit> {
+    let places = Arc::clone(&shared.places);
+    timeout(limits::SESSION_WAIT, places.acquire_owned()).await.ok()?.ok()
+}
+
+async fn refuse(shared: &Shared, sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
+    tracing::warn!(limit = shared.config.sessions_limit, "session limit: connection refused");
+    shared.metrics.session_refused();
+    let error = ErrorObject::new(ErrorCode::SessionLimit, "Session limit exceeded")
+        .with("limit", shared.config.sessions_limit);
+    // As the predecessor sent it: no answer to anything, so without an id.
+    let text = json!({"jsonrpc": "2.0", "error": error}).to_string();
+    let frame = CloseFrame { code: close::POLICY.into(), reason: "session limit".into() };
+    say_goodbye(sink, stream, vec![text], Some(frame)).await;
+}
+
+impl Open {
+    /// What follows when the connection is over.
+    async fn end(mut self, end: End) {
+        // Before the client can know that the connection is closed: its next one must find room.
+        drop(self.place);
+        match &end {
+            End::Orderly(frame) => {
+                tracing::debug!(session_id = self.session.id(), ?frame, "disconnected");
+            }
+            End::Gone(why) => {
+                tracing::debug!(session_id = self.session.id(), why, "the client is gone");
+            }
+        }
+        self.session.connection_lost().await;
+        if let End::Orderly(frame) = end {
+            say_goodbye(self.sink, self.stream, self.writer.leftovers(), frame).await;
+        }
+    }
+}
+
+/// Reads and has answered until the connection is to end.
+async fn read<S>(shared: &Shared, session: &mut Session, stream: &mut S) -> End
+where
+    S: Stream<Item = Result<Message, Error>> + Unpin,
+{
+    loop {
+        let message = tokio::select! {
+            message = stream.next() => message,
+            due = session.due(shared) => match due {
+                Due::Leave(code, reason) => return told(code, reason),
+                // Boxed, as below.
+                Due::Turn => match Box::pin(session.take_turn()).await {
+                    Ok(()) => continue,
+                    Err(Gone) => return End::Gone("its connection broke"),
+                },
+            },
+        };
+        let handled = match message {
+            // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
+            Some(Ok(Message::Text(text))) => Box::pin(session.handle(text.as_str())).await,
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Binary(_))) => {
+                return told(close::UNSUPPORTED, "binary messages are not understood");
+            }
+            Some(Ok(Message::Close(_))) => return End::Orderly(None),
+            Some(Err(error)) => return end_of(&error),
+            None => return End::Gone("it closed the connection"),
+        };
+        if handled.is_err() {
+            return End::Gone("its connection broke");
+        }
+    }
+}
+
+/// What an error on reading means for the connection.
+fn end_of(error: &Error) -> End {
+    match error {
+        Error::Capacity(_) => told(close::TOO_BIG, "the message is over the size limit"),
+        Error::Utf8(_) => told(close::INVALID_TEXT, "a text message must be UTF-8"),
+        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+            End::Gone("it left without a word")
+        }
+        Error::Protocol(_) | Error::AttackAttempt => {
+            told(close::PROTOCOL, "this is no valid WebSocket frame")
+        }
+        Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::WriteBufferFull(_)
+        | Error::Url(_)
+        | Error::Http(_)
+        | Error::HttpFormat(_) => End::Gone("its connection broke"),
+    }
+}
+
+/// Sends a ping every interval. Returns when the client shows no sign of life.
+async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Outgoing>>) {
+    let period = shared.config.heartbeat;
+    let mut heartbeat = Heartbeat::new(life, period);
+    loop {
+        // A client cannot have been heard while this process could not run.
+        uptime::sleep(period).await;
+        match heartbeat.beat() {
+            // A full queue is one that the client does not read: the ping would not get through either.
+            Beat::Ping => drop(outgoing.try_send(Box::new(Outgoing::Ping))),
+            // One ping is enough to find out that the socket has room again.
+            Beat::Wait if outgoing.capacity() == outgoing.max_capacity() => {
+                drop(outgoing.try_send(Box::new(Outgoing::Ping)));
+            }
+            Beat::Wait => {}
+            Beat::Dead => return,
+        }
+    }
+}
+
+/// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
+/// its side: a socket that is closed with unread data makes the kernel throw away what we sent last.
+async fn say_goodbye(
+    mut sink: SplitSink<Socket, Message>,
+    stream: SplitStream<Socket>,
+    texts: Vec<String>,
+    frame: Option<CloseFrame>,
+) {
+    let sending = async {
+        if let Some(frame) = frame {
+            for text in texts {
+                sink.feed(Message::text(text)).await?;
+            }
+            sink.feed(Message::Close(Some(frame))).await?;
+        }
+        sink.flush().await
+    };
+    match timeout(limits::CLOSE_FLUSH, sending).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+        Err(_) => tracing::debug!("a client did not take its close frame in time"),
+    }
+    let Ok(mut socket) = stream.reunite(sink) else { return };
+    let tcp = socket.get_mut();
+    let draining = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(tcp, &mut tokio::io::sink()).await
+    };
+    match timeout(limits::CLOSE_DRAIN, draining).await {
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+    }
+}
