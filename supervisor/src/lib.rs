@@ -3,9 +3,9 @@
 //! It never runs a task's code, never handles a task's bytes before a worker has bounded them, and never waits for a
 //! disk, a client or a task.
 //!
-//! Each module imports only from modules that stand below it in this list. A request travels down from `daemon` to
-//! `worker`; what a task prints travels up from `worker` through the `feed` of its `task`, and `delivery` writes it to
-//! the client.
+//! Each module imports only from modules that stand below it in this list. A request travels down from `http` to
+//! `worker`. What a task prints travels the other way: from its `worker` to the `feed` of its `task`, which `delivery`
+//! reads for each client that follows it.
 
 /// Batches: lists of tasks that run to their ends without a client.
 mod batch;
@@ -15,8 +15,6 @@ mod config;
 mod connection;
 /// The life of the program: start, recovery of earlier tasks, signals, shutdown.
 mod daemon;
-/// The way back: records of a task become messages of a client.
-mod delivery;
 /// Who may come in: the listener, admission, the HTTP upgrade, health and metrics pages.
 mod http;
 /// For operators: log, metrics, health, systemd, clocks.
@@ -25,6 +23,8 @@ mod ops;
 mod session;
 /// The disk: the database and the state directory.
 mod storage;
+/// The way back: records of a task become messages of a client.
+mod delivery;
 /// One task, from its request to its terminal event.
 mod task;
 /// The processes that run tasks: how a worker is started, adopted and ended.

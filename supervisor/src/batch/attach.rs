@@ -18,9 +18,9 @@ use tokio::{
 
 use crate::batch::{query, snapshot::Board};
 use crate::{
+    batch::Batches,
     config::limits,
     delivery::{Outgoing, notification::to_text},
-    task::context::Shared,
 };
 
 /// A client's attachment. Nothing is sent any more when it is dropped.
@@ -39,12 +39,12 @@ impl Following {
     /// Begins to tell of a batch. What is sent goes to `outgoing`, the queue of the client's connection.
     #[must_use]
     pub fn begin(
-        shared: &Arc<Shared>,
+        batches: &Arc<Batches>,
         attachment: Attachment,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Self {
         let Attachment { batch_id, board } = attachment;
-        let follower = Follower { shared: Arc::clone(shared), batch_id, outgoing };
+        let follower = Follower { batches: Arc::clone(batches), batch_id, outgoing };
         Self { task: tokio::spawn(follower.run(board)).abort_handle() }
     }
 
@@ -69,24 +69,24 @@ pub struct Attachment {
 /// # Errors
 /// That there is none, or that the database cannot be read.
 pub async fn attach(
-    shared: &Shared,
+    batches: &Batches,
     batch_id: String,
 ) -> Result<(BatchSummary, Attachment), ErrorObject> {
-    match shared.batches.get(&batch_id).map(|handle| handle.board) {
+    match batches.get(&batch_id).map(|handle| handle.board) {
         Some(board) => {
             let version = board.version();
-            let summary = board.summary(&shared.batches.gates);
+            let summary = board.summary(&batches.gates);
             Ok((summary, Attachment { batch_id, board: Some((board, version)) }))
         }
         None => {
-            let summary = query::get(shared, &batch_id).await?;
+            let summary = query::get(batches, &batch_id).await?;
             Ok((summary, Attachment { batch_id, board: None }))
         }
     }
 }
 
 struct Follower {
-    shared: Arc<Shared>,
+    batches: Arc<Batches>,
     batch_id: String,
     outgoing: mpsc::Sender<Box<Outgoing>>,
 }
@@ -137,7 +137,7 @@ impl Follower {
                 }
             };
             told = upto.max(told);
-            let batch = board.summary(&self.shared.batches.gates);
+            let batch = board.summary(&self.batches.gates);
             self.send(&Notification::BatchProgress(Box::new(BatchProgress { batch, rows })))
                 .await?;
         }
@@ -154,7 +154,7 @@ impl Follower {
         for (version, index) in changed.iter().take(limits::BATCH_PROGRESS_ROWS) {
             let (first, end) = (*index, index + 1);
             let (row, _) =
-                query::rows_from(&self.shared, &self.batch_id, plan, first, end, usize::MAX)
+                query::rows_from(&self.batches, &self.batch_id, plan, first, end, usize::MAX)
                     .await?;
             bytes += query::json_bytes(&row);
             if bytes > limits::BATCH_PROGRESS_BYTES && !rows.is_empty() {
@@ -168,13 +168,13 @@ impl Follower {
     }
 
     async fn completed(&self) -> Result<BatchCompleted, ErrorObject> {
-        let row = query::stored(&self.shared, &self.batch_id).await?;
+        let row = query::stored(&self.batches, &self.batch_id).await?;
         let batch = query::last_summary(&row)?;
         let plan = query::plan_of(&row)?;
         let count = plan.tasks.len();
         let limit = limits::LIST_BYTES;
         let (rows, next) =
-            query::rows_from(&self.shared, &self.batch_id, &plan, 0, count, limit).await?;
+            query::rows_from(&self.batches, &self.batch_id, &plan, 0, count, limit).await?;
         Ok(BatchCompleted { batch, rows, rows_omitted: next < count })
     }
 

@@ -26,9 +26,10 @@ use tokio::{
 
 use crate::batch::{deadline::Wall, messages::Message};
 use crate::{
+    batch::Batches,
     config::{environment::Base, limits},
     ops::{clock::now_ms, uptime},
-    task::{context::Shared, spec},
+    task::spec,
 };
 
 /// Which account: a fingerprint that gives nothing away.
@@ -207,6 +208,12 @@ impl Gates {
 
     /// How all of them stand: an account's, and one more for each family of models that has a limit of its own.
     #[must_use]
+    pub fn summaries(&self) -> Vec<GateSummary> {
+        self.facts().into_iter().map(GateFacts::summary).collect()
+    }
+
+    /// Each gate that a task has asked for.
+    #[must_use]
     pub fn facts(&self) -> Vec<GateFacts> {
         Self::facts_of(&self.gates())
     }
@@ -333,8 +340,8 @@ fn named_family(model: &str) -> Option<String> {
 }
 
 /// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
-pub async fn keep(shared: Arc<Shared>) {
-    let gates = &shared.batches.gates;
+pub async fn keep(batches: Arc<Batches>) {
+    let gates = &batches.gates;
     let mut wall = Wall::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
@@ -343,10 +350,10 @@ pub async fn keep(shared: Arc<Shared>) {
         }
         let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
         if has_opened {
-            shared.batches.touch_all();
+            batches.touch_all();
         }
         for (credential, ticket) in admitted {
-            let Some(handle) = shared.batches.get(&ticket.batch_id) else {
+            let Some(handle) = batches.get(&ticket.batch_id) else {
                 gates.leave(&credential, &ticket);
                 continue;
             };
@@ -356,12 +363,12 @@ pub async fn keep(shared: Arc<Shared>) {
         }
         for id in gates.overdue(uptime::now()) {
             // One that was opened meanwhile needs nothing more.
-            super::open_gates(&shared, Some(&id)).await.ok();
+            super::open_gates(&batches, Some(&id)).await.ok();
         }
         tokio::select! {
             () = gates.has_changed.notified() => {}
             () = sleep(until(wake_at_ms, now_ms)) => {}
-            () = shared.stopping() => return,
+            () = batches.tasks.stage.stopping() => return,
         }
     }
 }

@@ -10,9 +10,10 @@ use cc_batch::{
 use cc_protocol::execute::{Execute, Program};
 
 use crate::{
+    batch::Batches,
     ops::clock::now_ms,
     storage::database::StoreError,
-    task::{self, Facts, TaskHandle, context::Shared, registry::Refusal, spec},
+    task::{self, Facts, TaskHandle, registry::Refusal, spec},
 };
 
 /// How a start went, as far as that is known at once: whether its main process runs is told by its end.
@@ -29,7 +30,7 @@ pub enum Start {
 }
 
 /// Starts a task.
-pub fn start(shared: &Arc<Shared>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
+pub fn start(batches: &Arc<Batches>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
     let facts = Facts {
         task_id: task_id.to_owned(),
         label: execute.label.clone(),
@@ -41,15 +42,15 @@ pub fn start(shared: &Arc<Shared>, batch_id: &str, task_id: &str, execute: Execu
         shape: shape(&execute.program),
     };
     let setting = spec::Setting {
-        config: &shared.config,
-        environment: &shared.environment,
-        cgroup: shared.cgroup.as_ref(),
+        config: &batches.tasks.config,
+        environment: &batches.tasks.environment,
+        cgroup: batches.tasks.cgroup.as_ref(),
     };
-    let spec = match setting.spec(execute, task_id, shared.log_path(task_id)) {
+    let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,
         Err(error) => return Start::Failed(error.message),
     };
-    match task::accept(shared, spec, facts, None) {
+    match task::accept(&batches.tasks, spec, facts, None) {
         // Nobody waits for an answer.
         Ok((handle, _)) => Start::Begun(handle),
         Err(Refusal::Full { .. }) => Start::NoRoom,
@@ -86,7 +87,7 @@ pub struct Chosen {
 ///
 /// # Errors
 /// When the history cannot be read.
-pub async fn timeout(shared: &Shared, plan: &Plan, index: usize) -> Result<Chosen, StoreError> {
+pub async fn timeout(batches: &Batches, plan: &Plan, index: usize) -> Result<Chosen, StoreError> {
     let Some(task) = plan.tasks.get(index) else {
         return Ok(Chosen { timeout_s: None, why: None });
     };
@@ -97,11 +98,11 @@ pub async fn timeout(shared: &Shared, plan: &Plan, index: usize) -> Result<Chose
     }
     let durations_ms = match (&task.execute.label, shape(&task.execute.program), &task.name) {
         (None, Some(shape), _) => {
-            shared.store.read(move |db| db.durations_of_shape(&shape, SAMPLES_LIMIT)).await?
+            batches.tasks.store.read(move |db| db.durations_of_shape(&shape, SAMPLES_LIMIT)).await?
         }
         (Some(label), _, _) | (None, None, Some(label)) => {
             let label = label.clone();
-            shared.store.read(move |db| db.durations_of_label(&label, SAMPLES_LIMIT)).await?
+            batches.tasks.store.read(move |db| db.durations_of_label(&label, SAMPLES_LIMIT)).await?
         }
         (None, None, None) => Vec::new(),
     };

@@ -43,18 +43,19 @@ use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 pub use self::{
     attach::{Attachment, Following, attach},
     gates::{GateFacts, Gates},
-    hooks::HookDefaults,
     launch::shape,
     query::{get, list, rows},
     result::result,
     submit::{resume, submit},
 };
 use self::{messages::Message, money::Totals, owner::Owner, snapshot::Board};
-use crate::{config::limits, task::context::Shared};
+use crate::{config::limits, task::context::TaskContext};
 
 /// The batches that are not over.
 #[derive(Debug)]
 pub struct Batches {
+    /// What their tasks are started with.
+    tasks: Arc<TaskContext>,
     handles: Mutex<HashMap<String, BatchHandle>>,
     /// The gates that their Claude tasks pass.
     pub gates: Gates,
@@ -74,10 +75,13 @@ pub struct BatchHandle {
 impl Batches {
     /// None yet.
     #[must_use]
-    pub fn new(claude_jobs: usize) -> Self {
+    pub fn new(tasks: Arc<TaskContext>) -> Self {
+        let gates = Gates::new(tasks.config.claude_jobs);
+        gates.set_environment(&tasks.environment);
         Self {
+            tasks,
             handles: Mutex::default(),
-            gates: Gates::new(claude_jobs),
+            gates,
             totals: Mutex::default(),
             are_tasks_seen_to: tokio_watch::Sender::new(false),
         }
@@ -137,6 +141,13 @@ impl Batches {
         }
     }
 
+    /// Has the database forget the batches that ended long ago.
+    pub async fn prune(&self) {
+        let age_ms = u64::try_from(self.tasks.config.keep.age.as_millis()).unwrap_or(u64::MAX);
+        let before_ms = self.tasks.retention.now_ms().saturating_sub(age_ms);
+        self.tasks.store.write(vec![Change::BatchesPruned { before_ms }]).await;
+    }
+
     /// Held for a moment only, and never while waiting.
     fn totals(&self) -> MutexGuard<'_, Totals> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,22 +160,15 @@ impl Batches {
 
 /// Goes on with the batches of earlier supervisors, as soon as their tasks are seen to. `rows`: those that are
 /// not over.
-pub async fn restore(shared: &Arc<Shared>, rows: Vec<BatchRow>) {
+pub async fn restore(batches: &Arc<Batches>, rows: Vec<BatchRow>) {
     for row in rows {
         let batch_id = row.id.clone();
-        match query::load(shared, row).await {
-            Ok(loaded) => Owner::restore(shared, loaded),
+        match query::load(batches, row).await {
+            Ok(loaded) => Owner::restore(batches, loaded),
             Err(error) => tracing::error!(batch_id, error, "a batch cannot be gone on with"),
         }
     }
-    tokio::spawn(gates::keep(Arc::clone(shared)));
-}
-
-/// Forgets batches that were over long ago.
-pub async fn prune(shared: &Shared) {
-    let age_ms = u64::try_from(shared.config.keep.age.as_millis()).unwrap_or(u64::MAX);
-    let before_ms = shared.retention.now_ms().saturating_sub(age_ms);
-    shared.store.write(vec![Change::BatchesPruned { before_ms }]).await;
+    tokio::spawn(gates::keep(Arc::clone(batches)));
 }
 
 /// The answer when there is no such batch.
@@ -179,10 +183,10 @@ fn no_such_batch(batch_id: &str) -> ErrorObject {
 ///
 /// # Errors
 /// That there is no such gate, or that it is open.
-pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
-    let opened = shared.batches.gates.open(id)?;
+pub async fn open_gates(batches: &Batches, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
+    let opened = batches.gates.open(id)?;
     let owners: Vec<mpsc::Sender<Message>> =
-        shared.batches.handles().values().map(|handle| handle.messages.clone()).collect();
+        batches.handles().values().map(|handle| handle.messages.clone()).collect();
     for facts in &opened {
         tracing::info!(gate_id = facts.id(), "a gate is opened before its time");
         for owner in &owners {
@@ -192,7 +196,7 @@ pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>
             owner.send(message).await.ok();
         }
     }
-    shared.batches.touch_all();
+    batches.touch_all();
     Ok(opened.iter().map(GateFacts::id).collect())
 }
 
@@ -200,12 +204,12 @@ pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>
 ///
 /// # Errors
 /// That there is none, or that it is over.
-pub async fn cancel(shared: &Shared, batch_id: &str) -> Result<(), ErrorObject> {
+pub async fn cancel(batches: &Batches, batch_id: &str) -> Result<(), ErrorObject> {
     let over =
         || ErrorObject::new(ErrorCode::NoProcess, "this batch is over").with("batch_id", batch_id);
-    let Some(handle) = shared.batches.get(batch_id) else {
+    let Some(handle) = batches.get(batch_id) else {
         let id = batch_id.to_owned();
-        let row = shared.store.read(move |db| db.batch(&id)).await;
+        let row = batches.tasks.store.read(move |db| db.batch(&id)).await;
         return match row.map_err(|error| crate::task::lookup::failed(&error))? {
             Some(_) => Err(over()),
             None => Err(no_such_batch(batch_id)),

@@ -12,11 +12,11 @@ use crate::batch::{
     messages::Message,
 };
 use crate::{
+    batch::Batches,
     config::limits,
     ops::clock::now_ms,
     task::{
         TaskHandle,
-        context::Shared,
         feed::{Cursor, Item},
     },
 };
@@ -25,7 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub struct AtGate {
     /// All gates.
-    pub shared: Arc<Shared>,
+    pub batches: Arc<Batches>,
     /// Which one.
     pub credential: Credential,
     /// As whom it passed.
@@ -34,7 +34,7 @@ pub struct AtGate {
 
 impl AtGate {
     fn tell(&self, suspected: Option<&Scope>) {
-        let gates = &self.shared.batches.gates;
+        let gates = &self.batches.gates;
         match suspected {
             Some(scope) => gates.suspect(&self.credential, self.ticket.clone(), scope.clone()),
             None => gates.clear(&self.credential, &self.ticket),
@@ -84,9 +84,9 @@ pub async fn watch(
 }
 
 /// How a task ended that is over.
-pub async fn end_of(shared: &Shared, row: &TaskRow) -> End {
+pub async fn end_of(batches: &Batches, row: &TaskRow) -> End {
     let at_ms = row.ended.as_ref().map_or_else(now_ms, |ended| ended.at_ms);
-    let mut cursor = Cursor::over_log(shared.log_path(&row.accepted.id), 0);
+    let mut cursor = Cursor::over_log(batches.tasks.log_path(&row.accepted.id), 0);
     let mut collector = Collector::new();
     while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
         match item {
@@ -101,8 +101,8 @@ pub async fn end_of(shared: &Shared, row: &TaskRow) -> End {
 
 /// The text of a task that is over, from its log, and whether it is not all of it; nothing of it where there is no
 /// log any more. The whole log is read for an agent, whose result is its last line.
-pub async fn text_of(shared: &Shared, task_id: &str, is_agent: bool) -> (Option<String>, bool) {
-    let mut cursor = Cursor::over_log(shared.log_path(task_id), 0);
+pub async fn text_of(batches: &Batches, task_id: &str, is_agent: bool) -> (Option<String>, bool) {
+    let mut cursor = Cursor::over_log(batches.tasks.log_path(task_id), 0);
     let mut collector = Collector::new();
     let mut is_part_missing = false;
     while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {

@@ -11,27 +11,30 @@ use cc_protocol::{
 };
 
 use crate::batch::{attempts::Last, observe, query};
-use crate::task::{context::Shared, lookup::failed, spec};
+use crate::{
+    batch::Batches,
+    task::{lookup::failed, spec},
+};
 
 /// Answers `batch.result`.
 ///
 /// # Errors
 /// That there is no such batch or task, or that the database cannot be read.
-pub async fn result(shared: &Shared, wanted: &BatchTask) -> Result<WholeResult, ErrorObject> {
+pub async fn result(batches: &Batches, wanted: &BatchTask) -> Result<WholeResult, ErrorObject> {
     let batch_id = &wanted.batch_id;
-    let plan = query::plan(shared, batch_id).await?;
+    let plan = query::plan(batches, batch_id).await?;
     let index = usize::try_from(wanted.index).unwrap_or(usize::MAX);
     let task = plan.tasks.get(index).ok_or_else(|| no_such_index(wanted, plan.tasks.len()))?;
-    let found = query::tasks(shared, batch_id, index, index + 1).await?.pop();
+    let found = query::tasks(batches, batch_id, index, index + 1).await?.pop();
     let record = found.map(|(_, record)| record).unwrap_or_default();
     let task_id = record.attempts.last().map(|attempt| attempt.task_id.clone());
     let last = record.last.unwrap_or_default();
     let whole = match (&last.result, &task_id) {
         (Some(beginning), Some(task_id)) if last.result_truncated => {
-            let kept = kept(shared, wanted, beginning, &last).await?;
+            let kept = kept(batches, wanted, beginning, &last).await?;
             match kept {
                 Some(kept) => Some(kept),
-                None => logged(shared, task, task_id, beginning).await,
+                None => logged(batches, task, task_id, beginning).await,
             }
         }
         (Some(_) | None, Some(_) | None) => None,
@@ -45,26 +48,26 @@ pub async fn result(shared: &Shared, wanted: &BatchTask) -> Result<WholeResult, 
 
 /// What was kept for tasks that refer to it. An earlier attempt may have left it.
 async fn kept(
-    shared: &Shared,
+    batches: &Batches,
     wanted: &BatchTask,
     beginning: &str,
     last: &Last,
 ) -> Result<Option<(String, bool)>, ErrorObject> {
     let BatchTask { batch_id, index } = wanted.clone();
-    let reading = shared.store.read(move |db| db.batch_results(&batch_id, &[index]));
+    let reading = batches.tasks.store.read(move |db| db.batch_results(&batch_id, &[index]));
     let kept = reading.await.map_err(|error| failed(&error))?.pop().map(|(_, text)| text);
     let kept = kept.filter(|text| text.starts_with(beginning));
     Ok(kept.map(|text| (text, last.whole_result_truncated)))
 }
 
 async fn logged(
-    shared: &Shared,
+    batches: &Batches,
     task: &PlanTask,
     task_id: &str,
     beginning: &str,
 ) -> Option<(String, bool)> {
     let is_agent = spec::is_claude(&task.execute.program);
-    let (text, truncated) = observe::text_of(shared, task_id, is_agent).await;
+    let (text, truncated) = observe::text_of(batches, task_id, is_agent).await;
     text.filter(|text| text.starts_with(beginning)).map(|text| (text, truncated))
 }
 

@@ -5,11 +5,13 @@
 
 pub(crate) mod args;
 pub(crate) mod environment;
+pub(crate) mod error;
+pub(crate) mod hooks;
 pub(crate) mod limits;
 pub(crate) mod parse;
+pub(crate) mod token;
 
 use std::{
-    ffi::OsString,
     fs,
     net::{SocketAddr, ToSocketAddrs},
     path::{Path, PathBuf},
@@ -22,51 +24,13 @@ use cc_proctree::cgroup::Setting;
 use self::{
     args::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
     environment::Pattern,
+    error::{ConfigError, Lookup},
+    hooks::HookDefaults,
     parse::{
         Sources, any_time, cgroup, count, count_or_none, days, shell, some_time, umask, words,
     },
+    token::Token,
 };
-use crate::{batch::HookDefaults, http::admission::Token};
-
-/// Why the supervisor does not start.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value cannot be used.
-    #[error("{origin} is {value:?}: {problem}")]
-    Value {
-        /// The argument or variable.
-        origin: String,
-        /// As it came.
-        value: String,
-        /// What it must be.
-        problem: String,
-    },
-    /// Beyond loopback without what that takes.
-    #[error(
-        "{0} is not a loopback address: everyone who reaches it could run commands; \
-         give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1"
-    )]
-    Remote(SocketAddr),
-    /// There is no place for state.
-    #[error("no state directory: set HOME, or give --state-dir")]
-    NoStateDir,
-    /// The worker program is nowhere.
-    #[error("cc-worker is neither beside this program nor on the PATH: give --worker")]
-    NoWorker,
-    /// The default working directory cannot be used.
-    #[error("{origin}: {path}: {error}")]
-    Path {
-        /// The argument.
-        origin: &'static str,
-        /// Its value.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
-    },
-}
-
-/// Reads an environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
@@ -333,13 +297,7 @@ fn hooks(args: &Args) -> HookDefaults {
 }
 
 fn log_filter(sources: &Sources<'_>) -> Result<String, ConfigError> {
-    sources.value(
-        "LOG_LEVEL",
-        None,
-        Some("LOG_LEVEL"),
-        "info".to_owned(),
-        crate::ops::logging::filter,
-    )
+    sources.value("LOG_LEVEL", None, Some("LOG_LEVEL"), "info".to_owned(), parse::log_filter)
 }
 
 fn fsync(policy: FsyncPolicy) -> Fsync {

@@ -6,8 +6,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use cc_proctree::cgroup::Setting;
+use tracing_subscriber::filter::Targets;
 
-use crate::config::{ConfigError, Lookup, limits};
+use crate::config::{
+    error::{ConfigError, Lookup},
+    limits,
+};
 
 /// Where values come from.
 pub struct Sources<'a> {
@@ -168,5 +172,46 @@ pub fn cgroup(text: &str) -> Result<Setting, String> {
         "off" => Ok(Setting::Off),
         path if path.starts_with('/') => Ok(Setting::Path(PathBuf::from(path))),
         _ => Err("must be auto, off or an absolute path".to_owned()),
+    }
+}
+
+/// Reads a level, by this program's words or the predecessor's, or a list of `target=level`.
+///
+/// # Errors
+/// A text that says what is allowed.
+pub fn log_filter(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let filter = match text.to_ascii_lowercase().as_str() {
+        "warning" => "warn",
+        "critical" | "fatal" => "error",
+        "trace" | "debug" | "info" | "warn" | "error" | "off" => text,
+        // A lone unknown word would be taken for a target, and silence everything else.
+        _ if !text.contains('=') => return Err(LEVELS.to_owned()),
+        _ => text,
+    };
+    match filter.parse::<Targets>() {
+        Ok(_) => Ok(filter.to_owned()),
+        Err(error) => Err(format!("{LEVELS} ({error})")),
+    }
+}
+
+const LEVELS: &str = "must be trace, debug, info, warning, error or off, or a list of target=level";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_or_levels_for_targets_are_taken_and_nothing_else_silences_the_log() {
+        for text in
+            ["info", " WARN ", "off", "cc_supervisor=debug", "info,cc_supervisor::owner=trace"]
+        {
+            assert_eq!(log_filter(text).as_deref(), Ok(text.trim()));
+        }
+        assert_eq!(log_filter("Warning").as_deref(), Ok("warn"));
+        assert_eq!(log_filter("critical").as_deref(), Ok("error"));
+        for text in ["", "loud", "cc_supervisor", "info,cc_supervisor=loud"] {
+            assert!(log_filter(text).is_err_and(|error| error.starts_with(LEVELS)), "{text:?}");
+        }
     }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
-    sync::{Notify, OwnedSemaphorePermit, mpsc},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
 };
 use tokio_tungstenite::{
@@ -31,16 +31,48 @@ use tokio_tungstenite::{
     },
 };
 
-use self::heartbeat::{Beat, Heartbeat, Life, LivelyStream};
+use self::heartbeat::{Beat, Heartbeat};
 use crate::{
     config::limits,
-    delivery::{Outgoing, Writer, express::Lane},
+    delivery::{
+        Outgoing, Writer,
+        socket::{FrameLane, Liveness, Socket},
+    },
     ops::uptime,
-    session::{Gone, Session, wait::Due},
-    task::context::Shared,
+    session::{Gone, Session, services::Services, wait::Due},
+    task::context::TaskContext,
 };
 
-type Socket = WebSocketStream<LivelyStream>;
+type WebSocket = WebSocketStream<Socket>;
+
+/// What connections are served with.
+#[derive(Debug)]
+pub struct ConnectionContext {
+    pub services: Services,
+    /// One permit a connection that has a session.
+    slots: Arc<Semaphore>,
+}
+
+impl ConnectionContext {
+    /// Of a supervisor that serves these.
+    #[must_use]
+    pub fn new(services: Services) -> Self {
+        let slots = Arc::new(Semaphore::new(services.tasks.config.sessions_limit));
+        Self { services, slots }
+    }
+
+    /// What tasks are started with.
+    #[must_use]
+    pub fn tasks(&self) -> &TaskContext {
+        &self.services.tasks
+    }
+
+    /// How many sessions have a connection.
+    #[must_use]
+    pub fn session_count(&self) -> usize {
+        self.tasks().config.sessions_limit.saturating_sub(self.slots.available_permits())
+    }
+}
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -61,22 +93,22 @@ fn told(code: u16, reason: &'static str) -> End {
 /// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
 /// is not kept in between.
 pub async fn serve(
-    shared: Arc<Shared>,
+    context: Arc<ConnectionContext>,
     stream: TcpStream,
     early: Bytes,
     permit: Arc<OwnedSemaphorePermit>,
 ) {
-    let Some(mut open) = Box::pin(begin(&shared, stream, early)).await else { return };
+    let Some(mut open) = Box::pin(begin(&context, stream, early)).await else { return };
     let end = tokio::select! {
         () = open.evicted.notified() => {
             told(close::TAKEN_OVER, "another connection has resumed this session")
         }
-        end = read(&shared, &mut open.session, &mut open.stream) => end,
+        end = read(&context, &mut open.session, &mut open.stream) => end,
         error = open.writer.run(&mut open.sink) => {
             tracing::debug!(%error, "writing to a client");
             End::Gone("its connection broke")
         }
-        () = until_dead(&shared, open.life.clone(), &open.outgoing) => {
+        () = until_dead(&context, open.life.clone(), &open.outgoing) => {
             End::Gone("it does not answer")
         }
     };
@@ -87,12 +119,12 @@ pub async fn serve(
 /// A connection that has a session.
 struct Open {
     session: Session,
-    stream: SplitStream<Socket>,
+    stream: SplitStream<WebSocket>,
     writer: Writer,
-    sink: SplitSink<Socket, Message>,
+    sink: SplitSink<WebSocket, Message>,
     /// Boxed: with the first message the channel makes room for 32.
     outgoing: mpsc::Sender<Box<Outgoing>>,
-    life: Life,
+    life: Liveness,
     /// Told when another connection has taken the session over.
     evicted: Arc<Notify>,
     place: OwnedSemaphorePermit,
@@ -100,29 +132,29 @@ struct Open {
 
 /// Makes a WebSocket of the connection and begins a session on it. `None`: there was none to be had, and the
 /// client was told why.
-async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<Open> {
-    let life = Life::default();
+async fn begin(context: &Arc<ConnectionContext>, stream: TcpStream, early: Bytes) -> Option<Open> {
+    let life = Liveness::default();
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::READ_BUFFER_BYTES)
         .write_buffer_size(limits::WRITE_BUFFER_BYTES)
         .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
-        .max_message_size(Some(shared.config.message_bytes_limit))
-        .max_frame_size(Some(shared.config.message_bytes_limit));
-    let lane = Lane::default();
-    let stream = LivelyStream::new(stream, life.clone(), lane.clone());
+        .max_message_size(Some(context.tasks().config.message_bytes_limit))
+        .max_frame_size(Some(context.tasks().config.message_bytes_limit));
+    let lane = FrameLane::default();
+    let stream = Socket::new(stream, life.clone(), lane.clone());
     let received = early.to_vec();
     // It holds the whole buffer in which the request came.
     drop(early);
     let socket = WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config));
     let (sink, stream) = socket.await.split();
-    let Some(place) = session_place(shared).await else {
-        refuse(shared, sink, stream).await;
+    let Some(place) = session_place(context).await else {
+        refuse(context, sink, stream).await;
         return None;
     };
     let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
-    let claimant = shared.sessions.claimant();
+    let claimant = context.services.sessions.claimant();
     let evicted = Arc::clone(&claimant.evicted);
-    match Session::begin(Arc::clone(shared), claimant, outgoing.clone()).await {
+    match Session::begin(context.services.clone(), claimant, outgoing.clone()).await {
         Ok(session) => {
             tracing::debug!(session_id = session.id(), "connected");
             let writer = Writer::new(queue, lane);
@@ -138,16 +170,23 @@ async fn begin(shared: &Arc<Shared>, stream: TcpStream, early: Bytes) -> Option<
 }
 
 /// A place among the sessions; waits a moment for one that is just being left.
-async fn session_place(shared: &Shared) -> Option<OwnedSemaphorePermit> {
-    let places = Arc::clone(&shared.places);
+async fn session_place(context: &ConnectionContext) -> Option<OwnedSemaphorePermit> {
+    let places = Arc::clone(&context.slots);
     timeout(limits::SESSION_WAIT, places.acquire_owned()).await.ok()?.ok()
 }
 
-async fn refuse(shared: &Shared, sink: SplitSink<Socket, Message>, stream: SplitStream<Socket>) {
-    tracing::warn!(limit = shared.config.sessions_limit, "session limit: connection refused");
-    shared.metrics.session_refused();
+async fn refuse(
+    context: &ConnectionContext,
+    sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
+) {
+    tracing::warn!(
+        limit = context.tasks().config.sessions_limit,
+        "session limit: connection refused"
+    );
+    context.tasks().metrics.session_refused();
     let error = ErrorObject::new(ErrorCode::SessionLimit, "Session limit exceeded")
-        .with("limit", shared.config.sessions_limit);
+        .with("limit", context.tasks().config.sessions_limit);
     // As the predecessor sent it: no answer to anything, so without an id.
     let text = json!({"jsonrpc": "2.0", "error": error}).to_string();
     let frame = CloseFrame { code: close::POLICY.into(), reason: "session limit".into() };
@@ -175,14 +214,14 @@ impl Open {
 }
 
 /// Reads and has answered until the connection is to end.
-async fn read<S>(shared: &Shared, session: &mut Session, stream: &mut S) -> End
+async fn read<S>(context: &ConnectionContext, session: &mut Session, stream: &mut S) -> End
 where
     S: Stream<Item = Result<Message, Error>> + Unpin,
 {
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            due = session.due(shared) => match due {
+            due = session.due(&context.tasks().stage) => match due {
                 Due::Leave(code, reason) => return told(code, reason),
                 // Boxed, as below.
                 Due::Turn => match Box::pin(session.take_turn()).await {
@@ -231,8 +270,12 @@ fn end_of(error: &Error) -> End {
 }
 
 /// Sends a ping every interval. Returns when the client shows no sign of life.
-async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Outgoing>>) {
-    let period = shared.config.heartbeat;
+async fn until_dead(
+    context: &ConnectionContext,
+    life: Liveness,
+    outgoing: &mpsc::Sender<Box<Outgoing>>,
+) {
+    let period = context.tasks().config.heartbeat;
     let mut heartbeat = Heartbeat::new(life, period);
     loop {
         // A client cannot have been heard while this process could not run.
@@ -253,8 +296,8 @@ async fn until_dead(shared: &Shared, life: Life, outgoing: &mpsc::Sender<Box<Out
 /// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
 /// its side: a socket that is closed with unread data makes the kernel throw away what we sent last.
 async fn say_goodbye(
-    mut sink: SplitSink<Socket, Message>,
-    stream: SplitStream<Socket>,
+    mut sink: SplitSink<WebSocket, Message>,
+    stream: SplitStream<WebSocket>,
     texts: Vec<String>,
     frame: Option<CloseFrame>,
 ) {

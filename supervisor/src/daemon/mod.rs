@@ -24,22 +24,27 @@ use cc_proctree::cgroup::Parent;
 use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 use tokio::{
     net::TcpListener,
-    sync::{Semaphore, watch},
+    time::{MissedTickBehavior, interval},
 };
 
 use self::{shutdown::Left, signals::Stops, startup::Inheritance};
 use crate::{
     batch::{self, Batches},
     config::{self, Config, environment::Base, limits},
+    connection::ConnectionContext,
     http::{
+        Server,
         admission::Rules,
         listener::{self, Connections},
     },
-    ops::{cli_news::CliNews, clock::now_ms, health::Problems, metrics::Metrics, systemd, uptime},
-    session::registry::Sessions,
+    ops::{
+        cli_news::CliNews, clock::now_ms, health::Problems, metrics::Metrics, stage::StageWatch,
+        systemd, uptime,
+    },
+    session::{registry::Sessions, services::Services},
     storage::{database::Store, state_dir::StateDir},
     task::{
-        context::{Shared, Stage},
+        context::TaskContext,
         recover::Unfinished,
         registry::Registry,
         retention::{self, EndedTask, Retention},
@@ -62,26 +67,27 @@ pub async fn serve(
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
     let listener = listen(&config, inherited).await?;
     let address = listener.local_addr().context("the listener's address")?;
-    let (to_stage, stage) = watch::channel(Stage::Serving);
+    let (to_stage, stage) = StageWatch::new();
     let known = Known::load(&state_dir, config.fsync)?;
     let keepers = Keepers::new(state_dir.keepers().to_owned());
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (shared, parent) = build(config, &state_dir, known.db, address, stage, spawner).await?;
-    let inheritance = inherit(&shared, &known.unfinished, known.ended)?;
+    let (services, parent) = build(config, &state_dir, known.db, stage, spawner).await?;
+    let inheritance = inherit(&services.tasks, &known.unfinished, known.ended)?;
     tokio::spawn(reaper::reap());
     tokio::spawn(uptime::keep());
-    batch::restore(&shared, known.batches).await;
-    startup::take_over(&shared, inheritance).await;
-    restore_sessions(&shared, known.sessions, &known.unfinished);
-    tokio::spawn(retention::run(Arc::clone(&shared)));
+    batch::restore(&services.batches, known.batches).await;
+    startup::take_over(&services.tasks, &services.batches, inheritance).await;
+    restore_sessions(&services.sessions, known.sessions, &known.unfinished);
+    tokio::spawn(forget_old(services.clone()));
 
-    let connections = Connections::new(shared.config.sessions_limit);
-    let listening = tokio::spawn(listener::run(listener, Arc::clone(&shared), connections.clone()));
+    let connections = Connections::new(services.tasks.config.sessions_limit);
+    let server = server(services.clone(), address);
+    let listening = tokio::spawn(listener::run(listener, Arc::new(server), connections.clone()));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
-    let left = shutdown::end(&shared, stops, &to_stage, &connections).await;
+    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {
@@ -90,10 +96,36 @@ pub async fn serve(
             Left::Tasks => parent.remove_if_unused(),
         }
     }
-    shared.store.close().await;
+    services.tasks.store.close().await;
     tracing::info!("stopped");
     drop(state_dir);
     Ok(())
+}
+
+fn server(services: Services, address: SocketAddr) -> Server {
+    let config = &services.tasks.config;
+    let rules = Rules {
+        is_loopback: address.ip().is_loopback(),
+        token: config.token.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+    };
+    let connections = Arc::new(ConnectionContext::new(services));
+    Server { rules, started_at: Instant::now(), connections }
+}
+
+/// Removes what has become too old, again and again. Ends with the supervisor.
+async fn forget_old(services: Services) {
+    let mut ticks = interval(limits::RETENTION_CHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                services.tasks.clean().await;
+                services.batches.prune().await;
+            }
+            () = services.tasks.stage.stopping() => return,
+        }
+    }
 }
 
 /// The inherited socket, or one of its own.
@@ -156,80 +188,74 @@ impl Known {
     }
 }
 
+/// Everything that sessions ask for, and the parent of the tasks' cgroups.
 async fn build(
     config: Config,
     state_dir: &StateDir,
     db: StateDb,
-    address: SocketAddr,
-    stage: watch::Receiver<Stage>,
+    stage: StageWatch,
     spawner: Spawner,
-) -> anyhow::Result<(Arc<Shared>, Option<Parent>)> {
+) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().to_owned();
-    let problems = Arc::new(Problems::default());
-    let store = Store::start(db, Arc::clone(&problems)).with_context(|| runtime::ADVICE)?;
-    let registry = Arc::new(Registry::new(config.tasks_limit));
-    let sessions = Sessions::new(config.resume_grace, Arc::clone(&registry), store.clone());
+    let health = Arc::new(Problems::default());
+    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
+    let tasks = Arc::new(TaskContext {
+        environment: environment(&config),
+        registry: Arc::new(Registry::new(config.tasks_limit)),
+        store,
+        health,
+        cli_news: CliNews::default(),
+        spawner,
+        retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
+        metrics: Arc::new(Metrics::new()),
+        tasks_dir,
+        cgroup,
+        stage,
+        config,
+    });
+    let (grace, registry) = (tasks.config.resume_grace, Arc::clone(&tasks.registry));
+    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
+    Ok((Services { sessions, batches, tasks }, parent))
+}
+
+fn environment(config: &Config) -> Base {
     let (environment, unusable) =
         Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
     if !unusable.is_empty() {
         let names = unusable.join(", ");
         tracing::warn!(names, "environment variables that are no UTF-8 are not passed to tasks");
     }
-    let batches = Batches::new(config.claude_jobs);
-    batches.gates.set_environment(&environment);
-    let shared = Shared {
-        rules: Rules {
-            is_loopback: address.ip().is_loopback(),
-            token: config.token.clone(),
-            allowed_origins: config.allowed_origins.clone(),
-        },
-        environment,
-        places: Arc::new(Semaphore::new(config.sessions_limit)),
-        sessions: Arc::new(sessions),
-        registry,
-        batches,
-        store,
-        problems,
-        cli_news: CliNews::default(),
-        spawner,
-        retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Metrics::new(),
-        tasks_dir,
-        cgroup,
-        stage,
-        started_at: Instant::now(),
-        config,
-    };
-    Ok((Arc::new(shared), parent))
+    environment
 }
 
 /// What there is to be seen to. Tasks that have ended are the retention's from now on.
 fn inherit(
-    shared: &Shared,
+    context: &TaskContext,
     unfinished: &[TaskRow],
     ended: Vec<cc_state::EndedTask>,
 ) -> anyhow::Result<Inheritance> {
     let unfinished = unfinished.iter().map(Unfinished::from).collect();
     let ids: HashSet<&str> = ended.iter().map(|task| task.id.as_str()).collect();
-    let tasks_dir = &shared.tasks_dir;
+    let tasks_dir = &context.tasks_dir;
     let inheritance = Inheritance::find(tasks_dir, unfinished, &ids)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     for task in ended {
         let (task_id, ended_ms, log_bytes) = (task.id, task.ended_ms, task.log_bytes);
-        shared.retention.add(EndedTask { task_id, ended_ms, log_bytes, feed: Weak::new() });
+        context.retention.add(EndedTask { task_id, ended_ms, log_bytes, feed: Weak::new() });
     }
     Ok(inheritance)
 }
 
 /// When their tasks have owners again, so that a session without a grace period finds what it has to cancel.
-fn restore_sessions(shared: &Shared, sessions: Vec<SessionRow>, unfinished: &[TaskRow]) {
-    for row in sessions {
+fn restore_sessions(sessions: &Arc<Sessions>, rows: Vec<SessionRow>, unfinished: &[TaskRow]) {
+    for row in rows {
         let is_its = |task: &&TaskRow| task.accepted.session_id.as_ref() == Some(&row.id);
         let current = unfinished.iter().rev().find(is_its);
         let current_task_id = current.map(|task| task.accepted.id.clone());
-        shared.sessions.restore(row, current_task_id);
+        sessions.restore(row, current_task_id);
     }
 }
 
@@ -237,25 +263,4 @@ fn restore_sessions(shared: &Shared, sessions: Vec<SessionRow>, unfinished: &[Ta
 fn announce(line: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush()).context("writing to standard output")
-}
-
-/// What a supervisor has whose state is in this directory, and that serves nobody. Its worker is no worker.
-#[cfg(test)]
-pub async fn shared_in(directory: &std::path::Path) -> Arc<Shared> {
-    let args = crate::config::args::Args {
-        worker: Some("/bin/false".into()),
-        state_dir: Some(directory.join("state")),
-        cwd: Some("/".into()),
-        cgroup: Some("off".to_owned()),
-        ..crate::config::args::Args::default()
-    };
-    let config = Config::resolve(args, &|_| None).unwrap();
-    let state_dir = StateDir::open(&config.state_dir).unwrap();
-    let known = Known::load(&state_dir, config.fsync).unwrap();
-    let keepers = Keepers::new(state_dir.keepers().to_owned());
-    let spawner = Spawner::new(config.worker.clone(), keepers, None);
-    let (_, stage) = watch::channel(Stage::Serving);
-    let address = SocketAddr::from(([127, 0, 0, 1], 0));
-    let (shared, _) = build(config, &state_dir, known.db, address, stage, spawner).await.unwrap();
-    shared
 }

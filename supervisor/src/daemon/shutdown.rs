@@ -19,11 +19,8 @@ use crate::{
     config::{args::OnStop, limits},
     daemon::signals::{Stop, Stops},
     http::listener::Connections,
-    ops::{systemd, uptime::timeout},
-    task::{
-        Request, TaskHandle,
-        context::{Shared, Stage},
-    },
+    ops::{stage::Stage, systemd, uptime::timeout},
+    task::{Request, TaskHandle, context::TaskContext},
 };
 
 /// What a stop has left running.
@@ -37,32 +34,32 @@ pub enum Left {
 
 /// Waits until the supervisor is told to stop, and ends or leaves everything.
 pub async fn end(
-    shared: &Shared,
+    context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
     connections: &Connections,
 ) -> Left {
     let stop = stops.next().await;
-    let stage = stage_of(stop, shared.config.on_stop);
-    tracing::info!(?stop, tasks = shared.registry.count(), "told to stop");
+    let stage = stage_of(stop, context.config.on_stop);
+    tracing::info!(?stop, tasks = context.registry.count(), "told to stop");
     to_stage.send_replace(stage);
-    let tasks = shared.registry.close();
+    let tasks = context.registry.close();
     let left = match stage {
         Stage::Leaving => {
             systemd::stopping("leaving the running tasks to the next supervisor");
-            keep_tasks(shared, &mut stops, tasks).await;
+            keep_tasks(context, &mut stops, tasks).await;
             Left::Tasks
         }
         Stage::Serving | Stage::Stopping => {
             systemd::stopping("ending all tasks");
-            end_tasks(shared, &mut stops, &tasks).await;
+            end_tasks(context, &mut stops, &tasks).await;
             Left::Nothing
         }
     };
     if timeout(limits::SHUTDOWN_CONNECTIONS, connections.ended()).await.is_err() {
         tracing::warn!("some clients did not take what was sent to them");
     }
-    shared.spawner.close(left == Left::Nothing).await;
+    context.spawner.close(left == Left::Nothing).await;
     left
 }
 
@@ -74,9 +71,9 @@ fn stage_of(stop: Stop, on_stop: OnStop) -> Stage {
 }
 
 /// Ends these tasks.
-async fn end_tasks(shared: &Shared, stops: &mut Stops, tasks: &[TaskHandle]) {
+async fn end_tasks(context: &TaskContext, stops: &mut Stops, tasks: &[TaskHandle]) {
     ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost, None)).await;
-    let patience = shared.config.task.grace + limits::SHUTDOWN_TASKS;
+    let patience = context.config.task.grace + limits::SHUTDOWN_TASKS;
     let have_ended = tokio::select! {
         outcome = timeout(patience, all_over(tasks)) => outcome.is_ok(),
         () = told_again(stops) => {
@@ -87,17 +84,17 @@ async fn end_tasks(shared: &Shared, stops: &mut Stops, tasks: &[TaskHandle]) {
     if !have_ended {
         ask_all(tasks, || Request::Kill(EndReason::SupervisorLost)).await;
         if timeout(limits::SHUTDOWN_KILL, all_over(tasks)).await.is_err() {
-            tracing::error!(tasks = shared.registry.count(), "tasks are left");
+            tracing::error!(tasks = context.registry.count(), "tasks are left");
         }
     }
 }
 
 /// Waits until everything is so that workers can be left alone, and ends the tasks of those that cannot.
-async fn keep_tasks(shared: &Shared, stops: &mut Stops, tasks: Vec<TaskHandle>) {
+async fn keep_tasks(context: &TaskContext, stops: &mut Stops, tasks: Vec<TaskHandle>) {
     let (kept, ended): (Vec<_>, Vec<_>) = tasks.into_iter().partition(TaskHandle::can_be_kept);
     if !ended.is_empty() {
         tracing::warn!(tasks = ended.len(), "tasks end: their workers must not be left alone");
-        end_tasks(shared, stops, &ended).await;
+        end_tasks(context, stops, &ended).await;
     }
     // A worker that is left before it has its spec would never start its task.
     let decided = async {

@@ -22,11 +22,12 @@ use cc_link::adopt::SOCKET_NAME;
 use tokio::{task::JoinSet, time::timeout_at};
 
 use crate::{
+    batch::Batches,
     config::limits,
     storage::state_dir,
     task::{
         Facts,
-        context::Shared,
+        context::TaskContext,
         recover::{self, Taken, Unfinished},
     },
     worker::cgroup,
@@ -100,19 +101,23 @@ impl Counts {
 }
 
 /// Sees to everything that was inherited.
-pub async fn take_over(shared: &Arc<Shared>, inheritance: Inheritance) {
+pub async fn take_over(
+    context: &Arc<TaskContext>,
+    batches: &Arc<Batches>,
+    inheritance: Inheritance,
+) {
     let began = Instant::now();
     let (urgent, old): (Vec<String>, Vec<String>) = inheritance
         .unknown
         .into_iter()
-        .partition(|id| shared.tasks_dir.join(id).join(SOCKET_NAME).exists());
+        .partition(|id| context.tasks_dir.join(id).join(SOCKET_NAME).exists());
     let mut under_way = JoinSet::new();
     let mut tasks = inheritance.unfinished;
     for task_id in urgent {
-        tasks.push(unknown(shared, task_id).await);
+        tasks.push(unknown(context, task_id).await);
     }
     for task in tasks {
-        under_way.spawn(take_over_one(Arc::clone(shared), task));
+        under_way.spawn(take_over_one(Arc::clone(context), task));
     }
     let mut counts = Counts::default();
     let deadline = tokio::time::Instant::now() + limits::STARTUP;
@@ -120,23 +125,28 @@ pub async fn take_over(shared: &Arc<Shared>, inheritance: Inheritance) {
         counts.add(outcome.ok().flatten());
     }
     counts.log("the tasks of earlier supervisors are seen to", under_way.len(), began);
-    tokio::spawn(finish(Arc::clone(shared), under_way, old));
+    tokio::spawn(finish(Arc::clone(context), Arc::clone(batches), under_way, old));
 }
 
 /// What nobody has to wait for.
-async fn finish(shared: Arc<Shared>, mut under_way: JoinSet<Option<Taken>>, old: Vec<String>) {
+async fn finish(
+    context: Arc<TaskContext>,
+    batches: Arc<Batches>,
+    mut under_way: JoinSet<Option<Taken>>,
+    old: Vec<String>,
+) {
     let began = Instant::now();
     let is_needed = !under_way.is_empty() || !old.is_empty();
     let mut counts = Counts::default();
     while let Some(outcome) = under_way.join_next().await {
         counts.add(outcome.ok().flatten());
     }
-    shared.batches.tasks_are_seen_to();
+    batches.tasks_are_seen_to();
     for task_id in old {
-        let directory = shared.tasks_dir.join(&task_id);
+        let directory = context.tasks_dir.join(&task_id);
         if state_dir::log_path(&directory).exists() {
-            let task = unknown(&shared, task_id).await;
-            counts.add(take_over_one(Arc::clone(&shared), task).await);
+            let task = unknown(&context, task_id).await;
+            counts.add(take_over_one(Arc::clone(&context), task).await);
         } else if let Err(error) = fs::remove_dir(&directory) {
             tracing::warn!(directory = %directory.display(), %error, "this is no task's directory");
         }
@@ -144,16 +154,16 @@ async fn finish(shared: Arc<Shared>, mut under_way: JoinSet<Option<Taken>>, old:
     if is_needed {
         counts.log("late tasks of earlier supervisors are seen to", 0, began);
     }
-    shared.spawner.keepers().remove_dead().await;
-    cgroup::remove_abandoned(&shared).await;
+    context.spawner.keepers().remove_dead().await;
+    cgroup::remove_abandoned(context.cgroup.as_ref(), context.registry.task_ids()).await;
 }
 
-async fn take_over_one(shared: Arc<Shared>, task: Unfinished) -> Option<Taken> {
+async fn take_over_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Taken> {
     let task_id = task.facts.task_id.clone();
-    match recover::take_over(&shared, task).await {
+    match recover::take_over(&context, task).await {
         Ok(taken) => {
             if taken == Taken::Adopted {
-                shared.metrics.task_adopted();
+                context.metrics.task_adopted();
             }
             tracing::debug!(task_id, ?taken, "a task of an earlier supervisor");
             Some(taken)
@@ -166,7 +176,7 @@ async fn take_over_one(shared: Arc<Shared>, task: Unfinished) -> Option<Taken> {
 }
 
 /// A task that the database does not know; from now on it does.
-async fn unknown(shared: &Shared, task_id: String) -> Unfinished {
+async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
     // A task id tells when it was made.
     let accepted_ms =
         uuid::Uuid::try_parse(&task_id).ok().and_then(|id| id.get_timestamp()).map_or(0, |made| {
@@ -184,6 +194,6 @@ async fn unknown(shared: &Shared, task_id: String) -> Unfinished {
         batch_id: None,
         shape: None,
     };
-    shared.store.write(vec![facts.record(false, None, None)]).await;
+    context.store.write(vec![facts.record(false, None, None)]).await;
     Unfinished { facts, leaf: None }
 }

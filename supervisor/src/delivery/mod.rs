@@ -6,11 +6,10 @@
 //! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else: what is
 //! held for it are the records of one read, and the texts of a small part of them.
 
-pub(crate) mod express;
 pub(crate) mod notification;
 pub(crate) mod output_json;
 pub(crate) mod pending;
-pub(crate) mod texts;
+pub(crate) mod socket;
 
 use std::collections::VecDeque;
 
@@ -19,7 +18,7 @@ use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use self::{express::Lane, notification::Translator, pending::Untold, texts::Texts};
+use self::{notification::Translator, pending::Untold, socket::FrameLane, socket::MessageBuffer};
 use crate::{
     config::limits,
     task::feed::{Cursor, Item},
@@ -72,7 +71,7 @@ pub struct Follow {
 pub struct Writer {
     queue: mpsc::Receiver<Box<Outgoing>>,
     /// The way of tasks' messages; everything else goes through the sink.
-    lane: Lane,
+    lane: FrameLane,
     /// The session's own tasks, one after the other.
     own: VecDeque<Box<Follow>>,
     /// Any others, side by side.
@@ -120,7 +119,7 @@ impl Follow {
 impl Writer {
     /// Serves this queue; `lane` is that of the stream behind the sink.
     #[must_use]
-    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: Lane) -> Self {
+    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: FrameLane) -> Self {
         Self {
             queue,
             lane,
@@ -296,7 +295,7 @@ impl Writer {
         if follow.untold.is_empty() {
             follow.untold = Untold::new(follow.cursor.ready()?);
         }
-        let mut texts = Texts::default();
+        let mut texts = MessageBuffer::default();
         follow.translator.translate_or_tell(&mut follow.untold, self.is_batching, &mut texts);
         Some(texts.into_frames())
     }

@@ -23,7 +23,7 @@ use crate::{
     delivery::{
         output_json::{Line, OutputText},
         pending::{Untold, UntoldLines},
-        texts::Texts,
+        socket::MessageBuffer,
     },
 };
 
@@ -68,7 +68,7 @@ impl Translator {
         &mut self,
         untold: &mut Untold,
         is_batching: bool,
-        texts: &mut Texts,
+        texts: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
         let mut batch = is_batching.then(Batch::default);
         texts.reserve(limits::TEXTS_BYTES.min(untold.bytes()));
@@ -78,7 +78,12 @@ impl Translator {
     }
 
     /// The same; what cannot be read is announced, and passed over with what follows it.
-    pub fn translate_or_tell(&mut self, untold: &mut Untold, is_batching: bool, texts: &mut Texts) {
+    pub fn translate_or_tell(
+        &mut self,
+        untold: &mut Untold,
+        is_batching: bool,
+        texts: &mut MessageBuffer,
+    ) {
         if let Err(error) = self.translate(untold, is_batching, texts) {
             let lost = std::mem::take(untold);
             texts.push(&self.lost(lost.bytes() as u64, &error.to_string()));
@@ -89,7 +94,7 @@ impl Translator {
         &mut self,
         untold: &mut Untold,
         batch: &mut Option<Batch>,
-        texts: &mut Texts,
+        texts: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
         while texts.bytes() < limits::TEXTS_BYTES {
             if let Some(lines) = &mut untold.lines {
@@ -122,7 +127,12 @@ impl Translator {
     }
 
     /// Lines until there are no more or the texts are enough.
-    fn lines(&mut self, rest: &mut UntoldLines, batch: &mut Option<Batch>, texts: &mut Texts) {
+    fn lines(
+        &mut self,
+        rest: &mut UntoldLines,
+        batch: &mut Option<Batch>,
+        texts: &mut MessageBuffer,
+    ) {
         let UntoldLines { seq, stream, data } = rest;
         let mut start = 0;
         for newline in memchr::memchr_iter(b'\n', data) {
@@ -142,7 +152,7 @@ impl Translator {
         data.advance(if start == 0 { data.len() } else { start });
     }
 
-    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, texts: &mut Texts) {
+    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
         if batch.as_ref().is_some_and(|batch| !batch.has_room_for(line)) {
             self.end_batch(batch, texts);
         }
@@ -160,7 +170,7 @@ impl Translator {
     }
 
     /// Completes the message of what was added to the batch, if anything was; begins anew.
-    fn end_batch(&self, batch: &mut Option<Batch>, texts: &mut Texts) {
+    fn end_batch(&self, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
         if let Some(batch) = batch
             && std::mem::take(batch).items > 0
         {

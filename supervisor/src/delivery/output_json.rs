@@ -5,7 +5,7 @@
 
 use cc_link::record::{Piece, Stream};
 
-use crate::delivery::texts::Texts;
+use crate::delivery::socket::MessageBuffer;
 
 /// Bytes that are looked at together for whether JSON must escape any of them.
 const BLOCK_BYTES: usize = 32;
@@ -55,7 +55,7 @@ impl OutputText {
     }
 
     /// Adds a `process.output` message.
-    pub fn message(&self, line: &Line<'_>, texts: &mut Texts) {
+    pub fn message(&self, line: &Line<'_>, texts: &mut MessageBuffer) {
         let text = texts.open();
         text.push_str(match line.stream {
             Stream::Stdout => {
@@ -90,12 +90,12 @@ impl OutputText {
     }
 
     /// Begins a `process.output_batch` message, to which [`OutputText::item`] adds.
-    pub fn begin_batch(&self, texts: &mut Texts) {
+    pub fn begin_batch(&self, texts: &mut MessageBuffer) {
         texts.open().push_str(&self.batch_head);
     }
 
     /// Adds a line to the batch that has been begun.
-    pub fn item(&self, line: &Line<'_>, is_first: bool, texts: &mut Texts) {
+    pub fn item(&self, line: &Line<'_>, is_first: bool, texts: &mut MessageBuffer) {
         let text = texts.open();
         text.push_str(if is_first { "{\"seq\":" } else { ",{\"seq\":" });
         push_number(text, line.seq);
@@ -116,7 +116,7 @@ impl OutputText {
     }
 
     /// Completes it.
-    pub fn end_batch(&self, texts: &mut Texts) {
+    pub fn end_batch(&self, texts: &mut MessageBuffer) {
         texts.open().push_str("]}}");
         texts.close();
     }
@@ -267,7 +267,7 @@ mod tests {
             let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };
             let writer = OutputText::new("an \"id\"");
             let line = Line { seq, stream, piece, truncated, data: &data };
-            let mut texts = Texts::default();
+            let mut texts = MessageBuffer::default();
             writer.message(&line, &mut texts);
             writer.begin_batch(&mut texts);
             writer.item(&line, true, &mut texts);

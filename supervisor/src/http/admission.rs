@@ -3,48 +3,16 @@
 //! Pure decisions over facts that others have found ([`crate::http::peer`] looks users up). Called by
 //! [`crate::http`] before anything is upgraded. It never sees a message.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use hyper::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
-use subtle::ConstantTimeEq as _;
 
-use crate::http::peer::Peer;
+use crate::{config::token::Token, http::peer::Peer};
 
 const BEARER_SUBPROTOCOL: &str = "bearer.";
-
-/// The shared secret of the clients. Compared in constant time, never shown.
-#[derive(Clone)]
-pub struct Token(String);
-
-impl Token {
-    /// Takes a text that can stand in a header and in a subprotocol.
-    ///
-    /// # Errors
-    /// Says what a token must be.
-    pub fn new(text: &str) -> Result<Self, &'static str> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-        if text.len() < 16 {
-            return Err("a token must have at least 16 characters");
-        }
-        if !text.bytes().all(is_plain) {
-            return Err("a token may have only letters, digits and -._~+/=");
-        }
-        Ok(Self(text.to_owned()))
-    }
-
-    fn is(&self, presented: &str) -> bool {
-        self.0.as_bytes().ct_eq(presented.as_bytes()).into()
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Token(…)")
-    }
-}
 
 /// What the operator allows.
 #[derive(Clone, Debug)]

@@ -9,7 +9,10 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use crate::{config::limits, http, task::context::Shared};
+use crate::{
+    config::limits,
+    http::{self, Server},
+};
 
 /// Bounds TCP connections, and tells when all have ended.
 #[derive(Clone, Debug)]
@@ -40,11 +43,11 @@ impl Connections {
 }
 
 /// Accepts until the supervisor is told to stop; then the listening socket is closed.
-pub async fn run(listener: TcpListener, shared: Arc<Shared>, connections: Connections) {
+pub async fn run(listener: TcpListener, server: Arc<Server>, connections: Connections) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = shared.stopping() => return,
+            () = server.tasks().stage.stopping() => return,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -62,6 +65,6 @@ pub async fn run(listener: TcpListener, shared: Arc<Shared>, connections: Connec
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        tokio::spawn(http::serve(Arc::clone(&shared), stream, peer, Arc::new(permit)));
+        tokio::spawn(http::serve(Arc::clone(&server), stream, peer, Arc::new(permit)));
     }
 }

@@ -7,7 +7,7 @@ pub(crate) mod admission;
 pub(crate) mod listener;
 pub(crate) mod peer;
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use cc_protocol::WEBSOCKET_PATHS;
@@ -29,29 +29,57 @@ use serde_json::{Value, json};
 use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use self::{admission::Refusal, peer::Peer};
-use crate::{config::limits, connection, ops::metrics, task::context::Shared};
+use self::{
+    admission::{Refusal, Rules},
+    peer::Peer,
+};
+use crate::{
+    batch::Batches,
+    config::limits,
+    connection::{self, ConnectionContext},
+    ops::metrics,
+    task::context::TaskContext,
+};
 
 type Answer = Response<Full<Bytes>>;
+
+/// What requests are answered with.
+#[derive(Debug)]
+pub struct Server {
+    /// Who may connect.
+    pub rules: Rules,
+    pub started_at: Instant,
+    pub connections: Arc<ConnectionContext>,
+}
+
+impl Server {
+    pub(super) fn tasks(&self) -> &TaskContext {
+        self.connections.tasks()
+    }
+
+    fn batches(&self) -> &Batches {
+        &self.connections.services.batches
+    }
+}
 
 /// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
 /// session that comes of it keeps the place.
 pub async fn serve(
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     stream: TcpStream,
     peer: SocketAddr,
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
     let peer = Peer::look_up(peer, own).await;
-    let context = Arc::new(Context { shared: Arc::clone(&shared), peer, permit });
+    let context = Arc::new(Context { server: Arc::clone(&server), peer, permit });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(context.answer(request)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(shared.config.handshake_timeout)
+        .header_read_timeout(server.tasks().config.handshake_timeout)
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -61,20 +89,20 @@ pub async fn serve(
                 tracing::debug!(%error, "HTTP connection");
             }
         }
-        () = shared.stopping() => {}
+        () = server.tasks().stage.stopping() => {}
     }
 }
 
 /// What an HTTP connection knows.
 struct Context {
-    shared: Arc<Shared>,
+    server: Arc<Server>,
     peer: Peer,
     permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Context {
     fn answer(&self, request: Request<Incoming>) -> Answer {
-        if let Err(refusal) = self.shared.rules.check_request(self.peer, request.headers()) {
+        if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
             return refused(refusal);
         }
         let path = request.uri().path();
@@ -95,10 +123,10 @@ impl Context {
     }
 
     fn readiness(&self) -> Answer {
-        let sessions = self.shared.session_count();
-        let tasks = self.shared.registry.count();
-        let problems = self.shared.problems.texts();
-        let gates = self.shared.batches.gates.facts();
+        let sessions = self.server.connections.session_count();
+        let tasks = self.server.tasks().registry.count();
+        let problems = self.server.tasks().health.texts();
+        let gates = self.server.batches().gates.facts();
         let gates: Vec<Value> = gates
             .into_iter()
             .map(|gate| {
@@ -113,7 +141,7 @@ impl Context {
             })
             .collect();
         // Degraded is no reason to send clients elsewhere: what works goes on working.
-        let (status, word) = match (self.shared.is_stopping(), problems.is_empty()) {
+        let (status, word) = match (self.server.tasks().stage.is_stopping(), problems.is_empty()) {
             (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
             (false, false) => (StatusCode::OK, "degraded"),
             (false, true) => (StatusCode::OK, "ok"),
@@ -122,7 +150,7 @@ impl Context {
             "status": word,
             "sessions": sessions,
             "tasks": tasks,
-            "batches": self.shared.batches.count(),
+            "batches": self.server.batches().count(),
             "gates": gates,
             "problems": problems,
         });
@@ -135,19 +163,19 @@ impl Context {
             "status": "healthy",
             "service": "cc-executor-websocket",
             "version": env!("CARGO_PKG_VERSION"),
-            "active_sessions": self.shared.session_count(),
-            "max_sessions": self.shared.config.sessions_limit,
-            "uptime_seconds": self.shared.started_at.elapsed().as_secs_f64(),
+            "active_sessions": self.server.connections.session_count(),
+            "max_sessions": self.server.tasks().config.sessions_limit,
+            "uptime_seconds": self.server.started_at.elapsed().as_secs_f64(),
         });
         json(StatusCode::OK, &body)
     }
 
     fn metrics(&self) -> Answer {
-        let body = self.shared.metrics.text(&metrics::Now {
-            sessions: self.shared.session_count(),
-            tasks: self.shared.registry.count(),
-            batches: self.shared.batches.count(),
-            gates: self.shared.batches.gates.facts(),
+        let body = self.server.tasks().metrics.text(&metrics::Now {
+            sessions: self.server.connections.session_count(),
+            tasks: self.server.tasks().registry.count(),
+            batches: self.server.batches().count(),
+            gates: self.server.batches().gates.summaries(),
         });
         let mut answer = text(StatusCode::OK, &body);
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
@@ -155,11 +183,11 @@ impl Context {
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> Answer {
-        let subprotocol = match self.shared.rules.check_session(self.peer, request.headers()) {
+        let subprotocol = match self.server.rules.check_session(self.peer, request.headers()) {
             Ok(subprotocol) => subprotocol,
             Err(refusal) => return refused(refusal),
         };
-        if self.shared.is_stopping() {
+        if self.server.tasks().stage.is_stopping() {
             let answer = text(StatusCode::SERVICE_UNAVAILABLE, "the supervisor is stopping");
             return with(answer, RETRY_AFTER, "5");
         }
@@ -167,7 +195,7 @@ impl Context {
             Ok(key) => key,
             Err(answer) => return *answer,
         };
-        let shared = Arc::clone(&self.shared);
+        let connections = Arc::clone(&self.server.connections);
         let permit = Arc::clone(&self.permit);
         let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
@@ -175,7 +203,7 @@ impl Context {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
-                    tokio::spawn(connection::serve(shared, stream, read_buf, permit));
+                    tokio::spawn(connection::serve(connections, stream, read_buf, permit));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),

@@ -7,13 +7,12 @@ use std::sync::atomic::AtomicU64;
 
 use cc_batch::retry::Class;
 use cc_link::event::Verdict;
+use cc_protocol::gate::GateSummary;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Metric, Registry},
 };
-
-use crate::batch::GateFacts;
 
 /// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,7 +44,7 @@ pub struct Now {
     /// Batches that are not over.
     pub batches: usize,
     /// The gates of their Claude tasks.
-    pub gates: Vec<GateFacts>,
+    pub gates: Vec<GateSummary>,
 }
 
 /// The metrics of one supervisor.
@@ -179,14 +178,14 @@ impl Metrics {
         }
         for gate in &now.gates {
             let of = ByCredential {
-                credential: gate.credential.to_string(),
-                model: gate.scope.clone().unwrap_or_default(),
+                credential: gate.account.clone(),
+                model: gate.model.clone().unwrap_or_default(),
             };
             let closed_until_s = gate.closed_until_ms.unwrap_or(0) / 1000;
             let closed_until_s = i64::try_from(closed_until_s).unwrap_or(i64::MAX);
             self.gate_closed_until.get_or_create(&of).set(closed_until_s);
-            self.gate_waiting.get_or_create(&of).set(gauge(gate.waiting));
-            self.gate_running.get_or_create(&of).set(gauge(gate.running));
+            self.gate_waiting.get_or_create(&of).set(gauge(gate.waiting as usize));
+            self.gate_running.get_or_create(&of).set(gauge(gate.running as usize));
         }
         let mut out = String::new();
         match text::encode(&mut out, &self.registry) {

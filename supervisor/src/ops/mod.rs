@@ -8,6 +8,7 @@ pub(crate) mod health;
 pub(crate) mod logging;
 pub(crate) mod metrics;
 pub(crate) mod open_files;
+pub(crate) mod stage;
 pub(crate) mod systemd;
 pub(crate) mod trusted_time;
 pub(crate) mod uptime;

@@ -53,7 +53,7 @@ impl Session {
 
     /// Starts what nothing stands in the way of any more.
     pub(crate) async fn start(&mut self, execute: Execute, after: &mut Vec<After>) -> CallResult {
-        if self.shared.is_stopping() {
+        if self.services.tasks.stage.is_stopping() {
             return Err(stopping());
         }
         if !execute.detach {
@@ -87,10 +87,10 @@ impl Session {
     /// `None`: the session runs nothing. A task whose cancel was answered is over as old clients see it: one `execute`
     /// may wait until it is gone.
     fn find_turn(&self) -> Result<Option<TaskHandle>, ErrorObject> {
-        if self.shared.is_stopping() {
+        if self.services.tasks.stage.is_stopping() {
             return Err(stopping());
         }
-        let running = self.standing.running(&self.shared.registry);
+        let running = self.standing.running(&self.services.tasks.registry);
         let unanswered = self
             .current
             .as_ref()
@@ -124,13 +124,13 @@ impl Session {
         };
         let is_detached = execute.detach;
         let setting = spec::Setting {
-            config: &self.shared.config,
-            environment: &self.shared.environment,
-            cgroup: self.shared.cgroup.as_ref(),
+            config: &self.services.tasks.config,
+            environment: &self.services.tasks.environment,
+            cgroup: self.services.tasks.cgroup.as_ref(),
         };
-        let log_path = self.shared.log_path(task_id);
+        let log_path = self.services.tasks.log_path(task_id);
         let spec = setting.spec(execute, task_id, log_path)?;
-        let accept = |record| task::accept(&self.shared, spec, facts, record);
+        let accept = |record| task::accept(&self.services.tasks, spec, facts, record);
         if is_detached {
             return accept(None).map_err(refused);
         }

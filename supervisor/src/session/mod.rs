@@ -12,6 +12,7 @@ pub(crate) mod registry;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod resume;
+pub(crate) mod services;
 pub(crate) mod state;
 pub(crate) mod task_calls;
 pub(crate) mod wait;
@@ -46,7 +47,9 @@ use crate::{
         notification::{Translator, to_text},
         pending::Untold,
     },
-    task::{Answer, context::Shared, feed::Cursor, lookup::Known},
+    ops::stage::StageWatch,
+    session::services::Services,
+    task::{ControlReply, feed::Cursor, lookup::Known},
 };
 
 const CAPABILITIES: [&str; 10] = [
@@ -69,7 +72,7 @@ pub struct Gone;
 /// One client's session, as its connection has it.
 #[derive(Debug)]
 pub struct Session {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) services: Services,
     pub(crate) connection: Claimant,
     pub(crate) standing: Arc<Standing>,
     /// The session that the connection began with, while another one is being resumed.
@@ -132,13 +135,13 @@ impl Session {
     /// # Errors
     /// When the system has no random numbers for the resume token.
     pub async fn begin(
-        shared: Arc<Shared>,
+        services: Services,
         connection: Claimant,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Result<Self, getrandom::Error> {
-        let (standing, token) = shared.sessions.begin(&connection)?;
+        let (standing, token) = services.sessions.begin(&connection)?;
         let session = Self {
-            shared,
+            services,
             connection,
             standing,
             former: None,
@@ -152,7 +155,7 @@ impl Session {
         // The queue is empty, and its reader lives as long as this.
         session.send(Outgoing::Text(session.greeting(&token))).await.ok();
         let greeted = Input::Greeted(session.connection.number);
-        session.shared.sessions.happened(&session.standing, greeted).await;
+        session.services.sessions.happened(&session.standing, greeted).await;
         Ok(session)
     }
 
@@ -163,13 +166,13 @@ impl Session {
     }
 
     fn greeting(&self, token: &ResumeToken) -> String {
-        let config = &self.shared.config;
+        let config = &self.services.tasks.config;
         to_text(&Notification::Connected(Connected {
             session_id: self.id().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
             resume_token: token.reveal().to_owned(),
-            resume_grace_s: self.shared.sessions.grace().as_secs_f64(),
+            resume_grace_s: self.services.sessions.grace().as_secs_f64(),
             heartbeat_interval_s: config.heartbeat.as_secs_f64(),
             limits: Limits {
                 message_bytes: config.message_bytes_limit,
@@ -243,7 +246,7 @@ impl Session {
             After::Close => {
                 self.is_closing = true;
                 self.refuse_waiting(execute::lost_session);
-                self.shared.sessions.happened(&self.standing, Input::Close).await;
+                self.services.sessions.happened(&self.standing, Input::Close).await;
                 Ok(())
             }
         }
@@ -252,7 +255,7 @@ impl Session {
     /// Returns when the connection may be closed from this side, and with which close frame: when the client has all
     /// there is, after it has closed its session or while the supervisor ends its tasks; at once when the
     /// supervisor leaves them to another one. Dropping the future loses nothing.
-    pub(crate) async fn may_leave(&mut self, shared: &Shared) -> (u16, &'static str) {
+    pub(crate) async fn may_leave(&mut self, stage: &StageWatch) -> (u16, &'static str) {
         const RESTART: (u16, &str) =
             (close::RESTART, "the supervisor is restarting: reconnect and resume");
         // Boxed: what an end takes is not kept by a connection that waits for one.
@@ -260,13 +263,13 @@ impl Session {
             return Box::pin(async {
                 tokio::select! {
                     () = self.idle() => (close::NORMAL, "the session is closed"),
-                    () = shared.leaving() => RESTART,
+                    () = stage.leaving() => RESTART,
                 }
             })
             .await;
         }
-        shared.stopping().await;
-        if shared.is_leaving() {
+        stage.stopping().await;
+        if stage.is_leaving() {
             return RESTART;
         }
         Box::pin(self.idle()).await;
@@ -284,14 +287,14 @@ impl Session {
     /// The connection is over, for whatever reason: the session waits for its client, or ends.
     pub async fn connection_lost(mut self) {
         let lost = Input::Lost(self.connection.number);
-        self.shared.sessions.happened(&self.standing, lost).await;
+        self.services.sessions.happened(&self.standing, lost).await;
         self.close_former().await;
     }
 
     /// The session that the connection began with is of no use to anybody.
     pub(crate) async fn close_former(&mut self) {
         if let Some(former) = self.former.take() {
-            self.shared.sessions.happened(&former, Input::Close).await;
+            self.services.sessions.happened(&former, Input::Close).await;
         }
     }
 
@@ -354,7 +357,7 @@ impl Session {
     ) -> Box<Follow> {
         let cursor = match task {
             Known::Live(handle) => handle.feed().cursor_after(after_seq),
-            Known::Stored(_) => Cursor::over_log(self.shared.log_path(task_id), after_seq),
+            Known::Stored(_) => Cursor::over_log(self.services.tasks.log_path(task_id), after_seq),
         };
         let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0), after_seq);
         // A client that has the end already is not told it again.
@@ -378,7 +381,7 @@ impl Session {
         if control == ControlType::Cancel && self.refuse_waiting(execute::withdrawn) {
             return Ok(Ok(json!({"status": control.done()})));
         }
-        match self.standing.running(&self.shared.registry) {
+        match self.standing.running(&self.services.tasks.registry) {
             Some(handle) => self.steer(handle, control, after).await,
             None => Ok(Err(no_process())),
         }
@@ -428,11 +431,11 @@ fn configure(params: &Map<String, Value>, after: &mut Vec<After>) -> CallResult 
 /// Waits for the task's owner to confirm a pause or a resume.
 pub(crate) async fn control_answer(
     control: ControlType,
-    answered: oneshot::Receiver<Answer>,
+    answered: oneshot::Receiver<ControlReply>,
 ) -> CallResult {
     match timeout(limits::CONTROL_ANSWER, answered).await {
-        Ok(Ok(Answer::Done)) => Ok(json!({"status": control.done()})),
-        Ok(Ok(Answer::NotRunning) | Err(_)) => Err(no_process()),
+        Ok(Ok(ControlReply::Done)) => Ok(json!({"status": control.done()})),
+        Ok(Ok(ControlReply::NotRunning) | Err(_)) => Err(no_process()),
         Err(_) => {
             let seconds = limits::CONTROL_ANSWER.as_secs();
             let message = format!("the task was not {} within {seconds} s", control.done());

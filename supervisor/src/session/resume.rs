@@ -37,7 +37,7 @@ impl Session {
         if let Some(position) = &resume.after {
             self.check_position(&resume.session_id, position).await?;
         }
-        self.shared
+        self.services
             .sessions
             .take_over(&standing, &self.connection)
             .map_err(|reason| refused(&resume.session_id, reason))?;
@@ -49,13 +49,13 @@ impl Session {
         match owed {
             Ok(tasks) => {
                 tracing::info!(session_id = resume.session_id, tasks = tasks.len(), "resumed");
-                self.shared.sessions.happened(&self.standing, Input::Resumed(number)).await;
+                self.services.sessions.happened(&self.standing, Input::Resumed(number)).await;
                 self.close_former().await;
                 Ok(self.send_owed(resume, tasks, after))
             }
             Err(error) => {
                 // The connection goes on as what it was; the session waits for another attempt.
-                self.shared.sessions.happened(&self.standing, Input::ResumeFailed(number)).await;
+                self.services.sessions.happened(&self.standing, Input::ResumeFailed(number)).await;
                 if let Some(former) = self.former.take() {
                     self.standing = former;
                 }
@@ -77,14 +77,14 @@ impl Session {
     }
 
     async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Standing>, ErrorObject> {
-        let mut reason = match self.shared.sessions.find(session_id, token) {
+        let mut reason = match self.services.sessions.find(session_id, token) {
             Ok(standing) => return Ok(standing),
             Err(reason) => reason,
         };
         if reason == NoSession::Unknown {
             // One of an earlier supervisor, perhaps.
             let id = session_id.to_owned();
-            let row = self.shared.store.read(move |db| db.session(&id)).await;
+            let row = self.services.tasks.store.read(move |db| db.session(&id)).await;
             let row = row.map_err(|error| lookup::failed(&error))?;
             if row.is_some_and(|row| crate::session::registry::is_token_of(token, &row.token_hash))
             {
@@ -99,7 +99,7 @@ impl Session {
         session_id: &str,
         position: &Position,
     ) -> Result<(), ErrorObject> {
-        let known = Known::find(&self.shared, &position.task_id).await?;
+        let known = Known::find(&self.services.tasks, &position.task_id).await?;
         if known.session_id() != Some(session_id) {
             return Err(lookup::no_such_task(&position.task_id));
         }
@@ -123,12 +123,13 @@ impl Session {
     ) -> Result<Vec<Known>, ErrorObject> {
         let id = session_id.to_owned();
         let rows: Vec<TaskRow> = self
-            .shared
+            .services
+            .tasks
             .store
             .read(move |db| db.session_tasks(&id, from.as_deref(), limits::RESUME_TASKS))
             .await
             .map_err(|error| lookup::failed(&error))?;
-        Ok(rows.into_iter().map(|row| lookup::live_or_stored(&self.shared, row)).collect())
+        Ok(rows.into_iter().map(|row| lookup::live_or_stored(&self.services.tasks, row)).collect())
     }
 
     /// Has everything sent that the client does not have, in the order of the tasks.
@@ -138,7 +139,7 @@ impl Session {
         tasks: Vec<Known>,
         after: &mut Vec<After>,
     ) -> Value {
-        let summaries = tasks.iter().map(|task| task.summary(&self.shared)).collect();
+        let summaries = tasks.iter().map(|task| task.summary(&self.services.tasks)).collect();
         let mut last = None;
         for (task, summary) in tasks.iter().zip::<&Vec<_>>(&summaries) {
             if task.never_ran() {

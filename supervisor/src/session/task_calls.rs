@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::limits,
-    delivery::{Outgoing, notification::Translator, pending::Untold, texts::Texts},
+    delivery::{Outgoing, notification::Translator, pending::Untold, socket::MessageBuffer},
     session::{After, CallResult, Gone, Session, no_process},
     task::{
         Request, TaskHandle,
@@ -26,32 +26,32 @@ impl Session {
     /// Answers `task.get`.
     pub(crate) async fn task_get(&self, params: &Map<String, Value>) -> CallResult {
         let TaskNamed { task_id } = TaskNamed::from_params(params)?;
-        let known = Known::find(&self.shared, &task_id).await?;
-        Ok(json!(known.summary(&self.shared)))
+        let known = Known::find(&self.services.tasks, &task_id).await?;
+        Ok(json!(known.summary(&self.services.tasks)))
     }
 
     /// Answers `task.list`.
     pub(crate) async fn task_list(&self, params: &Map<String, Value>) -> CallResult {
         let TaskList { state, limit, before } = TaskList::from_params(params)?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (tasks, has_more) = lookup::list(&self.shared, state, before, limit).await?;
+        let (tasks, has_more) = lookup::list(&self.services.tasks, state, before, limit).await?;
         Ok(json!(TaskListResult { tasks, has_more }))
     }
 
     /// Answers `task.output`: a page of what is there now, which waits for nothing.
     pub(crate) async fn task_output(&self, params: &Map<String, Value>) -> CallResult {
         let TaskOutput { task_id, after_seq, limit } = TaskOutput::from_params(params)?;
-        let known = Known::find(&self.shared, &task_id).await?;
+        let known = Known::find(&self.services.tasks, &task_id).await?;
         check_position(&known, after_seq)?;
         let last_seq = known.last_seq();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let mut translator = Translator::new(task_id.clone(), known.pid().unwrap_or(0), after_seq);
-        let mut cursor = Cursor::over_log(self.shared.log_path(&task_id), after_seq);
+        let mut cursor = Cursor::over_log(self.services.tasks.log_path(&task_id), after_seq);
         let mut page = Page { events: Vec::new(), bytes: 0, last_seq: after_seq, is_end: false };
         // Never further than what is published: the log may hold more already.
         let mut untold = Untold::default();
         while page.last_seq < last_seq && page.events.len() < limit {
-            let mut texts = Texts::default();
+            let mut texts = MessageBuffer::default();
             if untold.is_empty() {
                 match cursor.next(limits::WRITER_TAKE_BYTES).await {
                     Some(Item::Frames(frames)) => untold = Untold::new(frames),
@@ -81,7 +81,7 @@ impl Session {
         after: &mut Vec<After>,
     ) -> CallResult {
         let TaskAttach { task_id, after_seq } = TaskAttach::from_params(params)?;
-        let known = Known::find(&self.shared, &task_id).await?;
+        let known = Known::find(&self.services.tasks, &task_id).await?;
         check_position(&known, after_seq)?;
         if is_over(&known) {
             self.delivered_of(&task_id).await;
@@ -103,7 +103,7 @@ impl Session {
         let (delivered, delivery) = oneshot::channel();
         after.push(After::Attach(self.follow(&task_id, &known, after_seq, delivered)));
         self.attached.insert(task_id, delivery);
-        Ok(json!(known.summary(&self.shared)))
+        Ok(json!(known.summary(&self.services.tasks)))
     }
 
     /// Answers `task.detach`. Nothing of the task is sent after the answer.
@@ -116,7 +116,7 @@ impl Session {
             Err(error) => return Ok(Err(error)),
         };
         if self.attached.remove(&task_id).is_none() {
-            if let Err(error) = Known::find(&self.shared, &task_id).await {
+            if let Err(error) = Known::find(&self.services.tasks, &task_id).await {
                 return Ok(Err(error));
             }
             let message =
@@ -159,7 +159,7 @@ impl Session {
     }
 
     async fn living(&self, task_id: &str) -> Result<TaskHandle, ErrorObject> {
-        match Known::find(&self.shared, task_id).await? {
+        match Known::find(&self.services.tasks, task_id).await? {
             Known::Live(handle) if !handle.is_done() => Ok(handle),
             Known::Live(_) | Known::Stored(_) => Err(no_process().with("task_id", task_id)),
         }
@@ -229,7 +229,7 @@ struct Page {
 
 impl Page {
     /// False when it is full.
-    fn add(&mut self, texts: &Texts, limit: usize, last_seq: u64) -> bool {
+    fn add(&mut self, texts: &MessageBuffer, limit: usize, last_seq: u64) -> bool {
         for text in texts.iter() {
             self.bytes += text.len();
             let has_room = self.bytes <= limits::LIST_BYTES && self.events.len() < limit;
@@ -265,8 +265,8 @@ mod tests {
         .to_string()
     }
 
-    fn texts(each: impl IntoIterator<Item = String>) -> Texts {
-        let mut texts = Texts::default();
+    fn texts(each: impl IntoIterator<Item = String>) -> MessageBuffer {
+        let mut texts = MessageBuffer::default();
         each.into_iter().for_each(|text| texts.push(&text));
         texts
     }

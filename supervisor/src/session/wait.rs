@@ -18,8 +18,9 @@ use cc_protocol::{
 };
 
 use crate::{
+    ops::stage::StageWatch,
     session::{self, Delivery, Gone, Session, response},
-    task::{TaskHandle, context::Shared},
+    task::TaskHandle,
 };
 
 /// What a client has sent in one piece, as far as it is not answered.
@@ -105,20 +106,20 @@ pub enum Due {
 
 impl Session {
     /// Returns when there is something to do. Dropping the future loses nothing.
-    pub async fn due(&mut self, shared: &Shared) -> Due {
+    pub async fn due(&mut self, stage: &StageWatch) -> Due {
         if self.waiting.is_some() {
             // Boxed: few connections ever wait for this.
-            Box::pin(self.turn(shared)).await;
+            Box::pin(self.turn(stage)).await;
             return Due::Turn;
         }
-        let (code, reason) = self.may_leave(shared).await;
+        let (code, reason) = self.may_leave(stage).await;
         Due::Leave(code, reason)
     }
 
-    async fn turn(&mut self, shared: &Shared) {
+    async fn turn(&mut self, stage: &StageWatch) {
         tokio::select! {
             () = self.canceled_task_is_gone() => {}
-            () = shared.stopping() => {}
+            () = stage.stopping() => {}
         }
     }
 

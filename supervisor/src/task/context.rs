@@ -1,112 +1,100 @@
-//! What all connections and tasks of one supervisor share. Built once by [`crate::daemon`], then only read.
+//! What the tasks of one supervisor have in common. Built once by [`crate::daemon`], then only read.
 
-use std::{path::PathBuf, sync::Arc, time::Instant};
+use std::{path::PathBuf, sync::Arc};
 
 use cc_link::spec::CgroupParent;
-use tokio::sync::{Semaphore, watch};
 
 use crate::{
-    batch::Batches,
     config::{Config, environment::Base},
-    http::admission::Rules,
-    ops::{cli_news::CliNews, health::Problems, metrics::Metrics},
-    session::registry::Sessions,
+    ops::{cli_news::CliNews, health::Problems, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
-    task::{registry::Registry, retention::Retention},
+    task::{
+        feed::Feed,
+        registry::Registry,
+        retention::{self, EndedTask, Retention},
+    },
     worker::spawner::Spawner,
 };
 
-/// Where the supervisor is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// It takes connections and tasks.
-    Serving,
-    /// It was told to stop: no new tasks, running ones are being ended.
-    Stopping,
-    /// It was told to make room for another supervisor: no new tasks, running ones run on without it.
-    Leaving,
-}
-
-/// What all connections and tasks of one supervisor share.
+/// What a task needs from its supervisor. The rooms above `task` hold it as well, to start tasks and to ask for them.
 #[derive(Debug)]
-pub struct Shared {
-    /// As it was at the start.
+pub struct TaskContext {
     pub config: Config,
-    /// Who may connect.
-    pub rules: Rules,
-    /// What tasks get of the environment.
+    /// What tasks get of the supervisor's environment.
     pub environment: Base,
-    /// One permit a connection that has a session.
-    pub places: Arc<Semaphore>,
-    /// The sessions, with a connection or without.
-    pub sessions: Arc<Sessions>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
-    /// The batches that are not over.
-    pub batches: Batches,
-    /// The database.
     pub store: Store,
-    /// What an operator should see to.
-    pub problems: Arc<Problems>,
-    /// What was told of the tasks' CLI.
+    pub health: Arc<Problems>,
+    /// Versions and words of the tasks' CLI that the log has told of.
     pub cli_news: CliNews,
-    /// Starts workers.
     pub spawner: Spawner,
-    /// Removes old logs.
     pub retention: Arc<Retention>,
-    /// Counters.
-    pub metrics: Metrics,
-    /// Where the tasks' directories are.
+    pub metrics: Arc<Metrics>,
+    /// The directory that holds one directory a task.
     pub tasks_dir: PathBuf,
-    /// Where the tasks' cgroups are.
+    /// Where tasks' cgroups are made, where tasks have cgroups.
     pub cgroup: Option<CgroupParent>,
-    /// Where this supervisor is in its life.
-    pub stage: watch::Receiver<Stage>,
-    /// When it started.
-    pub started_at: Instant,
+    pub stage: StageWatch,
 }
 
-impl Shared {
-    /// Whether it was told to stop.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        match *self.stage.borrow() {
-            Stage::Serving => false,
-            Stage::Stopping | Stage::Leaving => true,
-        }
-    }
-
-    /// Returns when it is told to stop.
-    pub async fn stopping(&self) {
-        let mut stage = self.stage.clone();
-        // An error means that the sender is gone, which is the end as well.
-        drop(stage.wait_for(|stage| *stage != Stage::Serving).await);
-    }
-
-    /// Whether it was told to leave its tasks to another supervisor.
-    #[must_use]
-    pub fn is_leaving(&self) -> bool {
-        *self.stage.borrow() == Stage::Leaving
-    }
-
-    /// Returns when it is told to leave its tasks to another supervisor.
-    pub async fn leaving(&self) {
-        let mut stage = self.stage.clone();
-        if stage.wait_for(|stage| *stage == Stage::Leaving).await.is_err() {
-            // Stopped without that: it never comes.
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// The log of a task.
+impl TaskContext {
+    /// The path of a task's log.
     #[must_use]
     pub fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
     }
 
-    /// Sessions that have a connection now.
-    #[must_use]
-    pub fn session_count(&self) -> usize {
-        self.config.sessions_limit.saturating_sub(self.places.available_permits())
+    /// Takes note of a task that has just ended, and removes the logs that are too much now.
+    pub fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
+        let log_bytes = feed.position().end_offset;
+        let feed = Arc::downgrade(feed);
+        let ended_ms = self.retention.now_ms();
+        self.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
+        if self.retention.has_too_much(ended_ms) {
+            tokio::spawn(self.clean());
+        }
+    }
+
+    /// Removes the logs of ended tasks that are too many, too large or too old.
+    pub fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        retention::clean(Arc::clone(&self.retention), store, metrics)
+    }
+}
+
+#[cfg(test)]
+impl TaskContext {
+    /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
+    pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
+        use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
+        let args = Args {
+            worker: Some("/bin/false".into()),
+            state_dir: Some(directory.join("state")),
+            cwd: Some("/".into()),
+            cgroup: Some("off".to_owned()),
+            ..Args::default()
+        };
+        let config = Config::resolve(args, &|_| None).unwrap();
+        let state_dir = StateDir::open(&config.state_dir).unwrap();
+        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let health = Arc::new(Problems::default());
+        let tasks_dir = state_dir.tasks().to_owned();
+        let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
+        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        Arc::new(Self {
+            environment: Base::new(std::env::vars_os(), &[], &[]).0,
+            registry: Arc::new(Registry::new(config.tasks_limit)),
+            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            health,
+            cli_news: CliNews::default(),
+            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
+            metrics: Arc::new(Metrics::new()),
+            tasks_dir,
+            cgroup: None,
+            stage: StageWatch::new().1,
+            config,
+        })
     }
 }

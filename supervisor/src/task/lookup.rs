@@ -12,7 +12,7 @@ use cc_state::{Filter, TaskRow};
 use crate::{
     config::limits,
     storage::{database::StoreError, state_dir},
-    task::{TaskHandle, context::Shared},
+    task::{TaskHandle, context::TaskContext},
 };
 
 /// A task that is known, alive or not.
@@ -29,13 +29,13 @@ impl Known {
     ///
     /// # Errors
     /// That there is none, or that the database cannot be read.
-    pub async fn find(shared: &Shared, task_id: &str) -> Result<Self, ErrorObject> {
-        if let Some(handle) = shared.registry.get(task_id) {
+    pub async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
+        if let Some(handle) = context.registry.get(task_id) {
             return Ok(Self::Live(handle));
         }
         let id = task_id.to_owned();
         let row =
-            shared.store.read(move |db| db.task(&id)).await.map_err(|error| failed(&error))?;
+            context.store.read(move |db| db.task(&id)).await.map_err(|error| failed(&error))?;
         row.map(|row| Self::Stored(Box::new(row))).ok_or_else(|| no_such_task(task_id))
     }
 
@@ -88,10 +88,10 @@ impl Known {
 
     /// As a client sees it.
     #[must_use]
-    pub fn summary(&self, shared: &Shared) -> TaskSummary {
+    pub fn summary(&self, context: &TaskContext) -> TaskSummary {
         match self {
             Self::Live(handle) => of_handle(handle),
-            Self::Stored(row) => of_row(shared, row),
+            Self::Stored(row) => of_row(context, row),
         }
     }
 }
@@ -120,7 +120,7 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
     }
 }
 
-fn of_row(shared: &Shared, row: &TaskRow) -> TaskSummary {
+fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
     let accepted = &row.accepted;
     let ended = row.ended.as_ref();
     // A row without an end and without an owner is a task that a starting supervisor is seeing to.
@@ -137,7 +137,7 @@ fn of_row(shared: &Shared, row: &TaskRow) -> TaskSummary {
         pid: row.started.as_ref().map(|started| started.pid),
         last_seq: ended.map_or(0, |ended| ended.last_seq),
         log_bytes: ended.map_or_else(
-            || state_dir::file_bytes(&shared.log_path(&accepted.id)),
+            || state_dir::file_bytes(&context.log_path(&accepted.id)),
             |ended| ended.log_bytes,
         ),
         reason: ended.and_then(|ended| ended.reason.known()),
@@ -152,7 +152,7 @@ fn of_row(shared: &Shared, row: &TaskRow) -> TaskSummary {
 /// # Errors
 /// When the database cannot be read.
 pub async fn list(
-    shared: &Shared,
+    context: &TaskContext,
     filter: ListFilter,
     before: Option<String>,
     limit: usize,
@@ -162,7 +162,7 @@ pub async fn list(
         ListFilter::Running => Filter::Unfinished,
         ListFilter::Ended => Filter::Ended,
     };
-    let rows = shared
+    let rows = context
         .store
         .read(move |db| db.tasks(filter, before.as_deref(), limit + 1))
         .await
@@ -171,7 +171,7 @@ pub async fn list(
     let mut tasks = Vec::new();
     let mut list_bytes = 0;
     for row in rows.into_iter().take(limit) {
-        let summary = live_or_stored(shared, row).summary(shared);
+        let summary = live_or_stored(context, row).summary(context);
         list_bytes += json_bytes(&summary);
         if list_bytes > limits::LIST_BYTES {
             has_more = true;
@@ -184,8 +184,8 @@ pub async fn list(
 
 /// What the registry has of a task is newer than its row.
 #[must_use]
-pub fn live_or_stored(shared: &Shared, row: TaskRow) -> Known {
-    match shared.registry.get(&row.accepted.id) {
+pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> Known {
+    match context.registry.get(&row.accepted.id) {
         Some(handle) => Known::Live(handle),
         None => Known::Stored(Box::new(row)),
     }

@@ -30,7 +30,7 @@ use crate::{
     storage::state_dir,
     task::{
         Facts, Progress, TaskHandle,
-        context::Shared,
+        context::TaskContext,
         feed::{Feed, Position},
         owner::{DeadWorker, Owner},
         retention::EndedTask,
@@ -100,24 +100,28 @@ pub enum TakeoverError {
 ///
 /// # Errors
 /// When it cannot be told how the task stands: it stays as it is for the next start.
-pub async fn take_over(shared: &Arc<Shared>, mut task: Unfinished) -> Result<Taken, TakeoverError> {
-    let directory = shared.tasks_dir.join(&task.facts.task_id);
+pub async fn take_over(
+    context: &Arc<TaskContext>,
+    mut task: Unfinished,
+) -> Result<Taken, TakeoverError> {
+    let directory = context.tasks_dir.join(&task.facts.task_id);
     let log_path = state_dir::log_path(&directory);
     // A worker that has its spec but no log yet finds that there is one now, and does not start the task. So
     // nobody who does not listen by now ever will: a worker's socket is there before its log.
-    let (path, fsync) = (log_path.clone(), shared.config.fsync);
+    let (path, fsync) = (log_path.clone(), context.config.fsync);
     let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
-    task.leaf = task.leaf.or_else(|| cgroup::find_leaf(shared, &task.facts.task_id));
+    task.leaf =
+        task.leaf.or_else(|| cgroup::find_leaf(context.cgroup.as_ref(), &task.facts.task_id));
     let Some(mut candidate) = Candidate::find(&directory).await? else {
-        return without_worker(shared, task, log_path, failure).await;
+        return without_worker(context, task, log_path, failure).await;
     };
     match candidate.answer(limits::ADOPT_SOON).await {
         Some(Answer::Adopted(adopted)) => {
             // What is before is not looked at: that would take as long as the log is.
             let (end_offset, last_seq) = (adopted.end_offset, adopted.last_seq);
             let held = Summary { end_offset, last_seq, ..Summary::default() };
-            let mut owner = owner_at(shared, task, log_path, held)?;
+            let mut owner = owner_at(context, task, log_path, held)?;
             owner.adopted(*adopted);
             let (worker, received) = candidate.into_worker();
             tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
@@ -125,28 +129,28 @@ pub async fn take_over(shared: &Arc<Shared>, mut task: Unfinished) -> Result<Tak
         }
         Some(Answer::HungUp) => {
             end_process(&candidate.process).await;
-            without_worker(shared, task, log_path, failure).await
+            without_worker(context, task, log_path, failure).await
         }
         Some(Answer::Foreign(why)) => {
-            leave_alone(shared, task, log_path, candidate.process, why).await
+            leave_alone(context, task, log_path, candidate.process, why).await
         }
-        None => wait_for_answer(shared, task, log_path, candidate).await,
+        None => wait_for_answer(context, task, log_path, candidate).await,
     }
 }
 
 /// Nobody listens: the log says how the task ended, or is told now.
 async fn without_worker(
-    shared: &Arc<Shared>,
+    context: &Arc<TaskContext>,
     task: Unfinished,
     log_path: PathBuf,
     failure: Failure,
 ) -> Result<Taken, TakeoverError> {
     let held = look_at(&log_path).await?;
     if held.completed.is_some() {
-        record_end(shared, &task.facts.task_id, &log_path, held).await;
+        record_end(context, &task.facts.task_id, &log_path, held).await;
         return Ok(Taken::HadEnded);
     }
-    let owner = owner_at(shared, task, log_path, held)?;
+    let owner = owner_at(context, task, log_path, held)?;
     let text = "the worker died while no supervisor was there".to_owned();
     // Its number is in the log, if it came so far.
     owner.bury_as(failure, DeadWorker::default(), Some(text)).await;
@@ -155,7 +159,7 @@ async fn without_worker(
 
 /// It has not answered yet. The task has an owner meanwhile, so that its client finds it.
 async fn wait_for_answer(
-    shared: &Arc<Shared>,
+    context: &Arc<TaskContext>,
     task: Unfinished,
     log_path: PathBuf,
     mut candidate: Candidate,
@@ -163,10 +167,10 @@ async fn wait_for_answer(
     let held = look_at(&log_path).await?;
     if held.completed.is_some() {
         end_process(&candidate.process).await;
-        record_end(shared, &task.facts.task_id, &log_path, held).await;
+        record_end(context, &task.facts.task_id, &log_path, held).await;
         return Ok(Taken::HadEnded);
     }
-    let mut owner = owner_at(shared, task, log_path, held)?;
+    let mut owner = owner_at(context, task, log_path, held)?;
     let text = match candidate.answer(limits::ADOPT_ANSWER).await {
         Some(Answer::Adopted(adopted)) => {
             let (feed, end_offset) = (Arc::clone(owner.feed()), adopted.end_offset);
@@ -208,14 +212,14 @@ fn dead(candidate: &Candidate) -> DeadWorker {
 
 /// It cannot be talked to, so its task runs to its end by itself.
 async fn leave_alone(
-    shared: &Arc<Shared>,
+    context: &Arc<TaskContext>,
     task: Unfinished,
     log_path: PathBuf,
     process: Pidfd,
     why: String,
 ) -> Result<Taken, TakeoverError> {
     let held = look_at(&log_path).await?;
-    let owner = owner_at(shared, task, log_path, held)?;
+    let owner = owner_at(context, task, log_path, held)?;
     warn_of_foreign(&owner, &process, &why);
     tokio::spawn(owner.watch_from_afar(process));
     Ok(Taken::LeftAlone)
@@ -241,7 +245,7 @@ async fn end_process(process: &Pidfd) {
 
 /// Gives the task an owner that everybody can find.
 fn owner_at(
-    shared: &Arc<Shared>,
+    context: &Arc<TaskContext>,
     task: Unfinished,
     log_path: PathBuf,
     held: Summary,
@@ -252,8 +256,8 @@ fn owner_at(
     let pid = held.started.as_ref().map(|started| started.pid);
     let progress = Progress { state: TaskState::Running, pid, is_canceled: false };
     let (handle, side) = TaskHandle::new(task.facts, feed, progress, OnSupervisorLoss::Keep);
-    shared.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
-    Ok(Owner::of_found_task(shared, side, task.leaf, held))
+    context.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
+    Ok(Owner::of_found_task(context, side, task.leaf, held))
 }
 
 /// Reads a log where blocking is allowed. One that cannot be read holds nothing that anybody can be sent.
@@ -267,7 +271,7 @@ async fn look_at(log_path: &Path) -> Result<Summary, JoinError> {
 }
 
 /// The database is told what the log says.
-async fn record_end(shared: &Shared, task_id: &str, log_path: &Path, held: Summary) {
+async fn record_end(context: &TaskContext, task_id: &str, log_path: &Path, held: Summary) {
     let Some(completed) = held.completed else { return };
     if held.torn_bytes > 0 {
         let path = log_path.to_owned();
@@ -283,7 +287,7 @@ async fn record_end(shared: &Shared, task_id: &str, log_path: &Path, held: Summa
     let (at_ms, log_bytes, last_seq) = (held.last_time_ms, held.end_offset, held.last_seq);
     let result = held.result.map(|result| ResultSummary::from(&*result));
     changes.push(Change::TaskEnded { id, at_ms, completed, last_seq, log_bytes, result });
-    shared.store.write(changes).await;
+    context.store.write(changes).await;
     let task_id = task_id.to_owned();
-    shared.retention.add(EndedTask { task_id, ended_ms: at_ms, log_bytes, feed: Weak::new() });
+    context.retention.add(EndedTask { task_id, ended_ms: at_ms, log_bytes, feed: Weak::new() });
 }

@@ -18,15 +18,13 @@ use std::{
 };
 
 use cc_state::Change;
-use tokio::{
-    task::spawn_blocking,
-    time::{MissedTickBehavior, interval},
-};
+use tokio::task::spawn_blocking;
 
 use crate::{
     config::{Keep, limits},
-    ops::{clock, trusted_time::TrustedTime},
-    task::{context::Shared, feed::Feed},
+    ops::{clock, metrics::Metrics, trusted_time::TrustedTime},
+    storage::database::Store,
+    task::feed::Feed,
 };
 
 /// How much is kept; whichever limit is reached first.
@@ -185,44 +183,18 @@ impl Retention {
     }
 }
 
-/// Takes note of a task that has just ended, and removes what is too much now.
-pub fn task_ended(shared: &Arc<Shared>, task_id: &str, feed: &Arc<Feed>) {
-    let log_bytes = feed.position().end_offset;
-    let feed = Arc::downgrade(feed);
-    let ended_ms = shared.retention.now_ms();
-    shared.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
-    if shared.retention.has_too_much(ended_ms) {
-        tokio::spawn(clean(Arc::clone(shared)));
-    }
-}
-
-/// Removes what has become too old, again and again. Ends with the supervisor.
-pub async fn run(shared: Arc<Shared>) {
-    let mut ticks = interval(limits::RETENTION_CHECK);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {
-                clean(Arc::clone(&shared)).await;
-                crate::batch::prune(&shared).await;
-            }
-            () = shared.stopping() => return,
-        }
-    }
-}
-
-async fn clean(shared: Arc<Shared>) {
-    let retention = Arc::clone(&shared.retention);
+/// Removes what is too much, and has the database forget it.
+pub async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
     let removing = spawn_blocking(move || retention.remove_too_much(retention.now_ms()));
     match removing.await {
         Ok(removed) if removed.is_empty() => {}
         Ok(removed) => {
             let forget = |id| {
                 tracing::debug!(task_id = id, "the log of an ended task was removed");
-                shared.metrics.log_removed();
+                metrics.log_removed();
                 Change::TaskForgotten { id }
             };
-            shared.store.write(removed.into_iter().map(forget).collect()).await;
+            store.write(removed.into_iter().map(forget).collect()).await;
         }
         Err(error) => tracing::error!(%error, "removing old logs"),
     }

@@ -22,7 +22,7 @@ use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 use crate::{
     config::limits,
     ops::clock::now_ms,
-    task::{context::Shared, feed::Feed},
+    task::{context::TaskContext, feed::Feed},
 };
 
 const SIGKILL: i32 = 9;
@@ -77,10 +77,13 @@ pub struct Corpse {
 }
 
 /// Does all that, and returns the terminal event.
-pub async fn write_terminal_event(shared: &Arc<Shared>, mut corpse: Corpse) -> Box<Completed> {
+pub async fn write_terminal_event(
+    context: &Arc<TaskContext>,
+    mut corpse: Corpse,
+) -> Box<Completed> {
     let (text, swept) = match corpse.failure {
         Failure::NotStarted(_) => (corpse.text.take().unwrap_or_default(), Swept::default()),
-        Failure::TooLate | Failure::Died => end_leftovers(shared, &mut corpse).await,
+        Failure::TooLate | Failure::Died => end_leftovers(context, &mut corpse).await,
     };
     if swept.unkillable > 0 {
         tracing::error!(task_id = corpse.task_id, swept.unkillable, "processes survived SIGKILL");
@@ -88,7 +91,7 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, mut corpse: Corpse) -> B
     let feed = Arc::clone(&corpse.feed);
     let completed = Box::new(completed(&corpse, text, swept));
     let fallback = completed.clone();
-    let fsync = shared.config.fsync;
+    let fsync = context.config.fsync;
     match tokio::task::spawn_blocking(move || close_log(&corpse, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
@@ -101,11 +104,11 @@ pub async fn write_terminal_event(shared: &Arc<Shared>, mut corpse: Corpse) -> B
 }
 
 /// Has the worker's keeper end what it left, and looks for the rest. Says what there is to be said of both.
-async fn end_leftovers(shared: &Shared, corpse: &mut Corpse) -> (String, Swept) {
+async fn end_leftovers(context: &TaskContext, corpse: &mut Corpse) -> (String, Swept) {
     // Nobody has the number 0: then the answer is that all that keepers have found is ended.
-    let remains = shared.spawner.keepers().settle(corpse.worker_pid.unwrap_or(0)).await;
+    let remains = context.spawner.keepers().settle(corpse.worker_pid.unwrap_or(0)).await;
     let known = std::mem::take(&mut corpse.known);
-    let sweep = shared.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref(), known).await;
+    let sweep = context.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref(), known).await;
     let swept = sweep.unwrap_or_else(|error| {
         tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
         Swept::default()

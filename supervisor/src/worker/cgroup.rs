@@ -3,16 +3,13 @@
 //! Owns the parent directory of all tasks' leaves. Leaves belong to workers; those of tasks that an earlier
 //! supervisor started stay in its parent directory, beside this one, which goes with the last of them.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use cc_link::spec::CgroupParent;
 use cc_proctree::cgroup::{self, Parent, Setting};
 use tokio::{task::spawn_blocking, time::timeout};
 
-use crate::{config::limits, task::context::Shared, worker::spawner::Spawner};
+use crate::{config::limits, worker::spawner::Spawner};
 
 /// Finds or makes the place for cgroups and has a worker try it. `None`: the subreaper alone contains tasks.
 ///
@@ -78,13 +75,13 @@ async fn probe(parent: &Parent, spawner: &Spawner) -> Result<bool, String> {
 
 /// The leaf of a task of an earlier supervisor, if it is there.
 #[must_use]
-pub fn find_leaf(shared: &Shared, task_id: &str) -> Option<PathBuf> {
-    cgroup::find_leaf(&shared.cgroup.as_ref()?.path, task_id)
+pub fn find_leaf(parent: Option<&CgroupParent>, task_id: &str) -> Option<PathBuf> {
+    cgroup::find_leaf(&parent?.path, task_id)
 }
 
 /// A task's leaf is not needed any more: if it was another supervisor's and the last one, its parent goes too.
-pub async fn left(shared: &Shared, leaf: &Path) {
-    let own = shared.cgroup.as_ref().map(|parent| parent.path.as_path());
+pub async fn left(parent: Option<&CgroupParent>, leaf: &Path) {
+    let own = parent.map(|parent| parent.path.as_path());
     if leaf.parent() != own {
         let leaf = leaf.to_owned();
         if let Err(error) = spawn_blocking(move || cgroup::remove_parent_of(&leaf)).await {
@@ -93,17 +90,13 @@ pub async fn left(shared: &Shared, leaf: &Path) {
     }
 }
 
-/// Removes what supervisors that run no more have left. To be called when all their tasks are seen to.
-pub async fn remove_abandoned(shared: &Arc<Shared>) {
-    let Some(parent) = shared.cgroup.as_ref().map(|parent| parent.path.clone()) else { return };
-    let shared = Arc::clone(shared);
+/// Removes the cgroups of supervisors that run no more. `running`: the tasks whose leaves are in use. To be called when
+/// every task of an earlier supervisor has an owner or an end.
+pub async fn remove_abandoned(parent: Option<&CgroupParent>, running: Vec<String>) {
+    let Some(parent) = parent.map(|parent| parent.path.clone()) else { return };
     let removing = spawn_blocking(move || {
-        let in_use: Vec<PathBuf> = shared
-            .registry
-            .task_ids()
-            .iter()
-            .filter_map(|task_id| cgroup::find_leaf(&parent, task_id))
-            .collect();
+        let in_use: Vec<PathBuf> =
+            running.iter().filter_map(|task_id| cgroup::find_leaf(&parent, task_id)).collect();
         cgroup::remove_abandoned(&parent, &in_use);
     });
     if let Err(error) = removing.await {

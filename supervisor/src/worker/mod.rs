@@ -28,7 +28,16 @@ use tokio::{
 };
 
 use self::{keeper::Forked, pidfd::Pidfd};
-use crate::{config::limits, task::Answer};
+use crate::config::limits;
+
+/// What became of a control that a client asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControlReply {
+    /// The worker has it.
+    Done,
+    /// The task is over or being ended.
+    NotRunning,
+}
 
 /// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
 /// closes, and then it does what its spec says for the loss of its supervisor.
@@ -47,7 +56,7 @@ pub struct Worker {
 struct Line {
     bytes: Vec<u8>,
     /// Hears when the worker has it.
-    told: Option<oneshot::Sender<Answer>>,
+    told: Option<oneshot::Sender<ControlReply>>,
 }
 
 #[derive(Debug)]
@@ -93,8 +102,8 @@ impl Worker {
         self.tell_for(control, None);
     }
 
-    /// The same; `told` hears [`Answer::Done`] when the line is in the worker's pipe, and nothing when it never will be.
-    pub fn tell_for(&self, control: &Control, told: Option<oneshot::Sender<Answer>>) {
+    /// The same; `told` hears [`ControlReply::Done`] when the line is in the worker's pipe, and nothing when it never will be.
+    pub fn tell_for(&self, control: &Control, told: Option<oneshot::Sender<ControlReply>>) {
         match control.to_line() {
             Ok(bytes) => {
                 if self.control.try_send(Line { bytes, told }).is_err() {
@@ -167,7 +176,7 @@ fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Send
             }
             if let Some(told) = line.told {
                 // Whoever asked may have gone.
-                told.send(Answer::Done).ok();
+                told.send(ControlReply::Done).ok();
             }
         }
     });

@@ -37,7 +37,7 @@ impl Owner {
             Effect::WakeAt { at_ms } => self.wake_at_ms = Some(at_ms),
             Effect::Over => {
                 self.is_over = true;
-                let summary = self.board.summary(&self.shared.batches.gates);
+                let summary = self.board.summary(&self.batches.gates);
                 tracing::info!(
                     batch_id = summary.batch_id,
                     outcome = summary.outcome.map(|outcome| outcome.as_str()),
@@ -52,7 +52,7 @@ impl Owner {
         match self.pass(job) {
             Some(pass) => {
                 let batch_jobs = self.board.facts().plan.options.claude_jobs as usize;
-                self.shared.batches.gates.ask(&pass, self.ticket(job), batch_jobs);
+                self.batches.gates.ask(&pass, self.ticket(job), batch_jobs);
             }
             None => self.admitted(job),
         }
@@ -85,7 +85,7 @@ impl Owner {
         let state = self.batch.as_ref().and_then(|batch| batch.tasks.get(index));
         let Some(TaskState::Attempt { attempt, run: Run::Queued }) = state else { return };
         let number = attempt.number;
-        let chosen = launch::timeout(&self.shared, &self.board.facts().plan, index).await;
+        let chosen = launch::timeout(&self.batches, &self.board.facts().plan, index).await;
         let chosen = chosen.unwrap_or_else(|error| {
             tracing::error!(%error, "the history of durations");
             launch::Chosen { timeout_s: None, why: None }
@@ -93,7 +93,7 @@ impl Owner {
         let Some(record) = self.records.get_mut(index) else { return };
         let now_ms = now_ms();
         record.begin(task_id, number, now_ms);
-        let default_s = self.shared.config.task.timeout.as_secs_f64();
+        let default_s = self.batches.tasks.config.task.timeout.as_secs_f64();
         record.timeout_s = Some(chosen.timeout_s.unwrap_or(default_s));
         record.timeout_why = chosen.why;
         self.dirty.insert(index);
@@ -111,7 +111,7 @@ impl Owner {
             return self.ended(job, task_id, End::emptied(&problem, now_ms()));
         }
         let batch_id = self.board.batch_id();
-        match launch::start(&self.shared, batch_id, &task_id, execute) {
+        match launch::start(&self.batches, batch_id, &task_id, execute) {
             Start::Begun(handle) => {
                 self.watch(handle, job);
             }
@@ -123,7 +123,7 @@ impl Owner {
 
     fn watch(&self, handle: TaskHandle, job: Job) {
         let at_gate = self.credential(job).map(|credential| AtGate {
-            shared: Arc::clone(&self.shared),
+            batches: Arc::clone(&self.batches),
             credential,
             ticket: self.ticket(job),
         });
@@ -158,7 +158,7 @@ impl Owner {
                 hooks::of_task(&facts.plan, &facts.batch_id, job, state, record).ok_or_else(no_hook)
             }
             Job::AfterBatch => {
-                let summary = self.board.summary(&self.shared.batches.gates);
+                let summary = self.board.summary(&self.batches.gates);
                 let Some(batch) = &self.batch else { return Err(no_hook()) };
                 let stop = match batch.head.phase {
                     cc_batch::life::Phase::AfterBatch { stop, .. } => stop,
@@ -181,7 +181,8 @@ impl Owner {
             Vec::new()
         } else {
             let id = facts.batch_id.clone();
-            let results = self.shared.store.read(move |db| db.batch_results(&id, &places)).await;
+            let results =
+                self.batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await;
             results.map_err(|error: StoreError| error.to_string())?
         };
         let result_of = |task: usize| {
@@ -202,23 +203,23 @@ impl Owner {
             return self.ended(job, task_id, End::canceled_before_start(now_ms()));
         }
         // One that is not there has ended: its end is on its way.
-        if let Some(handle) = self.shared.registry.get(&task_id) {
+        if let Some(handle) = self.batches.tasks.registry.get(&task_id) {
             handle.request(Request::Cancel(cc_link::event::EndReason::Canceled, None)).await;
         }
     }
 
     /// What became of a job while there was no supervisor. Its task has an owner or an end by now.
     async fn ask_fate(&mut self, job: Job, task_id: String) {
-        if let Some(handle) = self.shared.registry.get(&task_id) {
+        if let Some(handle) = self.batches.tasks.registry.get(&task_id) {
             if let Some(credential) = self.credential(job) {
-                self.shared.batches.gates.adopted(&credential, self.ticket(job));
+                self.batches.gates.adopted(&credential, self.ticket(job));
             }
             self.watch(handle, job);
             self.inputs.push_back(Input::Fate { job, task_id, fate: Fate::Adopted });
             return;
         }
         let id = task_id.clone();
-        let row = match self.shared.store.read(move |db| db.task(&id)).await {
+        let row = match self.batches.tasks.store.read(move |db| db.task(&id)).await {
             Ok(row) => row,
             Err(error) => {
                 tracing::error!(task_id, %error, "what became of a batch's task");
@@ -229,7 +230,7 @@ impl Owner {
             // It is on record before its worker hears of it.
             return self.never_began(job, task_id);
         };
-        let end = observe::end_of(&self.shared, &row).await;
+        let end = observe::end_of(&self.batches, &row).await;
         if end.completed.as_ref().is_some_and(worker_lost::never_began) {
             return self.never_began(job, task_id);
         }
@@ -256,27 +257,27 @@ impl Owner {
         let record = self.records.get(index);
         let words = record.and_then(|record| record.limit.as_deref()).unwrap_or("a usage limit");
         let scope = record.and_then(|record| record.limit_scope.clone());
-        self.shared.batches.gates.close(&credential, scope, until_ms, words);
-        self.shared.batches.touch_all();
+        self.batches.gates.close(&credential, scope, until_ms, words);
+        self.batches.touch_all();
     }
 
     /// Where a job passes that passes a gate.
     pub(super) fn pass(&self, job: Job) -> Option<Pass> {
         let Job::Task(index) = job else { return None };
         let task = self.board.facts().plan.tasks.get(index)?;
-        self.shared.batches.gates.pass(&task.execute)
+        self.batches.gates.pass(&task.execute)
     }
 
     /// The account of a job that passes a gate.
     pub(super) fn credential(&self, job: Job) -> Option<Credential> {
         let Job::Task(index) = job else { return None };
         let task = self.board.facts().plan.tasks.get(index)?;
-        self.shared.batches.gates.credential(&task.execute)
+        self.batches.gates.credential(&task.execute)
     }
 
     pub(super) fn leave_gate(&self, job: Job) {
         if let Some(credential) = self.credential(job) {
-            self.shared.batches.gates.leave(&credential, &self.ticket(job));
+            self.batches.gates.leave(&credential, &self.ticket(job));
         }
     }
 

@@ -42,15 +42,15 @@ use crate::batch::{
     snapshot::{Board, Changed, StoredHead},
 };
 use crate::{
+    batch::Batches,
     config::limits,
     ops::{clock::now_ms, uptime},
-    task::context::Shared,
 };
 
 /// One batch's owner.
 #[derive(Debug)]
 pub struct Owner {
-    shared: Arc<Shared>,
+    batches: Arc<Batches>,
     board: Arc<Board>,
     rules: Rules,
     /// Taken only while it goes a step.
@@ -83,9 +83,9 @@ pub struct Owner {
 
 impl Owner {
     /// Begins a batch that was just stored. `begun` is its first step.
-    pub fn begin(shared: &Arc<Shared>, board: Board, rules: Rules, begun: Step) {
+    pub fn begin(batches: &Arc<Batches>, board: Board, rules: Rules, begun: Step) {
         let count = begun.batch.tasks.len();
-        let mut owner = Self::new(shared, board, rules, vec![Record::default(); count]);
+        let mut owner = Self::new(batches, board, rules, vec![Record::default(); count]);
         tokio::spawn(async move {
             owner.look().await;
             owner.carry_out(begun).await;
@@ -95,30 +95,30 @@ impl Owner {
     }
 
     /// Goes on with a batch of an earlier supervisor.
-    pub fn restore(shared: &Arc<Shared>, loaded: Loaded) {
+    pub fn restore(batches: &Arc<Batches>, loaded: Loaded) {
         let rules = Rules::of(&loaded.facts.plan);
         let batch = loaded.standing.batch.clone();
         let records = loaded.standing.records.clone();
         let started_ms = loaded.standing.started_ms;
         let board = Board::new(loaded.facts, loaded.standing);
-        let mut owner = Self::new(shared, board, rules, records);
+        let mut owner = Self::new(batches, board, rules, records);
         owner.started_ms = started_ms;
         owner.close_gates(&batch);
         owner.remember_totals();
         owner.batch = Some(batch);
         tokio::spawn(async move {
             owner.look().await;
-            owner.shared.batches.wait_for_tasks().await;
+            owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
         });
     }
 
-    fn new(shared: &Arc<Shared>, board: Board, rules: Rules, records: Vec<Record>) -> Self {
+    fn new(batches: &Arc<Batches>, board: Board, rules: Rules, records: Vec<Record>) -> Self {
         let board = Arc::new(board);
-        let (messages, to_self) = shared.batches.insert(Arc::clone(&board));
+        let (messages, to_self) = batches.insert(Arc::clone(&board));
         Self {
-            shared: Arc::clone(shared),
+            batches: Arc::clone(batches),
             board,
             rules,
             batch: None,
@@ -135,7 +135,7 @@ impl Owner {
             hooks_want_since: None,
             wall: Wall::new(now_ms(), uptime::now()),
             roomless: VecDeque::new(),
-            room: shared.registry.room(),
+            room: batches.tasks.registry.room(),
             is_over: false,
         }
     }
@@ -145,7 +145,7 @@ impl Owner {
             let nap = gates::until(self.wake_at_ms, now_ms());
             tokio::select! {
                 biased;
-                () = self.shared.stopping() => return,
+                () = self.batches.tasks.stage.stopping() => return,
                 Some(message) = self.messages.recv() => self.on_message(message).await,
                 Ok(()) = self.room.changed(), if !self.roomless.is_empty() => {
                     self.start_roomless().await;
@@ -160,7 +160,7 @@ impl Owner {
                 }
             }
         }
-        self.shared.batches.remove(self.board.batch_id());
+        self.batches.remove(self.board.batch_id());
     }
 
     async fn on_message(&mut self, message: Message) {
@@ -171,7 +171,7 @@ impl Owner {
             }
             Message::Ended { job, task_id, end } => {
                 // The stop of the supervisor may have ended it: the next one looks at it again.
-                if !self.shared.is_stopping() {
+                if !self.batches.tasks.stage.is_stopping() {
                     self.ended(job, task_id, *end);
                     self.follow_inputs().await;
                 }
@@ -312,7 +312,7 @@ impl Owner {
                 started_ms: self.started_ms,
                 over_ms,
             };
-            super::render::summary(self.board.facts(), &standing, &self.shared.batches.gates)
+            super::render::summary(self.board.facts(), &standing, &self.batches.gates)
         });
         to_json(&StoredHead { head: batch.head.clone(), started_ms: self.started_ms, summary })
     }
@@ -322,12 +322,12 @@ impl Owner {
     async fn store(&self, step: BatchStep) {
         loop {
             let change = Change::BatchStepped(Box::new(step.clone()));
-            let Err(error) = self.shared.store.commit(vec![change]).await else { return };
+            let Err(error) = self.batches.tasks.store.commit(vec![change]).await else { return };
             tracing::error!(batch_id = step.id, %error, "a batch waits for the state database");
             tokio::select! {
                 () = sleep(limits::BATCH_STORE_RETRY) => {}
                 // What the next supervisor finds is the step before; it must not find what follows from this one.
-                () = self.shared.stopping() => std::future::pending().await,
+                () = self.batches.tasks.stage.stopping() => std::future::pending().await,
             }
         }
     }
@@ -337,7 +337,7 @@ impl Owner {
         if !matches!(batch.head.phase, Phase::Going) {
             return;
         }
-        let gates = &self.shared.batches.gates;
+        let gates = &self.batches.gates;
         for (index, task) in batch.tasks.iter().enumerate() {
             let TaskState::RetryAt { at_ms, last, .. } = task else { continue };
             let record = &self.records[index];
@@ -371,7 +371,7 @@ impl Owner {
 
     /// What conversations have cost that this batch's tasks have led.
     fn remember_totals(&self) {
-        let mut totals = self.shared.batches.totals();
+        let mut totals = self.batches.totals();
         for total in self.records.iter().filter_map(|record| record.session.as_ref()) {
             totals.remember(total);
         }
@@ -403,7 +403,7 @@ impl Owner {
             | Class::TimedOut
             | Class::Never { .. } => self.leave_gate(job),
         }
-        self.shared.metrics.attempt_ended(end.attempt.class);
+        self.batches.tasks.metrics.attempt_ended(end.attempt.class);
         match job {
             Job::Task(index) => {
                 let reason = end.completed.as_ref().map(|completed| completed.reason);

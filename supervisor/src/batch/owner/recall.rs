@@ -12,7 +12,7 @@ impl Owner {
         let short: Vec<usize> = self.dirty.iter().copied().filter(is_short).collect();
         for index in short {
             let id = self.board.batch_id();
-            match query::tasks(&self.shared, id, index, index + 1).await {
+            match query::tasks(&self.batches, id, index, index + 1).await {
                 Ok(mut stored) => {
                     if let (Some((_, stored)), Some(record)) =
                         (stored.pop(), self.records.get_mut(index))

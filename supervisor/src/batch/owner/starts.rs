@@ -21,8 +21,8 @@ impl Owner {
     /// Looks whether what the tasks are started with is there.
     pub(super) async fn look(&mut self) {
         let plan = std::sync::Arc::clone(&self.board.facts().plan);
-        let agent = self.shared.config.agent.first().cloned();
-        let path = self.shared.environment.get("PATH").map(str::to_owned);
+        let agent = self.batches.tasks.config.agent.first().cloned();
+        let path = self.batches.tasks.environment.get("PATH").map(str::to_owned);
         let looking = tokio::task::spawn_blocking(move || {
             There::look(&plan, agent.as_deref(), path.as_deref())
         });
@@ -105,16 +105,17 @@ impl Owner {
     /// earlier supervisor has led it.
     pub(super) async fn recall_conversation(&self, task: &Execute) {
         let Some(Some(id)) = money::resumed(task) else { return };
-        if self.shared.batches.totals().knows(&id) {
+        if self.batches.totals().knows(&id) {
             return;
         }
         let mark = money::mark_of(&id);
-        let found = self.shared.store.read(move |db| db.newest_batch_record_with(&mark)).await;
+        let found =
+            self.batches.tasks.store.read(move |db| db.newest_batch_record_with(&mark)).await;
         match found {
             Ok(Some(record)) => {
                 let record = serde_json::from_str::<Record>(&record).ok();
                 if let Some(total) = record.and_then(|record| record.session) {
-                    self.shared.batches.totals().remember(&total);
+                    self.batches.totals().remember(&total);
                 }
             }
             Ok(None) => {}
@@ -125,7 +126,7 @@ impl Owner {
     /// What the attempt itself has cost.
     pub(super) fn count_money(&self, job: Job, end: &mut End) {
         let (Some(task), Some(result)) = (self.task(job), end.result.as_deref()) else { return };
-        let bill = self.shared.batches.totals().bill(task, end.completed.as_ref(), result);
+        let bill = self.batches.totals().bill(task, end.completed.as_ref(), result);
         end.attempt.cost_usd = bill.sums.cost_usd.unwrap_or(0.0);
         if bill.may_contain_past {
             tracing::warn!(
@@ -138,7 +139,7 @@ impl Owner {
             && pass.model.is_none()
             && let Some(model) = result.model.as_deref()
         {
-            self.shared.batches.gates.learn_default_model(&pass.credential, model);
+            self.batches.gates.learn_default_model(&pass.credential, model);
         }
     }
 }

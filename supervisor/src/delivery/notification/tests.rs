@@ -14,7 +14,7 @@ fn texts_of(frames: Vec<u8>, after_seq: u64, is_batching: bool) -> Vec<String> {
     let mut untold = Untold::new(frames.into());
     let mut all = Vec::new();
     while !untold.is_empty() {
-        let mut texts = Texts::default();
+        let mut texts = MessageBuffer::default();
         translator.translate(&mut untold, is_batching, &mut texts).unwrap();
         assert!(texts.bytes() < limits::TEXTS_BYTES + SERVER_MESSAGE_BYTES_LIMIT);
         all.extend(texts.iter().map(str::to_owned));
@@ -151,7 +151,7 @@ fn lines_that_were_told_are_left_out_where_their_record_is_put_back_and_read_aga
     let (mut told, mut offset, mut reads) = (Vec::new(), 0, 0);
     while offset < frames.len() {
         let mut untold = Untold::new(frames.slice(offset..));
-        let mut texts = Texts::default();
+        let mut texts = MessageBuffer::default();
         translator.translate(&mut untold, false, &mut texts).unwrap();
         told.extend(texts.iter().map(str::to_owned));
         offset = frames.len() - untold.whole_bytes();

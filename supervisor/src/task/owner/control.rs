@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use crate::{
     ops::uptime,
     task::{
-        Answer, Request,
+        ControlReply, Request,
         owner::{DeadWorker, Owner},
         state::{Effect, Input, transition},
     },
@@ -56,10 +56,10 @@ impl Owner {
             return;
         };
         match (effect, input) {
-            (Effect::AlreadySo, _) => answer(&mut vec![sender], Answer::Done),
+            (Effect::AlreadySo, _) => answer(&mut vec![sender], ControlReply::Done),
             (Effect::TellPause | Effect::UnderWay, Input::Pause) => self.pausing.push(sender),
             (Effect::TellResume | Effect::UnderWay, _) => self.resuming.push(sender),
-            _ => answer(&mut vec![sender], Answer::NotRunning),
+            _ => answer(&mut vec![sender], ControlReply::NotRunning),
         }
     }
 
@@ -69,14 +69,14 @@ impl Owner {
             tokio::select! {
                 Some(request) = self.side.requests.recv() => match request {
                     Request::Pause(sender) | Request::Resume(sender) => {
-                        answer(&mut vec![sender], Answer::NotRunning);
+                        answer(&mut vec![sender], ControlReply::NotRunning);
                     }
                     Request::Cancel(reason, told) => {
                         self.state = transition(self.state, Input::Ending(reason)).0;
                         self.is_canceled = true;
                         self.show_progress();
                         process.signal(Signal::TERM);
-                        answer(&mut told.into_iter().collect(), Answer::Done);
+                        answer(&mut told.into_iter().collect(), ControlReply::Done);
                     }
                     Request::Kill(_) => process.signal(Signal::KILL),
                 },
@@ -88,13 +88,13 @@ impl Owner {
 
     /// Whoever waits for a pause or a resume that will not be.
     pub(super) fn refuse_waiting(&mut self) {
-        answer(&mut self.pausing, Answer::NotRunning);
-        answer(&mut self.resuming, Answer::NotRunning);
+        answer(&mut self.pausing, ControlReply::NotRunning);
+        answer(&mut self.resuming, ControlReply::NotRunning);
     }
 }
 
 /// Answers all that wait.
-pub(super) fn answer(waiting: &mut Vec<oneshot::Sender<Answer>>, with: Answer) {
+pub(super) fn answer(waiting: &mut Vec<oneshot::Sender<ControlReply>>, with: ControlReply) {
     for sender in waiting.drain(..) {
         // A session that has stopped waiting does not care.
         sender.send(with).ok();

@@ -16,7 +16,6 @@ use crate::{
         Ended, Outcome, Progress,
         feed::Position,
         owner::{DeadWorker, Owner},
-        retention,
         worker_lost::{Corpse, Failure},
     },
     worker::cgroup,
@@ -95,11 +94,11 @@ impl Owner {
         let has_log = completed.reason != EndReason::SpawnFailed
             || state_dir::file_bytes(self.side.feed.log_path()) > 0;
         // Whoever hears of it and asks what is wrong must be told.
-        if self.shared.problems.note_end(&completed, has_log) {
-            self.shared.metrics.log_failed();
+        if self.context.health.note_end(&completed, has_log) {
+            self.context.metrics.log_failed();
         }
         self.announce_end(&completed);
-        self.shared.metrics.task_completed(completed.verdict);
+        self.context.metrics.task_completed(completed.verdict);
         tracing::info!(
             task_id = self.task_id(),
             label = self.label(),
@@ -118,19 +117,19 @@ impl Owner {
         if !self.is_end_queued {
             let position = self.side.feed.position();
             let ended = self.record_of_end(*completed, at_ms, position);
-            self.shared.store.write(vec![ended]).await;
+            self.context.store.write(vec![ended]).await;
         }
-        retention::task_ended(&self.shared, self.task_id(), &self.side.feed);
+        self.context.task_ended(self.task_id(), &self.side.feed);
         if let Some(leaf) = &self.leaf {
-            cgroup::left(&self.shared, leaf).await;
+            cgroup::left(self.context.cgroup.as_ref(), leaf).await;
         }
-        self.shared.registry.remove(self.task_id());
+        self.context.registry.remove(self.task_id());
     }
 
     /// What the task's CLI said that nobody here has seen before.
     fn tell_cli_news(&self, completed: &Completed) {
         let Some(facts) = &completed.claude else { return };
-        let news = self.shared.cli_news.note(facts);
+        let news = self.context.cli_news.note(facts);
         if let Some(version) = news.newer {
             tracing::warn!(
                 task_id = self.task_id(),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::task::owner::{Announce, DeadWorker, Owner};
 use crate::{
-    task::{Ended, Facts, OwnerSide, Progress, context::Shared, feed::Feed},
+    task::{Ended, Facts, OwnerSide, Progress, context::TaskContext, feed::Feed},
     worker::pidfd::Pidfd,
 };
 
@@ -25,7 +25,7 @@ const FAILED: &str = "the supervisor failed while it followed the task, which is
 /// What has to be known of a task to end it without its owner.
 #[derive(Debug)]
 pub struct Lifeline {
-    shared: Arc<Shared>,
+    context: Arc<TaskContext>,
     facts: Arc<Facts>,
     feed: Arc<Feed>,
     ended: Arc<OnceLock<Ended>>,
@@ -40,7 +40,7 @@ impl Owner {
     #[must_use]
     pub fn lifeline(&self) -> Lifeline {
         Lifeline {
-            shared: Arc::clone(&self.shared),
+            context: Arc::clone(&self.context),
             facts: Arc::clone(&self.side.facts),
             feed: Arc::clone(&self.side.feed),
             ended: Arc::clone(&self.side.ended),
@@ -57,11 +57,11 @@ impl Lifeline {
         if AssertUnwindSafe(owner).catch_unwind().await.is_ok() {
             return;
         }
-        let (shared, facts) = (Arc::clone(&self.shared), Arc::clone(&self.facts));
+        let (context, facts) = (Arc::clone(&self.context), Arc::clone(&self.facts));
         tracing::error!(task_id = facts.task_id, "the owner of a task failed: the task is ended");
         if AssertUnwindSafe(self.end()).catch_unwind().await.is_err() {
             tracing::error!(task_id = facts.task_id, "ending the task failed, too");
-            shared.registry.remove(&facts.task_id);
+            context.registry.remove(&facts.task_id);
         }
     }
 
@@ -83,11 +83,11 @@ impl Lifeline {
             ended: self.ended,
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
-        let mut owner = Owner::of_found_task(&self.shared, side, self.leaf, Summary::default());
+        let mut owner = Owner::of_found_task(&self.context, side, self.leaf, Summary::default());
         owner.announce = self.announce;
         match ended {
             Some(completed) if is_done => owner.finish(completed).await,
-            Some(_) | None if is_done => self.shared.registry.remove(owner.task_id()),
+            Some(_) | None if is_done => self.context.registry.remove(owner.task_id()),
             Some(_) | None => owner.bury(dead, Some(FAILED.to_owned())).await,
         }
     }
@@ -106,27 +106,26 @@ mod tests {
     use super::*;
     use crate::{
         config::limits,
-        daemon,
         storage::state_dir,
         task::{Outcome, TaskHandle, spec::Setting},
     };
 
-    fn spec(shared: &Shared, task_id: &str) -> TaskSpec {
+    fn spec(context: &TaskContext, task_id: &str) -> TaskSpec {
         let Value::Object(params) = json!({"argv": ["true"]}) else { panic!("no object") };
         let execute = cc_protocol::execute::Execute::from_params(params).unwrap();
         let setting =
-            Setting { config: &shared.config, environment: &shared.environment, cgroup: None };
-        let log_path = state_dir::log_path(&shared.tasks_dir.join(task_id));
+            Setting { config: &context.config, environment: &context.environment, cgroup: None };
+        let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
         setting.spec(execute, task_id, log_path).unwrap()
     }
 
     /// A task that is counted, with its owner and whoever waits for its start.
     fn accepted(
-        shared: &Arc<Shared>,
+        context: &Arc<TaskContext>,
         task_id: &str,
     ) -> (TaskHandle, Owner, oneshot::Receiver<Outcome>) {
-        let spec = spec(shared, task_id);
-        std::fs::create_dir_all(shared.tasks_dir.join(task_id)).unwrap();
+        let spec = spec(context, task_id);
+        std::fs::create_dir_all(context.tasks_dir.join(task_id)).unwrap();
         let facts = Facts {
             task_id: task_id.to_owned(),
             label: None,
@@ -140,17 +139,17 @@ mod tests {
         let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
         let progress = Progress { state: TaskState::Starting, pid: None, is_canceled: false };
         let (handle, side) = TaskHandle::new(facts, feed, progress, OnSupervisorLoss::Keep);
-        shared.registry.insert(handle.clone()).unwrap();
+        context.registry.insert(handle.clone()).unwrap();
         let (announce, announced) = oneshot::channel();
-        (handle, Owner::of_new_task(shared, side, &spec, announce), announced)
+        (handle, Owner::of_new_task(context, side, &spec, announce), announced)
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_task_whose_owner_panics_has_one_end_with_a_reason_and_gives_its_place_back() {
         let directory = TempDir::new().unwrap();
-        let shared = daemon::shared_in(directory.path()).await;
-        let (handle, owner, announced) = accepted(&shared, "0");
-        assert_eq!(shared.registry.count(), 1);
+        let context = TaskContext::for_tests(directory.path());
+        let (handle, owner, announced) = accepted(&context, "0");
+        assert_eq!(context.registry.count(), 1);
         owner
             .lifeline()
             .hold(async move {
@@ -158,7 +157,7 @@ mod tests {
                 panic!("a mistake")
             })
             .await;
-        assert_eq!(shared.registry.count(), 0, "its place is given back");
+        assert_eq!(context.registry.count(), 0, "its place is given back");
         let Outcome::NotStarted(completed) = announced.await.unwrap() else { panic!("started") };
         assert_eq!(completed.reason, EndReason::WorkerDied);
         assert_eq!(completed.verdict, Verdict::WorkerDied);
@@ -172,15 +171,15 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn an_owner_that_panics_after_the_end_adds_no_other_end() {
         let directory = TempDir::new().unwrap();
-        let shared = daemon::shared_in(directory.path()).await;
-        let (handle, owner, _announced) = accepted(&shared, "0");
+        let context = TaskContext::for_tests(directory.path());
+        let (handle, owner, _announced) = accepted(&context, "0");
         let lifeline = owner.lifeline();
         let end = async move {
             owner.bury(DeadWorker::default(), Some("it died".to_owned())).await;
             panic!("a mistake")
         };
         lifeline.hold(end).await;
-        assert_eq!(shared.registry.count(), 0);
+        assert_eq!(context.registry.count(), 0);
         assert_eq!(handle.feed().position().last_seq, 1);
     }
 }

@@ -31,8 +31,8 @@ use self::control::answer;
 use crate::{
     ops::{clock::now_ms, uptime},
     task::{
-        Answer, Outcome, OwnerSide, Progress,
-        context::Shared,
+        ControlReply, Outcome, OwnerSide, Progress,
+        context::TaskContext,
         feed::{Feed, Position},
         not_started::NotStarted,
         relay::{self, Listener},
@@ -56,13 +56,13 @@ type Announce = Arc<Mutex<Option<oneshot::Sender<Outcome>>>>;
 
 /// One task's owner.
 pub struct Owner {
-    shared: Arc<Shared>,
+    context: Arc<TaskContext>,
     side: OwnerSide,
     leaf: Option<PathBuf>,
     /// Taken when the start is decided.
     announce: Announce,
-    pausing: Vec<oneshot::Sender<Answer>>,
-    resuming: Vec<oneshot::Sender<Answer>>,
+    pausing: Vec<oneshot::Sender<ControlReply>>,
+    resuming: Vec<oneshot::Sender<ControlReply>>,
     state: State,
     /// Somebody asked for the end, whatever has begun it.
     is_canceled: bool,
@@ -99,14 +99,14 @@ impl Owner {
     /// Of a task that is about to be started.
     #[must_use]
     pub fn of_new_task(
-        shared: &Arc<Shared>,
+        context: &Arc<TaskContext>,
         side: OwnerSide,
         spec: &TaskSpec,
         announce: oneshot::Sender<Outcome>,
     ) -> Self {
         let now = uptime::now();
         Self {
-            shared: Arc::clone(shared),
+            context: Arc::clone(context),
             side,
             leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
             announce: Arc::new(Mutex::new(Some(announce))),
@@ -126,13 +126,13 @@ impl Owner {
     /// Of a task that an earlier supervisor started, as far as it is known before its worker has answered.
     #[must_use]
     pub fn of_found_task(
-        shared: &Arc<Shared>,
+        context: &Arc<TaskContext>,
         side: OwnerSide,
         leaf: Option<PathBuf>,
         held: Summary,
     ) -> Self {
         let owner = Self {
-            shared: Arc::clone(shared),
+            context: Arc::clone(context),
             side,
             leaf,
             announce: Announce::default(),
@@ -157,11 +157,11 @@ impl Owner {
     /// Starts the worker and follows it to the end.
     pub async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
         let changes = session.into_iter().chain([self.record(&spec)]).collect();
-        let directory = self.shared.tasks_dir.join(self.task_id());
+        let directory = self.context.tasks_dir.join(self.task_id());
         // Before its worker hears of it the task is on record. That is asked for first: it needs another thread, which
         // is at it while the worker is started here.
-        let recording = self.shared.store.put_on_record(directory, changes);
-        let (recorded, worker) = tokio::join!(recording, self.shared.spawner.spawn());
+        let recording = self.context.store.put_on_record(directory, changes);
+        let (recorded, worker) = tokio::join!(recording, self.context.spawner.spawn());
         let worker = match (recorded, worker) {
             (Ok(()), Ok(worker)) => worker,
             (Err(error), Ok(worker)) => {
@@ -170,7 +170,7 @@ impl Owner {
             }
             (_, Err(error)) => return self.not_started(error.into()).await,
         };
-        self.shared.metrics.task_started();
+        self.context.metrics.task_started();
         // The clock of the start begins now, not while other workers were started or swept up after.
         self.born = Some(Instant::now());
         self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
@@ -185,7 +185,7 @@ impl Owner {
         let task_id = self.task_id();
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
         let corpse = self.corpse(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
-        let completed = worker_lost::write_terminal_event(&self.shared, corpse).await;
+        let completed = worker_lost::write_terminal_event(&self.context, corpse).await;
         self.finish(completed).await;
     }
 
@@ -211,7 +211,7 @@ impl Owner {
     fn record_start(&self, started: &Started, at_ms: u64) {
         let (id, started) = (self.task_id().to_owned(), started.clone());
         let _is_in_the_log_anyway =
-            self.shared.store.note(Change::TaskStarted { id, at_ms, started });
+            self.context.store.note(Change::TaskStarted { id, at_ms, started });
     }
 
     /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
@@ -249,7 +249,7 @@ impl Owner {
     pub async fn bury_as(mut self, failure: Failure, worker: DeadWorker, text: Option<String>) {
         self.end_state(Input::Lost);
         let corpse = self.corpse(failure, worker, text);
-        let completed = worker_lost::write_terminal_event(&self.shared, corpse).await;
+        let completed = worker_lost::write_terminal_event(&self.context, corpse).await;
         self.finish(completed).await;
     }
 
@@ -344,7 +344,7 @@ impl Listener for Owner {
         // when it is known what its log says of a result.
         if self.born.is_some() {
             let ended = self.record_of_end(completed.clone(), at_ms, end);
-            self.is_end_queued = self.shared.store.note(ended);
+            self.is_end_queued = self.context.store.note(ended);
         }
     }
 
@@ -368,12 +368,12 @@ impl Listener for Owner {
             Event::Paused => {
                 self.step(Input::Paused)?;
                 self.watchdog.paused(uptime::now());
-                answer(&mut self.pausing, Answer::Done);
+                answer(&mut self.pausing, ControlReply::Done);
             }
             Event::Resumed => {
                 self.step(Input::Resumed)?;
                 self.watchdog.resumed(uptime::now());
-                answer(&mut self.resuming, Answer::Done);
+                answer(&mut self.resuming, ControlReply::Done);
             }
             Event::Canceled { reason } => self.on_ending(reason)?,
             Event::Completed(completed) => return Ok(Some(completed)),
