@@ -6,7 +6,7 @@ use cc_protocol::execute::Execute;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::members::Members;
+use super::{members::Members, task};
 use crate::{
     limits::{HOOK_TIMEOUT_S_DEFAULT, HOOK_TIMEOUT_S_LIMIT, JOBS_LIMIT},
     mistake::{Mistakes, Place},
@@ -245,7 +245,7 @@ fn read_hooks(map: Map<String, Value>, mistakes: &mut Mistakes) -> Hooks {
 
 fn read_hook(mut members: Members<'_, '_>) -> Option<Hook> {
     members.refuse_unknown(&HOOK_MEMBERS);
-    let mut execute = super::task::read_execute(&mut members)?;
+    let mut execute = task::read_execute(&mut members)?;
     let timeout_s = execute.timeout.unwrap_or(HOOK_TIMEOUT_S_DEFAULT);
     if timeout_s > HOOK_TIMEOUT_S_LIMIT {
         members.mistake("timeout", format!("must be at most {HOOK_TIMEOUT_S_LIMIT} seconds"));
