@@ -15,6 +15,7 @@ pub mod execute;
 pub mod gate;
 pub mod notification;
 mod params;
+mod position;
 pub mod session;
 pub mod task;
 
