@@ -50,10 +50,11 @@ mod session_event;
 mod writer;
 
 pub use address::Token;
-pub use batches::{BatchAnswer, BatchRequest};
+pub use batches::BatchAnswer;
 pub use connection::Connection;
 pub use error::{Error, Unknown};
 pub use event::{Answer, Event, Received};
 pub use outage::Reconnect;
+pub use request::BatchRequest;
 pub use session::Session;
 pub use session_event::{SessionEvent, StartedTask};

@@ -31,13 +31,13 @@ use tokio::time::{self, Instant};
 
 use crate::{
     address::Token,
-    batches::{BatchRequest, Batches},
+    batches::Batches,
     connection::{Connection, read_result},
     error::{Error, Severity},
     event::{Answer, Event},
     ledger::{Ledger, Plan},
     outage::{Outage, Reconnect, Regained, Step, Target},
-    request::{Asked, Request},
+    request::{Asked, BatchRequest, Request},
     session_event::{SessionEvent, StartedTask},
 };
 
