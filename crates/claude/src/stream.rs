@@ -12,12 +12,13 @@ use cc_link::event::{
 use crate::{
     activity::Activity,
     answer::Answers,
+    bounds::{TEXT_BYTES_LIMIT, cut_text},
     json,
-    known::Unknown,
     line::{Extent, Line, LineReader},
     notes::Notes,
     refusal::{self, Refusal},
-    result::{TEXT_BYTES_LIMIT, cut_text, read_result, short_text},
+    result::read_result,
+    unknown::Unknown,
 };
 
 /// Most events that one task's stream can cause. A stream that says more is broken or hostile; the
@@ -213,7 +214,7 @@ impl Reader {
         match subtype {
             Some("init") => {
                 self.is_stream = true;
-                self.model = short_text(line, "model");
+                self.model = line.short_text("model");
                 self.note_session(line);
                 self.notes.init(line);
                 self.turn();
@@ -251,7 +252,7 @@ impl Reader {
             max_retries: line.count("max_retries").unwrap_or(0),
             retry_delay_ms: line.count("retry_delay_ms").unwrap_or(0),
             error_status: line.count("error_status"),
-            error: short_text(line, "error"),
+            error: line.short_text("error"),
         };
         self.is_stream = true;
         self.note_session(line);
@@ -307,7 +308,7 @@ impl Reader {
             self.tool_may_have_run |= may_use_tool;
             return;
         }
-        let text = short_text(line, "message.content.text");
+        let text = line.short_text("message.content.text");
         let Some(error) = refusal::word(line) else {
             self.refusal = None;
             self.notes.local_answer(text);
@@ -395,7 +396,7 @@ impl Reader {
     }
 
     fn note_session(&mut self, line: &Line<'_>) {
-        if let Some(session) = short_text(line, "session_id") {
+        if let Some(session) = line.short_text("session_id") {
             self.session_id = Some(session);
         }
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::result::{RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, USAGE_BYTES_LIMIT};
+use crate::bounds::{RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, USAGE_BYTES_LIMIT};
 
 macro_rules! fixture {
     ($name:literal) => {
