@@ -41,6 +41,7 @@ pub mod calls;
 pub mod connection;
 pub mod error;
 pub mod event;
+mod identity;
 mod ledger;
 mod outage;
 mod reader;
