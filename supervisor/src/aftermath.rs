@@ -11,8 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use cc_events::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict};
 use cc_link::{
-    event::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict},
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };

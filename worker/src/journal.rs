@@ -12,10 +12,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use cc_events::{Dropped, Event};
 use cc_link::{
     adopt::Adopted,
-    event::{Dropped, Event, Notice},
     lines::Packer,
+    notice::Notice,
     record::{self, Body, Piece, Record, Stream},
     spec::Fsync,
 };

@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_link::{
-    event::{Containment, Event, Started},
-    spec::{ClaudeStream, Stdin, TaskSpec},
-};
+use cc_events::{ClaudeStream, Containment, Event, Started};
+use cc_link::spec::{Stdin, TaskSpec};
 use cc_proctree::{
     cgroup::{CgroupError, Leaf},
     shortage::AtPath,

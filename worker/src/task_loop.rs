@@ -17,12 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cc_events::{ClaudeStream, Dropped, EndReason, Event, Started};
 use cc_link::{
     adopt::{Adopted, VersionRange},
     control::Control,
-    event::{Dropped, EndReason, Event, Notice, Started},
+    notice::Notice,
     record::Stream,
-    spec::{ClaudeStream, OnSupervisorLoss, TaskSpec},
+    spec::{OnSupervisorLoss, TaskSpec},
 };
 use cc_proctree::tree::Tree;
 use nix::poll::PollFlags;

@@ -3,7 +3,7 @@
 //! Owns the limits of everything that is taken out of a stream. Called by [`crate::stream`].
 
 use crate::line::Line;
-use cc_link::event::ClaudeResult;
+use cc_events::ClaudeResult;
 
 /// Longest answer in [`ClaudeResult::result`]; the whole of it is in the output.
 pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;

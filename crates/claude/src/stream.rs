@@ -5,9 +5,7 @@
 //! tool's output never do. Owns the [`Summary`] from which [`crate::verdict`] judges the end; what runs is
 //! `activity`'s, which result is the answer `answer`'s, what a person is told `notes`'s.
 
-use cc_link::event::{
-    ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport, Verdict, Warning,
-};
+use cc_events::{ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport, Verdict, Warning};
 
 use crate::{
     activity::Activity,

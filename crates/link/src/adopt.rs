@@ -2,19 +2,16 @@
 //!
 //! A worker listens on the Unix socket [`SOCKET_NAME`] in its task's directory, which only its user can
 //! enter. Whoever connects first sends [`crate::control::Control::Adopt`] and gets
-//! [`crate::event::Notice::Adopted`] or [`crate::event::Notice::AdoptionRefused`] as the first record.
+//! [`crate::notice::Notice::Adopted`] or [`crate::notice::Notice::AdoptionRefused`] as the first record.
 //! These three messages are the same in every version: they settle which one is spoken. The
 //! newest adopter wins; an older connection is closed.
 
 use std::path::PathBuf;
 
+use cc_events::{EndReason, Started};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    LINK_VERSION, OLDEST_LINK_VERSION,
-    event::{EndReason, Started},
-    spec::Deadlines,
-};
+use crate::{LINK_VERSION, OLDEST_LINK_VERSION, spec::Deadlines};
 
 /// File name of a worker's socket, beside the task log.
 pub const SOCKET_NAME: &str = "worker.sock";

@@ -17,16 +17,12 @@
 //! Because both places hold the same bytes, a position in the log is a position in the stream.
 
 use bytes::{Buf, Bytes, BytesMut};
+use cc_events::Event;
 
-use crate::{
-    event::{Event, Notice},
-    lines::Lines,
-};
+use crate::{lines::Lines, notice::Notice};
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 32;
-/// Stands at the end of a line that was cut at the line limit, in place of its rest and newline.
-pub const TRUNCATION_MARK: &[u8] = b"[TRUNCATED]";
 /// Most payload of an output record: a line comes in pieces of at most this size.
 pub const PIECE_BYTES_LIMIT: usize = 64 * 1024;
 /// Most bytes of a record; anything longer is corruption. Event payloads are bounded by their makers.

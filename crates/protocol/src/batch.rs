@@ -4,7 +4,7 @@
 //! plan, is the crate `cc-batch`'s to read, since all its mistakes are told at once. The tasks of a batch are
 //! ordinary tasks, which `task.*` shows and steers.
 
-use cc_link::event::{ClaudeResultPart, EndReason, Verdict, Warning};
+use cc_events::{ClaudeResultPart, EndReason, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use cc_link::event::{ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning};
+use cc_events::{ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

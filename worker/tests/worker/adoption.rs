@@ -6,11 +6,12 @@ use std::{
 };
 
 use crate::support::{Worker, end_of_gapless, in_two_halves, numbers, spec, stdout};
+use cc_events::{EndReason, Event};
 use cc_link::{
     LINK_VERSION, OLDEST_LINK_VERSION,
     adopt::{ADOPT_LINE_BYTES_LIMIT, VersionRange},
     control::Control,
-    event::{EndReason, Event, Notice},
+    notice::Notice,
     record::{frame_bytes, log_magic},
     spec::OnSupervisorLoss,
 };

@@ -1,9 +1,9 @@
 use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
+use cc_events::{Completed, Containment, EndReason, Event, OutputCounts, Verdict};
 use cc_link::spec::Fsync;
 use cc_link::{
-    event::{Completed, Containment, EndReason, Event, OutputCounts, Verdict},
     lines::Lines,
     record::{Body, LOG_MAGIC, LOG_MAGIC_1, Output, Piece, Record, Stream},
 };

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::adopt::{Adopted, VersionRange};
-
 /// Something that happened to a task other than output. Its number and time are in the record around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -423,27 +421,17 @@ impl Verdict {
     }
 }
 
-/// What a worker says to its supervisor beside the log. Not numbered, not stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "notice", rename_all = "snake_case")]
-pub enum Notice {
-    /// Answer to [`crate::control::Control::Ping`].
-    Pong {
-        /// From the question.
-        nonce: u64,
-    },
-    /// Answer to [`crate::control::Control::Adopt`]: the sender has the worker now. What the task log
-    /// holds beyond the named position, and everything later, follows on this connection.
-    Adopted(Box<Adopted>),
-    /// Answer to [`crate::control::Control::Adopt`]: there is no version of the link that both speak. The
-    /// worker closes the connection and runs its task to the end.
-    AdoptionRefused {
-        /// What the worker speaks.
-        versions: VersionRange,
-    },
-    /// The task is being ended; its terminal event comes within the grace period and the kill bound.
-    Ending {
-        /// Why.
-        reason: EndReason,
-    },
+/// Whether a task's stdout is read as a Claude Code `stream-json` stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClaudeStream {
+    /// Plain output.
+    No,
+    /// Read it if it is one; success does not depend on it.
+    Observed,
+    /// It must be one: without a result line the task has not succeeded.
+    Required,
 }
+
+/// Stands at the end of a line that was cut at the line limit, in place of its rest and newline.
+pub const TRUNCATION_MARK: &[u8] = b"[TRUNCATED]";
