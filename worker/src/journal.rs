@@ -15,9 +15,8 @@ use std::{
 use cc_events::{Dropped, Event};
 use cc_link::{
     adopt::Adopted,
-    lines::Packer,
     notice::Notice,
-    record::{self, Body, Piece, Record, Stream},
+    record::{self, Body, Packer, Piece, Record, Stream},
     spec::Fsync,
 };
 use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};

@@ -3,7 +3,7 @@
 //! Modules stand in the order in which they are used in a task's life: the supervisor sends a
 //! [`spec::TaskSpec`] as the first [`control::Control`] line on the worker's stdin; the worker
 //! answers with [`record::Record`]s on its stdout, whose contents are [`cc_events::Event`]s and output, whole
-//! [`lines`] of it together.
+//! lines of it together.
 //!
 //! A supervisor that finds a worker of an earlier one [`adopt`]s it on the worker's socket; from
 //! then on control lines and records travel there.
@@ -15,7 +15,6 @@
 pub mod adopt;
 pub mod control;
 pub mod keeper;
-pub mod lines;
 pub mod notice;
 pub mod record;
 pub mod spec;

@@ -2,11 +2,8 @@ use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
 use cc_events::{Completed, Containment, EndReason, Event, OutputCounts, Verdict};
+use cc_link::record::{Body, LOG_MAGIC, LOG_MAGIC_1, Lines, Output, Piece, Record, Stream};
 use cc_link::spec::Fsync;
-use cc_link::{
-    lines::Lines,
-    record::{Body, LOG_MAGIC, LOG_MAGIC_1, Output, Piece, Record, Stream},
-};
 use proptest::prelude::*;
 use tempfile::TempDir;
 

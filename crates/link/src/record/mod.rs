@@ -19,7 +19,11 @@
 use bytes::{Buf, Bytes, BytesMut};
 use cc_events::Event;
 
-use crate::{lines::Lines, notice::Notice};
+use crate::notice::Notice;
+
+mod lines;
+
+pub use lines::{Lines, PACKED_BYTES_LIMIT, Packer};
 
 /// Bytes before the payload.
 pub const HEADER_BYTES: usize = 32;
