@@ -291,7 +291,7 @@ impl<'a> TaskLoop<'a> {
 
     /// Serves the sender from now on, if both speak one version of the link.
     fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
-        let own = VersionRange::only(self.spec.link_version);
+        let own = VersionRange::OWN;
         let Some(link_version) = adopter.versions.common(own) else {
             adopter.refuse(own);
             return Ok(());

@@ -19,9 +19,6 @@ pub mod notice;
 pub mod record;
 pub mod spec;
 
-/// Version of everything in this crate that this build speaks best: 2 packs lines ([`lines`]), 1 does not. A worker
-/// refuses a spec of a version that it does not know, and speaks that of its spec to its end, also to a supervisor
-/// that adopts it: its log is written in that version.
-pub const LINK_VERSION: u32 = 2;
-/// The oldest version that this build still speaks, and whose logs it reads.
-pub const OLDEST_LINK_VERSION: u32 = 1;
+/// Version of everything in this crate, the record format of the task log included. A worker refuses a spec of
+/// another version, and speaks its own to its end: a supervisor of another build that adopts it must know that one.
+pub const LINK_VERSION: u32 = 1;

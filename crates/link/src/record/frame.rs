@@ -20,15 +20,7 @@ pub const HEADER_BYTES: usize = 32;
 /// Most bytes of a record; anything longer is corruption. Event payloads are bounded by their makers.
 pub const RECORD_BYTES_LIMIT: usize = 2 * 1024 * 1024;
 /// First bytes of a task log file; records begin after them.
-pub const LOG_MAGIC: [u8; 8] = *b"CCXLOG2\n";
-/// The same of version 1 of the link, in which no lines are packed.
-pub const LOG_MAGIC_1: [u8; 8] = *b"CCXLOG1\n";
-
-/// First bytes of the log of a task whose supervisor and worker speak this version.
-#[must_use]
-pub fn log_magic(link_version: u32) -> [u8; 8] {
-    if link_version <= 1 { LOG_MAGIC_1 } else { LOG_MAGIC }
-}
+pub const LOG_MAGIC: [u8; 8] = *b"CCXLOG1\n";
 
 pub(super) const PREFIX_BYTES: usize = 8;
 pub(super) const KIND_STDOUT: u8 = 1;

@@ -23,8 +23,8 @@ use frame::{
     KIND_STDOUT, PREFIX_BYTES,
 };
 pub use frame::{
-    HEADER_BYTES, LOG_MAGIC, LOG_MAGIC_1, RECORD_BYTES_LIMIT, RecordError, frame_bytes, log_magic,
-    peek_seqs, verified_frame_bytes,
+    HEADER_BYTES, LOG_MAGIC, RECORD_BYTES_LIMIT, RecordError, frame_bytes, peek_seqs,
+    verified_frame_bytes,
 };
 pub use lines::{Lines, PACKED_BYTES_LIMIT, Packer};
 pub use output::{Output, PIECE_BYTES_LIMIT, Piece, Stream, encode_output};
