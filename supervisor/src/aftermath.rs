@@ -16,7 +16,7 @@ use cc_link::{
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
-use cc_proctree::{procfs::Process, sweep::Swept};
+use cc_proctree::{kill::Swept, procfs::Process};
 use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{clock::now_ms, feed::Feed, limits, shared::Shared};

@@ -19,8 +19,8 @@ use cc_link::{
     keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line},
 };
 use cc_proctree::{
+    kill::Swept,
     procfs::{self, Process},
-    sweep::Swept,
 };
 use rustix::{
     fs::{Mode, OFlags, open},
