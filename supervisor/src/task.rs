@@ -8,10 +8,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use cc_link::{
-    event::{Completed, EndReason, Started},
-    spec::{Deadlines, OnSupervisorLoss, TaskSpec},
-};
+use cc_events::{Completed, EndReason, Started};
+use cc_link::spec::{Deadlines, OnSupervisorLoss, TaskSpec};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, TaskAccepted};
 use tokio::sync::{mpsc, oneshot, watch};

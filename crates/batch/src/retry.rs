@@ -4,7 +4,7 @@
 //! back at once; a limit when it ends; everything else never. Pure functions, called by the
 //! supervisor ([`AttemptEnd::of`]) and by [`crate::life`].
 
-use cc_link::event::{ClaudeResult, ClaudeRetry, Completed, EndReason, Verdict};
+use cc_events::{ClaudeResult, ClaudeRetry, Completed, EndReason, Verdict};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 

@@ -11,7 +11,7 @@
 //!    text is what the run says; earlier answers are in [`ClaudeResult::parts`].
 //! 4. Where a result has no text, its answer to a JSON schema is the text, as JSON.
 
-use cc_link::event::{ClaudeResult, ClaudeResultPart};
+use cc_events::{ClaudeResult, ClaudeResultPart};
 
 use crate::bounds::{TEXT_BYTES_LIMIT, cut_answer, cut_text};
 

@@ -1,14 +1,14 @@
 //! How much is kept of each text that is taken out of a stream.
 
-/// Longest answer in [`cc_link::event::ClaudeResult::result`]; the whole of it is in the output.
+/// Longest answer in [`cc_events::ClaudeResult::result`]; the whole of it is in the output.
 pub const RESULT_BYTES_LIMIT: usize = 256 * 1024;
 /// Longest JSON form of that answer, so that one full of control characters fits a message too.
 pub const RESULT_JSON_BYTES_LIMIT: usize = 512 * 1024;
-/// Longest JSON text that is kept as [`cc_link::event::ClaudeResult::usage`].
+/// Longest JSON text that is kept as [`cc_events::ClaudeResult::usage`].
 pub const USAGE_BYTES_LIMIT: usize = 64 * 1024;
-/// Most texts of [`cc_link::event::ClaudeResult::errors`].
+/// Most texts of [`cc_events::ClaudeResult::errors`].
 pub(crate) const ERRORS_LIMIT: usize = 16;
-/// Longest JSON text that is kept as [`cc_link::event::ClaudeResult::structured_output`].
+/// Longest JSON text that is kept as [`cc_events::ClaudeResult::structured_output`].
 pub(crate) const STRUCTURED_BYTES_LIMIT: usize = 256 * 1024;
 /// Longest of all other texts that are taken from the stream.
 pub const TEXT_BYTES_LIMIT: usize = 4 * 1024;

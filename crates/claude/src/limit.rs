@@ -9,7 +9,7 @@
 
 mod when;
 
-use cc_link::event::{ClaudeResult, LimitReport};
+use cc_events::{ClaudeResult, LimitReport};
 
 use self::when::epoch_s;
 use crate::own_words;

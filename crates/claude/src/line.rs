@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use cc_link::record::TRUNCATION_MARK;
+use cc_events::TRUNCATION_MARK;
 use serde_json::Value as Json;
 
 use crate::{

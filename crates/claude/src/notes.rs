@@ -4,7 +4,7 @@
 //! been denied, its helpers cut off. Collects such facts from the stream; at the end says which of them mean that the
 //! work cannot have been done, and puts all into words. Called by [`crate::stream`].
 
-use cc_link::event::{ClaudeFacts, ClaudeResult, Verdict, Warning, WarningKind};
+use cc_events::{ClaudeFacts, ClaudeResult, Verdict, Warning, WarningKind};
 
 use crate::{
     activity::{self, Activity},

@@ -3,7 +3,7 @@
 //! By the CLI's words first, which are finer, then by the HTTP status, then by the few texts of versions that mark
 //! nothing. Called by [`crate::stream`], and by the supervisor for retries.
 
-use cc_link::event::ClaudeRetry;
+use cc_events::ClaudeRetry;
 
 use crate::line::Line;
 

@@ -2,7 +2,7 @@
 //!
 //! Called by [`crate::stream`].
 
-use cc_link::event::ClaudeResult;
+use cc_events::ClaudeResult;
 
 use crate::{
     bounds::{ERRORS_LIMIT, TEXT_BYTES_LIMIT, cut_answer, cut_text},

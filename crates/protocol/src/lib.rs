@@ -4,7 +4,7 @@
 //! [`execute`], [`control`], [`session`], [`task`] and [`batch`] requests, the [`notification`]s that a task
 //! causes, and the [`error`]s and close codes that anything may be answered with. Types only; no I/O.
 //!
-//! The words for how a task ends are the worker's own ([`cc_link::event`]), so that log and wire
+//! The words for how a task ends are the worker's own ([`cc_events`]), so that log and wire
 //! cannot drift apart.
 
 pub mod batch;
@@ -19,7 +19,7 @@ mod position;
 pub mod session;
 pub mod task;
 
-pub use cc_link::event::{
+pub use cc_events::{
     ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning, WarningKind,
 };
 

@@ -1,6 +1,6 @@
 //! `task.*`: look at any task, follow it and steer it by its id.
 
-use cc_link::event::{EndReason, Verdict};
+use cc_events::{EndReason, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

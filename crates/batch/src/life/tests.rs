@@ -1,4 +1,4 @@
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use serde_json::{Value, json};
 
 use super::*;

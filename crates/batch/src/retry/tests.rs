@@ -1,4 +1,4 @@
-use cc_link::event::OutputCounts;
+use cc_events::OutputCounts;
 
 use super::*;
 

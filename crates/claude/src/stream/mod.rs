@@ -11,7 +11,7 @@ mod reports;
 
 mod reader;
 
-use cc_link::event::Event;
+use cc_events::Event;
 
 use self::reader::Reader;
 pub use self::summary::{Summary, Work};

@@ -1,6 +1,6 @@
 //! Takes each line of the stream by its type, and keeps what has been learned.
 
-use cc_link::event::{ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport};
+use cc_events::{ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport};
 
 use super::{
     reports::Reports,

@@ -1,6 +1,6 @@
 //! The events that a stream causes: how many, and that none only repeats the one before.
 
-use cc_link::event::{Event, LimitReport};
+use cc_events::{Event, LimitReport};
 
 /// Most events that one task's stream can cause. A stream that says more is broken or hostile; the
 /// lines themselves are in the output as ever.

@@ -1,6 +1,6 @@
 //! What is known of a stream: while it comes, for the clocks of its task, and at its end, for the verdict.
 
-use cc_link::event::{ClaudeFacts, ClaudeResult, Verdict, Warning};
+use cc_events::{ClaudeFacts, ClaudeResult, Verdict, Warning};
 
 use crate::refusal::Refusal;
 

@@ -1,6 +1,6 @@
 //! The tasks of a batch, one row each, with their attempts and results.
 
-use cc_link::event::{ClaudeResultPart, EndReason, Verdict, Warning};
+use cc_events::{ClaudeResultPart, EndReason, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! `task.result`, `task.retrying` and the limits: what the stream of a Claude task says.
 
-use cc_link::event::ClaudeResultPart;
+use cc_events::ClaudeResultPart;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

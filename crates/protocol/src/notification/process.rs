@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use cc_link::event::{ClaudeFacts, EndReason, OutputCounts, Verdict, Warning};
+use cc_events::{ClaudeFacts, EndReason, OutputCounts, Verdict, Warning};
 use serde::{Deserialize, Serialize};
 
 use crate::position::Position;

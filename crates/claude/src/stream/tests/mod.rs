@@ -1,6 +1,6 @@
 //! The observer against lines that the real CLI (2.1.197) printed, and against everything else.
 
-use cc_link::event::{ClaudeResult, ClaudeRetry, Verdict};
+use cc_events::{ClaudeResult, ClaudeRetry, Verdict};
 use proptest::prelude::*;
 
 use super::{reports::EVENTS_LIMIT, *};

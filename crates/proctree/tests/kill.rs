@@ -11,8 +11,8 @@ use std::{
 
 use cc_proctree::{
     cgroup::Leaf,
+    kill::{Leftovers, Swept, end_leftovers},
     procfs::Process,
-    sweep::{Leftovers, Swept, end_leftovers},
 };
 
 const MARKER: &str = "CC_EXECUTOR_TEST_TASK";

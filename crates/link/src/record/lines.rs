@@ -9,7 +9,10 @@
 
 use bytes::Bytes;
 
-use crate::record::{self, Output, RecordError, Stream};
+use super::{
+    frame::{self, FLAG_LINES, HEADER_BYTES, RecordError},
+    output::{Output, Stream, kind_of},
+};
 
 /// Most payload of a record to which lines are added: whoever needs one of them reads all, so it is not much. A line
 /// that is longer is alone.
@@ -94,7 +97,7 @@ struct Open {
 }
 
 impl Packer {
-    /// Appends a whole line, with its newline, of at most [`record::PIECE_BYTES_LIMIT`] bytes. It joins the lines before it
+    /// Appends a whole line, with its newline, of at most [`super::PIECE_BYTES_LIMIT`] bytes. It joins the lines before it
     /// if it was written to the same stream and read at the same time, and there is room.
     pub fn add(
         &mut self,
@@ -109,13 +112,13 @@ impl Packer {
                 if open.stream == stream
                     && open.time_ms == time_ms
                     && buffer.len() - open.start + line.len()
-                        <= record::HEADER_BYTES + PACKED_BYTES_LIMIT =>
+                        <= HEADER_BYTES + PACKED_BYTES_LIMIT =>
             {
                 open.count += 1;
             }
             Some(_) | None => {
                 self.close(buffer);
-                let start = record::begin_line(buffer, seq, time_ms, stream);
+                let start = begin_line(buffer, seq, time_ms, stream);
                 self.open = Some(Open { start, time_ms, stream, count: 1 });
             }
         }
@@ -125,9 +128,28 @@ impl Packer {
     /// Completes the open record, if there is one: then the buffer holds whole records only.
     pub fn close(&mut self, buffer: &mut [u8]) {
         if let Some(open) = self.open.take() {
-            record::seal_lines(buffer, open.start, open.count);
+            seal_lines(buffer, open.start, open.count);
         }
     }
+}
+
+pub(super) fn encode_lines(buffer: &mut Vec<u8>, seq: u64, time_ms: u64, lines: &Lines) {
+    let kind_and_flags = [kind_of(lines.stream()), FLAG_LINES];
+    frame::encode_raw(buffer, seq, time_ms, kind_and_flags, lines.count(), lines.data());
+}
+
+/// Begins the record of a line, to which more lines may be added. Returns where in `buffer` it begins.
+fn begin_line(buffer: &mut Vec<u8>, seq: u64, time_ms: u64, stream: Stream) -> usize {
+    frame::begin(buffer, seq, time_ms, [kind_of(stream), 0], 0)
+}
+
+/// Completes the record that begins at `start` and reaches to the end of `buffer`: so many whole lines.
+fn seal_lines(buffer: &mut [u8], start: usize, count: u32) {
+    if count > 1 {
+        buffer[start + 25] = FLAG_LINES;
+        buffer[start + 28..start + HEADER_BYTES].copy_from_slice(&count.to_le_bytes());
+    }
+    frame::seal(buffer, start);
 }
 
 #[cfg(test)]
@@ -136,7 +158,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::{Body, Record, decode};
+    use crate::record::{Body, Record, decode, encode_output};
 
     fn records(buffer: &[u8]) -> Vec<Record> {
         let mut buffer = BytesMut::from(buffer);
@@ -171,7 +193,7 @@ mod tests {
         packer.add(&mut buffer, 1, 7, Stream::Stdout, b"lone\n");
         packer.close(&mut buffer);
         let mut lone = Vec::new();
-        record::encode_output(&mut lone, 1, 7, Stream::Stdout, None, false, b"lone\n");
+        encode_output(&mut lone, 1, 7, Stream::Stdout, None, false, b"lone\n");
         assert_eq!(buffer, lone);
         for seq in 2..=1001 {
             packer.add(&mut buffer, seq, 8, Stream::Stdout, b"y\n");
@@ -180,7 +202,7 @@ mod tests {
         let records = records(&buffer);
         assert_eq!(records.len(), 2);
         assert_eq!((records[1].seq, records[1].last_seq()), (2, 1001));
-        assert_eq!(buffer.len(), lone.len() + record::HEADER_BYTES + 2000);
+        assert_eq!(buffer.len(), lone.len() + HEADER_BYTES + 2000);
     }
 
     #[test]

@@ -401,5 +401,4 @@ fn io_error(path: &Path, error: io::Error) -> CgroupError {
 }
 
 #[cfg(test)]
-#[path = "cgroup_tests.rs"]
 mod tests;

@@ -523,5 +523,4 @@ fn pointers(strings: &[CString]) -> Vec<*const libc::c_char> {
 }
 
 #[cfg(test)]
-#[path = "start_tests.rs"]
 mod tests;
