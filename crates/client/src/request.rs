@@ -1,6 +1,5 @@
 //! What a [`crate::Session`] sends, and how it knows the answers again.
 
-use cc_batch::Plan;
 use cc_protocol::{
     batch::{BatchNamed, BatchRows, BatchTask},
     control::ControlType,
@@ -8,6 +7,7 @@ use cc_protocol::{
     session::SessionConfigure,
     task::{TaskAttach, TaskNamed},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{calls::written, error::Error};
@@ -15,8 +15,8 @@ use crate::{calls::written, error::Error};
 /// Something that a session asks about batches.
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchRequest {
-    /// To run this plan, which must have an idempotency key.
-    Submit(Box<Plan>),
+    /// To run this plan, which must have an idempotency key: see [`BatchRequest::submit`].
+    Submit(Value),
     /// To be told what happens to this batch, from now to its end. After an outage this is asked again, and
     /// answered again: what happened meanwhile is in [`BatchRequest::Rows`].
     Attach(String),
@@ -29,10 +29,18 @@ pub enum BatchRequest {
 }
 
 impl BatchRequest {
+    /// To run this plan, which must have an idempotency key.
+    ///
+    /// # Errors
+    /// When the plan cannot be written as JSON.
+    pub fn submit(plan: &impl Serialize) -> Result<Self, Error> {
+        Ok(Self::Submit(written(plan)?))
+    }
+
     pub(crate) fn to_wire(&self) -> Result<(&'static str, Value), Error> {
         let named = |batch_id: &str| written(&BatchNamed { batch_id: batch_id.to_owned() });
         Ok(match self {
-            Self::Submit(plan) => ("batch.submit", written(plan)?),
+            Self::Submit(plan) => ("batch.submit", plan.clone()),
             Self::Attach(batch_id) => ("batch.attach", named(batch_id)?),
             Self::Rows(rows) => ("batch.rows", written(rows)?),
             Self::Result(task) => ("batch.result", written(task)?),

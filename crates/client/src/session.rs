@@ -169,7 +169,7 @@ impl Session {
     /// [`Error::Unrepeatable`] for a plan without an idempotency key, and whatever ends a session.
     pub async fn ask_batch(&mut self, request: BatchRequest) -> Result<u64, Error> {
         if let BatchRequest::Submit(plan) = &request
-            && plan.idempotency_key.is_none()
+            && plan["idempotency_key"].is_null()
         {
             return Err(Error::Unrepeatable);
         }

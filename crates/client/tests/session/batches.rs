@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use cc_batch::Plan;
 use cc_client::{BatchAnswer, BatchRequest, Error, Reconnect, Session, SessionEvent};
 use cc_protocol::notification::Notification;
 use futures_util::StreamExt as _;
@@ -81,8 +80,7 @@ async fn a_batch_is_submitted_and_followed_through_outages_even_where_no_session
     let patient = Reconnect { patience: Some(Duration::from_secs(60)), ..QUICK };
     let mut session = Session::open(&url, None, patient).await.unwrap();
     let plan = json!({"idempotency_key": "k", "tasks": [{"command": "true"}]});
-    let plan: Plan = serde_json::from_value(plan).unwrap();
-    session.ask_batch(BatchRequest::Submit(Box::new(plan))).await.unwrap();
+    session.ask_batch(BatchRequest::submit(&plan).unwrap()).await.unwrap();
     assert_eq!(
         batch_events(&mut session).await,
         ["reconnected", "submitted b", "attached", "reconnected", "attached"]
@@ -107,8 +105,8 @@ async fn a_plan_that_could_be_submitted_twice_is_not_submitted() {
         greeted(&listener, "s", 60.0, 30.0).await.next().await;
     });
     let mut session = Session::open(&url, None, QUICK).await.unwrap();
-    let plan: Plan = serde_json::from_value(json!({"tasks": [{"command": "true"}]})).unwrap();
-    let refused = session.ask_batch(BatchRequest::Submit(Box::new(plan))).await;
+    let plan = json!({"tasks": [{"command": "true"}]});
+    let refused = session.ask_batch(BatchRequest::submit(&plan).unwrap()).await;
     assert!(matches!(refused, Err(Error::Unrepeatable)), "{refused:?}");
     drop(session);
     server.await.unwrap();
