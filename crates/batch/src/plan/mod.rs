@@ -39,7 +39,7 @@ mod rest;
 
 pub use self::{
     need::{Need, is_name},
-    options::{Halt, Hook, Hooks, OPTION_MEMBERS, OnAuthRefused, OnLost, Options},
+    options::{Halt, Hook, Hooks, OPTION_MEMBERS, OnAuthRefused, OnLost, Options, UnknownWord},
     parse::{PLAN_MEMBERS, Plan},
     rest::RestError,
     task::{OWN_MEMBERS, PlanTask, Timeout},
