@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod error;
 pub mod execute;
 pub mod gate;
+pub mod legacy;
 pub mod notification;
 mod params;
 mod position;
@@ -27,7 +28,7 @@ pub use cc_events::{
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// The paths that accept an upgrade; they mean the same.
-pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
+pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", legacy::WEBSOCKET_PATH];
 
 /// Every method that a client may call, in the order of the reference.
 pub const METHODS: [&str; 27] = [

@@ -1,7 +1,7 @@
 //! `execute`: start a task.
 //!
 //! Three forms, told apart by which of `command`, `argv` and `prompt` is there. Unknown parameters are
-//! refused, but the old form must tolerate what its clients have always sent.
+//! refused, except in the [predecessor's form](crate::legacy).
 
 use std::collections::BTreeMap;
 
@@ -11,11 +11,10 @@ use serde_json::{Map, Value};
 pub use crate::params::TIMEOUT_S_LIMIT;
 use crate::{
     error::ErrorObject,
+    legacy,
     params::{Params, invalid, unknown},
 };
 
-/// Parameters of the old form.
-const COMMAND_PARAMS: [&str; 3] = ["command", "timeout", "id"];
 /// Parameters that every form takes.
 pub const COMMON_PARAMS: [&str; 11] = [
     "command",
@@ -75,7 +74,7 @@ pub struct Execute {
     /// disconnect ends it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub detach: bool,
-    /// Parameters that the old form sent and nobody knows.
+    /// Unknown parameters of the [predecessor's form](crate::legacy).
     #[serde(skip)]
     pub ignored_params: Vec<String>,
 }
@@ -145,7 +144,7 @@ pub struct ExecuteResult {
     pub task_id: String,
     /// What holds the task's processes together: `cgroup` or `subreaper`.
     pub containment: String,
-    /// Parameters of the old form that nobody knows.
+    /// Unknown parameters of the [predecessor's form](crate::legacy).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored_params: Vec<String>,
 }
@@ -253,7 +252,7 @@ pub fn is_blank(text: &str) -> bool {
     })
 }
 
-/// Refuses unknown parameters; in the old form removes and returns them.
+/// Refuses unknown parameters; in the predecessor's form removes and returns them.
 fn check_names(params: &mut Map<String, Value>) -> Result<Vec<String>, ErrorObject> {
     let forms: Vec<&str> = ["command", "argv", "prompt"]
         .into_iter()
@@ -271,17 +270,7 @@ fn check_names(params: &mut Map<String, Value>) -> Result<Vec<String>, ErrorObje
             ));
         }
     }
-    let is_old_form = params.contains_key("command")
-        && !params.keys().any(|name| {
-            COMMON_PARAMS.contains(&name.as_str()) && !COMMAND_PARAMS.contains(&name.as_str())
-        });
-    if is_old_form {
-        let unknown: Vec<String> = params
-            .keys()
-            .filter(|name| !COMMAND_PARAMS.contains(&name.as_str()))
-            .cloned()
-            .collect();
-        params.retain(|name, _| COMMAND_PARAMS.contains(&name.as_str()));
+    if let Some(unknown) = legacy::take_unknown(params, &COMMON_PARAMS) {
         return Ok(unknown);
     }
     let takes_prompt_params = params.contains_key("prompt");
@@ -293,7 +282,7 @@ fn check_names(params: &mut Map<String, Value>) -> Result<Vec<String>, ErrorObje
         if PROMPT_PARAMS.contains(&name) {
             return Err(invalid(name, "goes only with prompt"));
         }
-        if name == "id" {
+        if name == legacy::IGNORED_PARAM {
             continue;
         }
         return Err(unknown_name(name));
