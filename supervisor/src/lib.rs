@@ -15,6 +15,8 @@ mod config;
 mod connection;
 /// The life of the program: start, recovery of earlier tasks, signals, shutdown.
 mod daemon;
+/// The way back: records of a task become messages of a client.
+mod delivery;
 /// Who may come in: the listener, admission, the HTTP upgrade, health and metrics pages.
 mod http;
 /// For operators: log, metrics, health, systemd, clocks.
@@ -23,8 +25,6 @@ mod ops;
 mod session;
 /// The disk: the database and the state directory.
 mod storage;
-/// The way back: records of a task become messages of a client.
-mod delivery;
 /// One task, from its request to its terminal event.
 mod task;
 /// The processes that run tasks: how a worker is started, adopted and ended.

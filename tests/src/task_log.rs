@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use cc_link::{
-    event::{Completed, Event},
-    record::{Body, Record, Stream, decode_frame, frame_bytes},
-};
+use cc_events::{Completed, Event};
+use cc_link::record::{Body, Record, Stream, decode_frame, frame_bytes};
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 
 /// All records of a log that nobody writes any more.

@@ -4,7 +4,8 @@
 
 use std::path::PathBuf;
 
-use cc_link::{event::EndReason, record::Stream};
+use cc_events::EndReason;
+use cc_link::record::Stream;
 use cc_tests::{
     Options, Supervisor,
     cgroup::Containment,

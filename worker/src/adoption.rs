@@ -18,7 +18,7 @@ use std::{
 use cc_link::{
     adopt::{ADOPT_LINE_BYTES_LIMIT, SOCKET_NAME, VersionRange},
     control::Control,
-    event::Notice,
+    notice::Notice,
     record::{Body, Record},
 };
 use rustix::{

@@ -11,10 +11,10 @@ use cc_claude::{
     StreamObserver, Summary, Work,
     version::{Version, WAITS_FOR_OUTPUT_SINCE},
 };
+use cc_events::{ClaudeStream, Event, OutputCounts};
 use cc_link::{
-    event::{Event, OutputCounts},
     record::Stream,
-    spec::{ClaudeStream, OnOutputLimit, TaskSpec},
+    spec::{OnOutputLimit, TaskSpec},
 };
 use cc_tasklog::{Fragment, HeadTail, Placed, Splitter};
 use rustix::{buffer::spare_capacity, io::Errno};

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use anyhow::{Context, bail};
 use cc_link::{
-    LINK_VERSION, OLDEST_LINK_VERSION,
+    LINK_VERSION,
     control::{CONTROL_LINE_BYTES_LIMIT, Control},
     spec::TaskSpec,
 };
@@ -79,9 +79,9 @@ impl ControlChannel {
         let Control::Run(spec) = control else {
             bail!("the first command must be \"run\" with a task spec");
         };
-        if !(OLDEST_LINK_VERSION..=LINK_VERSION).contains(&spec.link_version) {
+        if spec.link_version != LINK_VERSION {
             bail!(
-                "the supervisor speaks link version {}, this worker {OLDEST_LINK_VERSION} to {LINK_VERSION}: \
+                "the supervisor speaks link version {}, this worker {LINK_VERSION}: \
                  install both from one build",
                 spec.link_version
             );

@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use cc_claude::{Summary, verdict};
-use cc_link::{
-    event::{
-        Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Verdict, Warning, WarningKind,
-    },
-    spec::{ClaudeStream, TaskSpec},
+use cc_events::{
+    ClaudeStream, Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Verdict, Warning,
+    WarningKind,
 };
+use cc_link::spec::TaskSpec;
 use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
 use nix::sys::{
     resource::{UsageWho, getrusage},
@@ -230,7 +229,7 @@ fn signal_name(number: i32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cc_link::event::ClaudeResult;
+    use cc_events::ClaudeResult;
 
     use super::*;
 

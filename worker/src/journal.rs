@@ -12,11 +12,11 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use cc_events::{Dropped, Event};
 use cc_link::{
     adopt::Adopted,
-    event::{Dropped, Event, Notice},
-    lines::Packer,
-    record::{self, Body, Piece, Record, Stream},
+    notice::Notice,
+    record::{self, Body, Packer, Piece, Record, Stream},
     spec::Fsync,
 };
 use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
@@ -60,8 +60,8 @@ pub struct Journal {
     log_failure: Option<io::Error>,
     /// What the loop has recorded since the last flush.
     batch: Vec<u8>,
-    /// Makes records of lines at its end. `None`: the supervisor knows records of one line only.
-    packer: Option<Packer>,
+    /// Makes records of lines at its end.
+    packer: Packer,
     /// Events that the log did not take, as records.
     unlogged: Vec<u8>,
     /// Output that the log did not take.
@@ -71,9 +71,8 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the task log. If that fails the journal only sends; [`Journal::log_failure`] says why.
-    /// Records are those of this version of the link.
-    pub fn create(log_path: &Path, fsync: Fsync, link_version: u32, pipe: EventPipe) -> Self {
-        let (log, log_failure) = match LogWriter::create_as(log_path, fsync, link_version) {
+    pub fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
+        let (log, log_failure) = match LogWriter::create(log_path, fsync) {
             Ok(log) => (Some(log), None),
             Err(error) => (None, Some(error)),
         };
@@ -83,7 +82,7 @@ impl Journal {
             log,
             log_failure,
             batch: Vec::new(),
-            packer: (link_version > 1).then(Packer::default),
+            packer: Packer::default(),
             unlogged: Vec::new(),
             dropped: Dropped::default(),
             pipe,
@@ -131,13 +130,11 @@ impl Journal {
         self.last_seq += 1;
         let (batch, seq) = (&mut self.batch, self.last_seq);
         let is_whole_line = piece.is_none() && !is_truncated && data.ends_with(b"\n");
-        match &mut self.packer {
-            Some(packer) if is_whole_line => packer.add(batch, seq, time_ms, stream, data),
-            Some(_) | None => {
-                self.close_lines();
-                let batch = &mut self.batch;
-                record::encode_output(batch, seq, time_ms, stream, piece, is_truncated, data);
-            }
+        if is_whole_line {
+            self.packer.add(batch, seq, time_ms, stream, data);
+        } else {
+            self.packer.close(batch);
+            record::encode_output(batch, seq, time_ms, stream, piece, is_truncated, data);
         }
         if self.batch.len() >= BATCH_BYTES {
             self.flush();
@@ -146,9 +143,7 @@ impl Journal {
 
     /// The batch holds whole records after this.
     fn close_lines(&mut self) {
-        if let Some(packer) = &mut self.packer {
-            packer.close(&mut self.batch);
-        }
+        self.packer.close(&mut self.batch);
     }
 
     /// Tells the supervisor something that is not part of the log.

@@ -20,11 +20,11 @@ use std::{
 
 use anyhow::{Context, bail};
 use cc_link::{
-    event::Notice,
     keeper::{
         Answer, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled, WorkerEnd,
         from_line, to_line,
     },
+    notice::Notice,
     record::{Body, Record},
 };
 use cc_proctree::{

@@ -8,10 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_link::{
-    event::{Containment, Event, Started},
-    spec::{ClaudeStream, Stdin, TaskSpec},
-};
+use cc_events::{ClaudeStream, Containment, Event, Started};
+use cc_link::spec::{Stdin, TaskSpec};
 use cc_proctree::{
     cgroup::{CgroupError, Leaf},
     shortage::AtPath,
@@ -67,7 +65,7 @@ pub fn check_memory() -> Result<(), TryReserveError> {
 /// late does not start its task.
 pub fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
-    let mut journal = Journal::create(&spec.log_path, spec.fsync, spec.link_version, pipe);
+    let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
         let source = match failure.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),

@@ -41,6 +41,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cc_link::{
+    exit::Exit,
     keeper::KEEPER_ARGUMENT,
     spec::{OPEN_FILES_VARIABLE, Stdin},
 };
@@ -61,13 +62,14 @@ usage: cc-worker                       read a task spec and commands (JSON lines
 /// The program: reads its arguments from the environment of the process.
 #[must_use]
 pub fn main() -> ExitCode {
-    match dispatch() {
-        Ok(()) => ExitCode::SUCCESS,
+    let exit = match dispatch() {
+        Ok(()) => Exit::Done,
         Err(error) => {
             complain(format_args!("{error:#}"));
-            ExitCode::from(2)
+            Exit::Failed
         }
-    }
+    };
+    ExitCode::from(exit.code())
 }
 
 fn dispatch() -> anyhow::Result<()> {

@@ -17,12 +17,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use cc_events::{ClaudeStream, Dropped, EndReason, Event, Started};
 use cc_link::{
     adopt::{Adopted, VersionRange},
     control::Control,
-    event::{Dropped, EndReason, Event, Notice, Started},
+    notice::Notice,
     record::Stream,
-    spec::{ClaudeStream, OnSupervisorLoss, TaskSpec},
+    spec::{OnSupervisorLoss, TaskSpec},
 };
 use cc_proctree::tree::Tree;
 use nix::poll::PollFlags;
@@ -290,7 +291,7 @@ impl<'a> TaskLoop<'a> {
 
     /// Serves the sender from now on, if both speak one version of the link.
     fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
-        let own = VersionRange::only(self.spec.link_version);
+        let own = VersionRange::OWN;
         let Some(link_version) = adopter.versions.common(own) else {
             adopter.refuse(own);
             return Ok(());

@@ -11,9 +11,9 @@
 //!    text is what the run says; earlier answers are in [`ClaudeResult::parts`].
 //! 4. Where a result has no text, its answer to a JSON schema is the text, as JSON.
 
-use cc_link::event::{ClaudeResult, ClaudeResultPart};
+use cc_events::{ClaudeResult, ClaudeResultPart};
 
-use crate::result::{TEXT_BYTES_LIMIT, cut_answer, cut_text};
+use crate::bounds::{TEXT_BYTES_LIMIT, cut_answer, cut_text};
 
 /// Most results of a run that are kept one by one: the last ones.
 const PARTS_LIMIT: usize = 16;

@@ -3,7 +3,7 @@
 //! By the CLI's own word where it has one, else by the status, else by its sentence. Only errors are read: what
 //! a model says in an answer is never one. Pure; called by the supervisor at an attempt's end.
 
-use cc_link::event::{ClaudeResult, LimitReport};
+use cc_events::{ClaudeResult, LimitReport};
 
 use crate::own_words;
 

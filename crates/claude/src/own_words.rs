@@ -3,7 +3,7 @@
 //! An agent that has worked for many turns may well write of limits, payments and logins: of those in the code that it
 //! works on. Such a text decides nothing. Pure; called by [`crate::dead_end`] and `limit`.
 
-use cc_link::event::ClaudeResult;
+use cc_events::ClaudeResult;
 
 /// What an agent's text begins with, in lower case, and none of the CLI's.
 const FIRST_PERSON: [&str; 4] = ["i ", "i'", "i\u{2019}", "we "];

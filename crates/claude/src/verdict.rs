@@ -5,12 +5,9 @@
 //! does not exit is taken as an answer. Called by the worker for the terminal event, and by the
 //! supervisor where it writes one for a worker that died.
 
-use cc_link::{
-    event::{ClaudeResult, EndReason, Verdict},
-    spec::ClaudeStream,
-};
+use cc_events::{ClaudeResult, ClaudeStream, EndReason, Verdict};
 
-use crate::{Refusal, Summary};
+use crate::{refusal::Refusal, stream::Summary};
 
 /// Judges a task's end.
 ///
@@ -106,7 +103,7 @@ fn by_exit_code(exit_code: i32) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use cc_link::spec::ClaudeStream::{No, Observed, Required};
+    use cc_events::ClaudeStream::{No, Observed, Required};
 
     use super::*;
 

@@ -6,10 +6,7 @@
 use std::{fs, path::PathBuf};
 
 use cc_claude::{Refusal, StreamObserver, Summary, Work, verdict::judge};
-use cc_link::{
-    event::{EndReason, Event, LimitReport, Verdict, WarningKind},
-    spec::ClaudeStream,
-};
+use cc_events::{ClaudeStream, EndReason, Event, LimitReport, Verdict, WarningKind};
 
 const VERSIONS: [&str; 2] = ["2.1.197", "2.1.332"];
 

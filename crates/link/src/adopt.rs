@@ -2,19 +2,16 @@
 //!
 //! A worker listens on the Unix socket [`SOCKET_NAME`] in its task's directory, which only its user can
 //! enter. Whoever connects first sends [`crate::control::Control::Adopt`] and gets
-//! [`crate::event::Notice::Adopted`] or [`crate::event::Notice::AdoptionRefused`] as the first record.
+//! [`crate::notice::Notice::Adopted`] or [`crate::notice::Notice::AdoptionRefused`] as the first record.
 //! These three messages are the same in every version: they settle which one is spoken. The
 //! newest adopter wins; an older connection is closed.
 
 use std::path::PathBuf;
 
+use cc_events::{EndReason, Started};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    LINK_VERSION, OLDEST_LINK_VERSION,
-    event::{EndReason, Started},
-    spec::Deadlines,
-};
+use crate::{LINK_VERSION, spec::Deadlines};
 
 /// File name of a worker's socket, beside the task log.
 pub const SOCKET_NAME: &str = "worker.sock";
@@ -25,21 +22,15 @@ pub const ADOPT_LINE_BYTES_LIMIT: usize = 4096;
 /// The versions of the link that a program speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRange {
-    /// See [`OLDEST_LINK_VERSION`].
+    /// The oldest one.
     pub oldest: u32,
-    /// See [`LINK_VERSION`].
+    /// The newest one.
     pub newest: u32,
 }
 
 impl VersionRange {
     /// What this build speaks.
-    pub const OWN: Self = Self { oldest: OLDEST_LINK_VERSION, newest: LINK_VERSION };
-
-    /// What a worker speaks: the version of its spec, in which its log is written.
-    #[must_use]
-    pub fn only(version: u32) -> Self {
-        Self { oldest: version, newest: version }
-    }
+    pub const OWN: Self = Self { oldest: LINK_VERSION, newest: LINK_VERSION };
 
     /// The newest version that both speak.
     #[must_use]

@@ -1,9 +1,10 @@
 //! Supervisor to worker: one JSON text a line on the worker's stdin, so that it can be typed in a shell;
 //! after an adoption, on the worker's socket.
 
+use cc_events::EndReason;
 use serde::{Deserialize, Serialize};
 
-use crate::{adopt::VersionRange, event::EndReason, spec::TaskSpec};
+use crate::{adopt::VersionRange, spec::TaskSpec};
 
 /// Longest control line: a spec with a 10 MB prompt, every byte of it escaped as `\u00xx`, fits.
 pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
@@ -30,7 +31,7 @@ pub enum Control {
         /// As in `Cancel`.
         reason: EndReason,
     },
-    /// Answer with [`crate::event::Notice::Pong`]: shows that the worker's loop turns.
+    /// Answer with [`crate::notice::Notice::Pong`]: shows that the worker's loop turns.
     Ping {
         /// Comes back in the answer.
         nonce: u64,

@@ -1,28 +1,32 @@
 //! What a supervisor and a worker say to each other, written once and used by both.
 //!
-//! Modules stand in the order in which they are used in a task's life: the supervisor sends a
-//! [`spec::TaskSpec`] as the first [`control::Control`] line on the worker's stdin; the worker
-//! answers with [`record::Record`]s on its stdout, whose contents are [`event::Event`]s and output, whole
-//! [`lines`] of it together.
-//!
-//! A supervisor that finds a worker of an earlier one [`adopt`]s it on the worker's socket; from
-//! then on control lines and records travel there.
-//!
-//! Before all that the worker was forked by a [`keeper`], which is asked when it has died.
+//! In the order in which they are used in a task's life:
+//! - [`keeper`]: how a supervisor has a worker forked, and asks what became of one that died.
+//! - [`spec`]: everything that a worker must know to run one task.
+//! - [`control`]: what a supervisor says, lines of JSON on the worker's standard input; the first one brings the spec.
+//! - [`record`]: what a worker says, the bytes of its standard output and of the task log: output, and
+//!   [events](cc_events::Event).
+//! - [`notice`]: what a worker says beside the log.
+//! - [`adopt`]: how a later supervisor takes over a worker on the worker's socket; from then on control lines and records
+//!   travel there.
+//! - [`exit`]: how a worker or a keeper exits.
 //!
 //! This crate does no I/O: it turns values into bytes and bytes into values.
 
-pub mod adopt;
-pub mod control;
-pub mod event;
 pub mod keeper;
-pub mod lines;
-pub mod record;
+
 pub mod spec;
 
-/// Version of everything in this crate that this build speaks best: 2 packs lines ([`lines`]), 1 does not. A worker
-/// refuses a spec of a version that it does not know, and speaks that of its spec to its end, also to a supervisor
-/// that adopts it: its log is written in that version.
-pub const LINK_VERSION: u32 = 2;
-/// The oldest version that this build still speaks, and whose logs it reads.
-pub const OLDEST_LINK_VERSION: u32 = 1;
+pub mod control;
+
+pub mod record;
+
+pub mod notice;
+
+pub mod adopt;
+
+pub mod exit;
+
+/// Version of everything in this crate, the record format of the task log included. A worker refuses a spec of another
+/// version. It speaks its own version to its end, so a supervisor of another build can adopt it only if it knows that one.
+pub const LINK_VERSION: u32 = 1;

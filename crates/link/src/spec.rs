@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use cc_events::ClaudeStream;
 use serde::{Deserialize, Serialize};
 
 /// One task, ready to run.
@@ -103,18 +104,6 @@ pub struct CgroupParent {
     pub path: PathBuf,
     /// `CLONE_INTO_CGROUP` was probed and works here; otherwise the task joins by `cgroup.procs`.
     pub clone_into: bool,
-}
-
-/// Whether a task's stdout is read as a Claude Code `stream-json` stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ClaudeStream {
-    /// Plain output.
-    No,
-    /// Read it if it is one; success does not depend on it.
-    Observed,
-    /// It must be one: without a result line the task has not succeeded.
-    Required,
 }
 
 /// Whether records are on the disk before anybody sees them.

@@ -15,9 +15,9 @@ use std::{
 use rustix::process::{Signal, getpid};
 
 use crate::{
+    kill::{SWEEP_MS_LIMIT, Swept},
     procfs::{self, Process},
     subreaper::{self, Children, ExitStatus},
-    sweep::{SWEEP_MS_LIMIT, Swept},
 };
 
 /// Between two looks for what is still to be ended.

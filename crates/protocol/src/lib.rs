@@ -4,7 +4,7 @@
 //! [`execute`], [`control`], [`session`], [`task`] and [`batch`] requests, the [`notification`]s that a task
 //! causes, and the [`error`]s and close codes that anything may be answered with. Types only; no I/O.
 //!
-//! The words for how a task ends are the worker's own ([`cc_link::event`]), so that log and wire
+//! The words for how a task ends are the worker's own ([`cc_events`]), so that log and wire
 //! cannot drift apart.
 
 pub mod batch;
@@ -13,12 +13,14 @@ pub mod envelope;
 pub mod error;
 pub mod execute;
 pub mod gate;
+pub mod legacy;
 pub mod notification;
 mod params;
+mod position;
 pub mod session;
 pub mod task;
 
-pub use cc_link::event::{
+pub use cc_events::{
     ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning, WarningKind,
 };
 
@@ -26,7 +28,7 @@ pub use cc_link::event::{
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// The paths that accept an upgrade; they mean the same.
-pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
+pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", legacy::WEBSOCKET_PATH];
 
 /// Every method that a client may call, in the order of the reference.
 pub const METHODS: [&str; 27] = [

@@ -1,6 +1,6 @@
 //! `task.*`: look at any task, follow it and steer it by its id.
 
-use cc_link::event::{EndReason, Verdict};
+use cc_events::{EndReason, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -86,7 +86,7 @@ pub struct TaskSummary {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_link::event::{Completed, EndReason, OutputCounts, Verdict};
+use cc_events::{Completed, EndReason, OutputCounts, Verdict};
 use cc_state::{Change, Filter, StateDb, TaskAccepted};
 
 const ROUNDS: usize = 301;

@@ -1,6 +1,6 @@
 //! Writes one change, inside the caller's transaction. Each is one or two prepared statements.
 
-use cc_link::event::{Completed, Started};
+use cc_events::{Completed, Started};
 use rusqlite::{Connection, Result, named_params, params};
 
 use crate::{

@@ -5,7 +5,7 @@
 //! not there is nothing. So a supervisor that does not know whether the last one had come this far
 //! simply says it again.
 
-use cc_link::event::{Completed, Started};
+use cc_events::{Completed, Started};
 
 use crate::{
     batch::{BatchRow, BatchStep},

@@ -1,12 +1,10 @@
 //! A state database in a directory of its own, and tasks to put into it.
 
-use cc_link::{
-    event::{
-        ClaudeFacts, Completed, Containment, EndReason, OutputCounts, Started, Verdict, Warning,
-        WarningKind,
-    },
-    spec::Deadlines,
+use cc_events::{
+    ClaudeFacts, Completed, Containment, EndReason, OutputCounts, Started, Verdict, Warning,
+    WarningKind,
 };
+use cc_link::spec::Deadlines;
 use tempfile::TempDir;
 
 use crate::{Change, Opened, ResultSummary, StateDb, TaskAccepted};

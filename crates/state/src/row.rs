@@ -2,13 +2,10 @@
 
 use std::path::PathBuf;
 
-use cc_link::{
-    event::{
-        ClaudeFacts, ClaudeResult, Completed, Containment, EndReason, OutputCounts, Verdict,
-        Warning,
-    },
-    spec::Deadlines,
+use cc_events::{
+    ClaudeFacts, ClaudeResult, Completed, Containment, EndReason, OutputCounts, Verdict, Warning,
 };
+use cc_link::spec::Deadlines;
 use rusqlite::{Result, Row};
 
 use crate::{

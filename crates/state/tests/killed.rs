@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use cc_link::event::{Completed, Containment, EndReason, OutputCounts, Started, Verdict};
+use cc_events::{Completed, Containment, EndReason, OutputCounts, Started, Verdict};
 use cc_state::{Change, Filter, StateDb, TaskAccepted};
 
 const WRITER: &str = "CC_STATE_TEST_WRITER";

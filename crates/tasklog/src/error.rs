@@ -17,7 +17,8 @@ pub enum LogError {
     },
     /// The file does not begin as a task log does. It is left as it is.
     #[error(
-        "{path} is no task log of a version known here: it begins with neither CCXLOG2 nor CCXLOG1"
+        "{path} is no task log of a version known here (it does not begin with CCXLOG1): read it with the \
+         program that wrote it, or move its directory away"
     )]
     NotALog {
         /// The file.

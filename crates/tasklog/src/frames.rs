@@ -4,7 +4,7 @@
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use bytes::{Bytes, BytesMut};
-use cc_link::record::{LOG_MAGIC, LOG_MAGIC_1, RecordError, frame_bytes};
+use cc_link::record::{LOG_MAGIC, RecordError, frame_bytes};
 
 /// Bytes read at once. The window holds at most this and one record.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -133,10 +133,7 @@ pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
             Err(error) => return Err(error),
         }
     }
-    // Where too little is there to tell the version, no record follows: it may be any.
-    let magics: [&'static [u8]; 2] = [&LOG_MAGIC, &LOG_MAGIC_1];
-    let missing = magics.into_iter().find_map(|magic| magic.strip_prefix(&found[..length]));
-    Ok(match missing {
+    Ok(match LOG_MAGIC.strip_prefix(&found[..length]) {
         Some([]) => Beginning::Log,
         Some(missing) => Beginning::Unfinished { missing },
         None => Beginning::Other,

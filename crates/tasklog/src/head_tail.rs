@@ -14,10 +14,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use cc_link::{
-    event::Dropped,
-    record::{Piece, Stream},
-};
+use cc_events::Dropped;
+use cc_link::record::{Piece, Stream};
 
 use crate::{
     held_queue::{Front, HeldQueue, HeldQueueDrain},

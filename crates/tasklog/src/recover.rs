@@ -12,7 +12,7 @@ use std::{
     path::Path,
 };
 
-use cc_link::event::Started;
+use cc_events::Started;
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,

@@ -6,10 +6,8 @@
 use std::{fs::File, io, path::Path};
 
 use bytes::Bytes;
-use cc_link::{
-    event::{ClaudeResult, Completed, Event, Started},
-    record::{Body, HEADER_BYTES, decode_frame, peek_seqs},
-};
+use cc_events::{ClaudeResult, Completed, Event, Started};
+use cc_link::record::{Body, HEADER_BYTES, decode_frame, peek_seqs};
 
 use crate::{
     FIRST_RECORD_OFFSET, LogError,

@@ -18,7 +18,7 @@ use std::{
     path::Path,
 };
 
-use cc_link::{LINK_VERSION, record::log_magic, spec::Fsync};
+use cc_link::{record::LOG_MAGIC, spec::Fsync};
 use rustix::{
     fs::{FallocateFlags, fallocate},
     io::Errno,
@@ -55,18 +55,10 @@ impl LogWriter {
     /// # Errors
     /// When something is at `path` already, or the system refuses; a full disk among them.
     pub fn create(path: &Path, fsync: Fsync) -> io::Result<Self> {
-        Self::create_as(path, fsync, LINK_VERSION)
-    }
-
-    /// The same, for records of this version of the link.
-    ///
-    /// # Errors
-    /// As [`LogWriter::create`].
-    pub fn create_as(path: &Path, fsync: Fsync, link_version: u32) -> io::Result<Self> {
         let file = OpenOptions::new().append(true).create_new(true).mode(0o600).open(path)?;
         let reserve = Reserve::Until(0);
         let mut writer = Self { file, offset: 0, is_torn: false, reserve, fsync };
-        writer.append(&log_magic(link_version))?;
+        writer.append(&LOG_MAGIC)?;
         if fsync == Fsync::Always {
             sync_names(path)?;
         }

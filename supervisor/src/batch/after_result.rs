@@ -3,7 +3,7 @@
 //! A task's own clocks are its worker's, which does the same. One that a person has canceled is canceled.
 
 use cc_batch::retry::Class;
-use cc_link::event::{EndReason, Verdict, Warning, WarningKind};
+use cc_events::{EndReason, Verdict, Warning, WarningKind};
 
 use crate::batch::attempt_end::End;
 
@@ -29,7 +29,7 @@ impl End {
 
 #[cfg(test)]
 mod tests {
-    use cc_link::event::ClaudeResult;
+    use cc_events::ClaudeResult;
 
     use super::*;
     use crate::batch::attempt_end::{Collector, tests::completed};

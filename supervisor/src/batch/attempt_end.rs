@@ -9,13 +9,11 @@ use cc_batch::{
     retry::{AttemptEnd, Class, DeadEnd, Evidence, Never, Progress, UsageLimit, Want},
 };
 use cc_claude::{Refusal, StreamObserver, limit};
-use cc_link::{
-    event::{
-        ClaudeResult, ClaudeRetry, Completed, EndReason, Event, LimitReport, SpawnFailureKind,
-        Verdict, Warning,
-    },
-    record::{Body, Output, Piece, Stream, decode_frame, frame_bytes},
+use cc_events::{
+    ClaudeResult, ClaudeRetry, Completed, EndReason, Event, LimitReport, SpawnFailureKind, Verdict,
+    Warning,
 };
+use cc_link::record::{Body, Output, Piece, Stream, decode_frame, frame_bytes};
 
 use crate::batch::{
     last_words::{Tails, last_line, last_words},
@@ -506,10 +504,8 @@ fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use cc_batch::retry::Transient;
-    use cc_link::{
-        event::{ClaudeFacts, EndReason, OutputCounts, WarningKind},
-        record::Record,
-    };
+    use cc_events::{ClaudeFacts, EndReason, OutputCounts, WarningKind};
+    use cc_link::record::Record;
 
     use super::*;
 

@@ -4,7 +4,7 @@
 //! by whoever shows them. Only owners write records.
 
 use cc_batch::{Scope, retry::Class};
-use cc_link::event::{ClaudeResultPart, Verdict, Warning};
+use cc_events::{ClaudeResultPart, Verdict, Warning};
 use cc_protocol::batch::{
     AttemptClass, BatchAttempt, EARLIER_TAIL_BYTES_LIMIT, RESULT_BYTES_LIMIT,
     STRUCTURED_OUTPUT_BYTES_LIMIT,
@@ -318,7 +318,7 @@ fn is_short(value: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use cc_link::event::{ClaudeResult, WarningKind};
+    use cc_events::{ClaudeResult, WarningKind};
     use cc_protocol::batch::TAIL_BYTES_LIMIT;
     use serde_json::json;
 

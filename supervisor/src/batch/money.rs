@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use cc_claude::version::Version;
-use cc_link::event::{ClaudeResult, Completed};
+use cc_events::{ClaudeResult, Completed};
 use cc_protocol::execute::{Execute, Program};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -245,10 +245,10 @@ mod tests {
 
     fn completed(cli_version: &str) -> Completed {
         let mut completed =
-            crate::batch::attempt_end::tests::completed(cc_link::event::Verdict::Succeeded, 0);
-        completed.claude = Some(Box::new(cc_link::event::ClaudeFacts {
+            crate::batch::attempt_end::tests::completed(cc_events::Verdict::Succeeded, 0);
+        completed.claude = Some(Box::new(cc_events::ClaudeFacts {
             cli_version: Some(cli_version.to_owned()),
-            ..cc_link::event::ClaudeFacts::default()
+            ..cc_events::ClaudeFacts::default()
         }));
         completed
     }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use cc_batch::Plan;
-use cc_link::event::SpawnFailureKind;
+use cc_events::SpawnFailureKind;
 use cc_protocol::execute::{Execute, Program};
 
 /// See the module.

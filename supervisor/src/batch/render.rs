@@ -6,7 +6,7 @@ use cc_batch::{
     limits::UNAVAILABLE_LONGEST_MS,
     retry::Class,
 };
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use cc_protocol::batch::{
     BatchCounts, BatchOutcome, BatchRow, BatchRunning, BatchState, BatchSummary, BatchWait,
     RUNNING_LIMIT, RowState, usd,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cc_batch::{Batch, Mistakes, Plan, Rules, life::TaskState};
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use cc_protocol::{
     batch::{BatchResume, BatchSubmitted, ResumeOnly},
     error::{ErrorCode, ErrorObject},

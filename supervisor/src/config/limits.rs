@@ -155,7 +155,7 @@ pub const WORKER_KILL: Duration = Duration::from_secs(6);
 pub const WORKER_FORK: Duration = Duration::from_secs(5);
 /// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
 pub const KEEPER_ANSWER: Duration =
-    Duration::from_millis(cc_proctree::sweep::SWEEP_MS_LIMIT + 1_000);
+    Duration::from_millis(cc_proctree::kill::SWEEP_MS_LIMIT + 1_000);
 /// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
 pub const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.

@@ -12,7 +12,7 @@
 //! Whatever is left after that does what its spec says for the loss of its supervisor: a kept worker runs its
 //! task to the end and waits for the next supervisor; another one kills its tree and exits.
 
-use cc_link::event::EndReason;
+use cc_events::EndReason;
 use tokio::sync::watch;
 
 use crate::{

@@ -6,10 +6,8 @@
 use std::borrow::Cow;
 
 use bytes::Buf as _;
-use cc_link::{
-    event::{ClaudeResult, ClaudeRetry, Completed, Dropped, Event, LimitReport},
-    record::{Body, Output, Record, RecordError},
-};
+use cc_events::{ClaudeResult, ClaudeRetry, Completed, Dropped, Event, LimitReport};
+use cc_link::record::{Body, Output, Record, RecordError};
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,
     notification::{

@@ -8,7 +8,7 @@ use std::{
 };
 
 use cc_claude::version::{Standing, Version};
-use cc_link::event::ClaudeFacts;
+use cc_events::ClaudeFacts;
 
 use crate::config::limits;
 

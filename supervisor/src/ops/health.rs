@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cc_link::event::{Completed, EndReason};
+use cc_events::{Completed, EndReason};
 
 /// What is wrong at the moment.
 #[derive(Debug, Default)]
@@ -74,14 +74,14 @@ mod tests {
         Completed {
             pid: 7,
             reason,
-            verdict: cc_link::event::Verdict::Failed,
+            verdict: cc_events::Verdict::Failed,
             exit_code: 1,
             signal: None,
             error: Some("No space left on device".to_owned()),
             duration_ms: 0,
             cpu_ms: 0,
             max_rss_bytes: 0,
-            output: cc_link::event::OutputCounts::default(),
+            output: cc_events::OutputCounts::default(),
             killed_leftovers: 0,
             unkillable: 0,
             warnings: Vec::new(),

@@ -6,7 +6,7 @@
 use std::sync::atomic::AtomicU64;
 
 use cc_batch::retry::Class;
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use cc_protocol::gate::GateSummary;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},

@@ -2,7 +2,7 @@
 //!
 //! From [`Session::accept`] on the task runs whatever becomes of the connection that asked for it.
 
-use cc_link::event::{Completed, EndReason, SpawnFailureKind, Started};
+use cc_events::{Completed, EndReason, SpawnFailureKind, Started};
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
     execute::{Execute, ExecuteResult, Program},

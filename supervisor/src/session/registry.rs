@@ -15,7 +15,7 @@ use std::{
 };
 
 use base64::Engine as _;
-use cc_link::event::EndReason;
+use cc_events::EndReason;
 use cc_state::{Change, SessionRow, TokenHash};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;

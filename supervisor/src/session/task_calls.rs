@@ -2,7 +2,7 @@
 //!
 //! Every client that is admitted is the same user, so every task is its own.
 
-use cc_link::event::EndReason;
+use cc_events::EndReason;
 use cc_protocol::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},

@@ -5,10 +5,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use cc_link::{
-    event::{Completed, EndReason},
-    spec::{Deadlines, OnSupervisorLoss},
-};
+use cc_events::{Completed, EndReason};
+use cc_link::spec::{Deadlines, OnSupervisorLoss};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, TaskAccepted};
 use tokio::sync::{mpsc, oneshot, watch};

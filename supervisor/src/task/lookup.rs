@@ -2,7 +2,7 @@
 //!
 //! Called by [`crate::session::task_calls`] and [`crate::session::resume`]. It only reads.
 
-use cc_link::event::Completed;
+use cc_events::Completed;
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},
     task::{ListFilter, TaskState, TaskSummary},

@@ -20,10 +20,8 @@ pub(crate) mod worker_lost;
 
 use std::sync::Arc;
 
-use cc_link::{
-    event::{Completed, Started},
-    spec::TaskSpec,
-};
+use cc_events::{Completed, Started};
+use cc_link::spec::TaskSpec;
 use cc_protocol::task::TaskState;
 use cc_state::Change;
 use tokio::sync::oneshot;

@@ -4,8 +4,9 @@
 //! before. It only knows that records are numbered without gaps; what they mean is [`crate::task::owner`]'s business.
 
 use bytes::{Bytes, BytesMut};
+use cc_events::{Completed, Event};
 use cc_link::{
-    event::{Completed, Event, Notice},
+    notice::Notice,
     record::{Body, Record, decode_frame, frame_bytes},
 };
 

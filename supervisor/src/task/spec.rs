@@ -6,9 +6,10 @@
 use std::{path::PathBuf, time::Duration};
 
 use cc_claude::invocation::{PromptOptions, argv, is_claude_command, is_claude_program};
+use cc_events::ClaudeStream;
 use cc_link::{
     LINK_VERSION,
-    spec::{Bounds, CgroupParent, ClaudeStream, Deadlines, Stdin, TaskSpec},
+    spec::{Bounds, CgroupParent, Deadlines, Stdin, TaskSpec},
 };
 use cc_protocol::{
     error::{ErrorCode, ErrorObject},

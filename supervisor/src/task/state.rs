@@ -13,7 +13,7 @@
 //! Requests come from sessions and from the shutdown, the other inputs from the worker. One pure, total
 //! function; it starts nothing and knows no time. Called by [`crate::task::owner`] alone.
 
-use cc_link::event::EndReason;
+use cc_events::EndReason;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

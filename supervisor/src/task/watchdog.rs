@@ -305,10 +305,10 @@ mod tests {
         let adopted = |is_paused, ending| Adopted {
             link_version: 1,
             task_id: "id".to_owned(),
-            started: cc_link::event::Started {
+            started: cc_events::Started {
                 pid: 7,
                 worker_pid: 6,
-                containment: cc_link::event::Containment::Subreaper,
+                containment: cc_events::Containment::Subreaper,
             },
             end_offset: 8,
             last_seq: 0,
@@ -324,7 +324,7 @@ mod tests {
         assert_eq!(paused.overdue_at(), None);
         paused.resumed(now + 100 * SECOND);
         assert_eq!(paused.overdue_at(), Some(now + 105 * SECOND));
-        let ending = cc_link::event::EndReason::Timeout;
+        let ending = cc_events::EndReason::Timeout;
         let ending = Watchdog::of_adopted(now, &adopted(false, Some(ending)));
         assert_eq!(ending.next_check(), now + 16 * SECOND, "the grace period and the kill bound");
     }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
+use cc_events::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict};
 use cc_link::{
-    event::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict},
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
-use cc_proctree::{procfs::Process, sweep::Swept};
+use cc_proctree::{kill::Swept, procfs::Process};
 use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use cc_link::{
     adopt::{Adopted, SOCKET_NAME, VersionRange},
     control::Control,
-    event::Notice,
+    notice::Notice,
     record::{Body, decode},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -14,10 +14,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use cc_link::keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line};
+use cc_link::{
+    exit::Exit,
+    keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line},
+};
 use cc_proctree::{
+    kill::Swept,
     procfs::{self, Process},
-    sweep::Swept,
 };
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -65,7 +68,15 @@ impl Remains {
                 Ok(signal) => format!("was killed by {signal}"),
                 Err(_) => format!("was killed by signal {number}"),
             },
-            Some(WorkerEnd::Code(code)) => format!("exited with code {code}"),
+            Some(WorkerEnd::Code(code)) => match Exit::of_code(code) {
+                Some(Exit::Done) | None => format!("exited with code {code}"),
+                Some(Exit::Failed) => {
+                    format!(
+                        "exited with code {code}, the supervisor's standard error has its message"
+                    )
+                }
+                Some(Exit::Panicked) => format!("panicked (exit code {code})"),
+            },
             None => "ended".to_owned(),
         }
     }

@@ -12,8 +12,8 @@ use std::{
 
 use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::{
+    kill::{Leftovers, Swept, end_leftovers},
     procfs::Process,
-    sweep::{Leftovers, Swept, end_leftovers},
 };
 use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
 

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use cc_link::{
-    control::Control,
-    event::{EndReason, Notice},
-    record::Body,
-};
+use cc_events::EndReason;
+use cc_link::{control::Control, notice::Notice, record::Body};
 use cc_tasklog::FIRST_RECORD_OFFSET;
 use nix::{
     mount::{MsFlags, mount, umount},

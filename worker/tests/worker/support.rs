@@ -13,15 +13,14 @@ use std::{
 };
 
 use bytes::BytesMut;
+use cc_events::{ClaudeStream, Completed, Event};
 use cc_link::{
     LINK_VERSION,
     adopt::{Adopted, SOCKET_NAME, VersionRange},
     control::Control,
-    event::{Completed, Event, Notice},
+    notice::Notice,
     record::{self, Body, Record, Stream},
-    spec::{
-        Bounds, ClaudeStream, Deadlines, Fsync, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec,
-    },
+    spec::{Bounds, Deadlines, Fsync, OnOutputLimit, OnSupervisorLoss, Stdin, TaskSpec},
 };
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 use rustix::{

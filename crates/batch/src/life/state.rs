@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use serde::{Deserialize, Serialize};
 
 use crate::retry::Class;

@@ -1,4 +1,4 @@
-use cc_link::event::OutputCounts;
+use cc_events::{ClaudeResult, ClaudeRetry, Completed, EndReason, OutputCounts, Verdict};
 
 use super::*;
 

@@ -1,7 +1,7 @@
+use cc_events::{Containment, Started};
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::{Containment, Started};
 
 fn any_record() -> impl Strategy<Value = Record> {
     let output = (

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use cc_link::event::{Containment, EndReason, Verdict};
+use cc_events::{Containment, EndReason, Verdict};
 
 use super::*;
 use crate::{

@@ -1,4 +1,4 @@
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 
 use super::*;
 use crate::{
@@ -88,7 +88,7 @@ fn batches_are_listed_by_the_page_and_removed_with_their_tasks() {
 fn the_history_holds_the_newest_successful_runs_of_a_label_or_a_shape() {
     let run = |number: usize, verdict, duration_ms| {
         let accepted = TaskAccepted { shape: Some("s".to_owned()), ..task(&id(number), None) };
-        let completed = cc_link::event::Completed { verdict, duration_ms, ..completed() };
+        let completed = cc_events::Completed { verdict, duration_ms, ..completed() };
         let ended = Change::TaskEnded {
             id: id(number),
             at_ms: 1,

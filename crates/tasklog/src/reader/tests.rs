@@ -1,8 +1,7 @@
 use std::fs;
 
 use bytes::BytesMut;
-use cc_link::lines::Packer;
-use cc_link::record::{RECORD_BYTES_LIMIT, Stream, decode, encode_output};
+use cc_link::record::{Packer, RECORD_BYTES_LIMIT, Stream, decode, encode_output};
 use cc_link::spec::Fsync;
 use proptest::prelude::*;
 use tempfile::TempDir;

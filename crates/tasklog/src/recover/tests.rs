@@ -1,12 +1,9 @@
 use std::{fs, path::PathBuf};
 
 use bytes::Bytes;
+use cc_events::{Completed, Containment, EndReason, Event, OutputCounts, Verdict};
+use cc_link::record::{Body, LOG_MAGIC, Lines, Output, Piece, Record, Stream};
 use cc_link::spec::Fsync;
-use cc_link::{
-    event::{Completed, Containment, EndReason, Event, OutputCounts, Verdict},
-    lines::Lines,
-    record::{Body, LOG_MAGIC, LOG_MAGIC_1, Output, Piece, Record, Stream},
-};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -145,18 +142,16 @@ fn a_log_with_any_bit_flipped_keeps_the_records_before_it_and_can_be_appended_to
 }
 
 #[test]
-fn a_log_of_the_first_version_is_read_and_closed_in_its_own() {
-    let (bytes, ends) = small_log();
-    let whole = [&LOG_MAGIC_1[..], &bytes[LOG_MAGIC.len()..ends[4] as usize]].concat();
-    for cut in 0..whole.len() {
-        let (_directory, path) = file_of(&whole[..cut]);
-        let recovered = recover_and_append(&path);
-        let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
-        assert_eq!(recovered.last_seq, records as u64, "cut at {cut}");
-        let kept = fs::read(&path).unwrap();
-        // Of a log in which there is nothing the version may not be known.
-        let magic = if cut < LOG_MAGIC_1.len() - 1 { LOG_MAGIC } else { LOG_MAGIC_1 };
-        assert!(kept.starts_with(&magic), "cut at {cut}");
+fn a_log_of_another_version_is_refused_and_the_message_says_what_to_do() {
+    let (bytes, _) = small_log();
+    for version in [b'0', b'2', b'9'] {
+        let mut other = bytes.clone();
+        other[b"CCXLOG".len()] = version;
+        let (_directory, path) = file_of(&other);
+        let error = recover(&path).unwrap_err();
+        assert!(matches!(error, LogError::NotALog { .. }), "{error}");
+        assert!(error.to_string().contains("the program that wrote it"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), other);
     }
 }
 

@@ -204,7 +204,7 @@ impl Owner {
         }
         // One that is not there has ended: its end is on its way.
         if let Some(handle) = self.batches.tasks.registry.get(&task_id) {
-            handle.request(Request::Cancel(cc_link::event::EndReason::Canceled, None)).await;
+            handle.request(Request::Cancel(cc_events::EndReason::Canceled, None)).await;
         }
     }
 

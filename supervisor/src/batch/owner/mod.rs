@@ -24,7 +24,7 @@ use cc_batch::{
     life::{Cause, Fate, Outcome, Phase, Run, Stop, TaskState},
     retry::Class,
 };
-use cc_link::event::EndReason;
+use cc_events::EndReason;
 use cc_state::{BatchStep, BatchTaskRow, Change};
 use tokio::{
     sync::{mpsc, watch as tokio_watch},
@@ -408,7 +408,7 @@ impl Owner {
             Job::Task(index) => {
                 let reason = end.completed.as_ref().map(|completed| completed.reason);
                 if reason == Some(EndReason::Canceled)
-                    && end.attempt.verdict != cc_link::event::Verdict::Succeeded
+                    && end.attempt.verdict != cc_events::Verdict::Succeeded
                     && let Some(batch) = &self.batch
                     && let Some(why) = super::render::why_ended(batch, index, &task_id)
                 {
@@ -424,7 +424,7 @@ impl Owner {
                     self.results.push((index, text));
                 }
             }
-            Job::Before(index) if end.attempt.verdict != cc_link::event::Verdict::Succeeded => {
+            Job::Before(index) if end.attempt.verdict != cc_events::Verdict::Succeeded => {
                 if let Some(record) = self.records.get_mut(index) {
                     record.error = end.error.or_else(|| end.completed.map(|end| exit_text(&end)));
                     self.dirty.insert(index);
@@ -445,7 +445,7 @@ fn is_limit(outcome: &Outcome) -> bool {
     matches!(outcome.cause, Cause::Attempt { end: Class::Limit { .. } })
 }
 
-fn exit_text(completed: &cc_link::event::Completed) -> String {
+fn exit_text(completed: &cc_events::Completed) -> String {
     match completed.signal {
         Some(signal) => format!("it died of signal {signal}"),
         None => format!("it exited with {}", completed.exit_code),

@@ -7,7 +7,7 @@ use cc_batch::{
     limits::{UNAVAILABLE_LONGEST_MS, UNAVAILABLE_WAIT_LONGEST_MS, WAIT_SHORTEST_MS},
     retry::{Class, Want},
 };
-use cc_link::event::Verdict;
+use cc_events::Verdict;
 use cc_protocol::{batch::AttemptClass, execute::Execute};
 use tokio::time::sleep;
 

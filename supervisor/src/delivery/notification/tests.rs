@@ -1,8 +1,5 @@
 use bytes::Bytes;
-use cc_link::{
-    lines::Lines,
-    record::{PIECE_BYTES_LIMIT, Piece, Stream},
-};
+use cc_link::record::{Lines, PIECE_BYTES_LIMIT, Piece, Stream};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

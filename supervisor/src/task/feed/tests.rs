@@ -1,6 +1,5 @@
 use cc_link::{
-    lines::Packer,
-    record::{Stream, encode_output, frame_bytes, peek_seqs},
+    record::{Packer, Stream, encode_output, frame_bytes, peek_seqs},
     spec::Fsync,
 };
 use cc_tasklog::LogWriter;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use cc_claude::version::NEWEST_TESTED;
-use cc_link::event::{Completed, EndReason};
+use cc_events::{Completed, EndReason};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::summary;

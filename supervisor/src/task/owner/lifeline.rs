@@ -95,10 +95,8 @@ impl Lifeline {
 
 #[cfg(test)]
 mod tests {
-    use cc_link::{
-        event::{EndReason, Verdict},
-        spec::{OnSupervisorLoss, TaskSpec},
-    };
+    use cc_events::{EndReason, Verdict};
+    use cc_link::spec::{OnSupervisorLoss, TaskSpec};
     use serde_json::{Value, json};
     use tempfile::TempDir;
     use tokio::sync::oneshot;

@@ -15,11 +15,12 @@ use std::{
 };
 
 use bytes::BytesMut;
+use cc_events::{ClaudeStream, Completed, EndReason, Event, SpawnFailureKind, Started};
 use cc_link::{
     adopt::Adopted,
     control::Control,
-    event::{Completed, EndReason, Event, Notice, SpawnFailureKind, Started},
-    spec::{ClaudeStream, Deadlines, TaskSpec},
+    notice::Notice,
+    spec::{Deadlines, TaskSpec},
 };
 use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;

@@ -1,4 +1,5 @@
-use cc_link::{event::Containment, spec::Fsync};
+use cc_events::Containment;
+use cc_link::spec::Fsync;
 use tempfile::TempDir;
 
 use super::*;

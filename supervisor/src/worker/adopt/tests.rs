@@ -5,11 +5,8 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use cc_link::{
-    event::{Containment, Event, Started},
-    record::Record,
-    spec::Deadlines,
-};
+use cc_events::{Containment, Event, Started};
+use cc_link::{record::Record, spec::Deadlines};
 use tempfile::TempDir;
 
 use super::*;

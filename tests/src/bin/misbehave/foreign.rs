@@ -9,7 +9,7 @@ use std::{
 
 use cc_link::{
     adopt::VersionRange,
-    event::Notice,
+    notice::Notice,
     record::{Body, Record},
 };
 use rustix::event::{PollFd, PollFlags, poll};

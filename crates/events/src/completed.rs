@@ -1,0 +1,166 @@
+//! The end of a task: why it ended, what the end means, and what the task used.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{claude::ClaudeFacts, output::OutputCounts, warning::Warning};
+
+/// How and why a task ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Completed {
+    /// Main process; 0 if it never ran.
+    pub pid: i32,
+    /// What ended the task.
+    pub reason: EndReason,
+    /// What the end means.
+    pub verdict: Verdict,
+    /// 0 only for a task that ended by itself and well; death by signal N is -N.
+    pub exit_code: i32,
+    /// The signal that the main process died of.
+    pub signal: Option<i32>,
+    /// For people: what went wrong, naming the limit and what to do. Always there unless the task
+    /// ended by itself.
+    pub error: Option<String>,
+    /// From the start to the proof that the tree is gone.
+    pub duration_ms: u64,
+    /// User and system time of everything that was reaped.
+    pub cpu_ms: u64,
+    /// Largest resident set of any one process.
+    pub max_rss_bytes: u64,
+    /// What was read.
+    pub output: OutputCounts,
+    /// Processes that outlived the main one and were killed.
+    pub killed_leftovers: u64,
+    /// Processes that could not be killed within the bound (in uninterruptible sleep): normally 0.
+    pub unkillable: u64,
+    /// What a person should know beside the verdict; at most 32.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+    /// What a Claude task's stream says of itself; none where there was no stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub claude: Option<Box<ClaudeFacts>>,
+    /// Of a task that could not be started: what was wanting, where that may come back by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spawn_failure: Option<SpawnFailureKind>,
+}
+
+/// What ended a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The main process exited.
+    Exit,
+    /// The main process died of a signal that was not ours.
+    Signal,
+    /// A client asked.
+    Canceled,
+    /// The total deadline.
+    Timeout,
+    /// The silence deadline, or no first output in time.
+    IdleTimeout,
+    /// A Claude task printed its result and did not exit.
+    Lingered,
+    /// Too much output, where the policy is to kill.
+    OutputLimit,
+    /// The task could not be started.
+    SpawnFailed,
+    /// The worker was killed, crashed or stopped answering.
+    WorkerDied,
+    /// The supervisor went away or was told to stop.
+    SupervisorLost,
+    /// A resource that the worker needs is exhausted: the disk for its log, memory, descriptors.
+    ResourceLimit,
+    /// The client went away.
+    Disconnected,
+}
+
+impl EndReason {
+    /// The word for it on the wire and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::Canceled => "canceled",
+            Self::Timeout => "timeout",
+            Self::IdleTimeout => "idle_timeout",
+            Self::Lingered => "lingered",
+            Self::OutputLimit => "output_limit",
+            Self::SpawnFailed => "spawn_failed",
+            Self::WorkerDied => "worker_died",
+            Self::SupervisorLost => "supervisor_lost",
+            Self::ResourceLimit => "resource_limit",
+            Self::Disconnected => "disconnected",
+        }
+    }
+}
+
+/// What a task's end means to the person who wanted it done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Exit code 0, and for a Claude task a result that is no error.
+    Succeeded,
+    /// It ran and failed.
+    Failed,
+    /// A Claude task ended without a result line.
+    NoResult,
+    /// The API refused the credentials, or there are none.
+    Auth,
+    /// The API refused because of a rate or usage limit.
+    RateLimited,
+    /// A deadline.
+    TimedOut,
+    /// Somebody ended it: the client, its disconnect, or the supervisor's stop.
+    Canceled,
+    /// It printed more than it may, where the policy is to kill.
+    OutputLimit,
+    /// It could not be started.
+    SpawnFailed,
+    /// Its worker died.
+    WorkerDied,
+    /// The machine ran out of something.
+    ResourceLimit,
+    /// A Claude task was denied the tools that it asked for, and none of them ran.
+    Denied,
+    /// A Claude task ended before its work was done: no turn was taken, an agent that it had begun was not
+    /// waited for, the model refused, or its loop was broken off.
+    Incomplete,
+    /// The account cannot be used until a person acts: credits, billing, a hold, a verification.
+    Account,
+}
+
+impl Verdict {
+    /// The word for it on the wire and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::NoResult => "no_result",
+            Self::Auth => "auth",
+            Self::RateLimited => "rate_limited",
+            Self::TimedOut => "timed_out",
+            Self::Canceled => "canceled",
+            Self::OutputLimit => "output_limit",
+            Self::SpawnFailed => "spawn_failed",
+            Self::WorkerDied => "worker_died",
+            Self::ResourceLimit => "resource_limit",
+            Self::Denied => "denied",
+            Self::Incomplete => "incomplete",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// What was wanting at a start that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpawnFailureKind {
+    /// Something of the machine's: a process, memory, a descriptor, room on a disk, the worker's program. It says
+    /// nothing about the task.
+    Means,
+    /// The task's program, or the interpreter that it names, is not there or cannot be executed.
+    Program,
+    /// The task's working directory is not there.
+    Folder,
+}

@@ -1,0 +1,70 @@
+//! What happens to a task, as the worker numbers and records it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    claude::{ClaudeResult, ClaudeRetry, LimitReport},
+    completed::{Completed, EndReason},
+    output::Dropped,
+};
+
+/// Something that happened to a task other than output. Its number and time are in the record around it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The main process runs.
+    Started(Started),
+    /// The whole tree is stopped.
+    Paused,
+    /// The whole tree goes on.
+    Resumed,
+    /// The worker has begun to end the task on request.
+    Canceled {
+        /// Who asked.
+        reason: EndReason,
+    },
+    /// The middle of an over-long output was dropped here.
+    OutputDropped(Dropped),
+    /// The Claude CLI reports that it tries an API request again.
+    ClaudeRetrying(ClaudeRetry),
+    /// The Claude CLI reports a rate limit.
+    RateLimited(LimitReport),
+    /// The Claude CLI reports a token limit (context or output).
+    TokenLimited(LimitReport),
+    /// The last result line of a Claude task.
+    ClaudeResult(Box<ClaudeResult>),
+    /// The terminal event: the last one, exactly one.
+    Completed(Box<Completed>),
+}
+
+/// The main process runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// Main process; also its process group and session.
+    pub pid: i32,
+    /// The worker.
+    pub worker_pid: i32,
+    /// What holds the tree together.
+    pub containment: Containment,
+}
+
+/// Which mechanism finds and kills everything that a task started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Containment {
+    /// A cgroup v2 leaf, and the subreaper for what leaves it.
+    Cgroup,
+    /// `PR_SET_CHILD_SUBREAPER` alone.
+    Subreaper,
+}
+
+impl Containment {
+    /// The word for it on the wire and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Subreaper => "subreaper",
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! What a person should know of a task's end, whatever its verdict.
+
+use serde::{Deserialize, Serialize};
+
+/// Something that a person should know of a task's end, whatever its verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What it is about.
+    pub kind: WarningKind,
+    /// In words, with the names concerned.
+    pub message: String,
+}
+
+/// What a warning is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WarningKind {
+    /// A tool's call was denied.
+    PermissionDenied,
+    /// Work in the background was announced and has not ended.
+    BackgroundUnfinished,
+    /// The task was ended after its result, with something still going on.
+    EndedAfterResult,
+    /// The answer is empty.
+    EmptyAnswer,
+    /// The result line was cut, or its answer is longer than what is kept.
+    ResultTruncated,
+    /// An MCP server did not start.
+    McpServer,
+    /// A plugin, or a part of one, did not load.
+    Plugin,
+    /// The CLI could not save the conversation or its settings.
+    WritesLost,
+    /// The conversation was begun anew in the middle.
+    ConversationReset,
+    /// The model refused, or another model answered in its place.
+    Refusal,
+    /// A limit is used up, and paid extra usage takes its place.
+    ExtraUsage,
+    /// The loop of the CLI ended for an unusual reason.
+    TerminalReason,
+    /// Results of notices from the background came beside the answer.
+    SeveralResults,
+}
+
+impl WarningKind {
+    /// The word for it on the wire and on the screen.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PermissionDenied => "permission_denied",
+            Self::BackgroundUnfinished => "background_unfinished",
+            Self::EndedAfterResult => "ended_after_result",
+            Self::EmptyAnswer => "empty_answer",
+            Self::ResultTruncated => "result_truncated",
+            Self::McpServer => "mcp_server",
+            Self::Plugin => "plugin",
+            Self::WritesLost => "writes_lost",
+            Self::ConversationReset => "conversation_reset",
+            Self::Refusal => "refusal",
+            Self::ExtraUsage => "extra_usage",
+            Self::TerminalReason => "terminal_reason",
+            Self::SeveralResults => "several_results",
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! What a worker says to its supervisor beside the log.
+
+use cc_events::EndReason;
+use serde::{Deserialize, Serialize};
+
+use crate::adopt::{Adopted, VersionRange};
+
+/// What a worker says to its supervisor beside the log. Not numbered, not stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "notice", rename_all = "snake_case")]
+pub enum Notice {
+    /// Answer to [`crate::control::Control::Ping`].
+    Pong {
+        /// From the question.
+        nonce: u64,
+    },
+    /// Answer to [`crate::control::Control::Adopt`]: the sender has the worker now. What the task log
+    /// holds beyond the named position, and everything later, follows on this connection.
+    Adopted(Box<Adopted>),
+    /// Answer to [`crate::control::Control::Adopt`]: there is no version of the link that both speak. The
+    /// worker closes the connection and runs its task to the end.
+    AdoptionRefused {
+        /// What the worker speaks.
+        versions: VersionRange,
+    },
+    /// The task is being ended; its terminal event comes within the grace period and the kill bound.
+    Ending {
+        /// Why.
+        reason: EndReason,
+    },
+}
