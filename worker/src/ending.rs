@@ -8,7 +8,7 @@ use cc_events::{
     WarningKind,
 };
 use cc_link::spec::TaskSpec;
-use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
+use cc_proctree::{kill::Killed, start::StartError, subreaper::ExitStatus};
 use nix::sys::{
     resource::{UsageWho, getrusage},
     signal::Signal,
