@@ -146,6 +146,7 @@ impl Capture {
         source.splitter.push(buffer, &mut |fragment| bound.pass(&fragment, time_ms, journal));
         if stream == Stream::Stdout && bound.learns_that_nobody_waits() {
             source.room.keep_most(&source.file);
+            journal.let_more_wait();
         }
         source.partial_since = source.splitter.has_partial().then_some(now);
         Ok(true)

@@ -1,6 +1,6 @@
 //! How a task ended, in words and numbers: the terminal event.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use cc_claude::{Summary, verdict};
 use cc_events::{
@@ -8,12 +8,14 @@ use cc_events::{
     WarningKind,
 };
 use cc_link::spec::TaskSpec;
-use cc_proctree::{start::StartError, subreaper::ExitStatus, tree::Killed};
+use cc_proctree::{kill::Killed, start::StartError, subreaper::ExitStatus};
 use nix::sys::{
     resource::{UsageWho, getrusage},
     signal::Signal,
     time::TimeValLike,
 };
+
+use crate::clocks::Due;
 
 /// Why the worker ends its task: the reason, and a sentence that names the limit and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,48 @@ impl Cause {
     pub fn after_result(error: impl std::fmt::Display) -> Self {
         let error = format!("had its result and went on: it {error}");
         Self { is_after_result: true, ..Self::new(EndReason::Lingered, error) }
+    }
+
+    /// For a clock that has run out. Of a Claude task that has its result only what ran on is cut off, which does not make
+    /// the result a bad one.
+    pub fn clock(due: Due, spec: &TaskSpec, has_result: bool) -> Self {
+        let limits = &spec.deadlines;
+        let seconds =
+            |limit_ms: Option<u64>| Duration::from_millis(limit_ms.unwrap_or(0)).as_secs_f64();
+        let (reason, error) = match due {
+            Due::Total => (
+                EndReason::Timeout,
+                format!("ran longer than its timeout of {} s", seconds(limits.total_ms)),
+            ),
+            Due::Silence => (
+                EndReason::IdleTimeout,
+                format!("printed nothing for {} s (idle_timeout)", seconds(limits.silence_ms)),
+            ),
+            Due::FirstOutput => (
+                EndReason::IdleTimeout,
+                format!("printed nothing in its first {} s", seconds(limits.first_output_ms)),
+            ),
+            Due::Linger => {
+                let error = format!(
+                    "printed its result and did not exit within {} s",
+                    seconds(Some(limits.linger_ms))
+                );
+                return Self::new(EndReason::Lingered, error);
+            }
+        };
+        match spec.claude {
+            ClaudeStream::Required if has_result => Self::after_result(error),
+            ClaudeStream::No | ClaudeStream::Observed | ClaudeStream::Required => {
+                Self::new(reason, error)
+            }
+        }
+    }
+
+    /// For a task log that takes no more.
+    pub fn log_failure(failure: &io::Error, spec: &TaskSpec) -> Self {
+        let log_path = spec.log_path.display();
+        let error = format!("the task log {log_path} could not be written: {failure}");
+        Self::new(EndReason::ResourceLimit, error)
     }
 
     /// For an end on request.

@@ -17,8 +17,8 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-/// With more than this waiting for the supervisor, the task's output is not read.
-const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+/// What was sent of the backlog is removed from it when it is at least this, and half of it.
+const SENT_BYTES_LIMIT: usize = 256 * 1024;
 /// What a pipe is made to hold that was full once: several batches of records, so that neither side has to wait for
 /// the other after each. Most tasks never fill the pipe that they are born with.
 const ENLARGED_PIPE_BYTES: i32 = 256 * 1024;
@@ -57,9 +57,9 @@ impl EventPipe {
         self.sent < self.backlog.len()
     }
 
-    /// Whether more waits than should.
-    pub fn is_congested(&self) -> bool {
-        self.backlog.len() - self.sent > BACKLOG_BYTES_LIMIT
+    /// How much waits for the supervisor.
+    pub fn backlog_bytes(&self) -> usize {
+        self.backlog.len() - self.sent
     }
 
     /// Sends `bytes` after the backlog, keeping what the pipe does not take.
@@ -75,7 +75,7 @@ impl EventPipe {
             if !self.has_backlog() {
                 self.backlog.clear();
                 self.sent = 0;
-            } else if self.sent > BACKLOG_BYTES_LIMIT {
+            } else if self.sent > SENT_BYTES_LIMIT.max(self.backlog.len() / 2) {
                 self.backlog.drain(..self.sent);
                 self.sent = 0;
             }

@@ -30,6 +30,11 @@ const BATCH_BYTES: usize = 128 * 1024;
 const TERMINAL_EVENT_BYTES: u64 = LAST_EVENTS_BYTES / 4;
 /// With more than this held that the log did not take, only the terminal event is added.
 const UNLOGGED_BYTES_LIMIT: usize = 1024 * 1024;
+/// With more than this waiting for the supervisor, a task's output is not read: the task waits instead.
+const BACKLOG_BYTES_LIMIT: usize = 256 * 1024;
+/// The same for a task that does not wait. Holds all output that the default output limit leaves (10 MiB), and its
+/// headers.
+const LARGE_BACKLOG_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 /// How long the last records wait for a supervisor that does not read; the log has them anyway.
 const LAST_FLUSH: Duration = Duration::from_secs(10);
 
@@ -67,6 +72,8 @@ pub struct Journal {
     /// Output that the log did not take.
     dropped: Dropped,
     pipe: EventPipe,
+    /// With more than this waiting for the supervisor, the task's output is not read.
+    backlog_bytes_limit: usize,
 }
 
 impl Journal {
@@ -86,6 +93,7 @@ impl Journal {
             unlogged: Vec::new(),
             dropped: Dropped::default(),
             pipe,
+            backlog_bytes_limit: BACKLOG_BYTES_LIMIT,
         }
     }
 
@@ -272,7 +280,13 @@ impl Journal {
 
     /// Whether so much waits for the supervisor that the task must not be read.
     pub fn is_congested(&self) -> bool {
-        self.pipe.is_congested()
+        self.pipe.backlog_bytes() > self.backlog_bytes_limit
+    }
+
+    /// From now on much more may wait for the supervisor before the task is not read: for a task that loses what is not
+    /// read in time.
+    pub fn let_more_wait(&mut self) {
+        self.backlog_bytes_limit = LARGE_BACKLOG_BYTES_LIMIT;
     }
 
     /// The event pipe, for poll(2).

@@ -30,6 +30,7 @@ use cc_link::{
 use cc_proctree::{
     fork::{Forked, fork},
     keeper::{Remains, Workers},
+    pidfd::Pidfd,
     subreaper::{self, ExitStatus},
 };
 use nix::{
@@ -47,7 +48,7 @@ use rustix::{
         SendAncillaryMessage, SendFlags, SocketFlags, accept_with, listen, recvmsg, sendmsg,
         sockopt::socket_peercred,
     },
-    process::{PidfdFlags, geteuid, getpid, pidfd_open},
+    process::{geteuid, getpid},
     thread::set_name,
 };
 
@@ -211,13 +212,12 @@ impl Keeper {
         SigSet::empty().thread_set_mask().context("the signal mask")?;
         set_name(c"cc-worker").context("PR_SET_NAME")?;
         setpgid(Pid::from_raw(0), Pid::from_raw(0)).context("setpgid")?;
-        let pid = getpid();
-        let handle = pidfd_open(pid, PidfdFlags::NONBLOCK).context("pidfd_open")?;
+        let handle = Pidfd::open(getpid().as_raw_nonzero().get()).context("pidfd_open")?;
         let descriptors = [handle.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
         ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        let answer = Answer(Ok(pid.as_raw_nonzero().get())).to_bytes();
+        let answer = Answer(Ok(handle.pid())).to_bytes();
         let socket = self.supervisor.as_ref().context("the supervisor is gone")?;
         sendmsg(socket, &[IoSlice::new(&answer)], &mut ancillary, SendFlags::NOSIGNAL)
             .context("the answer")?;

@@ -1,35 +1,53 @@
 //! cc-worker: runs one task to its end, records what happens, and proves that nothing of it is left.
 //!
-//! One poll loop, one thread, one task, then exit. It reads a task spec and commands as JSON lines on
-//! stdin and writes records on stdout (cc-link has both formats), so it can be tried in a shell:
-//! on a terminal the records are shown as text. A supervisor that comes later takes over on a socket. It
-//! never serves a second task, never outlives its task, and never holds more output than its bounds allow.
+//! One thread and one poll loop run one task, then the process exits. It reads a task spec and commands as JSON lines on
+//! standard input and writes records on standard output (cc-link has both formats). On a terminal the records are shown as
+//! text, so it can be tried in a shell. It never serves a second task, never outlives its task, and never holds more
+//! output than its bounds allow.
 //!
-//! Modules in the order in which data travels: `control_channel` brings the spec, `launch` starts
-//! the task, printing into an `output_pipe`, `task_loop` turns until the main process has ended, sleeping in `readiness`, reading with
-//! `capture`, watching `clocks`, numbering and recording with `journal`, which sends through
-//! `event_pipe`; `adoption` listens for the next supervisor; `ending` says in words how the task ended.
-//! `probe` finds out once, for the supervisor, what a cgroup directory can do.
+//! In the order in which a task passes through them:
+//! - `keeper` forks the workers of a supervisor and looks after them.
+//! - `stdio` takes the descriptors that a worker was started with.
+//! - `control_channel` brings the spec and the commands.
+//! - `launch` starts the task, printing into an `output_pipe`.
+//! - `task_loop` turns until the main process has ended, and ends the tree.
+//! - `readiness` is what the loop sleeps on, `gap` notices that it slept through a stop of the machine.
+//! - `signals` makes signals readable, `clocks` are the deadlines.
+//! - `capture` reads what the task prints.
+//! - `journal` numbers what happens and writes it to the task log; `event_pipe` sends the same to the supervisor.
+//! - `adoption` is the socket on which a later supervisor takes the worker over.
+//! - `ending` says how the task ended.
+//! - `probe` finds out, once for a supervisor, what a cgroup directory can do.
 //!
-//! A supervisor does not start this program for every task: its `keeper` is started once, forks workers, and looks after
-//! them.
+//! How the tree of the task is killed is in [`cc_proctree::kill`].
 
-mod adoption;
-mod capture;
-mod clocks;
-mod control_channel;
-mod ending;
-mod event_pipe;
-mod gap;
-mod journal;
 mod keeper;
+
+mod stdio;
+
+mod control_channel;
+
 mod launch;
 mod output_pipe;
-mod probe;
-mod readiness;
-mod signals;
-mod stdio;
+
 mod task_loop;
+
+mod gap;
+mod readiness;
+
+mod clocks;
+mod signals;
+
+mod capture;
+
+mod event_pipe;
+mod journal;
+
+mod adoption;
+
+mod ending;
+
+mod probe;
 
 use std::{
     env,
@@ -54,8 +72,8 @@ cc-worker runs one task for cc-supervisor.
 usage: cc-worker                       read a task spec and commands (JSON lines) on stdin,
                                        write records on stdout, exit when the task has ended
                                        (or when stdin ends without a task)
-       cc-worker --keeper SOCKET       make a worker, as above, for every request on the socket that
-                                       is stdin, and look after them all; for a supervisor
+       cc-worker --keeper SOCKET       fork a worker, as above, for every request on the socket that
+                                       is stdin, and reap them all; started by cc-supervisor
        cc-worker --probe-cgroup DIR    say whether tasks can be contained by cgroups below DIR
        cc-worker --version | --help";
 
@@ -115,18 +133,18 @@ fn dispatch() -> anyhow::Result<()> {
     }
 }
 
-/// Says something on stderr, which may be closed or full: then nobody wants to know. (`eprintln!` would
-/// panic, and a worker that panics leaves its tree to others.)
+/// Writes a message to standard error, or drops it where that is closed or full. (`eprintln!` would panic, and a worker
+/// that panics leaves its tree to its keeper.)
 fn complain(what: std::fmt::Arguments<'_>) {
     let stderr = std::io::stderr();
-    // An adopted worker has the stderr of a supervisor that is gone: a pipe that nobody empties must not stop it.
+    // An adopted worker has the standard error of a supervisor that is gone: a full pipe must not block it.
     let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
     if poll(&mut room, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
         drop(writeln!(&stderr, "cc-worker: {what}"));
     }
 }
 
-/// A supervisor may have raised its limit of open files for its clients' sake; a task gets the one from before.
+/// A supervisor raises its limit of open files for its clients; a task gets the limit from before that.
 fn restore_open_files() {
     let wanted = env::var(OPEN_FILES_VARIABLE).ok().and_then(|value| value.parse().ok());
     if let Some(current) = wanted {
@@ -136,19 +154,19 @@ fn restore_open_files() {
     }
 }
 
-/// Lets go of what the supervisor, or the shell, passes on to all that it starts.
+/// Resets what a supervisor, or a shell, passes on to every process that it starts.
 fn inherit_nothing() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
     restore_open_files();
     Ok(())
 }
 
-/// One task, from the spec on stdin to the terminal event on stdout. The spec may be long in coming.
+/// Runs one task, from the spec on stdin to the terminal event on stdout.
 fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
     let mut control = control_channel::ControlChannel::new(stdin, Vec::new());
-    // A worker that was started ahead of its task, and never got one, has nothing to say.
+    // The supervisor went away before it had sent a task.
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
     launch::check_memory().context("memory for a task")?;

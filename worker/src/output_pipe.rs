@@ -11,7 +11,7 @@
 //! | the task is started | a pipe holds 64 KiB, as everybody's |
 //! | it has held half of what it can | it is made to hold four times as much, up to 1 MiB |
 //! | it has held little for 10 s | it is made to hold 64 KiB again |
-//! | the CLI says that it is of a version that does not wait | it is made to hold 1 MiB, as near to that as is granted, until the task ends |
+//! | the CLI says that it is of a version that does not wait | it is made to hold 1 MiB, as near to that as is granted, until the task ends; and the worker reads on when the supervisor does not ([`crate::journal::Journal::let_more_wait`]) |
 //! | a new one holds less, the user's share being used up | 5 s for others to give some back; then a socket, which takes nothing from that share |
 
 use std::{

@@ -17,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_events::{ClaudeStream, Dropped, EndReason, Event, Started};
+use cc_events::{Dropped, EndReason, Event, Started};
 use cc_link::{
     adopt::{Adopted, VersionRange},
     control::Control,
@@ -31,7 +31,7 @@ use nix::poll::PollFlags;
 use crate::{
     adoption::{Adopter, AdoptionSocket},
     capture::Capture,
-    clocks::{Clocks, Due},
+    clocks::Clocks,
     control_channel::{ControlChannel, Received},
     ending::{self, Cause, End},
     gap::Turns,
@@ -121,39 +121,7 @@ impl<'a> TaskLoop<'a> {
             self.clocks.output(now);
         }
         let Some(due) = self.clocks.due(now) else { return Ok(()) };
-        let deadlines = &self.spec.deadlines;
-        let seconds =
-            |limit_ms: Option<u64>| Duration::from_millis(limit_ms.unwrap_or(0)).as_secs_f64();
-        let (reason, error) = match due {
-            Due::Total => (
-                EndReason::Timeout,
-                format!("ran longer than its timeout of {} s", seconds(deadlines.total_ms)),
-            ),
-            Due::Silence => (
-                EndReason::IdleTimeout,
-                format!("printed nothing for {} s (idle_timeout)", seconds(deadlines.silence_ms)),
-            ),
-            Due::FirstOutput => (
-                EndReason::IdleTimeout,
-                format!("printed nothing in its first {} s", seconds(deadlines.first_output_ms)),
-            ),
-            Due::Linger => (
-                EndReason::Lingered,
-                format!(
-                    "printed its result and did not exit within {} s",
-                    seconds(Some(deadlines.linger_ms))
-                ),
-            ),
-        };
-        let has_result = self.capture.work().results > 0;
-        let cause = match (self.spec.claude, due) {
-            (_, Due::Linger) | (ClaudeStream::No | ClaudeStream::Observed, _) => {
-                Cause::new(reason, error)
-            }
-            // What it was for is done: what ran on after that is cut off, and does not make the result a bad one.
-            (ClaudeStream::Required, _) if has_result => Cause::after_result(error),
-            (ClaudeStream::Required, _) => Cause::new(reason, error),
-        };
+        let cause = Cause::clock(due, self.spec, self.capture.work().results > 0);
         self.begin_end(cause, now)
     }
 
@@ -170,10 +138,7 @@ impl<'a> TaskLoop<'a> {
     }
 
     fn log_failure(&self) -> Option<Cause> {
-        let failure = self.journal.log_failure()?;
-        let log_path = self.spec.log_path.display();
-        let error = format!("the task log {log_path} could not be written: {failure}");
-        Some(Cause::new(EndReason::ResourceLimit, error))
+        self.journal.log_failure().map(|failure| Cause::log_failure(failure, self.spec))
     }
 
     /// Asks the tree to end, once; the first cause is the one that counts.

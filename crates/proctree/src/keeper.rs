@@ -12,16 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Signal, getpid};
-
 use crate::{
-    kill::{SWEEP_MS_LIMIT, Swept},
-    procfs::{self, Process},
+    kill::{self, PAUSE_BETWEEN_PASSES, SWEEP_MS_LIMIT, Swept},
+    procfs::{self, Identity, Process},
     subreaper::{self, Children, ExitStatus},
 };
 
-/// Between two looks for what is still to be ended.
-const PAUSE_BETWEEN_PASSES: Duration = Duration::from_millis(2);
 /// Passes before anybody is called unkillable: time alone says nothing where the machine, or this process, was stopped.
 const PASSES_BEFORE_GIVING_UP: u32 = 100;
 /// After a look that failed, as for want of a descriptor.
@@ -48,7 +44,7 @@ pub struct Workers {
     /// A look failed, and is tried again.
     again_at: Option<Instant>,
     /// Those that were killed and have not died within the limit.
-    unkillable: HashSet<(i32, u64)>,
+    unkillable: HashSet<Identity>,
 }
 
 #[derive(Debug)]
@@ -61,7 +57,7 @@ struct Failed {
 
 #[derive(Debug)]
 struct Sweep {
-    killed: HashSet<(i32, u64)>,
+    killed: HashSet<Identity>,
     deadline: Instant,
     passes: u32,
     next: Instant,
@@ -125,8 +121,8 @@ impl Workers {
 
     fn look(&mut self, now: Instant, has_children: bool) -> io::Result<()> {
         let orphans = if has_children { self.orphans()? } else { Vec::new() };
-        self.unkillable.retain(|key| orphans.iter().any(|orphan| key_of(orphan) == *key));
-        if orphans.iter().any(|orphan| !self.unkillable.contains(&key_of(orphan))) {
+        self.unkillable.retain(|key| orphans.iter().any(|orphan| orphan.identity() == *key));
+        if orphans.iter().any(|orphan| !self.unkillable.contains(&orphan.identity())) {
             self.end(now)?;
         } else {
             self.settle(now, 0);
@@ -143,7 +139,7 @@ impl Workers {
 
     /// The children that are no workers, the dead ones included that were not reaped yet.
     fn orphans(&self) -> io::Result<Vec<Process>> {
-        let own = own_pid();
+        let own = procfs::own_pid();
         let is_orphan = |pid: &i32| !self.alive.contains(pid);
         match procfs::children(own) {
             // Most often there is none, and this is done for every task.
@@ -167,11 +163,11 @@ impl Workers {
             .flat_map(|worker| procfs::below(*worker, &all).into_iter().map(|process| process.pid))
             .chain(self.alive.iter().copied())
             .collect();
-        let mut left = procfs::below(own_pid(), &all);
+        let mut left = procfs::below(procfs::own_pid(), &all);
         left.retain(|process| {
             !of_workers.contains(&process.pid)
                 && !process.is_dead()
-                && !self.unkillable.contains(&key_of(process))
+                && !self.unkillable.contains(&process.identity())
         });
         let sweep = self.sweep.get_or_insert_with(|| Sweep {
             killed: HashSet::new(),
@@ -179,15 +175,11 @@ impl Workers {
             passes: 0,
             next: now,
         });
-        for process in &left {
-            if process.signal(Signal::KILL) {
-                sweep.killed.insert(key_of(process));
-            }
-        }
+        kill::kill_each(&left, &mut sweep.killed);
         sweep.passes += 1;
         sweep.next = now + PAUSE_BETWEEN_PASSES;
         if now >= sweep.deadline && sweep.passes >= PASSES_BEFORE_GIVING_UP {
-            self.unkillable.extend(left.iter().map(key_of));
+            self.unkillable.extend(left.iter().map(Process::identity));
             self.settle(now, left.len() as u64);
         }
         Ok(())
@@ -215,12 +207,4 @@ impl Workers {
         let swept = failed.settled.map(|(_, swept)| swept).unwrap_or_default();
         Some(Remains { status: Some(failed.status), swept })
     }
-}
-
-fn key_of(process: &Process) -> (i32, u64) {
-    (process.pid, process.start_ticks)
-}
-
-fn own_pid() -> i32 {
-    getpid().as_raw_nonzero().get()
 }

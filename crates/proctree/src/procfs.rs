@@ -10,8 +10,6 @@ use std::{
     io::{self, Read as _},
 };
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
-
 /// More than the fields of `/proc/PID/stat` can have: 51 numbers and a name.
 const STAT_BYTES_LIMIT: usize = 2_048;
 
@@ -27,6 +25,9 @@ pub struct Process {
     /// Clock ticks since boot; together with `pid` it names a process for good.
     pub start_ticks: u64,
 }
+
+/// Pid and start time of a process; no other process ever has the same two.
+pub type Identity = (i32, u64);
 
 impl Process {
     /// Reads one process; `None` if there is none of that number.
@@ -44,33 +45,22 @@ impl Process {
         matches!(self.state, b'Z' | b'X')
     }
 
+    /// What names the process for good, also after its death.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        (self.pid, self.start_ticks)
+    }
+
     /// Whether it is the same process, and not another one of the same number.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
-        self.pid == other.pid && self.start_ticks == other.start_ticks
+        self.identity() == other.identity()
     }
 
     /// Whether a signal or a debugger has stopped it.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
-    }
-
-    /// Sends a signal to this process and to no other, even if its number was used again meanwhile.
-    /// Says whether it was there to get it.
-    #[must_use]
-    pub fn signal(&self, signal: Signal) -> bool {
-        self.signal_in_turn(&[signal])
-    }
-
-    /// The same with several signals, in their order.
-    #[must_use]
-    pub fn signal_in_turn(&self, signals: &[Signal]) -> bool {
-        let Some(pid) = Pid::from_raw(self.pid) else { return false };
-        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-        // The handle pins whoever has the number now; only then is it worth asking who that is.
-        let is_same = Self::read(self.pid).is_some_and(|now| now.is_same_as(self));
-        is_same && signals.iter().all(|signal| pidfd_send_signal(&handle, *signal).is_ok())
     }
 }
 
@@ -96,6 +86,22 @@ pub fn all() -> io::Result<Vec<Process>> {
 /// When `/proc` cannot be listed.
 pub fn descendants(ancestor: i32) -> io::Result<Vec<Process>> {
     Ok(below(ancestor, &all()?))
+}
+
+/// All that descend from this process and are alive, in one pass.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub fn living_descendants() -> io::Result<Vec<Process>> {
+    let mut members = descendants(own_pid())?;
+    members.retain(|process| !process.is_dead());
+    Ok(members)
+}
+
+/// The pid of this process.
+#[must_use]
+pub fn own_pid() -> i32 {
+    rustix::process::getpid().as_raw_nonzero().get()
 }
 
 /// Those of `processes` that descend from `ancestor`, itself excluded.
@@ -201,12 +207,5 @@ mod tests {
         let mut pids: Vec<i32> = below(2, &all).iter().map(|process| process.pid).collect();
         pids.sort_unstable();
         assert_eq!(pids, [3, 5]);
-    }
-
-    #[test]
-    fn a_signal_is_not_sent_to_another_process_of_the_same_number() {
-        let mut own = Process::read(std::process::id() as i32).unwrap();
-        own.start_ticks += 1;
-        assert!(!own.signal(Signal::KILL));
     }
 }

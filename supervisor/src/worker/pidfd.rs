@@ -1,15 +1,10 @@
-//! A process that this one did not start, held so that its number cannot come to mean another one.
-//!
-//! Its exit can be waited for, but its status cannot be had: that goes to its parent. Used for workers and for their
+//! A process that this one did not start, held by a pidfd and waited for in the runtime. Used for workers and for their
 //! keepers.
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+use cc_proctree::pidfd;
+use rustix::process::Signal;
 use tokio::{
     io::{Interest, unix::AsyncFd},
     time::timeout,
@@ -20,55 +15,57 @@ use crate::config::limits;
 /// A handle on a process; clones mean the same one.
 #[derive(Clone, Debug)]
 pub struct Pidfd {
-    pid: i32,
-    descriptor: Arc<AsyncFd<OwnedFd>>,
+    process: Arc<AsyncFd<pidfd::Pidfd>>,
 }
 
 impl Pidfd {
-    /// Of whoever has this number now; whether that is who is meant, the caller must know otherwise.
+    /// Opens the process that has this pid now. The caller must rule out that the pid was reused.
     ///
     /// # Errors
     /// When there is no such process, or no descriptor is free.
     pub fn open(pid: i32) -> io::Result<Self> {
-        let number = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
-        // It is non-blocking, as the runtime wants it.
-        Self::of(pid, pidfd_open(number, PidfdFlags::NONBLOCK)?)
+        Self::watch(pidfd::Pidfd::open(pid)?)
     }
 
-    /// Of the process with this number, from a handle that is non-blocking.
+    /// The process with this pid, from a non-blocking pidfd that came from it.
     ///
     /// # Errors
     /// When the runtime cannot watch it.
     pub fn of(pid: i32, handle: OwnedFd) -> io::Result<Self> {
-        Ok(Self { pid, descriptor: Arc::new(register(handle)?) })
+        Self::watch(pidfd::Pidfd::received(pid, handle))
     }
 
-    /// Its number.
+    #[expect(
+        deprecated,
+        reason = "deprecated for what is no descriptor of its own; a pidfd is, and the replacement is unsafe"
+    )]
+    fn watch(process: pidfd::Pidfd) -> io::Result<Self> {
+        Ok(Self { process: Arc::new(AsyncFd::with_interest(process, Interest::READABLE)?) })
+    }
+
+    /// The pid, for messages.
     #[must_use]
     pub fn pid(&self) -> i32 {
-        self.pid
+        self.process.get_ref().pid()
     }
 
-    /// Sends a signal; a process that has exited does not mind.
+    /// Sends a signal; for a process that has exited this does nothing.
     pub fn signal(&self, signal: Signal) {
-        match pidfd_send_signal(self.descriptor.get_ref(), signal) {
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(error) => tracing::warn!(pid = self.pid, %error, "signalling a worker"),
+        if let Err(error) = self.process.get_ref().signal(signal) {
+            tracing::warn!(pid = self.pid(), %error, "signalling a worker");
         }
     }
 
     /// Whether it has exited.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        let mut descriptors = [PollFd::new(self.descriptor.get_ref(), PollFlags::IN)];
-        poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))
-            .is_ok_and(|ready| ready > 0)
+        self.process.get_ref().has_ended()
     }
 
     /// Returns when it has exited, whether its parent has reaped it or not.
     pub async fn ended(&self) {
         // It stays readable from the exit on. An error means that the runtime is going down.
-        drop(self.descriptor.readable().await);
+        drop(self.process.readable().await);
     }
 
     /// Kills it and waits for its exit. False: it has not exited in time (uninterruptible sleep).
@@ -76,12 +73,4 @@ impl Pidfd {
         self.signal(Signal::KILL);
         timeout(limits::WORKER_EXIT, self.ended()).await.is_ok()
     }
-}
-
-#[expect(
-    deprecated,
-    reason = "deprecated for what is no descriptor of its own; an OwnedFd is, and the replacement is unsafe"
-)]
-fn register(descriptor: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(descriptor, Interest::READABLE)
 }

@@ -9,4 +9,5 @@
 
 mod adoption;
 mod full_disk;
+mod old_cli;
 mod support;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cgroup::Leaf;
 
 const MOUNTS: &str = "\
 24 1 0:21 / /proc rw - proc proc rw
