@@ -1,6 +1,6 @@
 //! Batches as a client sees them, with the invariants that hold for every one.
 //!
-//! Plans are plain JSON, as everything that the suites send. Called by the suites `batches*`.
+//! Plans are plain JSON, as everything that the suites send. Called by the suites of `batch`.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{
     Client, Supervisor,
+    binaries::misbehave_argv,
     client::Incoming,
-    installed::misbehave_argv,
     ledger::{Ledger, TAG_VARIABLE},
     unique_tag,
 };
@@ -49,7 +49,7 @@ impl Notes {
     /// A line of shell.
     #[must_use]
     pub fn shell(&self, name: &str, command: &str) -> Value {
-        let argv = misbehave_argv(&["noted", self.ledger.path(), name, command]);
+        let argv = misbehave_argv(&["trace", self.ledger.path(), name, command]);
         self.task(name, json!({ "argv": argv }))
     }
 

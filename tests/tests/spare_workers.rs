@@ -5,9 +5,9 @@
 
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
+    binaries::install_worker,
     fifo::Fifo,
     http,
-    installed::install_worker,
     processes::{self, Process},
     wait_until,
 };

@@ -116,7 +116,7 @@ fn a_failing_before_task_fails_the_task_with_that_reason_and_the_task_never_begi
 fn hooks_that_fail_or_hang_change_no_verdict_and_leave_nothing() {
     let supervisor = supervisor();
     let (notes, tag) = (Notes::new(&supervisor), unique_tag("hook"));
-    let misbehave = cc_tests::installed::misbehave();
+    let misbehave = cc_tests::binaries::misbehave();
     let hooks = json!({
         "after_task": {"command": format!("{misbehave} setsid-sleepers 2 stay {tag}"), "timeout": 1},
         "after_batch": {"argv": ["false"]},

@@ -14,7 +14,7 @@ use std::{
 use cc_tests::{
     Client, Options, Supervisor,
     batches::{Over, attach, attempts, classes, get, plan_with, progress_until, run, submit},
-    installed::install_worker,
+    binaries::install_worker,
 };
 use serde_json::{Value, json};
 

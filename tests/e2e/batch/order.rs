@@ -11,7 +11,7 @@ use cc_tests::{
     },
     cgroup::Containment,
     fifo::Fifo,
-    tasks::gated,
+    requests::gated,
     unique_tag, wait_until, with_both_containments,
 };
 use serde_json::{Value, json};
@@ -332,7 +332,7 @@ fn a_cancel_takes_the_trees_of_running_tasks_with_it(containment: &Containment) 
     let supervisor = Supervisor::start(&options(containment.options()));
     let (notes, tag) = (Notes::new(&supervisor), unique_tag("canceled"));
     let mut client = supervisor.connect();
-    let family = format!("{} setsid-sleepers 3 stay {tag}", cc_tests::installed::misbehave());
+    let family = format!("{} setsid-sleepers 3 stay {tag}", cc_tests::binaries::misbehave());
     let tasks = [
         notes.prompt("done", ["say: 4"]),
         notes.shell("family", &family),

@@ -15,9 +15,9 @@ use cc_tests::{
     batches::{
         Notes, Over, attach, attempts, classes, get, plan, plan_with, progress_until, submit, with,
     },
+    binaries,
     cgroup::Containment,
     fifo::Fifo,
-    installed,
     processes::{self, Process},
     random::Random,
     with_both_containments,
@@ -199,7 +199,7 @@ fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_
     // A worker that is slow to start has its task by then, and comes too late for it.
     let directory = tempfile::tempdir().unwrap();
     let slow = directory.path().join("slow-worker");
-    let worker = installed::directory().join("cc-worker");
+    let worker = binaries::directory().join("cc-worker");
     let lines = format!(
         "#!/bin/sh\necho ready > {}\nread go < {}\nexec {} \"$@\"\n",
         ready.path(),

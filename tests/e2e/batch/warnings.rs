@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command
 use cc_tests::{
     Options, Supervisor,
     batches::{get, plan, plan_with, run},
-    installed, wait_until,
+    binaries, wait_until,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -72,7 +72,7 @@ fn a_row_has_the_warnings_the_conversation_and_the_version_and_keeps_them() {
     };
     wait_until("the task has left", || listed(&supervisor)["state"] == "ended");
     let ps = |supervisor: &Supervisor| {
-        let mut command: Command = installed::ccx_command(&supervisor.url());
+        let mut command: Command = binaries::ccx_command(&supervisor.url());
         String::from_utf8(command.args(["ps", "--all"]).output().unwrap().stdout).unwrap()
     };
     assert!(ps(&supervisor).contains("succeeded (1 warning)"), "{}", ps(&supervisor));

@@ -12,8 +12,8 @@ use std::{
 use cc_tests::{
     Cut, Options, Proxy, Supervisor, Terminal,
     batches::{Notes, Over, attempts, get, with},
+    binaries,
     fifo::Fifo,
-    installed,
     processes::Process,
 };
 use rustix::process::Signal;
@@ -51,7 +51,7 @@ impl Desk {
     }
 
     fn command_at(&self, url: &str, arguments: &[&str]) -> Command {
-        let mut command = installed::ccx_command(url);
+        let mut command = binaries::ccx_command(url);
         command.args(arguments).current_dir(self.supervisor.scratch());
         command
     }
@@ -422,7 +422,7 @@ fn a_limit_is_waited_out_and_the_countdown_says_why() {
     let prompts = format!("limit until {ends_at_s}\nWhat is 2 + 2?\n");
     fs::write(desk.path("tasks.txt"), prompts).unwrap();
     // With a supervisor of its own.
-    let mut command = Command::new(installed::ccx());
+    let mut command = Command::new(binaries::ccx());
     command
         .args(["batch", "tasks.txt", "--agent", "stand-in"])
         .current_dir(desk.supervisor.scratch())
@@ -441,7 +441,7 @@ fn on_a_terminal_ctrl_c_asks_and_a_detached_batch_runs_on() {
     desk.write_tasks(desk.gated(&gate));
     let line = format!(
         "'{}' --url {} batch tasks.jsonl",
-        installed::ccx().display(),
+        binaries::ccx().display(),
         desk.supervisor.url()
     );
     let mut terminal = Terminal::start(&line, desk.supervisor.scratch());

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use cc_tests::{Options, Supervisor, installed, processes, unique_tag};
+use cc_tests::{Options, Supervisor, binaries, processes, unique_tag};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ impl Home {
     }
 
     fn run(&self, arguments: &[&str]) -> Report {
-        Report::of(self.doctor(&installed::ccx(), arguments))
+        Report::of(self.doctor(&binaries::ccx(), arguments))
     }
 
     /// What the agent was asked, in order.
@@ -99,7 +99,7 @@ impl Report {
 fn what_is_ready_for_a_night_is_said_without_asking_a_model_and_leaves_nothing() {
     let home = Home::new(TESTED, LOGGED_IN);
     let tag = unique_tag("doctor");
-    let mut command = home.doctor(&installed::ccx(), &[]);
+    let mut command = home.doctor(&binaries::ccx(), &[]);
     command.env("CLAUDE_CODE_OAUTH_TOKEN", "a-secret").env("CC_TEST_TAG", &tag);
     let report = Report::of(command);
     assert_eq!(report.exit_code, Some(0), "{}", report.text);
@@ -140,7 +140,7 @@ fn a_program_that_might_take_the_question_for_a_prompt_is_asked_for_its_version_
 #[test]
 fn nobody_logged_in_fails_and_a_key_that_is_here_is_explained() {
     let home = Home::new(TESTED, LOGGED_OUT);
-    let mut command = home.doctor(&installed::ccx(), &[]);
+    let mut command = home.doctor(&binaries::ccx(), &[]);
     command.env("ANTHROPIC_API_KEY", "a-stale-key");
     let report = Report::of(command);
     assert_eq!(report.exit_code, Some(1));
@@ -166,7 +166,7 @@ fn an_agent_that_is_not_there_fails_and_everything_else_is_looked_at() {
 fn without_its_companions_no_task_can_be_tried_and_that_is_said_of_each_check() {
     let home = Home::new(TESTED, LOGGED_IN);
     let alone = home.folder.path().join("ccx");
-    fs::copy(installed::ccx(), &alone).unwrap();
+    fs::copy(binaries::ccx(), &alone).unwrap();
     let report = Report::of(home.doctor(&alone, &[]));
     assert_eq!(report.exit_code, Some(1));
     let failed = report.lines("programs");

@@ -9,7 +9,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use cc_tests::{fifo::Fifo, installed, processes, unique_tag, wait_until};
+use cc_tests::{binaries, fifo::Fifo, processes, unique_tag, wait_until};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -34,7 +34,7 @@ impl Folder {
     }
 
     fn command(&self, arguments: &str) -> Command {
-        let mut command = Command::new(installed::ccx());
+        let mut command = Command::new(binaries::ccx());
         command
             .arg("batch")
             .args(arguments.split_whitespace())
@@ -538,7 +538,7 @@ fn denied_and_unfinished_work_have_verdicts_of_their_own_and_say_what_to_do() {
 fn ccx_run_says_warnings_on_standard_error_and_programs_get_them_too() {
     let folder = doubtful();
     let run = |json: &[&str]| {
-        let mut command = Command::new(installed::ccx());
+        let mut command = Command::new(binaries::ccx());
         command
             .args(["run", "--agent", &folder.player(), "--prompt", "stream true"])
             .args(json)

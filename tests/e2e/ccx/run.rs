@@ -10,8 +10,8 @@ use std::{
 
 use cc_tests::{
     Options, PATIENCE, Supervisor,
+    binaries::{self, misbehave},
     fifo::Fifo,
-    installed::{self, misbehave},
     processes::{self, Process},
     unique_tag,
 };
@@ -19,7 +19,7 @@ use rustix::process::Signal;
 
 /// `ccx` with a private supervisor, whose environment holds nothing that changes a test.
 fn ccx(arguments: &[&str]) -> Command {
-    let mut command = Command::new(installed::ccx());
+    let mut command = Command::new(binaries::ccx());
     command.args(arguments).stdin(Stdio::null()).env("CC_EXECUTOR_CGROUP", "off");
     for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
         command.env_remove(name);

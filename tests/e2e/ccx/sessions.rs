@@ -11,19 +11,19 @@ use std::{
 
 use cc_tests::{
     Cut, Follower, Options, Proxy, Supervisor,
+    binaries::{self, misbehave},
     fifo::Fifo,
-    installed::{self, misbehave},
     processes::{Process, is_held},
     random::Random,
-    speech::{Mouth, poured_end, poured_line, said, speech},
-    tasks::{gated, pid, pour},
+    requests::{gated, pid, pour},
+    spoken_output::{Stream, poured_end, poured_line, said, speech},
     wait_until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 fn ccx(url: &str, arguments: &[&str]) -> Command {
-    let mut command = installed::ccx_command(url);
+    let mut command = binaries::ccx_command(url);
     command.args(arguments);
     command
 }
@@ -62,7 +62,7 @@ fn run_loses_nothing_when_its_connection_is_cut_and_says_so() {
         let output = ccx(&proxy.url(), &speak).output().unwrap();
         assert!(output.status.success(), "seed {seed}: {}", stderr(&output));
         let expected = speech(seed, bytes);
-        assert!(stdout(&output) == said(&expected, Mouth::Stdout), "seed {seed}");
+        assert!(stdout(&output) == said(&expected, Stream::Stdout), "seed {seed}");
         let notes = stderr(&output);
         let own = notes.matches("ccx: reconnected, nothing was lost").count();
         assert!(own > 0 && proxy.accepted() > 1, "seed {seed}: {} connections", proxy.accepted());
@@ -71,7 +71,7 @@ fn run_loses_nothing_when_its_connection_is_cut_and_says_so() {
         let tasks_own: String =
             notes.split_inclusive('\n').map(|line| line.split("ccx: ").next().unwrap()).collect();
         let squeezed = |text: &str| text.replace('\n', "");
-        assert!(squeezed(&tasks_own) == squeezed(&said(&expected, Mouth::Stderr)), "seed {seed}");
+        assert!(squeezed(&tasks_own) == squeezed(&said(&expected, Stream::Stderr)), "seed {seed}");
     }
 }
 
@@ -98,7 +98,7 @@ fn run_survives_the_kill_of_its_supervisor() {
     output.read_to_string(&mut text).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
-    cc_tests::speech::check_poured(&text);
+    cc_tests::spoken_output::check_poured(&text);
     assert!(stderr(&output).contains("ccx: reconnected, nothing was lost"), "{}", stderr(&output));
 }
 
@@ -240,8 +240,8 @@ fn logs_prints_what_run_would_have_printed_byte_for_byte() {
     for follow in [&["logs", id.as_str()][..], &["logs", "-f", &id]] {
         let output = run(&supervisor, follow);
         assert!(output.status.success());
-        assert!(stdout(&output) == said(&expected, Mouth::Stdout), "{follow:?}");
-        assert!(stderr(&output) == said(&expected, Mouth::Stderr), "{follow:?}");
+        assert!(stdout(&output) == said(&expected, Stream::Stdout), "{follow:?}");
+        assert!(stderr(&output) == said(&expected, Stream::Stderr), "{follow:?}");
     }
     let output = run(&supervisor, &["logs", "--json", &id]);
     let events: Vec<Value> =
@@ -254,11 +254,8 @@ fn logs_says_nothing_when_its_reader_has_had_enough() {
     let supervisor = Supervisor::start_default();
     let id = detach(&supervisor, &["seq", "200000"]);
     supervisor.connect().wait_for_end(&id);
-    let line = format!(
-        "'{}' --url {} logs {id} | head -n 1",
-        installed::ccx().display(),
-        supervisor.url()
-    );
+    let line =
+        format!("'{}' --url {} logs {id} | head -n 1", binaries::ccx().display(), supervisor.url());
     let output = Command::new("sh").args(["-c", &line]).output().unwrap();
     assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("1\n", ""));
 }
@@ -372,7 +369,7 @@ fn commands_for_a_supervisor_that_is_not_there_say_how_to_start_one() {
 #[test]
 fn the_private_supervisor_of_a_killed_ccx_leaves_nothing() {
     let tag = cc_tests::unique_tag("private");
-    let mut command = Command::new(installed::ccx());
+    let mut command = Command::new(binaries::ccx());
     command.args(["run", "--", &misbehave(), "setsid-sleepers", "3", "stay", &tag]);
     command.env_remove("CC_EXECUTOR_URL").env("CC_EXECUTOR_CGROUP", "off");
     let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();

@@ -10,7 +10,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use cc_tests::installed;
+use cc_tests::binaries;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -54,7 +54,7 @@ impl Folder {
 
     /// Runs `ccx batch` to an exit code; returns what it said on standard error.
     fn run(&self, arguments: &str, code: i32) -> String {
-        let mut command = Command::new(installed::ccx());
+        let mut command = Command::new(binaries::ccx());
         command
             .arg("batch")
             .args(arguments.split_whitespace())

@@ -6,7 +6,7 @@
 use std::thread;
 
 use cc_tests::{
-    Client, Options, Supervisor, fifo::Fifo, http, installed::misbehave_argv, processes, unique_tag,
+    Client, Options, Supervisor, binaries::misbehave_argv, fifo::Fifo, http, processes, unique_tag,
 };
 use serde_json::{Value, json};
 

@@ -10,7 +10,7 @@ use std::{fs, process::Stdio, time::Duration};
 use cc_tests::{
     Options, Supervisor,
     batches::{Over, attempts, classes, plan, plan_with, run, submit, with},
-    installed,
+    binaries,
     messages_api::{RealCli, real_cli::with_tools},
     processes, unique_tag, wait_until,
 };
@@ -72,7 +72,7 @@ fn fifty_tasks_outlive_the_crash_of_their_client() {
     let file = supervisor.scratch().join("tasks.jsonl");
     let lines: String = fifty().iter().map(|task| format!("{task}\n")).collect();
     fs::write(&file, lines).unwrap();
-    let mut ccx = installed::ccx_command(&supervisor.url())
+    let mut ccx = binaries::ccx_command(&supervisor.url())
         .arg("batch")
         .arg(&file)
         .stdout(Stdio::null())

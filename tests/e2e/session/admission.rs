@@ -6,9 +6,9 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use cc_tests::{
     Client, Options, Supervisor,
+    binaries::{self, misbehave},
     client::Refused,
     http,
-    installed::{self, misbehave},
 };
 use serde_json::json;
 
@@ -161,7 +161,7 @@ fn a_command_that_is_not_on_the_list_is_refused_and_no_shell_is_involved() {
 /// Starts a supervisor that must refuse to start, and returns what it said.
 fn refusal(arguments: &[&str], variable: Option<(&str, &str)>) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let output = Command::new(installed::supervisor())
+    let output = Command::new(binaries::supervisor())
         .args(["--stop-on-stdin-eof", "--state-dir"])
         .arg(directory.path())
         .args(arguments)

@@ -6,12 +6,12 @@ use std::{collections::BTreeSet, thread};
 
 use cc_tests::{
     Client, Follower, Options, Supervisor, Transcript,
+    binaries::misbehave_argv,
     cgroup::Containment,
     fifo::Fifo,
-    installed::misbehave_argv,
     processes::{self, is_held},
-    speech::check_poured,
-    tasks::{answer_for, assert_spoken, gated, last_seq, pid, pour, speak, task_id},
+    requests::{answer_for, assert_spoken, gated, last_seq, pid, pour, speak, task_id},
+    spoken_output::check_poured,
     unique_tag, wait_until, with_both_containments,
 };
 use serde_json::{Value, json};

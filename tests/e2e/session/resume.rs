@@ -7,14 +7,13 @@ use std::{fs, path::Path, time::Duration};
 
 use cc_tests::{
     Client, Cut, Options, Proxy, Session, Supervisor, Transcript,
+    binaries::misbehave_argv,
     client::{Incoming, unbatched},
     fifo::Fifo,
-    http,
-    installed::misbehave_argv,
-    processes,
-    speech::{Mouth, said, speech},
+    http, processes,
+    requests::{answer_for, assert_spoken, gated, last_seq, speak, task_id},
+    spoken_output::{Stream, said, speech},
     task_log::TaskLog,
-    tasks::{answer_for, assert_spoken, gated, last_seq, speak, task_id},
     unique_tag, wait_until,
 };
 use serde_json::{Value, json};
@@ -580,7 +579,7 @@ fn batched_output_is_the_same_lines_in_the_same_order() {
     );
     let transcript = Transcript::checked(answer, single);
     assert_eq!(transcript.events, undisturbed(&supervisor, transcript.task_id()));
-    assert!(transcript.stdout().ends_with(&said(&speech(4, SPEECH_BYTES), Mouth::Stdout)));
+    assert!(transcript.stdout().ends_with(&said(&speech(4, SPEECH_BYTES), Stream::Stdout)));
 }
 
 #[test]

@@ -16,8 +16,8 @@ use cc_tests::{
     Client, Cut, Options, PATIENCE, Proxy, Session, Supervisor, Transcript,
     client::unbatched,
     random::Random,
+    requests::{assert_spoken, last_seq, speak, task_id},
     task_log::TaskLog,
-    tasks::{assert_spoken, last_seq, speak, task_id},
 };
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@
 use std::io::{Read, Write};
 
 use cc_tests::{
-    Client, Options, Supervisor, cgroup::Containment, client::Incoming, http,
-    installed::misbehave_argv, processes, unique_tag, with_both_containments,
+    Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment, client::Incoming,
+    http, processes, unique_tag, with_both_containments,
 };
 use serde_json::{Value, json};
 

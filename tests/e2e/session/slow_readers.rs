@@ -9,9 +9,9 @@
 
 use cc_tests::{
     Client, Options, Supervisor, Transcript,
-    installed::misbehave_argv,
+    binaries::misbehave_argv,
     processes::memory,
-    tasks::{last_seq, task_id},
+    requests::{last_seq, task_id},
 };
 use serde_json::{Value, json};
 

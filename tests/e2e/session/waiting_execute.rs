@@ -4,8 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Client, Options, Supervisor, cgroup::Containment, client::Incoming, fifo::Fifo,
-    installed::misbehave_argv, processes, unique_tag, with_both_containments,
+    Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment, client::Incoming,
+    fifo::Fifo, processes, unique_tag, with_both_containments,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};

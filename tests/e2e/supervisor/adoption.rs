@@ -7,13 +7,13 @@ use std::{fs, os::unix::fs::FileExt, path::Path};
 
 use cc_tests::{
     Follower, Options, PATIENCE, Supervisor, Transcript,
+    binaries::misbehave_argv,
     cgroup::Containment,
     fifo::Fifo,
-    installed::misbehave_argv,
     processes::{self, Process, is_held},
-    speech::{check_poured, check_poured_prefix},
+    requests::{assert_spoken, gated, last_seq, pid, pour, speak, task_id},
+    spoken_output::{check_poured, check_poured_prefix},
     task_log::TaskLog,
-    tasks::{assert_spoken, gated, last_seq, pid, pour, speak, task_id},
     unique_tag, wait_until, with_both_containments,
 };
 use rustix::process::Signal;
@@ -168,7 +168,7 @@ fn ten_tasks_of_all_kinds_outlive_an_upgrade_of_their_supervisor(containment: &C
     let directory = tempfile::tempdir().unwrap();
     let new = directory.path().join("cc-supervisor");
     for name in ["cc-supervisor", "cc-worker"] {
-        let old = cc_tests::installed::directory().join(name);
+        let old = cc_tests::binaries::directory().join(name);
         fs::copy(old, directory.path().join(name)).unwrap();
     }
     supervisor.start_again(&options(containment).program(&new));
@@ -508,7 +508,7 @@ fn a_worker_that_speaks_another_language_is_left_to_its_end() {
     // Plays the worker of another version, whose task the real worker goes on with.
     let mut stop = Fifo::create();
     let socket = supervisor.task_directory(follower.task_id()).join("worker.sock");
-    let mut foreign = std::process::Command::new(cc_tests::installed::misbehave())
+    let mut foreign = std::process::Command::new(cc_tests::binaries::misbehave())
         .args(["foreign-worker", socket.to_str().unwrap(), stop.path()])
         .stdout(std::process::Stdio::piped())
         .spawn()

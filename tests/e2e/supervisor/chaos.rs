@@ -34,16 +34,16 @@ use std::{
     time::Duration,
 };
 
-use cc_link::record::Stream;
+use cc_link::record;
 use cc_tests::{
     Client, Options, PATIENCE, Session, Supervisor, Transcript,
+    binaries::misbehave_argv,
     client::Incoming,
-    installed::misbehave_argv,
     processes::{self, Process},
     random::Random,
-    speech::{Mouth, said, speech},
+    requests::{answer_for, last_seq, log_path, speak, task_id},
+    spoken_output::{Stream, said, speech},
     task_log::TaskLog,
-    tasks::{answer_for, last_seq, log_path, speak, task_id},
     unique_tag,
 };
 use rustix::process::Signal;
@@ -80,8 +80,8 @@ impl Plan {
                     (random.below(1_000), [50_000, 700_000][usize::from(kind == 1)]);
                 let parts = speech(seed, bytes);
                 Self {
-                    stderr: said(&parts, Mouth::Stderr),
-                    ..plan(speak(seed, bytes), said(&parts, Mouth::Stdout))
+                    stderr: said(&parts, Stream::Stderr),
+                    ..plan(speak(seed, bytes), said(&parts, Stream::Stdout))
                 }
             }
             2 => plan(shell("echo short"), "short\n".to_owned()),
@@ -414,7 +414,7 @@ fn run(seed: u64) {
         let log = TaskLog::read(&log_path(&supervisor.state_directory(), transcript.task_id()));
         assert_eq!(log.completed().reason.as_str(), transcript.end().0);
         assert_eq!(log.records.len(), transcript.events.len());
-        assert_eq!(log.stream(Stream::Stdout), transcript.stdout().as_bytes());
+        assert_eq!(log.stream(record::Stream::Stdout), transcript.stdout().as_bytes());
     }
     // No task that nobody asked for.
     let mut client = supervisor.connect();

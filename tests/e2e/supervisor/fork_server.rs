@@ -6,8 +6,8 @@ use std::fs;
 
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
+    binaries::install_worker,
     fifo::Fifo,
-    installed::install_worker,
     processes::{self, Process},
     wait_until,
 };

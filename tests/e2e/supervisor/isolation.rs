@@ -6,9 +6,9 @@ use std::{process::Command, time::Duration};
 
 use cc_tests::{
     Client, Options, Supervisor,
+    binaries::{self, misbehave_argv},
     cgroup::Containment,
     fifo::Fifo,
-    installed::{self, misbehave_argv},
     processes::{self, Process},
     unique_tag, wait_until, with_both_containments,
 };
@@ -256,7 +256,7 @@ fn careless_start() -> Options {
          echo 500 > /proc/self/oom_score_adj
          exec nice -n 5 \"$@\"",
         "sh",
-        &installed::misbehave(),
+        &binaries::misbehave(),
         "exec-with-signals-blocked",
     ])
 }
@@ -299,7 +299,7 @@ fn cancel_works_under_a_supervisor_that_was_started_with_signals_ignored() {
 fn a_worker_that_does_not_exist_is_an_error_and_no_hang() {
     let worker = "/no/such/worker";
     // Found at the start or at the first task: either way it is named, and nothing hangs.
-    let output = Command::new(installed::supervisor())
+    let output = Command::new(binaries::supervisor())
         .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof"])
         .args(["--worker", worker, "--state-dir"])
         .arg(tempfile::tempdir().unwrap().path())
@@ -314,7 +314,7 @@ fn a_worker_that_does_not_exist_is_an_error_and_no_hang() {
 #[test]
 fn a_second_supervisor_on_one_state_directory_is_refused_and_the_first_goes_on() {
     let supervisor = Supervisor::start_default();
-    let output = Command::new(installed::supervisor())
+    let output = Command::new(binaries::supervisor())
         .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--state-dir"])
         .arg(supervisor.state_directory())
         .output()

@@ -12,11 +12,11 @@ use std::{
 
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
+    binaries::{self, install_worker},
     cgroup::Containment,
     fifo::Fifo,
-    installed::{self, install_worker},
     processes::{self, Process},
-    tasks::{gated, pid, task_id},
+    requests::{gated, pid, task_id},
     unique_tag, wait_until,
 };
 use rustix::process::Signal;
@@ -154,7 +154,7 @@ fn ccx_does_not_count_what_its_wrapper_had_started_as_left_behind() {
     fs::write(&tasks, "{\"command\": \"true\"}\n").unwrap();
     let output = Command::new("sh")
         .args(["-c", &bystanders.wrapper(), "sh"])
-        .arg(installed::directory().join("ccx"))
+        .arg(binaries::directory().join("ccx"))
         .arg("batch")
         .arg(&tasks)
         .stdin(Stdio::null())
@@ -332,7 +332,7 @@ impl ProcessOne {
         let mut unshare = Command::new("unshare")
             .args(in_a_namespace)
             .args(["sh", "-c", &format!("{before}\nexec \"$@\""), "sh"])
-            .arg(installed::supervisor())
+            .arg(binaries::supervisor())
             .args(["--listen", "127.0.0.1:0", "--cgroup", &cgroup, "--state-dir"])
             .arg(state.path().join("state"))
             .stdout(Stdio::piped())

@@ -13,7 +13,7 @@ use std::{
 
 use cc_tests::{
     Options, Supervisor,
-    installed::{self, misbehave_argv},
+    binaries::{self, misbehave_argv},
     processes::{self, Process},
     unique_tag,
 };
@@ -108,7 +108,7 @@ fn started_with_processes(
     let processes = format!("--nproc={limit}:{limit}");
     Command::new("timeout")
         .args(["20", "setpriv", &user, "--clear-groups", "prlimit", &processes])
-        .arg(installed::supervisor())
+        .arg(binaries::supervisor())
         .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof", "--state-dir"])
         .arg(state)
         .stdin(Stdio::null())

@@ -7,10 +7,10 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use cc_tests::{
     Client, Follower, Options, Supervisor,
+    binaries::misbehave_argv,
     fifo::Fifo,
     http,
-    installed::misbehave_argv,
-    tasks::{answer_for, gated, last_seq, task_id},
+    requests::{answer_for, gated, last_seq, task_id},
     wait_until,
 };
 use serde_json::{Value, json};

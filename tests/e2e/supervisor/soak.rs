@@ -18,11 +18,11 @@ use std::{fs, path::Path, thread, time::Instant};
 use cc_tests::{
     Client, Supervisor, Transcript,
     batches::{self, plan},
+    binaries::misbehave_argv,
     cgroup::Containment,
     fifo::Fifo,
-    installed::misbehave_argv,
     processes,
-    tasks::{gated, last_seq, task_id},
+    requests::{gated, last_seq, task_id},
     unique_tag, wait_until, with_both_containments,
 };
 use serde_json::{Value, json};

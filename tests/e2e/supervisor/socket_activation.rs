@@ -10,8 +10,8 @@ use std::{
 };
 
 use cc_tests::{
-    Client, Follower, Options, Supervisor, fifo::Fifo, http, installed::misbehave_argv,
-    speech::check_poured, tasks::pour,
+    Client, Follower, Options, Supervisor, binaries::misbehave_argv, fifo::Fifo, http,
+    requests::pour, spoken_output::check_poured,
 };
 use serde_json::{Value, json};
 

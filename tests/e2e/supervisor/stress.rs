@@ -17,7 +17,7 @@ use cc_tests::{
     Client, Options, Supervisor,
     client::Incoming,
     processes::memory,
-    tasks::{assert_spoken, speak, task_id},
+    requests::{assert_spoken, speak, task_id},
     wait_until,
 };
 use serde_json::json;
@@ -136,7 +136,7 @@ fn memory_stays_bounded_while_twenty_tasks_flood_readers_and_nobody() {
     let supervisor = Supervisor::start_default();
     assert_eq!(supervisor.connect().run_shell("echo warm").stdout(), "warm\n");
     let idle = memory(supervisor.pid()).resident_bytes;
-    let flood = cc_tests::installed::misbehave_argv(&["flood", &OUTPUT_BYTES.to_string(), "1000"]);
+    let flood = cc_tests::binaries::misbehave_argv(&["flood", &OUTPUT_BYTES.to_string(), "1000"]);
     // They wait when they have printed, so that their workers can be looked at.
     let command = format!("{}; sleep 600", flood.join(" "));
     let mut clients: Vec<Client> = (0..TASKS).map(|_| supervisor.connect()).collect();

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Client, Options, Supervisor, Transcript, fifo::Fifo, installed::misbehave_argv, processes,
+    Client, Options, Supervisor, Transcript, binaries::misbehave_argv, fifo::Fifo, processes,
     transcript::text_of,
 };
 use serde_json::{Value, json};

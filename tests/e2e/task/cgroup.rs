@@ -11,7 +11,7 @@ use std::{
 };
 
 use cc_tests::{
-    Client, PATIENCE, Supervisor, cgroup::Containment, installed::misbehave_argv, processes,
+    Client, PATIENCE, Supervisor, binaries::misbehave_argv, cgroup::Containment, processes,
     processes::Process, unique_tag,
 };
 use serde_json::{Value, json};

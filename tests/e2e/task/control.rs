@@ -6,9 +6,9 @@ use std::fs;
 
 use cc_tests::{
     Client, Supervisor,
+    binaries::misbehave_argv,
     cgroup::Containment,
     fifo::Fifo,
-    installed::misbehave_argv,
     processes::{self, is_held},
     unique_tag, with_both_containments,
 };

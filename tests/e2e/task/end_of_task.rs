@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Supervisor, cgroup::Containment, fifo::Fifo, installed::misbehave_argv, processes, unique_tag,
+    Supervisor, binaries::misbehave_argv, cgroup::Containment, fifo::Fifo, processes, unique_tag,
     with_both_containments,
 };
 use serde_json::json;

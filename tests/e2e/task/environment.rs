@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Client, Options, Supervisor, cgroup::Containment, installed::misbehave_argv,
+    Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment,
     with_both_containments,
 };
 use serde_json::{Value, json};

@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStdin, Command, Stdio},
 };
 
-use cc_tests::{Options, Supervisor, Transcript, installed};
+use cc_tests::{Options, Supervisor, Transcript, binaries};
 use serde_json::{Value, json};
 
 /// What a pipe holds by default (pipe(7)).
@@ -24,7 +24,7 @@ impl Hoard {
         let (user, group) = (format!("--reuid={user_id}"), format!("--regid={user_id}"));
         let mut program = Command::new("setpriv")
             .args([&user, &group, "--clear-groups"])
-            .args([installed::misbehave().as_str(), "hoard-pipes"])
+            .args([binaries::misbehave().as_str(), "hoard-pipes"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use cc_link::{event::EndReason, record::Stream};
 use cc_tests::{
     Options, Supervisor,
+    binaries::misbehave_argv,
     cgroup::Containment,
-    installed::misbehave_argv,
     processes::{self, Process},
     task_log::TaskLog,
     unique_tag, with_both_containments,

@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
 
 use cc_tests::{
-    Options, Supervisor, Transcript, cgroup::Containment, installed::misbehave, processes,
+    Options, Supervisor, Transcript, binaries::misbehave, cgroup::Containment, processes,
     unique_tag, with_both_containments,
 };
 use serde_json::{Value, json};

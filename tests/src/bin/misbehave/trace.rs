@@ -8,7 +8,7 @@ use std::{
 use cc_tests::ledger::Ledger;
 
 /// Notes a start, runs the line, notes the end, and exits as the line did.
-pub fn noted(ledger: &str, name: &str, command: &str) -> ExitCode {
+pub fn trace(ledger: &str, name: &str, command: &str) -> ExitCode {
     let ledger = Ledger::at(Path::new(ledger));
     ledger.note_start(name);
     let status = Command::new("sh").args(["-c", command]).status().unwrap();

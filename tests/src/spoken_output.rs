@@ -6,7 +6,7 @@ use crate::random::Random;
 
 /// Where a part of a speech goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mouth {
+pub enum Stream {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -17,7 +17,7 @@ pub enum Mouth {
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Where it goes.
-    pub mouth: Mouth,
+    pub stream: Stream,
     /// What it says.
     pub text: String,
 }
@@ -32,7 +32,7 @@ pub fn speech(seed: u64, bytes: usize) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut said = 0;
     while said < bytes {
-        let mouth = if random.below(3) == 0 { Mouth::Stderr } else { Mouth::Stdout };
+        let stream = if random.below(3) == 0 { Stream::Stderr } else { Stream::Stdout };
         let text = match random.below(40) {
             0 => format!("{} {}\n", words(&mut random, 20_000), parts.len()),
             1..=3 => words(&mut random, 1),
@@ -40,7 +40,7 @@ pub fn speech(seed: u64, bytes: usize) -> Vec<Part> {
             _ => format!("{} {}\n", parts.len(), words(&mut random, 9)),
         };
         said += text.len();
-        parts.push(Part { mouth, text });
+        parts.push(Part { stream, text });
     }
     parts
 }
@@ -52,8 +52,8 @@ fn words(random: &mut Random, most: u64) -> String {
 
 /// All that a speech says on one stream.
 #[must_use]
-pub fn said(parts: &[Part], mouth: Mouth) -> String {
-    parts.iter().filter(|part| part.mouth == mouth).map(|part| part.text.as_str()).collect()
+pub fn said(parts: &[Part], stream: Stream) -> String {
+    parts.iter().filter(|part| part.stream == stream).map(|part| part.text.as_str()).collect()
 }
 
 /// The line with this number of a task that pours: see [`check_poured`].

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use crate::{
     Transcript,
+    binaries::misbehave_argv,
     fifo::Fifo,
-    installed::misbehave_argv,
-    speech::{Mouth, said, speech},
+    spoken_output::{Stream, said, speech},
 };
 
 /// A task that prints at full speed on both streams; see [`assert_spoken`].
@@ -24,8 +24,8 @@ pub fn speak(seed: u64, bytes: usize) -> Value {
 pub fn assert_spoken(transcript: &Transcript, seed: u64, bytes: usize) {
     let expected = speech(seed, bytes);
     assert_eq!(transcript.end(), ("exit", 0), "{}", transcript.completed());
-    assert!(transcript.stdout() == said(&expected, Mouth::Stdout), "stdout is not what was said");
-    assert!(transcript.stderr() == said(&expected, Mouth::Stderr), "stderr is not what was said");
+    assert!(transcript.stdout() == said(&expected, Stream::Stdout), "stdout is not what was said");
+    assert!(transcript.stderr() == said(&expected, Stream::Stderr), "stderr is not what was said");
 }
 
 /// A task that says `ready`, waits for its pipe to be released, and then runs a line of shell.
