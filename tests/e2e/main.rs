@@ -1,5 +1,16 @@
 //! The black-box suites over the real `cc-supervisor`, `cc-worker` and `ccx`: what a client, an operator with `/proc`
 //! and a reader of exit codes can see. This list of modules is their table of contents.
+//!
+//! All tests share this process, and as many run at a time as there are cores. So none changes what belongs to the
+//! process (environment, working directory, limits, umask), and what a test counts is its own: processes by a tag in
+//! their arguments or the mark of its supervisor, files in a directory that it has made.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test: a broken assumption ends it where it is noticed"
+)]
 
 /// One task, from its start to its end.
 mod task {
@@ -45,8 +56,14 @@ mod task {
 
 /// What a client may ask, and how it gets every event once.
 mod session {
-    /// Old clients get what their contract says, and a client that breaks it harms only itself.
+    /// Old clients get what their contract says, to the letter.
     mod wire;
+
+    /// JSON-RPC: batches of messages, notifications, ids, and texts that are no requests.
+    mod json_rpc;
+
+    /// A client that breaks the protocol harms only its own connection.
+    mod misuse;
 
     /// Who may talk to the supervisor at all.
     mod admission;
@@ -60,11 +77,20 @@ mod session {
     /// A session outlives its connections, whatever cuts them.
     mod resume;
 
+    /// Who may resume a session, and when one has ended.
+    mod takeover;
+
+    /// Output in batches of lines is the same lines in the same order.
+    mod output_batches;
+
     /// Hundreds of connections, cut at random bytes, lose and repeat nothing.
     mod resume_property;
 
     /// Any task can be looked at, followed and steered by its id.
     mod attach;
+
+    /// Tasks on record: their list, their states and their stored events.
+    mod stored_tasks;
 
     /// A client that does not read costs little memory, delays no other and gets everything.
     mod slow_readers;
@@ -78,11 +104,20 @@ mod supervisor {
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 
-    /// What a task started is ended, whatever became of its worker and its supervisor; nothing else is.
+    /// What a task started is ended, whatever became of its worker and its supervisor.
     mod keeper;
+
+    /// Children of the supervisor that no task has started are left alone.
+    mod bystanders;
 
     /// A supervisor that is killed or replaced costs no task.
     mod adoption;
+
+    /// Stops, upgrades and restarts: what clients are told, which tasks are kept, what the next one knows.
+    mod restart;
+
+    /// What a crash can leave on the disk: torn logs, and databases that cannot be used.
+    mod damage;
 
     /// A task is on record before it does anything.
     mod write_ahead;
@@ -114,6 +149,9 @@ mod batch {
     /// Tasks run in order, one tree after the other, and hand on what they found.
     mod order;
 
+    /// What can be asked about a batch, by whom, and who may watch it.
+    mod lookup;
+
     /// The mistakes of a plan are reported all at once, and the same submission twice is one batch.
     mod plans;
 
@@ -141,14 +179,29 @@ mod batch {
 
 /// The command line.
 mod ccx {
+    /// What the suites of `ccx batch` with a supervisor share.
+    mod desk;
+
+    /// A folder in which `ccx` is started, which several suites share.
+    mod folder;
+
+    /// What a program has printed.
+    mod output;
+
     /// Exit codes, streams, Ctrl-C and task files are what scripts expect.
     mod run;
 
     /// `ccx batch` can be left, watched, ended and continued.
     mod batches;
 
+    /// What `ccx batch` reports and refuses, and how its options reach the server.
+    mod batch_output;
+
     /// A batch can run unattended: its files say what was done, and a resume continues there.
     mod reports;
+
+    /// Warnings, failures and last words of agents in every report.
+    mod warnings;
 
     /// `run` and `batch` survive a bad network; `attach`, `logs`, `ps` and the rest find any task.
     mod sessions;

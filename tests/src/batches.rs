@@ -10,8 +10,9 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Client, Supervisor,
+    Client, Options, Supervisor,
     binaries::misbehave_argv,
+    cgroup::Containment,
     client::Incoming,
     ledger::{Ledger, TAG_VARIABLE},
     unique_tag,
@@ -20,6 +21,24 @@ use crate::{
 /// How long a test waits for the next word about a batch: a wait for a limit lasts up to half a minute
 /// longer than the limit, and nobody hears anything meanwhile.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Options for most suites about batches: the fixture agent, and a short grace at the end of a task.
+#[must_use]
+pub fn options() -> Options {
+    contained(&Containment::Subreaper)
+}
+
+/// The same, with this containment.
+#[must_use]
+pub fn contained(containment: &Containment) -> Options {
+    containment.options().fixture_agent().flag("--grace", 1)
+}
+
+/// A supervisor with [`options`].
+#[must_use]
+pub fn supervisor() -> Supervisor {
+    Supervisor::start(&options())
+}
 
 /// What one test's batches share: the tag of their processes, and a ledger.
 pub struct Notes {

@@ -52,11 +52,28 @@ pub fn supervisor() -> PathBuf {
     directory().join("cc-supervisor")
 }
 
-/// Puts a `cc-worker` in this place, in one step: for whoever looks, another program than before.
+/// Puts a `cc-worker` in this place in one step, so that it is another program than before.
 pub fn install_worker(program: &Path) {
     let fresh = program.with_extension("fresh");
-    fs::copy(directory().join("cc-worker"), &fresh).unwrap();
+    copy_program(&directory().join("cc-worker"), &fresh);
     fs::rename(&fresh, program).unwrap();
+}
+
+/// Makes an executable script.
+pub fn install_script(path: &Path, text: &str) {
+    let source = path.with_extension("source");
+    fs::write(&source, text).unwrap();
+    copy_program(&source, path);
+    fs::remove_file(&source).unwrap();
+}
+
+/// Copies a program, which is then executable.
+///
+/// Another process writes the file. A child that another test of this process starts at that moment would inherit the
+/// open file until its `execve`, and a program that is open for writing cannot be executed (`ETXTBSY`).
+pub fn copy_program(from: &Path, to: &Path) {
+    let status = Command::new("install").args(["-m", "755"]).arg(from).arg(to).status().unwrap();
+    assert!(status.success(), "cannot copy {} to {}", from.display(), to.display());
 }
 
 /// `ccx`.
@@ -68,8 +85,22 @@ pub fn ccx() -> PathBuf {
 /// `ccx` for the supervisor at this URL, with an environment that holds nothing that changes a test.
 #[must_use]
 pub fn ccx_command(url: &str) -> Command {
+    let mut command = ccx_with_own_environment();
+    command.arg("--url").arg(url);
+    command
+}
+
+/// `ccx` with a private supervisor, without a cgroup, and with such an environment.
+#[must_use]
+pub fn private_ccx_command() -> Command {
+    let mut command = ccx_with_own_environment();
+    command.env("CC_EXECUTOR_CGROUP", "off");
+    command
+}
+
+fn ccx_with_own_environment() -> Command {
     let mut command = Command::new(ccx());
-    command.arg("--url").arg(url).stdin(Stdio::null());
+    command.stdin(Stdio::null());
     for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
         command.env_remove(name);
     }

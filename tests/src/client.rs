@@ -264,6 +264,31 @@ impl Client {
         response.as_ref().map(outcome)
     }
 
+    /// A call about one task, which is named by its id.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub fn by_id(&mut self, method: &str, task_id: &str) -> Result<Value, Value> {
+        self.call(method, &json!({ "task_id": task_id }))
+    }
+
+    /// Sends a text as it is; returns the next message.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn ask(&mut self, text: &str) -> Value {
+        self.send_text(text);
+        self.recv_json()
+    }
+
+    /// Checks that the server answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn assert_alive(&mut self) {
+        assert!(self.call("ping", &json!({})).is_ok());
+    }
+
     /// `execute`; the error is the `error` member of the response.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use crate::{
     Transcript,
     binaries::misbehave_argv,
     fifo::Fifo,
+    processes::{self, Process},
     spoken_output::{Stream, said, speech},
 };
 
@@ -56,6 +57,15 @@ pub fn task_id(answer: &Value) -> &str {
 #[must_use]
 pub fn pid(answer: &Value) -> i32 {
     i32::try_from(answer["pid"].as_i64().unwrap()).unwrap()
+}
+
+/// The worker of the task that was started with this answer.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn worker(answer: &Value) -> Process {
+    Process::open(processes::parent(pid(answer)).unwrap()).unwrap()
 }
 
 /// The seq of the last of these events, 0 where there is none.

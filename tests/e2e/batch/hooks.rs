@@ -1,20 +1,14 @@
 //! Commands around the tasks of a batch, and timeouts from experience.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{collections::HashMap, fs, path::PathBuf};
 
 use cc_tests::{
     Options, Supervisor,
-    batches::{Notes, Over, attempts, plan, plan_with, run, submit, with},
+    batches::{Notes, Over, attempts, plan, plan_with, run, submit, supervisor, with},
     fifo::Fifo,
     processes, unique_tag,
 };
 use serde_json::{Value, json};
-
-fn supervisor() -> Supervisor {
-    Supervisor::start(&Options::new().fixture_agent().flag("--grace", 1))
-}
 
 /// A file to which hooks add what they were told.
 struct Told {

@@ -3,18 +3,12 @@
 //!
 //! The agent prints its prompt: each prompt is the stream of a CLI, line by line.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
-use std::{
-    fs::Permissions,
-    os::unix::fs::{PermissionsExt as _, symlink},
-    process::Command,
-};
+use std::{os::unix::fs::symlink, process::Command};
 
 use cc_tests::{
     Client, Options, Supervisor,
     batches::{Over, attach, attempts, classes, get, plan_with, progress_until, run, submit},
-    binaries::install_worker,
+    binaries::{install_script, install_worker},
 };
 use serde_json::{Value, json};
 
@@ -208,7 +202,7 @@ fn three_tasks_in_a_row_that_end_alike_without_a_turn_halt_the_batch() {
     assert!(over.reason().contains("3 tasks in a row"), "{}", over.reason());
     assert!(over.reason().contains("something new"), "{}", over.reason());
     // With a good one between nothing is halted.
-    let supervisor = crate::supervisor();
+    let supervisor = self::supervisor();
     let tasks = [unknown("a"), unknown("b"), good("c"), unknown("d"), unknown("e"), good("f")];
     let over = run(&supervisor, &plan_with(json!({}), tasks));
     assert_eq!(over.outcome(), "failed");
@@ -239,7 +233,7 @@ fn credentials_that_were_good_for_another_task_are_tried_once_more() {
     assert_eq!(classes(over.row("refused")), [Some("transient"), Some("final")]);
     assert_eq!(over.outcome(), "stopped");
     // And those that never were are not.
-    let supervisor = crate::supervisor();
+    let supervisor = self::supervisor();
     let refused = says("refused", &[failure(Some(401), "API Error: 401")]);
     let over = run(&supervisor, &plan_with(json!({}), [refused, good("never")]));
     assert_eq!(classes(over.row("refused")), [Some("final")]);
@@ -304,8 +298,7 @@ fn an_agent_that_is_a_script_whose_interpreter_is_away_for_a_while_costs_no_task
         format!("#!/bin/sh\nexec {} -c cat\n", interpreter.display()),
         "#!/usr/bin/env interpreter\ncat\n".to_owned(),
     ] {
-        std::fs::write(&agent, &script).unwrap();
-        std::fs::set_permissions(&agent, Permissions::from_mode(0o755)).unwrap();
+        install_script(&agent, &script);
         symlink("/bin/sh", &interpreter).unwrap();
         let options = Options::new().flag("--agent", agent.display()).flag("--grace", 1);
         let supervisor = Supervisor::start(&options.env("PATH", &path));

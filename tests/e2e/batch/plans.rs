@@ -1,18 +1,12 @@
 //! What is taken as a batch and what is not: mistakes are told all at once, limits by name, and the same
 //! wish twice is one batch.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Client, Options, Supervisor,
-    batches::{BATCH_PATIENCE, Notes, Over, get, plan, rows, submit},
+    batches::{BATCH_PATIENCE, Notes, Over, attach, get, plan, rows, submit, supervisor},
     fifo::Fifo,
 };
 use serde_json::{Value, json};
-
-fn supervisor() -> Supervisor {
-    Supervisor::start(&Options::new().fixture_agent().flag("--grace", 1))
-}
 
 fn refused(client: &mut Client, plan: &Value) -> Value {
     let error = client.call("batch.submit", plan).unwrap_err();
@@ -117,6 +111,47 @@ fn ten_thousand_tasks_are_a_batch_and_one_more_are_none() {
     most["tasks"].as_array_mut().unwrap().push(json!({"argv": ["true"]}));
     let error = refused(&mut client, &most);
     assert!(error["data"]["mistakes"][0]["what"].as_str().unwrap().contains("10000"), "{error}");
+}
+
+#[test]
+fn ten_thousand_tasks_are_a_batch_and_one_more_is_refused() {
+    let supervisor = supervisor();
+    let mut fifo = Fifo::create();
+    let mut client = supervisor.connect();
+    let wait = json!({"command": format!("read line < {}", fifo.path()), "cwd": "/"});
+    let task = |number: usize| {
+        json!({"name": format!("t{number}"), "argv": ["true"], "label": "one of many", "timeout": 5,
+               "retries": 0, "env": {"A": "b"}, "cwd": "/", "needs": ["first"]})
+    };
+    let mut tasks = vec![json!({"name": "first", "command": wait["command"], "cwd": "/"})];
+    tasks.extend((1..10_000).map(task));
+    let batch_id = submit(&mut client, &json!({ "tasks": tasks }));
+    tasks.push(task(10_000));
+    let error = client.call("batch.submit", &json!({ "tasks": tasks })).unwrap_err();
+    assert!(error["message"].as_str().unwrap().contains("at most 10000"), "{error}");
+    let rows = |client: &mut Client, after: Value| {
+        client.call("batch.rows", &json!({"batch_id": batch_id, "after_index": after})).unwrap()
+    };
+    let (mut seen, mut after) = (0, Value::Null);
+    loop {
+        let page = rows(&mut client, after);
+        let list = page["rows"].as_array().unwrap();
+        for row in list {
+            assert_eq!(row["index"], seen);
+            seen += 1;
+        }
+        after = list.last().unwrap()["index"].clone();
+        if page["has_more"] == false {
+            break;
+        }
+    }
+    assert_eq!(seen, 10_000);
+    client.call("batch.cancel", &json!({"batch_id": batch_id})).unwrap();
+    fifo.release();
+    attach(&mut client, &batch_id);
+    let completed = client.recv_until_method("batch.completed").pop().unwrap()["params"].clone();
+    assert_eq!(completed["batch"]["counts"]["skipped"], 9_999);
+    assert_eq!(completed["rows_omitted"], true);
 }
 
 #[test]

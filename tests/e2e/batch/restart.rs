@@ -1,11 +1,8 @@
 //! A batch goes on where it stood, whatever becomes of its supervisor, its workers and its client:
 //! nothing is started twice, nothing is left out, nothing is left behind.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -13,7 +10,8 @@ use std::{
 use cc_tests::{
     Options, PATIENCE, Supervisor,
     batches::{
-        Notes, Over, attach, attempts, classes, get, plan, plan_with, progress_until, submit, with,
+        Notes, Over, attach, attempts, classes, contained, get, options, plan, plan_with,
+        progress_until, submit, with,
     },
     binaries,
     cgroup::Containment,
@@ -31,10 +29,6 @@ with_both_containments!(
 );
 
 const TASKS: usize = 50;
-
-fn options(containment: &Containment) -> Options {
-    containment.options().fixture_agent().flag("--grace", 1)
-}
 
 fn fifty(notes: &Notes, random: &mut Random) -> Vec<Value> {
     (0..TASKS)
@@ -61,7 +55,7 @@ enum End {
 /// Fifty tasks, and a supervisor that ends several times at moments that the seed decides.
 fn run(containment: &Containment, seed: u64, end: End) {
     let mut random = Random::new(seed);
-    let options = options(containment);
+    let options = contained(containment);
     let mut supervisor = Supervisor::start(&options);
     let notes = Notes::new(&supervisor);
     let tasks = fifty(&notes, &mut random);
@@ -126,7 +120,7 @@ struct LostInTheMiddle {
 
 impl LostInTheMiddle {
     fn start(containment: &Containment, on_lost: Value) -> Self {
-        let options = options(containment);
+        let options = contained(containment);
         let mut supervisor = Supervisor::start(&options);
         let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
         let lost = format!("setsid sleep 100 & read go < {}", gate.path());
@@ -194,7 +188,7 @@ fn a_task_whose_worker_dies_is_started_again_where_the_batch_says_retry() {
 
 #[test]
 fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_once() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let (mut ready, mut gate) = (Fifo::create(), Fifo::create());
     // A worker that is slow to start has its task by then, and comes too late for it.
     let directory = tempfile::tempdir().unwrap();
@@ -206,8 +200,7 @@ fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_
         gate.path(),
         worker.display()
     );
-    fs::write(&slow, lines).unwrap();
-    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    binaries::install_script(&slow, &lines);
     let slow_start = options.clone().flag("--worker", slow.display()).flag("--spare-workers", 0);
     let mut supervisor = Supervisor::start(&slow_start);
     let notes = Notes::new(&supervisor);
@@ -228,7 +221,7 @@ fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_
 
 #[test]
 fn a_worker_that_dies_alone_stops_the_batch_too() {
-    let supervisor = Supervisor::start(&options(&Containment::Subreaper));
+    let supervisor = Supervisor::start(&options());
     let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
     let tasks = [
         notes.shell("lost", &format!("read go < {}", gate.path())),
@@ -247,7 +240,7 @@ fn a_worker_that_dies_alone_stops_the_batch_too() {
 
 #[test]
 fn a_stopped_service_goes_on_with_its_batches_when_it_is_started_again() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let mut supervisor = Supervisor::start(&options);
     let (notes, mut gate) = (Notes::new(&supervisor), Fifo::create());
     let tasks = [
@@ -270,7 +263,7 @@ fn a_stopped_service_goes_on_with_its_batches_when_it_is_started_again() {
 
 #[test]
 fn a_wait_for_a_limit_goes_on_after_a_restart_until_the_same_moment() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let mut supervisor = Supervisor::start(&options);
     let notes = Notes::new(&supervisor);
     let limited = notes.prompt("limited", ["limit for seconds: 5", "say: at last"]);
@@ -296,7 +289,7 @@ fn a_wait_for_a_limit_goes_on_after_a_restart_until_the_same_moment() {
 
 #[test]
 fn a_cancel_that_was_answered_holds_although_the_supervisor_is_killed_at_once() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let mut supervisor = Supervisor::start(&options);
     let (notes, gate) = (Notes::new(&supervisor), Fifo::create());
     let deaf = format!("trap '' TERM; setsid sleep 100 & read go < {}", gate.path());
@@ -315,7 +308,7 @@ fn a_cancel_that_was_answered_holds_although_the_supervisor_is_killed_at_once() 
 
 #[test]
 fn a_hook_that_runs_through_a_restart_is_not_run_again() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let mut supervisor = Supervisor::start(&options);
     let (notes, mut gate) = (Notes::new(&supervisor), Fifo::create());
     let told = supervisor.scratch().join("told");
@@ -335,7 +328,7 @@ fn a_hook_that_runs_through_a_restart_is_not_run_again() {
 
 #[test]
 fn batches_side_by_side_all_go_on_after_a_restart() {
-    let options = options(&Containment::Subreaper);
+    let options = options();
     let mut supervisor = Supervisor::start(&options);
     let mut gate = Fifo::create();
     let batches: Vec<(Notes, String)> = (0..4)

@@ -1,12 +1,10 @@
 //! Results that are longer than a row shows: whole up to a stated size, also later, and cut where they must be.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::fs;
 
 use cc_tests::{
-    Client, Options, Supervisor,
-    batches::{Notes, Over, plan, submit},
+    Client, Supervisor,
+    batches::{Notes, Over, options, plan, submit},
 };
 use serde_json::{Value, json};
 
@@ -14,10 +12,6 @@ use serde_json::{Value, json};
 const ROW_BYTES: usize = 16 * 1024;
 /// What is kept at most.
 const WHOLE_BYTES: usize = 256 * 1024;
-
-fn options() -> Options {
-    Options::new().fixture_agent().flag("--grace", 1)
-}
 
 /// `batch.result`: the text, and whether it is not all.
 fn result(client: &mut Client, batch_id: &str, index: usize) -> (Value, bool) {

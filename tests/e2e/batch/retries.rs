@@ -1,19 +1,13 @@
 //! What is tried again, and when: by class and never blindly, and a limit is waited out by everybody.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Options, Supervisor,
     batches::{
         Notes, Over, attach, attempts, classes, get, plan, plan_with, progress_until, run, submit,
-        with,
+        supervisor, with,
     },
 };
 use serde_json::{Value, json};
-
-fn supervisor() -> Supervisor {
-    Supervisor::start(&Options::new().fixture_agent().flag("--grace", 1))
-}
 
 #[test]
 fn what_passes_by_itself_is_tried_again_in_a_fresh_process_and_each_attempt_is_on_record() {

@@ -1,11 +1,10 @@
 //! Batches from their submission to their end: the shortest way through each part.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::fs;
 
 use cc_tests::{
-    Client, Options, PATIENCE, Supervisor,
+    Client, PATIENCE, Supervisor,
+    batches::{get, options, submit, supervisor},
     fifo::Fifo,
     http,
     processes::{self, Process},
@@ -13,19 +12,6 @@ use cc_tests::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
-
-fn supervisor() -> Supervisor {
-    Supervisor::start(&options())
-}
-
-fn options() -> Options {
-    Options::new().fixture_agent().flag("--grace", 1)
-}
-
-fn submit(client: &mut Client, plan: &Value) -> String {
-    let answer = client.call("batch.submit", plan).unwrap();
-    answer["batch_id"].as_str().unwrap().to_owned()
-}
 
 /// Attaches, and returns the parameters of `batch.completed`.
 fn wait_for(client: &mut Client, batch_id: &str) -> Value {
@@ -36,10 +22,6 @@ fn wait_for(client: &mut Client, batch_id: &str) -> Value {
 fn run(client: &mut Client, plan: &Value) -> Value {
     let batch_id = submit(client, plan);
     wait_for(client, &batch_id)
-}
-
-fn get(client: &mut Client, batch_id: &str) -> Value {
-    client.call("batch.get", &json!({"batch_id": batch_id})).unwrap()
 }
 
 fn column(completed: &Value, name: &str) -> Vec<Value> {
@@ -322,46 +304,6 @@ fn progress_is_told_to_all_who_are_attached_and_nothing_after_a_detach() {
     assert_eq!((&rows["rows"][0]["index"], &rows["has_more"]), (&json!(1), &json!(false)));
     let list = other.call("batch.list", &json!({"state": "over"})).unwrap();
     assert_eq!(list["batches"][0]["batch_id"], batch_id.as_str());
-}
-
-#[test]
-fn ten_thousand_tasks_are_a_batch_and_one_more_is_refused() {
-    let supervisor = supervisor();
-    let mut fifo = Fifo::create();
-    let mut client = supervisor.connect();
-    let wait = json!({"command": format!("read line < {}", fifo.path()), "cwd": "/"});
-    let task = |number: usize| {
-        json!({"name": format!("t{number}"), "argv": ["true"], "label": "one of many", "timeout": 5,
-               "retries": 0, "env": {"A": "b"}, "cwd": "/", "needs": ["first"]})
-    };
-    let mut tasks = vec![json!({"name": "first", "command": wait["command"], "cwd": "/"})];
-    tasks.extend((1..10_000).map(task));
-    let batch_id = submit(&mut client, &json!({ "tasks": tasks }));
-    tasks.push(task(10_000));
-    let error = client.call("batch.submit", &json!({ "tasks": tasks })).unwrap_err();
-    assert!(error["message"].as_str().unwrap().contains("at most 10000"), "{error}");
-    let rows = |client: &mut Client, after: Value| {
-        client.call("batch.rows", &json!({"batch_id": batch_id, "after_index": after})).unwrap()
-    };
-    let (mut seen, mut after) = (0, Value::Null);
-    loop {
-        let page = rows(&mut client, after);
-        let list = page["rows"].as_array().unwrap();
-        for row in list {
-            assert_eq!(row["index"], seen);
-            seen += 1;
-        }
-        after = list.last().unwrap()["index"].clone();
-        if page["has_more"] == false {
-            break;
-        }
-    }
-    assert_eq!(seen, 10_000);
-    client.call("batch.cancel", &json!({"batch_id": batch_id})).unwrap();
-    fifo.release();
-    let completed = wait_for(&mut client, &batch_id);
-    assert_eq!(completed["batch"]["counts"]["skipped"], 9_999);
-    assert_eq!(completed["rows_omitted"], true);
 }
 
 #[test]

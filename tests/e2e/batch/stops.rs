@@ -1,15 +1,11 @@
 //! When a batch does not give every task its turn: failures, money, time, refused credentials.
 
 use cc_tests::{
-    Options, Supervisor,
-    batches::{Notes, Over, attempts, plan_with, run, submit},
+    Supervisor,
+    batches::{Notes, Over, attempts, plan_with, run, submit, supervisor},
     fifo::Fifo,
 };
 use serde_json::{Value, json};
-
-fn supervisor() -> Supervisor {
-    Supervisor::start(&Options::new().fixture_agent().flag("--grace", 1))
-}
 
 /// Two failures among successes.
 fn two_of_five_fail(notes: &Notes) -> Vec<Value> {

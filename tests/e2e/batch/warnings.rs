@@ -1,8 +1,6 @@
 //! What a batch's tasks say at their ends beside their verdicts: on the wire, on record, and to hooks.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
-use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use cc_tests::{
     Options, Supervisor,
@@ -25,8 +23,7 @@ impl Player {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
         let text = format!("#!/bin/sh\nread -r name\ncat '{}'/\"$name\"\n", path.display());
-        fs::write(path.join("player"), text).unwrap();
-        fs::set_permissions(path.join("player"), fs::Permissions::from_mode(0o755)).unwrap();
+        binaries::install_script(&path.join("player"), &text);
         let init = json!({"type": "system", "subtype": "init", "session_id": SESSION,
             "claude_code_version": "9.9.9", "apiKeySource": "none",
             "mcp_servers": [{"name": "ledger", "status": "failed"}]});

@@ -1,8 +1,6 @@
 //! `ccx doctor`, as a person meets it before the first night. The agent is a script that keeps what it was
 //! asked, so that a question that could cost something would be seen.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -34,8 +32,7 @@ impl Home {
              auth) echo '{auth_status}' ;;\n*) echo 'this would have cost something' ;;\nesac\n",
             asked.display()
         );
-        fs::write(&agent, text).unwrap();
-        fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+        binaries::install_script(&agent, &text);
         Self { folder, agent }
     }
 
@@ -166,7 +163,7 @@ fn an_agent_that_is_not_there_fails_and_everything_else_is_looked_at() {
 fn without_its_companions_no_task_can_be_tried_and_that_is_said_of_each_check() {
     let home = Home::new(TESTED, LOGGED_IN);
     let alone = home.folder.path().join("ccx");
-    fs::copy(binaries::ccx(), &alone).unwrap();
+    binaries::copy_program(&binaries::ccx(), &alone);
     let report = Report::of(home.doctor(&alone, &[]));
     assert_eq!(report.exit_code, Some(1));
     let failed = report.lines("programs");

@@ -1,13 +1,12 @@
 //! The command line, as people and scripts meet it: exit codes, streams, Ctrl-C, task files.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     process::{Child, Command, Output, Stdio},
 };
 
+use super::output::{stderr, stdout};
 use cc_tests::{
     Options, PATIENCE, Supervisor,
     binaries::{self, misbehave},
@@ -19,24 +18,13 @@ use rustix::process::Signal;
 
 /// `ccx` with a private supervisor, whose environment holds nothing that changes a test.
 fn ccx(arguments: &[&str]) -> Command {
-    let mut command = Command::new(binaries::ccx());
-    command.args(arguments).stdin(Stdio::null()).env("CC_EXECUTOR_CGROUP", "off");
-    for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
-        command.env_remove(name);
-    }
+    let mut command = binaries::private_ccx_command();
+    command.args(arguments);
     command
 }
 
 fn run(arguments: &[&str]) -> Output {
     ccx(arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 #[test]
@@ -156,8 +144,7 @@ fn start_family(tag: &str) -> (Child, Process) {
 
 /// Everything with the tag is gone, and so are the supervisor and the worker of this `ccx`.
 fn assert_nothing_left(tag: &str, family: &[Process]) {
-    let left = processes::survivors(tag);
-    assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
+    processes::assert_gone(tag);
     for process in family {
         assert!(process.wait_gone(PATIENCE), "{}", processes::describe(&[process.pid]));
     }

@@ -1,14 +1,13 @@
 //! The command line and tasks that outlive connections: `run` and `batch` through a network that fails,
 //! and `run --detach`, `attach`, `logs`, `ps`, `cancel`, `pause` and `resume`.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     process::{Command, Output, Stdio},
 };
 
+use super::output::{stderr, stdout};
 use cc_tests::{
     Cut, Follower, Options, Proxy, Supervisor,
     binaries::{self, misbehave},
@@ -30,14 +29,6 @@ fn ccx(url: &str, arguments: &[&str]) -> Command {
 
 fn run(supervisor: &Supervisor, arguments: &[&str]) -> Output {
     ccx(&supervisor.url(), arguments).output().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
 /// Plans cuts at random bytes for the connections that are to come.
@@ -369,10 +360,9 @@ fn commands_for_a_supervisor_that_is_not_there_say_how_to_start_one() {
 #[test]
 fn the_private_supervisor_of_a_killed_ccx_leaves_nothing() {
     let tag = cc_tests::unique_tag("private");
-    let mut command = Command::new(binaries::ccx());
+    let mut command = binaries::private_ccx_command();
     command.args(["run", "--", &misbehave(), "setsid-sleepers", "3", "stay", &tag]);
-    command.env_remove("CC_EXECUTOR_URL").env("CC_EXECUTOR_CGROUP", "off");
-    let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
     wait_for_line(child.stdout.as_mut().unwrap(), "the sleepers sleep");
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,14 +1,7 @@
 //! Task files as people and their agents write them: what is run, what is said not to be, and what is refused before
 //! anything starts.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
-    process::{Command, Output, Stdio},
-};
+use std::{fs, path::PathBuf, process::Output};
 
 use cc_tests::binaries;
 use serde_json::{Value, json};
@@ -35,8 +28,7 @@ impl Folder {
     fn with(name: &str, text: &str) -> Self {
         let folder = Self { folder: tempfile::tempdir().unwrap() };
         folder.write(name, text);
-        folder.write("agent", AGENT);
-        fs::set_permissions(folder.path("agent"), fs::Permissions::from_mode(0o755)).unwrap();
+        binaries::install_script(&folder.path("agent"), AGENT);
         folder
     }
 
@@ -54,17 +46,12 @@ impl Folder {
 
     /// Runs `ccx batch` to an exit code; returns what it said on standard error.
     fn run(&self, arguments: &str, code: i32) -> String {
-        let mut command = Command::new(binaries::ccx());
+        let mut command = binaries::private_ccx_command();
         command
             .arg("batch")
             .args(arguments.split_whitespace())
             .args(["--agent", self.path("agent").to_str().unwrap(), "--retries", "0"])
-            .current_dir(self.folder.path())
-            .stdin(Stdio::null())
-            .env("CC_EXECUTOR_CGROUP", "off");
-        for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
-            command.env_remove(name);
-        }
+            .current_dir(self.folder.path());
         let output: Output = command.output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(code), "{arguments}: {stderr}");

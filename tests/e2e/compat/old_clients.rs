@@ -1,7 +1,5 @@
 //! Clients of the predecessor, unchanged, in their own language.
 
-#![expect(clippy::expect_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::process::{Command, Stdio};
 
 use cc_tests::Supervisor;

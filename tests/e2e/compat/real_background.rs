@@ -5,8 +5,6 @@
 //! kills a command 5 s after the result and puts no subagent into the background by itself. What a user
 //! gets must be right with both, so the tests look at what the stream says and not at the version.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::time::Duration;
 
 use cc_tests::{

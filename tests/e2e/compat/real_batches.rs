@@ -3,8 +3,6 @@
 //! Each prompt holds the result of the task before it, so that the last result is the witness of the
 //! order, and the stand-in counts the requests, so that a second start of a task would be seen.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{fs, process::Stdio, time::Duration};
 
 use cc_tests::{

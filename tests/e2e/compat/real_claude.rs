@@ -1,7 +1,5 @@
 //! Real Claude tasks through the real supervisor; only the model is a stand-in.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::time::Duration;
 
 use cc_tests::{

@@ -1,7 +1,5 @@
 //! Who may talk to the supervisor at all.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 use cc_tests::{

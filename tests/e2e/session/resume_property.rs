@@ -4,8 +4,6 @@
 //! Every seed is a task at full speed and a row of cuts at random bytes, in the middle of frames,
 //! headers, characters and handshakes. A failure names its seed.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
     thread,

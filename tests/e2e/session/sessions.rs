@@ -1,7 +1,5 @@
 //! Who is let in, who is turned away, who is dropped, and what becomes of their tasks.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::io::{Read, Write};
 
 use cc_tests::{

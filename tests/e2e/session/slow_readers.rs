@@ -5,8 +5,6 @@
 //! never holds more than [`BUDGET_BYTES`], and [`CLIENT_BUDGET_BYTES`] for each client that does not read.
 //! That is for the allocator, the end of each running task's log, and what waits for each socket.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Client, Options, Supervisor, Transcript,
     binaries::misbehave_argv,

@@ -1,8 +1,6 @@
 //! An `execute` that comes after a cancel was answered: clients of the predecessor take `process.canceled` as the end
 //! and send the next one at once. It waits until the canceled task's tree is gone.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment, client::Incoming,
     fifo::Fifo, processes, unique_tag, with_both_containments,

@@ -1,20 +1,15 @@
 //! A supervisor that is gone costs no task: the next one on the same state directory goes on with all
 //! of them, whether it was killed, or left for an upgrade.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
-use std::{fs, os::unix::fs::FileExt, path::Path};
-
 use cc_tests::{
-    Follower, Options, PATIENCE, Supervisor, Transcript,
-    binaries::misbehave_argv,
+    Follower, Options, PATIENCE, Supervisor,
+    binaries::{self, copy_program, misbehave_argv},
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process, is_held},
-    requests::{assert_spoken, gated, last_seq, pid, pour, speak, task_id},
-    spoken_output::{check_poured, check_poured_prefix},
-    task_log::TaskLog,
-    unique_tag, wait_until, with_both_containments,
+    requests::{assert_spoken, gated, pid, pour, speak},
+    spoken_output::check_poured,
+    unique_tag, with_both_containments,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -143,8 +138,7 @@ impl Ten {
         finish(self.with_daemon, "ready\nthe daemon runs\n", ("exit", 5));
         assert_eq!(self.died_meanwhile.finish(supervisor).end().0, "worker_died");
         assert_eq!(self.family.finish(supervisor).end().0, "canceled");
-        let left = processes::survivors(&self.tag);
-        assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
+        processes::assert_gone(&self.tag);
     }
 }
 
@@ -168,8 +162,7 @@ fn ten_tasks_of_all_kinds_outlive_an_upgrade_of_their_supervisor(containment: &C
     let directory = tempfile::tempdir().unwrap();
     let new = directory.path().join("cc-supervisor");
     for name in ["cc-supervisor", "cc-worker"] {
-        let old = cc_tests::binaries::directory().join(name);
-        fs::copy(old, directory.path().join(name)).unwrap();
+        copy_program(&binaries::directory().join(name), &directory.path().join(name));
     }
     supervisor.start_again(&options(containment).program(&new));
     ten.finish(&supervisor);
@@ -177,7 +170,7 @@ fn ten_tasks_of_all_kinds_outlive_an_upgrade_of_their_supervisor(containment: &C
 }
 
 /// Starts a family of processes in sessions of their own.
-fn family(supervisor: &Supervisor, tag: &str) -> Follower {
+pub(super) fn family(supervisor: &Supervisor, tag: &str) -> Follower {
     let params = json!({"argv": misbehave_argv(&["setsid-sleepers", "5", "stay", tag])});
     Follower::start_until(supervisor, &params, "the sleepers sleep")
 }
@@ -193,11 +186,6 @@ fn adopted_family(containment: &Containment) -> (Supervisor, Follower, String) {
     let resumed = follower.come_back(&supervisor);
     assert_eq!(resumed["tasks"][0]["state"], "running");
     (supervisor, follower, tag)
-}
-
-fn assert_gone(tag: &str) {
-    let left = processes::survivors(tag);
-    assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
 }
 
 fn a_task_whose_worker_died_meanwhile_has_ended_as_that_and_its_tree_is_gone(
@@ -274,7 +262,7 @@ fn a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it(
     assert!(!is_held(pid(&follower.answer)));
     follower.client.control("CANCEL").unwrap();
     assert_eq!(follower.finish(&supervisor).end().0, "canceled");
-    assert_gone(&tag);
+    processes::assert_gone(&tag);
 }
 
 fn an_adopted_task_whose_worker_is_killed_ends_as_that_and_its_tree_is_gone(
@@ -283,7 +271,7 @@ fn an_adopted_task_whose_worker_is_killed_ends_as_that_and_its_tree_is_gone(
     let (supervisor, follower, tag) = adopted_family(containment);
     follower.worker().signal(Signal::KILL);
     assert_eq!(follower.finish(&supervisor).end().0, "worker_died");
-    assert_gone(&tag);
+    processes::assert_gone(&tag);
 }
 
 fn two_restarts_in_a_row_lose_nothing(containment: &Containment) {
@@ -314,7 +302,7 @@ fn two_restarts_in_a_row_lose_nothing(containment: &Containment) {
     check_poured(&transcript.stdout());
     family.client.control("CANCEL").unwrap();
     assert_eq!(family.finish(&supervisor).end().0, "canceled");
-    assert_gone(&tag);
+    processes::assert_gone(&tag);
 }
 
 fn a_supervisor_that_may_not_keep_tasks_takes_them_with_it_when_it_is_killed(
@@ -355,332 +343,7 @@ fn a_stop_ends_adopted_tasks_too(containment: &Containment) {
     assert_eq!(events.last().unwrap()["params"]["reason"], "supervisor_lost");
     // `wait` also fails if anything is left.
     assert!(supervisor.wait().success());
-    assert_gone(&tag);
-}
-
-/// A supervisor with one client whose task waits for the gate.
-fn with_a_gated_task(options: &Options) -> (Supervisor, Follower, Fifo) {
-    let supervisor = Supervisor::start(options);
-    let gate = Fifo::create();
-    let follower = Follower::start_until(&supervisor, &gated(&gate, "echo done"), "ready");
-    (supervisor, follower, gate)
-}
-
-/// Lets the gated task of a supervisor that has left its task go on without one, and comes back.
-fn finish_after_restart(
-    mut supervisor: Supervisor,
-    mut follower: Follower,
-    mut gate: Fifo,
-    options: &Options,
-) {
-    assert!(processes::state(follower.worker().pid).is_some(), "the worker runs on");
-    supervisor.start_again(options);
-    follower.come_back(&supervisor);
-    gate.release();
-    let transcript = follower.finish(&supervisor);
-    assert_eq!((transcript.stdout().as_str(), transcript.end()), ("ready\ndone\n", ("exit", 0)));
-}
-
-#[test]
-fn clients_are_told_with_1012_to_come_back_after_an_upgrade() {
-    let options = Options::new();
-    let (mut supervisor, mut follower, gate) = with_a_gated_task(&options);
-    let mut idle = supervisor.connect();
-    supervisor.leave();
-    for client in [&mut follower.client, &mut idle] {
-        let (code, reason, earlier) = client.recv_close();
-        assert_eq!((code, earlier), (1012, Vec::new()), "{reason}");
-        assert!(reason.contains("resume"), "what to do: {reason}");
-    }
-    finish_after_restart(supervisor, follower, gate, &options);
-}
-
-#[test]
-fn a_stop_keeps_the_tasks_where_that_is_asked_for() {
-    for signal in [Signal::TERM, Signal::HUP] {
-        let options = Options::new().flag("--on-stop", "keep-tasks");
-        let (mut supervisor, mut follower, gate) = with_a_gated_task(&options);
-        supervisor.signal(signal);
-        assert_eq!(follower.client.recv_close().0, 1012);
-        assert!(supervisor.wait_for_exit().success());
-        finish_after_restart(supervisor, follower, gate, &options);
-    }
-}
-
-#[test]
-fn every_other_stop_ends_the_tasks() {
-    let keep = Options::new().flag("--on-stop", "keep-tasks");
-    for (options, signal) in [
-        (Options::new(), Signal::TERM),
-        (Options::new(), Signal::HUP),
-        (Options::new(), Signal::INT),
-        // Somebody at a terminal wants the end.
-        (keep.clone(), Signal::INT),
-        // What may not outlive its supervisor is not kept, whatever the supervisor is told.
-        (keep.clone().flag("--on-supervisor-loss", "kill"), Signal::TERM),
-        (Options::new().flag("--on-supervisor-loss", "kill"), Signal::USR1),
-    ] {
-        let mut supervisor = Supervisor::start(&options.flag("--grace", 1));
-        let tag = unique_tag("stop");
-        let follower = family(&supervisor, &tag);
-        supervisor.signal(signal);
-        // `wait` also fails if anything is left.
-        assert!(supervisor.wait().success(), "{signal:?}: {}", supervisor.log());
-        assert_gone(&tag);
-        let path = supervisor.task_directory(follower.task_id()).join("log");
-        assert_eq!(TaskLog::read(&path).completed().reason.as_str(), "supervisor_lost");
-    }
-}
-
-#[test]
-fn an_idle_supervisor_that_leaves_and_comes_back_knows_its_sessions() {
-    let mut supervisor = Supervisor::start_default();
-    let mut client = supervisor.connect();
-    let session = client.session();
-    let transcript = client.run_shell("echo before");
-    supervisor.leave();
-    supervisor.start_again(&Options::new());
-    let mut client = supervisor.connect();
-    client.resume(&session, Some((transcript.task_id(), 0))).unwrap();
-    let again: Vec<Value> = transcript.events.iter().map(|_| client.recv_json()).collect();
-    assert_eq!(again, transcript.events);
-    assert_eq!(client.run_shell("echo after").stdout(), "after\n");
-}
-
-#[test]
-fn the_grace_of_a_session_goes_on_over_a_restart() {
-    let options = Options::new().flag("--resume-grace", 1).flag("--grace", 1);
-    let (mut supervisor, follower, _gate) = with_a_gated_task(&options);
-    supervisor.kill();
-    supervisor.start_again(&options);
-    // Nobody comes back.
-    let ended = supervisor.connect().wait_for_end(follower.task_id());
-    assert_eq!(ended["reason"], "disconnected", "{ended}");
-    let error = supervisor.connect().resume(&follower.session, None).unwrap_err();
-    assert_eq!(error["code"], -32011, "{error}");
-}
-
-#[test]
-fn a_task_that_ended_while_there_was_no_supervisor_is_known_without_its_client() {
-    let options = Options::new();
-    let (mut supervisor, follower, mut gate) = with_a_gated_task(&options);
-    supervisor.kill();
-    gate.release();
-    assert!(follower.worker().wait_gone(PATIENCE));
-    supervisor.start_again(&options);
-    let mut client = supervisor.connect();
-    let task = client.task(follower.task_id()).unwrap();
-    assert_eq!((&task["state"], &task["exit_code"]), (&json!("ended"), &json!(0)), "{task}");
-    let ended = client.call("task.list", &json!({"state": "ended"})).unwrap();
-    assert_eq!(task_id(&ended["tasks"][0]), follower.task_id());
-    let events = client.watch(follower.task_id(), 0);
-    let transcript = Transcript::checked(follower.answer, events);
-    assert_eq!(transcript.stdout(), "ready\ndone\n");
-}
-
-#[test]
-fn tasks_are_adopted_also_when_the_database_is_gone() {
-    let options = Options::new();
-    let (mut supervisor, follower, mut gate) = with_a_gated_task(&options);
-    let ended = supervisor.connect().run_shell("echo ended");
-    supervisor.kill();
-    for entry in fs::read_dir(supervisor.state_directory()).unwrap().flatten() {
-        if entry.file_name().to_string_lossy().starts_with("state.db") {
-            fs::remove_file(entry.path()).unwrap();
-        }
-    }
-    supervisor.start_again(&options);
-    let mut client = supervisor.connect();
-    gate.release();
-    let events = client.watch(follower.task_id(), 0);
-    let transcript = Transcript::checked(follower.answer, events);
-    assert_eq!((transcript.stdout().as_str(), transcript.end()), ("ready\ndone\n", ("exit", 0)));
-    assert_eq!(client.watch(ended.task_id(), 0), ended.events);
-    assert_eq!(client.resume(&follower.session, None).unwrap_err()["code"], -32010);
-}
-
-#[test]
-fn a_worker_that_speaks_another_language_is_left_to_its_end() {
-    let options = Options::new();
-    let (mut supervisor, mut follower, mut gate) = with_a_gated_task(&options);
-    supervisor.kill();
-    follower.lose();
-    // Plays the worker of another version, whose task the real worker goes on with.
-    let mut stop = Fifo::create();
-    let socket = supervisor.task_directory(follower.task_id()).join("worker.sock");
-    let mut foreign = std::process::Command::new(cc_tests::binaries::misbehave())
-        .args(["foreign-worker", socket.to_str().unwrap(), stop.path()])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    wait_for_a_line(foreign.stdout.as_mut().unwrap());
-    supervisor.start_again(&options);
-    wait_until("it says what it cannot do", || supervisor.log().contains("version"));
-    // It is in nobody's way.
-    assert_eq!(supervisor.connect().run_shell("echo new").stdout(), "new\n");
-    let task = supervisor.connect().task(follower.task_id()).unwrap();
-    assert_ne!(task["state"], "ended", "{task}");
-    gate.release();
-    assert!(follower.worker().wait_gone(PATIENCE));
-    stop.release();
-    foreign.wait().unwrap();
-    follower.come_back(&supervisor);
-    let transcript = follower.finish(&supervisor);
-    assert_eq!((transcript.stdout().as_str(), transcript.end()), ("ready\ndone\n", ("exit", 0)));
-}
-
-fn wait_for_a_line(from: &mut impl std::io::Read) {
-    use std::io::BufRead as _;
-    let mut line = String::new();
-    std::io::BufReader::new(from).read_line(&mut line).unwrap();
-    assert!(line.ends_with('\n'), "a whole line: {line:?}");
-}
-
-#[test]
-fn a_database_of_a_newer_version_is_refused_with_what_to_do() {
-    let mut supervisor = Supervisor::start_default();
-    drop(supervisor.connect().run_shell("true"));
-    assert!(supervisor.stop().success());
-    // The version is a number at a fixed place in the file; what is beside the file would outrank it.
-    let path = supervisor.state_directory().join("state.db");
-    without_journal(&supervisor);
-    let file = fs::File::options().write(true).open(&path).unwrap();
-    file.write_all_at(&4_711_u32.to_be_bytes(), 60).unwrap();
-    let error = supervisor.start_in_vain(&Options::new());
-    for word in ["4711", path.to_str().unwrap(), "newer"] {
-        assert!(error.contains(word), "{word}: {error}");
-    }
-}
-
-/// Removes what the database keeps beside its file.
-fn without_journal(supervisor: &Supervisor) {
-    for file in ["state.db-wal", "state.db-shm"] {
-        drop(fs::remove_file(supervisor.state_directory().join(file)));
-    }
-}
-
-#[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
-    let mut supervisor = Supervisor::start_default();
-    assert!(supervisor.stop().success());
-    let path = supervisor.state_directory().join("state.db");
-    without_journal(&supervisor);
-    let content = b"no database at all, but somebody's only copy of something\n".repeat(100);
-    fs::write(&path, &content).unwrap();
-    let error = supervisor.start_in_vain(&Options::new());
-    assert!(error.contains(path.to_str().unwrap()), "{error}");
-    assert_eq!(fs::read(&path).unwrap(), content);
-}
-
-#[test]
-fn a_port_that_is_taken_is_named_with_the_option_that_gives_another() {
-    let mut supervisor = Supervisor::start_default();
-    let first = Supervisor::start_default();
-    assert!(supervisor.stop().success());
-    let options = Options::new().flag("--listen", first.address());
-    let error = supervisor.start_in_vain(&options);
-    assert!(error.contains("--listen") && error.contains(&first.address().to_string()), "{error}");
-}
-
-/// What is done to a log, and how.
-type Damage = (&'static str, fn(&Path));
-
-/// How a log can be found after a crash of the machine.
-fn damages() -> Vec<Damage> {
-    fn resize(path: &Path, change: i64) {
-        let file = fs::File::options().write(true).open(path).unwrap();
-        let length = file.metadata().unwrap().len();
-        file.set_len(length.checked_add_signed(change).unwrap()).unwrap();
-    }
-    fn flip(path: &Path, from_end: u64) {
-        let mut content = fs::read(path).unwrap();
-        let at = content.len() - usize::try_from(from_end).unwrap();
-        content[at] ^= 0x10;
-        fs::write(path, content).unwrap();
-    }
-    vec![
-        ("one byte is missing", |path| resize(path, -1)),
-        ("half of a record is missing", |path| resize(path, -20)),
-        ("a bit of the last record is flipped", |path| flip(path, 5)),
-        ("zeros follow", |path| resize(path, 4_096)),
-    ]
-}
-
-#[test]
-fn the_torn_log_of_a_dead_worker_is_cut_and_reported_and_harms_no_other() {
-    let options = Options::new().flag("--grace", 1);
-    let mut supervisor = Supervisor::start(&options);
-    let ended = supervisor.connect().run_shell("echo unharmed");
-    let mut healthy_stop = Fifo::create();
-    let mut healthy = Follower::start_until(&supervisor, &pour(&healthy_stop), "poured");
-    let stops: Vec<Fifo> = damages().iter().map(|_| Fifo::create()).collect();
-    let mut torn: Vec<Follower> = stops
-        .iter()
-        .map(|stop| Follower::start_until(&supervisor, &pour(stop), "poured"))
-        .collect();
-    supervisor.kill();
-    healthy.lose();
-    for (follower, (_, damage)) in torn.iter_mut().zip(damages()) {
-        follower.lose();
-        follower.worker().signal(Signal::KILL);
-        assert!(follower.worker().wait_gone(PATIENCE));
-        damage(&supervisor.task_directory(follower.task_id()).join("log"));
-    }
-    supervisor.start_again(&options);
-    let mut client = supervisor.connect();
-    for (follower, (what, _)) in torn.into_iter().zip(damages()) {
-        let events = client.watch(follower.task_id(), 0);
-        let transcript = Transcript::checked(follower.answer.clone(), events);
-        assert_eq!(transcript.end().0, "worker_died", "{what}");
-        check_poured_prefix(&transcript.stdout());
-        let is_reported = supervisor.log().lines().any(|line| {
-            line.contains("WARN") && line.contains(follower.task_id()) && line.contains("cut")
-        });
-        assert!(is_reported, "{what}: {}", supervisor.log());
-    }
-    assert_eq!(client.watch(ended.task_id(), 0), ended.events);
-    healthy.come_back(&supervisor);
-    healthy_stop.release();
-    check_poured(&healthy.finish(&supervisor).stdout());
-}
-
-#[test]
-fn the_torn_log_of_an_ended_task_has_one_end_again_and_harms_no_other() {
-    let options = Options::new();
-    for (what, damage) in damages() {
-        let mut supervisor = Supervisor::start(&options);
-        let mut gate = Fifo::create();
-        let follower = Follower::start_until(&supervisor, &gated(&gate, "echo done"), "ready");
-        supervisor.kill();
-        gate.release();
-        assert!(follower.worker().wait_gone(PATIENCE));
-        damage(&supervisor.task_directory(follower.task_id()).join("log"));
-        supervisor.start_again(&options);
-        let events = supervisor.connect().watch(follower.task_id(), 0);
-        let transcript = Transcript::checked(follower.answer, events);
-        assert!("ready\ndone\n".starts_with(&transcript.stdout()), "{what}");
-    }
-}
-
-#[test]
-fn a_resume_never_gets_less_than_was_sent_before_a_crash() {
-    // What a client has seen is in the log: the log comes first.
-    let options = Options::new();
-    let mut supervisor = Supervisor::start(&options);
-    let mut stop = Fifo::create();
-    let mut follower = Follower::start_until(&supervisor, &pour(&stop), "poured");
-    for _ in 0..5 {
-        let more: Vec<Value> = (0..500).map(|_| follower.client.recv_json()).collect();
-        follower.events.extend(more);
-        supervisor.kill();
-        follower.lose();
-        supervisor.start_again(&options);
-        let answer = follower.come_back(&supervisor);
-        let known = answer["tasks"][0]["last_seq"].as_u64().unwrap();
-        assert!(known >= last_seq(&follower.events), "{answer}");
-    }
-    stop.release();
-    check_poured(&follower.finish(&supervisor).stdout());
+    processes::assert_gone(&tag);
 }
 
 #[test]
@@ -699,7 +362,7 @@ fn the_environment_of_a_killed_supervisor_is_swept_of_what_it_inherited() {
     follower.come_back(&supervisor);
     follower.worker().signal(Signal::KILL);
     assert_eq!(follower.finish(&supervisor).end().0, "worker_died");
-    assert_gone(&tag);
+    processes::assert_gone(&tag);
     let main = Process::open(pid(&json!({"pid": supervisor.pid()}))).unwrap();
     assert!(!main.wait_gone(std::time::Duration::ZERO));
 }

@@ -16,12 +16,6 @@
 //! | 24 | nothing: the test had taken a task that was not executed yet for its worker |
 //! | all 50 | each task one end, all bytes, no process left |
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test: a broken assumption ends it where it is noticed"
-)]
-
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
@@ -34,94 +28,29 @@ use std::{
     time::Duration,
 };
 
+use self::load::Plan;
 use cc_link::record;
 use cc_tests::{
     Client, Options, PATIENCE, Session, Supervisor, Transcript,
-    binaries::misbehave_argv,
     client::Incoming,
     processes::{self, Process},
     random::Random,
-    requests::{answer_for, last_seq, log_path, speak, task_id},
-    spoken_output::{Stream, said, speech},
+    requests::{answer_for, last_seq, log_path, task_id},
     task_log::TaskLog,
     unique_tag,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
+mod load;
+
 /// Clients at once, and tasks of each, one after another.
 const CLIENTS: u64 = 10;
+
 const TASKS_EACH: u64 = 4;
+
 /// Kills in one run.
 const KILLS: u64 = 8;
-
-/// What a task does, and what it prints.
-#[derive(Clone, Debug)]
-struct Plan {
-    params: Value,
-    stdout: String,
-    stderr: String,
-    /// Cancelled by its client when this many of its events have come.
-    cancel_after: Option<u64>,
-}
-
-impl Plan {
-    fn new(random: &mut Random, tag: &str) -> Self {
-        let plan = |params: Value, stdout: String| Self {
-            params,
-            stdout,
-            stderr: String::new(),
-            cancel_after: None,
-        };
-        let shell = |command: &str| json!({ "command": command });
-        match random.below(8) {
-            kind @ (0 | 1) => {
-                let (seed, bytes) =
-                    (random.below(1_000), [50_000, 700_000][usize::from(kind == 1)]);
-                let parts = speech(seed, bytes);
-                Self {
-                    stderr: said(&parts, Stream::Stderr),
-                    ..plan(speak(seed, bytes), said(&parts, Stream::Stdout))
-                }
-            }
-            2 => plan(shell("echo short"), "short\n".to_owned()),
-            3 => plan(shell("sleep 0.3; echo quiet; exit 3"), "quiet\n".to_owned()),
-            4 => {
-                let argv = misbehave_argv(&["setsid-sleepers", "4", "exit", tag]);
-                plan(json!({ "argv": argv }), "the sleepers sleep\n".to_owned())
-            }
-            5 => {
-                let argv = misbehave_argv(&["daemon", "holding", tag]);
-                plan(json!({ "argv": argv }), "the daemon runs\n".to_owned())
-            }
-            6 => {
-                let argv = misbehave_argv(&["setsid-sleepers", "3", "stay", tag]);
-                let plan = plan(json!({ "argv": argv }), "the sleepers sleep\n".to_owned());
-                Self { cancel_after: Some(2), ..plan }
-            }
-            _ => {
-                let lines: String = (0..2_000).map(|number| format!("line {number}\n")).collect();
-                plan(json!({"argv": misbehave_argv(&["lines", "2000"])}), lines)
-            }
-        }
-    }
-
-    /// The bytes: all of them, unless somebody ended the task before it had said them.
-    fn check(&self, transcript: &Transcript) {
-        let (stdout, stderr) = (transcript.stdout(), transcript.stderr());
-        match transcript.end().0 {
-            "exit" => {
-                assert!(stdout == self.stdout, "stdout is not what was printed: {self:?}");
-                assert!(stderr == self.stderr, "stderr is not what was printed: {self:?}");
-            }
-            "worker_died" | "canceled" => {
-                assert!(self.stdout.starts_with(&stdout), "stdout was never printed: {self:?}");
-                assert!(self.stderr.starts_with(&stderr), "stderr was never printed: {self:?}");
-            }
-            other => panic!("ended as {other}: {}", transcript.completed()),
-        }
-    }
-}
 
 /// Whether there is a supervisor to connect to.
 struct Gate {
@@ -421,8 +350,7 @@ fn run(seed: u64) {
     let all = client.call("task.list", &json!({"limit": 1_000})).unwrap();
     let all: Vec<&str> = all["tasks"].as_array().unwrap().iter().map(task_id).collect();
     assert_eq!(all.len() as u64, CLIENTS * TASKS_EACH + never_ran, "{all:?}");
-    let left = processes::survivors(&tag);
-    assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
+    processes::assert_gone(&tag);
     // Fails also if a worker, or anything else, is left.
     assert!(supervisor.stop().success());
 }

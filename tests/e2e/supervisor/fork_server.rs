@@ -1,12 +1,10 @@
 //! The process that workers are forked by: nobody notices that it is there, nor that it was gone.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
-use std::fs;
+use std::{fs, path::Path};
 
 use cc_tests::{
     Client, Options, PATIENCE, Supervisor,
-    binaries::install_worker,
+    binaries::{copy_program, install_worker},
     fifo::Fifo,
     processes::{self, Process},
     wait_until,
@@ -106,7 +104,7 @@ fn a_program_that_is_no_worker_fails_the_task_and_says_so() {
     fs::remove_file(&program).unwrap();
     let missing = client.execute(&json!({"argv": ["true"]})).unwrap_err();
     assert!(missing.to_string().contains("No such file"), "{missing}");
-    fs::copy("/bin/false", &program).unwrap();
+    copy_program(Path::new("/bin/false"), &program);
     let other = client.execute(&json!({"argv": ["true"]})).unwrap_err();
     assert!(other.to_string().contains("keeper"), "{other}");
     install_worker(&program);

@@ -1,7 +1,5 @@
 //! Nothing crosses over: what happens to one worker, or to the supervisor, touches nobody else.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{process::Command, time::Duration};
 
 use cc_tests::{
@@ -10,7 +8,7 @@ use cc_tests::{
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process},
-    unique_tag, wait_until, with_both_containments,
+    requests, unique_tag, wait_until, with_both_containments,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -44,19 +42,12 @@ fn start_family(client: &mut Client, tag: &str, more: Value) -> (Value, Vec<Valu
     (answer, events)
 }
 
-/// The worker of a task.
-fn worker_of(answer: &Value) -> Process {
-    let main = i32::try_from(answer["pid"].as_i64().unwrap()).unwrap();
-    Process::open(processes::parent(main).unwrap()).unwrap()
-}
-
 fn assert_worker_died(completed: &Value, tag: &str) {
     assert_eq!(completed["reason"], "worker_died", "{completed}");
     assert_eq!(completed["verdict"], "worker_died");
     assert_eq!(completed["status"], "failed");
     assert!(completed["error"].is_string(), "{completed}");
-    let left = processes::survivors(tag);
-    assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
+    processes::assert_gone(tag);
 }
 
 fn a_worker_that_is_killed_ends_its_task_and_tree_and_nobody_elses(containment: &Containment) {
@@ -69,7 +60,7 @@ fn a_worker_that_is_killed_ends_its_task_and_tree_and_nobody_elses(containment: 
 
     let tag = unique_tag("orphans");
     let (answer, events) = start_family(&mut client, &tag, json!({}));
-    worker_of(&answer).signal(Signal::KILL);
+    requests::worker(&answer).signal(Signal::KILL);
     let transcript = client.collect_after(answer, events);
     assert_worker_died(transcript.completed(), &tag);
 
@@ -88,7 +79,7 @@ fn a_worker_that_is_killed_in_a_flood_keeps_what_was_delivered_and_ends_once(
         let tag = unique_tag("flood");
         let answer = client.execute(&json!({"argv": ["yes", tag]})).unwrap();
         let events = client.recv_until_output(&tag);
-        worker_of(&answer).signal(Signal::KILL);
+        requests::worker(&answer).signal(Signal::KILL);
         // The transcript's own checks: numbers without gaps, one terminal event, the last of all.
         let transcript = client.collect_after(answer, events);
         assert_worker_died(transcript.completed(), &tag);
@@ -100,7 +91,7 @@ fn a_worker_that_is_stopped_cannot_outwait_the_deadline_of_its_task(containment:
     let mut client = supervisor.connect();
     let tag = unique_tag("stopped");
     let (answer, events) = start_family(&mut client, &tag, json!({"timeout": 2}));
-    worker_of(&answer).signal(Signal::STOP);
+    requests::worker(&answer).signal(Signal::STOP);
     let transcript = client.collect_after(answer, events);
     assert_worker_died(transcript.completed(), &tag);
 }
@@ -110,7 +101,7 @@ fn a_worker_that_is_stopped_cannot_outwait_a_cancel(containment: &Containment) {
     let mut client = supervisor.connect();
     let tag = unique_tag("stopped");
     let (answer, events) = start_family(&mut client, &tag, json!({}));
-    worker_of(&answer).signal(Signal::STOP);
+    requests::worker(&answer).signal(Signal::STOP);
     assert_eq!(client.control("CANCEL").unwrap(), json!({"status": "canceled"}));
     let transcript = client.collect_after(answer, events);
     assert_worker_died(transcript.completed(), &tag);
@@ -122,7 +113,7 @@ fn a_worker_that_hangs_without_any_deadline_is_noticed(containment: &Containment
     client.set_patience(Duration::from_secs(60));
     let tag = unique_tag("hung");
     let (answer, events) = start_family(&mut client, &tag, json!({}));
-    worker_of(&answer).signal(Signal::STOP);
+    requests::worker(&answer).signal(Signal::STOP);
     let transcript = client.collect_after(answer, events);
     assert_worker_died(transcript.completed(), &tag);
 }
@@ -188,7 +179,7 @@ fn the_supervisor_reaps_what_it_inherits(containment: &Containment) {
     for _ in 0..3 {
         let tag = unique_tag("zombies");
         let (answer, events) = start_family(&mut client, &tag, json!({}));
-        worker_of(&answer).signal(Signal::KILL);
+        requests::worker(&answer).signal(Signal::KILL);
         assert_worker_died(client.collect_after(answer, events).completed(), &tag);
     }
     assert_eq!(client.run_shell("true").end(), ("exit", 0));
@@ -202,7 +193,7 @@ fn a_worker_that_is_killed_while_its_task_is_paused_leaves_nothing(containment: 
     let (answer, mut events) = start_family(&mut client, &tag, json!({}));
     client.control("PAUSE").unwrap();
     events.extend(client.recv_until_method("process.paused"));
-    worker_of(&answer).signal(Signal::KILL);
+    requests::worker(&answer).signal(Signal::KILL);
     let transcript = client.collect_after(answer, events);
     assert_worker_died(transcript.completed(), &tag);
 }

@@ -2,8 +2,6 @@
 //!
 //! The other suites may run as root, where a signal always arrives and a limit never bites.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs::Permissions,
     os::unix::fs::PermissionsExt as _,

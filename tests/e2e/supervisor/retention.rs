@@ -1,8 +1,6 @@
 //! The disk does not fill: of tasks that have ended only so many days, so many, so many bytes are kept;
 //! and what the disk refuses is told.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use cc_tests::{

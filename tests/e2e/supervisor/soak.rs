@@ -7,12 +7,6 @@
 //! hundred tasks, so that what one in fifty of them leaves is seen. The long form is the same with more
 //! rounds: `CC_TEST_SOAK_ROUNDS=500 cargo test -p cc-tests --test soak` runs some fifty thousand tasks.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test: a broken assumption ends it where it is noticed"
-)]
-
 use std::{fs, path::Path, thread, time::Instant};
 
 use cc_tests::{

@@ -1,8 +1,6 @@
 //! A listening socket that a service manager holds outlives every supervisor: nobody who connects is
 //! turned away while one is replaced by the next.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     net::{SocketAddr, TcpListener},
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},

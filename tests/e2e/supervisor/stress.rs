@@ -2,8 +2,6 @@
 //! with `--nocapture`). What a single task, client or connection can do is held in `bounds`,
 //! `slow_readers` and `sessions`; here many do it at once.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     sync::{
         Barrier,

@@ -1,8 +1,6 @@
 //! A task is on record before it does anything: a supervisor that dies in between leaves none that its successor does
 //! not know of, and none is started a second time.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::fs::File;
 
 use cc_tests::{Supervisor, http, wait_until};

@@ -1,8 +1,6 @@
 //! Bounds of output: what fits arrives byte for byte, what does not is counted and announced, and the
 //! last line always comes.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Client, Options, Supervisor, Transcript, binaries::misbehave_argv, fifo::Fifo, processes,
     transcript::text_of,

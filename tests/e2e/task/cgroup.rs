@@ -1,8 +1,6 @@
 //! What only a cgroup can do, and that it is really used: freezing and killing members without looking for
 //! them. Skipped, loudly, where no cgroup v2 directory can be written.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     fs,
     os::unix::process::ExitStatusExt,
@@ -11,8 +9,8 @@ use std::{
 };
 
 use cc_tests::{
-    Client, PATIENCE, Supervisor, binaries::misbehave_argv, cgroup::Containment, processes,
-    processes::Process, unique_tag,
+    Client, Options, PATIENCE, Supervisor, binaries::misbehave_argv, cgroup::Containment,
+    processes, processes::Process, unique_tag, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -88,4 +86,44 @@ fn a_task_that_leaves_its_cgroup_is_killed_all_the_same() {
     client.control("CANCEL").unwrap();
     seen.extend(client.recv_until_method("process.completed"));
     assert!(processes::survivors(&tag).is_empty());
+}
+
+#[test]
+fn a_cgroup_directory_that_somebody_removed_is_made_anew_for_the_next_task() {
+    let Some(containment) = Containment::cgroup() else { return };
+    let supervisor = Supervisor::start(&containment.options());
+    let Containment::Cgroup(root) = &containment else { unreachable!("made with a cgroup") };
+    let mut client = supervisor.connect();
+    assert_eq!(client.run_shell("echo well").stdout(), "well\n");
+    let parent = root.path().join(format!("cc-executor-{}", supervisor.pid()));
+    wait_until("it is empty", || fs::remove_dir(&parent).is_ok());
+    for _ in 0..2 {
+        let answer = client.execute(&json!({"argv": ["echo", "well"]})).unwrap();
+        assert_eq!(answer["containment"], "cgroup");
+        assert_eq!(client.collect_after(answer, Vec::new()).end(), ("exit", 0));
+    }
+}
+
+#[test]
+fn where_no_cgroup_is_to_be_had_any_more_tasks_are_contained_by_the_subreaper() {
+    let Some(containment) = Containment::cgroup() else { return };
+    let Containment::Cgroup(root) = &containment else { unreachable!("made with a cgroup") };
+    let place = root.path().join("place");
+    fs::create_dir(&place).unwrap();
+    let options = Options::new().flag("--cgroup", place.display());
+    let supervisor = Supervisor::start(&options);
+    let mut client = supervisor.connect();
+    assert_eq!(client.run_shell("echo well").stdout(), "well\n");
+    let parent = place.join(format!("cc-executor-{}", supervisor.pid()));
+    wait_until("all is removed", || {
+        fs::remove_dir(&parent).ok();
+        fs::remove_dir(&place).is_ok()
+    });
+    let tag = unique_tag("contained");
+    let command = format!("setsid bash -c 'exec -a {tag} sleep 600' & exit 3");
+    let answer = client.execute(&json!({"argv": ["bash", "-c", command]})).unwrap();
+    assert_eq!(answer["containment"], "subreaper");
+    assert_eq!(client.collect_after(answer, Vec::new()).end(), ("exit", 3));
+    processes::assert_gone(&tag);
+    assert!(supervisor.log().contains("contained by the subreaper alone"));
 }

@@ -1,11 +1,9 @@
 //! What the supervisor's log says of a CLI that nobody here has seen: its version, and what its stream has that
 //! is not known. Told once, whatever the number of tasks, and nothing is refused because of it.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
+use std::fs;
 
-use std::{fs, os::unix::fs::PermissionsExt};
-
-use cc_tests::{Options, Supervisor};
+use cc_tests::{Options, Supervisor, binaries::install_script};
 use serde_json::json;
 
 /// A stream of a version to come: new lines, new members, and an answer.
@@ -30,8 +28,7 @@ fn log_after_three_tasks(version: &str) -> String {
     let agent = folder.path().join("claude");
     let said = folder.path().join("said");
     fs::write(&said, stream(version)).unwrap();
-    fs::write(&agent, format!("#!/bin/sh\nexec cat '{}'\n", said.display())).unwrap();
-    fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).unwrap();
+    install_script(&agent, &format!("#!/bin/sh\nexec cat '{}'\n", said.display()));
     let mut supervisor =
         Supervisor::start(&Options::new().flag("--agent", agent.to_str().unwrap()));
     let mut client = supervisor.connect();

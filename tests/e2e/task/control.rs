@@ -1,7 +1,5 @@
 //! Pause, resume and cancel: the whole tree obeys, and the answers are those of the contract.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::fs;
 
 use cc_tests::{

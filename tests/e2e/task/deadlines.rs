@@ -1,7 +1,5 @@
 //! Deadlines: each ends the whole tree, each is named in the terminal event.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Supervisor, binaries::misbehave_argv, cgroup::Containment, fifo::Fifo, processes, unique_tag,
     with_both_containments,

@@ -1,7 +1,5 @@
 //! A task is over when its main process is, and nothing that it wrote is lost.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Supervisor, binaries::misbehave_argv, cgroup::Containment, fifo::Fifo, processes, unique_tag,
     with_both_containments,

@@ -1,7 +1,5 @@
 //! What a task finds when it starts: nothing of its supervisor, everything that it was given.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment,
     with_both_containments,

@@ -1,8 +1,6 @@
 //! Time in which nothing could run: supervisor, workers and tasks are stopped together, as by a paused container or
 //! Ctrl-Z. Nobody's time is used up by it.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{collections::BTreeSet, thread, time::Duration};
 
 use cc_tests::{

@@ -1,7 +1,5 @@
 //! The memory of pipes is a shared good: prompts take no more of it than others, and get along when it is used up.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::{
     io::{BufRead as _, BufReader},
     process::{Child, ChildStdin, Command, Stdio},

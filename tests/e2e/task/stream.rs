@@ -1,8 +1,6 @@
 //! What a Claude task's stream says of what runs, and what a good result does not say: by an agent that prints
 //! whatever stream a test wants.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{Options, Supervisor, Transcript};
 use serde_json::{Value, json};
 

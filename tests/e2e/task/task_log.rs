@@ -1,7 +1,5 @@
 //! The task log holds what was sent, also of a task that never ran or whose worker died.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use std::path::PathBuf;
 
 use cc_link::{event::EndReason, record::Stream};

@@ -1,7 +1,5 @@
 //! After the terminal event no process that the task started exists, wherever it went.
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Supervisor, Transcript, binaries::misbehave_argv, cgroup::Containment, processes, unique_tag,
     with_both_containments,
@@ -56,8 +54,7 @@ fn cancel(containment: &Containment, arguments: &[&str], tag: &str) -> Transcrip
 
 /// To be called right after the terminal event came: there is no time to be had between the two.
 fn assert_all_gone(containment: &Containment, transcript: &Transcript, tag: &str) {
-    let left = processes::survivors(tag);
-    assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
+    processes::assert_gone(tag);
     assert_eq!(transcript.answer["containment"], containment.name());
 }
 

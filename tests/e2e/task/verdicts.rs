@@ -1,8 +1,6 @@
 //! The typed verdict of a Claude task, played by an agent that fails in every reported way. (The real
 //! CLI has suites of its own: `real_claude.rs` and `stress_report.rs`.)
 
-#![expect(clippy::unwrap_used, reason = "a test: a broken assumption ends it where it is noticed")]
-
 use cc_tests::{
     Options, Supervisor, Transcript, binaries::misbehave, cgroup::Containment, processes,
     unique_tag, with_both_containments,
