@@ -8,5 +8,6 @@
 )]
 
 mod adoption;
+mod flood;
 mod full_disk;
 mod support;
