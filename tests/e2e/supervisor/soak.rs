@@ -5,7 +5,8 @@
 //! families of processes, resumed sessions, batches. The first rounds warm the supervisor up; the
 //! others must leave nothing. The bounds are counts and bytes and no times; the short form runs more than five
 //! hundred tasks, so that what one in fifty of them leaves is seen. The long form is the same with more
-//! rounds: `CC_TEST_SOAK_ROUNDS=500 cargo test -p cc-tests --test soak` runs some fifty thousand tasks.
+//! rounds: `CC_TEST_SOAK_ROUNDS=500 cargo test -p cc-tests --test e2e supervisor::soak` runs some
+//! fifty thousand tasks.
 
 use std::{fs, path::Path, thread, time::Instant};
 
