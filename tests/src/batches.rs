@@ -1,6 +1,6 @@
 //! Batches as a client sees them, with the invariants that hold for every one.
 //!
-//! Plans are plain JSON, as everything that the suites send. Called by the suites `batches*`.
+//! Plans are plain JSON, as everything that the suites send. Called by the suites of `batch`.
 
 use std::{
     sync::atomic::{AtomicU32, Ordering},
@@ -10,9 +10,10 @@ use std::{
 use serde_json::{Value, json};
 
 use crate::{
-    Client, Supervisor,
+    Client, Options, Supervisor,
+    binaries::misbehave_argv,
+    cgroup::Containment,
     client::Incoming,
-    installed::misbehave_argv,
     ledger::{Ledger, TAG_VARIABLE},
     unique_tag,
 };
@@ -20,6 +21,24 @@ use crate::{
 /// How long a test waits for the next word about a batch: a wait for a limit lasts up to half a minute
 /// longer than the limit, and nobody hears anything meanwhile.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(120);
+
+/// Options for most suites about batches: the fixture agent, and a short grace at the end of a task.
+#[must_use]
+pub fn options() -> Options {
+    contained(&Containment::Subreaper)
+}
+
+/// The same, with this containment.
+#[must_use]
+pub fn contained(containment: &Containment) -> Options {
+    containment.options().fixture_agent().flag("--grace", 1)
+}
+
+/// A supervisor with [`options`].
+#[must_use]
+pub fn supervisor() -> Supervisor {
+    Supervisor::start(&options())
+}
 
 /// What one test's batches share: the tag of their processes, and a ledger.
 pub struct Notes {
@@ -49,7 +68,7 @@ impl Notes {
     /// A line of shell.
     #[must_use]
     pub fn shell(&self, name: &str, command: &str) -> Value {
-        let argv = misbehave_argv(&["noted", self.ledger.path(), name, command]);
+        let argv = misbehave_argv(&["trace", self.ledger.path(), name, command]);
         self.task(name, json!({ "argv": argv }))
     }
 

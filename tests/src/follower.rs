@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::{
     Client, Session, Supervisor, Transcript,
     processes::{self, Process},
+    requests::{last_seq, log_path, pid, task_id},
     task_log::TaskLog,
-    tasks::{last_seq, log_path, pid, task_id},
 };
 
 /// One task and its client.

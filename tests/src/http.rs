@@ -5,6 +5,8 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+use serde_json::Value;
+
 use crate::PATIENCE;
 
 /// An answer.
@@ -26,6 +28,15 @@ pub fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     answer(&bytes)
+}
+
+/// What the probe `/health` answers.
+///
+/// # Panics
+/// When it is not JSON.
+#[must_use]
+pub fn health(address: SocketAddr) -> Value {
+    serde_json::from_str(&get(address, "/health", &[]).body).unwrap()
 }
 
 /// A WebSocket handshake with these additional headers; only the head of the answer is read.

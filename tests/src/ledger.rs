@@ -1,7 +1,7 @@
 //! What the tasks of a batch note of themselves, in the order in which it happens: each start, with
 //! whatever of the batch still lives then, and each end. So the tasks are the witnesses of their order.
 //!
-//! Called by the fixture's `noted` and `agent`, which write, and by the suites, which read.
+//! Called by the fixture's `trace` and `agent`, which write, and by the suites, which read.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
 //! The harness of the black-box suites: real binaries, real sockets, real processes.
 //!
 //! Owns everything that more than one suite needs. Never looks inside the product: a suite sees what
-//! a client, an operator with `/proc` and a reader of exit codes can see. Called by `tests/tests/*`.
+//! a client, an operator with `/proc` and a reader of exit codes can see. Called by `tests/e2e`.
 //!
 //! A wait is a wait for an event with a deadline ([`PATIENCE`]), or, where nothing announces it, asking
 //! again until it is so ([`wait_until`]); nothing sleeps to let something happen, and no verdict depends
@@ -15,23 +15,23 @@
 )]
 
 pub mod batches;
+pub mod binaries;
 pub mod cgroup;
 pub mod client;
 pub mod fifo;
 pub mod follower;
 pub mod frames;
 pub mod http;
-pub mod installed;
 pub mod ledger;
 pub mod messages_api;
 pub mod options;
 pub mod processes;
 pub mod proxy;
 pub mod random;
-pub mod speech;
+pub mod requests;
+pub mod spoken_output;
 pub mod supervisor;
 pub mod task_log;
-pub mod tasks;
 pub mod terminal;
 pub mod transcript;
 

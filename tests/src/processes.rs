@@ -173,6 +173,15 @@ impl Process {
     }
 }
 
+/// Checks that none of the processes with `tag` in their arguments is left.
+///
+/// # Panics
+/// When one is.
+pub fn assert_gone(tag: &str) {
+    let left = survivors(tag);
+    assert!(left.is_empty(), "left behind: {}", describe(&left));
+}
+
 /// Waits until none of the processes with `tag` in their arguments is left, also those that such a
 /// process has started meanwhile.
 ///

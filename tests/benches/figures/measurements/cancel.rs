@@ -12,8 +12,8 @@ use std::{
 
 use cc_tests::{
     Options, PATIENCE, Supervisor,
+    binaries::{misbehave, misbehave_argv},
     cgroup::Containment,
-    installed::{misbehave, misbehave_argv},
     unique_tag,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use cc_tests::{Options, installed::misbehave};
+use cc_tests::{Options, binaries::misbehave};
 use serde_json::json;
 
 use super::Measurement;

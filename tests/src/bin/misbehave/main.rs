@@ -15,11 +15,11 @@ mod agent;
 mod family;
 mod foreign;
 mod intruder;
-mod noted;
 mod output;
 mod pipes;
 mod refusals;
 mod report;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         }
         ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
-        ["noted", ledger, name, command] => return noted::noted(ledger, name, command),
+        ["trace", ledger, name, command] => return trace::trace(ledger, name, command),
         ["knock-as", user_id, address] => {
             intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
         }
