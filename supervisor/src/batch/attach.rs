@@ -16,7 +16,7 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::batch::{query, snapshot::Board};
+use crate::batch::{query, snapshot::Snapshot};
 use crate::{
     batch::Batches,
     config::limits,
@@ -43,9 +43,9 @@ impl Following {
         attachment: Attachment,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Self {
-        let Attachment { batch_id, board } = attachment;
+        let Attachment { batch_id, snapshot } = attachment;
         let follower = Follower { batches: Arc::clone(batches), batch_id, outgoing };
-        Self { task: tokio::spawn(follower.run(board)).abort_handle() }
+        Self { task: tokio::spawn(follower.run(snapshot)).abort_handle() }
     }
 
     /// Whether there is nothing more to be sent.
@@ -60,8 +60,8 @@ impl Following {
 pub struct Attachment {
     /// To which batch.
     pub batch_id: String,
-    /// Its board and the last change that the client's answer knows of; `None`: it was over already.
-    board: Option<(Arc<Board>, u64)>,
+    /// Its snapshot and the last change that the client's answer knows of; `None`: it was over already.
+    snapshot: Option<(Arc<Snapshot>, u64)>,
 }
 
 /// Answers `batch.attach`: how the batch stands, and what is to be followed from there.
@@ -72,15 +72,15 @@ pub async fn attach(
     batches: &Batches,
     batch_id: String,
 ) -> Result<(BatchSummary, Attachment), ErrorObject> {
-    match batches.get(&batch_id).map(|handle| handle.board) {
-        Some(board) => {
-            let version = board.version();
-            let summary = board.summary(&batches.gates);
-            Ok((summary, Attachment { batch_id, board: Some((board, version)) }))
+    match batches.get(&batch_id).map(|handle| handle.snapshot) {
+        Some(snapshot) => {
+            let version = snapshot.version();
+            let summary = snapshot.summary(&batches.gates);
+            Ok((summary, Attachment { batch_id, snapshot: Some((snapshot, version)) }))
         }
         None => {
             let summary = query::get(batches, &batch_id).await?;
-            Ok((summary, Attachment { batch_id, board: None }))
+            Ok((summary, Attachment { batch_id, snapshot: None }))
         }
     }
 }
@@ -92,9 +92,9 @@ struct Follower {
 }
 
 impl Follower {
-    async fn run(self, board: Option<(Arc<Board>, u64)>) {
-        let outcome = match &board {
-            Some((board, told)) => self.tell_progress(board, *told).await,
+    async fn run(self, snapshot: Option<(Arc<Snapshot>, u64)>) {
+        let outcome = match &snapshot {
+            Some((snapshot, told)) => self.tell_progress(snapshot, *told).await,
             None => Some(()),
         };
         if outcome.is_none() {
@@ -111,13 +111,13 @@ impl Follower {
     }
 
     /// Until the batch is over. `None`: the client is gone.
-    async fn tell_progress(&self, board: &Board, mut told: u64) -> Option<()> {
-        let mut updates = board.subscribe();
+    async fn tell_progress(&self, snapshot: &Snapshot, mut told: u64) -> Option<()> {
+        let mut updates = snapshot.subscribe();
         loop {
-            if board.is_over() {
+            if snapshot.is_over() {
                 return Some(());
             }
-            let changed = board.changed_after(told);
+            let changed = snapshot.changed_after(told);
             let is_news = !changed.is_empty() || updates.has_changed().ok()?;
             updates.mark_unchanged();
             if !is_news {
@@ -125,7 +125,7 @@ impl Follower {
                 updates.mark_changed();
                 continue;
             }
-            let (rows, upto) = match self.rows(board, &changed).await {
+            let (rows, upto) = match self.rows(snapshot, &changed).await {
                 Ok(rows) => rows,
                 Err(error) => {
                     tracing::error!(
@@ -137,7 +137,7 @@ impl Follower {
                 }
             };
             told = upto.max(told);
-            let batch = board.summary(&self.batches.gates);
+            let batch = snapshot.summary(&self.batches.gates);
             self.send(&Notification::BatchProgress(Box::new(BatchProgress { batch, rows })))
                 .await?;
         }
@@ -146,11 +146,11 @@ impl Follower {
     /// As many of the changed tasks as fit, those first that changed first; and up to which change they are.
     async fn rows(
         &self,
-        board: &Board,
+        snapshot: &Snapshot,
         changed: &[(u64, usize)],
     ) -> Result<(Vec<BatchRow>, u64), ErrorObject> {
         let (mut rows, mut bytes, mut upto) = (Vec::new(), 0, 0);
-        let plan = &board.facts().plan;
+        let plan = &snapshot.facts().plan;
         for (version, index) in changed.iter().take(limits::BATCH_PROGRESS_ROWS) {
             let (first, end) = (*index, index + 1);
             let (row, _) =

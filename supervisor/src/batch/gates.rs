@@ -24,7 +24,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::batch::{deadline::Wall, messages::Message};
+use crate::batch::{messages::Message, wall_clock::WallClock};
 use crate::{
     batch::Batches,
     config::{environment::Base, limits},
@@ -342,7 +342,7 @@ fn named_family(model: &str) -> Option<String> {
 /// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
 pub async fn keep(batches: Arc<Batches>) {
     let gates = &batches.gates;
-    let mut wall = Wall::new(now_ms(), uptime::now());
+    let mut wall = WallClock::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
         if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {

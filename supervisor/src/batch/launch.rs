@@ -13,7 +13,7 @@ use crate::{
     batch::Batches,
     ops::clock::now_ms,
     storage::database::StoreError,
-    task::{self, Facts, TaskHandle, registry::Refusal, spec},
+    task::{self, TaskHandle, TaskInfo, registry::Refusal, spec},
 };
 
 /// How a start went, as far as that is known at once: whether its main process runs is told by its end.
@@ -31,7 +31,7 @@ pub enum Start {
 
 /// Starts a task.
 pub fn start(batches: &Arc<Batches>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
-    let facts = Facts {
+    let facts = TaskInfo {
         task_id: task_id.to_owned(),
         label: execute.label.clone(),
         command: spec::shown(&execute.program),

@@ -3,7 +3,7 @@
 //! What happens next in a batch is decided by the pure state machine of [`cc_batch`]. Here it is driven: each batch
 //! that is not over has one `owner`, which `submit` or [`restore`] begins. It stores every step before it carries
 //! it out, starts tasks as `start` says, and hears of their ends from a `watch` each. `gates` lets Claude tasks
-//! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `tail` keeps the last words of
+//! pass, one credential at a time, over all batches. A `snapshot` is what everybody else sees of a batch; `tail` keeps the last words of
 //! an attempt; `record` and `show` put all that into the words of the wire, `follow` tells the clients that are attached, `whole_result` gives
 //! the long texts.
 //!
@@ -14,7 +14,6 @@ mod after_result;
 mod attach;
 mod attempt_end;
 mod attempts;
-mod deadline;
 mod gates;
 mod hooks;
 mod last_words;
@@ -30,6 +29,7 @@ mod result;
 mod snapshot;
 mod submit;
 mod time_zone;
+mod wall_clock;
 
 use std::{
     collections::HashMap,
@@ -48,7 +48,7 @@ pub use self::{
     result::result,
     submit::{resume, submit},
 };
-use self::{messages::Message, money::Totals, owner::Owner, snapshot::Board};
+use self::{messages::Message, money::Totals, owner::Owner, snapshot::Snapshot};
 use crate::{config::limits, task::context::TaskContext};
 
 /// The batches that are not over.
@@ -68,7 +68,7 @@ pub struct Batches {
 /// What everybody but its owner holds of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchHandle {
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     messages: mpsc::Sender<Message>,
 }
 
@@ -108,8 +108,8 @@ impl Batches {
         self.handles().get(batch_id).cloned()
     }
 
-    fn boards(&self) -> Vec<Arc<Board>> {
-        self.handles().values().map(|handle| Arc::clone(&handle.board)).collect()
+    fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.handles().values().map(|handle| Arc::clone(&handle.snapshot)).collect()
     }
 
     fn has_room(&self) -> Result<(), ErrorObject> {
@@ -122,10 +122,10 @@ impl Batches {
     }
 
     /// Makes the handle of a batch, and what its owner needs.
-    fn insert(&self, board: Arc<Board>) -> (mpsc::Receiver<Message>, mpsc::Sender<Message>) {
+    fn insert(&self, snapshot: Arc<Snapshot>) -> (mpsc::Receiver<Message>, mpsc::Sender<Message>) {
         let (messages, queue) = mpsc::channel(limits::BATCH_QUEUE_MESSAGES);
-        let batch_id = board.batch_id().to_owned();
-        let handle = BatchHandle { board, messages: messages.clone() };
+        let batch_id = snapshot.batch_id().to_owned();
+        let handle = BatchHandle { snapshot, messages: messages.clone() };
         self.handles().insert(batch_id, handle);
         (queue, messages)
     }
@@ -136,8 +136,8 @@ impl Batches {
 
     /// Something that all of them show has changed.
     fn touch_all(&self) {
-        for board in self.boards() {
-            board.touch();
+        for snapshot in self.snapshots() {
+            snapshot.touch();
         }
     }
 

@@ -16,7 +16,7 @@ use cc_protocol::execute::{Execute, Program};
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct There {
+pub struct Preconditions {
     /// The agent's program was there.
     agent: bool,
     /// The folder of all tasks, if they have one and it was there.
@@ -25,7 +25,7 @@ pub struct There {
     programs: BTreeSet<String>,
 }
 
-impl There {
+impl Preconditions {
     /// Looks. `agent` is the program of prompts; `path` is where programs without a slash are looked for.
     #[must_use]
     pub fn look(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
@@ -97,7 +97,7 @@ mod tests {
         let prompt = plan(&json!([{"prompt": "x"}]));
         let task = &prompt.tasks[0].execute;
         let was_there = |agent: Option<&str>| {
-            There::look(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
+            Preconditions::look(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
                 .was_there(task, SpawnFailureKind::Program)
         };
         assert!(was_there(Some("/bin/sh")));
@@ -105,7 +105,7 @@ mod tests {
         assert!(!was_there(Some("/bin/no-such-agent")));
         assert!(!was_there(Some("no-such-agent")));
         assert!(!was_there(None));
-        let mut there = There::look(&prompt, Some("/bin/no-such-agent"), None);
+        let mut there = Preconditions::look(&prompt, Some("/bin/no-such-agent"), None);
         there.has_started(task);
         assert!(there.was_there(task, SpawnFailureKind::Program));
     }
@@ -114,7 +114,7 @@ mod tests {
     fn another_program_may_come_back_if_a_task_has_run_it() {
         let plan = plan(&json!([{"argv": ["sh", "-c", "x"]}, {"argv": ["make"]}]));
         let (sh, make) = (&plan.tasks[0].execute, &plan.tasks[1].execute);
-        let mut there = There::look(&plan, None, None);
+        let mut there = Preconditions::look(&plan, None, None);
         assert!(!there.was_there(sh, SpawnFailureKind::Program));
         there.has_started(sh);
         assert!(there.was_there(sh, SpawnFailureKind::Program));
@@ -126,7 +126,7 @@ mod tests {
     fn only_the_folder_of_all_tasks_may_come_back() {
         let was_there = |tasks: serde_json::Value| {
             let plan = plan(&tasks);
-            let there = There::look(&plan, None, None);
+            let there = Preconditions::look(&plan, None, None);
             let task = plan.tasks.last().unwrap();
             there.was_there(&task.execute, SpawnFailureKind::Folder)
         };

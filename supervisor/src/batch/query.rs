@@ -1,4 +1,4 @@
-//! What clients ask about batches, answered from the boards of those that are not over and from the database.
+//! What clients ask about batches, answered from the snapshots of those that are not over and from the database.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use cc_state::BatchTaskRow;
 use crate::batch::{
     attempts::Record,
     no_such_batch, render,
-    snapshot::{BatchFacts, Standing, StoredHead},
+    snapshot::{BatchFacts, RunState, StoredHead},
 };
 use crate::{batch::Batches, config::limits, task::lookup::failed};
 
@@ -24,7 +24,7 @@ pub struct Loaded {
     /// What never changes.
     pub facts: BatchFacts,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: RunState,
 }
 
 /// Reads a batch with the state of all its tasks.
@@ -52,7 +52,7 @@ pub async fn load(batches: &Batches, row: cc_state::BatchRow) -> Result<Loaded, 
     let (batch_id, submitted_ms) = (row.id, row.submitted_ms);
     Ok(Loaded {
         facts: BatchFacts { batch_id, plan: Arc::new(plan), submitted_ms },
-        standing: Standing {
+        standing: RunState {
             batch: Batch { head: stored.head, tasks: states },
             records,
             started_ms: stored.started_ms,
@@ -96,7 +96,7 @@ pub fn last_summary(row: &cc_state::BatchRow) -> Result<BatchSummary, ErrorObjec
 pub async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummary, ErrorObject> {
     let gates = &batches.gates;
     if let Some(handle) = batches.get(batch_id) {
-        return Ok(handle.board.summary(gates));
+        return Ok(handle.snapshot.summary(gates));
     }
     last_summary(&stored(batches, batch_id).await?)
 }
@@ -120,7 +120,7 @@ pub async fn list(batches: &Batches, list: BatchList) -> Result<BatchListResult,
     let (mut listed, mut list_bytes) = (Vec::new(), 0);
     for row in rows.into_iter().take(limit) {
         let summary = match batches.get(&row.id) {
-            Some(handle) => handle.board.summary(&batches.gates),
+            Some(handle) => handle.snapshot.summary(&batches.gates),
             // One whose state a newer program has written must not hide the others.
             None => match last_summary(&row) {
                 Ok(summary) => summary,
@@ -160,7 +160,7 @@ pub async fn rows(batches: &Batches, wanted: &BatchRows) -> Result<BatchRowsResu
 /// That there is none, or that the database cannot be read.
 pub async fn plan(batches: &Batches, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
     if let Some(handle) = batches.get(batch_id) {
-        return Ok(Arc::clone(&handle.board.facts().plan));
+        return Ok(Arc::clone(&handle.snapshot.facts().plan));
     }
     plan_of(&stored(batches, batch_id).await?).map(Arc::new)
 }

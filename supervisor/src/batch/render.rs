@@ -15,14 +15,14 @@ use cc_protocol::batch::{
 use crate::batch::{
     attempts::Record,
     gates::Gates,
-    snapshot::{BatchFacts, Standing},
+    snapshot::{BatchFacts, RunState},
 };
 use crate::task::spec;
 
 /// A batch.
 #[must_use]
-pub fn summary(facts: &BatchFacts, standing: &Standing, gates: &Gates) -> BatchSummary {
-    let Standing { batch, records, started_ms, over_ms } = standing;
+pub fn summary(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> BatchSummary {
+    let RunState { batch, records, started_ms, over_ms } = standing;
     let plan = &facts.plan;
     let waits = wait(facts, standing, gates);
     let sum = |count: fn(&Record) -> u64| records.iter().map(count).fold(0, u64::saturating_add);
@@ -222,7 +222,7 @@ fn is_running(task: &TaskState) -> bool {
 }
 
 /// The limit that some task waits for, and the earliest time at which one goes on.
-fn wait(facts: &BatchFacts, standing: &Standing, gates: &Gates) -> Option<BatchWait> {
+fn wait(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> Option<BatchWait> {
     if standing.batch.head.phase != Phase::Going {
         return None;
     }

@@ -39,7 +39,7 @@ pub struct StoredHead {
 
 /// All that can change of a batch.
 #[derive(Clone, Debug)]
-pub struct Standing {
+pub struct RunState {
     /// The state machine's.
     pub batch: Batch,
     /// A task each, without long texts.
@@ -52,7 +52,7 @@ pub struct Standing {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Board {
+pub struct Snapshot {
     facts: BatchFacts,
     inner: Mutex<Inner>,
     /// Counts whatever has changed.
@@ -61,7 +61,7 @@ pub struct Board {
 
 #[derive(Debug)]
 struct Inner {
-    standing: Standing,
+    standing: RunState,
     /// With which version each task changed last. No two change with the same one.
     changed: Vec<u64>,
     /// The last version.
@@ -79,10 +79,10 @@ pub struct Changed {
     pub record: Record,
 }
 
-impl Board {
+impl Snapshot {
     /// Of a batch that stands so.
     #[must_use]
-    pub fn new(facts: BatchFacts, standing: Standing) -> Self {
+    pub fn new(facts: BatchFacts, standing: RunState) -> Self {
         let changed = vec![0; standing.batch.tasks.len()];
         let inner = Mutex::new(Inner { standing, changed, version: 0 });
         Self { facts, inner, updates: watch::Sender::new(0) }

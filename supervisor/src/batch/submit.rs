@@ -19,7 +19,7 @@ use crate::batch::{
     attempts::Record,
     owner::Owner,
     query,
-    snapshot::{BatchFacts, Board, Standing, StoredHead},
+    snapshot::{BatchFacts, RunState, Snapshot, StoredHead},
 };
 use crate::{batch::Batches, ops::clock::now_ms, task::lookup::failed};
 
@@ -135,7 +135,7 @@ async fn begin(
     }
     let tasks = plan.tasks.len() as u64;
     tracing::info!(batch_id, name = plan.name, tasks, "a batch begins");
-    let standing = Standing {
+    let standing = RunState {
         batch: begun.batch.clone(),
         records: vec![Record::default(); plan.tasks.len()],
         started_ms: None,
@@ -143,7 +143,7 @@ async fn begin(
     };
     let facts =
         BatchFacts { batch_id: batch_id.clone(), plan: Arc::new(plan), submitted_ms: now_ms };
-    Owner::begin(batches, Board::new(facts, standing), rules, begun);
+    Owner::begin(batches, Snapshot::new(facts, standing), rules, begun);
     Ok(BatchSubmitted { batch_id, is_new: true, tasks })
 }
 

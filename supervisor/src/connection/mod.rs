@@ -39,7 +39,7 @@ use crate::{
         socket::{FrameLane, Liveness, Socket},
     },
     ops::uptime,
-    session::{Gone, Session, services::Services, wait::Due},
+    session::{Gone, Handler, services::Services, wait::Due},
     task::context::TaskContext,
 };
 
@@ -103,7 +103,7 @@ pub async fn serve(
         () = open.evicted.notified() => {
             told(close::TAKEN_OVER, "another connection has resumed this session")
         }
-        end = read(&context, &mut open.session, &mut open.stream) => end,
+        end = read(&context, &mut open.handler, &mut open.stream) => end,
         error = open.writer.run(&mut open.sink) => {
             tracing::debug!(%error, "writing to a client");
             End::Gone("its connection broke")
@@ -118,7 +118,7 @@ pub async fn serve(
 
 /// A connection that has a session.
 struct Open {
-    session: Session,
+    handler: Handler,
     stream: SplitStream<WebSocket>,
     writer: Writer,
     sink: SplitSink<WebSocket, Message>,
@@ -152,13 +152,13 @@ async fn begin(context: &Arc<ConnectionContext>, stream: TcpStream, early: Bytes
         return None;
     };
     let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
-    let claimant = context.services.sessions.claimant();
-    let evicted = Arc::clone(&claimant.evicted);
-    match Session::begin(context.services.clone(), claimant, outgoing.clone()).await {
-        Ok(session) => {
-            tracing::debug!(session_id = session.id(), "connected");
+    let connection_handle = context.services.sessions.connection_handle();
+    let evicted = Arc::clone(&connection_handle.evicted);
+    match Handler::begin(context.services.clone(), connection_handle, outgoing.clone()).await {
+        Ok(handler) => {
+            tracing::debug!(session_id = handler.id(), "connected");
             let writer = Writer::new(queue, lane);
-            Some(Open { session, stream, writer, sink, outgoing, life, evicted, place })
+            Some(Open { handler, stream, writer, sink, outgoing, life, evicted, place })
         }
         Err(error) => {
             tracing::error!(%error, "no random numbers for a session");
@@ -185,7 +185,7 @@ async fn refuse(
         "session limit: connection refused"
     );
     context.tasks().metrics.session_refused();
-    let error = ErrorObject::new(ErrorCode::SessionLimit, "Session limit exceeded")
+    let error = ErrorObject::new(ErrorCode::SessionLimit, "Handler limit exceeded")
         .with("limit", context.tasks().config.sessions_limit);
     // As the predecessor sent it: no answer to anything, so without an id.
     let text = json!({"jsonrpc": "2.0", "error": error}).to_string();
@@ -200,13 +200,13 @@ impl Open {
         drop(self.place);
         match &end {
             End::Orderly(frame) => {
-                tracing::debug!(session_id = self.session.id(), ?frame, "disconnected");
+                tracing::debug!(session_id = self.handler.id(), ?frame, "disconnected");
             }
             End::Gone(why) => {
-                tracing::debug!(session_id = self.session.id(), why, "the client is gone");
+                tracing::debug!(session_id = self.handler.id(), why, "the client is gone");
             }
         }
-        self.session.connection_lost().await;
+        self.handler.connection_lost().await;
         if let End::Orderly(frame) = end {
             say_goodbye(self.sink, self.stream, self.writer.leftovers(), frame).await;
         }
@@ -214,17 +214,17 @@ impl Open {
 }
 
 /// Reads and has answered until the connection is to end.
-async fn read<S>(context: &ConnectionContext, session: &mut Session, stream: &mut S) -> End
+async fn read<S>(context: &ConnectionContext, handler: &mut Handler, stream: &mut S) -> End
 where
     S: Stream<Item = Result<Message, Error>> + Unpin,
 {
     loop {
         let message = tokio::select! {
             message = stream.next() => message,
-            due = session.due(&context.tasks().stage) => match due {
+            due = handler.due(&context.tasks().stage) => match due {
                 Due::Leave(code, reason) => return told(code, reason),
                 // Boxed, as below.
-                Due::Turn => match Box::pin(session.take_turn()).await {
+                Due::Turn => match Box::pin(handler.take_turn()).await {
                     Ok(()) => continue,
                     Err(Gone) => return End::Gone("its connection broke"),
                 },
@@ -232,7 +232,7 @@ where
         };
         let handled = match message {
             // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
-            Some(Ok(Message::Text(text))) => Box::pin(session.handle(text.as_str())).await,
+            Some(Ok(Message::Text(text))) => Box::pin(handler.handle(text.as_str())).await,
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Binary(_))) => {
                 return told(close::UNSUPPORTED, "binary messages are not understood");

@@ -34,11 +34,11 @@ use crate::{
     connection::ConnectionContext,
     http::{
         Server,
-        admission::Rules,
+        admission::AdmissionRules,
         listener::{self, Connections},
     },
     ops::{
-        cli_news::CliNews, clock::now_ms, health::Problems, metrics::Metrics, stage::StageWatch,
+        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
         systemd, uptime,
     },
     session::{registry::Sessions, services::Services},
@@ -104,7 +104,7 @@ pub async fn serve(
 
 fn server(services: Services, address: SocketAddr) -> Server {
     let config = &services.tasks.config;
-    let rules = Rules {
+    let rules = AdmissionRules {
         is_loopback: address.ip().is_loopback(),
         token: config.token.clone(),
         allowed_origins: config.allowed_origins.clone(),
@@ -197,10 +197,10 @@ async fn build(
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().to_owned();
-    let health = Arc::new(Problems::default());
+    let health = Arc::new(Health::default());
     let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
-    let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
+    let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let tasks = Arc::new(TaskContext {
         environment: environment(&config),
         registry: Arc::new(Registry::new(config.tasks_limit)),

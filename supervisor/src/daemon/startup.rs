@@ -26,7 +26,7 @@ use crate::{
     config::limits,
     storage::state_dir,
     task::{
-        Facts,
+        TaskInfo,
         context::TaskContext,
         recover::{self, Taken, Unfinished},
     },
@@ -57,7 +57,7 @@ impl Inheritance {
         ended: &HashSet<&str>,
     ) -> io::Result<Self> {
         let open: HashSet<&str> =
-            unfinished.iter().map(|task| task.facts.task_id.as_str()).collect();
+            unfinished.iter().map(|task| task.info.task_id.as_str()).collect();
         let mut unknown = state_dir::task_ids(tasks_dir)?;
         unknown.retain(|id| !ended.contains(id.as_str()) && !open.contains(id.as_str()));
         drop(open);
@@ -159,7 +159,7 @@ async fn finish(
 }
 
 async fn take_over_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Taken> {
-    let task_id = task.facts.task_id.clone();
+    let task_id = task.info.task_id.clone();
     match recover::take_over(&context, task).await {
         Ok(taken) => {
             if taken == Taken::Adopted {
@@ -184,7 +184,7 @@ async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
             seconds * 1000 + u64::from(nanoseconds / 1_000_000)
         });
     let command = UNKNOWN_COMMAND.to_owned();
-    let facts = Facts {
+    let info = TaskInfo {
         task_id,
         label: None,
         command,
@@ -194,6 +194,6 @@ async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
         batch_id: None,
         shape: None,
     };
-    context.store.write(vec![facts.record(false, None, None)]).await;
-    Unfinished { facts, leaf: None }
+    context.store.write(vec![info.record(false, None, None)]).await;
+    Unfinished { info, leaf: None }
 }

@@ -18,7 +18,9 @@ use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use self::{notification::Translator, pending::Untold, socket::FrameLane, socket::MessageBuffer};
+use self::{
+    notification::Translator, pending::PendingRecords, socket::FrameLane, socket::MessageBuffer,
+};
 use crate::{
     config::limits,
     task::feed::{Cursor, Item},
@@ -57,7 +59,7 @@ pub struct Follow {
     /// Where to read.
     pub cursor: Cursor,
     /// What was read and is still to be sent.
-    pub untold: Untold,
+    pub pending: PendingRecords,
     /// How to put it.
     pub translator: Translator,
     /// The terminal event, as a text, in case that the log cannot tell it any more.
@@ -93,7 +95,7 @@ enum Next {
 /// What there is of a followed task.
 enum Records {
     /// Some were read before and not all of them sent.
-    Untold,
+    Pending,
     /// These come next.
     Read(Item),
     /// It has no more to say.
@@ -103,8 +105,8 @@ enum Records {
 impl Follow {
     /// Waits until there is something to send. Dropping the future loses nothing.
     async fn next(&mut self) -> Records {
-        if !self.untold.is_empty() {
-            return Records::Untold;
+        if !self.pending.is_empty() {
+            return Records::Pending;
         }
         let item = self.cursor.next(limits::WRITER_TAKE_BYTES).await;
         item.map_or(Records::End, Records::Read)
@@ -112,7 +114,7 @@ impl Follow {
 
     /// Holds nothing until its next turn.
     fn put_back(&mut self) {
-        self.cursor.put_back(std::mem::take(&mut self.untold).whole_bytes());
+        self.cursor.put_back(std::mem::take(&mut self.pending).whole_bytes());
     }
 }
 
@@ -148,7 +150,7 @@ impl Writer {
                 Next::Records(place, Records::Read(item)) => {
                     self.send_turn(place, Some(item), sink).await
                 }
-                Next::Records(place, Records::Untold) => self.send_turn(place, None, sink).await,
+                Next::Records(place, Records::Pending) => self.send_turn(place, None, sink).await,
             };
             if let Err(error) = written {
                 return error;
@@ -255,7 +257,7 @@ impl Writer {
         let Some(follow) = nth(&mut self.own, &mut self.attached, place) else { return Ok(()) };
         let task_id = follow.task_id.clone();
         match item {
-            Some(Item::Frames(frames)) => follow.untold = Untold::new(frames),
+            Some(Item::Frames(frames)) => follow.pending = PendingRecords::new(frames),
             Some(Item::Lost { bytes, error }) => {
                 let text = follow.translator.lost(bytes, &error);
                 sink.feed(Message::text(text)).await?;
@@ -292,11 +294,11 @@ impl Writer {
         if self.is_held || follow.task_id != task_id {
             return None;
         }
-        if follow.untold.is_empty() {
-            follow.untold = Untold::new(follow.cursor.ready()?);
+        if follow.pending.is_empty() {
+            follow.pending = PendingRecords::new(follow.cursor.ready()?);
         }
         let mut texts = MessageBuffer::default();
-        follow.translator.translate_or_tell(&mut follow.untold, self.is_batching, &mut texts);
+        follow.translator.translate_or_tell(&mut follow.pending, self.is_batching, &mut texts);
         Some(texts.into_frames())
     }
 

@@ -20,7 +20,7 @@ use crate::{
     config::limits,
     delivery::{
         output_json::{Line, OutputText},
-        pending::{Untold, UntoldLines},
+        pending::{PendingRecords, UntoldLines},
         socket::MessageBuffer,
     },
 };
@@ -57,20 +57,20 @@ impl Translator {
         to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
     }
 
-    /// Takes records off `untold` and adds their notifications to `texts`, in their order; lines together where
+    /// Takes records off `pending` and adds their notifications to `texts`, in their order; lines together where
     /// `is_batching`. Ends when there are no more or the texts are enough to be sent.
     ///
     /// # Errors
     /// When a record cannot be read; those before it are in `texts`.
     pub fn translate(
         &mut self,
-        untold: &mut Untold,
+        pending: &mut PendingRecords,
         is_batching: bool,
         texts: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
         let mut batch = is_batching.then(Batch::default);
-        texts.reserve(limits::TEXTS_BYTES.min(untold.bytes()));
-        let outcome = self.translate_some(untold, &mut batch, texts);
+        texts.reserve(limits::TEXTS_BYTES.min(pending.bytes()));
+        let outcome = self.translate_some(pending, &mut batch, texts);
         self.end_batch(&mut batch, texts);
         outcome
     }
@@ -78,35 +78,35 @@ impl Translator {
     /// The same; what cannot be read is announced, and passed over with what follows it.
     pub fn translate_or_tell(
         &mut self,
-        untold: &mut Untold,
+        pending: &mut PendingRecords,
         is_batching: bool,
         texts: &mut MessageBuffer,
     ) {
-        if let Err(error) = self.translate(untold, is_batching, texts) {
-            let lost = std::mem::take(untold);
+        if let Err(error) = self.translate(pending, is_batching, texts) {
+            let lost = std::mem::take(pending);
             texts.push(&self.lost(lost.bytes() as u64, &error.to_string()));
         }
     }
 
     fn translate_some(
         &mut self,
-        untold: &mut Untold,
+        pending: &mut PendingRecords,
         batch: &mut Option<Batch>,
         texts: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
         while texts.bytes() < limits::TEXTS_BYTES {
-            if let Some(lines) = &mut untold.lines {
+            if let Some(lines) = &mut pending.lines {
                 self.lines(lines, batch, texts);
                 if lines.data.is_empty() {
-                    untold.lines = None;
+                    pending.lines = None;
                 }
                 continue;
             }
-            let Some(Record { seq, body, .. }) = untold.next_record()? else { break };
+            let Some(Record { seq, body, .. }) = pending.next_record()? else { break };
             match body {
                 Body::Lines(lines) => {
                     let (stream, data) = (lines.stream(), lines.data().clone());
-                    untold.lines = Some(UntoldLines { seq, stream, data });
+                    pending.lines = Some(UntoldLines { seq, stream, data });
                 }
                 Body::Output(Output { stream, piece, truncated, data }) => {
                     let line = Line { seq, stream, piece, truncated, data: &data };

@@ -8,7 +8,7 @@ use cc_link::record::{Record, RecordError, Stream, decode_frame, verified_frame_
 /// Whole, verified records that are still to be translated. The texts of a record of many lines can be a hundred
 /// times as long as it is, so they are made as they are sent.
 #[derive(Debug, Default)]
-pub struct Untold {
+pub struct PendingRecords {
     frames: Bytes,
     /// Of the record before `frames`.
     pub lines: Option<UntoldLines>,
@@ -27,7 +27,7 @@ pub struct UntoldLines {
     pub data: Bytes,
 }
 
-impl Untold {
+impl PendingRecords {
     /// These whole records, whose checksums were verified when they came from the worker or out of the log.
     #[must_use]
     pub fn new(frames: Bytes) -> Self {

@@ -16,7 +16,7 @@ const BEARER_SUBPROTOCOL: &str = "bearer.";
 
 /// What the operator allows.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct AdmissionRules {
     /// The address that is listened on is a loopback one.
     pub is_loopback: bool,
     /// Required from everyone if there is one.
@@ -68,7 +68,7 @@ struct Presented<'a> {
     subprotocol: Option<&'a str>,
 }
 
-impl Rules {
+impl AdmissionRules {
     /// Whether this peer may ask for anything at all, such as `/livez`. Needs no token, but a right one
     /// makes up for being another user.
     ///
@@ -196,8 +196,8 @@ mod tests {
 
     const SECRET: &str = "0123456789abcdef";
 
-    fn rules(token: bool) -> Rules {
-        Rules {
+    fn rules(token: bool) -> AdmissionRules {
+        AdmissionRules {
             is_loopback: true,
             token: token.then(|| Token::new(SECRET).unwrap()),
             allowed_origins: vec!["https://allowed.example".to_owned()],
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn behind_a_proxy_with_a_name_of_its_own_the_token_makes_up_for_the_host() {
-        let rules = Rules {
+        let rules = AdmissionRules {
             is_loopback: true,
             token: Some(Token::new(SECRET).unwrap()),
             allowed_origins: Vec::new(),
@@ -292,7 +292,7 @@ mod tests {
 
     #[test]
     fn beyond_loopback_the_same_origin_rule_does_not_open_the_door() {
-        let remote = Rules { is_loopback: false, ..rules(true) };
+        let remote = AdmissionRules { is_loopback: false, ..rules(true) };
         let headers = headers(&[("host", "rebound.example"), ("origin", "http://rebound.example")]);
         assert_eq!(remote.check_request(Peer::Remote, &headers), Err(Refusal::Origin));
     }

@@ -30,7 +30,7 @@ use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use self::{
-    admission::{Refusal, Rules},
+    admission::{AdmissionRules, Refusal},
     peer::Peer,
 };
 use crate::{
@@ -41,13 +41,13 @@ use crate::{
     task::context::TaskContext,
 };
 
-type Answer = Response<Full<Bytes>>;
+type HttpResponse = Response<Full<Bytes>>;
 
 /// What requests are answered with.
 #[derive(Debug)]
 pub struct Server {
     /// Who may connect.
-    pub rules: Rules,
+    pub rules: AdmissionRules,
     pub started_at: Instant,
     pub connections: Arc<ConnectionContext>,
 }
@@ -101,7 +101,7 @@ struct Context {
 }
 
 impl Context {
-    fn answer(&self, request: Request<Incoming>) -> Answer {
+    fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
             return refused(refusal);
         }
@@ -122,7 +122,7 @@ impl Context {
         }
     }
 
-    fn readiness(&self) -> Answer {
+    fn readiness(&self) -> HttpResponse {
         let sessions = self.server.connections.session_count();
         let tasks = self.server.tasks().registry.count();
         let problems = self.server.tasks().health.texts();
@@ -158,7 +158,7 @@ impl Context {
     }
 
     /// What the predecessor answered, for probes that were written for it.
-    fn old_health(&self) -> Answer {
+    fn old_health(&self) -> HttpResponse {
         let body = json!({
             "status": "healthy",
             "service": "cc-executor-websocket",
@@ -170,7 +170,7 @@ impl Context {
         json(StatusCode::OK, &body)
     }
 
-    fn metrics(&self) -> Answer {
+    fn metrics(&self) -> HttpResponse {
         let body = self.server.tasks().metrics.text(&metrics::Now {
             sessions: self.server.connections.session_count(),
             tasks: self.server.tasks().registry.count(),
@@ -182,7 +182,7 @@ impl Context {
         answer
     }
 
-    fn upgrade(&self, request: Request<Incoming>) -> Answer {
+    fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {
         let subprotocol = match self.server.rules.check_session(self.peer, request.headers()) {
             Ok(subprotocol) => subprotocol,
             Err(refusal) => return refused(refusal),
@@ -222,7 +222,7 @@ impl Context {
 }
 
 /// Checks a client's half of the handshake and returns its key.
-fn handshake_key(request: &Request<Incoming>) -> Result<String, Box<Answer>> {
+fn handshake_key(request: &Request<Incoming>) -> Result<String, Box<HttpResponse>> {
     check_handshake(request.method(), request.headers()).map_err(|(status, problem)| {
         let answer = text(status, problem);
         Box::new(match status {
@@ -272,7 +272,7 @@ fn has_word(headers: &HeaderMap, name: HeaderName, word: &str) -> bool {
         .any(|found| found.trim().eq_ignore_ascii_case(word))
 }
 
-fn refused(refusal: Refusal) -> Answer {
+fn refused(refusal: Refusal) -> HttpResponse {
     tracing::warn!(%refusal, "request refused");
     let answer = text(refusal.status(), &refusal.to_string());
     match refusal {
@@ -281,20 +281,20 @@ fn refused(refusal: Refusal) -> Answer {
     }
 }
 
-fn text(status: StatusCode, line: &str) -> Answer {
+fn text(status: StatusCode, line: &str) -> HttpResponse {
     let newline = if line.ends_with('\n') { "" } else { "\n" };
     let mut answer = Response::new(Full::from(format!("{line}{newline}")));
     *answer.status_mut() = status;
     with(answer, CONTENT_TYPE, "text/plain; charset=utf-8")
 }
 
-fn json(status: StatusCode, body: &Value) -> Answer {
+fn json(status: StatusCode, body: &Value) -> HttpResponse {
     let mut answer = Response::new(Full::from(body.to_string()));
     *answer.status_mut() = status;
     with(answer, CONTENT_TYPE, "application/json")
 }
 
-fn with(mut answer: Answer, name: HeaderName, value: &'static str) -> Answer {
+fn with(mut answer: HttpResponse, name: HeaderName, value: &'static str) -> HttpResponse {
     answer.headers_mut().insert(name, HeaderValue::from_static(value));
     answer
 }

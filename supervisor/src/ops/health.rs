@@ -9,7 +9,7 @@ use cc_events::{Completed, EndReason};
 
 /// What is wrong at the moment.
 #[derive(Debug, Default)]
-pub struct Problems {
+pub struct Health {
     now: Mutex<Now>,
 }
 
@@ -19,7 +19,7 @@ struct Now {
     database: Option<String>,
 }
 
-impl Problems {
+impl Health {
     /// A task log could not be written, for this reason.
     fn log_failed(&self, reason: &str) {
         self.now().log = Some(format!(
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_a_problem_until_a_task_is_logged_again() {
-        let problems = Problems::default();
+        let problems = Health::default();
         assert!(problems.note_end(&ended(EndReason::ResourceLimit), true));
         assert!(problems.texts()[0].contains("No space left on device"));
         assert!(problems.note_end(&ended(EndReason::SpawnFailed), false));
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_database_that_fails_is_a_problem_of_its_own() {
-        let problems = Problems::default();
+        let problems = Health::default();
         problems.database(Some("disk full".to_owned()));
         problems.log_works();
         assert!(problems.texts()[0].contains("disk full"));

@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     batch::{self, Attachment, Following},
     config::limits,
-    session::{After, CallResult, Session},
+    session::{After, CallResult, Handler},
 };
 
-impl Session {
+impl Handler {
     /// Answers `batch.submit`.
     pub(crate) async fn batch_submit(&self, params: Map<String, Value>) -> CallResult {
         Ok(json!(batch::submit(&self.services.batches, params).await?))

@@ -1,6 +1,6 @@
 //! `execute`: a request becomes a task of the session, and its start is answered.
 //!
-//! From [`Session::accept`] on the task runs whatever becomes of the connection that asked for it.
+//! From [`Handler::accept`] on the task runs whatever becomes of the connection that asked for it.
 
 use cc_events::{Completed, EndReason, SpawnFailureKind, Started};
 use cc_protocol::{
@@ -13,8 +13,8 @@ use tokio::sync::oneshot;
 use crate::{
     config::limits,
     ops::clock::now_ms,
-    session::{After, CallResult, Current, Delivery, Session},
-    task::{self, Facts, Outcome, TaskHandle, lookup::Known, registry::Refusal, spec},
+    session::{After, CallResult, Current, Delivery, Handler},
+    task::{self, StartOutcome, TaskHandle, TaskInfo, lookup::TaskRef, registry::Refusal, spec},
 };
 
 /// When an `execute` can be answered.
@@ -30,7 +30,7 @@ pub(crate) enum Turn {
     },
 }
 
-impl Session {
+impl Handler {
     /// Answers `execute`, or says what it waits for.
     pub(crate) async fn execute(
         &mut self,
@@ -65,16 +65,16 @@ impl Session {
         let is_detached = execute.detach;
         let (handle, start) = self.accept(execute, &task_id)?;
         match start.await {
-            Ok(Outcome::Started(started)) => {
+            Ok(StartOutcome::Started(started)) => {
                 if !is_detached {
                     let (delivered, delivery) = oneshot::channel();
-                    let known = Known::Live(handle);
+                    let known = TaskRef::Live(handle);
                     after.push(After::Follow(self.follow(&task_id, &known, 0, delivered)));
                     after.push(After::Answered(delivery));
                 }
                 Ok(answer_to_start(task_id, &started, ignored_params))
             }
-            Ok(Outcome::NotStarted(completed)) => {
+            Ok(StartOutcome::NotStarted(completed)) => {
                 if !is_detached {
                     self.current = None;
                 }
@@ -90,7 +90,7 @@ impl Session {
         if self.services.tasks.stage.is_stopping() {
             return Err(stopping());
         }
-        let running = self.standing.running(&self.services.tasks.registry);
+        let running = self.session.running(&self.services.tasks.registry);
         let unanswered = self
             .current
             .as_ref()
@@ -111,8 +111,8 @@ impl Session {
         &mut self,
         execute: Execute,
         task_id: &str,
-    ) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), ErrorObject> {
-        let facts = Facts {
+    ) -> Result<(TaskHandle, oneshot::Receiver<StartOutcome>), ErrorObject> {
+        let facts = TaskInfo {
             task_id: task_id.to_owned(),
             label: execute.label.clone(),
             command: spec::shown(&execute.program),
@@ -134,9 +134,9 @@ impl Session {
         if is_detached {
             return accept(None).map_err(refused);
         }
-        let record = Some(self.standing.record());
+        let record = Some(self.session.record());
         let accepted = self
-            .standing
+            .session
             .accept(self.connection.number, task_id, || accept(record))
             .map_err(|refusal| refusal.map_or_else(lost_session, refused))?;
         let (task_id, delivery) = (task_id.to_owned(), Delivery::Unanswered);

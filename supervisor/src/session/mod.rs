@@ -35,7 +35,7 @@ use tokio::{
 
 use self::{
     execute::Turn,
-    registry::{Claimant, ResumeToken, Standing},
+    registry::{ConnectionHandle, ResumeToken, Session},
     state::Input,
     wait::{Message, Reply, Waiting, Wish},
 };
@@ -45,11 +45,11 @@ use crate::{
     delivery::{
         Follow, Outgoing,
         notification::{Translator, to_text},
-        pending::Untold,
+        pending::PendingRecords,
     },
     ops::stage::StageWatch,
     session::services::Services,
-    task::{ControlReply, feed::Cursor, lookup::Known},
+    task::{ControlReply, feed::Cursor, lookup::TaskRef},
 };
 
 const CAPABILITIES: [&str; 10] = [
@@ -71,12 +71,12 @@ pub struct Gone;
 
 /// One client's session, as its connection has it.
 #[derive(Debug)]
-pub struct Session {
+pub struct Handler {
     pub(crate) services: Services,
-    pub(crate) connection: Claimant,
-    pub(crate) standing: Arc<Standing>,
+    pub(crate) connection: ConnectionHandle,
+    pub(crate) session: Arc<Session>,
     /// The session that the connection began with, while another one is being resumed.
-    pub(crate) former: Option<Arc<Standing>>,
+    pub(crate) former: Option<Arc<Session>>,
     pub(crate) current: Option<Current>,
     /// Tasks that the connection is attached to, and who hears when their terminal event is sent.
     pub(crate) attached: HashMap<String, oneshot::Receiver<()>>,
@@ -128,7 +128,7 @@ pub(crate) enum After {
 /// The result of a call, or the error that answers it.
 pub(crate) type CallResult = Result<Value, ErrorObject>;
 
-impl Session {
+impl Handler {
     /// A new one on this connection, whose answers go to `outgoing`. Queues `connected`, the first message of
     /// every session.
     ///
@@ -136,14 +136,14 @@ impl Session {
     /// When the system has no random numbers for the resume token.
     pub async fn begin(
         services: Services,
-        connection: Claimant,
+        connection: ConnectionHandle,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Result<Self, getrandom::Error> {
-        let (standing, token) = services.sessions.begin(&connection)?;
-        let session = Self {
+        let (session, token) = services.sessions.begin(&connection)?;
+        let handler = Self {
             services,
             connection,
-            standing,
+            session,
             former: None,
             current: None,
             attached: HashMap::new(),
@@ -153,16 +153,16 @@ impl Session {
             is_closing: false,
         };
         // The queue is empty, and its reader lives as long as this.
-        session.send(Outgoing::Text(session.greeting(&token))).await.ok();
-        let greeted = Input::Greeted(session.connection.number);
-        session.services.sessions.happened(&session.standing, greeted).await;
-        Ok(session)
+        handler.send(Outgoing::Text(handler.greeting(&token))).await.ok();
+        let greeted = Input::Greeted(handler.connection.number);
+        handler.services.sessions.happened(&handler.session, greeted).await;
+        Ok(handler)
     }
 
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.standing.id()
+        self.session.id()
     }
 
     fn greeting(&self, token: &ResumeToken) -> String {
@@ -246,7 +246,7 @@ impl Session {
             After::Close => {
                 self.is_closing = true;
                 self.refuse_waiting(execute::lost_session);
-                self.services.sessions.happened(&self.standing, Input::Close).await;
+                self.services.sessions.happened(&self.session, Input::Close).await;
                 Ok(())
             }
         }
@@ -287,7 +287,7 @@ impl Session {
     /// The connection is over, for whatever reason: the session waits for its client, or ends.
     pub async fn connection_lost(mut self) {
         let lost = Input::Lost(self.connection.number);
-        self.services.sessions.happened(&self.standing, lost).await;
+        self.services.sessions.happened(&self.session, lost).await;
         self.close_former().await;
     }
 
@@ -351,13 +351,15 @@ impl Session {
     pub(crate) fn follow(
         &self,
         task_id: &str,
-        task: &Known,
+        task: &TaskRef,
         after_seq: u64,
         delivered: oneshot::Sender<()>,
     ) -> Box<Follow> {
         let cursor = match task {
-            Known::Live(handle) => handle.feed().cursor_after(after_seq),
-            Known::Stored(_) => Cursor::over_log(self.services.tasks.log_path(task_id), after_seq),
+            TaskRef::Live(handle) => handle.feed().cursor_after(after_seq),
+            TaskRef::Stored(_) => {
+                Cursor::over_log(self.services.tasks.log_path(task_id), after_seq)
+            }
         };
         let translator = Translator::new(task_id.to_owned(), task.pid().unwrap_or(0), after_seq);
         // A client that has the end already is not told it again.
@@ -365,8 +367,8 @@ impl Session {
             .stored_end()
             .filter(|(_, last_seq)| after_seq < *last_seq)
             .map(|(completed, last_seq)| translator.terminal(&completed, last_seq));
-        let (task_id, untold) = (task_id.to_owned(), Untold::default());
-        Box::new(Follow { task_id, cursor, untold, translator, terminal, delivered })
+        let (task_id, pending) = (task_id.to_owned(), PendingRecords::default());
+        Box::new(Follow { task_id, cursor, pending, translator, terminal, delivered })
     }
 
     async fn control(
@@ -381,7 +383,7 @@ impl Session {
         if control == ControlType::Cancel && self.refuse_waiting(execute::withdrawn) {
             return Ok(Ok(json!({"status": control.done()})));
         }
-        match self.standing.running(&self.services.tasks.registry) {
+        match self.session.running(&self.services.tasks.registry) {
             Some(handle) => self.steer(handle, control, after).await,
             None => Ok(Err(no_process())),
         }

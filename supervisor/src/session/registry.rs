@@ -70,7 +70,7 @@ pub enum NoSession {
 
 /// A connection, as sessions know it.
 #[derive(Clone, Debug)]
-pub struct Claimant {
+pub struct ConnectionHandle {
     /// Tells it from all others.
     pub number: ConnectionNumber,
     /// Told when another connection has taken its session over.
@@ -79,7 +79,7 @@ pub struct Claimant {
 
 /// One session, apart from its connections.
 #[derive(Debug)]
-pub struct Standing {
+pub struct Session {
     id: String,
     token_hash: TokenHash,
     begun_ms: u64,
@@ -90,7 +90,7 @@ pub struct Standing {
 struct Inner {
     state: State,
     /// The connection that has it, as far as it has one.
-    holder: Option<Claimant>,
+    holder: Option<ConnectionHandle>,
     /// Ends the session when its grace period is over.
     grace: Option<AbortOnDrop>,
     /// The latest task, by id, so that an ended one keeps no memory.
@@ -99,7 +99,7 @@ struct Inner {
     is_recorded: bool,
 }
 
-impl Standing {
+impl Session {
     /// Its id.
     #[must_use]
     pub fn id(&self) -> &str {
@@ -161,7 +161,7 @@ pub struct Sessions {
 
 #[derive(Debug, Default)]
 struct Known {
-    standings: HashMap<String, Arc<Standing>>,
+    sessions: HashMap<String, Arc<Session>>,
     /// Ids and token hashes of those that are over, the oldest first: whoever asks is told so.
     over: VecDeque<(String, TokenHash)>,
 }
@@ -182,9 +182,9 @@ impl Sessions {
     }
 
     /// A new connection.
-    pub fn claimant(&self) -> Claimant {
+    pub fn connection_handle(&self) -> ConnectionHandle {
         let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
-        Claimant { number, evicted: Arc::default() }
+        ConnectionHandle { number, evicted: Arc::default() }
     }
 
     /// A new session on this connection.
@@ -193,28 +193,28 @@ impl Sessions {
     /// When the system has no random numbers.
     pub fn begin(
         &self,
-        claimant: &Claimant,
-    ) -> Result<(Arc<Standing>, ResumeToken), getrandom::Error> {
+        connection_handle: &ConnectionHandle,
+    ) -> Result<(Arc<Session>, ResumeToken), getrandom::Error> {
         let token = ResumeToken::random()?;
-        let standing = Arc::new(Standing {
+        let session = Arc::new(Session {
             id: uuid::Uuid::new_v4().to_string(),
             token_hash: ResumeToken::hash(token.reveal()),
             begun_ms: now_ms(),
             inner: Mutex::new(Inner {
-                state: State::Connecting { connection: claimant.number },
-                holder: Some(claimant.clone()),
+                state: State::Connecting { connection: connection_handle.number },
+                holder: Some(connection_handle.clone()),
                 grace: None,
                 current_task_id: None,
                 is_recorded: false,
             }),
         });
-        self.known().standings.insert(standing.id.clone(), Arc::clone(&standing));
-        Ok((standing, token))
+        self.known().sessions.insert(session.id.clone(), Arc::clone(&session));
+        Ok((session, token))
     }
 
     /// A session of an earlier supervisor. Its client has a whole grace period from now on.
     pub fn restore(self: &Arc<Self>, row: SessionRow, current_task_id: Option<String>) {
-        let standing = Arc::new(Standing {
+        let session = Arc::new(Session {
             id: row.id,
             token_hash: row.token_hash,
             begun_ms: row.begun_ms,
@@ -226,19 +226,19 @@ impl Sessions {
                 is_recorded: true,
             }),
         });
-        self.known().standings.insert(standing.id.clone(), Arc::clone(&standing));
-        self.wait(&standing, 0);
+        self.known().sessions.insert(session.id.clone(), Arc::clone(&session));
+        self.wait(&session, 0);
     }
 
     /// The session with this id, if the token is its own.
     ///
     /// # Errors
     /// See [`NoSession`].
-    pub fn find(&self, id: &str, token: &str) -> Result<Arc<Standing>, NoSession> {
+    pub fn find(&self, id: &str, token: &str) -> Result<Arc<Session>, NoSession> {
         let known = self.known();
-        if let Some(standing) = known.standings.get(id) {
-            let is_own = is_token_of(token, &standing.token_hash);
-            return if is_own { Ok(Arc::clone(standing)) } else { Err(NoSession::Unknown) };
+        if let Some(session) = known.sessions.get(id) {
+            let is_own = is_token_of(token, &session.token_hash);
+            return if is_own { Ok(Arc::clone(session)) } else { Err(NoSession::Unknown) };
         }
         let over = known.over.iter().find(|(over, _)| over == id);
         match over {
@@ -253,18 +253,18 @@ impl Sessions {
     /// When it has just ended.
     pub fn take_over(
         &self,
-        standing: &Arc<Standing>,
-        claimant: &Claimant,
+        session: &Arc<Session>,
+        connection_handle: &ConnectionHandle,
     ) -> Result<(), NoSession> {
-        let mut inner = standing.inner();
-        let input = Input::Resume(claimant.number);
+        let mut inner = session.inner();
+        let input = Input::Resume(connection_handle.number);
         let (state, effect) = transition(inner.state, input, self.has_grace());
         if effect == Effect::Refuse {
             return Err(NoSession::Expired);
         }
         inner.state = state;
         inner.grace = None;
-        if let Some(old) = inner.holder.replace(claimant.clone())
+        if let Some(old) = inner.holder.replace(connection_handle.clone())
             && effect == Effect::Evict(old.number)
         {
             old.evicted.notify_one();
@@ -273,9 +273,9 @@ impl Sessions {
     }
 
     /// Something happened to a session; does what follows from it.
-    pub async fn happened(self: &Arc<Self>, standing: &Arc<Standing>, input: Input) {
+    pub async fn happened(self: &Arc<Self>, session: &Arc<Session>, input: Input) {
         let effect = {
-            let mut inner = standing.inner();
+            let mut inner = session.inner();
             let (state, effect) = transition(inner.state, input, self.has_grace());
             inner.state = state;
             effect
@@ -283,7 +283,7 @@ impl Sessions {
         match effect {
             Effect::None | Effect::Refuse | Effect::Evict(_) => {}
             Effect::Wait(since) => {
-                self.wait(standing, since);
+                self.wait(session, since);
                 self.make_room().await;
             }
             Effect::End => {
@@ -296,7 +296,7 @@ impl Sessions {
                     | Input::ResumeFailed(_)
                     | Input::GraceOver(_) => EndReason::Disconnected,
                 };
-                self.end(standing, reason).await;
+                self.end(session, reason).await;
             }
         }
     }
@@ -304,31 +304,30 @@ impl Sessions {
     /// Sessions that wait for their clients.
     #[must_use]
     pub fn waiting_count(&self) -> usize {
-        let is_waiting = |standing: &&Arc<Standing>| {
-            matches!(standing.inner().state, State::Disconnected { .. })
-        };
-        self.known().standings.values().filter(is_waiting).count()
+        let is_waiting =
+            |session: &&Arc<Session>| matches!(session.inner().state, State::Disconnected { .. });
+        self.known().sessions.values().filter(is_waiting).count()
     }
 
     fn has_grace(&self) -> bool {
         !self.grace.is_zero()
     }
 
-    fn wait(self: &Arc<Self>, standing: &Arc<Standing>, since: ConnectionNumber) {
+    fn wait(self: &Arc<Self>, session: &Arc<Session>, since: ConnectionNumber) {
         let sessions = Arc::downgrade(self);
-        let waiting = Arc::downgrade(standing);
+        let waiting = Arc::downgrade(session);
         let grace = self.grace;
         let timer = tokio::spawn(async move {
             uptime::sleep(grace).await;
             // What follows is not to be aborted by what it does itself.
             tokio::spawn(async move {
-                if let (Some(sessions), Some(standing)) = (sessions.upgrade(), waiting.upgrade()) {
+                if let (Some(sessions), Some(session)) = (sessions.upgrade(), waiting.upgrade()) {
                     let input = Input::GraceOver(since);
-                    Box::pin(sessions.happened(&standing, input)).await;
+                    Box::pin(sessions.happened(&session, input)).await;
                 }
             });
         });
-        let mut inner = standing.inner();
+        let mut inner = session.inner();
         // It may have been resumed already.
         if inner.state == (State::Disconnected { since }) {
             inner.grace = Some(AbortOnDrop(timer.abort_handle()));
@@ -339,45 +338,45 @@ impl Sessions {
 
     /// Of more waiting sessions than there may be, the one that has waited longest and runs nothing ends.
     async fn make_room(self: &Arc<Self>) {
-        while let Some(standing) = self.superfluous() {
-            tracing::info!(session_id = standing.id, "too many sessions wait: the oldest ends");
-            Box::pin(self.happened(&standing, Input::Close)).await;
+        while let Some(session) = self.superfluous() {
+            tracing::info!(session_id = session.id, "too many sessions wait: the oldest ends");
+            Box::pin(self.happened(&session, Input::Close)).await;
         }
     }
 
-    fn superfluous(&self) -> Option<Arc<Standing>> {
+    fn superfluous(&self) -> Option<Arc<Session>> {
         if self.waiting_count() <= limits::WAITING_SESSIONS {
             return None;
         }
-        let standings: Vec<Arc<Standing>> = self.known().standings.values().cloned().collect();
-        standings
+        let sessions: Vec<Arc<Session>> = self.known().sessions.values().cloned().collect();
+        sessions
             .into_iter()
-            .filter_map(|standing| {
-                let state = standing.inner().state;
+            .filter_map(|session| {
+                let state = session.inner().state;
                 match state {
-                    State::Disconnected { since } => Some((since, standing)),
+                    State::Disconnected { since } => Some((since, session)),
                     State::Connecting { .. }
                     | State::Connected { .. }
                     | State::Reconnecting { .. }
                     | State::Closed => None,
                 }
             })
-            .filter(|(_, standing)| standing.is_idle(&self.registry))
+            .filter(|(_, session)| session.is_idle(&self.registry))
             .min_by_key(|(since, _)| *since)
-            .map(|(_, standing)| standing)
+            .map(|(_, session)| session)
     }
 
-    async fn end(&self, standing: &Arc<Standing>, reason: EndReason) {
+    async fn end(&self, session: &Arc<Session>, reason: EndReason) {
         let (is_recorded, task_id) = {
-            let mut inner = standing.inner();
+            let mut inner = session.inner();
             inner.holder = None;
             inner.grace = None;
             (inner.is_recorded, inner.current_task_id.take())
         };
         {
             let mut known = self.known();
-            known.standings.remove(&standing.id);
-            remember(&mut known.over, standing.id.clone(), standing.token_hash);
+            known.sessions.remove(&session.id);
+            remember(&mut known.over, session.id.clone(), session.token_hash);
         }
         let running = task_id.and_then(|task_id| self.registry.get(&task_id));
         if let Some(running) = running
@@ -386,7 +385,7 @@ impl Sessions {
             running.request(Request::Cancel(reason, None)).await;
         }
         if is_recorded {
-            let closed = Change::SessionClosed { id: standing.id.clone(), at_ms: now_ms() };
+            let closed = Change::SessionClosed { id: session.id.clone(), at_ms: now_ms() };
             self.store.write(vec![closed]).await;
         }
     }

@@ -15,16 +15,16 @@ use tokio::sync::oneshot;
 use crate::{
     config::limits,
     session::{
-        After, Current, Delivery, Session,
-        registry::{NoSession, Standing},
+        After, Current, Delivery, Handler,
+        registry::{NoSession, Session},
         state::Input,
     },
-    task::lookup::{self, Known},
+    task::lookup::{self, TaskRef},
 };
 
 use std::sync::Arc;
 
-impl Session {
+impl Handler {
     /// Answers `session.resume`.
     pub(crate) async fn resume(
         &mut self,
@@ -33,31 +33,31 @@ impl Session {
     ) -> Result<Value, ErrorObject> {
         let resume = SessionResume::from_params(params)?;
         self.check_is_new(&resume.session_id)?;
-        let standing = self.find(&resume.session_id, &resume.resume_token).await?;
+        let session = self.find(&resume.session_id, &resume.resume_token).await?;
         if let Some(position) = &resume.after {
             self.check_position(&resume.session_id, position).await?;
         }
         self.services
             .sessions
-            .take_over(&standing, &self.connection)
+            .take_over(&session, &self.connection)
             .map_err(|reason| refused(&resume.session_id, reason))?;
         // Kept where it is found should this connection end in the midst of it.
-        self.former = Some(std::mem::replace(&mut self.standing, standing));
+        self.former = Some(std::mem::replace(&mut self.session, session));
         let from = resume.after.as_ref().map(|position| position.task_id.clone());
         let owed = self.owed_tasks(&resume.session_id, from).await;
         let number = self.connection.number;
         match owed {
             Ok(tasks) => {
                 tracing::info!(session_id = resume.session_id, tasks = tasks.len(), "resumed");
-                self.services.sessions.happened(&self.standing, Input::Resumed(number)).await;
+                self.services.sessions.happened(&self.session, Input::Resumed(number)).await;
                 self.close_former().await;
                 Ok(self.send_owed(resume, tasks, after))
             }
             Err(error) => {
                 // The connection goes on as what it was; the session waits for another attempt.
-                self.services.sessions.happened(&self.standing, Input::ResumeFailed(number)).await;
+                self.services.sessions.happened(&self.session, Input::ResumeFailed(number)).await;
                 if let Some(former) = self.former.take() {
-                    self.standing = former;
+                    self.session = former;
                 }
                 Err(error)
             }
@@ -76,9 +76,9 @@ impl Session {
         Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("field", "session_id"))
     }
 
-    async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Standing>, ErrorObject> {
+    async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Session>, ErrorObject> {
         let mut reason = match self.services.sessions.find(session_id, token) {
-            Ok(standing) => return Ok(standing),
+            Ok(session) => return Ok(session),
             Err(reason) => reason,
         };
         if reason == NoSession::Unknown {
@@ -99,7 +99,7 @@ impl Session {
         session_id: &str,
         position: &Position,
     ) -> Result<(), ErrorObject> {
-        let known = Known::find(&self.services.tasks, &position.task_id).await?;
+        let known = TaskRef::find(&self.services.tasks, &position.task_id).await?;
         if known.session_id() != Some(session_id) {
             return Err(lookup::no_such_task(&position.task_id));
         }
@@ -120,7 +120,7 @@ impl Session {
         &self,
         session_id: &str,
         from: Option<String>,
-    ) -> Result<Vec<Known>, ErrorObject> {
+    ) -> Result<Vec<TaskRef>, ErrorObject> {
         let id = session_id.to_owned();
         let rows: Vec<TaskRow> = self
             .services
@@ -136,7 +136,7 @@ impl Session {
     fn send_owed(
         &mut self,
         resume: SessionResume,
-        tasks: Vec<Known>,
+        tasks: Vec<TaskRef>,
         after: &mut Vec<After>,
     ) -> Value {
         let summaries = tasks.iter().map(|task| task.summary(&self.services.tasks)).collect();

@@ -13,20 +13,22 @@ use tokio::sync::oneshot;
 
 use crate::{
     config::limits,
-    delivery::{Outgoing, notification::Translator, pending::Untold, socket::MessageBuffer},
-    session::{After, CallResult, Gone, Session, no_process},
+    delivery::{
+        Outgoing, notification::Translator, pending::PendingRecords, socket::MessageBuffer,
+    },
+    session::{After, CallResult, Gone, Handler, no_process},
     task::{
         Request, TaskHandle,
         feed::{Cursor, Item},
-        lookup::{self, Known},
+        lookup::{self, TaskRef},
     },
 };
 
-impl Session {
+impl Handler {
     /// Answers `task.get`.
     pub(crate) async fn task_get(&self, params: &Map<String, Value>) -> CallResult {
         let TaskNamed { task_id } = TaskNamed::from_params(params)?;
-        let known = Known::find(&self.services.tasks, &task_id).await?;
+        let known = TaskRef::find(&self.services.tasks, &task_id).await?;
         Ok(json!(known.summary(&self.services.tasks)))
     }
 
@@ -41,7 +43,7 @@ impl Session {
     /// Answers `task.output`: a page of what is there now, which waits for nothing.
     pub(crate) async fn task_output(&self, params: &Map<String, Value>) -> CallResult {
         let TaskOutput { task_id, after_seq, limit } = TaskOutput::from_params(params)?;
-        let known = Known::find(&self.services.tasks, &task_id).await?;
+        let known = TaskRef::find(&self.services.tasks, &task_id).await?;
         check_position(&known, after_seq)?;
         let last_seq = known.last_seq();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -49,12 +51,12 @@ impl Session {
         let mut cursor = Cursor::over_log(self.services.tasks.log_path(&task_id), after_seq);
         let mut page = Page { events: Vec::new(), bytes: 0, last_seq: after_seq, is_end: false };
         // Never further than what is published: the log may hold more already.
-        let mut untold = Untold::default();
+        let mut pending = PendingRecords::default();
         while page.last_seq < last_seq && page.events.len() < limit {
             let mut texts = MessageBuffer::default();
-            if untold.is_empty() {
+            if pending.is_empty() {
                 match cursor.next(limits::WRITER_TAKE_BYTES).await {
-                    Some(Item::Frames(frames)) => untold = Untold::new(frames),
+                    Some(Item::Frames(frames)) => pending = PendingRecords::new(frames),
                     Some(Item::Lost { bytes, error }) => {
                         page.last_seq = last_seq;
                         texts.push(&translator.lost(bytes, &error));
@@ -65,7 +67,7 @@ impl Session {
                     None => break,
                 }
             }
-            translator.translate_or_tell(&mut untold, false, &mut texts);
+            translator.translate_or_tell(&mut pending, false, &mut texts);
             if !page.add(&texts, limit, last_seq) {
                 break;
             }
@@ -81,7 +83,7 @@ impl Session {
         after: &mut Vec<After>,
     ) -> CallResult {
         let TaskAttach { task_id, after_seq } = TaskAttach::from_params(params)?;
-        let known = Known::find(&self.services.tasks, &task_id).await?;
+        let known = TaskRef::find(&self.services.tasks, &task_id).await?;
         check_position(&known, after_seq)?;
         if is_over(&known) {
             self.delivered_of(&task_id).await;
@@ -116,7 +118,7 @@ impl Session {
             Err(error) => return Ok(Err(error)),
         };
         if self.attached.remove(&task_id).is_none() {
-            if let Err(error) = Known::find(&self.services.tasks, &task_id).await {
+            if let Err(error) = TaskRef::find(&self.services.tasks, &task_id).await {
                 return Ok(Err(error));
             }
             let message =
@@ -159,9 +161,9 @@ impl Session {
     }
 
     async fn living(&self, task_id: &str) -> Result<TaskHandle, ErrorObject> {
-        match Known::find(&self.services.tasks, task_id).await? {
-            Known::Live(handle) if !handle.is_done() => Ok(handle),
-            Known::Live(_) | Known::Stored(_) => Err(no_process().with("task_id", task_id)),
+        match TaskRef::find(&self.services.tasks, task_id).await? {
+            TaskRef::Live(handle) if !handle.is_done() => Ok(handle),
+            TaskRef::Live(_) | TaskRef::Stored(_) => Err(no_process().with("task_id", task_id)),
         }
     }
 
@@ -186,7 +188,7 @@ impl Session {
     }
 }
 
-fn check_position(known: &Known, after_seq: u64) -> Result<(), ErrorObject> {
+fn check_position(known: &TaskRef, after_seq: u64) -> Result<(), ErrorObject> {
     let last_seq = known.last_seq();
     if after_seq <= last_seq {
         return Ok(());
@@ -199,10 +201,10 @@ fn check_position(known: &Known, after_seq: u64) -> Result<(), ErrorObject> {
         .with("last_seq", last_seq))
 }
 
-fn is_over(known: &Known) -> bool {
+fn is_over(known: &TaskRef) -> bool {
     match known {
-        Known::Live(handle) => handle.is_done(),
-        Known::Stored(row) => row.ended.is_some(),
+        TaskRef::Live(handle) => handle.is_done(),
+        TaskRef::Stored(row) => row.ended.is_some(),
     }
 }
 

@@ -19,7 +19,7 @@ use cc_protocol::{
 
 use crate::{
     ops::stage::StageWatch,
-    session::{self, Delivery, Gone, Session, response},
+    session::{self, Delivery, Gone, Handler, response},
     task::TaskHandle,
 };
 
@@ -100,11 +100,11 @@ impl Waiting {
 pub enum Due {
     /// It may be closed, with this close frame.
     Leave(u16, &'static str),
-    /// What waits has its turn: [`Session::take_turn`].
+    /// What waits has its turn: [`Handler::take_turn`].
     Turn,
 }
 
-impl Session {
+impl Handler {
     /// Returns when there is something to do. Dropping the future loses nothing.
     pub async fn due(&mut self, stage: &StageWatch) -> Due {
         if self.waiting.is_some() {

@@ -22,7 +22,7 @@ use std::{
 use cc_state::{Change, StateDb, StateError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{config::limits, ops::health::Problems, storage::state_dir::make_task_directory};
+use crate::{config::limits, ops::health::Health, storage::state_dir::make_task_directory};
 
 /// Why what was asked was not done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -79,7 +79,7 @@ impl Store {
     ///
     /// # Errors
     /// When there can be no more threads.
-    pub fn start(db: StateDb, problems: Arc<Problems>) -> io::Result<Self> {
+    pub fn start(db: StateDb, problems: Arc<Health>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
         let thread = thread::Builder::new()
             .name("state.db".to_owned())
@@ -177,7 +177,7 @@ impl Store {
 struct Server {
     db: StateDb,
     queue: mpsc::Receiver<Job>,
-    problems: Arc<Problems>,
+    problems: Arc<Health>,
     /// Changes that nobody waits for and that the database did not take: they go first the next time.
     overdue: Vec<Change>,
 }
@@ -345,7 +345,7 @@ mod tests {
     async fn a_task_without_a_directory_is_not_put_on_record_and_stops_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-        let problems = Arc::<Problems>::default();
+        let problems = Arc::<Health>::default();
         let store = Store::start(db, Arc::clone(&problems)).unwrap();
         let (there, missing) = (directory.path().join("there"), directory.path().join("no/where"));
         let (good, bad) = tokio::join!(

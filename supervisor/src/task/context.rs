@@ -6,7 +6,7 @@ use cc_link::spec::CgroupParent;
 
 use crate::{
     config::{Config, environment::Base},
-    ops::{cli_news::CliNews, health::Problems, metrics::Metrics, stage::StageWatch},
+    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
         feed::Feed,
@@ -25,7 +25,7 @@ pub struct TaskContext {
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
-    pub health: Arc<Problems>,
+    pub health: Arc<Health>,
     /// Versions and words of the tasks' CLI that the log has told of.
     pub cli_news: CliNews,
     pub spawner: Spawner,
@@ -78,9 +78,9 @@ impl TaskContext {
         let config = Config::resolve(args, &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
-        let health = Arc::new(Problems::default());
+        let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().to_owned();
-        let rules = retention::Rules::new(config.keep, config.resume_grace, &tasks_dir);
+        let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().to_owned());
         Arc::new(Self {
             environment: Base::new(std::env::vars_os(), &[], &[]).0,

@@ -29,7 +29,7 @@ pub enum Request {
 
 /// What is known of a task before it runs.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct TaskInfo {
     /// uuid v7.
     pub task_id: String,
     /// The name that its request gave it.
@@ -48,7 +48,7 @@ pub struct Facts {
     pub shape: Option<String>,
 }
 
-impl Facts {
+impl TaskInfo {
     /// What the database is told of the task before its worker hears of it.
     #[must_use]
     pub fn record(
@@ -75,7 +75,7 @@ impl Facts {
 
 /// Where a task is in its life, for those who ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct TaskStatus {
     /// Its state.
     pub state: TaskState,
     /// Its main process, once it runs.
@@ -96,10 +96,10 @@ pub struct Ended {
 /// What sessions, the registry and the shutdown hold of a task.
 #[derive(Clone, Debug)]
 pub struct TaskHandle {
-    facts: Arc<Facts>,
+    info: Arc<TaskInfo>,
     feed: Arc<Feed>,
     requests: mpsc::Sender<Request>,
-    progress: watch::Receiver<Progress>,
+    progress: watch::Receiver<TaskStatus>,
     on_supervisor_loss: OnSupervisorLoss,
     ended: Arc<OnceLock<Ended>>,
 }
@@ -108,13 +108,13 @@ pub struct TaskHandle {
 #[derive(Debug)]
 pub struct OwnerSide {
     /// What was known of the task before it ran.
-    pub facts: Arc<Facts>,
+    pub info: Arc<TaskInfo>,
     /// Its records.
     pub feed: Arc<Feed>,
     /// What is asked.
     pub requests: mpsc::Receiver<Request>,
     /// Where the task is in its life.
-    pub progress: watch::Sender<Progress>,
+    pub progress: watch::Sender<TaskStatus>,
     /// Set when its end is published.
     pub ended: Arc<OnceLock<Ended>>,
 }
@@ -123,40 +123,40 @@ impl TaskHandle {
     /// Both ends.
     #[must_use]
     pub fn new(
-        facts: Facts,
+        info: TaskInfo,
         feed: Arc<Feed>,
-        progress: Progress,
+        progress: TaskStatus,
         on_supervisor_loss: OnSupervisorLoss,
     ) -> (Self, OwnerSide) {
-        let facts = Arc::new(facts);
+        let info = Arc::new(info);
         let ended = Arc::new(OnceLock::new());
         let (requests, queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
         let (to_progress, progress) = watch::channel(progress);
         let side = OwnerSide {
-            facts: Arc::clone(&facts),
+            info: Arc::clone(&info),
             feed: Arc::clone(&feed),
             requests: queue,
             progress: to_progress,
             ended: Arc::clone(&ended),
         };
-        (Self { facts, feed, requests, progress, on_supervisor_loss, ended }, side)
+        (Self { info, feed, requests, progress, on_supervisor_loss, ended }, side)
     }
 
     /// Its id.
     #[must_use]
     pub fn task_id(&self) -> &str {
-        &self.facts.task_id
+        &self.info.task_id
     }
 
     /// What was known of it before it ran.
     #[must_use]
-    pub fn facts(&self) -> &Facts {
-        &self.facts
+    pub fn info(&self) -> &TaskInfo {
+        &self.info
     }
 
     /// Where it is in its life.
     #[must_use]
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> TaskStatus {
         *self.progress.borrow()
     }
 

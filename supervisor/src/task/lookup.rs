@@ -17,14 +17,14 @@ use crate::{
 
 /// A task that is known, alive or not.
 #[derive(Debug)]
-pub enum Known {
+pub enum TaskRef {
     /// Its owner is there.
     Live(TaskHandle),
     /// It has ended, or its owner could not be made again.
     Stored(Box<TaskRow>),
 }
 
-impl Known {
+impl TaskRef {
     /// The task with this id.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Known {
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
         match self {
-            Self::Live(handle) => handle.facts().session_id.as_deref(),
+            Self::Live(handle) => handle.info().session_id.as_deref(),
             Self::Stored(row) => row.accepted.session_id.as_deref(),
         }
     }
@@ -97,18 +97,18 @@ impl Known {
 }
 
 fn of_handle(handle: &TaskHandle) -> TaskSummary {
-    let facts = handle.facts();
+    let info = handle.info();
     let progress = handle.progress();
     let position = handle.feed().position();
     let ended = handle.ended();
     TaskSummary {
-        task_id: facts.task_id.clone(),
+        task_id: info.task_id.clone(),
         state: if ended.is_some() { TaskState::Ended } else { progress.state },
-        label: facts.label.clone(),
-        command: facts.command.clone(),
-        is_prompt: facts.is_prompt,
-        session_id: facts.session_id.clone(),
-        accepted_ms: facts.accepted_ms,
+        label: info.label.clone(),
+        command: info.command.clone(),
+        is_prompt: info.is_prompt,
+        session_id: info.session_id.clone(),
+        accepted_ms: info.accepted_ms,
         ended_ms: ended.as_ref().map(|ended| ended.at_ms),
         pid: progress.pid,
         last_seq: position.last_seq,
@@ -184,10 +184,10 @@ pub async fn list(
 
 /// What the registry has of a task is newer than its row.
 #[must_use]
-pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> Known {
+pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
     match context.registry.get(&row.accepted.id) {
-        Some(handle) => Known::Live(handle),
-        None => Known::Stored(Box::new(row)),
+        Some(handle) => TaskRef::Live(handle),
+        None => TaskRef::Stored(Box::new(row)),
     }
 }
 

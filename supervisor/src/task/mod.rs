@@ -26,14 +26,14 @@ use cc_protocol::task::TaskState;
 use cc_state::Change;
 use tokio::sync::oneshot;
 
-pub(crate) use self::handle::{Ended, Facts, OwnerSide, Progress, Request, TaskHandle};
+pub(crate) use self::handle::{Ended, OwnerSide, Request, TaskHandle, TaskInfo, TaskStatus};
 use self::{context::TaskContext, feed::Feed, owner::Owner, registry::Refusal};
 use crate::config::limits;
 pub(crate) use crate::worker::ControlReply;
 
 /// How a start went.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum StartOutcome {
     /// The main process runs.
     Started(Started),
     /// It never did. The log holds this terminal event, and nothing more is to be sent.
@@ -48,12 +48,12 @@ pub enum Outcome {
 pub fn accept(
     context: &Arc<TaskContext>,
     spec: TaskSpec,
-    facts: Facts,
+    info: TaskInfo,
     session: Option<Change>,
-) -> Result<(TaskHandle, oneshot::Receiver<Outcome>), Refusal> {
+) -> Result<(TaskHandle, oneshot::Receiver<StartOutcome>), Refusal> {
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
-    let progress = Progress { state: TaskState::Starting, pid: None, is_canceled: false };
-    let (handle, side) = TaskHandle::new(facts, feed, progress, spec.on_supervisor_loss);
+    let progress = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
+    let (handle, side) = TaskHandle::new(info, feed, progress, spec.on_supervisor_loss);
     context.registry.insert(handle.clone())?;
     let (announce, announced) = oneshot::channel();
     let owner = Owner::of_new_task(context, side, &spec, announce);

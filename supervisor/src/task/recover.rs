@@ -29,7 +29,7 @@ use crate::{
     config::limits,
     storage::state_dir,
     task::{
-        Facts, Progress, TaskHandle,
+        TaskHandle, TaskInfo, TaskStatus,
         context::TaskContext,
         feed::{Feed, Position},
         owner::{DeadWorker, Owner},
@@ -37,9 +37,9 @@ use crate::{
         worker_lost::{Failure, publish_undelivered, recover_log},
     },
     worker::{
-        adopt::{Answer, Candidate},
+        adopt::{AdoptReply, Candidate},
         cgroup,
-        pidfd::Pidfd,
+        process::ProcessHandle,
     },
 };
 
@@ -47,7 +47,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Unfinished {
     /// What is known of it.
-    pub facts: Facts,
+    pub info: TaskInfo,
     /// Its cgroup, where that is known.
     pub leaf: Option<PathBuf>,
 }
@@ -55,7 +55,7 @@ pub struct Unfinished {
 impl From<&TaskRow> for Unfinished {
     fn from(row: &TaskRow) -> Self {
         let accepted = &row.accepted;
-        let facts = Facts {
+        let info = TaskInfo {
             task_id: accepted.id.clone(),
             label: accepted.label.clone(),
             command: accepted.command.clone(),
@@ -65,7 +65,7 @@ impl From<&TaskRow> for Unfinished {
             batch_id: accepted.batch_id.clone(),
             shape: accepted.shape.clone(),
         };
-        Self { facts, leaf: accepted.leaf.clone() }
+        Self { info, leaf: accepted.leaf.clone() }
     }
 }
 
@@ -104,7 +104,7 @@ pub async fn take_over(
     context: &Arc<TaskContext>,
     mut task: Unfinished,
 ) -> Result<Taken, TakeoverError> {
-    let directory = context.tasks_dir.join(&task.facts.task_id);
+    let directory = context.tasks_dir.join(&task.info.task_id);
     let log_path = state_dir::log_path(&directory);
     // A worker that has its spec but no log yet finds that there is one now, and does not start the task. So
     // nobody who does not listen by now ever will: a worker's socket is there before its log.
@@ -112,12 +112,12 @@ pub async fn take_over(
     let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
     task.leaf =
-        task.leaf.or_else(|| cgroup::find_leaf(context.cgroup.as_ref(), &task.facts.task_id));
+        task.leaf.or_else(|| cgroup::find_leaf(context.cgroup.as_ref(), &task.info.task_id));
     let Some(mut candidate) = Candidate::find(&directory).await? else {
         return without_worker(context, task, log_path, failure).await;
     };
     match candidate.answer(limits::ADOPT_SOON).await {
-        Some(Answer::Adopted(adopted)) => {
+        Some(AdoptReply::Adopted(adopted)) => {
             // What is before is not looked at: that would take as long as the log is.
             let (end_offset, last_seq) = (adopted.end_offset, adopted.last_seq);
             let held = Summary { end_offset, last_seq, ..Summary::default() };
@@ -127,11 +127,11 @@ pub async fn take_over(
             tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
             Ok(Taken::Adopted)
         }
-        Some(Answer::HungUp) => {
+        Some(AdoptReply::HungUp) => {
             end_process(&candidate.process).await;
             without_worker(context, task, log_path, failure).await
         }
-        Some(Answer::Foreign(why)) => {
+        Some(AdoptReply::Foreign(why)) => {
             leave_alone(context, task, log_path, candidate.process, why).await
         }
         None => wait_for_answer(context, task, log_path, candidate).await,
@@ -147,7 +147,7 @@ async fn without_worker(
 ) -> Result<Taken, TakeoverError> {
     let held = look_at(&log_path).await?;
     if held.completed.is_some() {
-        record_end(context, &task.facts.task_id, &log_path, held).await;
+        record_end(context, &task.info.task_id, &log_path, held).await;
         return Ok(Taken::HadEnded);
     }
     let owner = owner_at(context, task, log_path, held)?;
@@ -167,19 +167,19 @@ async fn wait_for_answer(
     let held = look_at(&log_path).await?;
     if held.completed.is_some() {
         end_process(&candidate.process).await;
-        record_end(context, &task.facts.task_id, &log_path, held).await;
+        record_end(context, &task.info.task_id, &log_path, held).await;
         return Ok(Taken::HadEnded);
     }
     let mut owner = owner_at(context, task, log_path, held)?;
     let text = match candidate.answer(limits::ADOPT_ANSWER).await {
-        Some(Answer::Adopted(adopted)) => {
+        Some(AdoptReply::Adopted(adopted)) => {
             let (feed, end_offset) = (Arc::clone(owner.feed()), adopted.end_offset);
             // What it has written since the look at its log is the adopter's to read.
             let catching_up = spawn_blocking(move || publish_undelivered(&feed, end_offset));
             if let Err(error) = catching_up.await? {
                 candidate.process.kill().await;
                 let text = format!("its log cannot be read: {error}");
-                owner.bury(dead(&candidate), Some(text)).await;
+                owner.end_lost(dead(&candidate), Some(text)).await;
                 return Ok(Taken::Ended);
             }
             owner.adopted(*adopted);
@@ -187,12 +187,12 @@ async fn wait_for_answer(
             tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
             return Ok(Taken::Adopted);
         }
-        Some(Answer::Foreign(why)) => {
+        Some(AdoptReply::Foreign(why)) => {
             warn_of_foreign(&owner, &candidate.process, &why);
             tokio::spawn(owner.watch_from_afar(candidate.process));
             return Ok(Taken::LeftAlone);
         }
-        Some(Answer::HungUp) => {
+        Some(AdoptReply::HungUp) => {
             end_process(&candidate.process).await;
             "the worker died".to_owned()
         }
@@ -202,7 +202,7 @@ async fn wait_for_answer(
             format!("the worker did not answer a new supervisor within {seconds} s")
         }
     };
-    owner.bury(dead(&candidate), Some(text)).await;
+    owner.end_lost(dead(&candidate), Some(text)).await;
     Ok(Taken::Ended)
 }
 
@@ -215,7 +215,7 @@ async fn leave_alone(
     context: &Arc<TaskContext>,
     task: Unfinished,
     log_path: PathBuf,
-    process: Pidfd,
+    process: ProcessHandle,
     why: String,
 ) -> Result<Taken, TakeoverError> {
     let held = look_at(&log_path).await?;
@@ -225,7 +225,7 @@ async fn leave_alone(
     Ok(Taken::LeftAlone)
 }
 
-fn warn_of_foreign(owner: &Owner, process: &Pidfd, why: &str) {
+fn warn_of_foreign(owner: &Owner, process: &ProcessHandle, why: &str) {
     tracing::warn!(
         task_id = owner.task_id(),
         worker_pid = process.pid(),
@@ -236,7 +236,7 @@ fn warn_of_foreign(owner: &Owner, process: &Pidfd, why: &str) {
 }
 
 /// Waits for a worker that has hung up to be gone; kills it if it takes longer than its own kill may.
-async fn end_process(process: &Pidfd) {
+async fn end_process(process: &ProcessHandle) {
     if timeout(limits::WORKER_KILL, process.ended()).await.is_err() {
         tracing::warn!(worker = process.pid(), "a worker did not exit: killed");
         process.kill().await;
@@ -254,8 +254,8 @@ fn owner_at(
     let position = Position { end_offset, last_seq, is_done: false };
     let feed = Feed::continued(log_path, limits::RING_BYTES, position);
     let pid = held.started.as_ref().map(|started| started.pid);
-    let progress = Progress { state: TaskState::Running, pid, is_canceled: false };
-    let (handle, side) = TaskHandle::new(task.facts, feed, progress, OnSupervisorLoss::Keep);
+    let progress = TaskStatus { state: TaskState::Running, pid, is_canceled: false };
+    let (handle, side) = TaskHandle::new(task.info, feed, progress, OnSupervisorLoss::Keep);
     context.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
     Ok(Owner::of_found_task(context, side, task.leaf, held))
 }

@@ -29,7 +29,7 @@ use crate::{
 
 /// How much is kept; whichever limit is reached first.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub struct RetentionLimits {
     /// Since a task's end.
     pub age: Duration,
     /// Tasks.
@@ -40,7 +40,7 @@ pub struct Rules {
     pub grace: Duration,
 }
 
-impl Rules {
+impl RetentionLimits {
     /// As configured, on the file system that holds `tasks_dir`.
     #[must_use]
     pub fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
@@ -75,7 +75,7 @@ pub struct EndedTask {
 #[derive(Debug)]
 pub struct Retention {
     tasks_dir: PathBuf,
-    rules: Rules,
+    rules: RetentionLimits,
     /// Whoever was to come back before this can come back only from now on.
     began_ms: AtomicU64,
     ended: Mutex<EndedTasks>,
@@ -93,7 +93,7 @@ struct EndedTasks {
 impl Retention {
     /// Of the tasks below `tasks_dir`, none of which is known yet, by a supervisor that began at `began_ms`.
     #[must_use]
-    pub fn new(tasks_dir: &Path, rules: Rules, began_ms: u64) -> Self {
+    pub fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
         Self {
             tasks_dir: tasks_dir.to_owned(),
             rules,

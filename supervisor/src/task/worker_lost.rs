@@ -55,7 +55,7 @@ pub fn never_began(completed: &Completed) -> bool {
 
 /// A task whose worker is gone and reaped.
 #[derive(Debug)]
-pub struct Corpse {
+pub struct LostTask {
     /// Its id.
     pub task_id: String,
     /// Where its cgroup is, if it got that far.
@@ -79,20 +79,20 @@ pub struct Corpse {
 /// Does all that, and returns the terminal event.
 pub async fn write_terminal_event(
     context: &Arc<TaskContext>,
-    mut corpse: Corpse,
+    mut lost: LostTask,
 ) -> Box<Completed> {
-    let (text, swept) = match corpse.failure {
-        Failure::NotStarted(_) => (corpse.text.take().unwrap_or_default(), Swept::default()),
-        Failure::TooLate | Failure::Died => end_leftovers(context, &mut corpse).await,
+    let (text, swept) = match lost.failure {
+        Failure::NotStarted(_) => (lost.text.take().unwrap_or_default(), Swept::default()),
+        Failure::TooLate | Failure::Died => end_leftovers(context, &mut lost).await,
     };
     if swept.unkillable > 0 {
-        tracing::error!(task_id = corpse.task_id, swept.unkillable, "processes survived SIGKILL");
+        tracing::error!(task_id = lost.task_id, swept.unkillable, "processes survived SIGKILL");
     }
-    let feed = Arc::clone(&corpse.feed);
-    let completed = Box::new(completed(&corpse, text, swept));
+    let feed = Arc::clone(&lost.feed);
+    let completed = Box::new(completed(&lost, text, swept));
     let fallback = completed.clone();
     let fsync = context.config.fsync;
-    match tokio::task::spawn_blocking(move || close_log(&corpse, completed, fsync)).await {
+    match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
             tracing::error!(%error, "closing a task's log failed");
@@ -104,43 +104,43 @@ pub async fn write_terminal_event(
 }
 
 /// Has the worker's keeper end what it left, and looks for the rest. Says what there is to be said of both.
-async fn end_leftovers(context: &TaskContext, corpse: &mut Corpse) -> (String, Swept) {
+async fn end_leftovers(context: &TaskContext, lost: &mut LostTask) -> (String, Swept) {
     // Nobody has the number 0: then the answer is that all that keepers have found is ended.
-    let remains = context.spawner.keepers().settle(corpse.worker_pid.unwrap_or(0)).await;
-    let known = std::mem::take(&mut corpse.known);
-    let sweep = context.spawner.sweep(&corpse.task_id, corpse.leaf.as_deref(), known).await;
+    let remains = context.spawner.keepers().settle(lost.worker_pid.unwrap_or(0)).await;
+    let known = std::mem::take(&mut lost.known);
+    let sweep = context.spawner.sweep(&lost.task_id, lost.leaf.as_deref(), known).await;
     let swept = sweep.unwrap_or_else(|error| {
-        tracing::error!(task_id = corpse.task_id, %error, "the sweep failed");
+        tracing::error!(task_id = lost.task_id, %error, "the sweep failed");
         Swept::default()
     });
-    let text = corpse.text.take();
+    let text = lost.text.take();
     let mut text = text.unwrap_or_else(|| format!("the worker {}", remains.describe()));
     // Who knows how it ended was its parent, and has ended what it left.
-    if remains.is_keeper_lost && remains.end.is_none() && corpse.leaf.is_none() {
+    if remains.is_keeper_lost && remains.end.is_none() && lost.leaf.is_none() {
         text += KEEPER_LOST;
     }
-    tracing::warn!(task_id = corpse.task_id, worker_pid = corpse.worker_pid, text, "worker failed");
+    tracing::warn!(task_id = lost.task_id, worker_pid = lost.worker_pid, text, "worker failed");
     (text, remains.swept + swept)
 }
 
 /// The terminal event that the worker owed.
-fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
-    let (reason, verdict, exit_code, signal) = match corpse.failure {
+fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
+    let (reason, verdict, exit_code, signal) = match lost.failure {
         Failure::NotStarted(_) => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
         Failure::TooLate => (EndReason::WorkerDied, Verdict::WorkerDied, NOT_STARTED, None),
         Failure::Died => {
-            let signal = corpse.started.as_ref().map(|_| SIGKILL);
+            let signal = lost.started.as_ref().map(|_| SIGKILL);
             (EndReason::WorkerDied, Verdict::WorkerDied, -SIGKILL, signal)
         }
     };
     Completed {
-        pid: corpse.started.as_ref().map_or(0, |started| started.pid),
+        pid: lost.started.as_ref().map_or(0, |started| started.pid),
         reason,
         verdict,
         exit_code,
         signal,
         error: Some(text),
-        duration_ms: corpse
+        duration_ms: lost
             .duration
             .map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
         cpu_ms: 0,
@@ -150,7 +150,7 @@ fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
         unkillable: swept.unkillable,
         warnings: Vec::new(),
         claude: None,
-        spawn_failure: match corpse.failure {
+        spawn_failure: match lost.failure {
             Failure::NotStarted(want) => want,
             Failure::TooLate | Failure::Died => None,
         },
@@ -159,18 +159,18 @@ fn completed(corpse: &Corpse, text: String, swept: Swept) -> Completed {
 
 /// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. What cannot
 /// be done to the log is done to the feed all the same.
-fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
-    let feed = &corpse.feed;
+fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
+    let feed = &lost.feed;
     // The worker makes the log before it starts the task; it may not have come to that. If there is one, this changes
     // nothing.
     let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
-    if is_made_here && corpse.failure == Failure::Died && feed.position().last_seq == 0 {
+    if is_made_here && lost.failure == Failure::Died && feed.position().last_seq == 0 {
         completed = Box::new(before_start(*completed));
     }
     let recovered = match recover_log(feed.log_path()) {
         Ok(recovered) => recovered,
         Err(error) => {
-            tracing::error!(task_id = corpse.task_id, %error, "the log cannot be recovered");
+            tracing::error!(task_id = lost.task_id, %error, "the log cannot be recovered");
             let (frame, seq) = terminal_frame(feed, &completed);
             feed.append(frame, seq, true);
             return completed;
@@ -183,7 +183,7 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
         completed.pid = started.pid;
         completed.signal = Some(SIGKILL);
     }
-    if let (None, Some(started_ms)) = (corpse.duration, recovered.started_time_ms) {
+    if let (None, Some(started_ms)) = (lost.duration, recovered.started_time_ms) {
         // The last sign of life; when it died nobody knows.
         completed.duration_ms = recovered.last_time_ms.saturating_sub(started_ms);
     }
@@ -191,7 +191,7 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
         // The worker had written the terminal event and could not say so any more: that one counts.
         Ok(Some(own)) => return own,
         Ok(None) => {}
-        Err(error) => tracing::error!(task_id = corpse.task_id, %error, "records were lost"),
+        Err(error) => tracing::error!(task_id = lost.task_id, %error, "records were lost"),
     }
     let undelivered = feed.frames_from(recovered.end_offset).unwrap_or_default();
     let (frame, seq) = terminal_frame(feed, &completed);
@@ -201,7 +201,7 @@ fn close_log(corpse: &Corpse, mut completed: Box<Completed>, fsync: Fsync) -> Bo
             log.append(&frame)
         });
     if let Err(error) = appended {
-        tracing::error!(task_id = corpse.task_id, %error, "the log has no terminal event");
+        tracing::error!(task_id = lost.task_id, %error, "the log has no terminal event");
     }
     feed.append(frame, seq, true);
     completed

@@ -22,14 +22,14 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{Worker, pidfd::Pidfd},
+    worker::{Worker, process::ProcessHandle},
 };
 
 /// A live worker that was asked to be adopted.
 #[derive(Debug)]
 pub struct Candidate {
     /// The worker.
-    pub process: Pidfd,
+    pub process: ProcessHandle,
     connection: UnixStream,
     /// What it has sent and was not used yet.
     received: BytesMut,
@@ -37,7 +37,7 @@ pub struct Candidate {
 
 /// What a worker answers.
 #[derive(Debug)]
-pub enum Answer {
+pub enum AdoptReply {
     /// It serves this supervisor now.
     Adopted(Box<Adopted>),
     /// It lives, but cannot be talked to: the text says why.
@@ -58,7 +58,7 @@ impl Candidate {
         };
         // Who called listen(2): the worker, as its socket is inherited by nobody.
         let pid = connection.peer_cred()?.pid().unwrap_or(0);
-        let process = match Pidfd::open(pid) {
+        let process = match ProcessHandle::open(pid) {
             Ok(process) => process,
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
             Err(error) => return Err(error),
@@ -75,43 +75,45 @@ impl Candidate {
     }
 
     /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
-    pub async fn answer(&mut self, patience: Duration) -> Option<Answer> {
+    pub async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
         let deadline = uptime::now() + patience;
         loop {
             match decode(&mut self.received) {
                 Ok(Some(record)) => return Some(understand(record.body)),
                 Ok(None) => {}
-                Err(error) => return Some(Answer::Foreign(format!("it sent no record: {error}"))),
+                Err(error) => {
+                    return Some(AdoptReply::Foreign(format!("it sent no record: {error}")));
+                }
             }
             let reading = self.connection.read_buf(&mut self.received);
             let left = deadline.saturating_duration_since(uptime::now());
             match uptime::timeout(left, reading).await {
                 Ok(Ok(1..)) => {}
-                Ok(Ok(0) | Err(_)) => return Some(Answer::HungUp),
+                Ok(Ok(0) | Err(_)) => return Some(AdoptReply::HungUp),
                 Err(_) => return None,
             }
         }
     }
 
-    /// After [`Answer::Adopted`]: the worker, and what it has sent already.
+    /// After [`AdoptReply::Adopted`]: the worker, and what it has sent already.
     #[must_use]
     pub fn into_worker(self) -> (Worker, BytesMut) {
         (Worker::adopted(self.process, self.connection), self.received)
     }
 }
 
-fn understand(body: Body) -> Answer {
+fn understand(body: Body) -> AdoptReply {
     let own = VersionRange::OWN;
     match body {
-        Body::Notice(Notice::Adopted(adopted)) => Answer::Adopted(adopted),
-        Body::Notice(Notice::AdoptionRefused { versions }) => Answer::Foreign(format!(
+        Body::Notice(Notice::Adopted(adopted)) => AdoptReply::Adopted(adopted),
+        Body::Notice(Notice::AdoptionRefused { versions }) => AdoptReply::Foreign(format!(
             "it speaks versions {} to {} of the link, this supervisor {} to {}",
             versions.oldest, versions.newest, own.oldest, own.newest
         )),
         Body::Notice(Notice::Pong { .. } | Notice::Ending { .. })
         | Body::Event(_)
         | Body::Lines(_)
-        | Body::Output(_) => Answer::Foreign("it did not answer the question".to_owned()),
+        | Body::Output(_) => AdoptReply::Foreign("it did not answer the question".to_owned()),
     }
 }
 

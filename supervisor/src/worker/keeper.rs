@@ -37,7 +37,7 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{keepers::Keepers, pidfd::Pidfd},
+    worker::{keepers::Keepers, process::ProcessHandle},
 };
 
 /// Which file a program was started from.
@@ -69,7 +69,7 @@ impl Build {
 #[derive(Debug)]
 pub struct Forked {
     /// A child of the keeper, which reaps it.
-    pub process: Pidfd,
+    pub process: ProcessHandle,
     /// To its stdin.
     pub stdin: pipe::Sender,
     /// From its stdout.
@@ -90,7 +90,7 @@ pub enum ForkError {
 /// A running keeper. Dropped, it is asked for no more workers, and goes when those that it has are gone.
 #[derive(Debug)]
 pub struct Keeper {
-    process: Pidfd,
+    process: ProcessHandle,
     socket: UnixStream,
     build: Build,
     path: PathBuf,
@@ -117,7 +117,7 @@ impl Keeper {
         let process = spawned.and_then(|child| {
             // Not reaped before this is done with, so the number is its. Then it is the runtime's to reap.
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-            Pidfd::open(pid)
+            ProcessHandle::open(pid)
         });
         let process = process.inspect_err(|_| Keepers::forget(&path))?;
         let is_expected_to_end = Arc::default();
@@ -154,7 +154,7 @@ impl Keeper {
         let pid = answer.0?;
         let handle = handle.ok_or_else(|| ForkError::Lost("sent no handle".to_owned()))?;
         self.has_forked = true;
-        let process = Pidfd::of(pid, handle)?;
+        let process = ProcessHandle::of(pid, handle)?;
         Ok(Forked { process, stdin: to_stdin, stdout: from_stdout })
     }
 
@@ -193,7 +193,7 @@ impl Keeper {
     }
 
     /// Asks it for no more. One that was stopped goes on, so that it can see to its workers and go.
-    pub fn dismiss(self) -> Pidfd {
+    pub fn dismiss(self) -> ProcessHandle {
         self.is_expected_to_end.store(true, Ordering::Relaxed);
         self.process.signal(Signal::CONT);
         self.process
@@ -210,7 +210,7 @@ impl Keeper {
 }
 
 /// Says so when a keeper dies whose workers may live on: they are init's children then.
-async fn watch(process: Pidfd, is_expected_to_end: Arc<AtomicBool>) {
+async fn watch(process: ProcessHandle, is_expected_to_end: Arc<AtomicBool>) {
     process.ended().await;
     if !is_expected_to_end.load(Ordering::Relaxed) {
         tracing::warn!(

@@ -35,7 +35,7 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{adopt, pidfd::Pidfd},
+    worker::{adopt, process::ProcessHandle},
 };
 
 const SUFFIX: &str = ".sock";
@@ -165,7 +165,7 @@ impl Keepers {
             }
             // One that somebody has stopped could not answer.
             if let Some(pid) = credentials.pid().filter(|pid| !is_own(*pid))
-                && let Ok(process) = Pidfd::open(pid)
+                && let Ok(process) = ProcessHandle::open(pid)
             {
                 process.signal(Signal::CONT);
             }
@@ -222,7 +222,7 @@ impl Keepers {
             };
             let pid = connection.peer_cred().ok().and_then(|credentials| credentials.pid());
             let Some(pid) = pid.filter(|pid| !is_own(*pid)) else { continue };
-            let Ok(process) = Pidfd::open(pid) else { continue };
+            let Ok(process) = ProcessHandle::open(pid) else { continue };
             if !are_tasks_over && !is_idle(pid) {
                 continue;
             }

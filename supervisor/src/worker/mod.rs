@@ -8,7 +8,7 @@ pub(crate) mod adopt;
 pub(crate) mod cgroup;
 pub(crate) mod keeper;
 pub(crate) mod keepers;
-pub(crate) mod pidfd;
+pub(crate) mod process;
 pub(crate) mod spawner;
 
 use std::io;
@@ -27,7 +27,7 @@ use tokio::{
     time::timeout,
 };
 
-use self::{keeper::Forked, pidfd::Pidfd};
+use self::{keeper::Forked, process::ProcessHandle};
 use crate::config::limits;
 
 /// What became of a control that a client asked for.
@@ -46,7 +46,7 @@ pub struct Worker {
     /// For the log; signals go through the handle.
     pub pid: i32,
     /// Whoever is its parent reaps it: its keeper.
-    process: Pidfd,
+    process: ProcessHandle,
     control: mpsc::Sender<Line>,
     events: Events,
 }
@@ -80,7 +80,7 @@ impl Worker {
 
     /// One that has accepted to be adopted on `connection`.
     #[must_use]
-    pub fn adopted(process: Pidfd, connection: UnixStream) -> Self {
+    pub fn adopted(process: ProcessHandle, connection: UnixStream) -> Self {
         let (events, control) = connection.into_split();
         Self {
             pid: process.pid(),
@@ -92,7 +92,7 @@ impl Worker {
 
     /// By which it can be ended, whatever becomes of this.
     #[must_use]
-    pub fn handle(&self) -> Pidfd {
+    pub fn handle(&self) -> ProcessHandle {
         self.process.clone()
     }
 
@@ -143,7 +143,7 @@ impl Worker {
     }
 }
 
-async fn kill(process: &Pidfd) {
+async fn kill(process: &ProcessHandle) {
     if !process.kill().await {
         let worker = process.pid();
         tracing::error!(

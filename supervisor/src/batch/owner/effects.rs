@@ -37,7 +37,7 @@ impl Owner {
             Effect::WakeAt { at_ms } => self.wake_at_ms = Some(at_ms),
             Effect::Over => {
                 self.is_over = true;
-                let summary = self.board.summary(&self.batches.gates);
+                let summary = self.snapshot.summary(&self.batches.gates);
                 tracing::info!(
                     batch_id = summary.batch_id,
                     outcome = summary.outcome.map(|outcome| outcome.as_str()),
@@ -51,7 +51,7 @@ impl Owner {
     async fn enqueue(&mut self, job: Job) {
         match self.pass(job) {
             Some(pass) => {
-                let batch_jobs = self.board.facts().plan.options.claude_jobs as usize;
+                let batch_jobs = self.snapshot.facts().plan.options.claude_jobs as usize;
                 self.batches.gates.ask(&pass, self.ticket(job), batch_jobs);
             }
             None => self.admitted(job),
@@ -85,7 +85,7 @@ impl Owner {
         let state = self.batch.as_ref().and_then(|batch| batch.tasks.get(index));
         let Some(TaskState::Attempt { attempt, run: Run::Queued }) = state else { return };
         let number = attempt.number;
-        let chosen = launch::timeout(&self.batches, &self.board.facts().plan, index).await;
+        let chosen = launch::timeout(&self.batches, &self.snapshot.facts().plan, index).await;
         let chosen = chosen.unwrap_or_else(|error| {
             tracing::error!(%error, "the history of durations");
             launch::Chosen { timeout_s: None, why: None }
@@ -106,11 +106,11 @@ impl Owner {
             Err(problem) => return self.not_started(job, task_id, problem),
         };
         if let Job::Task(index) = job
-            && let Some(problem) = self.board.facts().plan.emptied(index, &execute)
+            && let Some(problem) = self.snapshot.facts().plan.emptied(index, &execute)
         {
             return self.ended(job, task_id, End::emptied(&problem, now_ms()));
         }
-        let batch_id = self.board.batch_id();
+        let batch_id = self.snapshot.batch_id();
         match launch::start(&self.batches, batch_id, &task_id, execute) {
             Start::Begun(handle) => {
                 self.watch(handle, job);
@@ -146,7 +146,7 @@ impl Owner {
 
     /// What a job runs.
     async fn execute(&self, job: Job) -> Result<Execute, String> {
-        let facts = self.board.facts();
+        let facts = self.snapshot.facts();
         let no_hook = || "the plan has no such hook".to_owned();
         match job {
             Job::Task(index) => self.execute_task(index).await,
@@ -158,7 +158,7 @@ impl Owner {
                 hooks::of_task(&facts.plan, &facts.batch_id, job, state, record).ok_or_else(no_hook)
             }
             Job::AfterBatch => {
-                let summary = self.board.summary(&self.batches.gates);
+                let summary = self.snapshot.summary(&self.batches.gates);
                 let Some(batch) = &self.batch else { return Err(no_hook()) };
                 let stop = match batch.head.phase {
                     cc_batch::life::Phase::AfterBatch { stop, .. } => stop,
@@ -173,7 +173,7 @@ impl Owner {
     }
 
     async fn execute_task(&self, index: usize) -> Result<Execute, String> {
-        let facts = self.board.facts();
+        let facts = self.snapshot.facts();
         let needs = facts.plan.needs().get(index).map_or(&[][..], Vec::as_slice);
         let places: Vec<u64> =
             needs.iter().filter(|need| need.result).map(|need| need.task as u64).collect();
@@ -264,14 +264,14 @@ impl Owner {
     /// Where a job passes that passes a gate.
     pub(super) fn pass(&self, job: Job) -> Option<Pass> {
         let Job::Task(index) = job else { return None };
-        let task = self.board.facts().plan.tasks.get(index)?;
+        let task = self.snapshot.facts().plan.tasks.get(index)?;
         self.batches.gates.pass(&task.execute)
     }
 
     /// The account of a job that passes a gate.
     pub(super) fn credential(&self, job: Job) -> Option<Credential> {
         let Job::Task(index) = job else { return None };
-        let task = self.board.facts().plan.tasks.get(index)?;
+        let task = self.snapshot.facts().plan.tasks.get(index)?;
         self.batches.gates.credential(&task.execute)
     }
 
@@ -282,6 +282,6 @@ impl Owner {
     }
 
     fn ticket(&self, job: Job) -> Ticket {
-        Ticket { batch_id: self.board.batch_id().to_owned(), job }
+        Ticket { batch_id: self.snapshot.batch_id().to_owned(), job }
     }
 }

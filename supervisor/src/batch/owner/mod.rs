@@ -1,7 +1,7 @@
 //! The owner of one batch: drives its state machine.
 //!
 //! ```text
-//!   message, time ──▶ record ──▶ Batch::step ──▶ stored ──▶ board ──▶ effects ──▶ tasks, gates, timer
+//!   message, time ──▶ record ──▶ Batch::step ──▶ stored ──▶ snapshot ──▶ effects ──▶ tasks, gates, timer
 //!                                    ▲                                  │
 //!                                    └────── what follows at once ──────┘
 //! ```
@@ -34,12 +34,12 @@ use tokio::{
 use crate::batch::{
     attempt_end::End,
     attempts::Record,
-    deadline::Wall,
     gates::{self, Credential},
     messages::Message,
-    preconditions::There,
+    preconditions::Preconditions,
     query::Loaded,
-    snapshot::{Board, Changed, StoredHead},
+    snapshot::{Changed, Snapshot, StoredHead},
+    wall_clock::WallClock,
 };
 use crate::{
     batch::Batches,
@@ -51,7 +51,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Owner {
     batches: Arc<Batches>,
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     rules: Rules,
     /// Taken only while it goes a step.
     batch: Option<Batch>,
@@ -68,13 +68,13 @@ pub struct Owner {
     inputs: VecDeque<Input>,
     wake_at_ms: Option<u64>,
     /// Whether what its tasks are started with was there.
-    there: There,
+    there: Preconditions,
     /// Jobs that have met a limit and leave the gate when it is shut: nobody slips through before.
     leaving: Vec<Job>,
     /// Since when hooks cannot be started for want of something.
     hooks_want_since: Option<Instant>,
     /// By what the times of the batch move along.
-    wall: Wall,
+    wall: WallClock,
     /// Jobs that were admitted and found no room among the supervisor's tasks.
     roomless: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
@@ -83,9 +83,9 @@ pub struct Owner {
 
 impl Owner {
     /// Begins a batch that was just stored. `begun` is its first step.
-    pub fn begin(batches: &Arc<Batches>, board: Board, rules: Rules, begun: Step) {
+    pub fn begin(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, begun: Step) {
         let count = begun.batch.tasks.len();
-        let mut owner = Self::new(batches, board, rules, vec![Record::default(); count]);
+        let mut owner = Self::new(batches, snapshot, rules, vec![Record::default(); count]);
         tokio::spawn(async move {
             owner.look().await;
             owner.carry_out(begun).await;
@@ -100,8 +100,8 @@ impl Owner {
         let batch = loaded.standing.batch.clone();
         let records = loaded.standing.records.clone();
         let started_ms = loaded.standing.started_ms;
-        let board = Board::new(loaded.facts, loaded.standing);
-        let mut owner = Self::new(batches, board, rules, records);
+        let snapshot = Snapshot::new(loaded.facts, loaded.standing);
+        let mut owner = Self::new(batches, snapshot, rules, records);
         owner.started_ms = started_ms;
         owner.close_gates(&batch);
         owner.remember_totals();
@@ -114,12 +114,12 @@ impl Owner {
         });
     }
 
-    fn new(batches: &Arc<Batches>, board: Board, rules: Rules, records: Vec<Record>) -> Self {
-        let board = Arc::new(board);
-        let (messages, to_self) = batches.insert(Arc::clone(&board));
+    fn new(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, records: Vec<Record>) -> Self {
+        let snapshot = Arc::new(snapshot);
+        let (messages, to_self) = batches.insert(Arc::clone(&snapshot));
         Self {
             batches: Arc::clone(batches),
-            board,
+            snapshot,
             rules,
             batch: None,
             records,
@@ -130,10 +130,10 @@ impl Owner {
             to_self,
             inputs: VecDeque::new(),
             wake_at_ms: None,
-            there: There::default(),
+            there: Preconditions::default(),
             leaving: Vec::new(),
             hooks_want_since: None,
-            wall: Wall::new(now_ms(), uptime::now()),
+            wall: WallClock::new(now_ms(), uptime::now()),
             roomless: VecDeque::new(),
             room: batches.tasks.registry.room(),
             is_over: false,
@@ -160,7 +160,7 @@ impl Owner {
                 }
             }
         }
-        self.batches.remove(self.board.batch_id());
+        self.batches.remove(self.snapshot.batch_id());
     }
 
     async fn on_message(&mut self, message: Message) {
@@ -203,7 +203,11 @@ impl Owner {
         loop {
             // Before anything happens by the new time.
             if let Some(by_ms) = self.wall.moved(now_ms(), uptime::now()) {
-                tracing::info!(batch_id = self.board.batch_id(), by_ms, "the wall clock has moved");
+                tracing::info!(
+                    batch_id = self.snapshot.batch_id(),
+                    by_ms,
+                    "the wall clock has moved"
+                );
                 self.inputs.push_front(Input::ClockMoved { by_ms });
             }
             let Some(input) = self.inputs.pop_front() else { break };
@@ -272,7 +276,7 @@ impl Owner {
         self.recall_tails().await;
         let tasks = changed.iter().map(|index| self.row(&batch, *index)).collect();
         let head = self.head(&batch, over_ms);
-        let id = self.board.batch_id().to_owned();
+        let id = self.snapshot.batch_id().to_owned();
         self.store(BatchStep { id, head, over_ms, tasks }).await;
         let mut shown = Vec::with_capacity(changed.len());
         for index in changed {
@@ -283,7 +287,7 @@ impl Owner {
             shown.push(Changed { index, state, record });
         }
         self.results.clear();
-        self.board.publish(&batch.head, self.started_ms, over_ms, shown);
+        self.snapshot.publish(&batch.head, self.started_ms, over_ms, shown);
         self.batch = Some(batch);
         for effect in effects {
             self.effect(effect).await;
@@ -306,13 +310,13 @@ impl Owner {
 
     fn head(&self, batch: &Batch, over_ms: Option<u64>) -> String {
         let summary = over_ms.map(|_| {
-            let standing = super::snapshot::Standing {
+            let standing = super::snapshot::RunState {
                 batch: batch.clone(),
                 records: self.records.clone(),
                 started_ms: self.started_ms,
                 over_ms,
             };
-            super::render::summary(self.board.facts(), &standing, &self.batches.gates)
+            super::render::summary(self.snapshot.facts(), &standing, &self.batches.gates)
         });
         to_json(&StoredHead { head: batch.head.clone(), started_ms: self.started_ms, summary })
     }
@@ -385,7 +389,7 @@ impl Owner {
             Some(Phase::Stopping { .. }) => end.stand_by_its_result(),
             Some(Phase::Going | Phase::AfterBatch { .. } | Phase::Over { .. }) => {}
         }
-        if matches!(job, Job::Task(_)) && self.board.facts().plan.options.strict {
+        if matches!(job, Job::Task(_)) && self.snapshot.facts().plan.options.strict {
             end.fail_on_warnings();
         }
         self.see_what_was_lacking(job, &mut end);
@@ -436,7 +440,7 @@ impl Owner {
     }
 
     fn is_referred_to(&self, index: usize) -> bool {
-        let needs = self.board.facts().plan.needs();
+        let needs = self.snapshot.facts().plan.needs();
         needs.iter().flatten().any(|need| need.task == index && need.result)
     }
 }

@@ -11,7 +11,7 @@ impl Owner {
             |index: &usize| self.records.get(*index).is_some_and(|record| record.is_short());
         let short: Vec<usize> = self.dirty.iter().copied().filter(is_short).collect();
         for index in short {
-            let id = self.board.batch_id();
+            let id = self.snapshot.batch_id();
             match query::tasks(&self.batches, id, index, index + 1).await {
                 Ok(mut stored) => {
                     if let (Some((_, stored)), Some(record)) =

@@ -13,18 +13,20 @@ use tokio::time::sleep;
 
 use crate::batch::owner::Owner;
 use crate::{
-    batch::{attempt_end::End, attempts::Record, messages::Message, money, preconditions::There},
+    batch::{
+        attempt_end::End, attempts::Record, messages::Message, money, preconditions::Preconditions,
+    },
     config::limits,
 };
 
 impl Owner {
     /// Looks whether what the tasks are started with is there.
     pub(super) async fn look(&mut self) {
-        let plan = std::sync::Arc::clone(&self.board.facts().plan);
+        let plan = std::sync::Arc::clone(&self.snapshot.facts().plan);
         let agent = self.batches.tasks.config.agent.first().cloned();
         let path = self.batches.tasks.environment.get("PATH").map(str::to_owned);
         let looking = tokio::task::spawn_blocking(move || {
-            There::look(&plan, agent.as_deref(), path.as_deref())
+            Preconditions::look(&plan, agent.as_deref(), path.as_deref())
         });
         // A panic there would be logged; then nothing was there, which costs patience and no more.
         self.there = looking.await.unwrap_or_default();
@@ -35,7 +37,7 @@ impl Owner {
                     && !is_waited_for
             };
             if record.attempts.iter().any(is_started)
-                && let Some(task) = self.board.facts().plan.tasks.get(index)
+                && let Some(task) = self.snapshot.facts().plan.tasks.get(index)
             {
                 self.there.has_started(&task.execute);
             }
@@ -44,12 +46,12 @@ impl Owner {
 
     fn task(&self, job: Job) -> Option<&Execute> {
         let Job::Task(index) = job else { return None };
-        self.board.facts().plan.tasks.get(index).map(|task| &task.execute)
+        self.snapshot.facts().plan.tasks.get(index).map(|task| &task.execute)
     }
 
     /// A start that failed for want of what was there before is no failure of the task.
     pub(super) fn see_what_was_lacking(&mut self, job: Job, end: &mut End) {
-        let plan = std::sync::Arc::clone(&self.board.facts().plan);
+        let plan = std::sync::Arc::clone(&self.snapshot.facts().plan);
         let Job::Task(index) = job else { return };
         let Some(task) = plan.tasks.get(index).map(|task| &task.execute) else { return };
         let lacking = end.lacking();
@@ -67,7 +69,7 @@ impl Owner {
                 .as_deref()
                 .unwrap_or("its program, or what that starts, cannot be executed");
             tracing::warn!(
-                batch_id = self.board.batch_id(),
+                batch_id = self.snapshot.batch_id(),
                 task = index + 1,
                 problem = words,
                 "a task waits for what it could not be started without"
@@ -130,7 +132,7 @@ impl Owner {
         end.attempt.cost_usd = bill.sums.cost_usd.unwrap_or(0.0);
         if bill.may_contain_past {
             tracing::warn!(
-                batch_id = self.board.batch_id(),
+                batch_id = self.snapshot.batch_id(),
                 "a task went on with a conversation whose cost so far is not known: all of its total is counted"
             );
         }

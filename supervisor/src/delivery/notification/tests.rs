@@ -8,11 +8,11 @@ use super::*;
 /// All messages of these records to a client that has those up to `after_seq`.
 fn texts_of(frames: Vec<u8>, after_seq: u64, is_batching: bool) -> Vec<String> {
     let mut translator = Translator::new("id".to_owned(), 42, after_seq);
-    let mut untold = Untold::new(frames.into());
+    let mut pending = PendingRecords::new(frames.into());
     let mut all = Vec::new();
-    while !untold.is_empty() {
+    while !pending.is_empty() {
         let mut texts = MessageBuffer::default();
-        translator.translate(&mut untold, is_batching, &mut texts).unwrap();
+        translator.translate(&mut pending, is_batching, &mut texts).unwrap();
         assert!(texts.bytes() < limits::TEXTS_BYTES + SERVER_MESSAGE_BYTES_LIMIT);
         all.extend(texts.iter().map(str::to_owned));
     }
@@ -147,11 +147,11 @@ fn lines_that_were_told_are_left_out_where_their_record_is_put_back_and_read_aga
     let mut translator = Translator::new("id".to_owned(), 42, 0);
     let (mut told, mut offset, mut reads) = (Vec::new(), 0, 0);
     while offset < frames.len() {
-        let mut untold = Untold::new(frames.slice(offset..));
+        let mut pending = PendingRecords::new(frames.slice(offset..));
         let mut texts = MessageBuffer::default();
-        translator.translate(&mut untold, false, &mut texts).unwrap();
+        translator.translate(&mut pending, false, &mut texts).unwrap();
         told.extend(texts.iter().map(str::to_owned));
-        offset = frames.len() - untold.whole_bytes();
+        offset = frames.len() - pending.whole_bytes();
         reads += 1;
     }
     assert_eq!(seqs_of(&told), (1..=3 * lines_a_record as u64).collect::<Vec<_>>());

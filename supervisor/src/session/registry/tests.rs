@@ -1,7 +1,7 @@
 use cc_state::StateDb;
 
 use super::*;
-use crate::ops::health::Problems;
+use crate::ops::health::Health;
 
 struct Fixture {
     sessions: Arc<Sessions>,
@@ -12,7 +12,7 @@ struct Fixture {
 fn fixture(grace: Duration) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-    let store = Store::start(db, Arc::new(Problems::default())).unwrap();
+    let store = Store::start(db, Arc::new(Health::default())).unwrap();
     let registry = Arc::new(Registry::new(10));
     let sessions = Arc::new(Sessions::new(grace, registry, store.clone()));
     Fixture { sessions, store, _directory: directory }
@@ -23,8 +23,8 @@ const LONG: Duration = Duration::from_secs(3600);
 #[tokio::test]
 async fn a_session_is_found_by_its_own_token_and_by_no_other() {
     let Fixture { sessions, .. } = fixture(LONG);
-    let (first, first_token) = sessions.begin(&sessions.claimant()).unwrap();
-    let (second, second_token) = sessions.begin(&sessions.claimant()).unwrap();
+    let (first, first_token) = sessions.begin(&sessions.connection_handle()).unwrap();
+    let (second, second_token) = sessions.begin(&sessions.connection_handle()).unwrap();
     assert_ne!(first_token.reveal(), second_token.reveal());
     assert!(sessions.find(first.id(), first_token.reveal()).is_ok());
     for (id, token) in [
@@ -41,40 +41,43 @@ async fn a_session_is_found_by_its_own_token_and_by_no_other() {
 #[tokio::test]
 async fn whoever_resumes_evicts_whoever_has_the_session() {
     let Fixture { sessions, .. } = fixture(LONG);
-    let (old, new) = (sessions.claimant(), sessions.claimant());
-    let (standing, _) = sessions.begin(&old).unwrap();
-    sessions.happened(&standing, Input::Greeted(old.number)).await;
-    sessions.take_over(&standing, &new).unwrap();
+    let (old, new) = (sessions.connection_handle(), sessions.connection_handle());
+    let (session, _) = sessions.begin(&old).unwrap();
+    sessions.happened(&session, Input::Greeted(old.number)).await;
+    sessions.take_over(&session, &new).unwrap();
     old.evicted.notified().await;
     // From now on the old connection speaks for nobody.
-    assert_eq!(standing.accept(old.number, "task", || Ok(())), Err(None));
-    sessions.happened(&standing, Input::Lost(old.number)).await;
-    assert_eq!(standing.accept(new.number, "task", || Ok(())), Ok(()));
+    assert_eq!(session.accept(old.number, "task", || Ok(())), Err(None));
+    sessions.happened(&session, Input::Lost(old.number)).await;
+    assert_eq!(session.accept(new.number, "task", || Ok(())), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_waits_for_its_grace_period_and_is_expired_afterwards() {
     let Fixture { sessions, .. } = fixture(Duration::from_secs(300));
-    let connection = sessions.claimant();
-    let (standing, token) = sessions.begin(&connection).unwrap();
-    sessions.happened(&standing, Input::Greeted(connection.number)).await;
-    sessions.happened(&standing, Input::Lost(connection.number)).await;
+    let connection = sessions.connection_handle();
+    let (session, token) = sessions.begin(&connection).unwrap();
+    sessions.happened(&session, Input::Greeted(connection.number)).await;
+    sessions.happened(&session, Input::Lost(connection.number)).await;
     tokio::time::sleep(Duration::from_secs(299)).await;
-    assert!(sessions.find(standing.id(), token.reveal()).is_ok());
+    assert!(sessions.find(session.id(), token.reveal()).is_ok());
     tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(sessions.find(standing.id(), token.reveal()).unwrap_err(), NoSession::Expired);
-    assert_eq!(sessions.find(standing.id(), "another").unwrap_err(), NoSession::Unknown);
-    assert_eq!(sessions.take_over(&standing, &sessions.claimant()), Err(NoSession::Expired));
+    assert_eq!(sessions.find(session.id(), token.reveal()).unwrap_err(), NoSession::Expired);
+    assert_eq!(sessions.find(session.id(), "another").unwrap_err(), NoSession::Unknown);
+    assert_eq!(
+        sessions.take_over(&session, &sessions.connection_handle()),
+        Err(NoSession::Expired)
+    );
 }
 
 #[tokio::test]
 async fn without_a_grace_period_a_lost_connection_is_the_end() {
     let Fixture { sessions, .. } = fixture(Duration::ZERO);
-    let connection = sessions.claimant();
-    let (standing, token) = sessions.begin(&connection).unwrap();
-    sessions.happened(&standing, Input::Greeted(connection.number)).await;
-    sessions.happened(&standing, Input::Lost(connection.number)).await;
-    assert_eq!(sessions.find(standing.id(), token.reveal()).unwrap_err(), NoSession::Expired);
+    let connection = sessions.connection_handle();
+    let (session, token) = sessions.begin(&connection).unwrap();
+    sessions.happened(&session, Input::Greeted(connection.number)).await;
+    sessions.happened(&session, Input::Lost(connection.number)).await;
+    assert_eq!(sessions.find(session.id(), token.reveal()).unwrap_err(), NoSession::Expired);
 }
 
 #[tokio::test]
@@ -82,15 +85,15 @@ async fn of_too_many_that_wait_the_oldest_makes_room() {
     let Fixture { sessions, .. } = fixture(LONG);
     let mut waiting = Vec::new();
     for _ in 0..=limits::WAITING_SESSIONS {
-        let connection = sessions.claimant();
-        let (standing, token) = sessions.begin(&connection).unwrap();
-        sessions.happened(&standing, Input::Greeted(connection.number)).await;
-        sessions.happened(&standing, Input::Lost(connection.number)).await;
-        waiting.push((standing, token));
+        let connection = sessions.connection_handle();
+        let (session, token) = sessions.begin(&connection).unwrap();
+        sessions.happened(&session, Input::Greeted(connection.number)).await;
+        sessions.happened(&session, Input::Lost(connection.number)).await;
+        waiting.push((session, token));
     }
     assert_eq!(sessions.waiting_count(), limits::WAITING_SESSIONS);
-    let is_there = |(standing, token): &(Arc<Standing>, ResumeToken)| {
-        sessions.find(standing.id(), token.reveal()).is_ok()
+    let is_there = |(session, token): &(Arc<Session>, ResumeToken)| {
+        sessions.find(session.id(), token.reveal()).is_ok()
     };
     assert!(!is_there(&waiting[0]));
     assert!(waiting[1..].iter().all(is_there));
@@ -100,19 +103,19 @@ async fn of_too_many_that_wait_the_oldest_makes_room() {
 async fn the_database_hears_of_a_session_with_its_first_task_and_of_its_end_and_never_of_its_token()
 {
     let Fixture { sessions, store, .. } = fixture(LONG);
-    let connection = sessions.claimant();
-    let (standing, token) = sessions.begin(&connection).unwrap();
-    sessions.happened(&standing, Input::Greeted(connection.number)).await;
-    standing.accept(connection.number, "task", || Ok(())).unwrap();
-    store.commit(vec![standing.record()]).await.unwrap();
+    let connection = sessions.connection_handle();
+    let (session, token) = sessions.begin(&connection).unwrap();
+    sessions.happened(&session, Input::Greeted(connection.number)).await;
+    session.accept(connection.number, "task", || Ok(())).unwrap();
+    store.commit(vec![session.record()]).await.unwrap();
     let rows = store.read(StateDb::sessions).await.unwrap();
     assert_eq!(rows.len(), 1);
     assert!(is_token_of(token.reveal(), &rows[0].token_hash));
     assert!(!rows[0].token_hash.escape_ascii().to_string().contains(token.reveal()));
-    sessions.happened(&standing, Input::Close).await;
+    sessions.happened(&session, Input::Close).await;
     assert!(store.read(StateDb::sessions).await.unwrap().is_empty());
     // A supervisor that starts later knows that it was there.
-    let id = standing.id().to_owned();
+    let id = session.id().to_owned();
     let row = store.read(move |db| db.session(&id)).await.unwrap().unwrap();
     assert!(row.closed_ms.is_some() && is_token_of(token.reveal(), &row.token_hash));
 }

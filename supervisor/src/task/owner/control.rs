@@ -11,7 +11,7 @@ use crate::{
         owner::{DeadWorker, Owner},
         state::{Effect, Input, transition},
     },
-    worker::{Worker, pidfd::Pidfd},
+    worker::{Worker, process::ProcessHandle},
 };
 
 impl Owner {
@@ -64,7 +64,7 @@ impl Owner {
     }
 
     /// Waits for a worker that an earlier supervisor started and that cannot be talked to; then the log decides.
-    pub async fn watch_from_afar(mut self, process: Pidfd) {
+    pub async fn watch_from_afar(mut self, process: ProcessHandle) {
         loop {
             tokio::select! {
                 Some(request) = self.side.requests.recv() => match request {
@@ -83,7 +83,7 @@ impl Owner {
                 () = process.ended() => break,
             }
         }
-        self.bury(DeadWorker { pid: Some(process.pid()), known: Vec::new() }, None).await;
+        self.end_lost(DeadWorker { pid: Some(process.pid()), known: Vec::new() }, None).await;
     }
 
     /// Whoever waits for a pause or a resume that will not be.

@@ -13,17 +13,17 @@ use crate::{
     ops::clock::now_ms,
     storage::state_dir,
     task::{
-        Ended, Outcome, Progress,
+        Ended, StartOutcome, TaskStatus,
         feed::Position,
         owner::{DeadWorker, Owner},
-        worker_lost::{Corpse, Failure},
+        worker_lost::{Failure, LostTask},
     },
     worker::cgroup,
 };
 
 impl Owner {
     /// Tells whoever asked for the task how its start went, once.
-    pub(super) fn announce(&mut self, outcome: Outcome) {
+    pub(super) fn announce(&mut self, outcome: StartOutcome) {
         let announce = self.announce.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(announce) = announce {
             // A session that has gone does not care.
@@ -35,18 +35,18 @@ impl Owner {
     pub(super) fn announce_end(&mut self, completed: &Completed) {
         let is_waited_for = self.announce.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         if is_waited_for {
-            self.announce(Outcome::NotStarted(Box::new(completed.clone())));
+            self.announce(StartOutcome::NotStarted(Box::new(completed.clone())));
         }
     }
 
     /// Everything that the aftermath has to know.
-    pub(super) fn corpse(
+    pub(super) fn lost(
         &self,
         failure: Failure,
         worker: DeadWorker,
         text: Option<String>,
-    ) -> Corpse {
-        Corpse {
+    ) -> LostTask {
+        LostTask {
             task_id: self.task_id().to_owned(),
             leaf: self.leaf.clone(),
             feed: Arc::clone(&self.side.feed),
@@ -64,7 +64,7 @@ impl Owner {
         let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
         let pid = self.started.as_ref().map(|started| started.pid);
         let is_canceled = self.is_canceled;
-        self.side.progress.send_replace(Progress { state: TaskState::Ended, pid, is_canceled });
+        self.side.progress.send_replace(TaskStatus { state: TaskState::Ended, pid, is_canceled });
         ended.at_ms
     }
 
@@ -128,8 +128,8 @@ impl Owner {
 
     /// What the task's CLI said that nobody here has seen before.
     fn tell_cli_news(&self, completed: &Completed) {
-        let Some(facts) = &completed.claude else { return };
-        let news = self.context.cli_news.note(facts);
+        let Some(info) = &completed.claude else { return };
+        let news = self.context.cli_news.note(info);
         if let Some(version) = news.newer {
             tracing::warn!(
                 task_id = self.task_id(),

@@ -14,8 +14,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::task::owner::{Announce, DeadWorker, Owner};
 use crate::{
-    task::{Ended, Facts, OwnerSide, Progress, context::TaskContext, feed::Feed},
-    worker::pidfd::Pidfd,
+    task::{Ended, OwnerSide, TaskInfo, TaskStatus, context::TaskContext, feed::Feed},
+    worker::process::ProcessHandle,
 };
 
 /// Said of a task whose owner has failed.
@@ -26,13 +26,13 @@ const FAILED: &str = "the supervisor failed while it followed the task, which is
 #[derive(Debug)]
 pub struct Lifeline {
     context: Arc<TaskContext>,
-    facts: Arc<Facts>,
+    info: Arc<TaskInfo>,
     feed: Arc<Feed>,
     ended: Arc<OnceLock<Ended>>,
     leaf: Option<PathBuf>,
     announce: Announce,
     /// Its worker, once there is one.
-    worker: Arc<OnceLock<Pidfd>>,
+    worker: Arc<OnceLock<ProcessHandle>>,
 }
 
 impl Owner {
@@ -41,7 +41,7 @@ impl Owner {
     pub fn lifeline(&self) -> Lifeline {
         Lifeline {
             context: Arc::clone(&self.context),
-            facts: Arc::clone(&self.side.facts),
+            info: Arc::clone(&self.side.info),
             feed: Arc::clone(&self.side.feed),
             ended: Arc::clone(&self.side.ended),
             leaf: self.leaf.clone(),
@@ -57,11 +57,11 @@ impl Lifeline {
         if AssertUnwindSafe(owner).catch_unwind().await.is_ok() {
             return;
         }
-        let (context, facts) = (Arc::clone(&self.context), Arc::clone(&self.facts));
-        tracing::error!(task_id = facts.task_id, "the owner of a task failed: the task is ended");
+        let (context, info) = (Arc::clone(&self.context), Arc::clone(&self.info));
+        tracing::error!(task_id = info.task_id, "the owner of a task failed: the task is ended");
         if AssertUnwindSafe(self.end()).catch_unwind().await.is_err() {
-            tracing::error!(task_id = facts.task_id, "ending the task failed, too");
-            context.registry.remove(&facts.task_id);
+            tracing::error!(task_id = info.task_id, "ending the task failed, too");
+            context.registry.remove(&info.task_id);
         }
     }
 
@@ -70,13 +70,13 @@ impl Lifeline {
         if let Some(worker) = worker {
             worker.kill().await;
         }
-        let dead = DeadWorker { pid: worker.map(Pidfd::pid), known: Vec::new() };
+        let dead = DeadWorker { pid: worker.map(ProcessHandle::pid), known: Vec::new() };
         let is_done = self.feed.position().is_done;
         // Whoever asks it anything finds that it is over.
         let (_, requests) = mpsc::channel(1);
-        let state = Progress { state: TaskState::Ending, pid: None, is_canceled: false };
+        let state = TaskStatus { state: TaskState::Ending, pid: None, is_canceled: false };
         let side = OwnerSide {
-            facts: self.facts,
+            info: self.info,
             feed: self.feed,
             requests,
             progress: watch::Sender::new(state),
@@ -88,7 +88,7 @@ impl Lifeline {
         match ended {
             Some(completed) if is_done => owner.finish(completed).await,
             Some(_) | None if is_done => self.context.registry.remove(owner.task_id()),
-            Some(_) | None => owner.bury(dead, Some(FAILED.to_owned())).await,
+            Some(_) | None => owner.end_lost(dead, Some(FAILED.to_owned())).await,
         }
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     use crate::{
         config::limits,
         storage::state_dir,
-        task::{Outcome, TaskHandle, spec::Setting},
+        task::{StartOutcome, TaskHandle, spec::Setting},
     };
 
     fn spec(context: &TaskContext, task_id: &str) -> TaskSpec {
@@ -121,10 +121,10 @@ mod tests {
     fn accepted(
         context: &Arc<TaskContext>,
         task_id: &str,
-    ) -> (TaskHandle, Owner, oneshot::Receiver<Outcome>) {
+    ) -> (TaskHandle, Owner, oneshot::Receiver<StartOutcome>) {
         let spec = spec(context, task_id);
         std::fs::create_dir_all(context.tasks_dir.join(task_id)).unwrap();
-        let facts = Facts {
+        let info = TaskInfo {
             task_id: task_id.to_owned(),
             label: None,
             command: "true".to_owned(),
@@ -135,8 +135,8 @@ mod tests {
             shape: None,
         };
         let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
-        let progress = Progress { state: TaskState::Starting, pid: None, is_canceled: false };
-        let (handle, side) = TaskHandle::new(facts, feed, progress, OnSupervisorLoss::Keep);
+        let progress = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
+        let (handle, side) = TaskHandle::new(info, feed, progress, OnSupervisorLoss::Keep);
         context.registry.insert(handle.clone()).unwrap();
         let (announce, announced) = oneshot::channel();
         (handle, Owner::of_new_task(context, side, &spec, announce), announced)
@@ -156,7 +156,9 @@ mod tests {
             })
             .await;
         assert_eq!(context.registry.count(), 0, "its place is given back");
-        let Outcome::NotStarted(completed) = announced.await.unwrap() else { panic!("started") };
+        let StartOutcome::NotStarted(completed) = announced.await.unwrap() else {
+            panic!("started")
+        };
         assert_eq!(completed.reason, EndReason::WorkerDied);
         assert_eq!(completed.verdict, Verdict::WorkerDied);
         assert!(completed.error.as_ref().unwrap().contains(FAILED), "{completed:?}");
@@ -173,7 +175,7 @@ mod tests {
         let (handle, owner, _announced) = accepted(&context, "0");
         let lifeline = owner.lifeline();
         let end = async move {
-            owner.bury(DeadWorker::default(), Some("it died".to_owned())).await;
+            owner.end_lost(DeadWorker::default(), Some("it died".to_owned())).await;
             panic!("a mistake")
         };
         lifeline.hold(end).await;

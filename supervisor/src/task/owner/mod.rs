@@ -32,7 +32,7 @@ use self::control::answer;
 use crate::{
     ops::{clock::now_ms, uptime},
     task::{
-        ControlReply, Outcome, OwnerSide, Progress,
+        ControlReply, OwnerSide, StartOutcome, TaskStatus,
         context::TaskContext,
         feed::{Feed, Position},
         not_started::NotStarted,
@@ -41,7 +41,7 @@ use crate::{
         watchdog::{Alarm, Watchdog},
         worker_lost::{self, Failure},
     },
-    worker::{Worker, pidfd::Pidfd},
+    worker::{Worker, process::ProcessHandle},
 };
 
 const NO_DEADLINES: Deadlines = Deadlines {
@@ -53,7 +53,7 @@ const NO_DEADLINES: Deadlines = Deadlines {
 };
 
 /// Whoever waits to hear how the start went, until it has.
-type Announce = Arc<Mutex<Option<oneshot::Sender<Outcome>>>>;
+type Announce = Arc<Mutex<Option<oneshot::Sender<StartOutcome>>>>;
 
 /// One task's owner.
 pub struct Owner {
@@ -76,7 +76,7 @@ pub struct Owner {
     /// The database will be told of its end.
     is_end_queued: bool,
     /// For its [`lifeline::Lifeline`].
-    worker: Arc<OnceLock<Pidfd>>,
+    worker: Arc<OnceLock<ProcessHandle>>,
 }
 
 /// What is known of a worker that is gone.
@@ -103,7 +103,7 @@ impl Owner {
         context: &Arc<TaskContext>,
         side: OwnerSide,
         spec: &TaskSpec,
-        announce: oneshot::Sender<Outcome>,
+        announce: oneshot::Sender<StartOutcome>,
     ) -> Self {
         let now = uptime::now();
         Self {
@@ -185,14 +185,14 @@ impl Owner {
         let problem = problem.to_string();
         let task_id = self.task_id();
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
-        let corpse = self.corpse(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
-        let completed = worker_lost::write_terminal_event(&self.context, corpse).await;
+        let lost = self.lost(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
+        let completed = worker_lost::write_terminal_event(&self.context, lost).await;
         self.finish(completed).await;
     }
 
     fn record(&self, spec: &TaskSpec) -> Change {
         let is_claude = spec.claude != ClaudeStream::No;
-        self.side.facts.record(is_claude, self.leaf.clone(), Some(spec.deadlines))
+        self.side.info.record(is_claude, self.leaf.clone(), Some(spec.deadlines))
     }
 
     /// Takes note of what an adopted worker says of itself.
@@ -235,22 +235,22 @@ impl Owner {
                     }
                 };
                 let dead = DeadWorker { pid: Some(worker_pid), known };
-                return self.bury(dead, text).await;
+                return self.end_lost(dead, text).await;
             }
         };
         self.finish(completed).await;
     }
 
     /// Ends a task whose worker is gone. Without a text, how the worker ended is said.
-    pub async fn bury(self, worker: DeadWorker, text: Option<String>) {
+    pub async fn end_lost(self, worker: DeadWorker, text: Option<String>) {
         self.bury_as(Failure::Died, worker, text).await;
     }
 
     /// The same, where it is known how far the worker came.
     pub async fn bury_as(mut self, failure: Failure, worker: DeadWorker, text: Option<String>) {
         self.end_state(Input::Lost);
-        let corpse = self.corpse(failure, worker, text);
-        let completed = worker_lost::write_terminal_event(&self.context, corpse).await;
+        let lost = self.lost(failure, worker, text);
+        let completed = worker_lost::write_terminal_event(&self.context, lost).await;
         self.finish(completed).await;
     }
 
@@ -318,13 +318,13 @@ impl Owner {
         };
         let pid = self.started.as_ref().map(|started| started.pid);
         let is_canceled = self.is_canceled;
-        self.side.progress.send_replace(Progress { state, pid, is_canceled });
+        self.side.progress.send_replace(TaskStatus { state, pid, is_canceled });
     }
 
     /// Of its task.
     #[must_use]
     pub fn task_id(&self) -> &str {
-        &self.side.facts.task_id
+        &self.side.info.task_id
     }
 
     /// Its task's records.
@@ -334,7 +334,7 @@ impl Owner {
     }
 
     fn label(&self) -> &str {
-        self.side.facts.label.as_deref().unwrap_or_default()
+        self.side.info.label.as_deref().unwrap_or_default()
     }
 }
 
@@ -364,7 +364,7 @@ impl Listener for Owner {
                     "task started"
                 );
                 self.record_start(&started, now_ms());
-                self.announce(Outcome::Started(started));
+                self.announce(StartOutcome::Started(started));
             }
             Event::Paused => {
                 self.step(Input::Paused)?;

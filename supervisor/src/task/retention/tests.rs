@@ -3,8 +3,8 @@ use crate::storage::state_dir;
 
 const DAY_MS: u64 = 86_400_000;
 
-fn rules(days: u64, tasks: usize, bytes: u64) -> Rules {
-    Rules {
+fn rules(days: u64, tasks: usize, bytes: u64) -> RetentionLimits {
+    RetentionLimits {
         age: Duration::from_millis(days * DAY_MS),
         tasks,
         bytes,
@@ -22,7 +22,7 @@ fn ended(retention: &Retention, ended_ms: u64, log_bytes: u64, feed: Weak<Feed>)
     task_id
 }
 
-fn five(rules: Rules) -> (tempfile::TempDir, Retention, Vec<String>) {
+fn five(rules: RetentionLimits) -> (tempfile::TempDir, Retention, Vec<String>) {
     let directory = tempfile::tempdir().unwrap();
     let retention = Retention::new(directory.path(), rules, 0);
     let ids = (1..=5).map(|day| ended(&retention, day * DAY_MS, 10, Weak::new())).collect();
@@ -92,10 +92,10 @@ fn a_log_that_is_still_read_stays_until_it_is_not_and_the_next_goes_in_its_place
 fn without_a_setting_the_logs_take_a_tenth_of_a_small_file_system_at_most() {
     let directory = tempfile::tempdir().unwrap();
     let keep = |bytes| Keep { age: Duration::ZERO, tasks: 1, bytes };
-    let rules = Rules::new(keep(None), Duration::ZERO, directory.path());
+    let rules = RetentionLimits::new(keep(None), Duration::ZERO, directory.path());
     assert!(rules.bytes <= file_system_bytes(directory.path()) / 10);
     assert!(rules.bytes <= 10 * 1024 * 1024 * 1024);
-    assert_eq!(Rules::new(keep(Some(7)), Duration::ZERO, directory.path()).bytes, 7);
+    assert_eq!(RetentionLimits::new(keep(Some(7)), Duration::ZERO, directory.path()).bytes, 7);
 }
 
 #[test]

@@ -79,7 +79,7 @@ async fn a_worker_is_found_by_its_directory_however_long_its_path_is() {
     });
     let mut candidate = Candidate::find(&directory).await.unwrap().unwrap();
     assert_eq!(candidate.process.pid(), std::process::id() as i32);
-    let Some(Answer::Adopted(answer)) = candidate.answer(PATIENCE).await else {
+    let Some(AdoptReply::Adopted(answer)) = candidate.answer(PATIENCE).await else {
         panic!("not adopted");
     };
     assert_eq!(*answer, adopted());
@@ -110,7 +110,7 @@ async fn a_worker_that_speaks_no_common_version_is_foreign_and_says_what_it_spea
         connection.write_all(&frame(0, refused)).unwrap();
     });
     let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
-    let Some(Answer::Foreign(why)) = candidate.answer(PATIENCE).await else {
+    let Some(AdoptReply::Foreign(why)) = candidate.answer(PATIENCE).await else {
         panic!("not foreign");
     };
     assert!(why.contains("7 to 9"), "{why}");
@@ -128,7 +128,7 @@ async fn whoever_says_something_else_is_left_alone_and_not_believed() {
         });
         let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
         let answer = candidate.answer(PATIENCE).await;
-        assert!(matches!(answer, Some(Answer::Foreign(_))), "{answer:?}");
+        assert!(matches!(answer, Some(AdoptReply::Foreign(_))), "{answer:?}");
         worker.join().unwrap();
     }
 }
@@ -143,6 +143,6 @@ async fn an_answer_can_be_waited_for_again_and_its_end_is_noticed() {
         connection.write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1 }))[..5]).unwrap();
     });
     let answer = candidate.answer(PATIENCE).await;
-    assert!(matches!(answer, Some(Answer::HungUp)), "{answer:?}");
+    assert!(matches!(answer, Some(AdoptReply::HungUp)), "{answer:?}");
     worker.join().unwrap();
 }

@@ -11,12 +11,12 @@ const TOLERANCE_MS: u64 = 2_000;
 
 /// The two clocks as they were when they last went alike.
 #[derive(Clone, Copy, Debug)]
-pub struct Wall {
+pub struct WallClock {
     wall_ms: u64,
     uptime: Instant,
 }
 
-impl Wall {
+impl WallClock {
     /// From now on; `wall_ms` are milliseconds since the Unix epoch, `uptime` is that of [`crate::ops::uptime`].
     #[must_use]
     pub fn new(wall_ms: u64, uptime: Instant) -> Self {
@@ -49,7 +49,7 @@ mod tests {
     fn it_says_once_by_how_much_the_clock_was_set_in_either_direction() {
         let start = Instant::now();
         for by_ms in [10 * HOUR_MS, -10 * HOUR_MS] {
-            let mut wall = Wall::new(NOW_MS, start);
+            let mut wall = WallClock::new(NOW_MS, start);
             let later = start + Duration::from_secs(60);
             let set_ms = (NOW_MS + 60_000).saturating_add_signed(by_ms);
             assert_eq!(wall.moved(set_ms, later), Some(by_ms));
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_clock_that_is_drawn_slowly_is_followed_now_and_then() {
         let start = Instant::now();
-        let mut wall = Wall::new(NOW_MS, start);
+        let mut wall = WallClock::new(NOW_MS, start);
         let mut moved = 0;
         for second in 1..=20_000_u64 {
             // Half a thousandth faster.

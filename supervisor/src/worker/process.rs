@@ -14,11 +14,11 @@ use crate::config::limits;
 
 /// A handle on a process; clones mean the same one.
 #[derive(Clone, Debug)]
-pub struct Pidfd {
+pub struct ProcessHandle {
     process: Arc<AsyncFd<pidfd::Pidfd>>,
 }
 
-impl Pidfd {
+impl ProcessHandle {
     /// Opens the process that has this pid now. The caller must rule out that the pid was reused.
     ///
     /// # Errors
