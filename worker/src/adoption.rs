@@ -41,7 +41,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The socket and its callers. The file is removed on drop.
 #[derive(Debug)]
-pub struct AdoptionSocket {
+pub(crate) struct AdoptionSocket {
     listener: OwnedFd,
     path: PathBuf,
     callers: VecDeque<Caller>,
@@ -57,7 +57,7 @@ struct Caller {
 
 /// A supervisor that asks for this worker.
 #[derive(Debug)]
-pub struct Adopter {
+pub(crate) struct Adopter {
     /// Non-blocking.
     stream: UnixStream,
     /// What it speaks.
@@ -77,7 +77,7 @@ enum Heard {
 
 impl AdoptionSocket {
     /// Listens in the directory of the task log. Only this user can connect.
-    pub fn listen_beside(log_path: &Path) -> io::Result<Self> {
+    pub(crate) fn listen_beside(log_path: &Path) -> io::Result<Self> {
         let directory = match log_path.parent() {
             Some(directory) if directory != Path::new("") => directory,
             Some(_) | None => Path::new("."),
@@ -110,19 +110,19 @@ impl AdoptionSocket {
     }
 
     /// What to poll(2) for reading.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let listener = self.is_deaf_until.is_none().then(|| self.listener.as_fd());
         listener.into_iter().chain(self.callers.iter().map(|caller| caller.stream.as_fd()))
     }
 
     /// When [`Self::receive`] is to be called although nothing was announced.
-    pub fn next(&self) -> Option<Instant> {
+    pub(crate) fn next(&self) -> Option<Instant> {
         self.is_deaf_until
     }
 
     /// Accepts who is there and listens to what they say, waiting for nobody. Adopters come in the order in
     /// which they connected.
-    pub fn receive(&mut self, now: Instant) -> Vec<Adopter> {
+    pub(crate) fn receive(&mut self, now: Instant) -> Vec<Adopter> {
         self.accept(now);
         let mut adopters = Vec::new();
         for caller in std::mem::take(&mut self.callers) {
@@ -204,7 +204,7 @@ impl Caller {
 
 impl Adopter {
     /// Says that there is no version that both speak, and hangs up.
-    pub fn refuse(self, versions: VersionRange) {
+    pub(crate) fn refuse(self, versions: VersionRange) {
         let body = Body::Notice(Notice::AdoptionRefused { versions });
         let record = Record { seq: 0, time_ms: wall_clock_ms(), body };
         let mut frame = Vec::new();
@@ -215,7 +215,7 @@ impl Adopter {
     }
 
     /// Both directions of the connection, in the shapes in which the loop has them.
-    pub fn into_channels(self) -> io::Result<(ControlChannel, EventPipe)> {
+    pub(crate) fn into_channels(self) -> io::Result<(ControlChannel, EventPipe)> {
         let control = ControlChannel::new(self.stream.try_clone()?.into(), self.rest);
         let pipe = EventPipe::new(self.stream.into())?;
         Ok((control, pipe))

@@ -34,7 +34,7 @@ const PARTIAL_LINE_WAIT: Duration = Duration::from_millis(100);
 
 /// Both streams of a task.
 #[derive(Debug)]
-pub struct Capture {
+pub(crate) struct Capture {
     stdout: Source,
     stderr: Source,
     bound: Bound,
@@ -60,7 +60,7 @@ struct Bound {
 }
 
 impl Capture {
-    pub fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
+    pub(crate) fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
         let now = Instant::now();
         let source = |file, stream, room| Source {
             file,
@@ -96,7 +96,7 @@ impl Capture {
     }
 
     /// The descriptor of a stream that has not ended, for poll(2).
-    pub fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         let source = match stream {
             Stream::Stdout => &self.stdout,
             Stream::Stderr => &self.stderr,
@@ -105,7 +105,7 @@ impl Capture {
     }
 
     /// Reads a stream once. Says whether anything came.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         stream: Stream,
         now: Instant,
@@ -153,7 +153,7 @@ impl Capture {
     }
 
     /// When the next unfinished line is to be shown.
-    pub fn next_partial(&self) -> Option<Instant> {
+    pub(crate) fn next_partial(&self) -> Option<Instant> {
         [self.stdout.partial_since, self.stderr.partial_since]
             .into_iter()
             .flatten()
@@ -162,7 +162,7 @@ impl Capture {
     }
 
     /// Shows unfinished lines that have waited long enough.
-    pub fn flush_partials(&mut self, now: Instant, journal: &mut Journal) {
+    pub(crate) fn flush_partials(&mut self, now: Instant, journal: &mut Journal) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let is_due = self
                 .source(stream)
@@ -192,7 +192,7 @@ impl Capture {
 
     /// Reads what is still in the pipes, without waiting, and hands on everything that was held back.
     /// To be called when no process of the task is left.
-    pub fn finish(&mut self, now: Instant, journal: &mut Journal) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, now: Instant, journal: &mut Journal) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             for _ in 0..LAST_READS_LIMIT {
                 if self.fd(stream).is_none() || !self.read(stream, now, journal)? {
@@ -215,20 +215,20 @@ impl Capture {
     }
 
     /// The task has printed more than it may and is to be ended for that.
-    pub fn is_over_limit(&self) -> bool {
+    pub(crate) fn is_over_limit(&self) -> bool {
         self.bound.is_kill_at_limit && self.bound.head_tail.is_over()
     }
 
     /// What a Claude task has said to be running.
-    pub fn work(&self) -> Work {
+    pub(crate) fn work(&self) -> Work {
         self.bound.observer.as_ref().map(StreamObserver::work).unwrap_or_default()
     }
 
-    pub fn summary(&self) -> Option<Summary> {
+    pub(crate) fn summary(&self) -> Option<Summary> {
         self.bound.observer.as_ref().map(StreamObserver::summary)
     }
 
-    pub fn counts(&self) -> OutputCounts {
+    pub(crate) fn counts(&self) -> OutputCounts {
         let (stdout, stderr) = (self.stdout.splitter.counts(), self.stderr.splitter.counts());
         let dropped = self.bound.head_tail.dropped();
         OutputCounts {

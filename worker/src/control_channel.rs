@@ -20,7 +20,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Where commands come from, and what was read of an unfinished line.
 #[derive(Debug)]
-pub struct ControlChannel {
+pub(crate) struct ControlChannel {
     /// `None`: the supervisor is gone.
     source: Option<OwnedFd>,
     pending: Vec<u8>,
@@ -28,7 +28,7 @@ pub struct ControlChannel {
 
 /// What a reading brought.
 #[derive(Debug, Default)]
-pub struct Received {
+pub(crate) struct Received {
     /// Commands in order.
     pub commands: Vec<Control>,
     /// Lines that were none, as texts for the supervisor's log.
@@ -37,28 +37,28 @@ pub struct Received {
 
 impl ControlChannel {
     /// A channel of which `pending` has been read already.
-    pub fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
+    pub(crate) fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
         Self { source: Some(source), pending }
     }
 
     /// Whether the supervisor is still there, as far as this end knows.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.source.is_some()
     }
 
     /// The descriptor of an open channel, for poll(2).
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.source.as_ref().map(AsFd::as_fd)
     }
 
     /// Nothing more is read.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.source = None;
     }
 
     /// Waits for the first line, which must be a task spec of a version that this worker knows. `None`: the channel
     /// ended before there was anything on it.
-    pub fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
+    pub(crate) fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
         let mut searched = 0;
         while !self.pending[searched..].contains(&b'\n') {
             searched = self.pending.len();
@@ -90,13 +90,13 @@ impl ControlChannel {
     }
 
     /// Reads once and returns the whole lines. Call when poll(2) says that there is something.
-    pub fn receive(&mut self) -> anyhow::Result<Received> {
+    pub(crate) fn receive(&mut self) -> anyhow::Result<Received> {
         self.fill()?;
         Ok(self.pending())
     }
 
     /// The whole lines that were read already.
-    pub fn pending(&mut self) -> Received {
+    pub(crate) fn pending(&mut self) -> Received {
         let mut received = Received::default();
         for line in self.lines() {
             match Control::from_line(&line) {

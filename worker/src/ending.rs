@@ -19,7 +19,7 @@ use crate::clocks::Due;
 
 /// Why the worker ends its task: the reason, and a sentence that names the limit and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     pub reason: EndReason,
     pub error: String,
     /// A Claude task had its result already, and something went on.
@@ -27,19 +27,19 @@ pub struct Cause {
 }
 
 impl Cause {
-    pub fn new(reason: EndReason, error: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: EndReason, error: impl Into<String>) -> Self {
         Self { reason, error: error.into(), is_after_result: false }
     }
 
     /// For a Claude task whose clock ran out when its result was there: it ends as its result says.
-    pub fn after_result(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn after_result(error: impl std::fmt::Display) -> Self {
         let error = format!("had its result and went on: it {error}");
         Self { is_after_result: true, ..Self::new(EndReason::Lingered, error) }
     }
 
     /// For a clock that has run out. Of a Claude task that has its result only what ran on is cut off, which does not make
     /// the result a bad one.
-    pub fn clock(due: Due, spec: &TaskSpec, has_result: bool) -> Self {
+    pub(crate) fn clock(due: Due, spec: &TaskSpec, has_result: bool) -> Self {
         let limits = &spec.deadlines;
         let seconds =
             |limit_ms: Option<u64>| Duration::from_millis(limit_ms.unwrap_or(0)).as_secs_f64();
@@ -73,14 +73,14 @@ impl Cause {
     }
 
     /// For a task log that takes no more.
-    pub fn log_failure(failure: &io::Error, spec: &TaskSpec) -> Self {
+    pub(crate) fn log_failure(failure: &io::Error, spec: &TaskSpec) -> Self {
         let log_path = spec.log_path.display();
         let error = format!("the task log {log_path} could not be written: {failure}");
         Self::new(EndReason::ResourceLimit, error)
     }
 
     /// For an end on request.
-    pub fn requested(reason: EndReason) -> Self {
+    pub(crate) fn requested(reason: EndReason) -> Self {
         let error = match reason {
             EndReason::Canceled => "canceled by the client",
             EndReason::Disconnected => "the client's connection ended while the task ran",
@@ -101,7 +101,7 @@ impl Cause {
 
 /// Everything that the terminal event is made of.
 #[derive(Debug)]
-pub struct End<'a> {
+pub(crate) struct End<'a> {
     pub spec: &'a TaskSpec,
     pub pid: i32,
     /// `None`: the main process ended by itself.
@@ -115,7 +115,7 @@ pub struct End<'a> {
 }
 
 /// The terminal event of a task that ran.
-pub fn completed(end: End<'_>) -> Event {
+pub(crate) fn completed(end: End<'_>) -> Event {
     let reason = match (&end.cause, end.status) {
         (Some(cause), _) => cause.reason,
         (None, Some(ExitStatus::Code(_))) => EndReason::Exit,
@@ -215,7 +215,7 @@ fn exit_code(reason: EndReason, status: Option<ExitStatus>, summary: Option<&Sum
 }
 
 /// The terminal event of a task that could not be started.
-pub fn spawn_failed(failure: &StartError) -> Event {
+pub(crate) fn spawn_failed(failure: &StartError) -> Event {
     Event::Completed(Box::new(Completed {
         pid: 0,
         reason: EndReason::SpawnFailed,

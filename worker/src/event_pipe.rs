@@ -25,7 +25,7 @@ const ENLARGED_PIPE_BYTES: i32 = 256 * 1024;
 
 /// The descriptor, and what it has not taken yet.
 #[derive(Debug)]
-pub struct EventPipe {
+pub(crate) struct EventPipe {
     /// `None`: nobody listens.
     sink: Option<File>,
     is_terminal: bool,
@@ -38,7 +38,7 @@ pub struct EventPipe {
 impl EventPipe {
     /// Takes a descriptor over. Only this end becomes non-blocking: the other end of a pipe or a socket
     /// is an open file of its own.
-    pub fn new(sink: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(sink: OwnedFd) -> io::Result<Self> {
         let is_terminal = sink.is_terminal();
         if !is_terminal {
             let flags = OFlag::from_bits_retain(fcntl(&sink, FcntlArg::F_GETFL)?);
@@ -49,21 +49,21 @@ impl EventPipe {
     }
 
     /// The descriptor of an open pipe, for poll(2).
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.sink.as_ref().map(AsFd::as_fd)
     }
 
-    pub fn has_backlog(&self) -> bool {
+    pub(crate) fn has_backlog(&self) -> bool {
         self.sent < self.backlog.len()
     }
 
     /// How much waits for the supervisor.
-    pub fn backlog_bytes(&self) -> usize {
+    pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog.len() - self.sent
     }
 
     /// Sends `bytes` after the backlog, keeping what the pipe does not take.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         let Some(sink) = &self.sink else { return };
         if self.is_terminal {
             show(sink, bytes);
@@ -111,7 +111,7 @@ impl EventPipe {
     }
 
     /// Sends the backlog, waiting for the supervisor until `deadline`.
-    pub fn drain(&mut self, deadline: Instant) {
+    pub(crate) fn drain(&mut self, deadline: Instant) {
         while self.has_backlog()
             && let Some(sink) = &self.sink
         {
@@ -129,7 +129,7 @@ impl EventPipe {
     }
 
     /// Nobody listens any more: closes the descriptor and forgets the backlog.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.sink = None;
         self.backlog = Vec::new();
         self.sent = 0;

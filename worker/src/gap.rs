@@ -19,7 +19,7 @@ const PIECES: u32 = 4;
 
 /// What the worker does, sleep and work in turn.
 #[derive(Debug)]
-pub struct Turns {
+pub(crate) struct Turns {
     /// Of its sleeps, and of its work: being punctual at the one says nothing about the other.
     asleep: Lateness,
     at_work: Lateness,
@@ -38,7 +38,7 @@ enum Doing {
 
 impl Turns {
     /// At work.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             asleep: Lateness::default(),
             at_work: Lateness::default(),
@@ -50,7 +50,7 @@ impl Turns {
 
     /// When to wake up at the latest, where the nearest clock runs out at `clock` and something else is due at
     /// `other`.
-    pub fn sleep(
+    pub(crate) fn sleep(
         &mut self,
         now: Instant,
         clock: Option<Instant>,
@@ -66,7 +66,7 @@ impl Turns {
     }
 
     /// To be called on waking up, and when the work is done: what is to be given back to the clocks, nothing as a rule.
-    pub fn work(&mut self, now: Instant) -> Duration {
+    pub(crate) fn work(&mut self, now: Instant) -> Duration {
         let since = std::mem::replace(&mut self.since, now);
         let took = now.saturating_duration_since(since);
         let (lateness, asked) = match std::mem::replace(&mut self.doing, Doing::Working) {

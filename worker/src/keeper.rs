@@ -61,7 +61,7 @@ const UNASKED_END_KEPT: Duration = Duration::from_secs(5);
 
 /// What a worker has of its supervisor.
 #[derive(Debug)]
-pub struct Pipes {
+pub(crate) struct Pipes {
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -89,7 +89,11 @@ struct Caller {
 }
 
 /// Serves as long as it is needed: `None`. `Some`: this is a new process, which is to be a worker.
-pub fn serve(supervisor: OwnedFd, listener: OwnedFd, path: &Path) -> anyhow::Result<Option<Pipes>> {
+pub(crate) fn serve(
+    supervisor: OwnedFd,
+    listener: OwnedFd,
+    path: &Path,
+) -> anyhow::Result<Option<Pipes>> {
     // What `ps` shows; the copies get the workers' name back.
     set_name(c"cc-keeper").context("PR_SET_NAME")?;
     subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;

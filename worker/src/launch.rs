@@ -26,7 +26,7 @@ use crate::{
 
 /// A task whose main process runs.
 #[derive(Debug)]
-pub struct Launched {
+pub(crate) struct Launched {
     pub facts: Started,
     pub tree: Tree,
     pub started: Instant,
@@ -37,7 +37,7 @@ pub struct Launched {
 
 /// What a launch leaves, whether the task runs or not.
 #[derive(Debug)]
-pub struct Launch {
+pub(crate) struct Launch {
     pub task: Result<Launched, StartError>,
     pub journal: Journal,
     /// Where the next supervisor finds this worker. To be kept until the log is complete: without it
@@ -50,7 +50,7 @@ const WORKING_BYTES: usize = 4 * 1024 * 1024;
 
 /// Whether there is memory for what follows. A worker that gets none later is aborted, with a task that runs; before
 /// its log is made it can give up, and nothing has happened.
-pub fn check_memory() -> Result<(), TryReserveError> {
+pub(crate) fn check_memory() -> Result<(), TryReserveError> {
     let mut memory = Vec::<u8>::new();
     // Seen from here it has a use; else the compiler may leave it out.
     let outcome = memory.try_reserve_exact(WORKING_BYTES);
@@ -63,7 +63,7 @@ pub fn check_memory() -> Result<(), TryReserveError> {
 /// The socket comes before the log, and the log before the task: where a log is, the worker that made it can be
 /// found or is dead, and a supervisor that finds neither makes the log itself, so that a worker which comes too
 /// late does not start its task.
-pub fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
+pub(crate) fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {

@@ -55,7 +55,7 @@ const SOCKET_BYTES: usize = MOST_BYTES;
 ///
 /// # Errors
 /// When no descriptor is to be had.
-pub fn plain() -> Result<(File, OwnedFd), StartError> {
+pub(crate) fn plain() -> Result<(File, OwnedFd), StartError> {
     let (reading, writing) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe2"))?;
     fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system("pipe2"))?;
     Ok((File::from(reading), writing))
@@ -65,7 +65,9 @@ pub fn plain() -> Result<(File, OwnedFd), StartError> {
 ///
 /// # Errors
 /// When no descriptor is to be had.
-pub fn roomy(mut is_wanted: impl FnMut(Duration) -> bool) -> Result<(File, OwnedFd), StartError> {
+pub(crate) fn roomy(
+    mut is_wanted: impl FnMut(Duration) -> bool,
+) -> Result<(File, OwnedFd), StartError> {
     let (reading, writing) = plain()?;
     let began = Instant::now();
     loop {
@@ -96,7 +98,7 @@ fn socket() -> Result<(File, OwnedFd), StartError> {
 
 /// How much a pipe holds, as long as somebody reads from it.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     /// `None`: it is never changed.
     bytes: Option<usize>,
     /// When it was last made to hold more, or found in need of it.
@@ -108,17 +110,17 @@ pub struct Room {
 
 impl Room {
     /// Of a pipe that is never changed.
-    pub fn fixed(now: Instant) -> Self {
+    pub(crate) fn fixed(now: Instant) -> Self {
         Self { bytes: None, needed_at: now, is_refused: false, is_kept: false }
     }
 
     /// Of one that grows, if it is a pipe.
-    pub fn growing(pipe: &File, now: Instant) -> Self {
+    pub(crate) fn growing(pipe: &File, now: Instant) -> Self {
         Self { bytes: capacity(pipe), needed_at: now, is_refused: false, is_kept: false }
     }
 
     /// Whoever writes into it does not wait at its end: as much room as there is, before that is needed.
-    pub fn keep_most(&mut self, pipe: &File) {
+    pub(crate) fn keep_most(&mut self, pipe: &File) {
         let Some(bytes) = self.bytes else { return };
         self.is_kept = true;
         let halves = std::iter::successors(Some(MOST_BYTES), |bytes| Some(bytes / 2));
@@ -127,7 +129,7 @@ impl Room {
     }
 
     /// So much was read at once.
-    pub fn after_read(&mut self, pipe: &File, read_bytes: usize, now: Instant) {
+    pub(crate) fn after_read(&mut self, pipe: &File, read_bytes: usize, now: Instant) {
         let Some(bytes) = self.bytes else { return };
         // The usual case, which is to cost nothing.
         if read_bytes < LITTLE_BYTES && bytes <= USUAL_BYTES {

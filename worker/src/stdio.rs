@@ -8,7 +8,7 @@ use std::{
 
 /// Stdin and stdout, moved to numbers of their own: a supervisor that adopts the worker takes their place,
 /// and then they must be closed, without leaving 0 and 1 free for whatever is opened next.
-pub fn take() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;

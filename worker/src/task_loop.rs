@@ -43,7 +43,7 @@ use crate::{
 
 /// One running task and everything that watches it.
 #[derive(Debug)]
-pub struct TaskLoop<'a> {
+pub(crate) struct TaskLoop<'a> {
     spec: &'a TaskSpec,
     facts: Started,
     started: Instant,
@@ -60,7 +60,7 @@ pub struct TaskLoop<'a> {
 
 /// By what ways somebody tells the worker something.
 #[derive(Debug)]
-pub struct Channels {
+pub(crate) struct Channels {
     pub control: ControlChannel,
     /// Always there while a task runs.
     pub adoption: Option<AdoptionSocket>,
@@ -74,7 +74,7 @@ enum Phase {
 }
 
 impl<'a> TaskLoop<'a> {
-    pub fn new(
+    pub(crate) fn new(
         spec: &'a TaskSpec,
         launched: Launched,
         journal: Journal,
@@ -96,7 +96,7 @@ impl<'a> TaskLoop<'a> {
     }
 
     /// Turns until the task has ended, and records how.
-    pub fn run(mut self) -> anyhow::Result<()> {
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
         let early = self.channels.control.pending();
         self.obey(early, Instant::now())?;
         while self.tree.main_status().is_none() {
