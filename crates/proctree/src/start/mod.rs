@@ -57,7 +57,7 @@ pub struct Start<'a> {
 /// A main process that was started.
 #[derive(Debug)]
 pub struct Born {
-    /// Its number, which is also its session and process group.
+    /// Also its session and process group.
     pub pid: i32,
     /// Why it is not in the cgroup that it was to be in.
     pub outside: Option<CgroupError>,
@@ -65,8 +65,8 @@ pub struct Born {
 
 /// Starts the main process. It is dead when its starter dies (`PR_SET_PDEATHSIG`).
 ///
-/// Where the cgroup cannot be used, because somebody has removed it or forbids it, the process is started outside of it:
-/// that contains it less well, and is not the task's fault.
+/// Where the cgroup cannot be used, because it was removed or may not be entered, the process is started outside of it: that
+/// contains it less well, and is not the task's fault.
 ///
 /// The caller must have one thread only: the child continues as a copy of it.
 ///
