@@ -60,7 +60,7 @@ impl Clocks {
         self.last_output = Some(now);
     }
 
-    /// What a Claude task has said to be running, as of now.
+    /// What a Claude task reports as running.
     pub(crate) fn work(&mut self, work: Work, now: Instant) {
         let is_background_over = self.work.is_background_in_flight && !work.is_background_in_flight;
         if work.results > self.work.results || (is_background_over && self.last_result.is_some()) {
@@ -78,7 +78,7 @@ impl Clocks {
         self.paused_at.get_or_insert(now);
     }
 
-    /// Lets all clocks go on from where they stopped.
+    /// Resumes all clocks from where they stopped.
     pub(crate) fn resume(&mut self, now: Instant) {
         let Some(paused_at) = self.paused_at.take() else { return };
         let paused = now.saturating_duration_since(paused_at);

@@ -18,7 +18,7 @@ use rustix::buffer::spare_capacity;
 
 const READ_BYTES: usize = 64 * 1024;
 
-/// Where commands come from, and what was read of an unfinished line.
+/// The source of commands, and what was read of an unfinished line.
 #[derive(Debug)]
 pub(crate) struct ControlChannel {
     /// `None`: the supervisor is gone.
@@ -26,22 +26,22 @@ pub(crate) struct ControlChannel {
     pending: Vec<u8>,
 }
 
-/// What a reading brought.
+/// The result of a read.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
     /// Commands in order.
     pub commands: Vec<Control>,
-    /// Lines that were none, as texts for the supervisor's log.
+    /// Messages about lines that are no commands, for the supervisor's log.
     pub complaints: Vec<String>,
 }
 
 impl ControlChannel {
-    /// A channel of which `pending` has been read already.
+    /// A channel from which `pending` has been read already.
     pub(crate) fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
         Self { source: Some(source), pending }
     }
 
-    /// Whether the supervisor is still there, as far as this end knows.
+    /// Whether the supervisor's end was open at the last read.
     pub(crate) fn is_open(&self) -> bool {
         self.source.is_some()
     }
@@ -51,13 +51,13 @@ impl ControlChannel {
         self.source.as_ref().map(AsFd::as_fd)
     }
 
-    /// Nothing more is read.
+    /// Closes this end.
     pub(crate) fn close(&mut self) {
         self.source = None;
     }
 
-    /// Waits for the first line, which must be a task spec of a version that this worker knows. `None`: the channel
-    /// ended before there was anything on it.
+    /// Waits for the first line, which must be a task spec of this worker's version. `None`: the channel ended before
+    /// anything came.
     pub(crate) fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
         let mut searched = 0;
         while !self.pending[searched..].contains(&b'\n') {
@@ -89,13 +89,13 @@ impl ControlChannel {
         Ok(Some(*spec))
     }
 
-    /// Reads once and returns the whole lines. Call when poll(2) says that there is something.
+    /// Reads once and returns the complete lines. To be called when poll(2) reports input.
     pub(crate) fn receive(&mut self) -> anyhow::Result<Received> {
         self.fill()?;
         Ok(self.pending())
     }
 
-    /// The whole lines that were read already.
+    /// The complete lines that were read already.
     pub(crate) fn pending(&mut self) -> Received {
         let mut received = Received::default();
         for line in self.lines() {

@@ -22,7 +22,7 @@ use crate::clocks::Due;
 pub(crate) struct Cause {
     pub reason: EndReason,
     pub error: String,
-    /// A Claude task had its result already, and something went on.
+    /// A Claude task had its result already, and something of it still ran.
     pub is_after_result: bool,
 }
 
@@ -106,7 +106,7 @@ pub(crate) struct End<'a> {
     pub pid: i32,
     /// `None`: the main process ended by itself.
     pub cause: Option<Cause>,
-    /// `None`: it could not even be killed.
+    /// `None`: it could not be killed.
     pub status: Option<ExitStatus>,
     pub killed: Killed,
     pub duration: Duration,
@@ -240,7 +240,7 @@ pub(crate) fn spawn_failed(failure: &StartError) -> Event {
     }))
 }
 
-/// What was wanting, where it may come back by itself: a program that is just being replaced, for example.
+/// What was missing, where a later start may find it: a program that is being replaced, for example.
 fn kind_of(failure: &StartError) -> Option<SpawnFailureKind> {
     if failure.is_environmental() {
         return Some(SpawnFailureKind::Means);

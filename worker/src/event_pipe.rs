@@ -1,4 +1,4 @@
-//! The way of records to the supervisor: stdout, after an adoption the worker's socket. Never blocks.
+//! Sends records to the supervisor, on stdout or, after an adoption, on the worker's socket. Never blocks.
 //!
 //! What the descriptor does not take at once waits here. The loop bounds that by not reading the task
 //! meanwhile (see [`crate::journal::Journal::is_congested`]).
@@ -19,14 +19,14 @@ use nix::{
 
 /// What was sent of the backlog is removed from it when it is at least this, and half of it.
 const SENT_BYTES_LIMIT: usize = 256 * 1024;
-/// What a pipe is made to hold that was full once: several batches of records, so that neither side has to wait for
-/// the other after each. Most tasks never fill the pipe that they are born with.
+/// What a pipe is enlarged to once it was full: several batches of records, so that neither side waits for the other after
+/// each. Most tasks never fill the pipe that they start with.
 const ENLARGED_PIPE_BYTES: i32 = 256 * 1024;
 
-/// The descriptor, and what it has not taken yet.
+/// The descriptor and the records that it has not taken yet.
 #[derive(Debug)]
 pub(crate) struct EventPipe {
-    /// `None`: nobody listens.
+    /// `None`: the other end is closed.
     sink: Option<File>,
     is_terminal: bool,
     /// Whether it was tried to make the pipe hold more.
@@ -99,7 +99,7 @@ impl EventPipe {
             match rustix::io::write(sink, rest) {
                 Ok(written) => count += written,
                 Err(rustix::io::Errno::INTR) => {}
-                // A socket stays as it is, and so does a pipe of a user who has too many large ones.
+                // A socket stays as it is, and so does a pipe where the user has too many large ones.
                 Err(rustix::io::Errno::AGAIN)
                     if !std::mem::replace(&mut self.is_enlarged, true)
                         && fcntl(sink, FcntlArg::F_SETPIPE_SZ(ENLARGED_PIPE_BYTES)).is_ok() => {}
@@ -128,7 +128,7 @@ impl EventPipe {
         }
     }
 
-    /// Nobody listens any more: closes the descriptor and forgets the backlog.
+    /// Closes the descriptor and drops the backlog.
     pub(crate) fn close(&mut self) {
         self.sink = None;
         self.backlog = Vec::new();
@@ -144,7 +144,7 @@ fn show(mut terminal: &File, mut bytes: &[u8]) {
         text += &describe(frame);
         bytes = rest;
     }
-    // A terminal that is gone has nobody in front of it.
+    // A terminal that is gone needs no text.
     drop(terminal.write_all(text.as_bytes()));
 }
 

@@ -1,9 +1,9 @@
 //! The loop's turns, with sleeps cut into pieces that show when the worker could not run.
 //!
-//! Stopped together with its task, a worker wakes up late, and all clocks have run out at once. What a gap took is given
-//! back to them; see [`cc_gap`]. When exactly in its last sleep the worker was stopped nobody knows, so that nothing
-//! of that sleep counts, and sleeps are short where a clock is near. A stop may also come while the worker is at work,
-//! which takes no time otherwise. Pure: time comes in as an argument.
+//! A worker that was stopped together with its task wakes up late, and all clocks have run out at once. The length of the
+//! gap is given back to them; see [`cc_gap`]. It is not known when in its last sleep the worker was stopped, so nothing of
+//! that sleep counts, and sleeps are short where a clock is near. A stop may also come while the worker is at work, which
+//! takes no time otherwise. Pure: time comes in as an argument.
 
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,7 @@ impl Turns {
         if !lateness.is_gap(asked, took) {
             return Duration::ZERO;
         }
-        // The task goes on at the same moment: it gets the time for a sign of life.
+        // The task resumes at the same moment: it gets the time to print something.
         let left = self.clock.map_or(SETTLE, |clock| clock.saturating_duration_since(since));
         let settle = if lateness.is_first() { SETTLE.saturating_sub(left) } else { Duration::ZERO };
         took + settle

@@ -1,10 +1,9 @@
 //! Numbers what happens, appends it to the task log, and sends the same bytes to the supervisor.
 //!
-//! The log comes first: what a client sees is on record. Neither a full disk nor a supervisor that
-//! does not read stops the loop. What the pipe does not take waits, bounded, while the task is not read (see
-//! [`Journal::is_congested`]). A log that takes no more output still takes the last events, in the room that it has
-//! kept for them; output is then dropped and counted, never numbered. Only where not even these can be
-//! written are they held here and sent alone.
+//! The log comes first, so what a client sees is on record. Neither a full disk nor a supervisor that does not read stops
+//! the loop. What the pipe does not take waits here, bounded, while the task is not read (see [`Journal::is_congested`]). A
+//! log that takes no more output still takes the last events, in the room that is kept for them; output is then dropped and
+//! counted, never numbered. Events that the log cannot take either are kept here and only sent.
 
 use std::{
     io,
@@ -154,7 +153,7 @@ impl Journal {
         self.packer.close(&mut self.batch);
     }
 
-    /// Tells the supervisor something that is not part of the log.
+    /// Sends the supervisor something that is not part of the log.
     pub(crate) fn notice(&mut self, notice: Notice) {
         self.flush();
         let record = Record { seq: 0, time_ms: wall_clock_ms(), body: Body::Notice(notice) };
@@ -294,7 +293,7 @@ impl Journal {
         &self.pipe
     }
 
-    /// Nobody is at the other end of the pipe any more.
+    /// The other end of the pipe is closed: nothing more is sent.
     pub(crate) fn close_pipe(&mut self) {
         self.pipe.close();
     }

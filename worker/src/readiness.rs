@@ -11,24 +11,24 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-/// Somebody whose descriptor is watched.
+/// What a watched descriptor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     /// A child has ended.
     Child,
-    /// The worker is told to stop.
+    /// A signal to stop has arrived.
     Stop,
-    /// The supervisor says something, or hangs up.
+    /// The supervisor has sent something, or closed its end.
     Control,
     /// The task prints something, or closes its end.
     Output(Stream),
-    /// There is room for records, or nobody reads them any more.
+    /// There is room for records, or the other end was closed.
     Pipe,
-    /// The worker's socket, and those who have connected to it.
+    /// The worker's socket and the connections to it.
     Adoption,
 }
 
-/// What poll(2) announced.
+/// What poll(2) reported.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Ready {
     pub child: bool,

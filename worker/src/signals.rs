@@ -39,12 +39,12 @@ impl Signals {
         self.child.as_fd()
     }
 
-    /// Readable when the worker was told to stop (SIGTERM, SIGINT, SIGHUP).
+    /// Readable after a signal to stop (SIGTERM, SIGINT, SIGHUP).
     pub(crate) fn stop(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
 
-    /// Makes both descriptors silent until the next signal.
+    /// Reads both descriptors empty: they become readable again with the next signal.
     pub(crate) fn clear(&mut self) {
         let mut bytes = [0; 64];
         for stream in [&mut self.child, &mut self.stop] {

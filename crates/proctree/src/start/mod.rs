@@ -73,12 +73,11 @@ pub struct Born {
 /// # Errors
 /// [`StartError`]; no child is left then.
 pub fn start(start: Start<'_>) -> Result<Born, StartError> {
-    let argv = c_strings(start.argv.iter().map(|argument| argument.as_bytes().to_vec()))
-        .map_err(|text| StartError::Nul(format!("argument {text:?}")))?;
-    let env = c_strings(
-        start.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()),
-    )
-    .map_err(|text| StartError::Nul(format!("variable {text:?}")))?;
+    let bytes = |argument: &String| argument.as_bytes().to_vec();
+    let argv = c_strings("argument", start.argv.iter().map(bytes))?;
+    let assignment =
+        |(name, value): &(String, String)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let env = c_strings("variable", start.env.iter().map(assignment))?;
     let (reading, report) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe2"))?;
     let [stdin, stdout, stderr] = start.stdio.map(above_stdio);
     let stdio = [stdin?, stdout?, stderr?];
