@@ -21,6 +21,8 @@
 //!
 //! How the tree of the task is killed is in [`cc_proctree::kill`].
 
+#![warn(unreachable_pub)]
+
 mod keeper;
 
 mod stdio;

@@ -1,4 +1,4 @@
-//! The descriptors that the worker was born with, made its own.
+//! The descriptors that the worker was started with.
 
 use std::{
     fs::File,
@@ -6,9 +6,9 @@ use std::{
     os::fd::{AsFd, OwnedFd},
 };
 
-/// Stdin and stdout, moved to numbers of their own: a supervisor that adopts the worker takes their place,
-/// and then they must be closed, without leaving 0 and 1 free for whatever is opened next.
-pub fn take() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Stdin and stdout, moved to other numbers: an adoption closes them, and 0 and 1 must not become free for the next file
+/// that is opened.
+pub(crate) fn take() -> io::Result<(OwnedFd, OwnedFd)> {
     let stdin = io::stdin().as_fd().try_clone_to_owned()?;
     let stdout = io::stdout().as_fd().try_clone_to_owned()?;
     let null = File::options().read(true).write(true).open("/dev/null")?;

@@ -82,8 +82,8 @@ pub enum StateError {
     },
     /// Another program holds a lock on it. The call can be repeated.
     #[error(
-        "state database {path} is locked by another program: end the transaction of whoever looks \
-         into it by hand"
+        "state database {path} is locked by another program: close the program that has it open, \
+         such as sqlite3"
     )]
     Busy {
         /// The file.

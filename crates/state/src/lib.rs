@@ -13,6 +13,9 @@
 //! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that
 //! serves clients. It knows no clock, reads no log and removes no file.
 
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
+
 mod open;
 pub mod schema;
 
@@ -53,7 +56,7 @@ impl StateDb {
     /// brings an older one to [`schema::SCHEMA_VERSION`]. Reads the whole file once to see whether
     /// it is sound.
     ///
-    /// Whoever opens it must hold the lock of the state directory.
+    /// The caller must hold the lock of the state directory.
     ///
     /// # Errors
     /// [`StateError::Foreign`], [`StateError::Newer`] and [`StateError::Damaged`] leave the file as
@@ -81,7 +84,7 @@ impl StateDb {
     /// # Errors
     /// [`StateError::DiskFull`], [`StateError::Busy`] after five seconds, [`StateError::Damaged`]; and
     /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
-    /// never begun. Nothing has changed then. Whoever has put together changes of several origins
+    /// never begun. Nothing has changed then. A caller that has put together changes of several origins
     /// makes them again one by one, so that the one at fault fails alone.
     pub fn transaction<'a>(
         &mut self,

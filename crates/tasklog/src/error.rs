@@ -24,7 +24,7 @@ pub enum LogError {
         /// The file.
         path: PathBuf,
     },
-    /// There is no record at this offset, although the file goes on after it.
+    /// There is no record at this offset, although the file continues after it.
     #[error("task log {path} is damaged at offset {offset}, recover it to cut it there: {source}")]
     Damaged {
         /// The log.

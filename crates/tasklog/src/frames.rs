@@ -1,5 +1,5 @@
-//! A window over a log file that moves from record to record; [`crate::reader`] and
-//! [`crate::recover`] look through it. Verifies every record; never writes, never judges a seq.
+//! A window over a log file that moves from record to record, for [`crate::reader`], [`crate::summary`] and
+//! [`crate::recover`]. Verifies every record; never writes, never judges a seq.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
@@ -30,7 +30,7 @@ pub(crate) enum Place {
     Unfinished,
     /// The last record of the file is not what was written.
     TornEnd,
-    /// No record, although the file goes on.
+    /// No record, although the file continues.
     Damage(RecordError),
 }
 
@@ -41,7 +41,7 @@ pub(crate) enum Next {
     Frame(Bytes),
     /// The end, or a torn tail.
     End,
-    /// No record, although the file goes on.
+    /// No record, although the file continues.
     Damage(RecordError),
 }
 

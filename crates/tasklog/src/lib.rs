@@ -9,6 +9,9 @@
 //! Everything here is synchronous and single-threaded, knows no clock and starts nothing; the
 //! record format itself belongs to [`cc_link::record`].
 
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
+
 pub mod splitter;
 
 pub mod head_tail;

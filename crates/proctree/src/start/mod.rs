@@ -57,7 +57,7 @@ pub struct Start<'a> {
 /// A main process that was started.
 #[derive(Debug)]
 pub struct Born {
-    /// Its number, which is also its session and process group.
+    /// Also its session and process group.
     pub pid: i32,
     /// Why it is not in the cgroup that it was to be in.
     pub outside: Option<CgroupError>,
@@ -65,20 +65,19 @@ pub struct Born {
 
 /// Starts the main process. It is dead when its starter dies (`PR_SET_PDEATHSIG`).
 ///
-/// Where the cgroup cannot be used, because somebody has removed it or forbids it, the process is started outside of it:
-/// that contains it less well, and is not the task's fault.
+/// Where the cgroup cannot be used, because it was removed or may not be entered, the process is started outside of it: that
+/// contains it less well, and is not the task's fault.
 ///
 /// The caller must have one thread only: the child continues as a copy of it.
 ///
 /// # Errors
 /// [`StartError`]; no child is left then.
 pub fn start(start: Start<'_>) -> Result<Born, StartError> {
-    let argv = c_strings(start.argv.iter().map(|argument| argument.as_bytes().to_vec()))
-        .map_err(|text| StartError::Nul(format!("argument {text:?}")))?;
-    let env = c_strings(
-        start.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()),
-    )
-    .map_err(|text| StartError::Nul(format!("variable {text:?}")))?;
+    let bytes = |argument: &String| argument.as_bytes().to_vec();
+    let argv = c_strings("argument", start.argv.iter().map(bytes))?;
+    let assignment =
+        |(name, value): &(String, String)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let env = c_strings("variable", start.env.iter().map(assignment))?;
     let (reading, report) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe2"))?;
     let [stdin, stdout, stderr] = start.stdio.map(above_stdio);
     let stdio = [stdin?, stdout?, stderr?];
