@@ -21,7 +21,8 @@ pub mod session;
 pub mod task;
 
 pub use cc_events::{
-    ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning, WarningKind,
+    ClaudeFacts, ClaudeResult, ClaudeResultPart, ClaudeRetry, EndReason, OutputCounts, Verdict,
+    Warning, WarningKind,
 };
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.

@@ -163,3 +163,6 @@ impl<'a> Message<'a> {
         Self { jsonrpc: Cow::Borrowed(envelope::VERSION), notification }
     }
 }
+
+#[cfg(test)]
+mod tests;
