@@ -7,7 +7,7 @@ use cc_protocol::{
 };
 use serde_json::Value;
 
-use crate::row::{Fate, Row};
+use crate::display::row::{Fate, Row};
 
 /// The command line or a task file is wrong.
 pub(crate) const USAGE: u8 = 2;
@@ -106,7 +106,7 @@ mod tests {
     use cc_protocol::error::ErrorCode;
 
     use super::*;
-    use crate::report::tests::completed;
+    use crate::display::summary::tests::completed;
 
     #[test]
     fn a_task_that_ends_by_itself_passes_its_code_on() {

@@ -1,58 +1,29 @@
 //! `ccx`: what people type to run one task or a batch of tasks under cc-supervisor.
 //!
-//! Modules in the order in which a command travels: `args` reads the command line, `task_file`
-//! and `agent` settle what is to run, `server` connects (starting a `private_supervisor` where
-//! no running one is named), `follow` drives one task to its end, `sequence` several, and
-//! `run_output`, `progress`, `ending`, `report`, `reports` and `leftovers` say what came of it. `view`,
-//! `ps` and `steer` are for tasks that a standing supervisor runs; `task_id` finds them. `exit_code` is
-//! the one place where ends become numbers. `doctor` looks at what all of this needs.
+//! Rooms in the order in which a command travels; each uses only those below it: `command` is what each command
+//! does, `reports` what a batch leaves on disk, `follow` drives one task to its end, `input` reads what is to run,
+//! `connect` reaches a supervisor or starts a private one, `display` puts it all in words, `args` is the command line,
+//! and `error` and `exit_code` say how a command ends.
 //!
 //! `ccx` never starts a task itself: tasks are children of workers, which are children of the
 //! supervisor. Nothing that it starts outlives it: a private supervisor stops when `ccx` is gone,
 //! however that went; a detached task is the supervisor's. It needs no running daemon to run a task, and
 //! keeps no state.
 
-mod args;
-mod task_file;
-
-mod agent;
-mod programs;
-
-mod interrupts;
-mod private_supervisor;
-mod server;
-
-mod ending;
-mod follow;
-mod run;
-mod run_output;
-
-mod ps;
-mod steer;
-mod task_id;
-mod view;
-
-mod advice;
-mod batch;
-mod conclusion;
-mod demo;
-mod dry_run;
-mod gates;
-mod grid;
-mod leftovers;
-mod progress;
-mod report;
-mod reports;
-mod row;
-mod sequence;
-mod table;
-mod text;
-
-mod exit_code;
-mod failure;
+mod command;
 mod stand_in_agent;
 
-mod doctor;
+mod follow;
+mod reports;
+
+mod connect;
+mod input;
+
+mod display;
+
+mod args;
+mod error;
+mod exit_code;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -61,7 +32,8 @@ use clap::Parser as _;
 
 use crate::{
     args::{Arguments, Command, ServerOptions, SteerArguments},
-    failure::Failure,
+    command::{attach, batch, control, demo, doctor, gates, ps, run},
+    error::Failure,
 };
 
 /// Runs `ccx` with the arguments and the environment of this process.
@@ -77,8 +49,8 @@ pub fn main() -> ExitCode {
         Command::Gates(arguments) => on_runtime(gates::run(server, arguments)),
         Command::Gate(command) => on_runtime(gates::steer(server, command)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
-        Command::Attach(arguments) => on_runtime(view::attach(server, arguments)),
-        Command::Logs(arguments) => on_runtime(view::logs(server, arguments)),
+        Command::Attach(arguments) => on_runtime(attach::attach(server, arguments)),
+        Command::Logs(arguments) => on_runtime(attach::logs(server, arguments)),
         Command::Cancel(arguments) => steer(server, arguments, ControlType::Cancel),
         Command::Pause(arguments) => steer(server, arguments, ControlType::Pause),
         Command::Resume(arguments) => steer(server, arguments, ControlType::Resume),
@@ -101,7 +73,7 @@ fn steer(
     arguments: SteerArguments,
     control: ControlType,
 ) -> Result<u8, Failure> {
-    on_runtime(steer::run(server, arguments, control))
+    on_runtime(control::run(server, arguments, control))
 }
 
 /// One thread is enough for one connection; writing to a slow terminal has a thread of its own.

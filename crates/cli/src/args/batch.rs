@@ -9,7 +9,7 @@ use cc_batch::{
 use clap::{Args, Subcommand};
 
 use super::{AgentOption, Format, TaskOptions, seconds};
-use crate::{reports::ReportOptions, text};
+use crate::{display::text, reports::ReportOptions};
 
 const BATCH_HELP: &str = "\
 Files:

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Task, Tokens, remedy};
-use crate::{exit_code, text::at};
+use crate::{display::text::at, exit_code};
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::failure::Failure;
+use crate::error::Failure;
 
 /// Most that is kept for later when lines cannot be written.
 const UNWRITTEN_BYTES_LIMIT: usize = 16 * 1024 * 1024;

@@ -9,7 +9,7 @@ use super::{
     Account, Entry,
     entry::{Attempt, timestamp},
 };
-use crate::text;
+use crate::display::text;
 
 /// How many lines of what an attempt printed are shown.
 const LAST_WORDS_LINES: usize = 40;

@@ -10,18 +10,17 @@
 //! killed leaves readable files with what was done. What fails later is said, and ends no task.
 //! Called by `batch`; the totals by `report`, too.
 
-pub(crate) mod earlier;
+mod atomic_file;
 mod entry;
 mod joblog;
 mod junit;
 mod line_log;
 mod markdown;
 mod options;
-mod past;
 mod remedy;
+pub(crate) mod resume;
 mod task;
 mod totals;
-mod whole_file;
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -32,16 +31,16 @@ use std::{
 
 use cc_protocol::batch::BatchSummary;
 
+use self::{atomic_file::WholeFile, line_log::LineLog, resume::Done};
 pub(crate) use self::{
     entry::{Entry, repeats},
     joblog::{command_cell, key as command_key},
     options::{ReportOptions, Wanted},
-    past::{Past, Ticks, Which, commands},
+    resume::{Past, Ticks, Which, commands},
     task::Task,
     totals::{Tokens, Totals},
 };
-use self::{line_log::LineLog, past::Done, whole_file::WholeFile};
-use crate::{failure::Failure, row::Row};
+use crate::{display::row::Row, error::Failure};
 
 /// Whole files are replaced after a task unless that would take more than this part of the time.
 const REWRITING_SHARE: u32 = 20;

@@ -8,8 +8,8 @@ use std::{
 
 use clap::Args;
 
-use super::past::Which;
-use crate::{failure::Failure, task_file::FileOptions};
+use super::resume::Which;
+use crate::{error::Failure, input::FileOptions};
 
 /// Files that a batch writes, and the one that it goes on with.
 #[derive(Clone, Debug, Default, Args)]

@@ -4,7 +4,7 @@ use cc_batch::plan::PlanTask;
 use cc_protocol::{batch::BatchRow, execute::Program};
 
 use super::joblog::command_cell;
-use crate::text;
+use crate::display::text;
 
 /// Longest title of a task without a label.
 const TITLE_CHARS_LIMIT: usize = 100;

@@ -9,7 +9,7 @@ use cc_protocol::{
 use serde_json::{Value, json};
 
 use super::*;
-use crate::batch::{shown, tests::row};
+use crate::command::batch::{shown, tests::row};
 
 /// A task of a file that runs this line.
 pub(super) fn command(number: usize, line: &str) -> Task {
@@ -448,7 +448,7 @@ fn money_and_tokens_are_the_supervisors_own_count_in_every_report() {
         cost_usd: 0.015,
         input_tokens: 70,
         output_tokens: 9,
-        ..crate::batch::tests::summary("b")
+        ..crate::command::batch::tests::summary("b")
     };
     // A message has the summary, and its rows are recorded afterwards.
     reports.settle(&batch_now);
@@ -575,7 +575,7 @@ fn a_long_command_is_cut_and_its_change_still_seen() {
 #[test]
 fn one_file_cannot_be_two_reports_and_a_resume_has_one_joblog() {
     let path = |name: &str| Some(PathBuf::from(name));
-    let mut file = crate::task_file::FileOptions::default();
+    let mut file = crate::input::FileOptions::default();
     file.joblog = path("file");
     let settle = |options: &ReportOptions, resume: Option<&str>| {
         options.settle(&file, resume.map(|path| (path.into(), Which::Failed)))
@@ -598,7 +598,7 @@ fn a_report_is_never_written_over_the_plan_by_whatever_name_it_has() {
     std::fs::write(&plan, "- [ ] a\n").unwrap();
     let link = folder.path().join("link.md");
     std::os::unix::fs::symlink(&plan, &link).unwrap();
-    let file = crate::task_file::FileOptions::default();
+    let file = crate::input::FileOptions::default();
     for (report, is_refused) in [
         (plan.clone(), true),
         (folder.path().join("./plan.md"), true),

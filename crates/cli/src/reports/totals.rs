@@ -6,7 +6,7 @@ use cc_protocol::batch::{BatchRow, BatchSummary, usd_at_least};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{row::Row, text};
+use crate::display::{row::Row, text};
 
 /// Tokens by the agent's own count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -147,7 +147,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::batch::tests::summary;
+    use crate::command::batch::tests::summary;
 
     #[test]
     fn tokens_are_read_from_a_result_whatever_it_lacks() {

@@ -1,0 +1,56 @@
+//! `ccx cancel`, `pause` and `resume`: steer tasks by their ids.
+
+use std::io::Write as _;
+
+use cc_client::{Connection, Error};
+use cc_protocol::{control::ControlType, error::ErrorCode};
+
+use crate::{
+    args::{ServerOptions, SteerArguments},
+    command::finish,
+    connect::{Standing, task_id},
+    error::Failure,
+};
+
+/// Not all of the tasks did what was wanted.
+const SOME_FAILED: u8 = 1;
+
+/// Runs the command to its exit code.
+pub(crate) async fn run(
+    options: ServerOptions,
+    arguments: SteerArguments,
+    control: ControlType,
+) -> Result<u8, Failure> {
+    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut code = 0;
+    for typed in &arguments.ids {
+        match steer(&mut connection, typed, control).await {
+            Ok(task_id) => finish::print(&format!("{task_id} {}\n", control.done())),
+            Err(failure) => {
+                // Nobody may be there to read it; the exit code says it too.
+                drop(writeln!(std::io::stderr(), "ccx: {failure}"));
+                code = SOME_FAILED;
+            }
+        }
+    }
+    connection.close().await;
+    Ok(code)
+}
+
+async fn steer(
+    connection: &mut Connection,
+    typed: &str,
+    control: ControlType,
+) -> Result<String, Failure> {
+    let task = task_id::resolve(connection, typed).await?;
+    match connection.control_task(&task.task_id, control).await {
+        Ok(_) => Ok(task.task_id),
+        Err(Error::Server(error)) if error.code == ErrorCode::NoProcess.code() => {
+            Err(Failure::own(format!("task {} has ended already", task.task_id)))
+        }
+        Err(Error::Server(error)) => {
+            Err(Failure::own(format!("task {}: {}", task.task_id, error.message)))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

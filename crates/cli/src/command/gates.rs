@@ -1,0 +1,112 @@
+//! `ccx gates` and `ccx gate open`: which accounts wait for a limit, and not to wait any longer.
+
+use cc_client::Error;
+use cc_protocol::gate::{GateOpen, GateSummary};
+
+use crate::{
+    args::{GateCommand, GateOpenArguments, GatesArguments, ServerOptions},
+    command::{batch::status::now_ms, finish},
+    connect::Standing,
+    display::{
+        grid::{self, Layout},
+        text,
+    },
+    error::Failure,
+};
+
+/// The reason takes what the others leave.
+const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| matches!(column, 0 | 1 | 5) };
+/// Not all of the gates could be opened.
+const SOME_FAILED: u8 = 1;
+
+/// Runs `ccx gates` to its exit code.
+pub(crate) async fn run(options: ServerOptions, arguments: GatesArguments) -> Result<u8, Failure> {
+    let mut connection = Standing::of(&options)?.connect().await?;
+    let gates = connection.gate_list().await?.gates;
+    connection.close().await;
+    if arguments.json {
+        let line = |gate: &GateSummary| serde_json::to_string(gate).unwrap_or_default() + "\n";
+        finish::print(&gates.iter().map(line).collect::<String>());
+    } else {
+        finish::print(&table(&gates, now_ms(), finish::columns()));
+    }
+    Ok(0)
+}
+
+/// Runs `ccx gate …` to its exit code.
+pub(crate) async fn steer(options: ServerOptions, command: GateCommand) -> Result<u8, Failure> {
+    let GateCommand::Open(GateOpenArguments { ids, all }) = command;
+    let wishes: Vec<GateOpen> = if all {
+        vec![GateOpen { gate_id: None }]
+    } else {
+        ids.into_iter().map(|id| GateOpen { gate_id: Some(id) }).collect()
+    };
+    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut code = 0;
+    for wish in wishes {
+        match connection.gate_open(&wish).await {
+            Ok(answer) if answer.opened.is_empty() => {
+                finish::note("ccx: no gate is shut");
+            }
+            Ok(answer) => {
+                let line = |id: &String| format!("{id} opened\n");
+                finish::print(&answer.opened.iter().map(line).collect::<String>());
+            }
+            Err(Error::Server(error)) => {
+                finish::note(&format!("ccx: {}; `ccx gates` shows them", error.message));
+                code = SOME_FAILED;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    connection.close().await;
+    Ok(code)
+}
+
+fn table(gates: &[GateSummary], now_ms: u64, columns: usize) -> String {
+    let header = ["gate", "opens in", "waiting", "running", "model", "why"];
+    let mut cells = vec![header.map(str::to_owned).to_vec()];
+    cells.extend(gates.iter().map(|gate| {
+        let opens_in = gate.closed_until_ms.map_or_else(
+            || "open".to_owned(),
+            |until_ms| {
+                text::duration(std::time::Duration::from_millis(until_ms.saturating_sub(now_ms)))
+            },
+        );
+        vec![
+            gate.gate_id.clone(),
+            opens_in,
+            gate.waiting.to_string(),
+            gate.running.to_string(),
+            gate.model.clone().unwrap_or_else(|| "all".to_owned()),
+            gate.reason.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    }));
+    grid::draw(&LAYOUT, &cells, columns, &[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_says_how_long_a_gate_is_shut_for_whom_and_why() {
+        let gate = GateSummary {
+            gate_id: "0a1b2c3d:opus".to_owned(),
+            account: "0a1b2c3d".to_owned(),
+            model: Some("opus".to_owned()),
+            closed_until_ms: Some(7_200_000),
+            reason: Some("You've hit your Opus limit".to_owned()),
+            waiting: 3,
+            running: 1,
+        };
+        let open = GateSummary { model: None, closed_until_ms: None, reason: None, ..gate.clone() };
+        let table = table(&[gate, open], 0, 120);
+        let rows: Vec<Vec<&str>> =
+            table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows[2][0], "0a1b2c3d:opus", "{table}");
+        assert!(table.contains("2 h"), "{table}");
+        assert!(table.contains("You've hit your Opus limit"), "{table}");
+        assert!(rows[3].contains(&"open") && rows[3].contains(&"all"), "{table}");
+    }
+}

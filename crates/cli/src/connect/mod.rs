@@ -1,0 +1,160 @@
+//! The supervisor that a command uses: a running one, or a private one for the duration.
+
+pub(crate) mod interrupts;
+pub(crate) mod leftovers;
+pub(crate) mod private;
+pub(crate) mod programs;
+pub(crate) mod task_id;
+
+use std::{env, fs};
+
+use cc_client::{Connection, Error, Reconnect, Session, Token};
+
+use crate::{
+    args::ServerOptions,
+    connect::{
+        interrupts::{Interrupt, Interrupts},
+        private::{PrivateSupervisor, Urgency},
+    },
+    error::Failure,
+};
+
+/// Where a supervisor listens unless it is told otherwise.
+pub(crate) const USUAL_URL: &str = "ws://127.0.0.1:8003";
+
+/// A session, and the supervisor behind it if it is ours.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) session: Session,
+    private: Option<PrivateSupervisor>,
+}
+
+impl Server {
+    /// Connects to the supervisor of `--url`, where a lost connection is made again in this way, or starts
+    /// one with these arguments. A signal meanwhile ends the command, after what was begun is undone.
+    pub(crate) async fn open(
+        options: &ServerOptions,
+        private_arguments: &[String],
+        reconnect: Reconnect,
+        interrupts: &mut Interrupts,
+    ) -> Result<Self, Failure> {
+        let opening = async {
+            match &options.url {
+                Some(url) => {
+                    let token = token(options)?;
+                    let session = Session::open(url, token.as_ref(), reconnect).await?;
+                    Ok(Self { session, private: None })
+                }
+                None => {
+                    let private = PrivateSupervisor::start(private_arguments).await?;
+                    let session = Session::open(private.url(), None, Reconnect::default()).await?;
+                    Ok(Self { session, private: Some(private) })
+                }
+            }
+        };
+        // Not given up at the first signal: a supervisor that is just starting has to be stopped, too.
+        let mut opening = std::pin::pin!(opening);
+        let mut interrupted: Option<Interrupt> = None;
+        let opened = loop {
+            tokio::select! {
+                biased;
+                interrupt = interrupts.next() => {
+                    if interrupted.replace(interrupt).is_some() {
+                        return Err(interruption(interrupt));
+                    }
+                }
+                opened = &mut opening => break opened,
+            }
+        };
+        match (interrupted, opened) {
+            (None, opened) => opened,
+            (Some(interrupt), Ok(server)) => {
+                server.close(Urgency::AtOnce).await?;
+                Err(interruption(interrupt))
+            }
+            (Some(interrupt), Err(_)) => Err(interruption(interrupt)),
+        }
+    }
+
+    /// A session with a supervisor that stays.
+    pub(crate) fn standing(session: Session) -> Self {
+        Self { session, private: None }
+    }
+
+    /// Whether the supervisor belongs to this command.
+    pub(crate) fn is_private(&self) -> bool {
+        self.private.is_some()
+    }
+
+    /// Where the supervisor of this command listens.
+    pub(crate) fn private_url(&self) -> Option<&str> {
+        self.private.as_ref().map(PrivateSupervisor::url)
+    }
+
+    /// Closes the session, and ends and reaps a private supervisor.
+    pub(crate) async fn close(self, urgency: Urgency) -> Result<(), Failure> {
+        match urgency {
+            Urgency::Polite => self.session.close().await,
+            Urgency::AtOnce => drop(self.session),
+        }
+        match self.private {
+            Some(private) => private.stop(urgency).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// A supervisor that runs on its own: the one of `--url`, else the one at the usual address. What is
+/// asked here needs one that was there before and will be there after.
+#[derive(Debug)]
+pub(crate) struct Standing {
+    url: String,
+    token: Option<Token>,
+}
+
+impl Standing {
+    /// Reads what says where it is.
+    pub(crate) fn of(options: &ServerOptions) -> Result<Self, Failure> {
+        let url = options.url.clone().unwrap_or_else(|| USUAL_URL.to_owned());
+        Ok(Self { url, token: token(options)? })
+    }
+
+    /// Connects to it.
+    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+        let opened = Connection::open(&self.url, self.token.as_ref()).await;
+        if let Err(Error::Connect { url, source }) = opened {
+            return Err(Failure::own(format!(
+                "no supervisor answers at {url} ({source}); start one with `cc-supervisor`, or say where one runs with --url"
+            )));
+        }
+        Ok(opened?)
+    }
+
+    /// Goes on with such a connection as a session that survives it.
+    pub(crate) async fn session(
+        &self,
+        connection: Connection,
+        settings: Reconnect,
+    ) -> Result<Session, Failure> {
+        Ok(Session::over(connection, &self.url, self.token.as_ref(), settings).await?)
+    }
+}
+
+fn interruption(interrupt: Interrupt) -> Failure {
+    Failure { exit_code: interrupt.exit_code(), text: "interrupted before anything ran".to_owned() }
+}
+
+fn token(options: &ServerOptions) -> Result<Option<Token>, Failure> {
+    match &options.token_file {
+        Some(path) => match fs::read_to_string(path) {
+            Ok(text) => Ok(Some(Token::new(&text))),
+            Err(error) => {
+                Err(Failure::own(format!("cannot read the token file {}: {error}", path.display())))
+            }
+        },
+        None => Ok(env::var("CC_EXECUTOR_TOKEN")
+            .ok()
+            .filter(|text| !text.trim().is_empty())
+            .map(|text| Token::new(&text))),
+    }
+}

@@ -1,0 +1,207 @@
+//! A supervisor for the duration of one command, on a port and with a state folder of its own.
+//!
+//! It cannot outlive `ccx`: its standard input is a pipe that only `ccx` holds, and it stops when
+//! that closes, whatever became of `ccx`. Started in a process group of its own, so that a Ctrl-C at
+//! the terminal reaches `ccx` alone and the task can be ended politely.
+
+use std::{
+    collections::VecDeque, fs::Permissions, os::unix::fs::PermissionsExt as _, process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
+    process::{Child, ChildStdin, ChildStdout, Command},
+    task::JoinHandle,
+    time,
+};
+
+use crate::{connect::programs, error::Failure};
+
+/// From its start to its first line.
+const START_LIMIT: Duration = Duration::from_secs(15);
+/// From SIGTERM to its end; within it the supervisor gives tasks their grace.
+const STOP_LIMIT: Duration = Duration::from_secs(30);
+/// Between the two signals of a stop that does not wait for tasks.
+const SECOND_SIGNAL_AFTER: Duration = Duration::from_millis(500);
+/// How much of what it says on stderr is kept to explain a failure.
+const STDERR_LINES_KEPT: usize = 20;
+/// Longest line of its stdout and stderr that is looked at.
+const LINE_BYTES_LIMIT: u64 = 4096;
+/// What its first line begins with.
+const LISTENING: &str = "listening on ";
+
+/// How to end it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Let what runs have its grace.
+    Polite,
+    /// Kill what runs.
+    AtOnce,
+}
+
+/// A running supervisor that belongs to this command.
+#[derive(Debug)]
+pub(crate) struct PrivateSupervisor {
+    child: Child,
+    process_id: i32,
+    url: String,
+    stderr_tail: JoinHandle<VecDeque<String>>,
+    /// Open as long as the supervisor shall run.
+    stdin: ChildStdin,
+    /// Held so that a late line of the supervisor does not meet a broken pipe.
+    _stdout: BufReader<ChildStdout>,
+    /// Removed when this is dropped.
+    _state_folder: TempDir,
+}
+
+impl PrivateSupervisor {
+    /// Starts `cc-supervisor` with these further arguments and waits until it listens.
+    pub(crate) async fn start(arguments: &[String]) -> Result<Self, Failure> {
+        let program = programs::find_companion("cc-supervisor")?;
+        let worker = programs::find_companion("cc-worker")?;
+        let state_folder = tempfile::Builder::new()
+            .prefix("ccx-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()
+            .map_err(|error| Failure::own(format!("cannot make a temporary folder: {error}")))?;
+        let mut child = Command::new(&program)
+            .args(["--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
+            // Nobody else can have what this one runs: with `ccx` or its supervisor the tasks go.
+            .args(["--resume-grace", "0", "--on-supervisor-loss", "kill"])
+            .arg("--state-dir")
+            .arg(state_folder.path())
+            .arg("--worker")
+            .arg(worker)
+            .args(arguments)
+            // The token is meant for a supervisor that others reach; this one serves its own user.
+            .env_remove("CC_EXECUTOR_TOKEN")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| {
+                Failure::own(format!("cannot start {}: {error}", program.display()))
+            })?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take(), child.id());
+        let (Some(stdin), Some(stdout), Some(stderr), Some(process_id)) = pipes else {
+            return Err(Failure::own("cc-supervisor was started without its pipes"));
+        };
+        let stderr_tail = tokio::spawn(keep_tail(BufReader::new(stderr)));
+        let mut stdout = BufReader::new(stdout);
+        let first_line = time::timeout(START_LIMIT, read_line(&mut stdout)).await;
+        let url = match &first_line {
+            Ok(Some(line)) => line.strip_prefix(LISTENING).map(str::to_owned),
+            Ok(None) | Err(_) => None,
+        };
+        let Some(url) = url else {
+            let what = match first_line {
+                Ok(Some(line)) => format!("its first line is {line:?}"),
+                Ok(None) => "it ended".to_owned(),
+                Err(_) => format!("it said nothing for {} s", START_LIMIT.as_secs()),
+            };
+            return Err(Self::explain(child, stdin, stderr_tail, &what).await);
+        };
+        Ok(Self {
+            child,
+            process_id: process_id.cast_signed(),
+            url,
+            stderr_tail,
+            stdin,
+            _stdout: stdout,
+            _state_folder: state_folder,
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Ends it and waits until it is gone. `Err` is a supervisor that did not end well, in words.
+    pub(crate) async fn stop(mut self, urgency: Urgency) -> Result<(), Failure> {
+        self.signal(Signal::SIGTERM);
+        if urgency == Urgency::AtOnce
+            && time::timeout(SECOND_SIGNAL_AFTER, self.child.wait()).await.is_err()
+        {
+            self.signal(Signal::SIGTERM);
+        }
+        let Ok(status) = time::timeout(STOP_LIMIT, self.child.wait()).await else {
+            // Its workers see the broken pipe and end their tasks.
+            self.signal(Signal::SIGKILL);
+            drop(self.child.wait().await);
+            return Err(Failure::own(format!(
+                "cc-supervisor did not stop within {} s and was killed",
+                STOP_LIMIT.as_secs()
+            )));
+        };
+        drop(self.stdin);
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => {
+                let tail = tail_text(self.stderr_tail).await;
+                Err(Failure::own(format!("cc-supervisor ended with {status}{tail}")))
+            }
+            Err(error) => Err(Failure::own(format!("cannot wait for cc-supervisor: {error}"))),
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        // `id` is there until the child was waited for, so the number cannot have been reused.
+        if self.child.id().is_some() {
+            kill(Pid::from_raw(self.process_id), signal).ok();
+        }
+    }
+
+    /// Ends a supervisor that did not start, and says what it said.
+    async fn explain(
+        mut child: Child,
+        stdin: ChildStdin,
+        stderr_tail: JoinHandle<VecDeque<String>>,
+        what: &str,
+    ) -> Failure {
+        drop(stdin);
+        drop(child.kill().await);
+        let tail = tail_text(stderr_tail).await;
+        Failure::own(format!("cc-supervisor did not start: {what}{tail}"))
+    }
+}
+
+/// The kept lines as they are appended to an error.
+async fn tail_text(stderr_tail: JoinHandle<VecDeque<String>>) -> String {
+    const LIMIT: Duration = Duration::from_secs(2);
+    let Ok(Ok(lines)) = time::timeout(LIMIT, stderr_tail).await else { return String::new() };
+    if lines.is_empty() {
+        return String::new();
+    }
+    let lines: Vec<String> = lines.into_iter().map(|line| format!("\n  | {line}")).collect();
+    format!("; it said:{}", lines.concat())
+}
+
+/// Reads to the end, so that the writer never waits, and keeps the last lines.
+async fn keep_tail<R: AsyncRead + Unpin>(mut reader: BufReader<R>) -> VecDeque<String> {
+    let mut lines = VecDeque::with_capacity(STDERR_LINES_KEPT);
+    while let Some(line) = read_line(&mut reader).await {
+        if lines.len() == STDERR_LINES_KEPT {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+    lines
+}
+
+/// A line without its newline, or a piece of a very long one; `None` at the end.
+async fn read_line<R: AsyncRead + Unpin>(reader: &mut BufReader<R>) -> Option<String> {
+    let mut line = Vec::new();
+    let read = reader.take(LINE_BYTES_LIMIT).read_until(b'\n', &mut line).await;
+    match read {
+        Ok(0) | Err(_) => None,
+        Ok(_) => Some(String::from_utf8_lossy(&line).trim_end().to_owned()),
+    }
+}

@@ -1,0 +1,344 @@
+//! Drives one task to its terminal event, and passes on what happens.
+//!
+//! ```text
+//!   own:      execute ──▶ running ──first signal, or nobody reads──▶ cancelling ──▶ completed
+//!                            │                                           │
+//!                            └───────────────▶ completed                 └─second signal──▶ given up
+//!   attached: ──▶ running ──signal, or nobody reads──▶ left alone
+//!                    └──────▶ completed
+//! ```
+//! Cancelling waits for `process.completed`, which comes when the task's processes are gone; that is
+//! what makes a Ctrl-C of `ccx` different from one at the task itself. A connection that breaks
+//! meanwhile is told about and otherwise none of this module's business: the session survives it.
+
+pub(crate) mod ending;
+pub(crate) mod output;
+
+use std::time::{Duration, Instant};
+
+use cc_client::{Error, Received, Session, SessionEvent};
+use cc_protocol::{
+    control::ControlType,
+    execute::Execute,
+    notification::{Notification, ProcessCompleted, TaskResult},
+};
+
+use crate::connect::interrupts::{Interrupt, Interrupts};
+
+/// For whoever interrupts during an outage.
+const WAITING_TO_CANCEL: &str = "ccx: the task is cancelled as soon as the connection is back; Ctrl-C again does not wait, and leaves it to the server";
+
+/// Who is told what happens to a task.
+pub(crate) trait Audience {
+    /// Takes what happened. Must not wait.
+    fn hear(&mut self, received: &Received);
+
+    /// Takes a line of `ccx` itself. Must not wait.
+    fn note(&mut self, line: &str);
+
+    /// Whether [`Audience::write`] has something to do.
+    fn has_unwritten(&self) -> bool;
+
+    /// Whether nothing more may be heard before it is written.
+    fn is_full(&self) -> bool;
+
+    /// Writes what was heard. Cancel safe: what was not written stays.
+    async fn write(&mut self) -> Wish;
+}
+
+/// What an audience wants of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// It shall go on.
+    GoOn,
+    /// Nobody reads its output any more.
+    Cancel,
+}
+
+/// Why this end does not want to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CancelCause {
+    /// A signal.
+    Interrupt(Interrupt),
+    /// Nobody reads the output any more.
+    NobodyReads,
+}
+
+/// A task that ran to its terminal event.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) completed: Box<ProcessCompleted>,
+    /// Of a prompt task: its last result.
+    pub(crate) result: Option<Box<TaskResult>>,
+    /// Whether this end asked for it.
+    pub(crate) cancel_cause: Option<CancelCause>,
+    /// From sending `execute` to receiving `process.completed`.
+    pub(crate) round_trip: Duration,
+}
+
+/// A task that did not run to its terminal event, as seen from here.
+#[derive(Debug)]
+pub(crate) enum NoEnd {
+    /// The server did not start or show it, or the session is over.
+    Client(Error),
+    /// A second signal: whoever sent it does not want to wait.
+    GivenUp(Interrupt),
+    /// An attached task was left alone.
+    Left(CancelCause),
+    /// All that was wanted of it has been heard.
+    HeardEnough,
+    /// The rest of its log cannot be read, as the audience has heard.
+    Unreadable,
+}
+
+/// Runs one task. `on_started` learns its id.
+pub(crate) async fn run(
+    session: &mut Session,
+    task: &Execute,
+    interrupts: &mut Interrupts,
+    audience: &mut impl Audience,
+    on_started: impl FnMut(String),
+) -> Result<End, NoEnd> {
+    session.execute(task).await.map_err(NoEnd::Client)?;
+    Following::new(Hold::Asked).finish(session, interrupts, audience, on_started).await
+}
+
+/// Which part of a task is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The events after this one.
+    pub(crate) after_seq: u64,
+    /// Up to this one; none is to the end, however long that takes.
+    pub(crate) until_seq: Option<u64>,
+    /// The task has ended: where its log cannot be read on, nothing more comes.
+    pub(crate) is_stored: bool,
+}
+
+/// Follows a task that somebody else started.
+pub(crate) async fn attach(
+    session: &mut Session,
+    task_id: &str,
+    part: Part,
+    interrupts: &mut Interrupts,
+    audience: &mut impl Audience,
+) -> Result<End, NoEnd> {
+    session.attach(task_id, part.after_seq).await.map_err(NoEnd::Client)?;
+    let Part { after_seq: _, until_seq, is_stored } = part;
+    let following = Following { until_seq, is_stored, ..Following::new(Hold::Attached) };
+    following.finish(session, interrupts, audience, drop).await
+}
+
+/// What this end has to do with the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    /// It was asked for, and is not answered yet.
+    Asked,
+    /// It is ours.
+    Own,
+    /// It is somebody else's.
+    Attached,
+}
+
+/// What is known of the task meanwhile.
+struct Following {
+    hold: Hold,
+    until_seq: Option<u64>,
+    is_stored: bool,
+    cancel_cause: Option<CancelCause>,
+    result: Option<Box<TaskResult>>,
+}
+
+impl Following {
+    fn new(hold: Hold) -> Self {
+        Self { hold, until_seq: None, is_stored: false, cancel_cause: None, result: None }
+    }
+
+    async fn finish(
+        mut self,
+        session: &mut Session,
+        interrupts: &mut Interrupts,
+        audience: &mut impl Audience,
+        on_started: impl FnMut(String),
+    ) -> Result<End, NoEnd> {
+        let sent_at = Instant::now();
+        let heard = self.await_end(session, interrupts, audience, on_started).await;
+        if let Err(NoEnd::Unreadable) = heard {
+            self.write_rest(interrupts, audience).await?;
+        }
+        let heard = heard?;
+        let round_trip = sent_at.elapsed();
+        self.write_rest(interrupts, audience).await?;
+        let Self { hold: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
+        match heard {
+            Some(completed) => Ok(End { completed, result, cancel_cause, round_trip }),
+            None => Err(NoEnd::HeardEnough),
+        }
+    }
+
+    /// The terminal event; none where something earlier is enough.
+    async fn await_end(
+        &mut self,
+        session: &mut Session,
+        interrupts: &mut Interrupts,
+        audience: &mut impl Audience,
+        mut on_started: impl FnMut(String),
+    ) -> Result<Option<Box<ProcessCompleted>>, NoEnd> {
+        loop {
+            // What is there already is heard before anything is written, so that many short lines
+            // make one write. The runtime ends such a run now and then, so signals get their turn.
+            let at_hand = if audience.is_full() { None } else { at_hand(session).await };
+            let event = match at_hand {
+                Some(event) => event,
+                None => tokio::select! {
+                    biased;
+                    interrupt = interrupts.next() => {
+                        self.interrupted(interrupt)?;
+                        self.cancel(session).await?;
+                        if !session.is_connected() {
+                            audience.note(WAITING_TO_CANCEL);
+                        }
+                        continue;
+                    }
+                    wish = audience.write(), if audience.has_unwritten() => {
+                        self.obey(wish, session).await?;
+                        continue;
+                    }
+                    event = session.next_event(), if !audience.has_unwritten() => event,
+                },
+            };
+            match event.map_err(NoEnd::Client)? {
+                SessionEvent::Started(task) => {
+                    self.hold = Hold::Own;
+                    on_started(task.task_id);
+                    if self.cancel_cause.is_some() {
+                        self.cancel(session).await?;
+                    }
+                }
+                SessionEvent::NotStarted(error) | SessionEvent::AttachRefused { error, .. } => {
+                    return Err(NoEnd::Client(Error::Server(error)));
+                }
+                SessionEvent::Notification(received) => {
+                    audience.hear(&received);
+                    if self.is_stored && matches!(received.notification, Notification::Error(_)) {
+                        return Err(NoEnd::Unreadable);
+                    }
+                    let seq = received.notification.position().map(|position| position.seq);
+                    if let Some(completed) = self.noted(received.notification) {
+                        return Ok(Some(completed));
+                    }
+                    if seq.is_some() && seq == self.until_seq {
+                        return Ok(None);
+                    }
+                }
+                // The answer to a cancel. If it was refused, the task has ended by itself. Of batches
+                // nothing is asked here.
+                SessionEvent::Controlled { .. } | SessionEvent::Batch { .. } => {}
+                SessionEvent::Reconnecting { attempt: 1, error, .. } => {
+                    let cause = loss_cause(&error);
+                    audience.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
+                }
+                SessionEvent::Reconnecting { .. } => {}
+                SessionEvent::Reconnected => audience.note("ccx: reconnected, nothing was lost"),
+            }
+        }
+    }
+
+    /// Keeps what the end needs; returns the end.
+    fn noted(&mut self, notification: Notification<'static>) -> Option<Box<ProcessCompleted>> {
+        match notification {
+            Notification::Completed(completed) => return Some(completed),
+            Notification::TaskResult(result) => self.result = Some(result),
+            Notification::Connected(_)
+            | Notification::Started(_)
+            | Notification::Output(_)
+            | Notification::OutputBatch(_)
+            | Notification::Paused(_)
+            | Notification::Resumed(_)
+            | Notification::Canceled(_)
+            | Notification::Error(_)
+            | Notification::RateLimited(_)
+            | Notification::TokenLimited(_)
+            | Notification::OutputDropped(_)
+            | Notification::TaskRetrying(_)
+            | Notification::BatchProgress(_)
+            | Notification::BatchCompleted(_) => {}
+        }
+        None
+    }
+
+    async fn write_rest(
+        &mut self,
+        interrupts: &mut Interrupts,
+        audience: &mut impl Audience,
+    ) -> Result<(), NoEnd> {
+        while audience.has_unwritten() {
+            tokio::select! {
+                biased;
+                interrupt = interrupts.next() => self.interrupted(interrupt)?,
+                wish = audience.write() => {
+                    if wish == Wish::Cancel {
+                        self.cancel_cause.get_or_insert(CancelCause::NobodyReads);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, wish: Wish, session: &mut Session) -> Result<(), NoEnd> {
+        match (wish, self.hold) {
+            (Wish::GoOn, _) => Ok(()),
+            (Wish::Cancel, Hold::Attached) => Err(NoEnd::Left(CancelCause::NobodyReads)),
+            (Wish::Cancel, _) if self.cancel_cause.is_some() => Ok(()),
+            (Wish::Cancel, _) => {
+                self.cancel_cause = Some(CancelCause::NobodyReads);
+                self.cancel(session).await
+            }
+        }
+    }
+
+    /// The first signal is remembered as the reason, the second one gives up.
+    fn interrupted(&mut self, interrupt: Interrupt) -> Result<(), NoEnd> {
+        let cause = CancelCause::Interrupt(interrupt);
+        match (self.hold, self.cancel_cause) {
+            (Hold::Attached, _) => Err(NoEnd::Left(cause)),
+            (Hold::Asked | Hold::Own, Some(CancelCause::Interrupt(_))) => {
+                Err(NoEnd::GivenUp(interrupt))
+            }
+            (Hold::Asked | Hold::Own, Some(CancelCause::NobodyReads) | None) => {
+                self.cancel_cause = Some(cause);
+                Ok(())
+            }
+        }
+    }
+
+    /// Asks for the end of a task that is ours; one that does not run yet is asked later.
+    async fn cancel(&self, session: &mut Session) -> Result<(), NoEnd> {
+        match self.hold {
+            Hold::Asked | Hold::Attached => Ok(()),
+            Hold::Own => {
+                session.control(ControlType::Cancel).await.map(drop).map_err(NoEnd::Client)
+            }
+        }
+    }
+}
+
+/// The error without saying once more that the connection is lost.
+pub(crate) fn loss_cause(error: &Error) -> String {
+    if let Error::Lost(source) = error {
+        source.to_string()
+    } else if let Error::Silent { limit } = error {
+        format!("nothing came for {} s", limit.as_secs_f64())
+    } else {
+        error.to_string()
+    }
+}
+
+/// The next event, if it has come already.
+async fn at_hand(session: &mut Session) -> Option<Result<SessionEvent, Error>> {
+    tokio::select! {
+        biased;
+        event = session.next_event() => Some(event),
+        () = std::future::ready(()) => None,
+    }
+}
