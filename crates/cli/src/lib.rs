@@ -25,7 +25,10 @@ mod args;
 mod error;
 mod exit_code;
 
-use std::{io::Write as _, process::ExitCode};
+#[cfg(test)]
+mod fixtures;
+
+use std::process::ExitCode;
 
 use cc_protocol::control::ControlType;
 use clap::Parser as _;
@@ -33,7 +36,8 @@ use clap::Parser as _;
 use crate::{
     args::{Arguments, Command, ServerOptions, SteerArguments},
     command::{attach, batch, control, demo, doctor, gates, ps, run},
-    error::Failure,
+    display::terminal,
+    error::CommandError,
 };
 
 /// Runs `ccx` with the arguments and the environment of this process.
@@ -60,10 +64,9 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            // Nobody may be there to read it; the exit code says it too.
-            drop(writeln!(std::io::stderr(), "ccx: {failure}"));
-            ExitCode::from(failure.exit_code)
+        Err(error) => {
+            terminal::note(&format!("ccx: {error}"));
+            ExitCode::from(exit_code::of_error(&error))
         }
     }
 }
@@ -72,16 +75,16 @@ fn steer(
     server: ServerOptions,
     arguments: SteerArguments,
     control: ControlType,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     on_runtime(control::run(server, arguments, control))
 }
 
 /// One thread is enough for one connection; writing to a slow terminal has a thread of its own.
-fn on_runtime(command: impl Future<Output = Result<u8, Failure>>) -> Result<u8, Failure> {
+fn on_runtime(command: impl Future<Output = Result<u8, CommandError>>) -> Result<u8, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Failure::own(format!("cannot start: {error}")))?;
+        .map_err(CommandError::io("cannot start"))?;
     let outcome = runtime.block_on(command);
     // A write to a terminal that nobody reads must not keep the process.
     runtime.shutdown_background();

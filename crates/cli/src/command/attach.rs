@@ -6,10 +6,10 @@ use cc_protocol::task::{TaskState, TaskSummary};
 use crate::{
     args::{AttachArguments, LogsArguments, ServerOptions},
     connect::{Standing, interrupts::Interrupts, task_id},
-    error::Failure,
+    error::CommandError,
     exit_code,
     follow::{
-        self, Audience as _, CancelCause, NoEnd, Part, ending,
+        self, CancelCause, NoEnd, Part, ending,
         output::{Mode, RunOutput},
     },
 };
@@ -27,12 +27,15 @@ enum View {
 pub(crate) async fn attach(
     options: ServerOptions,
     arguments: AttachArguments,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     show(options, &arguments.id, arguments.since_seq, View::Attach).await
 }
 
 /// Runs `ccx logs` to its exit code.
-pub(crate) async fn logs(options: ServerOptions, arguments: LogsArguments) -> Result<u8, Failure> {
+pub(crate) async fn logs(
+    options: ServerOptions,
+    arguments: LogsArguments,
+) -> Result<u8, CommandError> {
     let view = View::Logs { is_follow: arguments.follow, is_json: arguments.json };
     show(options, &arguments.id, arguments.since_seq, view).await
 }
@@ -42,7 +45,7 @@ async fn show(
     typed: &str,
     since_seq: u64,
     view: View,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let standing = Standing::of(&options)?;
     let mut connection = standing.connect().await?;
     let task = task_id::resolve(&mut connection, typed).await?;

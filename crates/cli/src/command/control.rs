@@ -7,9 +7,9 @@ use cc_protocol::{control::ControlType, error::ErrorCode};
 
 use crate::{
     args::{ServerOptions, SteerArguments},
-    command::finish,
     connect::{Standing, task_id},
-    error::Failure,
+    display::terminal,
+    error::CommandError,
 };
 
 /// Not all of the tasks did what was wanted.
@@ -20,12 +20,12 @@ pub(crate) async fn run(
     options: ServerOptions,
     arguments: SteerArguments,
     control: ControlType,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let mut connection = Standing::of(&options)?.connect().await?;
     let mut code = 0;
     for typed in &arguments.ids {
         match steer(&mut connection, typed, control).await {
-            Ok(task_id) => finish::print(&format!("{task_id} {}\n", control.done())),
+            Ok(task_id) => terminal::print(&format!("{task_id} {}\n", control.done())),
             Err(failure) => {
                 // Nobody may be there to read it; the exit code says it too.
                 drop(writeln!(std::io::stderr(), "ccx: {failure}"));
@@ -41,15 +41,15 @@ async fn steer(
     connection: &mut Connection,
     typed: &str,
     control: ControlType,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     let task = task_id::resolve(connection, typed).await?;
     match connection.control_task(&task.task_id, control).await {
         Ok(_) => Ok(task.task_id),
         Err(Error::Server(error)) if error.code == ErrorCode::NoProcess.code() => {
-            Err(Failure::own(format!("task {} has ended already", task.task_id)))
+            Err(CommandError::failed(format!("task {} has ended already", task.task_id)))
         }
         Err(Error::Server(error)) => {
-            Err(Failure::own(format!("task {}: {}", task.task_id, error.message)))
+            Err(CommandError::failed(format!("task {}: {}", task.task_id, error.message)))
         }
         Err(error) => Err(error.into()),
     }

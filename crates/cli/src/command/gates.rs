@@ -5,13 +5,12 @@ use cc_protocol::gate::{GateOpen, GateSummary};
 
 use crate::{
     args::{GateCommand, GateOpenArguments, GatesArguments, ServerOptions},
-    command::{batch::status::now_ms, finish},
     connect::Standing,
     display::{
         grid::{self, Layout},
-        text,
+        terminal, text,
     },
-    error::Failure,
+    error::CommandError,
 };
 
 /// The reason takes what the others leave.
@@ -20,21 +19,27 @@ const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| matches!(column, 
 const SOME_FAILED: u8 = 1;
 
 /// Runs `ccx gates` to its exit code.
-pub(crate) async fn run(options: ServerOptions, arguments: GatesArguments) -> Result<u8, Failure> {
+pub(crate) async fn run(
+    options: ServerOptions,
+    arguments: GatesArguments,
+) -> Result<u8, CommandError> {
     let mut connection = Standing::of(&options)?.connect().await?;
     let gates = connection.gate_list().await?.gates;
     connection.close().await;
     if arguments.json {
         let line = |gate: &GateSummary| serde_json::to_string(gate).unwrap_or_default() + "\n";
-        finish::print(&gates.iter().map(line).collect::<String>());
+        terminal::print(&gates.iter().map(line).collect::<String>());
     } else {
-        finish::print(&table(&gates, now_ms(), finish::columns()));
+        terminal::print(&table(&gates, text::now_ms(), terminal::columns()));
     }
     Ok(0)
 }
 
 /// Runs `ccx gate …` to its exit code.
-pub(crate) async fn steer(options: ServerOptions, command: GateCommand) -> Result<u8, Failure> {
+pub(crate) async fn steer(
+    options: ServerOptions,
+    command: GateCommand,
+) -> Result<u8, CommandError> {
     let GateCommand::Open(GateOpenArguments { ids, all }) = command;
     let wishes: Vec<GateOpen> = if all {
         vec![GateOpen { gate_id: None }]
@@ -46,14 +51,14 @@ pub(crate) async fn steer(options: ServerOptions, command: GateCommand) -> Resul
     for wish in wishes {
         match connection.gate_open(&wish).await {
             Ok(answer) if answer.opened.is_empty() => {
-                finish::note("ccx: no gate is shut");
+                terminal::note("ccx: no gate is shut");
             }
             Ok(answer) => {
                 let line = |id: &String| format!("{id} opened\n");
-                finish::print(&answer.opened.iter().map(line).collect::<String>());
+                terminal::print(&answer.opened.iter().map(line).collect::<String>());
             }
             Err(Error::Server(error)) => {
-                finish::note(&format!("ccx: {}; `ccx gates` shows them", error.message));
+                terminal::note(&format!("ccx: {}; `ccx gates` shows them", error.message));
                 code = SOME_FAILED;
             }
             Err(error) => return Err(error.into()),

@@ -9,4 +9,3 @@ pub(crate) mod finish;
 pub(crate) mod gates;
 pub(crate) mod ps;
 pub(crate) mod run;
-mod sequence;

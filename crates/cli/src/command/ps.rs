@@ -1,18 +1,17 @@
 //! `ccx ps`: the tasks of a supervisor, as a table or as JSON.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use cc_protocol::task::{ListFilter, TaskState, TaskSummary};
 
 use crate::{
     args::{PsArguments, ServerOptions},
-    command::finish,
     connect::{Standing, task_id},
     display::{
         grid::{self, Layout},
-        text,
+        terminal, text,
     },
-    error::Failure,
+    error::CommandError,
 };
 
 /// As much of a session's id as tells sessions apart on a screen.
@@ -21,23 +20,21 @@ const SESSION_CHARS: usize = 8;
 const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| !matches!(column, 2 | 4) };
 
 /// Runs the command to its exit code.
-pub(crate) async fn run(options: ServerOptions, arguments: PsArguments) -> Result<u8, Failure> {
+pub(crate) async fn run(
+    options: ServerOptions,
+    arguments: PsArguments,
+) -> Result<u8, CommandError> {
     let mut connection = Standing::of(&options)?.connect().await?;
     let which = if arguments.all { ListFilter::All } else { ListFilter::Running };
     let tasks = task_id::all(&mut connection, which).await?;
     connection.close().await;
     if arguments.json {
         let lines = tasks.iter().map(|task| serde_json::to_string(task).unwrap_or_default() + "\n");
-        finish::print(&lines.collect::<String>());
+        terminal::print(&lines.collect::<String>());
     } else {
-        finish::print(&table(&tasks, now_ms(), finish::columns()));
+        terminal::print(&table(&tasks, text::now_ms(), terminal::columns()));
     }
     Ok(0)
-}
-
-fn now_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn table(tasks: &[TaskSummary], now_ms: u64, columns: usize) -> String {

@@ -7,12 +7,12 @@ use cc_protocol::execute::{Execute, Program, Prompt};
 
 use crate::{
     args::{AgentOption, RunArguments, ServerOptions, TaskOptions},
-    command::finish,
     connect::{Server, Standing, USUAL_URL, interrupts::Interrupts, private::Urgency},
-    error::Failure,
+    display::terminal,
+    error::CommandError,
     exit_code,
     follow::{
-        self, Audience as _, CancelCause, NoEnd, ending,
+        self, CancelCause, NoEnd, ending,
         output::{Mode, RunOutput},
     },
     input::agent,
@@ -21,7 +21,10 @@ use crate::{
 /// Longest prompt that is read from stdin; servers take less than 16 MiB by default.
 const PROMPT_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
 /// Runs the command to its exit code.
-pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> Result<u8, Failure> {
+pub(crate) async fn run(
+    mut server: ServerOptions,
+    arguments: RunArguments,
+) -> Result<u8, CommandError> {
     if arguments.detach {
         // A private supervisor would end with this command, and its task with it.
         server.url.get_or_insert_with(|| USUAL_URL.to_owned());
@@ -41,7 +44,7 @@ pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> R
     let mut output = RunOutput::new(mode);
     let mut server =
         Server::open(&server, &private_arguments, Reconnect::default(), &mut interrupts).await?;
-    let end = follow::run(&mut server.session, &task, &mut interrupts, &mut output, drop).await;
+    let end = follow::run(&mut server.session, &task, &mut interrupts, &mut output).await;
     let (code, urgency) = match end {
         Ok(end) => (ending::conclude(&end, mode, is_prompt, &mut output), Urgency::Polite),
         Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
@@ -64,27 +67,26 @@ pub(crate) async fn run(mut server: ServerOptions, arguments: RunArguments) -> R
 }
 
 /// Starts a task that belongs to nobody, and prints its id.
-async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, Failure> {
+async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, CommandError> {
     let mut connection = Standing::of(server)?.connect().await?;
     let started = match connection.execute(task).await {
         Ok(started) => started,
         Err(Error::Server(error)) => {
-            let exit_code = exit_code::of_refusal(&error);
-            return Err(Failure { exit_code, text: error.message });
+            return Err(CommandError::NotStarted(error));
         }
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
-            return Err(Failure::own(format!(
+            return Err(CommandError::failed(format!(
                 "{error}; whether the task was started is not known here: see `ccx ps --all`"
             )));
         }
     };
-    finish::print(&format!("{}\n", started.task_id));
+    terminal::print(&format!("{}\n", started.task_id));
     connection.close().await;
     Ok(0)
 }
 
-fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Failure> {
+fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, CommandError> {
     let options = &arguments.task;
     let program = match &arguments.prompt {
         Some(prompt) => Program::Prompt(Box::new(Prompt {
@@ -98,7 +100,7 @@ fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Fai
             || options.permission_mode.is_some()
             || !options.allowed_tools.is_empty() =>
         {
-            return Err(Failure::usage(
+            return Err(CommandError::usage(
                 "--model, --allowed-tools and --permission-mode go only with --prompt",
             ));
         }
@@ -116,19 +118,19 @@ fn task(server: &ServerOptions, arguments: &RunArguments) -> Result<Execute, Fai
     })
 }
 
-fn read_prompt(argument: &str) -> Result<String, Failure> {
+fn read_prompt(argument: &str) -> Result<String, CommandError> {
     let prompt = if argument == "-" {
         let mut text = String::new();
         std::io::stdin()
             .take(PROMPT_BYTES_LIMIT)
             .read_to_string(&mut text)
-            .map_err(|error| Failure::own(format!("cannot read the prompt from stdin: {error}")))?;
+            .map_err(CommandError::io("cannot read the prompt from stdin"))?;
         text
     } else {
         argument.to_owned()
     };
     if prompt.trim().is_empty() {
-        return Err(Failure::usage("the prompt is empty"));
+        return Err(CommandError::usage("the prompt is empty"));
     }
     Ok(prompt)
 }
@@ -138,20 +140,21 @@ fn read_prompt(argument: &str) -> Result<String, Failure> {
 pub(crate) fn working_directory(
     server: &ServerOptions,
     options: &TaskOptions,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, CommandError> {
     match (&options.cwd, &server.url) {
         (Some(folder), _) => absolute(folder).map(Some),
         (None, Some(_)) => Ok(None),
         (None, None) => match env::current_dir() {
             Ok(folder) => absolute(&folder).map(Some),
-            Err(error) => Err(Failure::own(format!("the current directory is gone: {error}"))),
+            Err(error) => Err(CommandError::io("the current directory is gone")(error)),
         },
     }
 }
 
 /// A path as the server needs it: absolute, and text.
-pub(crate) fn absolute(path: &Path) -> Result<String, Failure> {
-    let refused = |what: &str| Failure::usage(format!("the folder {}: {what}", path.display()));
+pub(crate) fn absolute(path: &Path) -> Result<String, CommandError> {
+    let refused =
+        |what: &str| CommandError::usage(format!("the folder {}: {what}", path.display()));
     let path = std::path::absolute(path).map_err(|error| refused(&error.to_string()))?;
     path.to_str().map(str::to_owned).ok_or_else(|| refused("its name is no UTF-8"))
 }
@@ -161,9 +164,9 @@ pub(crate) fn private_arguments(
     server: &ServerOptions,
     option: &AgentOption,
     is_agent_needed: bool,
-) -> Result<Vec<String>, Failure> {
+) -> Result<Vec<String>, CommandError> {
     match (&server.url, &option.agent) {
-        (Some(_), Some(_)) => Err(Failure::usage(
+        (Some(_), Some(_)) => Err(CommandError::usage(
             "--agent is the server's setting (cc-supervisor --agent); leave it away with --url (CC_EXECUTOR_URL)",
         )),
         (Some(_), None) => Ok(Vec::new()),

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::{error::Failure, exit_code};
+use crate::{error::CommandError, exit_code};
 
 /// Somebody wants `ccx` to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,12 +18,21 @@ pub(crate) enum Interrupt {
 impl Interrupt {
     /// 128 + the signal's number.
     pub(crate) fn exit_code(self) -> u8 {
+        exit_code::of_signal(self.signal())
+    }
+
+    /// The error of a command that it ended at this point.
+    pub(crate) fn error(self, when: &'static str) -> CommandError {
+        CommandError::Interrupted { signal: self.signal(), when }
+    }
+
+    fn signal(self) -> i32 {
         let kind = match self {
             Self::CtrlC => SignalKind::interrupt(),
             Self::Terminate => SignalKind::terminate(),
             Self::HangUp => SignalKind::hangup(),
         };
-        exit_code::of_signal(kind.as_raw_value())
+        kind.as_raw_value()
     }
 }
 
@@ -36,10 +45,8 @@ pub(crate) struct Interrupts {
 }
 
 impl Interrupts {
-    pub(crate) fn catch() -> Result<Self, Failure> {
-        let catch = |kind| {
-            signal(kind).map_err(|error| Failure::own(format!("cannot catch signals: {error}")))
-        };
+    pub(crate) fn catch() -> Result<Self, CommandError> {
+        let catch = |kind| signal(kind).map_err(CommandError::io("cannot catch signals"));
         Ok(Self {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,

@@ -16,7 +16,7 @@ use crate::{
         interrupts::{Interrupt, Interrupts},
         private::{PrivateSupervisor, Urgency},
     },
-    error::Failure,
+    error::CommandError,
 };
 
 /// Where a supervisor listens unless it is told otherwise.
@@ -37,7 +37,7 @@ impl Server {
         private_arguments: &[String],
         reconnect: Reconnect,
         interrupts: &mut Interrupts,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let opening = async {
             match &options.url {
                 Some(url) => {
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// Closes the session, and ends and reaps a private supervisor.
-    pub(crate) async fn close(self, urgency: Urgency) -> Result<(), Failure> {
+    pub(crate) async fn close(self, urgency: Urgency) -> Result<(), CommandError> {
         match urgency {
             Urgency::Polite => self.session.close().await,
             Urgency::AtOnce => drop(self.session),
@@ -114,18 +114,16 @@ pub(crate) struct Standing {
 
 impl Standing {
     /// Reads what says where it is.
-    pub(crate) fn of(options: &ServerOptions) -> Result<Self, Failure> {
+    pub(crate) fn of(options: &ServerOptions) -> Result<Self, CommandError> {
         let url = options.url.clone().unwrap_or_else(|| USUAL_URL.to_owned());
         Ok(Self { url, token: token(options)? })
     }
 
     /// Connects to it.
-    pub(crate) async fn connect(&self) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(&self) -> Result<Connection, CommandError> {
         let opened = Connection::open(&self.url, self.token.as_ref()).await;
         if let Err(Error::Connect { url, source }) = opened {
-            return Err(Failure::own(format!(
-                "no supervisor answers at {url} ({source}); start one with `cc-supervisor`, or say where one runs with --url"
-            )));
+            return Err(CommandError::NoSupervisor { url, source });
         }
         Ok(opened?)
     }
@@ -135,22 +133,23 @@ impl Standing {
         &self,
         connection: Connection,
         settings: Reconnect,
-    ) -> Result<Session, Failure> {
+    ) -> Result<Session, CommandError> {
         Ok(Session::over(connection, &self.url, self.token.as_ref(), settings).await?)
     }
 }
 
-fn interruption(interrupt: Interrupt) -> Failure {
-    Failure { exit_code: interrupt.exit_code(), text: "interrupted before anything ran".to_owned() }
+fn interruption(interrupt: Interrupt) -> CommandError {
+    interrupt.error("before anything ran")
 }
 
-fn token(options: &ServerOptions) -> Result<Option<Token>, Failure> {
+fn token(options: &ServerOptions) -> Result<Option<Token>, CommandError> {
     match &options.token_file {
         Some(path) => match fs::read_to_string(path) {
             Ok(text) => Ok(Some(Token::new(&text))),
-            Err(error) => {
-                Err(Failure::own(format!("cannot read the token file {}: {error}", path.display())))
-            }
+            Err(error) => Err(CommandError::failed(format!(
+                "cannot read the token file {}: {error}",
+                path.display()
+            ))),
         },
         None => Ok(env::var("CC_EXECUTOR_TOKEN")
             .ok()

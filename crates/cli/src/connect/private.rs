@@ -5,13 +5,17 @@
 //! the terminal reaches `ccx` alone and the task can be ended politely.
 
 use std::{
-    collections::VecDeque, fs::Permissions, os::unix::fs::PermissionsExt as _, process::Stdio,
+    collections::VecDeque,
+    fs::Permissions,
+    io,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
+    process::Stdio,
     time::Duration,
 };
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+use rustix::{
+    io::Errno,
+    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -21,7 +25,7 @@ use tokio::{
     time,
 };
 
-use crate::{connect::programs, error::Failure};
+use crate::{connect::programs, error::CommandError};
 
 /// From its start to its first line.
 const START_LIMIT: Duration = Duration::from_secs(15);
@@ -49,7 +53,8 @@ pub(crate) enum Urgency {
 #[derive(Debug)]
 pub(crate) struct PrivateSupervisor {
     child: Child,
-    process_id: i32,
+    /// Of the child: it cannot come to mean another process.
+    pidfd: OwnedFd,
     url: String,
     stderr_tail: JoinHandle<VecDeque<String>>,
     /// Open as long as the supervisor shall run.
@@ -62,14 +67,14 @@ pub(crate) struct PrivateSupervisor {
 
 impl PrivateSupervisor {
     /// Starts `cc-supervisor` with these further arguments and waits until it listens.
-    pub(crate) async fn start(arguments: &[String]) -> Result<Self, Failure> {
+    pub(crate) async fn start(arguments: &[String]) -> Result<Self, CommandError> {
         let program = programs::find_companion("cc-supervisor")?;
         let worker = programs::find_companion("cc-worker")?;
         let state_folder = tempfile::Builder::new()
             .prefix("ccx-")
             .permissions(Permissions::from_mode(0o700))
             .tempdir()
-            .map_err(|error| Failure::own(format!("cannot make a temporary folder: {error}")))?;
+            .map_err(CommandError::io("cannot make a temporary folder"))?;
         let mut child = Command::new(&program)
             .args(["--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
             // Nobody else can have what this one runs: with `ccx` or its supervisor the tasks go.
@@ -86,13 +91,13 @@ impl PrivateSupervisor {
             .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
-            .map_err(|error| {
-                Failure::own(format!("cannot start {}: {error}", program.display()))
-            })?;
-        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take(), child.id());
-        let (Some(stdin), Some(stdout), Some(stderr), Some(process_id)) = pipes else {
-            return Err(Failure::own("cc-supervisor was started without its pipes"));
+            .map_err(CommandError::io(format!("cannot start {}", program.display())))?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+            return Err(CommandError::failed("cc-supervisor was started without its pipes"));
         };
+        // Its standard input closes where this fails, and that ends it.
+        let pidfd = pidfd_of(&child).map_err(CommandError::io("cannot watch cc-supervisor"))?;
         let stderr_tail = tokio::spawn(keep_tail(BufReader::new(stderr)));
         let mut stdout = BufReader::new(stdout);
         let first_line = time::timeout(START_LIMIT, read_line(&mut stdout)).await;
@@ -110,7 +115,7 @@ impl PrivateSupervisor {
         };
         Ok(Self {
             child,
-            process_id: process_id.cast_signed(),
+            pidfd,
             url,
             stderr_tail,
             stdin,
@@ -125,18 +130,18 @@ impl PrivateSupervisor {
     }
 
     /// Ends it and waits until it is gone. `Err` is a supervisor that did not end well, in words.
-    pub(crate) async fn stop(mut self, urgency: Urgency) -> Result<(), Failure> {
-        self.signal(Signal::SIGTERM);
+    pub(crate) async fn stop(mut self, urgency: Urgency) -> Result<(), CommandError> {
+        self.signal(Signal::TERM);
         if urgency == Urgency::AtOnce
             && time::timeout(SECOND_SIGNAL_AFTER, self.child.wait()).await.is_err()
         {
-            self.signal(Signal::SIGTERM);
+            self.signal(Signal::TERM);
         }
         let Ok(status) = time::timeout(STOP_LIMIT, self.child.wait()).await else {
             // Its workers see the broken pipe and end their tasks.
-            self.signal(Signal::SIGKILL);
+            self.signal(Signal::KILL);
             drop(self.child.wait().await);
-            return Err(Failure::own(format!(
+            return Err(CommandError::failed(format!(
                 "cc-supervisor did not stop within {} s and was killed",
                 STOP_LIMIT.as_secs()
             )));
@@ -146,17 +151,15 @@ impl PrivateSupervisor {
             Ok(status) if status.success() => Ok(()),
             Ok(status) => {
                 let tail = tail_text(self.stderr_tail).await;
-                Err(Failure::own(format!("cc-supervisor ended with {status}{tail}")))
+                Err(CommandError::failed(format!("cc-supervisor ended with {status}{tail}")))
             }
-            Err(error) => Err(Failure::own(format!("cannot wait for cc-supervisor: {error}"))),
+            Err(error) => Err(CommandError::io("cannot wait for cc-supervisor")(error)),
         }
     }
 
+    /// A supervisor that has ended already does not need it.
     fn signal(&self, signal: Signal) {
-        // `id` is there until the child was waited for, so the number cannot have been reused.
-        if self.child.id().is_some() {
-            kill(Pid::from_raw(self.process_id), signal).ok();
-        }
+        pidfd_send_signal(&self.pidfd, signal).ok();
     }
 
     /// Ends a supervisor that did not start, and says what it said.
@@ -165,12 +168,18 @@ impl PrivateSupervisor {
         stdin: ChildStdin,
         stderr_tail: JoinHandle<VecDeque<String>>,
         what: &str,
-    ) -> Failure {
+    ) -> CommandError {
         drop(stdin);
         drop(child.kill().await);
         let tail = tail_text(stderr_tail).await;
-        Failure::own(format!("cc-supervisor did not start: {what}{tail}"))
+        CommandError::failed(format!("cc-supervisor did not start: {what}{tail}"))
     }
+}
+
+/// The child was not waited for yet, so its pid cannot have been reused.
+fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
+    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or(Errno::SRCH)?;
+    Ok(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
 /// The kept lines as they are appended to an error.

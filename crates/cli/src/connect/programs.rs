@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::Failure;
+use crate::error::CommandError;
 
 /// Finds `cc-supervisor` or `cc-worker`: beside this program, else on the `PATH`.
-pub(crate) fn find_companion(name: &str) -> Result<PathBuf, Failure> {
+pub(crate) fn find_companion(name: &str) -> Result<PathBuf, CommandError> {
     // The path as it was typed comes first: it may be a link in a folder where its companions are.
     let typed = env::args_os().next().map(PathBuf::from).filter(|path| is_path(path));
     [typed, env::current_exe().ok()]
@@ -20,7 +20,7 @@ pub(crate) fn find_companion(name: &str) -> Result<PathBuf, Failure> {
         .and_then(|candidate| std::path::absolute(candidate).ok())
         .or_else(|| find_on_path(name))
         .ok_or_else(|| {
-            Failure::own(format!(
+            CommandError::failed(format!(
                 "{name} is neither beside ccx nor on the PATH; build the whole workspace: cargo build --release"
             ))
         })

@@ -6,7 +6,7 @@ use cc_protocol::{
     task::{LIST_LIMIT, ListFilter, TaskList, TaskSummary},
 };
 
-use crate::{display::text, error::Failure};
+use crate::{display::text, error::CommandError};
 
 /// How many candidates are named.
 const SHOWN_LIMIT: usize = 10;
@@ -19,7 +19,7 @@ const ID_CHARS: usize = 36;
 pub(crate) async fn resolve(
     connection: &mut Connection,
     typed: &str,
-) -> Result<TaskSummary, Failure> {
+) -> Result<TaskSummary, CommandError> {
     let typed = typed.trim().to_ascii_lowercase();
     if typed.len() == ID_CHARS {
         return match connection.task(&typed).await {
@@ -31,7 +31,7 @@ pub(crate) async fn resolve(
         };
     }
     if typed.is_empty() {
-        return Err(Failure::usage("the task id is empty; `ccx ps --all` shows all ids"));
+        return Err(CommandError::usage("the task id is empty; `ccx ps --all` shows all ids"));
     }
     choose(&typed, all(connection, ListFilter::All).await?)
 }
@@ -40,7 +40,7 @@ pub(crate) async fn resolve(
 pub(crate) async fn all(
     connection: &mut Connection,
     state: ListFilter,
-) -> Result<Vec<TaskSummary>, Failure> {
+) -> Result<Vec<TaskSummary>, CommandError> {
     let mut tasks: Vec<TaskSummary> = Vec::new();
     loop {
         let before = tasks.last().map(|task| task.task_id.clone());
@@ -58,7 +58,7 @@ pub(crate) fn title(task: &TaskSummary) -> &str {
     task.label.as_deref().unwrap_or(&task.command)
 }
 
-fn choose(typed: &str, tasks: Vec<TaskSummary>) -> Result<TaskSummary, Failure> {
+fn choose(typed: &str, tasks: Vec<TaskSummary>) -> Result<TaskSummary, CommandError> {
     let mut candidates: Vec<TaskSummary> = tasks
         .into_iter()
         .filter(|task| task.task_id.starts_with(typed) || task.task_id.ends_with(typed))
@@ -73,13 +73,13 @@ fn choose(typed: &str, tasks: Vec<TaskSummary>) -> Result<TaskSummary, Failure> 
     }
 }
 
-fn unknown(typed: &str) -> Failure {
-    Failure::own(format!(
+fn unknown(typed: &str) -> CommandError {
+    CommandError::failed(format!(
         "there is no task {typed:?}, neither as a whole id nor as the beginning or end of one; `ccx ps --all` shows all ids"
     ))
 }
 
-fn ambiguous(typed: &str, candidates: &[TaskSummary]) -> Failure {
+fn ambiguous(typed: &str, candidates: &[TaskSummary]) -> CommandError {
     let mut text =
         format!("{typed:?} may be any of {} tasks; type more of its id:", candidates.len());
     for task in candidates.iter().take(SHOWN_LIMIT) {
@@ -89,7 +89,7 @@ fn ambiguous(typed: &str, candidates: &[TaskSummary]) -> Failure {
     if candidates.len() > SHOWN_LIMIT {
         text.push_str(&format!("\n  and {} more", candidates.len() - SHOWN_LIMIT));
     }
-    Failure::own(text)
+    CommandError::failed(text)
 }
 
 #[cfg(test)]
@@ -133,7 +133,7 @@ pub(crate) mod tests {
     #[test]
     fn of_an_ambiguous_id_the_candidates_are_listed() {
         let failure = choose("0199", vec![summary("0199-a"), summary("0199-b")]).unwrap_err();
-        insta::assert_snapshot!(failure.text, @r#"
+        insta::assert_snapshot!(failure.to_string(), @r#"
         "0199" may be any of 2 tasks; type more of its id:
           0199-a  running  sleep 60
           0199-b  running  sleep 60

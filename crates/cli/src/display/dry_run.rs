@@ -6,12 +6,10 @@ use cc_batch::{
 };
 use serde_json::json;
 
-use crate::{
-    display::{
-        grid::{self, Layout},
-        text,
-    },
-    reports::Task,
+use super::{
+    grid::{self, Layout},
+    task::Task,
+    text,
 };
 
 /// Widest label.

@@ -2,7 +2,7 @@
 
 use anstyle::Style;
 
-use crate::display::text;
+use super::text;
 
 /// Between two columns.
 const GAP: usize = 2;

@@ -1,23 +1,13 @@
 //! What is seen while a batch runs, on stderr: a bar on a terminal, else a line a task.
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    time::Duration,
-};
+use std::{io::IsTerminal as _, time::Duration};
 
-use cc_protocol::notification::Notification;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
 
-use crate::{
-    display::{row::Row, text},
-    follow::output::retry_line,
-};
+use super::{row::Row, terminal, text};
 
 /// How often the clock of the bar moves while a task is silent.
 const TICK: Duration = Duration::from_millis(200);
-/// Longest output line that is looked at; what is shown is cut to the terminal's width.
-const LOOKED_AT_BYTES_LIMIT: usize = 16 * 1024;
 /// More than any terminal is wide.
 const SHOWN_CHARS_LIMIT: usize = 400;
 /// As much of a title as stands before each line of a task's output.
@@ -31,7 +21,6 @@ pub(crate) struct Progress {
     total: usize,
     ended: usize,
     failed: usize,
-    title: String,
     view: View,
 }
 
@@ -52,43 +41,7 @@ impl Progress {
         } else {
             View::Lines
         };
-        Self { total, ended: 0, failed: 0, title: String::new(), view }
-    }
-
-    /// A task begins.
-    pub(crate) fn begin(&mut self, title: &str) {
-        title.clone_into(&mut self.title);
-        if let View::Bar(bar) = &self.view {
-            bar.set_prefix(self.counts());
-            bar.set_message(self.title.clone());
-        }
-    }
-
-    /// Something happened to the task.
-    pub(crate) fn hear(&mut self, notification: &Notification<'_>) {
-        let View::Bar(bar) = &self.view else { return };
-        let line = match notification {
-            Notification::Output(output) => digest(&output.data),
-            Notification::TaskRetrying(retry) => Some(retry_line(retry)),
-            Notification::RateLimited(limit) | Notification::TokenLimited(limit) => {
-                Some(text::one_line(&limit.message, SHOWN_CHARS_LIMIT))
-            }
-            Notification::Canceled(_) => Some("cancelling; Ctrl-C again does not wait".to_owned()),
-            Notification::Connected(_)
-            | Notification::Started(_)
-            | Notification::OutputBatch(_)
-            | Notification::Paused(_)
-            | Notification::Resumed(_)
-            | Notification::Completed(_)
-            | Notification::Error(_)
-            | Notification::OutputDropped(_)
-            | Notification::TaskResult(_)
-            | Notification::BatchProgress(_)
-            | Notification::BatchCompleted(_) => None,
-        };
-        if let Some(line) = line {
-            bar.set_message(format!("{}  |  {line}", self.title));
-        }
+        Self { total, ended: 0, failed: 0, view }
     }
 
     /// How a batch stands: two lines of a terminal.
@@ -103,8 +56,7 @@ impl Progress {
     pub(crate) fn note(&self, line: &str) {
         match &self.view {
             View::Bar(bar) => bar.println(line),
-            // As with the rows: nobody may be there to read it.
-            View::Lines => drop(writeln!(std::io::stderr(), "{line}")),
+            View::Lines => terminal::note(line),
             View::Nothing => {}
         }
     }
@@ -135,8 +87,7 @@ impl Progress {
                 bar.inc(1);
                 bar.set_prefix(self.counts());
             }
-            // Progress that cannot be written is no reason to stop.
-            View::Lines => drop(writeln!(std::io::stderr(), "{line}")),
+            View::Lines => terminal::note(&line),
             View::Nothing => {}
         }
     }
@@ -172,59 +123,4 @@ fn row_line(row: &Row) -> String {
     let error = remark.map(|remark| format!(": {}", text::one_line(remark, SHOWN_CHARS_LIMIT)));
     let error = error.unwrap_or_default();
     format!("{verdict}{}  {title}{error}", duration.unwrap_or_default())
-}
-
-/// The part of an agent's stream line that says something to people.
-#[derive(Deserialize)]
-struct StreamLine {
-    message: Option<StreamMessage>,
-}
-
-#[derive(Deserialize)]
-struct StreamMessage {
-    content: Vec<StreamContent>,
-}
-
-#[derive(Deserialize)]
-struct StreamContent {
-    text: Option<String>,
-    name: Option<String>,
-}
-
-/// An output line as it is shown: plain text as it is, of an agent's stream what the agent says or
-/// which tool it uses.
-pub(crate) fn digest(data: &str) -> Option<String> {
-    if data.len() > LOOKED_AT_BYTES_LIMIT {
-        return None;
-    }
-    if !data.starts_with('{') {
-        let line = text::one_line(data, SHOWN_CHARS_LIMIT);
-        return (!line.is_empty()).then_some(line);
-    }
-    let line: StreamLine = serde_json::from_str(data).ok()?;
-    let content = line.message?.content.into_iter().next_back()?;
-    let said = content.text.or(content.name)?;
-    Some(text::one_line(&said, SHOWN_CHARS_LIMIT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_an_agents_stream_people_see_what_it_says() {
-        let line =
-            r#"{"type":"assistant","message":{"content":[{"type":"text","text":"I look\nnow"}]}}"#;
-        assert_eq!(digest(line).as_deref(), Some("I look"));
-        let tool = r#"{"type":"assistant","message":{"content":[{"type":"tool_use","name":"Bash","input":{}}]}}"#;
-        assert_eq!(digest(tool).as_deref(), Some("Bash"));
-        assert_eq!(digest(r#"{"type":"system","subtype":"init"}"#), None);
-    }
-
-    #[test]
-    fn plain_output_is_seen_without_what_would_move_the_cursor() {
-        assert_eq!(digest("50 %\u{1b}[1A\r\n").as_deref(), Some("50 %[1A"));
-        assert_eq!(digest("\n"), None);
-        assert_eq!(digest(&"x".repeat(LOOKED_AT_BYTES_LIMIT + 1)), None);
-    }
 }

@@ -4,14 +4,12 @@ use std::{collections::BTreeSet, time::Duration};
 
 use serde_json::{Value, json};
 
-use crate::{
-    command::finish::{Conclusion, End},
-    display::{
-        row::{Fate, Row},
-        text,
-    },
-    reports::Totals,
+use super::{
+    row::{Fate, Row},
+    text,
+    totals::Totals,
 };
+use crate::error::CommandError;
 
 /// How many process ids are listed.
 const SHOWN_PROCESSES_LIMIT: usize = 20;
@@ -19,6 +17,58 @@ const SHOWN_PROCESSES_LIMIT: usize = 20;
 const SHOWN_REMARKS_LIMIT: usize = 20;
 /// As wide as a terminal is at least.
 const REMARK_COLUMNS: usize = 80;
+
+/// How a list of tasks came to its end, as seen from here.
+#[derive(Debug)]
+pub(crate) struct End {
+    /// One a task.
+    pub(crate) rows: Vec<Row>,
+    pub(crate) totals: Totals,
+    /// Of every task that was started.
+    pub(crate) task_ids: Vec<String>,
+    /// Why not every task had its turn.
+    pub(crate) stopped: Option<String>,
+    /// From the first task to the last end.
+    pub(crate) elapsed: Duration,
+    /// The terminal event of every started task has come.
+    pub(crate) is_every_end_known: bool,
+}
+
+/// All that is to be said of it.
+#[derive(Debug)]
+pub(crate) struct Conclusion {
+    pub(crate) end: End,
+    /// Processes that should be gone; `None` where they cannot be seen from here.
+    pub(crate) left_behind: Option<BTreeSet<i32>>,
+    /// The private supervisor did not end well.
+    pub(crate) trouble: Option<CommandError>,
+}
+
+impl Conclusion {
+    /// Of a batch that had nothing left to run.
+    pub(crate) fn of_nothing() -> Self {
+        let end = End {
+            rows: Vec::new(),
+            totals: Totals::default(),
+            task_ids: Vec::new(),
+            stopped: None,
+            elapsed: Duration::ZERO,
+            is_every_end_known: true,
+        };
+        Self { end, left_behind: Some(BTreeSet::new()), trouble: None }
+    }
+
+    /// Whether anything is known to be left behind.
+    pub(crate) fn is_something_left(&self) -> bool {
+        self.left_behind.as_ref().is_some_and(|processes| !processes.is_empty())
+    }
+
+    /// The tasks that failed or whose end is unknown, and those that did not run.
+    pub(crate) fn failures(&self) -> (usize, usize) {
+        let numbers = Numbers::of(&self.end);
+        (numbers.failed, numbers.not_run)
+    }
+}
 
 /// The numbers below the table.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,10 +80,7 @@ struct Numbers {
     succeeded_with_warnings: usize,
     /// Whatever their fate.
     with_warnings: usize,
-    output_bytes: u64,
-    dropped_bytes: u64,
     totals: Totals,
-    overheads: Vec<Duration>,
 }
 
 impl Numbers {
@@ -49,18 +96,8 @@ impl Numbers {
                 numbers.with_warnings += 1;
                 numbers.succeeded_with_warnings += usize::from(row.is_success());
             }
-            if let Some(output) = row.output {
-                numbers.output_bytes += output.bytes;
-                numbers.dropped_bytes += output.dropped_bytes;
-            }
-            numbers.overheads.extend(row.overhead);
         }
-        numbers.overheads.sort_unstable();
         numbers
-    }
-
-    fn median_overhead(&self) -> Option<Duration> {
-        self.overheads.get(self.overheads.len() / 2).copied()
     }
 }
 
@@ -81,21 +118,6 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
         text.push_str(&format!(", {} not run", numbers.not_run));
     }
     text.push_str(&format!("; {} in all\n", text::duration(conclusion.end.elapsed)));
-    if let (Some(median), Some(most)) = (numbers.median_overhead(), numbers.overheads.last()) {
-        text.push_str(&format!(
-            "overhead per task: {} (median; most {}): from sending the request to\n\
-             \x20 hearing of the end, less the task's own time\n",
-            milliseconds(median),
-            milliseconds(*most),
-        ));
-    }
-    if numbers.dropped_bytes > 0 {
-        text.push_str(&format!(
-            "output: {}, of which {} were over a task's limit (*) and left out\n",
-            text::bytes(numbers.output_bytes),
-            text::bytes(numbers.dropped_bytes),
-        ));
-    }
     text.push_str(&spent_line(&numbers.totals));
     text.push_str(&format!(
         "leftovers killed: {} (processes that outlived the main one of their task)\n",
@@ -198,11 +220,6 @@ fn ending_lines(conclusion: &Conclusion) -> String {
     text
 }
 
-/// With a decimal, because most overheads are a few of them.
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1000.0)
-}
-
 /// The batch as a line of JSON; `batch_id` is for one that a supervisor keeps, `succeeded_before` counts
 /// tasks that were not run again.
 pub(crate) fn summary_json(
@@ -233,69 +250,33 @@ pub(crate) fn summary_json(
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use cc_protocol::{
-        EndReason, OutputCounts, Verdict,
-        notification::{Position, ProcessCompleted},
-    };
+    use cc_protocol::Verdict;
 
     use super::*;
-    use crate::connect::private::Urgency;
 
-    /// A terminal event with plausible numbers.
-    pub(crate) fn completed(verdict: Verdict, exit_code: i32) -> ProcessCompleted {
-        ProcessCompleted {
-            status: if exit_code == 0 { "completed" } else { "failed" }.into(),
-            pid: 7,
-            pgid: 7,
-            exit_code,
-            error: None,
-            execution_time: 1.234,
-            reason: EndReason::Exit,
-            verdict,
-            signal: None,
-            duration_ms: 1234,
-            cpu_ms: 900,
-            max_rss_bytes: 5_000_000,
-            output: OutputCounts { lines: 3, bytes: 1_500, ..OutputCounts::default() },
-            killed_leftovers: 0,
-            unkillable: 0,
-            warnings: Vec::new(),
-            claude: None,
-            position: Position { task_id: "t".to_owned(), seq: 9 },
-        }
-    }
-
-    fn ended(number: usize, title: &str, completed: &ProcessCompleted, overhead_ms: u64) -> Row {
-        let is_success = completed.verdict == Verdict::Succeeded;
+    fn ended(number: usize, title: &str, verdict: Verdict, duration_ms: u64, killed: u64) -> Row {
+        let is_success = verdict == Verdict::Succeeded;
         Row {
             number,
             title: title.to_owned(),
-            verdict: completed.verdict.as_str(),
+            verdict: verdict.as_str(),
             fate: if is_success { Fate::Succeeded } else { Fate::Failed },
-            reason: Some(completed.reason),
-            exit_code: Some(completed.exit_code),
-            duration: Some(Duration::from_millis(completed.duration_ms)),
-            output: Some(completed.output),
-            killed_leftovers: Some(completed.killed_leftovers),
+            exit_code: Some(if is_success { 0 } else { -15 }),
+            duration: Some(Duration::from_millis(duration_ms)),
+            killed_leftovers: Some(killed),
             attempts: 1,
-            overhead: Some(Duration::from_millis(overhead_ms)),
             ..Row::default()
         }
     }
 
     /// A row of every kind.
     pub(crate) fn rows() -> Vec<Row> {
-        let mut flood = completed(Verdict::Succeeded, 0);
-        flood.output.bytes = 20_000_000;
-        flood.output.dropped_bytes = 9_500_000;
-        let mut hung = completed(Verdict::TimedOut, -15);
-        hung.duration_ms = 125_000;
-        hung.killed_leftovers = 2;
+        let long = "Print much, and then say so in a title that goes on and on";
         let open = |number, title: &str| Row { number, title: title.to_owned(), ..Row::default() };
         vec![
-            ended(1, "What is 2+2?", &completed(Verdict::Succeeded, 0), 2),
-            ended(2, "Print much, and then say so in a title that goes on and on", &flood, 4),
-            ended(3, "日本語のタイトル", &hung, 9),
+            ended(1, "What is 2+2?", Verdict::Succeeded, 1234, 0),
+            ended(2, long, Verdict::Succeeded, 1234, 0),
+            ended(3, "日本語のタイトル", Verdict::TimedOut, 125_000, 2),
             Row {
                 verdict: "spawn_failed",
                 fate: Fate::Failed,
@@ -315,7 +296,6 @@ pub(crate) mod tests {
             stopped: Some("1 task failed (halt soon,fail=1)".to_owned()),
             elapsed: Duration::from_millis(127_500),
             is_every_end_known: true,
-            urgency: Urgency::Polite,
         };
         Conclusion { end, left_behind, trouble: None }
     }
@@ -326,9 +306,6 @@ pub(crate) mod tests {
         assert!(summary.lines().all(|line| line.len() <= 80), "{summary}");
         insta::assert_snapshot!(summary, @r#"
             5 tasks: 2 succeeded, 2 failed, 1 not run; 2 min 7 s in all
-            overhead per task: 4.0 ms (median; most 9.0 ms): from sending the request to
-              hearing of the end, less the task's own time
-            output: 20.0 MB, of which 9.5 MB were over a task's limit (*) and left out
             leftovers killed: 2 (processes that outlived the main one of their task)
             processes left behind: 0
             4. x: program "x" was not found
@@ -347,9 +324,6 @@ pub(crate) mod tests {
         assert!(summary.lines().all(|line| line.len() <= 80), "{summary}");
         insta::assert_snapshot!(summary, @r#"
         5 tasks: 2 succeeded, 2 failed, 1 with warnings, 1 not run; 2 min 7 s in all
-        overhead per task: 4.0 ms (median; most 9.0 ms): from sending the request to
-          hearing of the end, less the task's own time
-        output: 20.0 MB, of which 9.5 MB were over a task's limit (*) and left out
         leftovers killed: 2 (processes that outlived the main one of their task)
         processes left behind: 0
         3. 日本語のタイトル: timed_out

@@ -2,9 +2,10 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::display::{
+use super::{
     grid::{self, Layout},
     row::{Fate, Row},
+    terminal::Look,
     text,
 };
 
@@ -13,19 +14,9 @@ const VERDICT: usize = 2;
 /// The titles take what the others leave.
 const LAYOUT: Layout = Layout { flexible: 1, is_left: |column| matches!(column, 1 | VERDICT) };
 
-/// How a table is drawn.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    /// Width of the terminal.
-    pub(crate) columns: usize,
-    /// Whether colours are wanted.
-    pub(crate) is_coloured: bool,
-}
-
 /// The table. `as_expected` adds a column that says so for each row. What no row knows has no column.
 pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> String {
     let columns = Columns {
-        output: rows.iter().any(|row| row.output.is_some()),
         tries: rows.iter().any(|row| row.attempts > 1),
         warnings: rows.iter().any(|row| !row.warnings.is_empty()),
     };
@@ -33,7 +24,6 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     header.extend(columns.warnings.then_some("warnings"));
     header.extend(["exit", "time"]);
     header.extend(columns.tries.then_some("tries"));
-    header.extend(columns.output.then_some("output"));
     header.push("killed");
     if as_expected.is_some() {
         header.push("ok");
@@ -55,7 +45,6 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
 /// Those that not every table has.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
-    output: bool,
     tries: bool,
     warnings: bool,
 }
@@ -71,12 +60,6 @@ fn row_cells(row: &Row, columns: Columns) -> Vec<String> {
     cells.push(or_none(row.duration.map(text::duration)));
     if columns.tries {
         cells.push(or_none((row.attempts > 0).then(|| row.attempts.to_string())));
-    }
-    if columns.output {
-        cells.push(or_none(row.output.map(|output| {
-            let mark = if output.dropped_bytes > 0 { "*" } else { "" };
-            format!("{}{mark}", text::bytes(output.bytes))
-        })));
     }
     cells.push(or_none(row.killed_leftovers.map(|killed| killed.to_string())));
     cells
@@ -105,14 +88,14 @@ mod tests {
         assert!(table.lines().all(|line| console::measure_text_width(line) <= 80), "{table}");
         assert!(!table.contains('\u{1b}'));
         insta::assert_snapshot!(table, @r#"
-            #  task                          verdict       exit       time    output  killed
-            ─  ────────────────────────────  ────────────  ────  ─────────  ────────  ──────
-            1  What is 2+2?                  succeeded        0      1.2 s    1.5 kB       0
-            2  Print much, and then say so…  succeeded        0      1.2 s  20.0 MB*       0
-            3  日本語のタイトル              timed_out      -15  2 min 5 s    1.5 kB       2
-            4  x                             spawn_failed     -          -         -       -
-            5  later                         not run          -          -         -       -
-            "#);
+        #  task                                    verdict       exit       time  killed
+        ─  ──────────────────────────────────────  ────────────  ────  ─────────  ──────
+        1  What is 2+2?                            succeeded        0      1.2 s       0
+        2  Print much, and then say so in a titl…  succeeded        0      1.2 s       0
+        3  日本語のタイトル                        timed_out      -15  2 min 5 s       2
+        4  x                                       spawn_failed     -          -       -
+        5  later                                   not run          -          -       -
+        "#);
     }
 
     #[test]
@@ -122,11 +105,11 @@ mod tests {
         let table = table(&rows[..3], None, LOOK);
         assert!(table.lines().all(|line| console::measure_text_width(line) <= 80), "{table}");
         insta::assert_snapshot!(table, @r#"
-        #  task                   verdict    warnings  exit       time    output  killed
-        ─  ─────────────────────  ─────────  ────────  ────  ─────────  ────────  ──────
-        1  What is 2+2?           succeeded         2     0      1.2 s    1.5 kB       0
-        2  Print much, and then…  succeeded         -     0      1.2 s  20.0 MB*       0
-        3  日本語のタイトル       timed_out         -   -15  2 min 5 s    1.5 kB       2
+        #  task                             verdict    warnings  exit       time  killed
+        ─  ───────────────────────────────  ─────────  ────────  ────  ─────────  ──────
+        1  What is 2+2?                     succeeded         2     0      1.2 s       0
+        2  Print much, and then say so in…  succeeded         -     0      1.2 s       0
+        3  日本語のタイトル                 timed_out         -   -15  2 min 5 s       2
         "#);
         assert_ne!(style(&rows[0]), style(&rows[1]));
     }
@@ -135,11 +118,11 @@ mod tests {
     fn the_demo_says_of_each_row_whether_it_was_to_be_so() {
         let table = table(&rows()[..2], Some(&[true, false]), LOOK);
         insta::assert_snapshot!(table, @r#"
-            #  task                            verdict    exit   time    output  killed   ok
-            ─  ──────────────────────────────  ─────────  ────  ─────  ────────  ──────  ───
-            1  What is 2+2?                    succeeded     0  1.2 s    1.5 kB       0  yes
-            2  Print much, and then say so i…  succeeded     0  1.2 s  20.0 MB*       0   NO
-            "#);
+        #  task                                      verdict    exit   time  killed   ok
+        ─  ────────────────────────────────────────  ─────────  ────  ─────  ──────  ───
+        1  What is 2+2?                              succeeded     0  1.2 s       0  yes
+        2  Print much, and then say so in a title …  succeeded     0  1.2 s       0   NO
+        "#);
     }
 
     #[test]

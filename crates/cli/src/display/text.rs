@@ -13,6 +13,12 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// A time of the supervisor's, milliseconds since the epoch. One that no calendar has is the end of the year
 /// 9999.
 pub(crate) fn at(ms: u64) -> SystemTime {
@@ -46,21 +52,6 @@ pub(crate) fn amount(amount: u64) -> String {
         10_000..=999_999 => format!("{}.{} k", amount / 1_000, amount % 1_000 / 100),
         1_000_000.. => format!("{}.{} M", amount / 1_000_000, amount % 1_000_000 / 100_000),
     }
-}
-
-/// Seconds from `90`, `90s`, `15m`, `8h` or `2d`; the error reads on after the name of what it is.
-pub(crate) fn parse_seconds(text: &str) -> Result<f64, String> {
-    const UNITS: [(char, f64); 4] = [('s', 1.0), ('m', 60.0), ('h', 3_600.0), ('d', 86_400.0)];
-    let unit = UNITS.iter().find(|(letter, _)| text.ends_with(*letter));
-    let (number, factor) = match unit {
-        Some((letter, factor)) => (text.trim_end_matches(*letter), *factor),
-        None => (text, 1.0),
-    };
-    let seconds = number.trim().parse::<f64>().ok().map(|number| number * factor);
-    let seconds = seconds.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-    seconds.ok_or_else(|| {
-        format!("is {text:?}; it takes seconds, or a number with s, m, h or d, such as 8h")
-    })
 }
 
 /// The first line that is not empty, without what moves a terminal's cursor, in at most so many

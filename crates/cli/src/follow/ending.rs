@@ -12,7 +12,7 @@ use crate::{
     display::{advice, text},
     exit_code,
     follow::{
-        Audience as _, CancelCause, End,
+        CancelCause, End,
         output::{Mode, RunOutput},
     },
 };

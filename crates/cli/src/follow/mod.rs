@@ -14,46 +14,18 @@
 pub(crate) mod ending;
 pub(crate) mod output;
 
-use std::time::{Duration, Instant};
-
-use cc_client::{Error, Received, Session, SessionEvent};
+use cc_client::{Error, Session, SessionEvent};
 use cc_protocol::{
     control::ControlType,
     execute::Execute,
     notification::{Notification, ProcessCompleted, TaskResult},
 };
 
+use self::output::{RunOutput, Wish};
 use crate::connect::interrupts::{Interrupt, Interrupts};
 
 /// For whoever interrupts during an outage.
 const WAITING_TO_CANCEL: &str = "ccx: the task is cancelled as soon as the connection is back; Ctrl-C again does not wait, and leaves it to the server";
-
-/// Who is told what happens to a task.
-pub(crate) trait Audience {
-    /// Takes what happened. Must not wait.
-    fn hear(&mut self, received: &Received);
-
-    /// Takes a line of `ccx` itself. Must not wait.
-    fn note(&mut self, line: &str);
-
-    /// Whether [`Audience::write`] has something to do.
-    fn has_unwritten(&self) -> bool;
-
-    /// Whether nothing more may be heard before it is written.
-    fn is_full(&self) -> bool;
-
-    /// Writes what was heard. Cancel safe: what was not written stays.
-    async fn write(&mut self) -> Wish;
-}
-
-/// What an audience wants of the task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// It shall go on.
-    GoOn,
-    /// Nobody reads its output any more.
-    Cancel,
-}
 
 /// Why this end does not want to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +44,6 @@ pub(crate) struct End {
     pub(crate) result: Option<Box<TaskResult>>,
     /// Whether this end asked for it.
     pub(crate) cancel_cause: Option<CancelCause>,
-    /// From sending `execute` to receiving `process.completed`.
-    pub(crate) round_trip: Duration,
 }
 
 /// A task that did not run to its terminal event, as seen from here.
@@ -91,16 +61,15 @@ pub(crate) enum NoEnd {
     Unreadable,
 }
 
-/// Runs one task. `on_started` learns its id.
+/// Runs one task.
 pub(crate) async fn run(
     session: &mut Session,
     task: &Execute,
     interrupts: &mut Interrupts,
-    audience: &mut impl Audience,
-    on_started: impl FnMut(String),
+    output: &mut RunOutput,
 ) -> Result<End, NoEnd> {
     session.execute(task).await.map_err(NoEnd::Client)?;
-    Following::new(Hold::Asked).finish(session, interrupts, audience, on_started).await
+    Following::new(Hold::Asked).finish(session, interrupts, output).await
 }
 
 /// Which part of a task is wanted.
@@ -120,12 +89,12 @@ pub(crate) async fn attach(
     task_id: &str,
     part: Part,
     interrupts: &mut Interrupts,
-    audience: &mut impl Audience,
+    output: &mut RunOutput,
 ) -> Result<End, NoEnd> {
     session.attach(task_id, part.after_seq).await.map_err(NoEnd::Client)?;
     let Part { after_seq: _, until_seq, is_stored } = part;
     let following = Following { until_seq, is_stored, ..Following::new(Hold::Attached) };
-    following.finish(session, interrupts, audience, drop).await
+    following.finish(session, interrupts, output).await
 }
 
 /// What this end has to do with the task.
@@ -157,20 +126,17 @@ impl Following {
         mut self,
         session: &mut Session,
         interrupts: &mut Interrupts,
-        audience: &mut impl Audience,
-        on_started: impl FnMut(String),
+        output: &mut RunOutput,
     ) -> Result<End, NoEnd> {
-        let sent_at = Instant::now();
-        let heard = self.await_end(session, interrupts, audience, on_started).await;
+        let heard = self.await_end(session, interrupts, output).await;
         if let Err(NoEnd::Unreadable) = heard {
-            self.write_rest(interrupts, audience).await?;
+            self.write_rest(interrupts, output).await?;
         }
         let heard = heard?;
-        let round_trip = sent_at.elapsed();
-        self.write_rest(interrupts, audience).await?;
+        self.write_rest(interrupts, output).await?;
         let Self { hold: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
         match heard {
-            Some(completed) => Ok(End { completed, result, cancel_cause, round_trip }),
+            Some(completed) => Ok(End { completed, result, cancel_cause }),
             None => Err(NoEnd::HeardEnough),
         }
     }
@@ -180,13 +146,12 @@ impl Following {
         &mut self,
         session: &mut Session,
         interrupts: &mut Interrupts,
-        audience: &mut impl Audience,
-        mut on_started: impl FnMut(String),
+        output: &mut RunOutput,
     ) -> Result<Option<Box<ProcessCompleted>>, NoEnd> {
         loop {
             // What is there already is heard before anything is written, so that many short lines
             // make one write. The runtime ends such a run now and then, so signals get their turn.
-            let at_hand = if audience.is_full() { None } else { at_hand(session).await };
+            let at_hand = if output.is_full() { None } else { at_hand(session).await };
             let event = match at_hand {
                 Some(event) => event,
                 None => tokio::select! {
@@ -195,21 +160,20 @@ impl Following {
                         self.interrupted(interrupt)?;
                         self.cancel(session).await?;
                         if !session.is_connected() {
-                            audience.note(WAITING_TO_CANCEL);
+                            output.note(WAITING_TO_CANCEL);
                         }
                         continue;
                     }
-                    wish = audience.write(), if audience.has_unwritten() => {
+                    wish = output.write(), if output.has_unwritten() => {
                         self.obey(wish, session).await?;
                         continue;
                     }
-                    event = session.next_event(), if !audience.has_unwritten() => event,
+                    event = session.next_event(), if !output.has_unwritten() => event,
                 },
             };
             match event.map_err(NoEnd::Client)? {
-                SessionEvent::Started(task) => {
+                SessionEvent::Started(_) => {
                     self.hold = Hold::Own;
-                    on_started(task.task_id);
                     if self.cancel_cause.is_some() {
                         self.cancel(session).await?;
                     }
@@ -218,7 +182,7 @@ impl Following {
                     return Err(NoEnd::Client(Error::Server(error)));
                 }
                 SessionEvent::Notification(received) => {
-                    audience.hear(&received);
+                    output.hear(&received);
                     if self.is_stored && matches!(received.notification, Notification::Error(_)) {
                         return Err(NoEnd::Unreadable);
                     }
@@ -235,10 +199,10 @@ impl Following {
                 SessionEvent::Controlled { .. } | SessionEvent::Batch { .. } => {}
                 SessionEvent::Reconnecting { attempt: 1, error, .. } => {
                     let cause = loss_cause(&error);
-                    audience.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
+                    output.note(&format!("ccx: connection lost ({cause}); reconnecting…"));
                 }
                 SessionEvent::Reconnecting { .. } => {}
-                SessionEvent::Reconnected => audience.note("ccx: reconnected, nothing was lost"),
+                SessionEvent::Reconnected => output.note("ccx: reconnected, nothing was lost"),
             }
         }
     }
@@ -269,13 +233,13 @@ impl Following {
     async fn write_rest(
         &mut self,
         interrupts: &mut Interrupts,
-        audience: &mut impl Audience,
+        output: &mut RunOutput,
     ) -> Result<(), NoEnd> {
-        while audience.has_unwritten() {
+        while output.has_unwritten() {
             tokio::select! {
                 biased;
                 interrupt = interrupts.next() => self.interrupted(interrupt)?,
-                wish = audience.write() => {
+                wish = output.write() => {
                     if wish == Wish::Cancel {
                         self.cancel_cause.get_or_insert(CancelCause::NobodyReads);
                     }

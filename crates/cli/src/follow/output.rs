@@ -3,16 +3,15 @@
 //! Never holds more than a bounded amount: when the reader of our output is slow, nothing more is
 //! taken from the server, which keeps it in the task's log.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, io};
 
 use cc_client::Received;
-use cc_protocol::notification::{Notification, ProcessOutput, TaskRetrying};
+use cc_protocol::notification::{Notification, ProcessOutput};
 use tokio::io::{AsyncWrite, AsyncWriteExt as _, Stderr, Stdout};
 
 use crate::{
     connect::interrupts::Interrupts,
-    display::text,
-    follow::{Audience, Wish},
+    display::{agent_line::retry_line, text},
 };
 
 /// More than this is written before more is heard.
@@ -27,6 +26,14 @@ pub(crate) enum Mode {
     Agent,
     /// Every notification as it came, a line each.
     Json,
+}
+
+/// What the readers of the output want of the task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    GoOn,
+    /// Standard output is closed.
+    Cancel,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,10 +132,9 @@ impl RunOutput {
             Target::Stderr => self.is_stderr_gone = true,
         }
     }
-}
 
-impl Audience for RunOutput {
-    fn hear(&mut self, received: &Received) {
+    /// Takes what happened to the task. Does not wait.
+    pub(super) fn hear(&mut self, received: &Received) {
         if self.mode == Mode::Json {
             self.push(Target::Stdout, format!("{}\n", received.text()).as_bytes());
             return;
@@ -162,19 +168,23 @@ impl Audience for RunOutput {
         }
     }
 
-    fn note(&mut self, line: &str) {
+    /// Takes a line of `ccx` itself. Does not wait.
+    pub(crate) fn note(&mut self, line: &str) {
         self.push(Target::Stderr, format!("{line}\n").as_bytes());
     }
 
-    fn has_unwritten(&self) -> bool {
+    /// Whether [`RunOutput::write`] has something to do.
+    pub(super) fn has_unwritten(&self) -> bool {
         !self.unwritten.is_empty()
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether nothing more may be heard before it is written.
+    pub(super) fn is_full(&self) -> bool {
         self.unwritten_bytes >= UNWRITTEN_BYTES_LIMIT
     }
 
-    async fn write(&mut self) -> Wish {
+    /// Writes what was heard. Cancel safe: what was not written stays.
+    pub(super) async fn write(&mut self) -> Wish {
         while let Some(chunk) = self.unwritten.front_mut() {
             let target = chunk.target;
             let written = match target {
@@ -204,39 +214,4 @@ async fn write_chunk(stream: &mut (impl AsyncWrite + Unpin), chunk: &mut Chunk) 
         chunk.written += stream.write(rest).await?;
     }
     stream.flush().await
-}
-
-/// `claude: retry 2 of 10 in 4 s: 401 authentication_failed`.
-pub(crate) fn retry_line(retry: &TaskRetrying) -> String {
-    let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
-    let error = retry.error.as_deref().map(|error| format!(" {error}")).unwrap_or_default();
-    let delay_s = Duration::from_millis(retry.retry_delay_ms).as_secs_f64();
-    format!(
-        "claude: retry {} of {} in {delay_s} s:{status}{error}",
-        retry.attempt, retry.max_retries,
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use cc_protocol::notification::Position;
-
-    use super::*;
-
-    #[test]
-    fn a_retry_is_one_line_with_the_reason() {
-        let position = Position { task_id: "t".to_owned(), seq: 1 };
-        let retry = TaskRetrying {
-            attempt: 2,
-            max_retries: 10,
-            retry_delay_ms: 4000,
-            error_status: Some(401),
-            error: Some("authentication_failed".to_owned()),
-            position,
-        };
-        assert_eq!(retry_line(&retry), "claude: retry 2 of 10 in 4 s: 401 authentication_failed");
-        let unknown =
-            TaskRetrying { retry_delay_ms: 500, error_status: None, error: None, ..retry };
-        assert_eq!(retry_line(&unknown), "claude: retry 2 of 10 in 0.5 s:");
-    }
 }

@@ -1,9 +1,21 @@
 //! Bytes to text: UTF-8 with or without its mark, and any kind of line ends. What is something else is named.
 
+use std::io::Read;
+
 use super::{
-    Mistake,
+    mistake::Mistake,
     place::{Place, Places},
 };
+
+/// Largest task file.
+pub(super) const FILE_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
+
+/// Reads one byte more than a file may have, so that a larger one is recognized.
+pub(super) fn read_all(reader: impl Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(FILE_BYTES_LIMIT + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// A text with `\n` at the end of its lines, and no other place of a byte than in the file, but for the mark.
 #[derive(Debug)]
@@ -38,10 +50,18 @@ impl Decoded {
 }
 
 /// What is said of such bytes.
-pub(super) const NO_UTF_8: &str = "is no UTF-8 text";
+const NO_UTF_8: &str = "is no UTF-8 text";
 /// What to do about a file that is no UTF-8, as most editors wrote it once.
-pub(super) const OLD_ENCODING_HINT: &str = "; if it is ISO 8859-1 or Windows-1252, save it as UTF-8, as by: \
+const OLD_ENCODING_HINT: &str = "; if it is ISO 8859-1 or Windows-1252, save it as UTF-8, as by: \
     iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW_FILE";
+
+/// What is wrong with a file's bytes, and what can be done about it.
+pub(super) fn with_hint(mut mistake: Mistake) -> Mistake {
+    if mistake.what == NO_UTF_8 {
+        mistake.what.push_str(OLD_ENCODING_HINT);
+    }
+    mistake
+}
 
 /// What to do about a quotation mark that a word processor has put there.
 pub(super) fn quote_hint(text: &str, offset: usize) -> &'static str {

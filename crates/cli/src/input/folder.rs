@@ -9,14 +9,13 @@ use std::{
 use cc_protocol::execute::is_blank;
 
 use super::{
-    FILE_BYTES_LIMIT, Found, LABEL_CHARS_LIMIT, NamedFile, TaskFile,
-    encoding::Decoded,
+    encoding::{Decoded, FILE_BYTES_LIMIT, read_all, with_hint},
+    found::{Found, LABEL_CHARS_LIMIT, NamedFile, TaskFile},
     markdown::FrontMatter,
     note::{Names, Note},
     place::Place,
-    read_all, with_hint,
 };
-use crate::{display::text, error::Failure};
+use crate::{display::text, error::CommandError};
 
 /// What a prompt's file ends in.
 const ENDINGS: [&str; 5] = ["md", "markdown", "txt", "text", "prompt"];
@@ -33,8 +32,9 @@ const ABOUT_FOLDERS: [&str; 8] = [
     "security",
 ];
 
-pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, Failure> {
-    let refused = |error: std::io::Error| Failure::usage(format!("cannot read {name}: {error}"));
+pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, CommandError> {
+    let refused =
+        |error: std::io::Error| CommandError::usage(format!("cannot read {name}: {error}"));
     let mut files: Vec<(String, PathBuf)> = Vec::new();
     for entry in fs::read_dir(path).map_err(refused)? {
         let entry = entry.map_err(refused)?;
@@ -57,11 +57,11 @@ pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, Failure> {
             None => {
                 let bytes = File::open(path).and_then(read_all);
                 let bytes = bytes.map_err(|error| {
-                    Failure::usage(format!("cannot read {}: {error}", path.display()))
+                    CommandError::usage(format!("cannot read {}: {error}", path.display()))
                 })?;
                 let size = bytes.len() as u64;
                 bytes_left = bytes_left.checked_sub(size).ok_or_else(|| {
-                    Failure::usage(format!(
+                    CommandError::usage(format!(
                         "the files in {name} are larger together than a task file may be ({})",
                         text::bytes(FILE_BYTES_LIMIT)
                     ))
@@ -207,7 +207,7 @@ mod tests {
         let (_folder, NamedFile { names, file }) =
             folder(&[("a.md", "fine"), ("b.md", " \u{a0}\n")]);
         let mistakes = file.plan(Vec::new(), |_| {}).unwrap_err();
-        let complaint = crate::input::complaint(&names, &mistakes).text;
+        let complaint = crate::input::complaint(&names, &mistakes, &[]).to_string();
         assert_eq!(
             complaint,
             "1 mistake in prompts; nothing was started\nprompts/b.md: the file is empty"

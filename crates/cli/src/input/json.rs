@@ -6,7 +6,7 @@
 use serde_json::value::RawValue;
 
 use super::{
-    FileTask, Found,
+    found::{FileTask, Found},
     jsonl::{Line, Members, offset_in},
     note::Note,
     object::unknown,

@@ -9,8 +9,9 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{
-    FileTask, Found, Mistake,
     encoding::quote_hint,
+    found::{FileTask, Found},
+    mistake::Mistake,
     object::Object,
     place::{Place, Places},
     queue::{self, Manner},

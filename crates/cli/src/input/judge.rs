@@ -7,7 +7,13 @@
 use cc_batch::{Mistake as PlanMistake, Plan, limits::TASKS_LIMIT};
 use serde_json::{Map, Value};
 
-use super::{FileTask, Found, Mistake, TaskFile, object::Object, options::put, place::Place};
+use super::{
+    found::{FileTask, Found, TaskFile},
+    mistake::Mistake,
+    object::Object,
+    options::put,
+    place::Place,
+};
 
 /// Of these a task has exactly one.
 const FORMS: [&str; 3] = ["command", "argv", "prompt"];

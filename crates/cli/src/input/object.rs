@@ -7,7 +7,7 @@ use cc_protocol::execute::{Execute, Program, Prompt};
 use serde_json::{Map, Value};
 
 use super::place::Place;
-use crate::reports::command_cell;
+use crate::display::command_cell::command_cell;
 
 /// Members, and the places of their names.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,11 +5,11 @@ use std::{collections::HashMap, path::PathBuf};
 use serde_json::{Map, Value, json};
 
 use super::{
-    Mistake,
+    mistake::{Mistake, Wrong},
     object::{Object, unknown},
     place::Place,
 };
-use crate::display::text;
+use crate::args::duration;
 
 /// The names, and for those that are the plan's where it has them.
 const NAMES: [(&str, Option<&str>); 21] = [
@@ -61,17 +61,17 @@ impl FileOptions {
         let mut options = Self::default();
         for (name, value) in &object.members {
             let place = object.place_of(name).unwrap_or(Place::START);
-            if let Err(what) = options.set(name, value, place) {
+            if let Err(Wrong(what)) = options.set(name, value, place) {
                 mistakes.push(Mistake { place, what });
             }
         }
         options
     }
 
-    fn set(&mut self, name: &str, value: &Value, place: Place) -> Result<(), String> {
+    fn set(&mut self, name: &str, value: &Value, place: Place) -> Result<(), Wrong> {
         let known = NAMES.iter().find(|(known, _)| *known == name);
         let Some(&(name, of_plan)) = known else {
-            return Err(unknown(name, &NAMES.map(|(known, _)| known)));
+            return Err(Wrong(unknown(name, &NAMES.map(|(known, _)| known))));
         };
         if let Some(path) = of_plan {
             self.of_plan.push((path, as_in_a_plan(name, value)?));
@@ -80,13 +80,14 @@ impl FileOptions {
         }
         if name == "fail_fast" {
             let is_wanted =
-                value.as_bool().ok_or_else(|| "fail_fast must be true or false".to_owned())?;
+                value.as_bool().ok_or_else(|| Wrong::new("fail_fast must be true or false"))?;
             // `halt`, which says more, comes later by its name, and then counts.
             self.of_plan.extend(is_wanted.then(|| ("options.halt", Value::from("soon,fail=1"))));
             return Ok(());
         }
         let text = value.as_str().filter(|text| !text.is_empty());
-        let text = text.ok_or_else(|| format!("{name} must be a string that is not empty"))?;
+        let text =
+            text.ok_or_else(|| Wrong(format!("{name} must be a string that is not empty")))?;
         match name {
             "agent" => self.agent = Some(text.to_owned()),
             "joblog" => self.joblog = Some(text.into()),
@@ -100,10 +101,10 @@ impl FileOptions {
 }
 
 /// People write some values in a shorter way than a plan has them.
-fn as_in_a_plan(name: &str, value: &Value) -> Result<Value, String> {
+fn as_in_a_plan(name: &str, value: &Value) -> Result<Value, Wrong> {
     match (name, value) {
         ("max_time", Value::String(text)) => {
-            text::parse_seconds(text).map(Value::from).map_err(|what| format!("max_time {what}"))
+            duration(text).map(Value::from).map_err(|error| Wrong(format!("max_time {error}")))
         }
         ("auth", Value::String(text)) => Ok(Value::String(text.replace('-', "_"))),
         ("before_task" | "after_task" | "after_batch", Value::String(command)) => {

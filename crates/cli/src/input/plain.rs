@@ -4,7 +4,7 @@
 //! prompt, and what is done is passed over. What is nested below a box would be a prompt by itself and is refused.
 
 use super::{
-    Found,
+    found::Found,
     markdown::{Mark, line_mark, without_marker},
     note::Note,
     place::Place,

@@ -462,14 +462,16 @@ fn a_prompt_has_at_most_10_mb_in_every_notation() {
 #[test]
 fn a_complaint_names_file_and_line_of_each_mistake() {
     let mistakes = shown_mistakes(3);
-    insta::assert_snapshot!(complaint(&Names::of_file("tasks.jsonl"), &mistakes).text, @r#"
+    insta::assert_snapshot!(complaint(&Names::of_file("tasks.jsonl"), &mistakes, &[]).to_string(), @r#"
         3 mistakes in tasks.jsonl; nothing was started
         tasks.jsonl:1:7: mistake 1
         tasks.jsonl:2:7: mistake 2
         tasks.jsonl:3:7: mistake 3
         "#);
     assert!(
-        complaint(&Names::of_file("x"), &shown_mistakes(60)).text.ends_with("\n... and 10 more")
+        complaint(&Names::of_file("x"), &shown_mistakes(60), &[])
+            .to_string()
+            .ends_with("\n... and 10 more")
     );
 }
 
@@ -478,7 +480,7 @@ fn mistakes_of_one_kind_are_said_once() {
     let text =
         "{\"prompt\":\"a\",\"colour\":1}\n".repeat(40) + "{\"prompt\":\"a\",\"flavour\":1}\n";
     let mistakes = plan_of(&text, Format::Jsonl).unwrap_err();
-    let complaint = complaint(&Names::of_file("t"), &mistakes).text;
+    let complaint = complaint(&Names::of_file("t"), &mistakes, &[]).to_string();
     let lines: Vec<&str> = complaint.lines().collect();
     assert_eq!(lines[0], "41 mistakes in t; nothing was started");
     assert!(lines[1].starts_with("t:1:15: colour is unknown; known are name, "), "{complaint}");

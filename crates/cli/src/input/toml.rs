@@ -8,8 +8,9 @@ use toml::{
 };
 
 use super::{
-    FileTask, Found, Mistake,
     encoding::quote_hint,
+    found::{FileTask, Found},
+    mistake::Mistake,
     object::{Object, unknown},
     place::{Place, Places},
 };

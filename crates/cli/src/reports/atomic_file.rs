@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::error::Failure;
+use crate::error::CommandError;
 
 /// What a new file may be for, before the umask.
 const MODE: u32 = 0o666;
@@ -21,9 +21,9 @@ pub(super) struct WholeFile {
 
 impl WholeFile {
     /// A file that is there may be a link: then what it leads to is replaced.
-    pub(super) fn new(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn new(path: &Path) -> Result<Self, CommandError> {
         let refused =
-            |what: String| Failure::usage(format!("cannot write {}: {what}", path.display()));
+            |what: String| CommandError::usage(format!("cannot write {}: {what}", path.display()));
         let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
         if is_special {
             return Err(refused("it is no regular file".to_owned()));
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_folder_and_a_place_in_none_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(WholeFile::new(folder.path()).unwrap_err().text.contains("no regular file"));
+        assert!(WholeFile::new(folder.path()).unwrap_err().to_string().contains("no regular file"));
         let nowhere = WholeFile::new(&folder.path().join("no/report")).unwrap();
         assert!(nowhere.replace("x").is_err());
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use cc_protocol::{Warning, batch::usd_at_least};
 
 use super::{
-    Account, Entry,
-    entry::{Attempt, timestamp},
+    account::Account,
+    entry::{Attempt, Entry, timestamp},
 };
 use crate::display::text;
 

@@ -6,12 +6,11 @@ use cc_protocol::batch::{BatchResume, BatchRows, ROWS_LIMIT, ResumeOnly};
 use super::{follow::follow, list, live::Hold, reconnect, refuse_reports_of_nobody, view::Shown};
 use crate::{
     args::{BatchArguments, BatchAttachArguments, BatchView, ServerOptions},
-    command::finish,
     connect::{Server, Standing, interrupts::Interrupts},
-    display::text,
-    error::Failure,
+    display::{task::Task, terminal, text},
+    error::CommandError,
     input::FileOptions,
-    reports::{Task, Wanted},
+    reports::Wanted,
 };
 
 /// Runs again what has not succeeded of a batch that the supervisor knows.
@@ -20,11 +19,11 @@ pub(super) async fn resume(
     arguments: &BatchArguments,
     typed: &str,
     only: ResumeOnly,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     if arguments.detach {
         refuse_reports_of_nobody(arguments)?;
     }
-    let wanted = arguments.reports.settle(&FileOptions::default(), None)?;
+    let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
     let standing = Standing::of(&options)?;
     let mut connection = standing.connect().await?;
     let before = list::resolve(&mut connection, typed).await?;
@@ -32,23 +31,26 @@ pub(super) async fn resume(
     let resumed = match connection.batch_resume(&which).await {
         Ok(resumed) => resumed,
         Err(Error::Server(error)) => {
-            return Err(Failure::own(format!("batch {}: {}", before.batch_id, error.message)));
+            return Err(CommandError::failed(format!(
+                "batch {}: {}",
+                before.batch_id, error.message
+            )));
         }
         Err(error) => {
-            return Err(Failure::own(format!(
+            return Err(CommandError::failed(format!(
                 "{error}; whether it was resumed is not known here: see `ccx batches`"
             )));
         }
     };
     if arguments.detach {
-        finish::print(&format!("{}\n", resumed.batch_id));
+        terminal::print(&format!("{}\n", resumed.batch_id));
         connection.close().await;
         return Ok(0);
     }
     let done = usize::try_from(before.counts.succeeded).unwrap_or_default();
     if !arguments.view.quiet {
         let done = text::count(done, "task");
-        finish::note(&format!(
+        terminal::note(&format!(
             "ccx: {done} succeeded before; {} to run, as batch {}",
             resumed.tasks, resumed.batch_id
         ));
@@ -61,8 +63,8 @@ pub(super) async fn resume(
 pub(super) async fn attach(
     options: ServerOptions,
     arguments: BatchAttachArguments,
-) -> Result<u8, Failure> {
-    let wanted = arguments.reports.settle(&FileOptions::default(), None)?;
+) -> Result<u8, CommandError> {
+    let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
     let standing = Standing::of(&options)?;
     let mut connection = standing.connect().await?;
     let batch = list::resolve(&mut connection, &arguments.id).await?;
@@ -78,7 +80,7 @@ async fn look_at(
     batch_id: &str,
     wanted: &Wanted,
     (view, hold, succeeded_before): (BatchView, Hold, usize),
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let batch = connection.batch_get(batch_id).await?;
     let tasks = tasks_of(&mut connection, batch_id).await?;
     let name = batch.name.as_deref().unwrap_or(batch_id);
@@ -90,7 +92,7 @@ async fn look_at(
     follow(server, options, hold, batch_id, &tasks, shown, &mut interrupts).await
 }
 
-async fn tasks_of(connection: &mut Connection, batch_id: &str) -> Result<Vec<Task>, Failure> {
+async fn tasks_of(connection: &mut Connection, batch_id: &str) -> Result<Vec<Task>, CommandError> {
     let mut tasks: Vec<Task> = Vec::new();
     let mut after_index = None;
     loop {

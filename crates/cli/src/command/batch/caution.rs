@@ -10,8 +10,8 @@ use cc_batch::{Plan, plan::PlanTask};
 use cc_protocol::execute::Program;
 
 use crate::{
+    display::task::Task,
     input::{Mistake, Names, Place},
-    reports::Task,
 };
 
 /// Most tasks of one folder that are compared with each other.

@@ -6,16 +6,18 @@ use cc_protocol::batch::{BatchOutcome, BatchSummary};
 
 use super::{
     live::{Hold, Live, Seen, Stop},
-    row, status,
     view::Shown,
 };
 use crate::{
     args::ServerOptions,
-    command::finish::{self, Conclusion, End},
+    command::finish,
     connect::{Server, interrupts::Interrupts, private::Urgency},
-    display::progress::Progress,
-    error::Failure,
-    reports::{AccountEnd, Task, Totals},
+    display::{
+        batch_row, progress::Progress, summary::End, task::Task, terminal, text, totals::Totals,
+    },
+    error::CommandError,
+    exit_code,
+    reports::AccountEnd,
 };
 
 /// Runs the command's rest to its exit code.
@@ -27,19 +29,15 @@ pub(super) async fn follow(
     tasks: &[Task],
     mut shown: Shown,
     interrupts: &mut Interrupts,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     if hold != Hold::Private {
         shown.reports.name_batch(batch_id);
     }
-    let view = shown.view;
-    let mut progress = Progress::new(tasks.len(), view.quiet);
-    let mut live = Live::new(hold, batch_id, tasks, view.show_output, &mut progress, &mut shown);
-    live.private_url = server.private_url().map(str::to_owned);
-    let seen = live.follow(&mut server.session, interrupts).await;
+    let seen = watch(&mut server, hold, batch_id, tasks, &mut shown, interrupts).await;
     if let Some(Stop::Detached(interrupt) | Stop::GivenUp(interrupt)) = seen.stop
         && hold != Hold::Private
     {
-        finish::note(&format!(
+        terminal::note(&format!(
             "ccx: detached; batch {batch_id} runs on: `ccx batch attach {batch_id}` shows it again, `ccx batch cancel {batch_id}` ends it"
         ));
         server.close(Urgency::Polite).await?;
@@ -51,28 +49,45 @@ pub(super) async fn follow(
         return Ok(interrupt.exit_code());
     }
     if matches!(seen.stop, Some(Stop::Broken(_))) && hold != Hold::Private {
-        finish::note(&format!(
+        terminal::note(&format!(
             "ccx: batch {batch_id} does not need this command: `ccx batch attach {batch_id}` shows it again"
         ));
     }
     let code = own_code(&seen);
-    let end = end_of(seen, tasks);
-    let conclusion = Conclusion::reach(server, options, end).await;
+    let (end, urgency) = end_of(seen, tasks);
+    let conclusion = finish::conclude(server, options, end, urgency).await;
     Ok(shown.conclude(&conclusion, code))
 }
 
+/// Shows the batch as it runs, to its end or to where this command leaves it.
+pub(in crate::command) async fn watch(
+    server: &mut Server,
+    hold: Hold,
+    batch_id: &str,
+    tasks: &[Task],
+    shown: &mut Shown,
+    interrupts: &mut Interrupts,
+) -> Seen {
+    let view = shown.view;
+    let mut progress = Progress::new(tasks.len(), view.quiet);
+    let mut live = Live::new(hold, batch_id, tasks, view.show_output, &mut progress, shown);
+    live.private_url = server.private_url().map(str::to_owned);
+    live.follow(&mut server.session, interrupts).await
+}
+
 /// The exit code, where something else than the tasks decides it.
-fn own_code(seen: &Seen) -> Option<u8> {
+pub(in crate::command) fn own_code(seen: &Seen) -> Option<u8> {
     match &seen.stop {
         Some(Stop::Canceled(interrupt) | Stop::GivenUp(interrupt) | Stop::Detached(interrupt)) => {
             Some(interrupt.exit_code())
         }
-        Some(Stop::Broken(failure)) => Some(failure.exit_code),
+        Some(Stop::Broken(failure)) => Some(exit_code::of_error(failure)),
         None => None,
     }
 }
 
-fn end_of(seen: Seen, tasks: &[Task]) -> End {
+/// How the batch ended as seen from here, and how a private supervisor is to be ended.
+pub(in crate::command) fn end_of(seen: Seen, tasks: &[Task]) -> (End, Urgency) {
     let Seen { summary, rows, stop } = seen;
     let (urgency, broken) = match stop {
         Some(Stop::GivenUp(_) | Stop::Detached(_)) => {
@@ -82,7 +97,7 @@ fn end_of(seen: Seen, tasks: &[Task]) -> End {
         Some(Stop::Broken(failure)) => (Urgency::Polite, Some(failure.to_string())),
         None => (Urgency::Polite, None),
     };
-    let shown = (0..).zip(tasks).map(|(index, task)| row::shown(task, rows.get(&index)));
+    let shown = (0..).zip(tasks).map(|(index, task)| batch_row::shown(task, rows.get(&index)));
     let shown: Vec<_> = shown.collect();
     let mut totals = Totals::of(&shown);
     if let Some(summary) = &summary {
@@ -90,15 +105,15 @@ fn end_of(seen: Seen, tasks: &[Task]) -> End {
     }
     let attempts = rows.values().flat_map(|row| &row.attempts);
     let is_over = summary.as_ref().is_some_and(|summary| summary.outcome.is_some());
-    End {
+    let end = End {
         rows: shown,
         totals,
         task_ids: attempts.map(|attempt| attempt.task_id.clone()).collect(),
         stopped: broken.or_else(|| summary.as_ref().and_then(why_stopped)),
         elapsed: elapsed(summary.as_ref()),
         is_every_end_known: is_over,
-        urgency,
-    }
+    };
+    (end, urgency)
 }
 
 /// Why not every task had its turn.
@@ -118,14 +133,14 @@ fn why_stopped(summary: &BatchSummary) -> Option<String> {
 fn elapsed(summary: Option<&BatchSummary>) -> Duration {
     let Some(summary) = summary else { return Duration::ZERO };
     let begun = summary.started_ms.unwrap_or(summary.submitted_ms);
-    let ended = summary.ended_ms.unwrap_or_else(status::now_ms);
+    let ended = summary.ended_ms.unwrap_or_else(text::now_ms);
     Duration::from_millis(ended.saturating_sub(begun))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::batch::tests::summary;
+    use crate::fixtures::summary;
 
     #[test]
     fn a_batch_that_was_stopped_says_why() {

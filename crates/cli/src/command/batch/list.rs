@@ -7,16 +7,14 @@ use cc_protocol::{
     task::LIST_LIMIT,
 };
 
-use super::status::now_ms;
 use crate::{
     args::{BatchCancelArguments, BatchesArguments, ServerOptions},
-    command::finish,
     connect::Standing,
     display::{
         grid::{self, Layout},
-        text,
+        terminal, text,
     },
-    error::Failure,
+    error::CommandError,
 };
 
 /// How many candidates are named.
@@ -32,16 +30,16 @@ const LAYOUT: Layout = Layout { flexible: 7, is_left: |column| matches!(column, 
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: BatchesArguments,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let mut connection = Standing::of(&options)?.connect().await?;
     let which = if arguments.all { BatchFilter::All } else { BatchFilter::Running };
     let batches = all(&mut connection, which).await?;
     connection.close().await;
     if arguments.json {
         let line = |batch: &BatchSummary| serde_json::to_string(batch).unwrap_or_default() + "\n";
-        finish::print(&batches.iter().map(line).collect::<String>());
+        terminal::print(&batches.iter().map(line).collect::<String>());
     } else {
-        finish::print(&table(&batches, now_ms(), finish::columns()));
+        terminal::print(&table(&batches, text::now_ms(), terminal::columns()));
     }
     Ok(0)
 }
@@ -50,14 +48,14 @@ pub(crate) async fn run(
 pub(super) async fn cancel(
     options: ServerOptions,
     arguments: BatchCancelArguments,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     let mut connection = Standing::of(&options)?.connect().await?;
     let mut code = 0;
     for typed in &arguments.ids {
         match cancel_one(&mut connection, typed).await {
-            Ok(batch_id) => finish::print(&format!("{batch_id} canceled\n")),
+            Ok(batch_id) => terminal::print(&format!("{batch_id} canceled\n")),
             Err(failure) => {
-                finish::note(&format!("ccx: {failure}"));
+                terminal::note(&format!("ccx: {failure}"));
                 code = SOME_FAILED;
             }
         }
@@ -66,15 +64,15 @@ pub(super) async fn cancel(
     Ok(code)
 }
 
-async fn cancel_one(connection: &mut Connection, typed: &str) -> Result<String, Failure> {
+async fn cancel_one(connection: &mut Connection, typed: &str) -> Result<String, CommandError> {
     let batch = resolve(connection, typed).await?;
     match connection.batch_cancel(&batch.batch_id).await {
         Ok(_) => Ok(batch.batch_id),
         Err(Error::Server(error)) if error.code == ErrorCode::NoProcess.code() => {
-            Err(Failure::own(format!("batch {} is over already", batch.batch_id)))
+            Err(CommandError::failed(format!("batch {} is over already", batch.batch_id)))
         }
         Err(Error::Server(error)) => {
-            Err(Failure::own(format!("batch {}: {}", batch.batch_id, error.message)))
+            Err(CommandError::failed(format!("batch {}: {}", batch.batch_id, error.message)))
         }
         Err(error) => Err(error.into()),
     }
@@ -84,7 +82,7 @@ async fn cancel_one(connection: &mut Connection, typed: &str) -> Result<String, 
 pub(super) async fn resolve(
     connection: &mut Connection,
     typed: &str,
-) -> Result<BatchSummary, Failure> {
+) -> Result<BatchSummary, CommandError> {
     let typed = typed.trim().to_ascii_lowercase();
     if typed.len() == ID_CHARS {
         return match connection.batch_get(&typed).await {
@@ -96,7 +94,9 @@ pub(super) async fn resolve(
         };
     }
     if typed.is_empty() {
-        return Err(Failure::usage("the batch id is empty; `ccx batches --all` shows all ids"));
+        return Err(CommandError::usage(
+            "the batch id is empty; `ccx batches --all` shows all ids",
+        ));
     }
     choose(&typed, all(connection, BatchFilter::All).await?)
 }
@@ -104,7 +104,7 @@ pub(super) async fn resolve(
 async fn all(
     connection: &mut Connection,
     state: BatchFilter,
-) -> Result<Vec<BatchSummary>, Failure> {
+) -> Result<Vec<BatchSummary>, CommandError> {
     let mut batches: Vec<BatchSummary> = Vec::new();
     loop {
         let before = batches.last().map(|batch| batch.batch_id.clone());
@@ -117,7 +117,7 @@ async fn all(
     }
 }
 
-fn choose(typed: &str, batches: Vec<BatchSummary>) -> Result<BatchSummary, Failure> {
+fn choose(typed: &str, batches: Vec<BatchSummary>) -> Result<BatchSummary, CommandError> {
     let is_meant =
         |batch: &BatchSummary| batch.batch_id.starts_with(typed) || batch.batch_id.ends_with(typed);
     let mut candidates: Vec<BatchSummary> = batches.into_iter().filter(is_meant).collect();
@@ -131,13 +131,13 @@ fn choose(typed: &str, batches: Vec<BatchSummary>) -> Result<BatchSummary, Failu
                 let name = batch.name.as_deref().unwrap_or_default();
                 text.push_str(&format!("\n  {}  {}  {name}", batch.batch_id, state(batch)));
             }
-            Err(Failure::own(text))
+            Err(CommandError::failed(text))
         }
     }
 }
 
-fn unknown(typed: &str) -> Failure {
-    Failure::own(format!(
+fn unknown(typed: &str) -> CommandError {
+    CommandError::failed(format!(
         "there is no batch {typed:?}, neither as a whole id nor as the beginning or end of one; `ccx batches --all` shows all ids"
     ))
 }
@@ -174,7 +174,7 @@ fn table(batches: &[BatchSummary], now_ms: u64, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::command::batch::tests::summary;
+    use crate::fixtures::summary;
 
     #[test]
     fn a_beginning_or_an_end_is_enough_where_only_one_batch_has_it() {
@@ -182,8 +182,8 @@ mod tests {
         assert_eq!(choose("1f", batches()).unwrap().batch_id, "0199-aaa-1f");
         assert_eq!(choose("0199-b", batches()).unwrap().batch_id, "0199-bbb-2f");
         let failure = choose("0199", batches()).unwrap_err();
-        assert!(failure.text.contains("0199-aaa-1f  running"), "{failure}");
-        assert!(choose("aaa", batches()).unwrap_err().text.contains("ccx batches --all"));
+        assert!(failure.to_string().contains("0199-aaa-1f  running"), "{failure}");
+        assert!(choose("aaa", batches()).unwrap_err().to_string().contains("ccx batches --all"));
     }
 
     #[test]

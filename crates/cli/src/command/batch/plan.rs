@@ -13,9 +13,10 @@ use super::caution::Located;
 use crate::{
     args::{BatchArguments, PlanOptions, ServerOptions, TaskOptions},
     command::run::{absolute, working_directory},
-    error::Failure,
+    display::task::Task,
+    error::CommandError,
     input::{self, CommandLine, NamedFile},
-    reports::{Past, Task, Ticks, Which, commands, resume::results},
+    reports::{Past, Ticks, Which, commands, resume::results},
 };
 
 /// What is to run, and what is known of the rest of the file.
@@ -42,7 +43,7 @@ impl Submission {
         file: NamedFile,
         resume: Option<(&Path, Which)>,
         results: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let NamedFile { names, mut file } = file;
         let mut notes = file.notes(&names, arguments.view.quiet && !arguments.dry_run);
         if let Some((joblog, _)) = resume {
@@ -56,14 +57,8 @@ impl Submission {
         }
         let folder = working_directory(options, &arguments.task)?;
         let judged = file.plan(command_line, adapt);
-        let judged = judged.map_err(|mistakes| {
-            let mut failure = input::complaint(&names, &mistakes);
-            // Why there are fewer tasks than somebody sees in the file.
-            for note in &notes {
-                failure.text.push_str(&format!("\nnote: {note}"));
-            }
-            failure
-        })?;
+        // The notes say why there are fewer tasks than a reader sees in the file.
+        let judged = judged.map_err(|mistakes| input::complaint(&names, &mistakes, &notes))?;
         let plan = complete(judged.plan, folder.as_deref(), names.file());
         let tasks: Vec<Task> =
             plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();
@@ -81,7 +76,7 @@ impl Submission {
                 Located { plan, tasks: &submission.tasks, places: &judged.places, names: &names };
             // With a running supervisor the tasks may run on another machine.
             let folders = located.folders(options.url.is_none() && !arguments.detach);
-            let folders = folders.map_err(|mistakes| input::complaint(&names, &mistakes))?;
+            let folders = folders.map_err(|mistakes| input::complaint(&names, &mistakes, &[]))?;
             submission.warnings.extend(folders);
             submission.warnings.extend(located.shared_folders());
         }
@@ -97,7 +92,7 @@ impl Submission {
         past: Past,
         which: Which,
         results: Option<&Path>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let (tasks, left_out) = past.select(all.clone(), which);
         let plan = part(plan, &all, &tasks, results, past.is_by_command())?;
         let ticked = past.ticked_failures(&left_out);
@@ -160,7 +155,7 @@ fn part(
     to_run: &[Task],
     results: Option<&Path>,
     is_by_command: bool,
-) -> Result<Option<Plan>, Failure> {
+) -> Result<Option<Plan>, CommandError> {
     if to_run.is_empty() {
         return Ok(None);
     }
@@ -178,11 +173,12 @@ fn part(
     };
     let missing = uses.iter().filter(|(_, used)| !found.contains_key(&(used + 1))).min();
     if let Some(&(user, used)) = missing {
-        return Err(Failure::usage(no_result(user + 1, used + 1, results)));
+        return Err(CommandError::usage(no_result(user + 1, used + 1, results)));
     }
     let result_of = |index: usize| found.get(&(index + 1)).map(String::as_str);
     let rest = plan.rest(|index| running.contains(&index), result_of);
-    let mut rest = rest.map_err(|error| Failure::own(format!("cannot be resumed: {error}")))?;
+    let mut rest =
+        rest.map_err(|error| CommandError::failed(format!("cannot be resumed: {error}")))?;
     rest.idempotency_key.clone_from(&plan.idempotency_key);
     Ok(Some(rest))
 }
@@ -200,13 +196,14 @@ fn no_result(user: usize, used: usize, results: Option<&Path>) -> String {
     )
 }
 
-fn to_json_value(value: &impl serde::Serialize) -> Result<Value, Failure> {
-    serde_json::to_value(value)
-        .map_err(|error| Failure::own(format!("the plan cannot be written as JSON: {error}")))
+fn to_json_value(value: &impl serde::Serialize) -> Result<Value, CommandError> {
+    serde_json::to_value(value).map_err(|error| {
+        CommandError::failed(format!("the plan cannot be written as JSON: {error}"))
+    })
 }
 
 /// Each with its place in a plan.
-fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, Failure> {
+fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, CommandError> {
     let hook =
         |command: &Option<String>| command.as_ref().map(|command| json!({ "command": command }));
     let halt = match own.halt {
@@ -237,7 +234,7 @@ fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, Failure> {
 }
 
 /// What tasks have that do not say otherwise.
-fn of_task_options(options: &TaskOptions) -> Result<Vec<(String, Value)>, Failure> {
+fn of_task_options(options: &TaskOptions) -> Result<Vec<(String, Value)>, CommandError> {
     let TaskOptions { cwd, idle_timeout, model, allowed_tools, permission_mode, env } = options;
     let variables = env.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
     let tools = (!allowed_tools.is_empty()).then(|| Value::from(allowed_tools.clone()));

@@ -1,9 +1,6 @@
 //! What is said of a batch while it runs, in a line or two. Text only; prints nothing.
 
-use std::{
-    collections::BTreeMap,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use cc_protocol::{
     Verdict,
@@ -11,7 +8,7 @@ use cc_protocol::{
 };
 use chrono::{DateTime, Local};
 
-use crate::{display::text, reports::Task};
+use crate::display::{task::Task, text};
 
 /// How often a countdown moves.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
@@ -112,7 +109,7 @@ fn time_left(
 
 /// `ccx: waiting until 03:00 (2 h 4 min): …`.
 pub(super) fn wait_line(wait: &BatchWait) -> String {
-    let left = Duration::from_millis(wait.until_ms.saturating_sub(now_ms()));
+    let left = Duration::from_millis(wait.until_ms.saturating_sub(text::now_ms()));
     let until = DateTime::<Local>::from(text::at(wait.until_ms)).format("%Y-%m-%d %H:%M:%S");
     format!("ccx: waiting until {until} ({}): {}", text::duration(left), wait.reason)
 }
@@ -125,17 +122,12 @@ pub(super) fn retry_line(task: &Task, row: &BatchRow) -> String {
     format!("ccx: task {} ({title}): {verdict}; it will be tried again", task.number)
 }
 
-pub(crate) fn now_ms() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use cc_protocol::batch::{BatchRunning, BatchState};
 
     use super::*;
-    use crate::command::batch::tests::{row, summary};
+    use crate::fixtures::{row, summary};
 
     fn task(number: usize) -> Task {
         Task::of_row(&row(number as u64 - 1))

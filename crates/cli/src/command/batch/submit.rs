@@ -11,31 +11,28 @@ use super::{
 };
 use crate::{
     args::{AgentOption, BatchArguments, ServerOptions},
-    command::{finish, run::private_arguments},
-    connect::{
-        Server, Standing, USUAL_URL,
-        interrupts::{Interrupt, Interrupts},
-        leftovers,
-        private::Urgency,
-    },
-    display::{dry_run, text},
-    error::Failure,
+    command::run::private_arguments,
+    connect::{Server, Standing, USUAL_URL, interrupts::Interrupts, leftovers, private::Urgency},
+    display::{dry_run, task::Task, terminal, text},
+    error::CommandError,
     input::{self, FileOptions},
-    reports::{Past, Which},
+    reports::{Past, Wanted, Which},
 };
+
+const WHILE_SUBMITTING: &str = "while the batch was submitted; `ccx batches` says whether it was";
 
 /// Submits the tasks of a file.
 pub(super) async fn submit(
     mut options: ServerOptions,
     arguments: BatchArguments,
     resume: Option<(PathBuf, Which)>,
-) -> Result<u8, Failure> {
+) -> Result<u8, CommandError> {
     if arguments.detach {
         // A private supervisor would end with this command, and its batch with it.
         options.url.get_or_insert_with(|| USUAL_URL.to_owned());
         refuse_reports_of_nobody(&arguments)?;
         if let Some((joblog, _)) = &resume {
-            return Err(Failure::usage(format!(
+            return Err(CommandError::usage(format!(
                 "{} is gone on with by whoever is attached; leave --detach away, or resume by the batch's id",
                 joblog.display()
             )));
@@ -45,7 +42,7 @@ pub(super) async fn submit(
     let path = arguments.file.as_deref().unwrap_or(Path::new("-"));
     let file = input::read(path, arguments.format)?;
     let agent = agent(&options, &arguments.agent, file.file.options())?;
-    let wanted = arguments.reports.settle(file.file.options(), resume.clone())?;
+    let wanted = Wanted::settle(&arguments.reports, file.file.options(), resume.clone())?;
     wanted.check_apart_from(path)?;
     let resume = resume.as_ref().map(|(path, which)| (path.as_path(), *which));
     let submission =
@@ -60,7 +57,7 @@ pub(super) async fn submit(
     let Submission { plan, tasks, left_out, past, notes: _, warnings: _ } = submission;
     if let (true, Some(plan)) = (arguments.detach, &plan) {
         if wanted.is_any() {
-            finish::note(
+            terminal::note(
                 "ccx: the reports of [options] are written by whoever is attached, so not now",
             );
         }
@@ -71,17 +68,28 @@ pub(super) async fn submit(
     let mut shown = Shown::open(arguments.view, &wanted, &name, &tasks, &left_out, past)?;
     if let Some(done) = done.filter(|_| !arguments.view.quiet) {
         let (done, to_run) = (text::count(done, "task"), tasks.len());
-        finish::note(&format!("ccx: {done} succeeded before; {to_run} to run"));
+        terminal::note(&format!("ccx: {done} succeeded before; {to_run} to run"));
     }
     shown.succeeded_before = done.unwrap_or_default();
     let Some(plan) = plan else { return Ok(shown.conclude_nothing()) };
+    run_plan(&options, &private_arguments, (plan, &tasks), shown, &mut interrupts).await
+}
+
+/// Submits the plan and follows its batch to the exit code of the command.
+async fn run_plan(
+    options: &ServerOptions,
+    private_arguments: &[String],
+    (plan, tasks): (Plan, &[Task]),
+    shown: Shown,
+    interrupts: &mut Interrupts,
+) -> Result<u8, CommandError> {
     leftovers::take_in_orphans();
-    let opened = Server::open(&options, &private_arguments, reconnect(), &mut interrupts).await;
+    let opened = Server::open(options, private_arguments, reconnect(), interrupts).await;
     let mut server = match opened {
         Ok(server) => server,
         Err(failure) => return Err(shown.fail(failure)),
     };
-    let submitted = submit_on(&mut server.session, plan, &mut interrupts).await;
+    let submitted = submit_on(&mut server.session, plan, interrupts).await;
     let batch_id = match submitted {
         Ok(batch_id) => batch_id,
         Err(failure) => {
@@ -91,7 +99,7 @@ pub(super) async fn submit(
         }
     };
     let hold = if server.is_private() { Hold::Private } else { Hold::Started };
-    follow(server, &options, hold, &batch_id, &tasks, shown, &mut interrupts).await
+    follow(server, options, hold, &batch_id, tasks, shown, interrupts).await
 }
 
 fn print_dry_run(submission: &Submission, is_json: bool) {
@@ -99,51 +107,51 @@ fn print_dry_run(submission: &Submission, is_json: bool) {
     let text = if is_json {
         dry_run::json(plan, tasks)
     } else {
-        dry_run::table(plan, tasks, finish::look().columns)
+        dry_run::table(plan, tasks, terminal::look().columns)
     };
-    finish::print(&text);
+    terminal::print(&text);
 }
 
 fn say(submission: &Submission) {
     for note in &submission.notes {
-        finish::note(&format!("ccx: note: {note}"));
+        terminal::note(&format!("ccx: note: {note}"));
     }
     for warning in &submission.warnings {
-        finish::note(&format!("ccx: warning: {warning}"));
+        terminal::note(&format!("ccx: warning: {warning}"));
     }
 }
 
 /// Submits it and leaves it.
-async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, Failure> {
+async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, CommandError> {
     let mut connection = Standing::of(options)?.connect().await?;
     let submitted = match connection.batch_submit(plan).await {
         Ok(submitted) => submitted,
-        Err(Error::Server(error)) => return Err(Failure::own(error.message)),
+        Err(Error::Server(error)) => return Err(CommandError::failed(error.message)),
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
-            return Err(Failure::own(format!(
+            return Err(CommandError::failed(format!(
                 "{error}; whether the batch was begun is not known here: see `ccx batches`"
             )));
         }
     };
-    finish::print(&format!("{}\n", submitted.batch_id));
+    terminal::print(&format!("{}\n", submitted.batch_id));
     connection.close().await;
     Ok(0)
 }
 
-/// Submits it on a session, whose outages it survives; returns its id.
-async fn submit_on(
+/// Submits a plan on a session, and again after an outage; returns the batch's id.
+pub(in crate::command) async fn submit_on(
     session: &mut Session,
     mut plan: Plan,
     interrupts: &mut Interrupts,
-) -> Result<String, Failure> {
+) -> Result<String, CommandError> {
     // A lost answer is asked for again, and gives the same batch.
     plan.idempotency_key.get_or_insert_with(|| Uuid::new_v4().to_string());
     let asked = session.ask_batch(BatchRequest::Submit(Box::new(plan))).await?;
     loop {
         let event = tokio::select! {
             biased;
-            interrupt = interrupts.next() => return Err(interruption(interrupt)),
+            interrupt = interrupts.next() => return Err(interrupt.error(WHILE_SUBMITTING)),
             event = session.next_event() => event?,
         };
         if let SessionEvent::Batch { id, outcome } = event
@@ -152,7 +160,7 @@ async fn submit_on(
             return match outcome {
                 Ok(BatchAnswer::Submitted(submitted)) => {
                     if !submitted.is_new {
-                        finish::note(&format!(
+                        terminal::note(&format!(
                             "ccx: batch {} has this idempotency key; it is shown",
                             submitted.batch_id
                         ));
@@ -164,18 +172,12 @@ async fn submit_on(
                     | BatchAnswer::Attached(_)
                     | BatchAnswer::Rows(_)
                     | BatchAnswer::Canceled,
-                ) => Err(Failure::own("the server broke the protocol: another answer was due")),
-                Err(error) => Err(Failure::own(error.message)),
+                ) => Err(CommandError::failed(
+                    "the server broke the protocol: another answer was due",
+                )),
+                Err(error) => Err(CommandError::failed(error.message)),
             };
         }
-    }
-}
-
-fn interruption(interrupt: Interrupt) -> Failure {
-    Failure {
-        exit_code: interrupt.exit_code(),
-        text: "interrupted while the batch was submitted; `ccx batches` says whether it was"
-            .to_owned(),
     }
 }
 
@@ -183,10 +185,10 @@ fn agent(
     options: &ServerOptions,
     own: &AgentOption,
     of_file: &FileOptions,
-) -> Result<AgentOption, Failure> {
+) -> Result<AgentOption, CommandError> {
     match (&own.agent, &of_file.agent) {
         (Some(_), _) | (None, None) => Ok(own.clone()),
-        (None, Some(_)) if options.url.is_some() => Err(Failure::usage(
+        (None, Some(_)) if options.url.is_some() => Err(CommandError::usage(
             "the option agent of the task file is the server's setting (cc-supervisor --agent); take it out for use with --url (CC_EXECUTOR_URL)",
         )),
         (None, Some(agent)) => Ok(AgentOption { agent: Some(agent.clone()) }),

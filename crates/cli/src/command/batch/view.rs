@@ -4,18 +4,23 @@ use std::{collections::BTreeSet, time::Duration};
 
 use cc_protocol::batch::{BatchRow, BatchSummary};
 
-use super::{live::Recorder, row};
+use super::live::Recorder;
 use crate::{
     args::BatchView,
-    command::finish::{self, Conclusion},
-    display::summary,
-    error::Failure,
+    command::finish,
+    display::{
+        batch_row,
+        summary::{self, Conclusion},
+        task::Task,
+        terminal,
+    },
+    error::CommandError,
     exit_code,
-    reports::{AccountEnd, Entry, Past, Reports, Task, Wanted},
+    reports::{AccountEnd, Entry, Past, Reports, Wanted},
 };
 
-/// See the module.
-pub(super) struct Shown {
+/// What is shown and written of a batch.
+pub(in crate::command) struct Shown {
     pub(super) view: BatchView,
     pub(super) reports: Reports,
     /// In earlier runs.
@@ -23,20 +28,20 @@ pub(super) struct Shown {
 }
 
 impl Shown {
-    pub(super) fn open(
+    pub(in crate::command) fn open(
         view: BatchView,
         wanted: &Wanted,
         name: &str,
         tasks: &[Task],
         left_out: &[Task],
         past: Option<Past>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let reports = Reports::open(wanted, name, tasks, left_out, past)?;
         Ok(Self { view, reports, succeeded_before: 0 })
     }
 
     /// Nothing was begun.
-    pub(super) fn fail(self, failure: Failure) -> Failure {
+    pub(super) fn fail(self, failure: CommandError) -> CommandError {
         self.reports.finish(AccountEnd {
             elapsed: Duration::ZERO,
             stopped: Some(failure.to_string()),
@@ -50,7 +55,7 @@ impl Shown {
         let is_json = self.view.json;
         let code = self.conclude(&Conclusion::of_nothing(), None);
         if !is_json {
-            finish::print("nothing to run\n");
+            terminal::print("nothing to run\n");
         }
         code
     }
@@ -67,13 +72,15 @@ impl Shown {
         if self.view.json {
             let batch_id = batch_id.as_deref();
             let summary = summary::summary_json(conclusion, batch_id, self.succeeded_before);
-            finish::print(&format!("{summary}\n"));
+            terminal::print(&format!("{summary}\n"));
         } else if !end.rows.is_empty() {
-            conclusion.print(None);
+            finish::print(conclusion, None);
         }
-        let code = own_code
-            .unwrap_or_else(|| exit_code::of_rows(&end.rows, conclusion.is_something_left()));
-        match conclusion.checked(code) {
+        let code = own_code.unwrap_or_else(|| {
+            let (failures, not_run) = conclusion.failures();
+            exit_code::of_batch(failures, not_run, conclusion.is_something_left())
+        });
+        match finish::exit_code(conclusion, code) {
             0 if !are_reports_whole => exit_code::OWN_FAILURE,
             code => code,
         }
@@ -88,9 +95,9 @@ impl Recorder for Shown {
     fn ended(&mut self, task: &Task, row: &BatchRow) {
         let entry = Entry::new(task, row);
         if self.view.json {
-            finish::print(&format!("{}\n", entry.json()));
+            terminal::print(&format!("{}\n", entry.json()));
         }
-        self.reports.record(entry, &row::shown(task, Some(row)));
+        self.reports.record(entry, &batch_row::shown(task, Some(row)));
     }
 
     fn skipped(&mut self, task: &Task, why: &str) {

@@ -35,7 +35,7 @@ pub(crate) async fn check(
     let words = match agent::resolve(wish).map(|agent| shell_words::split(&agent)) {
         Ok(Ok(words)) => words,
         Ok(Err(error)) => return (None, Finding::failure(WHAT, error.to_string())),
-        Err(failure) => return (None, Finding::failure(WHAT, failure.text)),
+        Err(failure) => return (None, Finding::failure(WHAT, failure.to_string())),
     };
     let mut agent = Agent::of(words, None);
     if wish == Some(agent::STAND_IN) {

@@ -27,7 +27,7 @@ async fn companion(name: &str) -> Finding {
     const WHAT: &str = "programs";
     let path = match programs::find_companion(name) {
         Ok(path) => path,
-        Err(failure) => return Finding::failure(WHAT, failure.text),
+        Err(failure) => return Finding::failure(WHAT, failure.to_string()),
     };
     let mut command = Command::new(&path);
     command.arg("--version").stdin(Stdio::null()).kill_on_drop(true);
@@ -69,7 +69,7 @@ pub(crate) async fn running_supervisor(options: &ServerOptions) -> Finding {
                 "install one version; an upgrade of a supervisor costs no task (SIGUSR1)",
             )
         }
-        Err(failure) if options.url.is_some() => Finding::failure(WHAT, failure.text),
+        Err(failure) if options.url.is_some() => Finding::failure(WHAT, failure.to_string()),
         Err(_) => Finding::ok(
             WHAT,
             format!(

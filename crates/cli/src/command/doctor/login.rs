@@ -83,7 +83,7 @@ async fn ask(agent: &Agent, probe: &Probe, is_key_here: bool, trial: &mut Trial)
     argv.extend(["auth".to_owned(), "status".to_owned()]);
     match trial.run(argv).await {
         Ok(ran) => judge(&ran, probe, is_key_here),
-        Err(problem) => Finding::skip(WHAT, problem),
+        Err(error) => Finding::skip(WHAT, error.to_string()),
     }
 }
 

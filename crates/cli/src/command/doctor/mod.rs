@@ -22,17 +22,20 @@ use self::{
 };
 use crate::{
     args::{DoctorArguments, ServerOptions},
-    command::finish,
-    error::Failure,
+    display::terminal,
+    error::CommandError,
 };
 
 /// Runs the command to its exit code.
-pub(crate) async fn run(options: ServerOptions, arguments: DoctorArguments) -> Result<u8, Failure> {
+pub(crate) async fn run(
+    options: ServerOptions,
+    arguments: DoctorArguments,
+) -> Result<u8, CommandError> {
     let mut findings = companions::check().await;
     let mut trial = match Trial::open().await {
         Ok(trial) => Some(trial),
         Err(failure) => {
-            findings.push(Finding::failure("tasks", failure.text));
+            findings.push(Finding::failure("tasks", failure.to_string()));
             None
         }
     };
@@ -48,9 +51,9 @@ pub(crate) async fn run(options: ServerOptions, arguments: DoctorArguments) -> R
     if let Some(trial) = trial
         && let Err(failure) = trial.close().await
     {
-        findings.push(Finding::failure("tasks", failure.text));
+        findings.push(Finding::failure("tasks", failure.to_string()));
     }
-    finish::print(&report(&findings, arguments.json));
+    terminal::print(&report(&findings, arguments.json));
     Ok(u8::from(findings.iter().any(Finding::is_failure)))
 }
 
@@ -76,12 +79,13 @@ async fn probe(trial: Option<&mut Trial>, findings: &mut Vec<Finding>) -> Option
     }
 }
 
-async fn run_probe(trial: &mut Trial) -> Result<(Ran, Probe), String> {
-    let own = env::current_exe().map_err(|error| error.to_string())?;
-    let own = own.to_str().ok_or_else(|| format!("{} is no UTF-8", own.display()))?;
+async fn run_probe(trial: &mut Trial) -> Result<(Ran, Probe), CommandError> {
+    let own = env::current_exe().map_err(CommandError::io("where ccx is"))?;
+    let not_text = || CommandError::failed(format!("{} is no UTF-8", own.display()));
+    let own = own.to_str().ok_or_else(not_text)?;
     let ran = trial.run(vec![own.to_owned(), "doctor-probe".to_owned()]).await?;
     let probe = serde_json::from_str(&ran.stdout)
-        .map_err(|error| format!("{error}; {}", ran.last_words()))?;
+        .map_err(|error| CommandError::failed(format!("{error}; {}", ran.last_words())))?;
     Ok((ran, probe))
 }
 

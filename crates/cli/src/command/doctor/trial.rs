@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, env};
 
-use cc_client::{Connection, Error, Event};
+use cc_client::{Connection, Event};
 use cc_protocol::{
     EndReason,
     execute::{Execute, Program},
@@ -11,7 +11,7 @@ use cc_protocol::{
 
 use crate::{
     connect::private::{PrivateSupervisor, Urgency},
-    error::Failure,
+    error::CommandError,
 };
 
 /// For each of the tasks; the CLI needs one or two seconds for what it is asked here.
@@ -39,14 +39,14 @@ pub(crate) struct Ran {
 
 impl Trial {
     /// Starts the supervisor.
-    pub(crate) async fn open() -> Result<Self, Failure> {
+    pub(crate) async fn open() -> Result<Self, CommandError> {
         let supervisor = PrivateSupervisor::start(&[]).await?;
         let connection = Connection::open(supervisor.url(), None).await?;
         Ok(Self { supervisor, connection })
     }
 
-    /// Runs a task to its end. `Err` is one that was not started, in words.
-    pub(crate) async fn run(&mut self, argv: Vec<String>) -> Result<Ran, String> {
+    /// Runs a task to its end.
+    pub(crate) async fn run(&mut self, argv: Vec<String>) -> Result<Ran, CommandError> {
         // The CLI then leaves statistics and updates alone: it is here to answer, not to be used.
         let quiet = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC".to_owned(), Some("1".to_owned()));
         let cwd = env::current_dir().ok().and_then(|folder| folder.to_str().map(str::to_owned));
@@ -59,14 +59,10 @@ impl Trial {
             label: Some("ccx doctor".to_owned()),
             ..Execute::default()
         };
-        let started = match self.connection.execute(&task).await {
-            Ok(started) => started,
-            Err(Error::Server(error)) => return Err(error.message),
-            Err(error) => return Err(error.to_string()),
-        };
+        let started = self.connection.execute(&task).await?;
         let (mut stdout, mut stderr) = (String::new(), String::new());
         loop {
-            let event = self.connection.next_event().await.map_err(|error| error.to_string())?;
+            let event = self.connection.next_event().await?;
             let Event::Notification(received) = event else { continue };
             if let Notification::Output(output) = &received.notification {
                 let text = if output.stream == "stdout" { &mut stdout } else { &mut stderr };
@@ -84,7 +80,7 @@ impl Trial {
     }
 
     /// Ends the supervisor.
-    pub(crate) async fn close(self) -> Result<(), Failure> {
+    pub(crate) async fn close(self) -> Result<(), CommandError> {
         self.connection.close().await;
         self.supervisor.stop(Urgency::Polite).await
     }

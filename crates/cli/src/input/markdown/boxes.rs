@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Reader, is_inside, mark::Mark, scan::Item, source, words};
+use super::{
+    mark::Mark,
+    reader::Reader,
+    scan::{Item, is_inside},
+    source, words,
+};
 
 /// Something with a marker, in the order of the file.
 struct Entry {

@@ -16,18 +16,22 @@ mod front_matter;
 mod headings;
 mod mark;
 mod plain;
+mod reader;
 mod scan;
 mod source;
+mod titles;
 mod words;
 
 use std::ops::Range;
 
-use self::scan::{Item, Scan};
 pub(super) use self::{
     front_matter::FrontMatter, mark::Mark, source::line_mark, source::without_marker,
 };
-use super::{Found, LABEL_CHARS_LIMIT, note::Note, place::Places};
-use crate::display::text::one_line;
+use self::{
+    reader::Reader,
+    scan::{Scan, is_inside},
+};
+use super::{found::Found, place::Places};
 
 /// What is said of text that is no part of a task.
 const OUTSIDE: &str = "text beside the tasks";
@@ -38,15 +42,6 @@ const NO_OPEN_ITEM: &str = "there are no tasks: no list has an item that is not 
 const NO_FORM: &str = "there are no tasks; a prompt each are check boxes (\"- [ ] ...\"), the items of a list (\"- ...\", \
     \"1. ...\"), and headings with the text below them (\"## Task 1: ...\", \"## 1. ...\"); a file that is one prompt \
     as a whole goes into a folder (ccx batch FOLDER)";
-
-/// What the readers below share.
-struct Reader<'a> {
-    /// The file, its front matter blanked out; all offsets are of this text.
-    text: &'a str,
-    places: Places<'a>,
-    scan: Scan,
-    found: Found,
-}
 
 pub(super) fn parse(text: &str) -> Found {
     let front = FrontMatter::of(text);
@@ -81,43 +76,6 @@ pub(super) fn parse(text: &str) -> Found {
 }
 
 impl Reader<'_> {
-    fn note(&mut self, offset: usize, what: &str, excerpt: &str) {
-        let place = self.places.at(offset);
-        self.found.notes.push(Note::new(place, what, excerpt));
-    }
-
-    /// What is there and not run, with why.
-    fn pass_over(&mut self, offset: usize, why: &str, excerpt: &str) {
-        self.note(offset, &format!("passed over, {why}"), excerpt);
-    }
-
-    fn task(&mut self, offset: usize, prompt: String, containers: &[String]) {
-        let place = self.places.at(offset);
-        if prompt.is_empty() {
-            return self.found.mistake(place, "the item is empty");
-        }
-        let label = self.label(offset, &prompt, containers);
-        self.found.prompt(place, prompt, label);
-    }
-
-    fn done(&mut self, offset: usize, prompt: String) {
-        self.note(offset, "passed over, done", &prompt);
-        let place = self.places.at(offset);
-        self.found.done_prompt(place, prompt);
-    }
-
-    /// `Heading / Subheading / Parent: beginning of the prompt`; none where nothing stands above.
-    fn label(&self, offset: usize, prompt: &str, containers: &[String]) -> Option<String> {
-        let headings = self.scan.path(offset);
-        let above: Vec<&str> =
-            headings.into_iter().chain(containers.iter().map(String::as_str)).collect();
-        if above.is_empty() {
-            return None;
-        }
-        let label = format!("{}: {}", above.join(" / "), one_line(prompt, LABEL_CHARS_LIMIT));
-        Some(one_line(&label, LABEL_CHARS_LIMIT))
-    }
-
     /// Whether the file's lists are only what its one task must fulfil.
     fn is_one_task(&self) -> bool {
         let mut lists = self.scan.lists.iter().filter(|list| list.depth == 1).peekable();
@@ -146,19 +104,6 @@ impl Reader<'_> {
         self.note(start, "the file is one task: its lists say what that task must fulfil", "");
     }
 
-    /// A list of what must hold at the end, by the heading above it or the line before it.
-    fn is_criteria(&self, list: &scan::List) -> bool {
-        list.lead.as_deref().is_some_and(words::is_criteria)
-            || words::is_criteria(self.scan.heading(list.start))
-    }
-
-    /// Whether anything but lists and headings stands there, and the lines that introduce criteria.
-    fn has_text(&self, range: Range<usize>) -> bool {
-        self.scan.texts.iter().any(|text| {
-            range.contains(&text.start) && !words::is_criteria(&self.text[text.clone()])
-        })
-    }
-
     /// Paragraphs and code beside the lists reach no agent.
     fn say_what_text_is_left(&mut self, sections: &[Range<usize>]) {
         for text in self.scan.texts.clone() {
@@ -182,14 +127,6 @@ impl Reader<'_> {
             plain::read(self, sections);
         }
     }
-
-    fn item(&self, index: usize) -> Option<&Item> {
-        self.scan.items.get(index)
-    }
-}
-
-fn is_inside(offset: usize, ranges: &[Range<usize>]) -> bool {
-    ranges.iter().any(|range| range.contains(&offset))
 }
 
 #[cfg(test)]

@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use super::{Reader, is_inside, mark::Mark, scan::List, source, words};
+use super::{
+    mark::Mark,
+    reader::Reader,
+    scan::{List, is_inside},
+    source, words,
+};
 
 /// Reads what is not in `sections`, which are tasks already.
 pub(super) fn read(reader: &mut Reader<'_>, sections: &[Range<usize>]) {

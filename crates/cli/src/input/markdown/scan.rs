@@ -5,9 +5,9 @@ use std::ops::Range;
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::{
-    headings, is_inside,
     mark::Mark,
     source::{self, BoxLine, LineKind},
+    titles,
 };
 
 /// A heading that is no part of a list or a quote.
@@ -267,7 +267,7 @@ impl Walk {
             }
         }
         for heading in &mut self.scan.headings {
-            heading.is_task = headings::is_task_title(&heading.title);
+            heading.is_task = titles::is_task_title(&heading.title);
         }
         let starts: Vec<usize> = self.scan.items.iter().map(|item| item.range.start).collect();
         let has_boxes = self.scan.items.iter().any(|item| item.mark.is_box());
@@ -294,7 +294,7 @@ impl Walk {
         self.scan.set_boxes();
         if self.scan.has_only_text() {
             for heading in &mut self.scan.headings {
-                heading.is_task = headings::is_step_title(&heading.title);
+                heading.is_task = titles::is_step_title(&heading.title);
             }
         }
         self.scan
@@ -368,4 +368,8 @@ fn comments(text: &str, opaque: &[Range<usize>], code: &[Range<usize>]) -> Vec<R
         }
     }
     found
+}
+
+pub(super) fn is_inside(offset: usize, ranges: &[Range<usize>]) -> bool {
+    ranges.iter().any(|range| range.contains(&offset))
 }

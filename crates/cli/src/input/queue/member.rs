@@ -5,7 +5,7 @@ use cc_protocol::execute::{COMMON_PARAMS, PROMPT_PARAMS};
 use serde_json::Value;
 
 use super::{
-    super::{Found, note::Note, object::Object, place::Place},
+    super::{found::Found, mistake::Wrong, note::Note, object::Object, place::Place},
     state::{self, State},
 };
 
@@ -92,7 +92,7 @@ impl Take<'_> {
                 Ok(State::Done) => state = State::Done,
                 Ok(other) if state == State::Open => state = other,
                 Ok(State::Other(_)) => {}
-                Err(what) => self.found.mistake(place, what),
+                Err(Wrong(what)) => self.found.mistake(place, what),
             }
         }
         state

@@ -17,7 +17,12 @@ use self::{
     member::{Entry, Take, as_name},
     state::State,
 };
-use super::{FileTask, Found, note::Note, object::Object, place::Place};
+use super::{
+    found::{FileTask, Found},
+    note::Note,
+    object::Object,
+    place::Place,
+};
 
 /// How the members are taken that a plan does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::super::mistake::Wrong;
+
 const OPEN: [&str; 15] = [
     "",
     "backlog",
@@ -128,12 +130,13 @@ impl Kind {
     }
 
     /// What the member says, which is not null; the error is what is wrong with it.
-    pub(super) fn read(self, name: &str, value: &Value) -> Result<State, String> {
+    pub(super) fn read(self, name: &str, value: &Value) -> Result<State, Wrong> {
         let off = |value: bool| State::Other(format!("with {name}: {value}"));
-        let flag = || value.as_bool().ok_or_else(|| format!("{name} must be true or false"));
+        let flag = || value.as_bool().ok_or_else(|| Wrong(format!("{name} must be true or false")));
         Ok(match self {
             Self::Status => {
-                let word = value.as_str().ok_or_else(|| format!("{name} must be a string"))?;
+                let word =
+                    value.as_str().ok_or_else(|| Wrong(format!("{name} must be a string")))?;
                 State::of_word(name, word)
             }
             Self::Done if flag()? => State::Done,

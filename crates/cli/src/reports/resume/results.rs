@@ -10,8 +10,10 @@ use std::{
 
 use serde::Deserialize;
 
-use super::super::{Task, joblog};
-use crate::error::Failure;
+use crate::{
+    display::{command_cell, task::Task},
+    error::CommandError,
+};
 
 /// What is read of a line.
 #[derive(Deserialize)]
@@ -29,9 +31,10 @@ pub(crate) fn results(
     path: &Path,
     tasks: &[&Task],
     is_by_command: bool,
-) -> Result<HashMap<usize, String>, Failure> {
-    let refused =
-        |error| Failure::usage(format!("results cannot be read from {}: {error}", path.display()));
+) -> Result<HashMap<usize, String>, CommandError> {
+    let refused = |error| {
+        CommandError::usage(format!("results cannot be read from {}: {error}", path.display()))
+    };
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(HashMap::new()),
@@ -46,7 +49,7 @@ pub(crate) fn results(
         }
         let Some(result) = line.result else { continue };
         let is_of = |task: &&&Task| {
-            joblog::key(&task.command) == joblog::key(&line.command)
+            command_cell::key(&task.command) == command_cell::key(&line.command)
                 && (is_by_command || task.number == line.number)
         };
         for task in tasks.iter().filter(is_of) {

@@ -25,20 +25,18 @@ use tokio::time::{self, MissedTickBehavior};
 use super::{
     interrupt_prompt::Question,
     pending_output::Held,
-    row,
     status::{self, REFRESH_INTERVAL},
 };
 use crate::{
     connect::interrupts::{Interrupt, Interrupts},
-    display::progress::{Progress, digest},
-    error::Failure,
+    display::{agent_line::digest, batch_row, progress::Progress, task::Task, text},
+    error::CommandError,
     follow::loss_cause,
-    reports::Task,
 };
 
 /// Whose batch it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Hold {
+pub(in crate::command) enum Hold {
     /// Of a supervisor that ends with this command.
     Private,
     /// This command has started it at a supervisor that stays.
@@ -49,7 +47,7 @@ pub(super) enum Hold {
 
 /// Why it was not followed to its end, or what ended it.
 #[derive(Debug)]
-pub(super) enum Stop {
+pub(in crate::command) enum Stop {
     /// A signal has ended it, and its end was waited for.
     Canceled(Interrupt),
     /// A second signal: nobody wants to wait.
@@ -57,21 +55,21 @@ pub(super) enum Stop {
     /// It was left running.
     Detached(Interrupt),
     /// The session is over.
-    Broken(Failure),
+    Broken(CommandError),
 }
 
 /// A batch as it was seen last.
 #[derive(Debug)]
-pub(super) struct Seen {
+pub(in crate::command) struct Seen {
     /// None where not even the attach was answered.
     pub(super) summary: Option<BatchSummary>,
     /// By index; answers are cut away.
-    pub(super) rows: BTreeMap<u64, BatchRow>,
+    pub(in crate::command) rows: BTreeMap<u64, BatchRow>,
     pub(super) stop: Option<Stop>,
 }
 
 /// Who is told of each task that has its verdict or will never have one, once.
-pub(super) trait Recorder {
+pub(in crate::command) trait Recorder {
     /// Whether [`Recorder::ended`] needs results that are longer than a row may have.
     fn wants_whole_results(&self) -> bool;
     /// It has its verdict.
@@ -225,7 +223,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         Ok(self.is_over && self.page == Page::NotNeeded)
     }
 
-    fn hear(&mut self, event: SessionEvent) -> Result<(), Failure> {
+    fn hear(&mut self, event: SessionEvent) -> Result<(), CommandError> {
         match event {
             SessionEvent::Batch { id, outcome } => self.answered(id, outcome)?,
             SessionEvent::Notification(received) => self.told(received.notification),
@@ -251,7 +249,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         &mut self,
         id: u64,
         outcome: Result<BatchAnswer, ErrorObject>,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CommandError> {
         if self.held.is_answer(id) {
             let whole = match outcome {
                 Ok(BatchAnswer::Result(whole)) => Some(whole),
@@ -278,7 +276,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             Ok(BatchAnswer::Result(_) | BatchAnswer::Canceled | BatchAnswer::Submitted(_)) => {}
             // The end was under way when it was asked for.
             Err(error) if error.code == ErrorCode::NoProcess.code() => {}
-            Err(error) => return Err(Failure::own(error.message)),
+            Err(error) => return Err(CommandError::failed(error.message)),
         }
         Ok(())
     }
@@ -326,7 +324,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             if matches!(before, Some(RowState::Over | RowState::Skipped)) {
                 continue;
             }
-            self.seen.rows.insert(row.index, row::slim(&row));
+            self.seen.rows.insert(row.index, batch_row::slim(&row));
             match row.state {
                 RowState::Over | RowState::Skipped => {
                     let is_cut = row.state == RowState::Over && row.result_truncated;
@@ -348,7 +346,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             return self.recorder.skipped(task, row.why.as_deref().unwrap_or_default());
         }
         self.recorder.ended(task, row);
-        self.progress.end(&row::shown(task, Some(row)));
+        self.progress.end(&batch_row::shown(task, Some(row)));
     }
 
     fn task(&self, index: u64) -> Option<&'a Task> {
@@ -374,7 +372,7 @@ impl<'a, R: Recorder> Live<'a, R> {
 
     fn show(&self) {
         let Some(summary) = &self.seen.summary else { return };
-        let status = status::of(summary, &self.seen.rows, self.tasks, status::now_ms());
+        let status = status::of(summary, &self.seen.rows, self.tasks, text::now_ms());
         self.progress.show(&status.counts, &status.doing);
     }
 

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
 
 use super::*;
-use crate::command::batch::tests::{row, summary};
+use crate::fixtures::{row, summary};
 
 struct Peer(WebSocketStream<TcpStream>);
 
@@ -234,7 +234,7 @@ async fn a_batch_that_the_supervisor_does_not_know_is_no_batch_without_tasks() {
     let (heard, seen) = follow(&url, Hold::Viewed, false).await;
     assert!(heard.is_empty());
     let Some(Stop::Broken(failure)) = seen.stop else { panic!("{:?}", seen.stop) };
-    assert_eq!(failure.text, "there is no batch b");
+    assert_eq!(failure.to_string(), "there is no batch b");
     server.await.unwrap();
 }
 
@@ -256,7 +256,7 @@ async fn the_output_of_a_task_is_asked_for_once_however_long_the_batch_counts_it
         peer.answer("batch.rows", page(&[row(0)], false)).await;
         let params = peer.answer("task.attach", json!({})).await;
         assert_eq!(params, json!({"task_id": "t-0", "after_seq": 0}));
-        let completed = crate::display::summary::tests::completed(Verdict::Succeeded, 0);
+        let completed = crate::fixtures::completed(Verdict::Succeeded, 0);
         let mut completed = json!(completed);
         completed["task_id"] = "t-0".into();
         completed["seq"] = 1.into();

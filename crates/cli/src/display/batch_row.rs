@@ -7,9 +7,9 @@ use cc_protocol::{
     batch::{AttemptClass, BatchRow, RowState},
 };
 
-use crate::{
-    display::row::{Fate, Row},
-    reports::{Task, Tokens, repeats},
+use super::{
+    row::{Fate, Row, Tokens},
+    task::Task,
 };
 
 /// How many lines of what a task printed stand below the table.
@@ -40,7 +40,6 @@ pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
         Row { number: task.number, title: task.title.clone(), verdict, fate, ..Row::default() };
     let Some(row) = row.filter(|_| fate != Fate::NotRun) else { return shown };
     Row {
-        reason: row.reason,
         exit_code: row.exit_code,
         duration: row.duration_ms.map(Duration::from_millis),
         killed_leftovers: Some(row.killed_leftovers),
@@ -56,9 +55,16 @@ pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
     }
 }
 
+/// How many attempts of this class were followed by another one.
+pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
+    let others = row.attempts.len().saturating_sub(1);
+    let followed = row.attempts.iter().take(others);
+    followed.filter(|attempt| attempt.class == Some(class)).count() as u64
+}
+
 /// What is kept of a row for the table and what stands below it: of the answers of a whole batch, and of all that its
 /// tasks have printed, there may be more than memory should hold.
-pub(super) fn slim(row: &BatchRow) -> BatchRow {
+pub(crate) fn slim(row: &BatchRow) -> BatchRow {
     let last_words = match row.verdict {
         Some(Verdict::Succeeded) | None => None,
         Some(_) => last_words(row),
@@ -100,7 +106,7 @@ mod tests {
     use cc_protocol::batch::BatchAttempt;
 
     use super::*;
-    use crate::command::batch::tests::row;
+    use crate::fixtures::row;
 
     fn failed(stdout: Option<&str>, stderr: Option<&str>) -> BatchRow {
         let attempt = BatchAttempt {

@@ -3,8 +3,7 @@
 use cc_batch::plan::PlanTask;
 use cc_protocol::{batch::BatchRow, execute::Program};
 
-use super::joblog::command_cell;
-use crate::display::text;
+use super::{command_cell::command_cell, text};
 
 /// Longest title of a task without a label.
 const TITLE_CHARS_LIMIT: usize = 100;
