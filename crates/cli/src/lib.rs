@@ -34,8 +34,8 @@ use cc_protocol::control::ControlType;
 use clap::Parser as _;
 
 use crate::{
-    args::{Arguments, Command, ServerOptions, SteerArguments},
-    command::{attach, batch, control, demo, doctor, gates, ps, run},
+    args::{Arguments, Command, ControlArguments, ServerOptions},
+    command::{attach, batch, demo, doctor, gates, ps, run},
     display::terminal,
     error::CommandError,
 };
@@ -51,13 +51,13 @@ pub fn main() -> ExitCode {
         Command::Batch(arguments) => on_runtime(batch::run(server, *arguments)),
         Command::Batches(arguments) => on_runtime(batch::list::run(server, arguments)),
         Command::Gates(arguments) => on_runtime(gates::run(server, arguments)),
-        Command::Gate(command) => on_runtime(gates::steer(server, command)),
+        Command::Gate(command) => on_runtime(gates::open(server, command)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
         Command::Attach(arguments) => on_runtime(attach::attach(server, arguments)),
         Command::Logs(arguments) => on_runtime(attach::logs(server, arguments)),
-        Command::Cancel(arguments) => steer(server, arguments, ControlType::Cancel),
-        Command::Pause(arguments) => steer(server, arguments, ControlType::Pause),
-        Command::Resume(arguments) => steer(server, arguments, ControlType::Resume),
+        Command::Cancel(arguments) => control(server, arguments, ControlType::Cancel),
+        Command::Pause(arguments) => control(server, arguments, ControlType::Pause),
+        Command::Resume(arguments) => control(server, arguments, ControlType::Resume),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
         Command::DoctorProbe => Ok(doctor::probe::run()),
@@ -71,12 +71,12 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn steer(
+fn control(
     server: ServerOptions,
-    arguments: SteerArguments,
+    arguments: ControlArguments,
     control: ControlType,
 ) -> Result<u8, CommandError> {
-    on_runtime(control::run(server, arguments, control))
+    on_runtime(command::control::run(server, arguments, control))
 }
 
 /// One thread is enough for one connection; writing to a slow terminal has a thread of its own.
@@ -86,7 +86,7 @@ fn on_runtime(command: impl Future<Output = Result<u8, CommandError>>) -> Result
         .build()
         .map_err(CommandError::io("cannot start"))?;
     let outcome = runtime.block_on(command);
-    // A write to a terminal that nobody reads must not keep the process.
+    // A blocked write to a terminal must not keep the process.
     runtime.shutdown_background();
     outcome
 }

@@ -99,7 +99,7 @@ pub(crate) struct BatchArguments {
     #[arg(long, short, conflicts_with_all = ["json", "show_output", "dry_run"])]
     pub(crate) detach: bool,
     /// Run what has not succeeded: of a batch of a running supervisor, or according to this joblog,
-    /// which is then gone on with
+    /// to which this run appends
     #[arg(long, value_name = "ID|JOBLOG", conflicts_with = "resume_failed")]
     pub(crate) resume: Option<String>,
     /// The same, but only what failed
@@ -144,7 +144,7 @@ pub(crate) struct BatchAttachArguments {
 }
 
 const BATCH_CANCEL_HELP: &str = "\
-Prints the whole id of each batch. What runs is cancelled, and nothing more begins; `ccx batch attach`
+Prints the whole id of each batch. Running tasks are canceled, and no other task starts; `ccx batch attach`
 waits for the end.
 
 Exit status: 0 if every batch was told to end; 1 if one was not, because it is over or there is no

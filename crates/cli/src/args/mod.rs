@@ -23,7 +23,7 @@ pub(crate) use self::{
     gates::{GateCommand, GateOpenArguments, GatesArguments},
     reports::ReportOptions,
     task::{AgentOption, RunArguments, TaskOptions},
-    tasks::{AttachArguments, LogsArguments, PsArguments, SteerArguments},
+    tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     values::duration,
 };
 
@@ -95,11 +95,11 @@ pub(crate) enum Command {
     /// Print what a task has printed
     Logs(LogsArguments),
     /// End tasks, with everything that they started
-    Cancel(SteerArguments),
+    Cancel(ControlArguments),
     /// Stop tasks until they are resumed; their clocks stop too
-    Pause(SteerArguments),
+    Pause(ControlArguments),
     /// Let paused tasks go on
-    Resume(SteerArguments),
+    Resume(ControlArguments),
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called

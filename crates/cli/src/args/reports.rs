@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Files that a batch writes, and the one that it goes on with.
+/// The files.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Reports")]
 pub(crate) struct ReportOptions {

@@ -60,7 +60,7 @@ task; 130 after Ctrl-C.";
 pub(crate) struct LogsArguments {
     /// The task's id, or any beginning or end of it that only one task has
     pub(crate) id: String,
-    /// Go on with what it prints from now on, to its end
+    /// Continue with new output until the task ends
     #[arg(long, short)]
     pub(crate) follow: bool,
     /// Print what came after the event with this number
@@ -71,11 +71,11 @@ pub(crate) struct LogsArguments {
     pub(crate) json: bool,
 }
 
-const STEER_HELP: &str = "\
+const CONTROL_HELP: &str = "\
 Example:
   ccx pause 6789ab && ccx resume 6789ab && ccx cancel 6789ab
 
-Prints the whole id of each task and what was done. A cancelled task gets SIGTERM, and SIGKILL after
+Prints the whole id of each task and what was done. A canceled task gets SIGTERM, and SIGKILL after
 the supervisor's grace; `ccx attach` waits for its end.
 
 Exit status: 0 if every task did as it was told; 1 if one did not, because it has ended or there is
@@ -83,8 +83,8 @@ no such task; 125 if ccx or the supervisor failed.";
 
 /// Which tasks.
 #[derive(Debug, Args)]
-#[command(after_help = STEER_HELP)]
-pub(crate) struct SteerArguments {
+#[command(after_help = CONTROL_HELP)]
+pub(crate) struct ControlArguments {
     /// The tasks' ids, or any beginnings or ends of them that only one task has
     #[arg(required = true, value_name = "ID")]
     pub(crate) ids: Vec<String>,

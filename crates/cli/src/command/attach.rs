@@ -1,11 +1,11 @@
-//! `ccx attach` and `ccx logs`: what a task printed and prints, as `ccx run` would have shown it.
+//! `ccx attach` and `ccx logs`: the output of a task, as `ccx run` would have shown it.
 
 use cc_client::Reconnect;
 use cc_protocol::task::{TaskState, TaskSummary};
 
 use crate::{
     args::{AttachArguments, LogsArguments, ServerOptions},
-    connect::{Standing, interrupts::Interrupts, task_id},
+    connect::{RunningSupervisor, interrupts::Interrupts, task_id},
     error::CommandError,
     exit_code,
     follow::{
@@ -46,8 +46,8 @@ async fn show(
     since_seq: u64,
     view: View,
 ) -> Result<u8, CommandError> {
-    let standing = Standing::of(&options)?;
-    let mut connection = standing.connect().await?;
+    let supervisor = RunningSupervisor::of(&options)?;
+    let mut connection = supervisor.connect().await?;
     let task = task_id::resolve(&mut connection, typed).await?;
     let Some(part) = part(&task, since_seq, view) else {
         connection.close().await;
@@ -55,7 +55,7 @@ async fn show(
     };
     // From here on a signal leaves the task in good order.
     let mut interrupts = Interrupts::catch()?;
-    let mut session = standing.session(connection, Reconnect::default()).await?;
+    let mut session = supervisor.session(connection, Reconnect::default()).await?;
     let mode = match view {
         View::Logs { is_json: true, .. } => Mode::Json,
         View::Attach | View::Logs { is_json: false, .. } if task.is_prompt => Mode::Agent,
@@ -70,10 +70,10 @@ async fn show(
             let is_logs_read = view != View::Attach && end.cancel_cause.is_none();
             if is_logs_read { 0 } else { code }
         }
-        Err(NoEnd::HeardEnough) => 0,
+        Err(NoEnd::PartComplete) => 0,
         Err(NoEnd::Unreadable) => exit_code::OWN_FAILURE,
-        Err(NoEnd::Left(CancelCause::NobodyReads)) => ending::nobody_reads(&mut output),
-        Err(NoEnd::Left(CancelCause::Interrupt(interrupt)) | NoEnd::GivenUp(interrupt)) => {
+        Err(NoEnd::Detached(CancelCause::OutputClosed)) => ending::output_closed(&mut output),
+        Err(NoEnd::Detached(CancelCause::Interrupt(interrupt)) | NoEnd::GivenUp(interrupt)) => {
             if view == View::Attach {
                 output.note(&format!(
                     "ccx: detached; task {id} runs on: `ccx attach {id}` shows it again, `ccx cancel {id}` ends it"

@@ -1,34 +1,31 @@
-//! `ccx cancel`, `pause` and `resume`: steer tasks by their ids.
-
-use std::io::Write as _;
+//! `ccx cancel`, `pause` and `resume`.
 
 use cc_client::{Connection, Error};
 use cc_protocol::{control::ControlType, error::ErrorCode};
 
 use crate::{
-    args::{ServerOptions, SteerArguments},
-    connect::{Standing, task_id},
+    args::{ControlArguments, ServerOptions},
+    connect::{RunningSupervisor, task_id},
     display::terminal,
     error::CommandError,
 };
 
-/// Not all of the tasks did what was wanted.
+/// The exit code if a task could not be controlled.
 const SOME_FAILED: u8 = 1;
 
 /// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
-    arguments: SteerArguments,
+    arguments: ControlArguments,
     control: ControlType,
 ) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let mut code = 0;
     for typed in &arguments.ids {
-        match steer(&mut connection, typed, control).await {
+        match control_one(&mut connection, typed, control).await {
             Ok(task_id) => terminal::print(&format!("{task_id} {}\n", control.done())),
-            Err(failure) => {
-                // Nobody may be there to read it; the exit code says it too.
-                drop(writeln!(std::io::stderr(), "ccx: {failure}"));
+            Err(error) => {
+                terminal::note(&format!("ccx: {error}"));
                 code = SOME_FAILED;
             }
         }
@@ -37,7 +34,7 @@ pub(crate) async fn run(
     Ok(code)
 }
 
-async fn steer(
+async fn control_one(
     connection: &mut Connection,
     typed: &str,
     control: ControlType,

@@ -130,7 +130,7 @@ const EXHIBITS: [Exhibit; 8] = [
 
 /// The last one: refused credentials stop a batch, so that its other tasks do not fail in the same way.
 const WRONG_KEY: Exhibit = Exhibit {
-    title: "wrong API key: stops a batch",
+    title: "wrong API key: 401",
     prompt: "wrong key",
     // A login of its own, which was never good: of one that was, a refusal is tried again.
     variable: Some(("ANTHROPIC_API_KEY", "wrong")),
@@ -162,7 +162,7 @@ pub(crate) async fn run(
     let plan = plan(&exhibits)?;
     let tasks: Vec<Task> =
         plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();
-    leftovers::take_in_orphans();
+    leftovers::adopt_orphans();
     let mut supervisor_options = vec!["--agent".to_owned(), agent::stand_in()?];
     supervisor_options.extend(SUPERVISOR_OPTIONS.map(str::to_owned));
     let mut server =

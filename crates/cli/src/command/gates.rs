@@ -1,11 +1,14 @@
 //! `ccx gates` and `ccx gate open`: which accounts wait for a limit, and not to wait any longer.
 
 use cc_client::Error;
-use cc_protocol::gate::{GateOpen, GateSummary};
+use cc_protocol::{
+    error::{ErrorCode, ErrorObject},
+    gate::{GateOpen, GateSummary},
+};
 
 use crate::{
     args::{GateCommand, GateOpenArguments, GatesArguments, ServerOptions},
-    connect::Standing,
+    connect::RunningSupervisor,
     display::{
         grid::{self, Layout},
         terminal, text,
@@ -23,7 +26,7 @@ pub(crate) async fn run(
     options: ServerOptions,
     arguments: GatesArguments,
 ) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let gates = connection.gate_list().await?.gates;
     connection.close().await;
     if arguments.json {
@@ -36,17 +39,14 @@ pub(crate) async fn run(
 }
 
 /// Runs `ccx gate …` to its exit code.
-pub(crate) async fn steer(
-    options: ServerOptions,
-    command: GateCommand,
-) -> Result<u8, CommandError> {
+pub(crate) async fn open(options: ServerOptions, command: GateCommand) -> Result<u8, CommandError> {
     let GateCommand::Open(GateOpenArguments { ids, all }) = command;
     let wishes: Vec<GateOpen> = if all {
         vec![GateOpen { gate_id: None }]
     } else {
         ids.into_iter().map(|id| GateOpen { gate_id: Some(id) }).collect()
     };
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let mut code = 0;
     for wish in wishes {
         match connection.gate_open(&wish).await {
@@ -58,7 +58,8 @@ pub(crate) async fn steer(
                 terminal::print(&answer.opened.iter().map(line).collect::<String>());
             }
             Err(Error::Server(error)) => {
-                terminal::note(&format!("ccx: {}; `ccx gates` shows them", error.message));
+                let known = connection.gate_list().await?.gates;
+                terminal::note(&format!("ccx: {}", refusal(&wish, &error, &known)));
                 code = SOME_FAILED;
             }
             Err(error) => return Err(error.into()),
@@ -66,6 +67,20 @@ pub(crate) async fn steer(
     }
     connection.close().await;
     Ok(code)
+}
+
+/// Why a gate was not opened; where it does not exist, which ones do.
+fn refusal(wish: &GateOpen, error: &ErrorObject, known: &[GateSummary]) -> String {
+    match &wish.gate_id {
+        Some(id) if error.code == ErrorCode::InvalidParams.code() => {
+            let ids: Vec<&str> = known.iter().map(|gate| gate.gate_id.as_str()).collect();
+            match ids[..] {
+                [] => format!("there is no gate {id:?}; this supervisor has no gates now"),
+                [..] => format!("there is no gate {id:?}; the gates are {}", ids.join(", ")),
+            }
+        }
+        Some(_) | None => format!("{}; `ccx gates` lists the gates", error.message),
+    }
 }
 
 fn table(gates: &[GateSummary], now_ms: u64, columns: usize) -> String {
@@ -94,9 +109,8 @@ fn table(gates: &[GateSummary], now_ms: u64, columns: usize) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_row_says_how_long_a_gate_is_shut_for_whom_and_why() {
-        let gate = GateSummary {
+    fn gate() -> GateSummary {
+        GateSummary {
             gate_id: "0a1b2c3d:opus".to_owned(),
             account: "0a1b2c3d".to_owned(),
             model: Some("opus".to_owned()),
@@ -104,7 +118,25 @@ mod tests {
             reason: Some("You've hit your Opus limit".to_owned()),
             waiting: 3,
             running: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn a_gate_that_does_not_exist_is_answered_with_those_that_do() {
+        let wish = GateOpen { gate_id: Some("nope".to_owned()) };
+        let no_gate = ErrorObject::new(ErrorCode::InvalidParams, "no gate");
+        assert_eq!(
+            refusal(&wish, &no_gate, &[gate()]),
+            r#"there is no gate "nope"; the gates are 0a1b2c3d:opus"#
+        );
+        assert!(refusal(&wish, &no_gate, &[]).contains("has no gates now"));
+        let open = ErrorObject::new(ErrorCode::NoProcess, "the gate 0a is not shut");
+        assert!(refusal(&wish, &open, &[gate()]).starts_with("the gate 0a is not shut; "));
+    }
+
+    #[test]
+    fn a_row_says_how_long_a_gate_is_shut_for_whom_and_why() {
+        let gate = gate();
         let open = GateSummary { model: None, closed_until_ms: None, reason: None, ..gate.clone() };
         let table = table(&[gate, open], 0, 120);
         let rows: Vec<Vec<&str>> =

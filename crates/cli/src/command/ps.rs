@@ -6,7 +6,7 @@ use cc_protocol::task::{ListFilter, TaskState, TaskSummary};
 
 use crate::{
     args::{PsArguments, ServerOptions},
-    connect::{Standing, task_id},
+    connect::{RunningSupervisor, task_id},
     display::{
         grid::{self, Layout},
         terminal, text,
@@ -24,7 +24,7 @@ pub(crate) async fn run(
     options: ServerOptions,
     arguments: PsArguments,
 ) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let which = if arguments.all { ListFilter::All } else { ListFilter::Running };
     let tasks = task_id::all(&mut connection, which).await?;
     connection.close().await;

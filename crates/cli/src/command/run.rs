@@ -7,7 +7,7 @@ use cc_protocol::execute::{Execute, Program, Prompt};
 
 use crate::{
     args::{AgentOption, RunArguments, ServerOptions, TaskOptions},
-    connect::{Server, Standing, USUAL_URL, interrupts::Interrupts, private::Urgency},
+    connect::{RunningSupervisor, Server, USUAL_URL, interrupts::Interrupts, private::Urgency},
     display::terminal,
     error::CommandError,
     exit_code,
@@ -18,9 +18,10 @@ use crate::{
     input::agent,
 };
 
-/// Longest prompt that is read from stdin; servers take less than 16 MiB by default.
+/// Longest prompt that is read from stdin; a supervisor takes less than 16 MiB by default.
 const PROMPT_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
-/// Runs the command to its exit code.
+
+/// Runs the command and returns its exit code.
 pub(crate) async fn run(
     mut server: ServerOptions,
     arguments: RunArguments,
@@ -47,12 +48,12 @@ pub(crate) async fn run(
     let end = follow::run(&mut server.session, &task, &mut interrupts, &mut output).await;
     let (code, urgency) = match end {
         Ok(end) => (ending::conclude(&end, mode, is_prompt, &mut output), Urgency::Polite),
-        Err(NoEnd::GivenUp(interrupt) | NoEnd::Left(CancelCause::Interrupt(interrupt))) => {
+        Err(NoEnd::GivenUp(interrupt) | NoEnd::Detached(CancelCause::Interrupt(interrupt))) => {
             (interrupt.exit_code(), Urgency::AtOnce)
         }
-        Err(NoEnd::Left(CancelCause::NobodyReads) | NoEnd::HeardEnough | NoEnd::Unreadable) => {
-            (ending::nobody_reads(&mut output), Urgency::Polite)
-        }
+        Err(
+            NoEnd::Detached(CancelCause::OutputClosed) | NoEnd::PartComplete | NoEnd::Unreadable,
+        ) => (ending::output_closed(&mut output), Urgency::Polite),
         Err(NoEnd::Client(error)) => {
             output.note(&format!("ccx: {error}"));
             let code = error.error_object().map_or(exit_code::OWN_FAILURE, exit_code::of_refusal);
@@ -66,9 +67,9 @@ pub(crate) async fn run(
     Ok(code)
 }
 
-/// Starts a task that belongs to nobody, and prints its id.
+/// Starts a task that belongs to no session, and prints its id.
 async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(server)?.connect().await?;
+    let mut connection = RunningSupervisor::of(server)?.connect().await?;
     let started = match connection.execute(task).await {
         Ok(started) => started,
         Err(Error::Server(error)) => {
@@ -159,7 +160,7 @@ pub(crate) fn absolute(path: &Path) -> Result<String, CommandError> {
     path.to_str().map(str::to_owned).ok_or_else(|| refused("its name is no UTF-8"))
 }
 
-/// What a private supervisor is told beyond the usual.
+/// Further arguments of a private supervisor.
 pub(crate) fn private_arguments(
     server: &ServerOptions,
     option: &AgentOption,

@@ -1,9 +1,9 @@
-//! Counts what a batch left behind: the claim "0 processes" is looked up, not assumed.
+//! Counts the processes that a batch left behind: "0 processes" is measured, not assumed.
 //!
 //! Every process of a task carries the task's id in its environment, unless it has wiped it; and
 //! with a private supervisor every process that a task could leave would have become a child of this
-//! program, which takes in orphans for that purpose. Both are looked for; children that this program had before, from a
-//! shell that became it by execve(2), are nobody's leftovers. Only processes whose
+//! program, which is a subreaper for that purpose. Both are counted; children that this program had before, from a
+//! shell that became it by execve(2), are no leftovers. Only processes whose
 //! environment this user may read are seen, which are those that this user's tasks can be.
 
 use std::{collections::BTreeSet, sync::OnceLock};
@@ -14,14 +14,13 @@ use cc_proctree::{
     subreaper::{self, Children},
 };
 
-/// What descended from this process before it had started anything.
+/// Descendants of this process before it started anything.
 static BEFORE: OnceLock<Vec<Process>> = OnceLock::new();
 
-/// Makes orphans of our descendants our children, so that none of them gets out of sight. To be called before anything is
-/// started.
+/// Makes this process a subreaper, so that orphaned processes become its children. Call before anything is started.
 ///
-/// A kernel that refuses leaves the search by environment; that is not worth failing for.
-pub(crate) fn take_in_orphans() {
+/// Where the kernel refuses, the search by environment remains.
+pub(crate) fn adopt_orphans() {
     BEFORE.get_or_init(|| procfs::descendants(own_pid()).unwrap_or_default());
     subreaper::enable().ok();
 }
@@ -38,7 +37,7 @@ pub(crate) fn of_tasks(task_ids: &[String]) -> BTreeSet<i32> {
 }
 
 /// Descendants of this process. Call when all its own children have been waited for: what is left
-/// then are orphans of tasks. Those that are dead are reaped and not counted.
+/// then are orphaned processes of tasks. Zombies are reaped and not counted.
 pub(crate) fn of_this_process() -> BTreeSet<i32> {
     while matches!(subreaper::next_ended(), Ok(Children::Ended(_))) {}
     let descendants = procfs::descendants(own_pid()).unwrap_or_default();

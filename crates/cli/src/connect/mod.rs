@@ -1,4 +1,6 @@
-//! The supervisor that a command uses: a running one, or a private one for the duration.
+//! The supervisor that a command uses: a running one (`mod`) or a `private` one for its duration. `programs` finds the
+//! executables, `interrupts` catches signals, `task_id` finds a task by a part of its id, and `leftovers` counts the
+//! processes that a private supervisor's tasks left behind.
 
 pub(crate) mod interrupts;
 pub(crate) mod leftovers;
@@ -19,10 +21,10 @@ use crate::{
     error::CommandError,
 };
 
-/// Where a supervisor listens unless it is told otherwise.
+/// The default address of a supervisor.
 pub(crate) const USUAL_URL: &str = "ws://127.0.0.1:8003";
 
-/// A session, and the supervisor behind it if it is ours.
+/// A session, and its supervisor if that is private.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) session: Session,
@@ -30,8 +32,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Connects to the supervisor of `--url`, where a lost connection is made again in this way, or starts
-    /// one with these arguments. A signal meanwhile ends the command, after what was begun is undone.
+    /// Connects to the supervisor of `--url`, with this policy for reconnecting, or starts a private one with these
+    /// arguments. A signal meanwhile ends the command, after a supervisor that was started is stopped.
     pub(crate) async fn open(
         options: &ServerOptions,
         private_arguments: &[String],
@@ -52,7 +54,7 @@ impl Server {
                 }
             }
         };
-        // Not given up at the first signal: a supervisor that is just starting has to be stopped, too.
+        // Not abandoned at the first signal: a supervisor that is just starting has to be stopped, too.
         let mut opening = std::pin::pin!(opening);
         let mut interrupted: Option<Interrupt> = None;
         let opened = loop {
@@ -76,12 +78,11 @@ impl Server {
         }
     }
 
-    /// A session with a supervisor that stays.
-    pub(crate) fn standing(session: Session) -> Self {
+    /// A session with a supervisor that outlives this command.
+    pub(crate) fn running(session: Session) -> Self {
         Self { session, private: None }
     }
 
-    /// Whether the supervisor belongs to this command.
     pub(crate) fn is_private(&self) -> bool {
         self.private.is_some()
     }
@@ -104,22 +105,19 @@ impl Server {
     }
 }
 
-/// A supervisor that runs on its own: the one of `--url`, else the one at the usual address. What is
-/// asked here needs one that was there before and will be there after.
+/// A supervisor that runs independently of this command: the one of `--url`, else the one at the default address.
 #[derive(Debug)]
-pub(crate) struct Standing {
+pub(crate) struct RunningSupervisor {
     url: String,
     token: Option<Token>,
 }
 
-impl Standing {
-    /// Reads what says where it is.
+impl RunningSupervisor {
     pub(crate) fn of(options: &ServerOptions) -> Result<Self, CommandError> {
         let url = options.url.clone().unwrap_or_else(|| USUAL_URL.to_owned());
         Ok(Self { url, token: token(options)? })
     }
 
-    /// Connects to it.
     pub(crate) async fn connect(&self) -> Result<Connection, CommandError> {
         let opened = Connection::open(&self.url, self.token.as_ref()).await;
         if let Err(Error::Connect { url, source }) = opened {
@@ -128,7 +126,7 @@ impl Standing {
         Ok(opened?)
     }
 
-    /// Goes on with such a connection as a session that survives it.
+    /// Turns the connection into a session that reconnects.
     pub(crate) async fn session(
         &self,
         connection: Connection,

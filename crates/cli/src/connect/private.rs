@@ -1,8 +1,8 @@
-//! A supervisor for the duration of one command, on a port and with a state folder of its own.
+//! A supervisor for the duration of one command, with its own port and state directory.
 //!
 //! It cannot outlive `ccx`: its standard input is a pipe that only `ccx` holds, and it stops when
-//! that closes, whatever became of `ccx`. Started in a process group of its own, so that a Ctrl-C at
-//! the terminal reaches `ccx` alone and the task can be ended politely.
+//! that closes, however `ccx` ended. It is started in its own process group, so that a Ctrl-C at
+//! the terminal reaches `ccx` alone and the task gets its grace period.
 
 use std::{
     collections::VecDeque,
@@ -27,25 +27,25 @@ use tokio::{
 
 use crate::{connect::programs, error::CommandError};
 
-/// From its start to its first line.
+/// From its start to the line that says where it listens.
 const START_LIMIT: Duration = Duration::from_secs(15);
-/// From SIGTERM to its end; within it the supervisor gives tasks their grace.
+/// From SIGTERM to its exit, the grace period of its tasks included.
 const STOP_LIMIT: Duration = Duration::from_secs(30);
 /// Between the two signals of a stop that does not wait for tasks.
 const SECOND_SIGNAL_AFTER: Duration = Duration::from_millis(500);
-/// How much of what it says on stderr is kept to explain a failure.
+/// Lines of its stderr that are kept to explain a failure.
 const STDERR_LINES_KEPT: usize = 20;
-/// Longest line of its stdout and stderr that is looked at.
+/// Longest line of its stdout and stderr that is read as one.
 const LINE_BYTES_LIMIT: u64 = 4096;
 /// What its first line begins with.
 const LISTENING: &str = "listening on ";
 
-/// How to end it.
+/// How to stop it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Urgency {
-    /// Let what runs have its grace.
+    /// With the grace period for running tasks.
     Polite,
-    /// Kill what runs.
+    /// Without it.
     AtOnce,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct PrivateSupervisor {
     pidfd: OwnedFd,
     url: String,
     stderr_tail: JoinHandle<VecDeque<String>>,
-    /// Open as long as the supervisor shall run.
+    /// The supervisor stops when this closes.
     stdin: ChildStdin,
     /// Held so that a late line of the supervisor does not meet a broken pipe.
     _stdout: BufReader<ChildStdout>,
@@ -77,7 +77,7 @@ impl PrivateSupervisor {
             .map_err(CommandError::io("cannot make a temporary folder"))?;
         let mut child = Command::new(&program)
             .args(["--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
-            // Nobody else can have what this one runs: with `ccx` or its supervisor the tasks go.
+            // No other client can attach to these tasks: they end with `ccx` or its supervisor.
             .args(["--resume-grace", "0", "--on-supervisor-loss", "kill"])
             .arg("--state-dir")
             .arg(state_folder.path())
@@ -124,12 +124,11 @@ impl PrivateSupervisor {
         })
     }
 
-    /// Where it listens.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
-    /// Ends it and waits until it is gone. `Err` is a supervisor that did not end well, in words.
+    /// Stops it and waits for its exit. `Err` is a supervisor that failed.
     pub(crate) async fn stop(mut self, urgency: Urgency) -> Result<(), CommandError> {
         self.signal(Signal::TERM);
         if urgency == Urgency::AtOnce
@@ -138,7 +137,7 @@ impl PrivateSupervisor {
             self.signal(Signal::TERM);
         }
         let Ok(status) = time::timeout(STOP_LIMIT, self.child.wait()).await else {
-            // Its workers see the broken pipe and end their tasks.
+            // Its workers find the connection closed and end their tasks.
             self.signal(Signal::KILL);
             drop(self.child.wait().await);
             return Err(CommandError::failed(format!(
@@ -162,7 +161,7 @@ impl PrivateSupervisor {
         pidfd_send_signal(&self.pidfd, signal).ok();
     }
 
-    /// Ends a supervisor that did not start, and says what it said.
+    /// Kills a supervisor that did not start, and quotes its stderr.
     async fn explain(
         mut child: Child,
         stdin: ChildStdin,

@@ -1,4 +1,4 @@
-//! A task of a batch as table and summary show it, whoever ran it.
+//! A task of a batch as table and summary show it.
 
 use std::time::Duration;
 
@@ -8,52 +8,47 @@ use serde_json::Value;
 
 use super::text;
 
-/// What is not known, or has no meaning for its fate, is none.
+/// What is unknown, or has no meaning for its fate, is `None`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Row {
     /// Place in the task file, from 1.
     pub(crate) number: usize,
     pub(crate) title: String,
-    /// The word for how it ended.
+    /// In the wire's words.
     pub(crate) verdict: &'static str,
     pub(crate) fate: Fate,
     pub(crate) exit_code: Option<i32>,
     /// Of the task itself; of its last attempt.
     pub(crate) duration: Option<Duration>,
-    /// Processes that outlived the main one.
+    /// Processes that outlived the main one and were killed.
     pub(crate) killed_leftovers: Option<u64>,
     /// How often it was started.
     pub(crate) attempts: u64,
-    /// What was tried again: attempts of a batch's task, requests of an agent's.
+    /// Attempts after the first one.
     pub(crate) retries: u64,
     pub(crate) cost_usd: f64,
-    /// Attempts of agents whose cost nobody said.
+    /// Attempts of agents whose cost is unknown.
     pub(crate) unknown_costs: u64,
     pub(crate) tokens: Tokens,
-    /// What went wrong, for which the table has no room.
+    /// The error; it stands below the table.
     pub(crate) remark: Option<String>,
-    /// What a person should know beside the verdict.
     pub(crate) warnings: Vec<String>,
-    /// The end of what it printed, of a task that did not succeed.
+    /// The end of its output, if it did not succeed.
     pub(crate) last_words: Option<String>,
 }
 
 /// What became of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// What was wanted was done.
     Succeeded,
-    /// It was not.
     Failed,
-    /// Its end was not waited for, or not heard of.
+    /// Its end was not waited for, or was not reported.
     Unknown,
-    /// It was not its turn.
     #[default]
     NotRun,
 }
 
 impl Row {
-    /// Whether what was wanted was done.
     pub(crate) fn is_success(&self) -> bool {
         self.fate == Fate::Succeeded
     }
@@ -67,7 +62,7 @@ impl Row {
     }
 }
 
-/// Tokens by the agent's own count.
+/// Token counts as the CLI reports them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Tokens {
     /// Read for the first time.
@@ -80,7 +75,7 @@ pub(crate) struct Tokens {
 }
 
 impl Tokens {
-    /// From the `usage` of a result; what is missing is 0.
+    /// From the `usage` of a result; a missing count is 0.
     pub(crate) fn of(usage: &Value) -> Self {
         let count = |name: &str| usage.get(name).and_then(Value::as_u64).unwrap_or_default();
         Self {
@@ -91,7 +86,7 @@ impl Tokens {
         }
     }
 
-    /// Of all attempts of a task, subagents included; an older supervisor tells only of the last one.
+    /// Of all attempts of a task, subagents included; an older supervisor reports only the last one.
     pub(crate) fn of_row(row: &BatchRow) -> Self {
         if row.input_tokens == 0 && row.output_tokens == 0 {
             return row.usage.as_ref().map(Self::of).unwrap_or_default();

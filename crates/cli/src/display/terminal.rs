@@ -1,12 +1,11 @@
-//! The terminal of this command: what it takes, and writing to it. A reader that is gone ends no command: the exit code
-//! says the same.
+//! Standard output and standard error. A closed stream does not end a command: the exit status says the same.
 
 use std::{
     env,
     io::{IsTerminal as _, Write as _},
 };
 
-/// For pipes, files and terminals that do not say.
+/// For pipes, files and terminals without a size.
 const USUAL_COLUMNS: usize = 80;
 /// Wider tables are hard to read.
 const MOST_COLUMNS: usize = 140;
@@ -20,18 +19,18 @@ pub(crate) struct Look {
     pub(crate) is_coloured: bool,
 }
 
-/// Writes a line to stderr. Nobody may be there to read it.
+/// Writes a line to stderr.
 pub(crate) fn note(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
-/// Writes to stdout. Nobody may be there to read it any more; the exit code says the same.
+/// Writes to stdout.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));
 }
 
-/// Width of a table on stdout; without bound where no terminal would break its lines.
+/// Width of a table on stdout; unbounded where stdout is no terminal.
 pub(crate) fn columns() -> usize {
     if std::io::stdout().is_terminal() { look().columns } else { usize::MAX }
 }

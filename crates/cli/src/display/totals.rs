@@ -1,4 +1,4 @@
-//! What a batch cost, added up.
+//! What a batch cost: the sum of its rows.
 
 use std::time::Duration;
 
@@ -9,21 +9,20 @@ use super::{
     text,
 };
 
-/// See the module.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Totals {
     /// Time of the tasks themselves.
     pub(crate) task_time: Duration,
-    /// By the agent's own reckoning.
+    /// As the CLI reports it.
     pub(crate) cost_usd: f64,
-    /// Attempts whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    /// Attempts whose cost is unknown: `cost_usd` is a lower bound where there are any.
     pub(crate) unknown_costs: u64,
     pub(crate) tokens: Tokens,
-    /// What was tried again: see [`Row`].
+    /// See [`Row`].
     pub(crate) retries: u64,
     /// Processes that outlived the main one of their task.
     pub(crate) killed_leftovers: u64,
-    /// All but the time is the supervisor's own count, to which no row adds anything.
+    /// All but the time is the supervisor's own count, which already includes every row.
     is_settled: bool,
 }
 
@@ -52,7 +51,7 @@ impl Totals {
         sum.cache_read = sum.cache_read.saturating_add(row.tokens.cache_read);
     }
 
-    /// Takes what the supervisor knows better: it counts every attempt, and not only the last ones.
+    /// Takes the supervisor's count, which includes every attempt and not only the last ones.
     pub(crate) fn settle(&mut self, batch: &BatchSummary) {
         self.is_settled = true;
         self.cost_usd = batch.cost_usd;

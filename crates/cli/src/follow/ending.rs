@@ -1,5 +1,4 @@
-//! What is said of a task's end, and the exit code that it becomes: the same for whoever ran the task and
-//! for whoever attached to it.
+//! What `ccx run` and `ccx attach` print at a task's end, and the exit code.
 
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
             output.note(&format!("ccx: {}", how_it_ended(completed)));
             return interrupt.exit_code();
         }
-        Some(CancelCause::NobodyReads) => return nobody_reads(output),
+        Some(CancelCause::OutputClosed) => return output_closed(output),
         None => {}
     }
     if mode == Mode::Agent {
@@ -73,8 +72,8 @@ fn words_of_error(result: &TaskResult) -> String {
     }
 }
 
-/// Says why nobody reads, unless that is ordinary, and chooses the exit code.
-pub(crate) fn nobody_reads(output: &mut RunOutput) -> u8 {
+/// Reports why standard output is closed, unless it is an ordinary broken pipe, and chooses the exit code.
+pub(crate) fn output_closed(output: &mut RunOutput) -> u8 {
     let problem = output
         .stdout_error()
         .filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)

@@ -1,15 +1,17 @@
-//! Drives one task to its terminal event, and passes on what happens.
+//! Follows one task to its terminal event.
 //!
 //! ```text
-//!   own:      execute ──▶ running ──first signal, or nobody reads──▶ cancelling ──▶ completed
-//!                            │                                           │
-//!                            └───────────────▶ completed                 └─second signal──▶ given up
-//!   attached: ──▶ running ──signal, or nobody reads──▶ left alone
+//!   own:      execute ──▶ running ──first signal, or stdout closed──▶ canceling ──▶ completed
+//!                            │                                            │
+//!                            └───────────────▶ completed                  └─second signal──▶ given up
+//!   attached: ──▶ running ──signal, or stdout closed──▶ detached
 //!                    └──────▶ completed
 //! ```
-//! Cancelling waits for `process.completed`, which comes when the task's processes are gone; that is
-//! what makes a Ctrl-C of `ccx` different from one at the task itself. A connection that breaks
-//! meanwhile is told about and otherwise none of this module's business: the session survives it.
+//! A cancel waits for `process.completed`, which comes when the task's processes are gone; that is
+//! what makes a Ctrl-C of `ccx` different from one at the task itself. A lost connection is reported;
+//! the session reconnects.
+//!
+//! `output` writes what the task prints, `ending` says how it ended and chooses the exit code.
 
 pub(crate) mod ending;
 pub(crate) mod output;
@@ -24,16 +26,14 @@ use cc_protocol::{
 use self::output::{RunOutput, Wish};
 use crate::connect::interrupts::{Interrupt, Interrupts};
 
-/// For whoever interrupts during an outage.
-const WAITING_TO_CANCEL: &str = "ccx: the task is cancelled as soon as the connection is back; Ctrl-C again does not wait, and leaves it to the server";
+/// Printed when a signal comes during an outage.
+const WAITING_TO_CANCEL: &str = "ccx: the task is canceled as soon as the connection is back; press Ctrl-C again to exit now and leave it to the server";
 
-/// Why this end does not want to go on.
+/// Why this command ends the task, or stops following it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CancelCause {
-    /// A signal.
     Interrupt(Interrupt),
-    /// Nobody reads the output any more.
-    NobodyReads,
+    OutputClosed,
 }
 
 /// A task that ran to its terminal event.
@@ -42,22 +42,22 @@ pub(crate) struct End {
     pub(crate) completed: Box<ProcessCompleted>,
     /// Of a prompt task: its last result.
     pub(crate) result: Option<Box<TaskResult>>,
-    /// Whether this end asked for it.
+    /// Why this command asked for it, if it did.
     pub(crate) cancel_cause: Option<CancelCause>,
 }
 
-/// A task that did not run to its terminal event, as seen from here.
+/// Why the terminal event was not seen.
 #[derive(Debug)]
 pub(crate) enum NoEnd {
     /// The server did not start or show it, or the session is over.
     Client(Error),
-    /// A second signal: whoever sent it does not want to wait.
+    /// A second signal.
     GivenUp(Interrupt),
-    /// An attached task was left alone.
-    Left(CancelCause),
-    /// All that was wanted of it has been heard.
-    HeardEnough,
-    /// The rest of its log cannot be read, as the audience has heard.
+    /// This command detached from a task that it did not start.
+    Detached(CancelCause),
+    /// The requested part of the log is complete.
+    PartComplete,
+    /// The rest of its log cannot be read; the error has been printed.
     Unreadable,
 }
 
@@ -137,7 +137,7 @@ impl Following {
         let Self { hold: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
         match heard {
             Some(completed) => Ok(End { completed, result, cancel_cause }),
-            None => Err(NoEnd::HeardEnough),
+            None => Err(NoEnd::PartComplete),
         }
     }
 
@@ -241,7 +241,7 @@ impl Following {
                 interrupt = interrupts.next() => self.interrupted(interrupt)?,
                 wish = output.write() => {
                     if wish == Wish::Cancel {
-                        self.cancel_cause.get_or_insert(CancelCause::NobodyReads);
+                        self.cancel_cause.get_or_insert(CancelCause::OutputClosed);
                     }
                 }
             }
@@ -251,11 +251,11 @@ impl Following {
 
     async fn obey(&mut self, wish: Wish, session: &mut Session) -> Result<(), NoEnd> {
         match (wish, self.hold) {
-            (Wish::GoOn, _) => Ok(()),
-            (Wish::Cancel, Hold::Attached) => Err(NoEnd::Left(CancelCause::NobodyReads)),
+            (Wish::Continue, _) => Ok(()),
+            (Wish::Cancel, Hold::Attached) => Err(NoEnd::Detached(CancelCause::OutputClosed)),
             (Wish::Cancel, _) if self.cancel_cause.is_some() => Ok(()),
             (Wish::Cancel, _) => {
-                self.cancel_cause = Some(CancelCause::NobodyReads);
+                self.cancel_cause = Some(CancelCause::OutputClosed);
                 self.cancel(session).await
             }
         }
@@ -265,11 +265,11 @@ impl Following {
     fn interrupted(&mut self, interrupt: Interrupt) -> Result<(), NoEnd> {
         let cause = CancelCause::Interrupt(interrupt);
         match (self.hold, self.cancel_cause) {
-            (Hold::Attached, _) => Err(NoEnd::Left(cause)),
+            (Hold::Attached, _) => Err(NoEnd::Detached(cause)),
             (Hold::Asked | Hold::Own, Some(CancelCause::Interrupt(_))) => {
                 Err(NoEnd::GivenUp(interrupt))
             }
-            (Hold::Asked | Hold::Own, Some(CancelCause::NobodyReads) | None) => {
+            (Hold::Asked | Hold::Own, Some(CancelCause::OutputClosed) | None) => {
                 self.cancel_cause = Some(cause);
                 Ok(())
             }

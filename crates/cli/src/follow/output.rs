@@ -1,7 +1,7 @@
-//! Where the output of a task goes: stdout to stdout, stderr to stderr, in order, as it comes.
+//! The output of a task on this command's streams: stdout to stdout, stderr to stderr, in order, as it arrives.
 //!
-//! Never holds more than a bounded amount: when the reader of our output is slow, nothing more is
-//! taken from the server, which keeps it in the task's log.
+//! What is queued is bounded: while the reader of these streams is slow, nothing more is read from the supervisor, which
+//! keeps it in the task's log.
 
 use std::{collections::VecDeque, io};
 
@@ -14,7 +14,7 @@ use crate::{
     display::{agent_line::retry_line, text},
 };
 
-/// More than this is written before more is heard.
+/// While more is queued, nothing is read from the supervisor.
 const UNWRITTEN_BYTES_LIMIT: usize = 64 * 1024;
 
 /// What is shown.
@@ -28,11 +28,11 @@ pub(crate) enum Mode {
     Json,
 }
 
-/// What the readers of the output want of the task.
+/// What follows from a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
-    GoOn,
-    /// Standard output is closed.
+    Continue,
+    /// Standard output is closed, so the task has no reader.
     Cancel,
 }
 
@@ -85,7 +85,7 @@ impl RunOutput {
         self.push(Target::Stdout, text.as_bytes());
     }
 
-    /// Writes what is queued. Whoever interrupts now does not want to wait for it.
+    /// Writes what is queued, unless a signal comes first.
     pub(crate) async fn write_last_words(&mut self, interrupts: &mut Interrupts) {
         tokio::select! {
             biased;
@@ -204,7 +204,7 @@ impl RunOutput {
                 }
             }
         }
-        Wish::GoOn
+        Wish::Continue
     }
 }
 

@@ -1,15 +1,15 @@
-//! Which program plays the agent for prompt tasks, settled before anything starts.
+//! The program that runs prompts, found before anything starts.
 
 use std::env;
 
 use crate::{connect::programs, error::CommandError};
 
-/// The agent that runs when nobody says otherwise.
+/// The default of `--agent`.
 const DEFAULT_AGENT: &str = "claude";
-/// The word for the bundled one.
+/// The value of `--agent` for the bundled one.
 pub(crate) const STAND_IN: &str = "stand-in";
 
-/// The value of the supervisor's `--agent`, after a look whether its program is there.
+/// The value of the supervisor's `--agent`; its program exists.
 pub(crate) fn resolve(wish: Option<&str>) -> Result<String, CommandError> {
     let wish = wish.unwrap_or(DEFAULT_AGENT);
     if wish == STAND_IN {

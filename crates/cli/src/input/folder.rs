@@ -46,7 +46,9 @@ pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, CommandError> {
     }
     files.sort_by(|(one, _), (other, _)| natural(one, other));
     let mut found = Found {
-        if_none: "there are no tasks: no file in it ends in .md or .txt and is not done",
+        if_none: "there are no tasks: no file in it ends in .md, .markdown, .txt, .text or .prompt, or all of \
+                  them are done",
+        place_if_none: Some(Place::WHOLE),
         ..Found::default()
     };
     let mut bytes_left = FILE_BYTES_LIMIT;
@@ -212,8 +214,13 @@ mod tests {
             complaint,
             "1 mistake in prompts; nothing was started\nprompts/b.md: the file is empty"
         );
-        let (_folder, NamedFile { file, .. }) = folder(&[]);
-        assert!(file.plan(Vec::new(), |_| {}).unwrap_err()[0].what.contains("no file in it"));
+        for files in [&[][..], &[("README.md", "About these prompts.")]] {
+            let (_folder, NamedFile { names, file }) = folder(files);
+            let mistakes = file.plan(Vec::new(), |_| {}).unwrap_err();
+            assert!(mistakes[0].what.contains("no file in it"));
+            let complaint = crate::input::complaint(&names, &mistakes, &[]).to_string();
+            assert!(complaint.contains("\nprompts: there are no tasks"), "{complaint}");
+        }
     }
 
     #[test]

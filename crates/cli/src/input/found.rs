@@ -77,8 +77,9 @@ pub(super) struct Found {
     /// What the file says is done. No mistake of it counts.
     pub(super) done: Vec<FileTask>,
     pub(super) notes: Vec<Note>,
-    /// What is wrong where there is no task.
+    /// What is wrong where there is no task, and where that is reported, unless it is the beginning.
     pub(super) if_none: &'static str,
+    pub(super) place_if_none: Option<Place>,
     /// Something stands in the file that may be meant as tasks, and is none.
     pub(super) lacks_tasks: bool,
     /// Of what was read there nothing counts.

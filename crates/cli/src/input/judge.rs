@@ -57,7 +57,7 @@ impl TaskFile {
 impl Found {
     fn plan(mut self, command_line: CommandLine) -> Result<Judged, Vec<Mistake>> {
         if self.tasks.is_empty() && self.mistakes.is_empty() {
-            self.mistake(Place::START, self.if_none);
+            self.mistake(self.place_if_none.unwrap_or(Place::START), self.if_none);
         }
         if let Some(first_too_many) = self.tasks.get(TASKS_LIMIT) {
             let place = first_too_many.place;

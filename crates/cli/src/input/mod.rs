@@ -46,6 +46,9 @@ pub(crate) fn read(path: &Path, format: Option<Format>) -> Result<NamedFile, Com
             ))),
         };
     }
+    if !is_stdin && matches!(path.try_exists(), Ok(false)) {
+        return Err(CommandError::usage(format!("cannot read {name}: no such file or folder")));
+    }
     let format = match format
         .or_else(|| if is_stdin { Some(Format::Text) } else { by_ending(path) })
     {

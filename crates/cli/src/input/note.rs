@@ -59,6 +59,7 @@ impl Names {
     pub(super) fn at(&self, place: Place) -> String {
         match self.member(place.line) {
             Some(member) => format!("{}/{member}", self.file.trim_end_matches('/')),
+            None if place == Place::WHOLE => self.file.clone(),
             None => format!("{}:{place}", self.file),
         }
     }

@@ -12,6 +12,8 @@ pub(crate) struct Place {
 impl Place {
     /// Where what has no place of its own is complained of.
     pub(crate) const START: Self = Self { line: 1, column: 1 };
+    /// Of a folder: no file in it, but the folder itself.
+    pub(super) const WHOLE: Self = Self { line: 0, column: 1 };
 }
 
 impl fmt::Display for Place {

@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Found {
         }
     }
     let mut found = reader.found;
-    // Of a line that is no TOML something may have been read that nobody wrote.
+    // What the parser recovered from a line that is no TOML may not stand in the file.
     found.doubtful_lines = syntax.iter().map(|mistake| mistake.place.line).collect();
     found.mistakes.extend(syntax);
     found

@@ -52,7 +52,7 @@ impl Account {
         open.chain(&self.left_out)
     }
 
-    /// What goes on with the batch, where anything does.
+    /// The command that resumes the batch, if one can.
     pub(super) fn resume_command(&self) -> Option<String> {
         if let Some(batch_id) = &self.batch_id {
             return Some(format!("ccx batch --resume {batch_id}"));

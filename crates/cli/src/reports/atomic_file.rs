@@ -14,12 +14,12 @@ const MODE: u32 = 0o666;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct WholeFile {
+pub(super) struct AtomicFile {
     path: PathBuf,
     folder: PathBuf,
 }
 
-impl WholeFile {
+impl AtomicFile {
     /// A file that is there may be a link: then what it leads to is replaced.
     pub(super) fn new(path: &Path) -> Result<Self, CommandError> {
         let refused =
@@ -49,7 +49,7 @@ impl WholeFile {
     }
 }
 
-impl fmt::Display for WholeFile {
+impl fmt::Display for AtomicFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}", self.path.display())
     }
@@ -63,7 +63,7 @@ mod tests {
     fn a_file_is_replaced_and_nothing_else_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report");
-        let file = WholeFile::new(&path).unwrap();
+        let file = AtomicFile::new(&path).unwrap();
         file.replace("a longer text").unwrap();
         file.replace("short").unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "short");
@@ -76,7 +76,7 @@ mod tests {
         let (target, link) = (folder.path().join("target"), folder.path().join("link"));
         fs::write(&target, "old").unwrap();
         std::os::unix::fs::symlink(&target, &link).unwrap();
-        WholeFile::new(&link).unwrap().replace("new").unwrap();
+        AtomicFile::new(&link).unwrap().replace("new").unwrap();
         assert!(link.symlink_metadata().unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&target).unwrap(), "new");
     }
@@ -84,8 +84,10 @@ mod tests {
     #[test]
     fn a_folder_and_a_place_in_none_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(WholeFile::new(folder.path()).unwrap_err().to_string().contains("no regular file"));
-        let nowhere = WholeFile::new(&folder.path().join("no/report")).unwrap();
+        assert!(
+            AtomicFile::new(folder.path()).unwrap_err().to_string().contains("no regular file")
+        );
+        let nowhere = AtomicFile::new(&folder.path().join("no/report")).unwrap();
         assert!(nowhere.replace("x").is_err());
     }
 }

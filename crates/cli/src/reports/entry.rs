@@ -109,7 +109,7 @@ pub(crate) struct Answer {
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
-    /// Attempts whose cost nobody said.
+    /// Attempts whose cost is unknown.
     pub(crate) unknown_costs: u64,
     /// Of all attempts, subagents included.
     tokens: Tokens,

@@ -40,14 +40,14 @@ impl LineLog {
                 return Ok(log);
             }
             return Err(CommandError::usage(format!(
-                "{log} has lines already; go on with a joblog by --resume, or name another file, or remove this one"
+                "{log} has lines already; resume a joblog with --resume, or name another file, or remove this one"
             )));
         }
         log.append(header).map_err(|error| log.refusal(&error))?;
         Ok(log)
     }
 
-    /// Goes on with a log that may be there. A last line that was cut off in the middle stays, and
+    /// Appends to a log that may exist. A last line that was cut off in the middle stays, and
     /// is closed.
     pub(super) fn go_on(path: &Path) -> Result<Self, CommandError> {
         let log = Self::of(path, open(path, true)?);
@@ -61,7 +61,7 @@ impl LineLog {
         Ok(if last == [b'\n'] { log } else { log.after(b"\n") })
     }
 
-    /// Goes on with an open file.
+    /// Appends to an open file.
     pub(super) fn of(path: &Path, file: File) -> Self {
         Self { path: path.to_owned(), file, unwritten: Vec::new(), lost_lines: 0 }
     }
@@ -129,7 +129,7 @@ pub(super) fn open(path: &Path, may_create: bool) -> Result<File, CommandError> 
         .open(path)
         .map_err(|error| refusal(path, &error))?;
     match file.try_lock() {
-        // Not every file can be locked; then nobody else has it locked either.
+        // Not every file can be locked; then no other process has it locked either.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(CommandError::usage(format!(
             "{} is being written by another ccx; wait for it, or name another file",

@@ -222,7 +222,7 @@ fn last_lines(text: &str) -> &str {
     }
 }
 
-/// What a person needs to go on with it, a line each.
+/// What a person needs to continue with it, a line each.
 fn facts(entry: &Entry) -> String {
     let mut facts = vec![format!("`{}`", entry.command.replace('`', "'"))];
     if let Some(task_id) = &entry.task_id {

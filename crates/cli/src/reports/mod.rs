@@ -28,7 +28,7 @@ use std::{
 
 use cc_protocol::batch::BatchSummary;
 
-use self::{account::Account, atomic_file::WholeFile, line_log::LineLog};
+use self::{account::Account, atomic_file::AtomicFile, line_log::LineLog};
 pub(crate) use self::{
     account::AccountEnd,
     entry::Entry,
@@ -49,14 +49,14 @@ pub(crate) struct Reports {
     account: Account,
     joblog: Option<LineLog>,
     results: Option<LineLog>,
-    junit: Option<WholeFile>,
-    markdown: Option<WholeFile>,
+    junit: Option<AtomicFile>,
+    markdown: Option<AtomicFile>,
     last_rewriting: Option<(Instant, Duration)>,
     troubles: usize,
 }
 
 impl Reports {
-    /// Opens or creates what is wanted. `past` is the joblog that is gone on with, `left_out` what
+    /// Opens or creates what is wanted. `past` is the joblog that is resumed, `left_out` what
     /// has not succeeded and is not to run.
     pub(crate) fn open(
         wanted: &Wanted,
@@ -96,8 +96,8 @@ impl Reports {
             end: None,
         };
         let reports = Self {
-            junit: wanted.junit.as_deref().map(WholeFile::new).transpose()?,
-            markdown: wanted.markdown.as_deref().map(WholeFile::new).transpose()?,
+            junit: wanted.junit.as_deref().map(AtomicFile::new).transpose()?,
+            markdown: wanted.markdown.as_deref().map(AtomicFile::new).transpose()?,
             account,
             joblog,
             results,
@@ -185,7 +185,7 @@ impl Reports {
         self.last_rewriting = Some((Instant::now(), begun_at.elapsed()));
     }
 
-    fn renderings(&self) -> Vec<(&WholeFile, String)> {
+    fn renderings(&self) -> Vec<(&AtomicFile, String)> {
         let junit = self.junit.as_ref().map(|file| (file, junit::render(&self.account)));
         let markdown = self.markdown.as_ref().map(|file| (file, markdown::render(&self.account)));
         junit.into_iter().chain(markdown).collect()

@@ -21,7 +21,7 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    /// What the command line says comes before what the file says. A joblog that is gone on with is the
+    /// What the command line says comes before what the file says. A resumed joblog is the
     /// joblog of this run, too.
     pub(crate) fn settle(
         own: &ReportOptions,
@@ -35,7 +35,7 @@ impl Wanted {
             && resumed != joblog
         {
             return Err(CommandError::usage(
-                "a resumed joblog is gone on with; leave --joblog away, or give the same file",
+                "a resumed joblog is also the joblog of this run; omit --joblog, or give the same file",
             ));
         }
         let joblog = match &resume {

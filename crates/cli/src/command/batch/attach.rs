@@ -3,10 +3,16 @@
 use cc_client::{Connection, Error};
 use cc_protocol::batch::{BatchResume, BatchRows, ROWS_LIMIT, ResumeOnly};
 
-use super::{follow::follow, list, live::Hold, reconnect, refuse_reports_of_nobody, view::Shown};
+use super::{
+    arguments::refuse_reports_of_detached,
+    follow::{follow, reconnect},
+    list,
+    live::Hold,
+    view::Shown,
+};
 use crate::{
     args::{BatchArguments, BatchAttachArguments, BatchView, ServerOptions},
-    connect::{Server, Standing, interrupts::Interrupts},
+    connect::{RunningSupervisor, Server, interrupts::Interrupts},
     display::{task::Task, terminal, text},
     error::CommandError,
     input::FileOptions,
@@ -21,11 +27,11 @@ pub(super) async fn resume(
     only: ResumeOnly,
 ) -> Result<u8, CommandError> {
     if arguments.detach {
-        refuse_reports_of_nobody(arguments)?;
+        refuse_reports_of_detached(arguments)?;
     }
     let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
-    let standing = Standing::of(&options)?;
-    let mut connection = standing.connect().await?;
+    let supervisor = RunningSupervisor::of(&options)?;
+    let mut connection = supervisor.connect().await?;
     let before = list::resolve(&mut connection, typed).await?;
     let which = BatchResume { batch_id: before.batch_id.clone(), only };
     let resumed = match connection.batch_resume(&which).await {
@@ -56,7 +62,7 @@ pub(super) async fn resume(
         ));
     }
     let view = (arguments.view, Hold::Started, done);
-    look_at(&options, &standing, connection, &resumed.batch_id, &wanted, view).await
+    look_at(&options, &supervisor, connection, &resumed.batch_id, &wanted, view).await
 }
 
 /// Shows a batch that is there.
@@ -65,17 +71,17 @@ pub(super) async fn attach(
     arguments: BatchAttachArguments,
 ) -> Result<u8, CommandError> {
     let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
-    let standing = Standing::of(&options)?;
-    let mut connection = standing.connect().await?;
+    let supervisor = RunningSupervisor::of(&options)?;
+    let mut connection = supervisor.connect().await?;
     let batch = list::resolve(&mut connection, &arguments.id).await?;
     let view = (arguments.view, Hold::Viewed, 0);
-    look_at(&options, &standing, connection, &batch.batch_id, &wanted, view).await
+    look_at(&options, &supervisor, connection, &batch.batch_id, &wanted, view).await
 }
 
 /// Follows a batch whose file is not known here.
 async fn look_at(
     options: &ServerOptions,
-    standing: &Standing,
+    supervisor: &RunningSupervisor,
     mut connection: Connection,
     batch_id: &str,
     wanted: &Wanted,
@@ -87,8 +93,8 @@ async fn look_at(
     let mut shown = Shown::open(view, wanted, name, &tasks, &[], None)?;
     shown.succeeded_before = succeeded_before;
     let mut interrupts = Interrupts::catch()?;
-    let session = standing.session(connection, reconnect()).await?;
-    let server = Server::standing(session);
+    let session = supervisor.session(connection, reconnect()).await?;
+    let server = Server::running(session);
     follow(server, options, hold, batch_id, &tasks, shown, &mut interrupts).await
 }
 

@@ -1,7 +1,8 @@
-//! Follows a batch to its end, or to where it is left, and says all that is to be said of it.
+//! Follows a batch to its end, or to where this command leaves it, and concludes.
 
 use std::time::Duration;
 
+use cc_client::Reconnect;
 use cc_protocol::batch::{BatchOutcome, BatchSummary};
 
 use super::{
@@ -20,7 +21,15 @@ use crate::{
     reports::AccountEnd,
 };
 
-/// Runs the command's rest to its exit code.
+/// How long this command tries to reconnect: the supervisor may be restarted meanwhile, and the batch does not need
+/// this command.
+const PATIENCE: Duration = Duration::from_secs(60 * 60);
+
+pub(super) fn reconnect() -> Reconnect {
+    Reconnect { patience: Some(PATIENCE), ..Reconnect::default() }
+}
+
+/// Follows the batch and returns the exit code.
 pub(super) async fn follow(
     mut server: Server,
     options: &ServerOptions,

@@ -1,10 +1,10 @@
-//! What Ctrl-C means is asked of whoever sits at the terminal, once at a time.
+//! Asks at the terminal what Ctrl-C means: leave the batch running, cancel it, or neither.
 
 use std::io::IsTerminal as _;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
-/// What somebody wants.
+/// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     GoOn,
@@ -12,7 +12,6 @@ pub(super) enum Choice {
     Cancel,
 }
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Question {
     is_open: bool,
@@ -20,7 +19,7 @@ pub(super) struct Question {
 }
 
 impl Question {
-    /// Whether it can be asked and was not before: who presses Ctrl-C instead of answering has answered.
+    /// Asks, unless there is no terminal or the question is already open: a second Ctrl-C is an answer, too.
     pub(super) fn ask(&mut self) -> bool {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
         if self.is_open || !is_terminal {

@@ -9,7 +9,7 @@ use cc_protocol::{
 
 use crate::{
     args::{BatchCancelArguments, BatchesArguments, ServerOptions},
-    connect::Standing,
+    connect::RunningSupervisor,
     display::{
         grid::{self, Layout},
         terminal, text,
@@ -31,7 +31,7 @@ pub(crate) async fn run(
     options: ServerOptions,
     arguments: BatchesArguments,
 ) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let which = if arguments.all { BatchFilter::All } else { BatchFilter::Running };
     let batches = all(&mut connection, which).await?;
     connection.close().await;
@@ -49,7 +49,7 @@ pub(super) async fn cancel(
     options: ServerOptions,
     arguments: BatchCancelArguments,
 ) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(&options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(&options)?.connect().await?;
     let mut code = 0;
     for typed in &arguments.ids {
         match cancel_one(&mut connection, typed).await {

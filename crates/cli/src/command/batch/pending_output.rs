@@ -1,11 +1,10 @@
-//! Rows of tasks that are to be recorded, in the order of their ends: the first one may wait for its whole result,
-//! and those after it wait for the first one. Asks nobody itself.
+//! Rows that are still to be recorded, in the order in which the tasks ended: the first one may wait for its whole
+//! result, and the others wait for the first one. Sends no request itself.
 
 use std::collections::VecDeque;
 
 use cc_protocol::batch::{BatchRow, WholeResult};
 
-/// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Held {
     rows: VecDeque<Waiting>,

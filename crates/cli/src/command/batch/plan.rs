@@ -36,7 +36,7 @@ pub(super) struct Submission {
 }
 
 impl Submission {
-    /// Reads nothing but the joblog that is gone on with, and the results of its runs; looks for the folders of tasks.
+    /// Reads only the joblog that is resumed and the results of its runs, and checks that the folders of tasks exist.
     pub(super) fn make(
         options: &ServerOptions,
         arguments: &BatchArguments,

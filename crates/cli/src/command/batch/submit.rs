@@ -7,12 +7,18 @@ use cc_client::{BatchAnswer, BatchRequest, Error, Session, SessionEvent};
 use uuid::Uuid;
 
 use super::{
-    follow::follow, live::Hold, plan::Submission, reconnect, refuse_reports_of_nobody, view::Shown,
+    arguments::refuse_reports_of_detached,
+    follow::{follow, reconnect},
+    live::Hold,
+    plan::Submission,
+    view::Shown,
 };
 use crate::{
     args::{AgentOption, BatchArguments, ServerOptions},
     command::run::private_arguments,
-    connect::{Server, Standing, USUAL_URL, interrupts::Interrupts, leftovers, private::Urgency},
+    connect::{
+        RunningSupervisor, Server, USUAL_URL, interrupts::Interrupts, leftovers, private::Urgency,
+    },
     display::{dry_run, task::Task, terminal, text},
     error::CommandError,
     input::{self, FileOptions},
@@ -30,10 +36,10 @@ pub(super) async fn submit(
     if arguments.detach {
         // A private supervisor would end with this command, and its batch with it.
         options.url.get_or_insert_with(|| USUAL_URL.to_owned());
-        refuse_reports_of_nobody(&arguments)?;
+        refuse_reports_of_detached(&arguments)?;
         if let Some((joblog, _)) = &resume {
             return Err(CommandError::usage(format!(
-                "{} is gone on with by whoever is attached; leave --detach away, or resume by the batch's id",
+                "the joblog {} is written by the command that follows the batch; omit --detach, or resume by the batch's id",
                 joblog.display()
             )));
         }
@@ -58,7 +64,7 @@ pub(super) async fn submit(
     if let (true, Some(plan)) = (arguments.detach, &plan) {
         if wanted.is_any() {
             terminal::note(
-                "ccx: the reports of [options] are written by whoever is attached, so not now",
+                "ccx: the reports of [options] are not written, because this command does not follow the batch",
             );
         }
         return detach(&options, plan).await;
@@ -83,7 +89,7 @@ async fn run_plan(
     shown: Shown,
     interrupts: &mut Interrupts,
 ) -> Result<u8, CommandError> {
-    leftovers::take_in_orphans();
+    leftovers::adopt_orphans();
     let opened = Server::open(options, private_arguments, reconnect(), interrupts).await;
     let mut server = match opened {
         Ok(server) => server,
@@ -123,7 +129,7 @@ fn say(submission: &Submission) {
 
 /// Submits it and leaves it.
 async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, CommandError> {
-    let mut connection = Standing::of(options)?.connect().await?;
+    let mut connection = RunningSupervisor::of(options)?.connect().await?;
     let submitted = match connection.batch_submit(plan).await {
         Ok(submitted) => submitted,
         Err(Error::Server(error)) => return Err(CommandError::failed(error.message)),

@@ -7,7 +7,7 @@ use tokio::{process::Command, time};
 use super::finding::Finding;
 use crate::{
     args::ServerOptions,
-    connect::{Standing, USUAL_URL, programs},
+    connect::{RunningSupervisor, USUAL_URL, programs},
 };
 
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -52,8 +52,8 @@ async fn companion(name: &str) -> Finding {
 pub(crate) async fn running_supervisor(options: &ServerOptions) -> Finding {
     const WHAT: &str = "supervisor";
     let url = options.url.as_deref().unwrap_or(USUAL_URL);
-    let connected = match Standing::of(options) {
-        Ok(standing) => standing.connect().await,
+    let connected = match RunningSupervisor::of(options) {
+        Ok(supervisor) => supervisor.connect().await,
         Err(failure) => Err(failure),
     };
     match connected {

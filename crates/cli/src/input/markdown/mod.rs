@@ -7,8 +7,8 @@
 //! 4. plain lists: each item of an outermost list is a prompt, with everything nested in it;
 //! 5. where there is none of these, headings with a number, or else paragraphs that begin `**Task 1:**`, with all below.
 //!
-//! A prompt is the source text without its marker and indentation, not a rendering of it: whoever wrote a code
-//! block or a nested list meant it to arrive. Headings become the beginning of the label. What looks like a task
+//! A prompt is the source text without its marker and indentation, not a rendering of it: code
+//! blocks and nested lists reach the agent as they were written. Headings become the beginning of the label. What looks like a task
 //! and is none is noted, so that it can be said. Code blocks, quotes, comments, tables and front matter are no tasks.
 
 mod boxes;

@@ -352,7 +352,7 @@ impl Scan {
     }
 }
 
-/// `<!-- … -->`, wherever it stands but in code. Markdown ends one at a list; whoever wrote it did not mean that.
+/// `<!-- … -->` outside of code. Markdown ends a comment at a list; here it ends where it is closed.
 fn comments(text: &str, opaque: &[Range<usize>], code: &[Range<usize>]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut from = 0;

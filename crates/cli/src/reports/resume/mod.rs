@@ -1,4 +1,4 @@
-//! Going on with a batch: its joblog says what is left to do.
+//! Resuming a batch: its joblog says what is left to do.
 //!
 //! A joblog counts only together with the file that it was written for: the first task that differs is
 //! named and nothing runs. Only where agents tick boxes in the file while they work are the tasks other ones than before,
@@ -35,7 +35,8 @@ pub(crate) enum Which {
     Failed,
 }
 
-/// The commands that a joblog has, by their keys ([`command_cell::key`]); none where it cannot be read, which is told when it is gone on with.
+/// The commands of a joblog, by their keys ([`command_cell::key`]); empty where it cannot be read, which is an error when
+/// it is resumed.
 pub(crate) fn commands(path: &Path) -> HashSet<String> {
     let bytes = std::fs::read(path).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

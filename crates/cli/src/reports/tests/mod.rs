@@ -84,7 +84,7 @@ fn batch() -> Vec<(Task, BatchRow)> {
         ..attempt(2, 1, Verdict::NoResult, EndReason::Exit)
     };
     hung.attempts = vec![limited, failed, attempt(2, 2, Verdict::TimedOut, EndReason::Timeout)];
-    // What a model or a program says means nothing to whoever shows it.
+    // Markup in the output of a model or a program has no meaning in a report.
     hung.attempts[0].stderr_tail = Some("Retry later | <b>".to_owned());
     hung.attempts[2].stdout_tail = Some("step 1\n\n# step 2 ```".to_owned());
     hung.attempts[2].stderr_tail = Some("warning: *slow* <x> & ]]>".to_owned());
@@ -246,7 +246,7 @@ fn one_file_cannot_be_two_reports_and_a_resume_has_one_joblog() {
     assert_eq!(line(&none, Some("old")), path("old"));
     let own = ReportOptions { joblog: path("own"), ..ReportOptions::default() };
     assert_eq!(line(&own, None), path("own"));
-    assert!(settle(&own, Some("old")).unwrap_err().to_string().contains("gone on with"));
+    assert!(settle(&own, Some("old")).unwrap_err().to_string().contains("resumed joblog"));
     let twice = ReportOptions { results: path("file"), ..ReportOptions::default() };
     assert!(settle(&twice, None).unwrap_err().to_string().contains("two reports"));
 }

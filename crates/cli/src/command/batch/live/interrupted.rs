@@ -1,4 +1,4 @@
-//! What a signal means for a batch that is looked at: to leave it, to end it, or to ask which.
+//! What a signal does to a batch that is followed: detach from it, cancel it, or ask which.
 
 use cc_client::BatchRequest;
 
@@ -13,10 +13,10 @@ impl<R: Recorder> Live<'_, R> {
         match self.hold {
             Hold::Viewed => Err(Stop::Detached(interrupt)),
             Hold::Private => {
-                self.progress.note("ccx: cancelling; Ctrl-C again does not wait");
+                self.progress.note("ccx: canceling; press Ctrl-C again to exit without waiting");
                 Ok(self.cancel(interrupt))
             }
-            // The terminal is gone, and nobody has said that the batch should be.
+            // The terminal is gone, which does not say that the batch should end.
             Hold::Started if interrupt == Interrupt::HangUp => Err(Stop::Detached(interrupt)),
             Hold::Started if interrupt == Interrupt::CtrlC && self.question.ask() => {
                 self.progress.note(
@@ -26,7 +26,7 @@ impl<R: Recorder> Live<'_, R> {
             }
             Hold::Started => {
                 self.progress.note(&format!(
-                    "ccx: cancelling batch {}; Ctrl-C again does not wait",
+                    "ccx: canceling batch {}; press Ctrl-C again to exit without waiting",
                     self.batch_id
                 ));
                 Ok(self.cancel(interrupt))

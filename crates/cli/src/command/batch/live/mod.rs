@@ -5,10 +5,10 @@
 //!      ▲                                   │ ├──signal: detach──▶ left running
 //!      └───────────connection lost─────────┘ └──signal: cancel──▶ live, and a second one gives up
 //! ```
-//! The supervisor runs the batch; here it is only looked at, recorded and, if somebody wants it, ended. Each
-//! task that has its verdict is recorded once, whatever was lost on the way: after every attach all rows
-//! are asked for. Where whole results are wanted, one that its row has only the beginning of is asked for before
-//! the task is recorded, and those that ended after it wait.
+//! The supervisor runs the batch; here it is shown, recorded and, on request, canceled. Each task that has its
+//! verdict is recorded once, whatever was lost on the way: after every attach all rows are requested. Where whole
+//! results are needed, a result that is truncated in its row is fetched before the task is recorded, and the tasks
+//! that ended after it wait.
 
 mod interrupted;
 
@@ -34,14 +34,14 @@ use crate::{
     follow::loss_cause,
 };
 
-/// Whose batch it is.
+/// How this command relates to the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::command) enum Hold {
-    /// Of a supervisor that ends with this command.
+    /// Its supervisor ends with this command.
     Private,
-    /// This command has started it at a supervisor that stays.
+    /// This command submitted it to a supervisor that outlives the command.
     Started,
-    /// It was there before.
+    /// It existed before.
     Viewed,
 }
 
@@ -50,7 +50,7 @@ pub(in crate::command) enum Hold {
 pub(in crate::command) enum Stop {
     /// A signal has ended it, and its end was waited for.
     Canceled(Interrupt),
-    /// A second signal: nobody wants to wait.
+    /// A second signal.
     GivenUp(Interrupt),
     /// It was left running.
     Detached(Interrupt),
@@ -68,7 +68,7 @@ pub(in crate::command) struct Seen {
     pub(super) stop: Option<Stop>,
 }
 
-/// Who is told of each task that has its verdict or will never have one, once.
+/// Records each task once, when it has its verdict or is skipped.
 pub(in crate::command) trait Recorder {
     /// Whether [`Recorder::ended`] needs results that are longer than a row may have.
     fn wants_whole_results(&self) -> bool;
@@ -80,7 +80,7 @@ pub(in crate::command) trait Recorder {
     fn stands(&mut self, batch: &BatchSummary);
 }
 
-/// See the module.
+/// A batch that is followed.
 pub(super) struct Live<'a, R> {
     pub(super) hold: Hold,
     pub(super) batch_id: &'a str,

@@ -92,7 +92,7 @@ fn ended() -> BatchSummary {
     BatchSummary { state: BatchState::Over, outcome, counts, ..summary("b") }
 }
 
-/// Keeps what it is told.
+/// Keeps what is recorded.
 #[derive(Default)]
 struct Heard(Vec<String>);
 
