@@ -2,7 +2,7 @@
 //!
 //! It speaks the same stream and misbehaves in the ways in which agents do, as the words at the
 //! beginning of its prompt say (`ccx stand-in-agent --help` lists them). It calls no model. Started
-//! by workers, like the real one; whatever hangs or lingers ends by itself after [`SAFETY_NET`].
+//! by workers, like the real one; what hangs or lingers exits by itself after [`SAFETY_NET`].
 
 use std::{
     env,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::args::StandInArguments;
 
-/// Nothing of this module lives longer, whoever forgets it.
+/// Longest life of every process of this module.
 const SAFETY_NET: Duration = Duration::from_secs(120);
 /// Length of a line of `print N MB`, about.
 const PRINTED_LINE_BYTES: usize = 1000;

@@ -108,7 +108,11 @@ pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> Str
     let has = |verdict| move |state: &TaskState| outcome_verdict(state) == Some(verdict);
     match stop {
         Stop::HaltSoon | Stop::HaltNow => {
-            format!("{} tasks failed, and halt is {}", batch.head.failures, plan.options.halt)
+            let tasks = match batch.head.failures {
+                1 => "1 task".to_owned(),
+                failures => format!("{failures} tasks"),
+            };
+            format!("{tasks} failed, and halt is {}", plan.options.halt)
         }
         Stop::Canceled => "it was canceled".to_owned(),
         Stop::Auth => format!(

@@ -80,7 +80,10 @@ impl Handler {
                 }
                 Err(answer_to_failed_start(&task_id, &completed))
             }
-            Err(_) => Err(ErrorObject::new(ErrorCode::InternalError, "the task's owner failed")),
+            Err(_) => Err(ErrorObject::new(
+                ErrorCode::InternalError,
+                "the supervisor failed while it ran the task; its log says why",
+            )),
         }
     }
 

@@ -11,8 +11,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Task, Tokens, remedy};
-use crate::{exit_code, text::at};
+use super::remedy;
+use crate::{
+    display::{batch_row::repeats, row::Tokens, task::Task, text::at},
+    exit_code,
+};
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;
@@ -106,7 +109,7 @@ pub(crate) struct Answer {
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
-    /// Attempts whose cost nobody said.
+    /// Attempts whose cost is unknown.
     pub(crate) unknown_costs: u64,
     /// Of all attempts, subagents included.
     tokens: Tokens,
@@ -251,13 +254,6 @@ impl Attempt {
     pub(super) fn word(&self) -> &'static str {
         self.verdict.map_or("unknown", Verdict::as_str)
     }
-}
-
-/// How many attempts of this class were followed by another one.
-pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
-    let others = row.attempts.len().saturating_sub(1);
-    let followed = row.attempts.iter().take(others);
-    followed.filter(|attempt| attempt.class == Some(class)).count() as u64
 }
 
 fn is_own_failure(reason: EndReason) -> bool {
