@@ -113,7 +113,7 @@ mod supervisor {
     /// A supervisor that is killed or replaced costs no task.
     mod adoption;
 
-    /// Stops, upgrades and restarts: what clients are told, which tasks are kept, what the next one knows.
+    /// Stops, upgrades and restarts: what clients receive, which tasks are kept, what the next one knows.
     mod restart;
 
     /// What a crash can leave on the disk: torn logs, and databases that cannot be used.

@@ -8,7 +8,7 @@ use cc_link::{
 };
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 
-/// All records of a log that nobody writes any more.
+/// All records of a log whose writer is gone.
 #[derive(Debug)]
 pub struct TaskLog {
     /// In their order, each line in one of its own.

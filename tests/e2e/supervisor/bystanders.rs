@@ -87,7 +87,7 @@ fn what_a_wrapper_had_started_outlives_workers_a_crash_a_restart_and_a_stop() {
     death(&mut client, &answer);
     processes::assert_gone(&tag);
     bystanders.assert_untouched(1);
-    // One whose worker dies while nobody is there.
+    // One whose worker dies while there is no supervisor.
     let answer = family(&mut client, &tag);
     supervisor.kill();
     requests::worker(&answer).signal(Signal::KILL);
@@ -223,7 +223,7 @@ fn a_supervisor_in_another_pid_namespace_removes_nothing_of_the_first() {
         // Both of these have the pid 1, as in containers.
         let Some(second) = ProcessOne::start("", Some(root.path())) else { return };
         let mut client = Client::connect(second.address);
-        // When it serves, it has seen to what it took for abandoned; its task shows that it uses the place.
+        // When it serves, it has removed what it took for abandoned; its task shows that it uses the place.
         let answer = client.execute(&json!({"argv": ["echo", "well"]})).unwrap();
         assert_eq!(answer["containment"], "cgroup", "round {round}");
         assert_eq!(client.collect_after(answer, Vec::new()).end(), ("exit", 0));
