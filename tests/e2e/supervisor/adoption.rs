@@ -7,7 +7,7 @@ use cc_tests::{
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process, is_held},
-    requests::{assert_spoken, gated, pid, pour, speak},
+    requests::{assert_spoken, gated, pid, pour},
     spoken_output::check_poured,
     unique_tag, with_both_containments,
 };
@@ -33,6 +33,12 @@ fn options(containment: &Containment) -> Options {
 
 /// Seed and size of the speech that is under way when the supervisor goes.
 const SPEECH: (u64, usize) = (21, 6_000_000);
+
+/// That speech, by a task that does not end before the gate is opened, however slow the machine is.
+fn speak_and_wait(gate: &Fifo) -> Value {
+    let speak = misbehave_argv(&["speak", &SPEECH.0.to_string(), &SPEECH.1.to_string()]).join(" ");
+    json!({"command": format!("{speak}; read go < {}", gate.path())})
+}
 
 /// Ten tasks, each in the middle of something else.
 struct Ten {
@@ -77,7 +83,7 @@ impl Ten {
             died_meanwhile: start(&family(&format!("{tag}-died")), "the sleepers sleep"),
             family: start(&family(&tag), "the sleepers sleep"),
             with_daemon: start(&gated(&gate, &format!("{daemon}; exit 5")), "ready"),
-            speaking: Follower::start(supervisor, &speak(SPEECH.0, SPEECH.1)),
+            speaking: Follower::start(supervisor, &speak_and_wait(&gate)),
             tag,
             gate,
         };
@@ -119,7 +125,7 @@ impl Ten {
         }
         assert_eq!(self.paused.client.control("RESUME").unwrap()["status"], "resumed");
         assert_eq!(self.family.client.control("CANCEL").unwrap()["status"], "canceled");
-        self.gate.write(b"go\ngo\ngo\n");
+        self.gate.write(b"go\ngo\ngo\ngo\n");
         self.pouring.iter_mut().for_each(|(_, stop)| stop.release());
         for (follower, _stop) in self.pouring {
             let transcript = follower.finish(supervisor);
