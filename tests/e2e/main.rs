@@ -3,7 +3,8 @@
 //!
 //! All tests share this process, and as many run at a time as there are cores. So none changes what belongs to the
 //! process (environment, working directory, limits, umask), and what a test counts is its own: processes by a tag in
-//! their arguments or the mark of its supervisor, files in a directory that it has made.
+//! their arguments or the mark of its supervisor, files in a directory that it has made. A program that a test makes is
+//! written by another process (see `cc_tests::binaries::copy_program`).
 
 #![expect(
     clippy::unwrap_used,

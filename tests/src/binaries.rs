@@ -104,7 +104,7 @@ fn ccx_with_own_environment() -> Command {
     command
 }
 
-/// The fixture program; see `src/bin/misbehave.rs`.
+/// The fixture program; see `src/bin/misbehave/`.
 #[must_use]
 pub fn misbehave() -> String {
     target_directory().join("misbehave").into_os_string().into_string().unwrap()

@@ -15,7 +15,7 @@ with_both_containments!(
 );
 
 /// A supervisor that ends a session with its connection, as the predecessor did. What a session that
-/// waits for its client does is in `resume.rs`.
+/// waits for its client does is in `resume`.
 fn without_grace(options: Options) -> Supervisor {
     Supervisor::start(&options.flag("--resume-grace", 0).flag("--grace", 1))
 }

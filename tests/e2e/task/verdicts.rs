@@ -1,5 +1,5 @@
 //! The typed verdict of a Claude task, played by an agent that fails in every reported way. (The real
-//! CLI has suites of its own: `real_claude.rs` and `stress_report.rs`.)
+//! CLI has suites of its own: `compat::real_claude` and `compat::stress_report`.)
 
 use cc_tests::{
     Options, Supervisor, Transcript, binaries::misbehave, cgroup::Containment, processes,
