@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{folder::Folder, output::text};
 use cc_tests::{fifo::Fifo, processes, unique_tag, wait_until};
 use serde_json::Value;
+
+use super::{folder::Folder, output::text};
 
 #[test]
 fn a_batch_of_a_toml_file_leaves_all_four_reports() {

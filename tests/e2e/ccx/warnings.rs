@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use super::{folder::Folder, output::text};
 use cc_tests::binaries;
 use serde_json::Value;
+
+use super::{folder::Folder, output::text};
 
 /// The first line of every stream.
 const INIT: &str =

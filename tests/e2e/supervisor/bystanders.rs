@@ -7,19 +7,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::keeper::{death, family};
 use cc_tests::{
-    Client, Options, Supervisor,
-    binaries::{self},
+    Client, Options, Supervisor, binaries,
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process},
-    requests::{self},
-    unique_tag, wait_until,
+    requests, unique_tag, wait_until,
 };
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
+
+use super::keeper::{death, family};
 
 /// Processes that a wrapper starts before it becomes the supervisor: its children, and none of its business.
 struct Bystanders {

@@ -28,7 +28,6 @@ use std::{
     time::Duration,
 };
 
-use self::load::Plan;
 use cc_link::record;
 use cc_tests::{
     Client, Options, PATIENCE, Session, Supervisor, Transcript,
@@ -41,6 +40,8 @@ use cc_tests::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use self::load::Plan;
 
 mod load;
 

@@ -2,17 +2,18 @@
 
 use std::fs;
 
-use super::adoption::family;
 use cc_tests::{
     Follower, Options, PATIENCE, Supervisor, Transcript,
     fifo::Fifo,
-    processes::{self},
+    processes,
     requests::{gated, task_id},
     task_log::TaskLog,
     unique_tag, wait_until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use super::adoption::family;
 
 /// A supervisor with one client whose task waits for the gate.
 fn with_a_gated_task(options: &Options) -> (Supervisor, Follower, Fifo) {
