@@ -3,10 +3,13 @@
 //! Owns everything that more than one suite needs. Never looks inside the product: a suite sees what
 //! a client, an operator with `/proc` and a reader of exit codes can see. Called by `tests/e2e`.
 //!
+//! Its functions panic where what they promise is not so, which ends the test that called them.
+//!
 //! A wait is a wait for an event with a deadline ([`PATIENCE`]), or, where nothing announces it, asking
 //! again until it is so ([`wait_until`]); nothing sleeps to let something happen, and no verdict depends
 //! on how long anything took.
 
+#![allow(missing_docs, reason = "test support, read with the test that uses it")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -58,9 +61,6 @@ pub fn unique_tag(name: &str) -> String {
 }
 
 /// Waits for something that nothing announces: asks again and again.
-///
-/// # Panics
-/// When it is not so within [`PATIENCE`].
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
