@@ -1,9 +1,10 @@
 //! `state.db`: what a supervisor must know again after its own end, beside what the task logs hold.
 //!
-//! Modules stand in the order in which a change travels: the supervisor's one writer thread
-//! [opens](StateDb::open) the file, which brings its [`schema`] up to date, and gives it [`Change`]s,
-//! as many in one transaction as have come together. What is [read](TaskRow) back serves `task.list`,
-//! `session.resume`, `batch.*`, retention and the next supervisor's start.
+//! Modules in the order in which a change travels: the supervisor's one writer thread opens the file (`open`, into a `db`), which brings
+//! its [`schema`] up to date, and gives it changes ([`change`]), which `apply` writes, as many in one transaction as have
+//! come together. What is read back ([`read`], [`row`], [`batch`]; `convert` and [`word`] are for values that SQLite has no
+//! type for) serves `task.list`, `session.resume`, `batch.*`, retention and the next supervisor's start. [`error`] says
+//! what may fail. `fixture` is for tests.
 //!
 //! A task's log is the truth about the task; this database is an index of the logs that needs no
 //! directory scan, and the only place that knows the sessions. A kill -9 at any moment loses no
@@ -16,6 +17,7 @@
 #![allow(missing_docs, reason = "only crates that others use document every item")]
 #![warn(unreachable_pub)]
 
+mod db;
 mod open;
 pub mod schema;
 
@@ -33,23 +35,17 @@ pub mod word;
 #[cfg(test)]
 mod fixture;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use batch::{BatchFilter, BatchRow, BatchStep, BatchTaskRow, PlanHash};
 pub use change::Change;
+pub use db::StateDb;
 pub use error::StateError;
 pub use open::Opened;
 pub use read::{EndedTask, Filter, RetentionCandidates};
 pub use row::{EndRow, ResultSummary, SessionRow, StartRow, TaskAccepted, TaskRow, TokenHash};
 use rusqlite::{Connection, TransactionBehavior};
 pub use word::Word;
-
-/// The open database: one connection to one file.
-#[derive(Debug)]
-pub struct StateDb {
-    path: PathBuf,
-    connection: Connection,
-}
 
 impl StateDb {
     /// Opens the database at `path`; makes one, readable by its owner only, where there is none, and

@@ -6,6 +6,9 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 use bytes::{Bytes, BytesMut};
 use cc_link::record::{LOG_MAGIC, RecordError, frame_bytes};
 
+/// Where the first record of a task log is.
+pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;
+
 /// Bytes read at once. The window holds at most this and one record.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 

@@ -1,10 +1,10 @@
 //! The way of a task's output: from raw bytes to a bounded, append-only log, and back to a reader.
 //!
-//! Modules stand in the order in which a byte travels. The worker feeds what it reads to one
-//! [`splitter::Splitter`] a stream, lets one [`head_tail::HeadTail`] decide what is kept, and
-//! appends the records to the task log with a [`writer::LogWriter`]. The supervisor follows the log
-//! with a [`reader::LogReader`], asks [`summary::summary`] what the log of an ended task holds, and after
-//! the death of a worker makes it whole again with [`recover::recover`].
+//! Modules in the order in which a byte travels. The worker feeds what it reads to one [`splitter`] a stream, lets
+//! [`head_tail`] decide what is kept (`held_queue` holds the tail), and appends the records to the task log with the
+//! [`writer`]. The supervisor follows the log with a [`reader`], asks [`summary`](mod@summary) what the log of an ended task
+//! holds, and after the death of a worker has [`recover`](mod@recover) make it whole again; all three move over it by
+//! `frames`. [`error`] says what may fail.
 //!
 //! Everything here is synchronous and single-threaded, knows no clock and starts nothing; the
 //! record format itself belongs to [`cc_link::record`].
@@ -29,12 +29,11 @@ pub mod recover;
 pub mod error;
 
 pub use error::LogError;
-pub use head_tail::{HeadTail, HeldFragment, HeldFragments, Placed};
+pub use frames::FIRST_RECORD_OFFSET;
+pub use head_tail::{HeadTail, HeldFragments, Placed};
+pub use held_queue::HeldFragment;
 pub use reader::LogReader;
 pub use recover::{Recovered, recover};
 pub use splitter::{Fragment, Splitter, StreamCounts};
 pub use summary::{Summary, summary};
 pub use writer::{LAST_EVENTS_BYTES, LogWriter};
-
-/// Where the first record of a task log is.
-pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;

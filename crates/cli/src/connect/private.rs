@@ -5,18 +5,12 @@
 //! the terminal reaches `ccx` alone and the task gets its grace period.
 
 use std::{
-    collections::VecDeque,
-    fs::Permissions,
-    io,
-    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
-    process::Stdio,
+    collections::VecDeque, fs::Permissions, io, os::unix::fs::PermissionsExt as _, process::Stdio,
     time::Duration,
 };
 
-use rustix::{
-    io::Errno,
-    process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal},
-};
+use cc_proctree::pidfd::Pidfd;
+use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader},
@@ -54,7 +48,7 @@ pub(crate) enum Urgency {
 pub(crate) struct PrivateSupervisor {
     child: Child,
     /// Of the child: it cannot come to mean another process.
-    pidfd: OwnedFd,
+    pidfd: Pidfd,
     url: String,
     stderr_tail: JoinHandle<VecDeque<String>>,
     /// The supervisor stops when this closes.
@@ -158,7 +152,7 @@ impl PrivateSupervisor {
 
     /// A supervisor that has ended already does not need it.
     fn signal(&self, signal: Signal) {
-        pidfd_send_signal(&self.pidfd, signal).ok();
+        self.pidfd.signal(signal).ok();
     }
 
     /// Kills a supervisor that did not start, and quotes its stderr.
@@ -175,10 +169,10 @@ impl PrivateSupervisor {
     }
 }
 
-/// The child was not waited for yet, so its pid cannot have been reused.
-fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
-    let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or(Errno::SRCH)?;
-    Ok(pidfd_open(pid, PidfdFlags::empty())?)
+fn pidfd_of(child: &Child) -> io::Result<Pidfd> {
+    // It is not reaped before `wait` returns, so the pid is its own.
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
+    Pidfd::open(pid)
 }
 
 /// The kept lines as they are appended to an error.

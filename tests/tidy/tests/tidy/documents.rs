@@ -62,13 +62,13 @@ fn is_tests(name: &str) -> bool {
 }
 
 fn doc(meta: &Meta) -> String {
-    match meta {
-        Meta::NameValue(value) if value.path.is_ident("doc") => match &value.value {
-            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) => text.value() + "\n",
-            _ => String::new(),
-        },
-        _ => String::new(),
+    if let Meta::NameValue(value) = meta
+        && value.path.is_ident("doc")
+        && let syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(text), .. }) = &value.value
+    {
+        return text.value() + "\n";
     }
+    String::new()
 }
 
 #[test]
