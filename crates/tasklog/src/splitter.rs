@@ -16,7 +16,7 @@
 
 use std::mem;
 
-pub use cc_events::TRUNCATION_MARK;
+use cc_events::TRUNCATION_MARK;
 use cc_link::record::{PIECE_BYTES_LIMIT, Piece, Stream};
 
 #[cfg(test)]
