@@ -209,9 +209,9 @@ impl Translator {
             }
             match &mut notification {
                 Notification::TaskResult(result)
-                    if result.result.as_ref().is_some_and(|text| !text.is_empty()) =>
+                    if result.claude.result.as_ref().is_some_and(|text| !text.is_empty()) =>
                 {
-                    halve(result);
+                    halve(&mut result.claude);
                 }
                 Notification::TaskResult(_)
                 | Notification::Connected(_)
@@ -270,7 +270,7 @@ pub fn to_text(notification: &Notification<'_>) -> String {
     serde_json::to_string(&Envelope { jsonrpc, notification }).unwrap_or_default()
 }
 
-fn halve(result: &mut TaskResult) {
+fn halve(result: &mut ClaudeResult) {
     if let Some(text) = &mut result.result {
         let mut cut = text.len() / 2;
         while !text.is_char_boundary(cut) {
@@ -317,39 +317,11 @@ fn process_completed(completed: &Completed, position: Position) -> ProcessComple
 }
 
 fn task_result(result: &ClaudeResult, position: Position) -> TaskResult {
-    let result = result.clone();
-    TaskResult {
-        is_error: result.is_error,
-        result: result.result,
-        result_truncated: result.result_truncated,
-        api_error_status: result.api_error_status,
-        claude_session_id: result.claude_session_id,
-        num_turns: result.num_turns,
-        total_cost_usd: result.total_cost_usd,
-        usage: result.usage,
-        model: result.model,
-        terminal_reason: result.terminal_reason,
-        subtype: result.subtype,
-        model_usage: result.model_usage,
-        errors: result.errors,
-        structured_output: result.structured_output,
-        startup_failure_reason: result.startup_failure_reason,
-        api_error: result.api_error,
-        permission_denials: result.permission_denials,
-        parts: result.parts,
-        position,
-    }
+    TaskResult { claude: result.clone(), position }
 }
 
 fn retrying(retry: &ClaudeRetry, position: Position) -> TaskRetrying {
-    TaskRetrying {
-        attempt: retry.attempt,
-        max_retries: retry.max_retries,
-        retry_delay_ms: retry.retry_delay_ms,
-        error_status: retry.error_status,
-        error: retry.error.clone(),
-        position,
-    }
+    TaskRetrying { retry: retry.clone(), position }
 }
 
 fn limit(report: &LimitReport, position: Position) -> LimitExceeded {

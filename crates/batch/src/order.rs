@@ -2,7 +2,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::plan::Need;
+use crate::plan::need::Need;
 
 /// Tasks that need each other in a circle: each needs the next, the last the first.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

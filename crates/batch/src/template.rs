@@ -13,7 +13,10 @@ use std::{borrow::Cow, fmt};
 
 use cc_protocol::execute::{Execute, Program, is_blank};
 
-use crate::shell_line::{ShellLine, Trouble};
+use crate::{
+    plan::need::is_name,
+    shell_line::{ShellLine, Trouble},
+};
 
 /// What a reference refers to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -293,7 +296,7 @@ fn reference(text: &str) -> Option<Reference> {
         return Some(Reference::Prev);
     }
     let name = text.strip_prefix("tasks.")?.strip_suffix(".result")?;
-    crate::plan::is_name(name).then(|| Reference::Task(name.to_owned()))
+    is_name(name).then(|| Reference::Task(name.to_owned()))
 }
 
 #[cfg(test)]

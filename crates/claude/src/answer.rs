@@ -13,7 +13,7 @@
 
 use cc_events::{ClaudeResult, ClaudeResultPart};
 
-use crate::result::{TEXT_BYTES_LIMIT, cut_answer, cut_text};
+use crate::bounds::{TEXT_BYTES_LIMIT, cut_answer, cut_text};
 
 /// Most results of a run that are kept one by one: the last ones.
 const PARTS_LIMIT: usize = 16;

@@ -3,15 +3,6 @@
 //! From the streams that were recorded with the oldest and the newest tested version, and from the vendor's type file for
 //! the newest. Nothing is done by these names: a name that is missing here costs a count in the log.
 
-use std::collections::BTreeMap;
-
-use crate::line::Line;
-
-/// Most names that are counted of one task.
-const NAMES_LIMIT: usize = 32;
-/// Longest name that is shown, bytes.
-const NAME_BYTES: usize = 64;
-
 /// Types of lines; of a `system` line with its subtype. Sorted.
 const TYPES: &[&str] = &[
     "active_goal",
@@ -229,46 +220,14 @@ const MEMBERS: &[&str] = &[
     "workflow_name",
 ];
 
+/// Whether a type of lines is known; of a `system` line with its subtype.
+pub(crate) fn is_type(name: &str) -> bool {
+    TYPES.binary_search(&name).is_ok()
+}
+
 /// Whether a member of a line is known, though of no use here.
 pub(crate) fn is_member(name: &str) -> bool {
     MEMBERS.binary_search(&name).is_ok()
-}
-
-/// How often what is not known came, by name.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Unknown {
-    names: BTreeMap<String, u64>,
-}
-
-impl Unknown {
-    /// Looks at the names of a line.
-    pub(crate) fn line(&mut self, line: &Line<'_>, kind: &str, subtype: Option<&str>) {
-        let name = match subtype.filter(|_| kind == "system") {
-            Some(subtype) => format!("system/{subtype}"),
-            None => kind.to_owned(),
-        };
-        let is_known = TYPES.binary_search(&name.as_str()).is_ok();
-        if !is_known {
-            // Its members are as new as it is.
-            return self.count(&name);
-        }
-        for member in line.unknown_members() {
-            self.count(&format!("{name}.{member}"));
-        }
-    }
-
-    pub(crate) fn names(&self) -> &BTreeMap<String, u64> {
-        &self.names
-    }
-
-    fn count(&mut self, name: &str) {
-        let name = &name[..name.floor_char_boundary(NAME_BYTES)];
-        if let Some(count) = self.names.get_mut(name) {
-            *count = count.saturating_add(1);
-        } else if self.names.len() < NAMES_LIMIT {
-            self.names.insert(name.to_owned(), 1);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -279,17 +238,5 @@ mod tests {
     fn the_lists_are_sorted_as_they_are_searched() {
         assert!(TYPES.is_sorted());
         assert!(MEMBERS.is_sorted());
-    }
-
-    #[test]
-    fn only_so_many_names_are_counted_and_each_is_cut() {
-        let mut unknown = Unknown::default();
-        for number in 0..1_000 {
-            unknown.count(&format!("{number}{}", "é".repeat(100)));
-            unknown.count("0");
-        }
-        assert_eq!(unknown.names().len(), NAMES_LIMIT);
-        assert!(unknown.names().keys().all(|name| name.len() <= NAME_BYTES));
-        assert_eq!(unknown.names()["0"], 1_000);
     }
 }

@@ -19,6 +19,7 @@ pub mod version;
 
 mod activity;
 mod answer;
+mod bounds;
 mod json;
 mod known;
 mod line;
@@ -27,10 +28,11 @@ mod own_words;
 mod refusal;
 mod result;
 mod scan;
+mod unknown;
 
-pub use dead_end::DeadEnd;
-pub use refusal::Refusal;
-pub use result::{
+pub use bounds::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,
 };
+pub use dead_end::DeadEnd;
+pub use refusal::Refusal;
 pub use stream::{StreamObserver, Summary, Work};

@@ -11,6 +11,7 @@ mod when;
 
 use cc_events::{ClaudeResult, LimitReport};
 
+use self::when::epoch_s;
 use crate::own_words;
 
 /// A refusal that is a usage limit, and not only too many requests at a time.
@@ -24,10 +25,6 @@ pub struct UsageLimit {
 
 /// As much of a text as is looked at, bytes.
 const TEXT_BYTES_LIMIT: usize = 4 * 1024;
-/// A number of seconds since the epoch has ten digits until the year 2286; one of 13 is milliseconds.
-const EPOCH_S_LEAST: u64 = 1_000_000_000;
-const EPOCH_S_MOST: u64 = 9_999_999_999;
-
 /// Families of models that have limits of their own.
 const FAMILIES: [&str; 3] = ["opus", "sonnet", "haiku"];
 
@@ -200,12 +197,6 @@ fn after_bar(text: &str) -> Option<u64> {
             part.len() - part.trim_start_matches(|letter: char| letter.is_ascii_digit()).len();
         epoch_s(part[..digits].parse().ok()?)
     })
-}
-
-/// A number of seconds, or of milliseconds, since the epoch.
-fn epoch_s(number: u64) -> Option<u64> {
-    let is_seconds = |number: &u64| (EPOCH_S_LEAST..=EPOCH_S_MOST).contains(number);
-    [number, number / 1000].into_iter().find(is_seconds)
 }
 
 #[cfg(test)]

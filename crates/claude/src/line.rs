@@ -10,10 +10,11 @@ use cc_events::TRUNCATION_MARK;
 use serde_json::Value as Json;
 
 use crate::{
-    json, known,
-    result::{
+    bounds::{
         RESULT_JSON_BYTES_LIMIT, STRUCTURED_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT,
+        cut_text,
     },
+    json, known,
     scan::{
         Keep::{Any, Each, Scalar},
         Paths, Scanner, Shape, Value, Wanted,
@@ -226,6 +227,11 @@ impl<'a> Line<'a> {
     /// The member as text, if it is text, as far as it was kept.
     pub(crate) fn text(&self, path: &str) -> Option<String> {
         text(self.value(path)?)
+    }
+
+    /// The member as text, cut to [`TEXT_BYTES_LIMIT`].
+    pub(crate) fn short_text(&self, path: &str) -> Option<String> {
+        self.text(path).map(|text| cut_text(&text, TEXT_BYTES_LIMIT))
     }
 
     /// Whether the member is exactly this text.

@@ -9,8 +9,8 @@ use cc_events::{ClaudeFacts, ClaudeResult, Verdict, Warning, WarningKind};
 use crate::{
     activity::{self, Activity},
     answer::Answers,
+    bounds::cut_text,
     line::Line,
-    result::{cut_text, short_text},
 };
 
 /// Longest fact of the CLI's, bytes.
@@ -41,7 +41,7 @@ pub(crate) struct Notes {
 
 impl Notes {
     pub(crate) fn init(&mut self, line: &Line<'_>) {
-        let fact = |name| short_text(line, name).map(|text| cut_text(&text, FACT_BYTES_LIMIT));
+        let fact = |name| line.short_text(name).map(|text| cut_text(&text, FACT_BYTES_LIMIT));
         self.facts.cli_version = fact("claude_code_version");
         self.facts.api_key_source = fact("apiKeySource");
         self.mcp_servers.clear();
@@ -71,7 +71,7 @@ impl Notes {
     }
 
     pub(crate) fn conversation_reset(&mut self, line: &Line<'_>) {
-        let trigger = short_text(line, "trigger").map(|trigger| format!(" ({trigger})"));
+        let trigger = line.short_text("trigger").map(|trigger| format!(" ({trigger})"));
         let message = format!(
             "the conversation was begun anew{}: what came before was not known to the model any more",
             trigger.unwrap_or_default()
@@ -82,7 +82,7 @@ impl Notes {
     pub(crate) fn writes_lost(&mut self, line: &Line<'_>) {
         let lost: Vec<String> =
             line.texts("lost").map(|(_, lost)| lost).take(NAMED_LIMIT).collect();
-        let code = short_text(line, "error_code").unwrap_or_default();
+        let code = line.short_text("error_code").unwrap_or_default();
         let message = format!(
             "the CLI could not save {} ({code}): resuming this conversation may miss a part of it",
             if lost.is_empty() { "its files".to_owned() } else { lost.join(" and ") },
@@ -95,7 +95,7 @@ impl Notes {
     }
 
     pub(crate) fn other_model(&mut self, line: &Line<'_>) {
-        let name = |path| short_text(line, path).unwrap_or_else(|| "another model".to_owned());
+        let name = |path| line.short_text(path).unwrap_or_else(|| "another model".to_owned());
         let (original, fallback) = (name("original_model"), name("fallback_model"));
         self.warn(
             WarningKind::Refusal,
@@ -118,7 +118,7 @@ impl Notes {
 
     pub(crate) fn result(&mut self, line: &Line<'_>, result: &ClaudeResult) {
         self.has_unfinished_result = false;
-        self.stop_reason = short_text(line, "stop_reason");
+        self.stop_reason = line.short_text("stop_reason");
         if result.result_truncated {
             self.warn(
                 WarningKind::ResultTruncated,

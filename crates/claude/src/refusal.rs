@@ -5,7 +5,7 @@
 
 use cc_events::ClaudeRetry;
 
-use crate::{line::Line, result::short_text};
+use crate::line::Line;
 
 /// Why the API refuses, as far as it decides what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -74,7 +74,7 @@ fn of_text(text: &str) -> Option<Refusal> {
 pub(crate) fn word(line: &Line<'_>) -> Option<String> {
     let words: Vec<String> = ["error", "api_error", "api_error_type"]
         .into_iter()
-        .filter_map(|name| short_text(line, name))
+        .filter_map(|name| line.short_text(name))
         .filter(|word| word != "unknown")
         .collect();
     let telling = words.iter().find(|word| of_word(word).is_some());
@@ -94,7 +94,7 @@ pub(crate) struct LimitInfo {
 
 impl LimitInfo {
     pub(crate) fn read(line: &Line<'_>) -> Self {
-        let text = |name: &str| short_text(line, &format!("rate_limit_info.{name}"));
+        let text = |name: &str| line.short_text(&format!("rate_limit_info.{name}"));
         let is_true = |name: &str| line.boolean(&format!("rate_limit_info.{name}")) == Some(true);
         let uses_extra_usage = is_true("isUsingOverage") || is_true("overageInUse");
         let is_bridged = uses_extra_usage

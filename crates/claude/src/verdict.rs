@@ -7,7 +7,7 @@
 
 use cc_events::{ClaudeResult, ClaudeStream, EndReason, Verdict};
 
-use crate::{Refusal, Summary};
+use crate::{refusal::Refusal, stream::Summary};
 
 /// Judges a task's end.
 ///

@@ -3,10 +3,7 @@
 
 use std::time::Duration;
 
-use cc_protocol::{
-    EndReason, Verdict,
-    notification::{ProcessCompleted, TaskResult},
-};
+use cc_protocol::{ClaudeResult, EndReason, Verdict, notification::ProcessCompleted};
 
 use crate::{
     advice, exit_code,
@@ -32,7 +29,7 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
         None => {}
     }
     if mode == Mode::Agent {
-        if let Some(result) = &end.result {
+        if let Some(result) = end.result.as_ref().map(|result| &result.claude) {
             let answer = result.result.as_deref().unwrap_or_default();
             if result.is_error {
                 output.note(&format!("claude: {}", words_of_error(result)));
@@ -59,7 +56,7 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
 }
 
 /// What the CLI says went wrong: its answer, else its list of errors, else its word for it.
-fn words_of_error(result: &TaskResult) -> String {
+fn words_of_error(result: &ClaudeResult) -> String {
     let answer = result.result.as_deref().unwrap_or_default().trim_end();
     let words = [result.startup_failure_reason.as_deref(), result.api_error.as_deref()];
     match (answer, result.errors.as_slice()) {

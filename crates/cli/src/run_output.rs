@@ -207,7 +207,7 @@ async fn write_chunk(stream: &mut (impl AsyncWrite + Unpin), chunk: &mut Chunk) 
 }
 
 /// `claude: retry 2 of 10 in 4 s: 401 authentication_failed`.
-pub(crate) fn retry_line(retry: &TaskRetrying) -> String {
+pub(crate) fn retry_line(TaskRetrying { retry, .. }: &TaskRetrying) -> String {
     let status = retry.error_status.map(|status| format!(" {status}")).unwrap_or_default();
     let error = retry.error.as_deref().map(|error| format!(" {error}")).unwrap_or_default();
     let delay_s = Duration::from_millis(retry.retry_delay_ms).as_secs_f64();
@@ -219,24 +219,23 @@ pub(crate) fn retry_line(retry: &TaskRetrying) -> String {
 
 #[cfg(test)]
 mod tests {
-    use cc_protocol::notification::Position;
+    use cc_protocol::{ClaudeRetry, notification::Position};
 
     use super::*;
 
     #[test]
     fn a_retry_is_one_line_with_the_reason() {
         let position = Position { task_id: "t".to_owned(), seq: 1 };
-        let retry = TaskRetrying {
+        let retry = ClaudeRetry {
             attempt: 2,
             max_retries: 10,
             retry_delay_ms: 4000,
             error_status: Some(401),
             error: Some("authentication_failed".to_owned()),
-            position,
         };
-        assert_eq!(retry_line(&retry), "claude: retry 2 of 10 in 4 s: 401 authentication_failed");
-        let unknown =
-            TaskRetrying { retry_delay_ms: 500, error_status: None, error: None, ..retry };
-        assert_eq!(retry_line(&unknown), "claude: retry 2 of 10 in 0.5 s:");
+        let line = |retry| retry_line(&TaskRetrying { retry, position: position.clone() });
+        assert_eq!(line(retry.clone()), "claude: retry 2 of 10 in 4 s: 401 authentication_failed");
+        let unknown = ClaudeRetry { retry_delay_ms: 500, error_status: None, error: None, ..retry };
+        assert_eq!(line(unknown), "claude: retry 2 of 10 in 0.5 s:");
     }
 }

@@ -168,8 +168,8 @@ impl Task {
         let completed = &end.completed;
         // Finer than `duration_ms`, which may be as long as the overhead itself.
         let duration = Duration::try_from_secs_f64(completed.execution_time).unwrap_or_default();
-        let usage = end.result.as_ref().and_then(|result| result.usage.as_ref());
-        let cost_usd = end.result.as_ref().and_then(|result| result.total_cost_usd);
+        let usage = end.result.as_ref().and_then(|result| result.claude.usage.as_ref());
+        let cost_usd = end.result.as_ref().and_then(|result| result.claude.total_cost_usd);
         let is_success = completed.verdict == Verdict::Succeeded;
         Row {
             verdict: completed.verdict.as_str(),

@@ -4,35 +4,19 @@
 //! Everything here may be asked twice without being done twice: a plan has an idempotency key, a cancel of
 //! what is over is refused, and the rest only looks.
 
-use cc_batch::Plan;
 use cc_protocol::{
-    batch::{
-        BatchNamed, BatchRows, BatchRowsResult, BatchSubmitted, BatchSummary, BatchTask,
-        WholeResult,
-    },
+    batch::{BatchRowsResult, BatchSubmitted, BatchSummary, WholeResult},
     control::Done,
     error::ErrorObject,
     notification::Notification,
 };
 use serde_json::Value;
 
-use crate::{calls::written, connection::read_result, error::Error, request::Request};
-
-/// Something that a session asks about batches.
-#[derive(Clone, Debug, PartialEq)]
-pub enum BatchRequest {
-    /// To run this plan, which must have an idempotency key.
-    Submit(Box<Plan>),
-    /// To be told what happens to this batch, from now to its end. After an outage this is asked again, and
-    /// answered again: what happened meanwhile is in [`BatchRequest::Rows`].
-    Attach(String),
-    /// A page of its tasks.
-    Rows(BatchRows),
-    /// The whole result of one of its tasks.
-    Result(BatchTask),
-    /// To end it.
-    Cancel(String),
-}
+use crate::{
+    connection::read_result,
+    error::Error,
+    request::{BatchRequest, Request},
+};
 
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,27 +33,17 @@ pub enum BatchAnswer {
     Canceled,
 }
 
-impl BatchRequest {
-    pub(crate) fn to_wire(&self) -> Result<(&'static str, Value), Error> {
-        let named = |batch_id: &str| written(&BatchNamed { batch_id: batch_id.to_owned() });
-        Ok(match self {
-            Self::Submit(plan) => ("batch.submit", written(plan)?),
-            Self::Attach(batch_id) => ("batch.attach", named(batch_id)?),
-            Self::Rows(rows) => ("batch.rows", written(rows)?),
-            Self::Result(task) => ("batch.result", written(task)?),
-            Self::Cancel(batch_id) => ("batch.cancel", named(batch_id)?),
-        })
-    }
-
-    fn read(&self, result: Value) -> Result<BatchAnswer, Error> {
-        Ok(match self {
-            Self::Submit(_) => BatchAnswer::Submitted(read_result("batch.submit", result)?),
-            Self::Attach(_) => BatchAnswer::Attached(read_result("batch.attach", result)?),
-            Self::Rows(_) => BatchAnswer::Rows(read_result("batch.rows", result)?),
-            Self::Result(_) => BatchAnswer::Result(read_result("batch.result", result)?),
-            Self::Cancel(_) => {
+impl BatchAnswer {
+    /// Reads the result of this request.
+    fn read(request: &BatchRequest, result: Value) -> Result<Self, Error> {
+        Ok(match request {
+            BatchRequest::Submit(_) => Self::Submitted(read_result("batch.submit", result)?),
+            BatchRequest::Attach(_) => Self::Attached(read_result("batch.attach", result)?),
+            BatchRequest::Rows(_) => Self::Rows(read_result("batch.rows", result)?),
+            BatchRequest::Result(_) => Self::Result(read_result("batch.result", result)?),
+            BatchRequest::Cancel(_) => {
                 let Done { .. } = read_result("batch.cancel", result)?;
-                BatchAnswer::Canceled
+                Self::Canceled
             }
         })
     }
@@ -104,7 +78,7 @@ impl Batches {
             return Ok(None);
         };
         let answer = match outcome {
-            Ok(result) => Ok(self.standing[index].1.read(result)?),
+            Ok(result) => Ok(BatchAnswer::read(&self.standing[index].1, result)?),
             Err(error) => Err(error),
         };
         if !matches!(answer, Ok(BatchAnswer::Attached(_))) {

@@ -4,7 +4,6 @@
 //! [`Connection::next_event`]. Each fails with [`Error::Server`] when the server refuses, and with
 //! whatever ends a connection.
 
-use cc_batch::Plan;
 use cc_protocol::{
     batch::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
@@ -108,7 +107,7 @@ impl Connection {
     ///
     /// # Errors
     /// -32602 with all that is wrong with the plan. Otherwise see the module.
-    pub async fn batch_submit(&mut self, plan: &Plan) -> Result<BatchSubmitted, Error> {
+    pub async fn batch_submit(&mut self, plan: &impl Serialize) -> Result<BatchSubmitted, Error> {
         self.call("batch.submit", written(plan)?).await
     }
 

@@ -1,14 +1,53 @@
 //! What a [`crate::Session`] sends, and how it knows the answers again.
 
 use cc_protocol::{
+    batch::{BatchNamed, BatchRows, BatchTask},
     control::ControlType,
     execute::Execute,
     session::SessionConfigure,
     task::{TaskAttach, TaskNamed},
 };
+use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{batches::BatchRequest, calls::written, error::Error};
+use crate::{calls::written, error::Error};
+
+/// Something that a session asks about batches.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatchRequest {
+    /// To run this plan, which must have an idempotency key: see [`BatchRequest::submit`].
+    Submit(Value),
+    /// To be told what happens to this batch, from now to its end. After an outage this is asked again, and
+    /// answered again: what happened meanwhile is in [`BatchRequest::Rows`].
+    Attach(String),
+    /// A page of its tasks.
+    Rows(BatchRows),
+    /// The whole result of one of its tasks.
+    Result(BatchTask),
+    /// To end it.
+    Cancel(String),
+}
+
+impl BatchRequest {
+    /// To run this plan, which must have an idempotency key.
+    ///
+    /// # Errors
+    /// When the plan cannot be written as JSON.
+    pub fn submit(plan: &impl Serialize) -> Result<Self, Error> {
+        Ok(Self::Submit(written(plan)?))
+    }
+
+    pub(crate) fn to_wire(&self) -> Result<(&'static str, Value), Error> {
+        let named = |batch_id: &str| written(&BatchNamed { batch_id: batch_id.to_owned() });
+        Ok(match self {
+            Self::Submit(plan) => ("batch.submit", plan.clone()),
+            Self::Attach(batch_id) => ("batch.attach", named(batch_id)?),
+            Self::Rows(rows) => ("batch.rows", written(rows)?),
+            Self::Result(task) => ("batch.result", written(task)?),
+            Self::Cancel(batch_id) => ("batch.cancel", named(batch_id)?),
+        })
+    }
+}
 
 /// Something to be sent.
 #[derive(Clone, Debug, PartialEq)]

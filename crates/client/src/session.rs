@@ -31,39 +31,19 @@ use tokio::time::{self, Instant};
 
 use crate::{
     address::Token,
-    batches::{BatchRequest, Batches},
+    batches::Batches,
     connection::{Connection, read_result},
     error::{Error, Severity},
     event::{Answer, Event},
+    identity::Identity,
     ledger::{Ledger, Plan},
     outage::{Outage, Reconnect, Regained, Step, Target},
-    request::{Asked, Request},
+    request::{Asked, BatchRequest, Request},
     session_event::{SessionEvent, StartedTask},
 };
 
 /// Between two questions about a task that is just starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The secret and the name by which a session is resumed.
-#[derive(Clone)]
-struct Identity {
-    session_id: String,
-    resume_token: String,
-    /// Zero where it cannot be resumed.
-    grace: Duration,
-}
-
-impl Identity {
-    fn of(connection: &Connection) -> Self {
-        let connected = connection.connected();
-        let grace = Duration::try_from_secs_f64(connected.resume_grace_s).unwrap_or_default();
-        Self {
-            session_id: connected.session_id.clone(),
-            resume_token: connected.resume_token.clone(),
-            grace: if connected.resume_token.is_empty() { Duration::ZERO } else { grace },
-        }
-    }
-}
 
 enum Link {
     Up(Box<Connection>),
@@ -189,7 +169,7 @@ impl Session {
     /// [`Error::Unrepeatable`] for a plan without an idempotency key, and whatever ends a session.
     pub async fn ask_batch(&mut self, request: BatchRequest) -> Result<u64, Error> {
         if let BatchRequest::Submit(plan) = &request
-            && plan.idempotency_key.is_none()
+            && plan["idempotency_key"].is_null()
         {
             return Err(Error::Unrepeatable);
         }

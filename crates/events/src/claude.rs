@@ -57,10 +57,6 @@ pub struct ClaudeResult {
     pub result_truncated: bool,
     /// HTTP status of the API's refusal.
     pub api_error_status: Option<u64>,
-    /// Why the CLI's loop ended, such as `completed` or `max_turns`.
-    pub terminal_reason: Option<String>,
-    /// The CLI's `subtype`, such as `success` or `error_max_turns`.
-    pub subtype: Option<String>,
     /// The conversation, for `--resume`.
     pub claude_session_id: Option<String>,
     /// Turns taken.
@@ -71,6 +67,10 @@ pub struct ClaudeResult {
     pub usage: Option<serde_json::Value>,
     /// The model of the stream's `init` line.
     pub model: Option<String>,
+    /// Why the CLI's loop ended, such as `completed` or `max_turns`.
+    pub terminal_reason: Option<String>,
+    /// The CLI's `subtype`, such as `success` or `error_max_turns`.
+    pub subtype: Option<String>,
     /// Token counts and cost of every model, subagents included, as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_usage: Option<serde_json::Value>,

@@ -8,25 +8,31 @@
 //! cannot drift apart.
 
 pub mod batch;
+mod call_error;
 pub mod control;
 pub mod envelope;
 pub mod error;
 pub mod execute;
 pub mod gate;
+pub mod legacy;
 pub mod notification;
 mod params;
+mod position;
 pub mod session;
 pub mod task;
 
 pub use cc_events::{
-    ClaudeFacts, ClaudeResultPart, EndReason, OutputCounts, Verdict, Warning, WarningKind,
+    ClaudeFacts, ClaudeResult, ClaudeResultPart, ClaudeRetry, EndReason, OutputCounts, Verdict,
+    Warning, WarningKind,
 };
+
+pub use call_error::CallError;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// The paths that accept an upgrade; they mean the same.
-pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", "/ws"];
+pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", legacy::WEBSOCKET_PATH];
 
 /// Every method that a client may call, in the order of the reference.
 pub const METHODS: [&str; 27] = [

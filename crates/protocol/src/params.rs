@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::{
-    error::{ErrorCode, ErrorObject},
-    execute::TIMEOUT_S_LIMIT,
-};
+use crate::error::{ErrorCode, ErrorObject};
+
+/// Longest timeout that is accepted: 365 days.
+pub const TIMEOUT_S_LIMIT: f64 = 365.0 * 86_400.0;
 
 /// Parameters that are not read yet. Null counts as absent.
 #[derive(Debug)]

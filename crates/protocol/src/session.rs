@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     error::ErrorObject,
-    notification::Position,
     params::{Params, invalid},
+    position::Position,
     task::TaskSummary,
 };
 

@@ -86,7 +86,7 @@ pub struct TaskSummary {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]
-fn is_zero(count: &u64) -> bool {
+pub(crate) fn is_zero(count: &u64) -> bool {
     *count == 0
 }
 

@@ -26,11 +26,14 @@
 //!
 //! Called by the supervisor's owner of the batch; the crate's header says how.
 
-mod clock;
 mod message;
-mod progress;
 mod state;
+
 mod step;
+
+mod clock;
+mod ended;
+mod progress;
 
 pub use self::{
     message::{Effect, Fate, Input, Job},

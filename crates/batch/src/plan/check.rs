@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Need, Options, PlanTask};
+use super::{need::Need, options::Options, task::PlanTask};
 use crate::{
     mistake::{Mistakes, Place, nearest},
     order,

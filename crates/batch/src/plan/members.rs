@@ -88,11 +88,11 @@ impl Members<'_, '_> {
     }
 
     /// A word that its type reads; the type's error says which words there are.
-    pub(super) fn word<T: FromStr<Err = String>>(&mut self, name: &str) -> Option<T> {
+    pub(super) fn word<T: FromStr<Err: ToString>>(&mut self, name: &str) -> Option<T> {
         match self.text(name)?.parse() {
             Ok(word) => Some(word),
-            Err(what) => {
-                self.mistake(name, what);
+            Err(error) => {
+                self.mistake(name, error.to_string());
                 None
             }
         }

@@ -6,7 +6,7 @@ use cc_protocol::execute::Execute;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::members::Members;
+use super::{members::Members, task};
 use crate::{
     limits::{HOOK_TIMEOUT_S_DEFAULT, HOOK_TIMEOUT_S_LIMIT, JOBS_LIMIT},
     mistake::{Mistakes, Place},
@@ -71,6 +71,20 @@ impl Default for Options {
     }
 }
 
+/// A word that an option does not take.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("is {word:?}; it takes {takes}")]
+pub struct UnknownWord {
+    word: String,
+    takes: &'static str,
+}
+
+impl UnknownWord {
+    fn new(word: &str, takes: &'static str) -> Self {
+        Self { word: word.to_owned(), takes }
+    }
+}
+
 /// When failures stop a batch: `never`, `soon,fail=N` or `now,fail=N`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Halt {
@@ -90,11 +104,10 @@ pub enum Halt {
 }
 
 impl FromStr for Halt {
-    type Err = String;
+    type Err = UnknownWord;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("is {text:?}; it takes \"never\", \"soon,fail=N\" and \"now,fail=N\"");
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+        let wrong = || UnknownWord::new(text, "\"never\", \"soon,fail=N\" and \"now,fail=N\"");
         if text == "never" {
             return Ok(Self::Never);
         }
@@ -139,14 +152,14 @@ pub enum OnLost {
 }
 
 impl FromStr for OnLost {
-    type Err = String;
+    type Err = UnknownWord;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
         match text {
             "stop" => Ok(Self::Stop),
             "continue" => Ok(Self::Continue),
             "retry" => Ok(Self::Retry),
-            _ => Err(format!("is {text:?}; it takes \"stop\", \"continue\" and \"retry\"")),
+            _ => Err(UnknownWord::new(text, "\"stop\", \"continue\" and \"retry\"")),
         }
     }
 }
@@ -163,13 +176,13 @@ pub enum OnAuthRefused {
 }
 
 impl FromStr for OnAuthRefused {
-    type Err = String;
+    type Err = UnknownWord;
 
-    fn from_str(text: &str) -> Result<Self, String> {
+    fn from_str(text: &str) -> Result<Self, UnknownWord> {
         match text {
             "fail_fast" => Ok(Self::FailFast),
             "let_cli_retry" => Ok(Self::LetCliRetry),
-            _ => Err(format!("is {text:?}; it takes \"fail_fast\" and \"let_cli_retry\"")),
+            _ => Err(UnknownWord::new(text, "\"fail_fast\" and \"let_cli_retry\"")),
         }
     }
 }
@@ -245,7 +258,7 @@ fn read_hooks(map: Map<String, Value>, mistakes: &mut Mistakes) -> Hooks {
 
 fn read_hook(mut members: Members<'_, '_>) -> Option<Hook> {
     members.refuse_unknown(&HOOK_MEMBERS);
-    let mut execute = super::task::read_execute(&mut members)?;
+    let mut execute = task::read_execute(&mut members)?;
     let timeout_s = execute.timeout.unwrap_or(HOOK_TIMEOUT_S_DEFAULT);
     if timeout_s > HOOK_TIMEOUT_S_LIMIT {
         members.mistake("timeout", format!("must be at most {HOOK_TIMEOUT_S_LIMIT} seconds"));

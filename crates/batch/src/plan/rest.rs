@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::Plan;
+use super::parse::Plan;
 use crate::{
     mistake::Mistakes,
     template::{self, Missing, Reference},

@@ -7,7 +7,11 @@ use cc_protocol::{
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{arguments, is_name, members::Members, name_rule};
+use super::{
+    arguments,
+    members::Members,
+    need::{is_name, name_rule},
+};
 use crate::{
     limits::{NEEDS_LIMIT, PROMPT_BYTES_LIMIT, RETRIES_DEFAULT, RETRIES_LIMIT},
     mistake::{Mistakes, Place},

@@ -1,7 +1,8 @@
 use cc_protocol::execute::Program;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
+use crate::{limits::TASKS_LIMIT, mistake::Mistakes, template::Missing};
 
 fn read(plan: Value) -> Result<Plan, Mistakes> {
     let Value::Object(params) = plan else { panic!("no object") };

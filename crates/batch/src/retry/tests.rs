@@ -1,4 +1,4 @@
-use cc_events::OutputCounts;
+use cc_events::{ClaudeResult, ClaudeRetry, Completed, EndReason, OutputCounts, Verdict};
 
 use super::*;
 

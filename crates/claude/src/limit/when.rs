@@ -6,7 +6,9 @@ use jiff::{
     tz::{AmbiguousOffset, Offset, TimeZone, TimeZoneDatabase},
 };
 
-use super::epoch_s;
+/// A number of seconds since the epoch has ten digits until the year 2286; one of 13 is milliseconds.
+const EPOCH_S_LEAST: u64 = 1_000_000_000;
+const EPOCH_S_MOST: u64 = 9_999_999_999;
 
 /// What stands before a time.
 const BEFORE_TIME: [&str; 10] = [
@@ -52,6 +54,12 @@ const ZONE_NAMES: [(&str, &str); 8] = [
 const JUST_PASSED: SignedDuration = SignedDuration::from_hours(3);
 /// A date without a year that has passed by more than this is next year's.
 const DATE_PASSED: SignedDuration = SignedDuration::from_hours(180 * 24);
+
+/// A number of seconds, or of milliseconds, since the epoch.
+pub(super) fn epoch_s(number: u64) -> Option<u64> {
+    let is_seconds = |number: &u64| (EPOCH_S_LEAST..=EPOCH_S_MOST).contains(number);
+    [number, number / 1000].into_iter().find(is_seconds)
+}
 
 /// The first time that the text tells of, seconds since the epoch.
 pub(super) fn in_words(text: &str, now_s: u64, default_zone: &str) -> Option<u64> {

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use super::*;
+use super::{
+    kept::{KEPT_BYTES_LIMIT, ROOM_KEPT_BYTES, VALUES_LIMIT},
+    *,
+};
 
 static PATHS: LazyLock<Paths> = LazyLock::new(|| {
     let wanted = [
@@ -126,12 +129,12 @@ fn memory_is_bounded_whatever_a_line_holds_and_its_own_members_still_have_room()
     scanner.walk("]".repeat(100_000).as_bytes());
     scanner.walk(br#","type":"result"}"#);
     assert_eq!(scanner.finish(), Shape::Object);
-    assert!(scanner.found.len() <= VALUES_LIMIT + 1);
-    assert!(scanner.kept.len() <= KEPT_BYTES_LIMIT);
+    assert!(scanner.kept.found.len() <= VALUES_LIMIT + 1);
+    assert!(scanner.kept.bytes.len() <= KEPT_BYTES_LIMIT);
     assert!(scanner.stack.capacity() <= 16);
     assert_eq!(scanner.values().last().unwrap().raw, br#""result""#);
     scanner.restart();
-    assert!(scanner.kept.capacity() <= ROOM_KEPT_BYTES);
+    assert!(scanner.kept.bytes.capacity() <= ROOM_KEPT_BYTES);
 }
 
 fn any_json() -> impl Strategy<Value = Json> {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, str::FromStr};
 
 use cc_batch::{
     limits,
-    plan::{Halt, OnAuthRefused, OnLost, Timeout},
+    plan::{Halt, OnAuthRefused, OnLost, Timeout, UnknownWord},
 };
 use clap::{Args, Subcommand};
 
@@ -245,11 +245,11 @@ fn amount(text: &str) -> Result<f64, String> {
     number.ok_or_else(|| "must be a number greater than 0".to_owned())
 }
 
-fn word<T: FromStr<Err = String>>(text: &str) -> Result<T, String> {
+fn word<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.parse()
 }
 
 fn auth(text: &str) -> Result<OnAuthRefused, String> {
     let other = || format!("is {text:?}; it takes fail-fast and let-cli-retry");
-    text.replace('-', "_").parse().map_err(|_: String| other())
+    text.replace('-', "_").parse().map_err(|_: UnknownWord| other())
 }

@@ -138,7 +138,7 @@ async fn submit_on(
 ) -> Result<String, Failure> {
     // A lost answer is asked for again, and gives the same batch.
     plan.idempotency_key.get_or_insert_with(|| Uuid::new_v4().to_string());
-    let asked = session.ask_batch(BatchRequest::Submit(Box::new(plan))).await?;
+    let asked = session.ask_batch(BatchRequest::submit(&plan)?).await?;
     loop {
         let event = tokio::select! {
             biased;

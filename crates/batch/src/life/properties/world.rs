@@ -1,23 +1,20 @@
-//! What holds for any plan and any interleaving: a supervisor that is as unlucky as one can be drives
-//! random plans, and watches.
+//! A supervisor that is as unlucky as one can be, and watches what the batch asks for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cc_events::Verdict;
-use proptest::prelude::*;
-use serde_json::{Value, json};
 
-use super::*;
 use crate::{
+    life::{Batch, Effect, Fate, Input, Job, Step, TaskState},
     plan::{OnLost, Plan},
     retry::{AttemptEnd, Class, Never, Transient, Want},
     rules::Rules,
 };
 
 /// A supervisor and its machine. What it is told to do it does, unless it crashes before.
-struct World {
+pub(super) struct World {
     rules: Rules,
-    batch: Batch,
+    pub(super) batch: Batch,
     now_ms: u64,
     next_id: u32,
     /// Who asked for a place.
@@ -31,10 +28,10 @@ struct World {
     /// Whose worker was killed.
     lost: BTreeSet<String>,
     /// Processes of each task itself that were started, in order.
-    starts: BTreeMap<usize, Vec<String>>,
+    pub(super) starts: BTreeMap<usize, Vec<String>>,
     questions: Vec<(Job, String)>,
     wake_at_ms: Option<u64>,
-    is_over: bool,
+    pub(super) is_over: bool,
     mishap: Mishap,
 }
 
@@ -49,7 +46,7 @@ enum Mishap {
 }
 
 impl World {
-    fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan) -> Self {
         let rules = Rules::of(plan);
         let step = Batch::begin(&rules, 42, 1_000);
         let mut world = Self {
@@ -229,7 +226,7 @@ impl World {
         self.tell(Input::Time);
     }
 
-    fn act(&mut self, (action, pick, kind): (u8, u8, u8)) {
+    pub(super) fn act(&mut self, (action, pick, kind): (u8, u8, u8)) {
         match action {
             0..=2 => self.admit(pick),
             3..=5 => self.end(pick, any_end(kind)),
@@ -270,7 +267,7 @@ impl World {
     }
 
     /// From here on everything goes well.
-    fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         self.mishap = Mishap::None;
         for _ in 0..1_000 {
             self.answer_questions(false);
@@ -327,93 +324,5 @@ fn any_end(kind: u8) -> AttemptEnd {
             ..end(Verdict::Failed, Class::Never { cause: Never::Failed })
         },
         _ => AttemptEnd::lost(),
-    }
-}
-
-/// A plan by numbers. Needs lead from a later to an earlier place of a shuffled order.
-fn plan() -> impl Strategy<Value = Plan> {
-    let task = (any::<u8>(), 0_u32..3, any::<bool>(), any::<bool>());
-    let tasks = prop::collection::vec(task, 1..8);
-    let options = (1_u32..4, 0_usize..5, 0_usize..3, any::<bool>(), any::<[bool; 5]>());
-    (tasks, any::<bool>(), options).prop_map(|(tasks, has_needs, options)| {
-        let (jobs, halt, on_lost, is_reversed, [before, after, last, has_cost, has_time]) = options;
-        let count = tasks.len();
-        let tasks: Vec<Value> = tasks
-            .into_iter()
-            .enumerate()
-            .map(|(index, (mask, retries, retry_timed_out, allow_failure))| {
-                let other = |bit: usize| if is_reversed { index + 1 + bit } else { bit };
-                let is_there = |other: &usize| *other != index && *other < count;
-                let is_before = |other: &usize| is_reversed || *other < index;
-                let others: Vec<usize> = (0..8)
-                    .filter(|bit| has_needs && mask & (1 << bit) != 0 && mask & 1 == 0)
-                    .map(other)
-                    .filter(|other| is_there(other) && is_before(other))
-                    .collect();
-                let prompt = match others.first() {
-                    Some(first) if mask & 2 != 0 => format!("{{{{tasks.t{first}.result}}}}"),
-                    Some(_) | None => "x".to_owned(),
-                };
-                let needs: Vec<String> = others.iter().map(|other| format!("t{other}")).collect();
-                json!({
-                    "name": format!("t{index}"), "prompt": prompt, "needs": needs, "retries": retries,
-                    "retry_timed_out": retry_timed_out, "allow_failure": allow_failure,
-                })
-            })
-            .collect();
-        let hook = |is_there: bool| if is_there { json!({"command": "x"}) } else { Value::Null };
-        let halts = ["never", "never", "soon,fail=1", "now,fail=1", "now,fail=2"];
-        let policies = ["stop", "continue", "retry"];
-        let options = json!({
-            "jobs": jobs,
-            "halt": halts[halt],
-            "on_lost": policies[on_lost],
-            "max_cost_usd": if has_cost { json!(4) } else { Value::Null },
-            "max_time_s": if has_time { json!(3_000) } else { Value::Null },
-            "hooks": {"before_task": hook(before), "after_task": hook(after), "after_batch": hook(last)},
-        });
-        serde_json::from_value(json!({"tasks": tasks, "options": options})).unwrap()
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
-    #[test]
-    fn any_batch_ends_with_one_verdict_a_task_and_no_start_too_many(
-        plan in plan(),
-        script in prop::collection::vec((0_u8..12, any::<u8>(), any::<u8>()), 0..80),
-    ) {
-        let mut world = World::new(&plan);
-        for action in script {
-            world.act(action);
-        }
-        world.finish();
-        prop_assert!(world.is_over, "it does not end: {:#?}", world.batch);
-        prop_assert!(world.batch.is_over());
-        prop_assert!(world.batch.tasks.iter().all(TaskState::is_settled));
-        for (task, state) in world.batch.tasks.iter().enumerate() {
-            let started = world.starts.contains_key(&task);
-            if let TaskState::Skipped { .. } = state {
-                prop_assert!(!started, "{task} was skipped and began");
-            }
-            if let TaskState::Over { outcome, .. } = state {
-                prop_assert_eq!(outcome.attempts > 0, started);
-                let last = world.starts.get(&task).and_then(|starts| starts.last());
-                prop_assert_eq!(outcome.task_id.as_ref(), last);
-            }
-        }
-    }
-
-    #[test]
-    fn without_mishaps_every_task_runs_once_in_order(plan in plan()) {
-        let mut world = World::new(&plan);
-        world.finish();
-        prop_assert!(world.starts.values().all(|starts| starts.len() == 1));
-        let counts = world.batch.counts();
-        let by_cost = matches!(
-            world.batch.head.phase, Phase::Over { stop: Some(Stop::MaxCost | Stop::MaxTime), .. }
-        );
-        prop_assert!(by_cost || counts.succeeded == world.batch.tasks.len(), "{:?}", counts);
     }
 }

@@ -9,107 +9,19 @@
 //! Brackets, commas and colons of the objects that are walked must be right; what is passed over is only checked for
 //! its quotes and the number of its brackets.
 
+mod kept;
+mod paths;
+
 use memchr::memchr2;
+
+use self::{kept::Kept, paths::ROOT};
+pub(crate) use self::{
+    kept::Value,
+    paths::{Keep, Paths, Wanted},
+};
 
 /// Most bytes of a member's name, as it is written. A longer one is none that is wanted.
 const NAME_BYTES_LIMIT: usize = 128;
-/// Most values that one line can bring from further in than the line itself, and as many again of its own; those
-/// after are passed over.
-const VALUES_LIMIT: usize = 4_096;
-/// Most bytes of values that one line can bring together; a quarter of them from further in than the line itself.
-const KEPT_BYTES_LIMIT: usize = 4 * 1024 * 1024;
-/// Room for values that is kept from one line to the next, bytes.
-const ROOM_KEPT_BYTES: usize = 4 * 1024;
-
-/// Where in an object a value is wanted: names from the outside to the inside, with dots. Arrays on the way do not
-/// count, so `content.type` is the type of each block.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) path: &'static str,
-    pub(crate) keep: Keep,
-}
-
-/// What is kept of a wanted value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Keep {
-    /// A string, number or truth value of at most so many bytes as written.
-    Scalar(usize),
-    /// The same; of an array each one in it.
-    Each(usize),
-    /// Any value, as it is written, of at most so many bytes.
-    Any(usize),
-}
-
-/// All wanted members, as a tree of names.
-#[derive(Debug)]
-pub(crate) struct Paths {
-    nodes: Vec<Node>,
-    /// Whether a member of the line itself that is not wanted is known all the same.
-    is_known: fn(&str) -> bool,
-}
-
-#[derive(Debug)]
-struct Node {
-    name: &'static str,
-    path: &'static str,
-    keep: Option<Keep>,
-    children: Vec<usize>,
-}
-
-/// The object of the line itself.
-const ROOT: usize = 0;
-
-impl Paths {
-    pub(crate) fn new(wanted: &[Wanted], is_known: fn(&str) -> bool) -> Self {
-        let root = Node { name: "", path: "", keep: None, children: Vec::new() };
-        let mut paths = Self { nodes: vec![root], is_known };
-        for Wanted { path, keep } in wanted {
-            let mut at = ROOT;
-            let mut end = 0;
-            for name in path.split('.') {
-                end += name.len();
-                at = paths.child(at, name).unwrap_or_else(|| paths.add(at, name, &path[..end]));
-                end += 1;
-            }
-            paths.nodes[at].keep = Some(*keep);
-        }
-        paths
-    }
-
-    fn add(&mut self, parent: usize, name: &'static str, path: &'static str) -> usize {
-        let added = self.nodes.len();
-        self.nodes.push(Node { name, path, keep: None, children: Vec::new() });
-        self.nodes[parent].children.push(added);
-        added
-    }
-
-    fn child(&self, parent: usize, name: &str) -> Option<usize> {
-        let children = &self.nodes[parent].children;
-        children.iter().copied().find(|&child| self.nodes[child].name == name)
-    }
-}
-
-/// A value that was found.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    node: usize,
-    /// In which object, counted from the line's own, 0: what stands in one object belongs together.
-    object: u32,
-    start: usize,
-    end: usize,
-    is_whole: bool,
-}
-
-/// A value that was found, as it is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Value<'a> {
-    pub(crate) path: &'static str,
-    pub(crate) object: u32,
-    pub(crate) raw: &'a [u8],
-    /// Not cut, by its limit or by the end of the line.
-    pub(crate) is_whole: bool,
-}
-
 /// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
@@ -170,12 +82,8 @@ pub(crate) struct Scanner {
     name: Vec<u8>,
     /// Whose value comes next or is being read.
     node: Option<usize>,
-    /// Where the value that is being kept begins, and how much of it may be kept.
-    keeping: Option<(usize, usize)>,
-    is_cut: bool,
     objects: u32,
-    found: Vec<Found>,
-    kept: Vec<u8>,
+    kept: Kept,
     /// The first names of members of the line itself that nobody knows.
     unknown: Vec<String>,
 }
@@ -191,11 +99,8 @@ impl Scanner {
             stack: Vec::new(),
             name: Vec::new(),
             node: None,
-            keeping: None,
-            is_cut: false,
             objects: 0,
-            found: Vec::new(),
-            kept: Vec::new(),
+            kept: Kept::default(),
             unknown: Vec::new(),
         }
     }
@@ -204,11 +109,8 @@ impl Scanner {
     pub(crate) fn restart(&mut self) {
         self.state = State::Start;
         self.stack.clear();
-        self.keeping = None;
         self.objects = 0;
-        self.found.clear();
         self.kept.clear();
-        self.kept.shrink_to(ROOM_KEPT_BYTES);
         self.unknown.clear();
     }
 
@@ -259,7 +161,7 @@ impl Scanner {
             | State::Text { .. }
             | State::Scalar
             | State::Passed { .. } => {
-                self.is_cut = true;
+                self.kept.cut();
                 self.keep_value();
                 Shape::Beginning
             }
@@ -268,12 +170,7 @@ impl Scanner {
 
     /// The values that were found, in the order of the line.
     pub(crate) fn values(&self) -> impl DoubleEndedIterator<Item = Value<'_>> {
-        self.found.iter().map(|found| Value {
-            path: self.paths.nodes[found.node].path,
-            object: found.object,
-            raw: &self.kept[found.start..found.end],
-            is_whole: found.is_whole,
-        })
+        self.kept.values(self.paths)
     }
 
     /// The first few names of the line's own members that are not known.
@@ -330,9 +227,8 @@ impl Scanner {
             None => self.node,
         };
         self.node = node;
-        let known = node.map(|node| &self.paths.nodes[node]);
-        let keep = known.and_then(|known| known.keep);
-        let is_walked = known.is_some_and(|known| !known.children.is_empty());
+        let keep = node.and_then(|node| self.paths.keep(node));
+        let is_walked = node.is_some_and(|node| self.paths.has_children(node));
         match byte {
             b'"' => {
                 self.begin_keeping(keep, byte);
@@ -392,7 +288,7 @@ impl Scanner {
             }
         };
         self.node = if is_long { None } else { self.paths.child(parent, name) };
-        let is_new = self.stack.len() == 1 && self.node.is_none() && !(self.paths.is_known)(name);
+        let is_new = self.stack.len() == 1 && self.node.is_none() && !self.paths.is_known(name);
         if is_new && self.unknown.len() < UNKNOWN_LIMIT {
             self.unknown.push(name.to_owned());
         }
@@ -456,36 +352,24 @@ impl Scanner {
     }
 
     fn begin_keeping(&mut self, keep: Option<Keep>, first: u8) {
-        let limit = match keep {
-            Some(Keep::Scalar(limit) | Keep::Each(limit) | Keep::Any(limit)) => limit,
-            None => return,
-        };
-        // What stands in the line itself has room whatever there is of blocks further in.
-        let is_own = self.stack.len() == 1;
-        let values_limit = if is_own { 2 * VALUES_LIMIT } else { VALUES_LIMIT };
-        if self.found.len() < values_limit {
-            self.is_cut = false;
-            self.keeping = Some((self.kept.len(), limit));
-            self.keep(&[first]);
+        if let Some(keep) = keep {
+            self.kept.begin(keep.bytes_limit(), first, self.is_own());
         }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
-        let Some((start, limit)) = self.keeping else { return };
-        let is_own = self.stack.len() == 1;
-        let most = if is_own { KEPT_BYTES_LIMIT } else { KEPT_BYTES_LIMIT / 4 };
-        let room = (start + limit).min(most).saturating_sub(self.kept.len());
-        self.is_cut |= bytes.len() > room;
-        self.kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.kept.extend(bytes, self.is_own());
     }
 
     /// The value that is being kept has ended.
     fn keep_value(&mut self) {
-        let Some((start, _)) = self.keeping.take() else { return };
-        let Some(node) = self.node else { return };
         let object = self.stack.last().map_or(0, |frame| frame.object);
-        let end = self.kept.len();
-        self.found.push(Found { node, object, start, end, is_whole: !self.is_cut });
+        self.kept.end(self.node, object);
+    }
+
+    /// What is read stands in the line itself, and not further in.
+    fn is_own(&self) -> bool {
+        self.stack.len() == 1
     }
 }
 

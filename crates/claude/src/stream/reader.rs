@@ -1,64 +1,26 @@
-//! What a Claude task's stdout says: retries, limits, results, what runs, and what a person should know.
-//!
-//! The worker feeds [`StreamObserver`] with every fragment of stdout; the bytes themselves go their
-//! own way untouched. Only what the CLI states in structured form counts: words in an answer or in a
-//! tool's output never do. Owns the [`Summary`] from which [`crate::verdict`] judges the end; what runs is
-//! `activity`'s, which result is the answer `answer`'s, what a person is told `notes`'s.
+//! Takes each line of the stream by its type, and keeps what has been learned.
 
-use cc_events::{ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport, Verdict, Warning};
+use cc_events::{ClaudeFacts, ClaudeResult, ClaudeRetry, Event, LimitReport};
 
+use super::{
+    reports::Reports,
+    summary::{Summary, Work},
+};
 use crate::{
     activity::Activity,
     answer::Answers,
+    bounds::{TEXT_BYTES_LIMIT, cut_text},
     json,
-    known::Unknown,
-    line::{Extent, Line, LineReader},
+    line::{Extent, Line},
     notes::Notes,
     refusal::{self, Refusal},
-    result::{TEXT_BYTES_LIMIT, cut_text, read_result, short_text},
+    result::read_result,
+    unknown::Unknown,
 };
 
-/// Most events that one task's stream can cause. A stream that says more is broken or hostile; the
-/// lines themselves are in the output as ever.
-pub const EVENTS_LIMIT: u32 = 1_000;
-
-/// What was learned from a stream.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// The result of the run: of several, what `answer` makes of them.
-    pub result: Option<ClaudeResult>,
-    /// At least one line was Claude's: its `init`, a retry or a result.
-    pub is_stream: bool,
-    /// A tool of the CLI's ran, or may have: without a result nobody knows what it has done. False only
-    /// where that is sure.
-    pub tool_may_have_run: bool,
-    /// The API's last word was a refusal: nothing was answered since.
-    pub refusal: Option<Refusal>,
-    /// The model of the last `init` line.
-    pub model: Option<String>,
-    /// The session of the last line that named one, for `--resume`.
-    pub claude_session_id: Option<String>,
-    /// The end of the last text that the model has written, at most 4 KiB.
-    pub last_text: Option<String>,
-    /// What the stream says of the CLI.
-    pub facts: ClaudeFacts,
-    /// What a good result does not say: why the work cannot have been done. In words, it is one of the warnings.
-    pub shortfall: Option<Verdict>,
-    /// What a person should know beside the verdict.
-    pub warnings: Vec<Warning>,
-}
-
-/// Reads a task's stdout as it is split into lines and pieces. Memory: what is wanted of one line, and a few small
-/// sets.
-#[derive(Debug, Default)]
-pub struct StreamObserver {
-    lines: LineReader,
-    reader: Reader,
-}
-
 /// Everything but the assembly of lines.
-#[derive(Debug)]
-struct Reader {
+#[derive(Debug, Default)]
+pub(super) struct Reader {
     is_stream: bool,
     tool_may_have_run: bool,
     refusal: Option<Refusal>,
@@ -68,7 +30,7 @@ struct Reader {
     session_id: Option<String>,
     /// As it was written: it is read at the end, if at all.
     last_text: Vec<u8>,
-    activity: Activity,
+    pub(super) activity: Activity,
     answers: Answers,
     notes: Notes,
     unknown: Unknown,
@@ -76,112 +38,11 @@ struct Reader {
     is_in_turn: bool,
     retries: u64,
     retry_delay_ms: u64,
-    events_left: u32,
-    rate_limit: Option<LimitReport>,
-    token_limit: Option<LimitReport>,
-}
-
-impl Default for Reader {
-    fn default() -> Self {
-        Self {
-            is_stream: false,
-            tool_may_have_run: false,
-            refusal: None,
-            api_error: None,
-            model: None,
-            session_id: None,
-            last_text: Vec::new(),
-            activity: Activity::default(),
-            answers: Answers::default(),
-            notes: Notes::default(),
-            unknown: Unknown::default(),
-            results: 0,
-            is_in_turn: false,
-            retries: 0,
-            retry_delay_ms: 0,
-            events_left: EVENTS_LIMIT,
-            rate_limit: None,
-            token_limit: None,
-        }
-    }
-}
-
-/// What a task's clocks need to know of its stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Work {
-    /// How many result lines have come.
-    pub results: u64,
-    /// After the last result another turn has begun, which will have its own.
-    pub is_in_turn: bool,
-    /// A tool call runs, or work in the background: silence is to be expected.
-    pub is_working: bool,
-    /// Work in the background runs: another result may follow.
-    pub is_background_in_flight: bool,
-    /// How many retries the CLI has reported, and how long it waits before the last one, milliseconds.
-    pub retries: u64,
-    /// See `retries`.
-    pub retry_delay_ms: u64,
-}
-
-impl StreamObserver {
-    /// An observer for one task.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Takes the next fragment of stdout: a whole line, or a piece of one in its order.
-    ///
-    /// `emit` gets [`Event::ClaudeRetrying`], [`Event::RateLimited`] and [`Event::TokenLimited`].
-    /// [`Event::ClaudeResult`] is the caller's to make, from [`Summary::result`], when the task is
-    /// over: only then is a result known to be the last one.
-    pub fn fragment(
-        &mut self,
-        data: &[u8],
-        starts_line: bool,
-        ends_line: bool,
-        truncated: bool,
-        emit: &mut dyn FnMut(Event),
-    ) {
-        if let Some(line) = self.lines.fragment(data, starts_line, ends_line, truncated) {
-            self.reader.line(&line, emit);
-        }
-    }
-
-    /// What runs, and what is to be expected.
-    #[must_use]
-    pub fn work(&self) -> Work {
-        Work {
-            results: self.reader.results,
-            is_in_turn: self.reader.is_in_turn,
-            is_working: self.reader.activity.is_working(),
-            is_background_in_flight: self.reader.activity.is_background_in_flight(),
-            retries: self.reader.retries,
-            retry_delay_ms: self.reader.retry_delay_ms,
-        }
-    }
-
-    /// The API's last word was a refusal: nothing was answered since.
-    #[must_use]
-    pub fn refusal(&self) -> Option<Refusal> {
-        self.reader.refusal
-    }
-
-    /// The CLI's version, by itself, as soon as it has said it.
-    #[must_use]
-    pub fn cli_version(&self) -> Option<&str> {
-        self.reader.notes.cli_version()
-    }
-
-    /// What is known so far.
-    #[must_use]
-    pub fn summary(&self) -> Summary {
-        self.reader.summary()
-    }
+    reports: Reports,
 }
 
 impl Reader {
-    fn line(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
+    pub(super) fn line(&mut self, line: &Line<'_>, emit: &mut dyn FnMut(Event)) {
         let is_whole = line.extent() == Extent::Whole;
         let kind = line.text("type").or_else(|| line.is_cut_result().then(|| "result".to_owned()));
         let Some(kind) = kind else { return };
@@ -211,7 +72,7 @@ impl Reader {
         match subtype {
             Some("init") => {
                 self.is_stream = true;
-                self.model = short_text(line, "model");
+                self.model = line.short_text("model");
                 self.note_session(line);
                 self.notes.init(line);
                 self.turn();
@@ -249,7 +110,7 @@ impl Reader {
             max_retries: line.count("max_retries").unwrap_or(0),
             retry_delay_ms: line.count("retry_delay_ms").unwrap_or(0),
             error_status: line.count("error_status"),
-            error: short_text(line, "error"),
+            error: line.short_text("error"),
         };
         self.is_stream = true;
         self.note_session(line);
@@ -257,9 +118,9 @@ impl Reader {
         self.retries = self.retries.saturating_add(1);
         self.retry_delay_ms = retry.retry_delay_ms;
         let word = retry.error.clone();
-        self.emit(Event::ClaudeRetrying(retry), emit);
+        self.reports.emit(Event::ClaudeRetrying(retry), emit);
         if self.refusal == Some(Refusal::RateLimit) {
-            self.rate_limited(
+            self.reports.rate_limited(
                 LimitReport { message: word_of_limit(word), ..LimitReport::default() },
                 emit,
             );
@@ -282,7 +143,8 @@ impl Reader {
         });
         let message = word_of_limit(info.kind.clone());
         let resets_at_s = info.resets_at_s;
-        self.rate_limited(LimitReport { message, resets_at_s, kind: info.kind, blocked_by }, emit);
+        self.reports
+            .rate_limited(LimitReport { message, resets_at_s, kind: info.kind, blocked_by }, emit);
     }
 
     /// An answer: the model's, or one that the CLI made up itself to report a failure of the API.
@@ -305,7 +167,7 @@ impl Reader {
             self.tool_may_have_run |= may_use_tool;
             return;
         }
-        let text = short_text(line, "message.content.text");
+        let text = line.short_text("message.content.text");
         let Some(error) = refusal::word(line) else {
             self.refusal = None;
             self.notes.local_answer(text);
@@ -315,9 +177,9 @@ impl Reader {
         self.api_error = Some(cut_text(&error, TEXT_BYTES_LIMIT));
         if self.refusal == Some(Refusal::RateLimit) {
             let message = text.unwrap_or_else(|| word_of_limit(None));
-            self.rate_limited(LimitReport { message, ..LimitReport::default() }, emit);
+            self.reports.rate_limited(LimitReport { message, ..LimitReport::default() }, emit);
         } else if error == "max_output_tokens" {
-            self.token_limited(text, emit);
+            self.reports.token_limited(text, emit);
         }
     }
 
@@ -325,7 +187,7 @@ impl Reader {
     fn answered(&mut self) {
         self.refusal = None;
         self.api_error = None;
-        self.rate_limit = None;
+        self.reports.rate_limit_passed();
     }
 
     fn user(&mut self, line: &Line<'_>) {
@@ -383,49 +245,18 @@ impl Reader {
         let is_limited = matches!(self.refusal, Some(Refusal::RateLimit));
         if is_limited || (result.api_error_status == Some(429) && self.refusal.is_some()) {
             let message = text.unwrap_or_else(|| word_of_limit(None));
-            self.rate_limited(LimitReport { message, ..LimitReport::default() }, emit);
+            self.reports.rate_limited(LimitReport { message, ..LimitReport::default() }, emit);
         } else if matches!(reason, Some("prompt_too_long" | "blocking_limit"))
             && self.refusal.is_none()
         {
             // The API's word for a context that is full, and the CLI's own when it does not even ask.
-            self.token_limited(text, emit);
+            self.reports.token_limited(text, emit);
         }
     }
 
     fn note_session(&mut self, line: &Line<'_>) {
-        if let Some(session) = short_text(line, "session_id") {
+        if let Some(session) = line.short_text("session_id") {
             self.session_id = Some(session);
-        }
-    }
-
-    /// Reports a rate limit, unless that would only repeat the report before. What was known of the same limit
-    /// (its end, its kind) is known of it still.
-    fn rate_limited(&mut self, mut report: LimitReport, emit: &mut dyn FnMut(Event)) {
-        if let Some(known) = &self.rate_limit {
-            report.resets_at_s = report.resets_at_s.or(known.resets_at_s);
-            report.kind = report.kind.or_else(|| known.kind.clone());
-            report.blocked_by = report.blocked_by.or_else(|| known.blocked_by.clone());
-        }
-        if self.rate_limit.as_ref() != Some(&report) {
-            self.rate_limit = Some(report.clone());
-            self.emit(Event::RateLimited(report), emit);
-        }
-    }
-
-    /// Reports a token limit, unless that would only repeat the report before.
-    fn token_limited(&mut self, message: Option<String>, emit: &mut dyn FnMut(Event)) {
-        let message = message.unwrap_or_else(|| "token limit".to_owned());
-        let report = LimitReport { message, ..LimitReport::default() };
-        if self.token_limit.as_ref() != Some(&report) {
-            self.token_limit = Some(report.clone());
-            self.emit(Event::TokenLimited(report), emit);
-        }
-    }
-
-    fn emit(&mut self, event: Event, emit: &mut dyn FnMut(Event)) {
-        if self.events_left > 0 {
-            self.events_left -= 1;
-            emit(event);
         }
     }
 
@@ -436,7 +267,26 @@ impl Reader {
         Some(text[start..].to_owned())
     }
 
-    fn summary(&self) -> Summary {
+    pub(super) fn work(&self) -> Work {
+        Work {
+            results: self.results,
+            is_in_turn: self.is_in_turn,
+            is_working: self.activity.is_working(),
+            is_background_in_flight: self.activity.is_background_in_flight(),
+            retries: self.retries,
+            retry_delay_ms: self.retry_delay_ms,
+        }
+    }
+
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        self.refusal
+    }
+
+    pub(super) fn cli_version(&self) -> Option<&str> {
+        self.notes.cli_version()
+    }
+
+    pub(super) fn summary(&self) -> Summary {
         let mut result = self.answers.merged();
         if let Some(result) = &mut result {
             result.permission_denials =
@@ -467,6 +317,3 @@ impl Reader {
 fn word_of_limit(word: Option<String>) -> String {
     word.unwrap_or_else(|| "rate_limit".to_owned())
 }
-
-#[cfg(test)]
-mod tests;
