@@ -106,7 +106,6 @@ impl Journal {
         self.dropped
     }
 
-    /// Records an event.
     pub(crate) fn event(&mut self, event: Event) {
         if self.log_failure.is_some() {
             self.last_event(event, wall_clock_ms());

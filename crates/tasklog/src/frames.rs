@@ -121,7 +121,6 @@ pub(crate) enum Beginning {
     Other,
 }
 
-/// Looks at the magic.
 pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
     let mut found = [0; LOG_MAGIC.len()];
     let mut length = 0;

@@ -34,7 +34,6 @@ const NEW_TIME: u8 = 32;
 /// A fragment that was held to the end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldFragment {
-    /// Where it was written.
     pub stream: Stream,
     /// `None` for a whole line. The first pieces of a line can be missing.
     pub piece: Option<Piece>,
@@ -89,12 +88,10 @@ impl HeldQueue {
         chunk.extend_from_slice(fragment.data);
     }
 
-    /// The oldest fragment.
     pub(crate) fn front(&self) -> Option<Front<'_>> {
         read(self.chunks.front()?, self.front_at, self.front_time_ms)
     }
 
-    /// Forgets the oldest fragment.
     pub(crate) fn drop_front(&mut self) {
         let Some(Front { time_ms, end, .. }) = self.front() else { return };
         self.front_time_ms = time_ms;
