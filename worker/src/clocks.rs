@@ -73,7 +73,6 @@ impl Clocks {
         self.work = work;
     }
 
-    /// Stops all clocks.
     pub(crate) fn pause(&mut self, now: Instant) {
         self.paused_at.get_or_insert(now);
     }

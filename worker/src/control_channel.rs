@@ -29,7 +29,6 @@ pub(crate) struct ControlChannel {
 /// The result of a read.
 #[derive(Debug, Default)]
 pub(crate) struct Received {
-    /// Commands in order.
     pub commands: Vec<Control>,
     /// Messages about lines that are no commands, for the supervisor's log.
     pub complaints: Vec<String>,
@@ -51,7 +50,6 @@ impl ControlChannel {
         self.source.as_ref().map(AsFd::as_fd)
     }
 
-    /// Closes this end.
     pub(crate) fn close(&mut self) {
         self.source = None;
     }

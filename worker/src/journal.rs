@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use cc_events::{Dropped, Event};
+use cc_events::{Dropped, Event, TRUNCATION_MARK};
 use cc_link::{
     adopt::Adopted,
     notice::Notice,
     record::{self, Body, Packer, Piece, Record, Stream},
     spec::Fsync,
 };
-use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
+use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter};
 
 use crate::event_pipe::EventPipe;
 
@@ -106,7 +106,6 @@ impl Journal {
         self.dropped
     }
 
-    /// Records an event.
     pub(crate) fn event(&mut self, event: Event) {
         if self.log_failure.is_some() {
             self.last_event(event, wall_clock_ms());

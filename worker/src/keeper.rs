@@ -164,7 +164,6 @@ impl Keeper {
             && !long_ago.is_none_or(|moment| self.workers.has_unasked_since(moment))
     }
 
-    /// Sleeps until something happens.
     fn sleep(&self, now: Instant) -> io::Result<Ready> {
         let supervisor = self.supervisor.as_ref();
         let paused_until = self.paused_until.filter(|until| now < *until);

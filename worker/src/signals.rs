@@ -21,7 +21,6 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Installs the handlers.
     pub(crate) fn install() -> io::Result<Self> {
         let (child, child_write) = UnixStream::pair()?;
         let (stop, stop_write) = UnixStream::pair()?;

@@ -30,7 +30,6 @@ const UNASKED_ENDS_LIMIT: usize = 64;
 pub struct Remains {
     /// `None`: it exited with 0, or is not known here.
     pub status: Option<ExitStatus>,
-    /// What it left.
     pub swept: Swept,
 }
 

@@ -5,8 +5,9 @@
 //! --------------------------+------------------------------------------------------+-------------------
 //! worker: its task ends     | ask_to_end: SIGTERM and SIGCONT to each; thaw the    | the caller's grace
 //!                           |   leaf                                               |
-//! worker: the grace is over | kill_descendants: cgroup.kill; SIGKILL to all that   | KILL_MS_LIMIT
-//!   or the main process is  |   descend, again and again until no child is left    |
+//! worker: after the grace,  | kill_descendants: cgroup.kill; SIGKILL to all that   | KILL_MS_LIMIT
+//!   or the main process     |   descend, again and again until no child is left    |
+//!   has ended               |                                                      |
 //! keeper: a worker has died | kill_each, called by `keeper`: SIGKILL to its other  | SWEEP_MS_LIMIT
 //!                           |   children and all that descend from them            |
 //! supervisor: after that    | end_leftovers: cgroup.kill; SIGKILL to each process  | SWEEP_MS_LIMIT

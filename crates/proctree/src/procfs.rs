@@ -18,7 +18,7 @@ const STAT_BYTES_LIMIT: usize = 2_048;
 pub struct Process {
     /// Its pid, which is used again after its death.
     pub pid: i32,
-    /// Its parent's.
+    /// The pid of its parent.
     pub parent: i32,
     /// One letter, such as `R`, `S`, `T` (stopped) or `Z` (zombie).
     pub state: u8,

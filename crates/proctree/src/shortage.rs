@@ -12,7 +12,6 @@ use nix::errno::Errno;
 pub struct AtPath {
     /// Of the file or directory.
     pub path: PathBuf,
-    /// What the system said.
     pub source: io::Error,
 }
 

@@ -10,6 +10,7 @@
 //! cannot drift apart.
 
 pub mod batch;
+mod call_error;
 pub mod control;
 pub mod envelope;
 pub mod error;
@@ -26,6 +27,8 @@ pub use cc_events::{
     ClaudeFacts, ClaudeResult, ClaudeResultPart, ClaudeRetry, EndReason, OutputCounts, Verdict,
     Warning, WarningKind,
 };
+
+pub use call_error::CallError;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;

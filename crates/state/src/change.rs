@@ -44,9 +44,7 @@ pub enum Change {
         id: String,
         at_ms: u64,
         completed: Box<Completed>,
-        /// The terminal event's number.
         last_seq: u64,
-        /// Size of its log.
         log_bytes: u64,
         /// `None` for a task that is no Claude task or had no result line.
         result: Option<ResultSummary>,

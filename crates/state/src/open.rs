@@ -33,14 +33,12 @@ pub enum Opened {
     Migrated {
         /// The schema version that it had.
         from: u32,
-        /// [`crate::schema::SCHEMA_VERSION`].
         to: u32,
     },
     /// One of this version.
     AsItWas,
 }
 
-/// See [`crate::StateDb::open`].
 pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {
     create_if_missing(path)
         .map_err(|source| StateError::Create { path: path.to_owned(), source })?;

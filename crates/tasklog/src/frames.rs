@@ -1,13 +1,10 @@
-//! A window over a log file that moves from record to record, for [`crate::reader`], [`crate::summary`] and
-//! [`crate::recover`]. Verifies every record; never writes, never judges a seq.
+//! A window over a log file that moves from record to record, for [`crate::reader`], [`summary`](mod@crate::summary) and
+//! [`recover`](mod@crate::recover). Verifies every record; never writes, never judges a seq.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use bytes::{Bytes, BytesMut};
 use cc_link::record::{LOG_MAGIC, RecordError, frame_bytes};
-
-/// Where the first record of a task log is.
-pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;
 
 /// Bytes read at once. The window holds at most this and one record.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -124,7 +121,6 @@ pub(crate) enum Beginning {
     Other,
 }
 
-/// Looks at the magic.
 pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
     let mut found = [0; LOG_MAGIC.len()];
     let mut length = 0;

@@ -14,12 +14,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use cc_events::Dropped;
+use cc_events::{Dropped, TRUNCATION_MARK};
 use cc_link::record::Stream;
 
 use crate::{
     held_queue::{Front, HeldFragment, HeldQueue, HeldQueueDrain},
-    splitter::{Fragment, TRUNCATION_MARK},
+    splitter::Fragment,
 };
 
 #[cfg(test)]

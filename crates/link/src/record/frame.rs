@@ -76,6 +76,7 @@ pub(super) fn encode_json(
     Ok(())
 }
 
+#[inline]
 pub(super) fn encode_raw(
     buffer: &mut Vec<u8>,
     seq: u64,
@@ -90,6 +91,7 @@ pub(super) fn encode_raw(
 }
 
 /// Appends a header without length and checksum, and returns where it begins.
+#[inline]
 pub(super) fn begin(
     buffer: &mut Vec<u8>,
     seq: u64,
@@ -108,6 +110,7 @@ pub(super) fn begin(
 }
 
 /// Writes length and checksum of the record that begins at `start` and reaches to the end of `buffer`.
+#[inline]
 pub(super) fn seal(buffer: &mut [u8], start: usize) {
     let frame = &mut buffer[start..];
     let length = (frame.len() - PREFIX_BYTES) as u32;

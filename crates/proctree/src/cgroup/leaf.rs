@@ -49,7 +49,6 @@ impl Leaf {
         path.is_dir().then_some(Self { path })
     }
 
-    /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

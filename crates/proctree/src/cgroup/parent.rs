@@ -119,7 +119,6 @@ impl Parent {
         Err(CgroupError::io(&directory.join(own), error))
     }
 
-    /// Its directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

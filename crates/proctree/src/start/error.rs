@@ -22,12 +22,7 @@ pub enum StartError {
     ProgramNotFound(String, &'static str),
     /// The working directory cannot be entered.
     #[error("working directory {path:?}: {error}")]
-    Cwd {
-        /// As given.
-        path: PathBuf,
-        /// What chdir(2) said.
-        error: io::Error,
-    },
+    Cwd { path: PathBuf, error: io::Error },
     /// Arguments and environment together are over the kernel's limit.
     #[error(
         "the arguments and environment are too long ({bytes} bytes); give long text on standard input \
@@ -39,20 +34,10 @@ pub enum StartError {
     },
     /// The program exists and cannot be executed.
     #[error("program {program:?} cannot be executed: {error}")]
-    Exec {
-        /// As given.
-        program: String,
-        /// What execve(2) said.
-        error: io::Error,
-    },
+    Exec { program: String, error: io::Error },
     /// The machine is out of a resource, or a preparation failed.
     #[error("{step}: {error}")]
-    System {
-        /// Which preparation.
-        step: &'static str,
-        /// What the kernel said.
-        error: io::Error,
-    },
+    System { step: &'static str, error: io::Error },
 }
 
 impl StartError {
