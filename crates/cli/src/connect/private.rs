@@ -49,7 +49,6 @@ pub(crate) enum Urgency {
     AtOnce,
 }
 
-/// A running supervisor that belongs to this command.
 #[derive(Debug)]
 pub(crate) struct PrivateSupervisor {
     child: Child,
