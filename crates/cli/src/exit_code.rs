@@ -1,4 +1,4 @@
-//! Exit codes: the one place where the end of a task or of a batch becomes a number.
+//! Exit codes: the one place where the end of a task, of a batch or of a command becomes a number.
 //!
 //! `run` follows env(1) and timeout(1), so that scripts can treat it as they treat those.
 

@@ -1,28 +1,34 @@
-//! `ccx`: what people type to run one task or a batch of tasks under cc-supervisor.
+//! `ccx`: the command line of cc-supervisor, for one task or a batch of tasks.
 //!
-//! Rooms in the order in which a command travels; each uses only those below it: `command` is what each command
-//! does, `reports` what a batch leaves on disk, `follow` drives one task to its end, `input` reads what is to run,
-//! `connect` reaches a supervisor or starts a private one, `display` puts it all in words, `args` is the command line,
-//! and `error` and `exit_code` say how a command ends.
+//! The modules stand in reading order, from the commands down to the words that all of them use. Each imports only
+//! from modules below it in this list.
 //!
-//! `ccx` never starts a task itself: tasks are children of workers, which are children of the
-//! supervisor. Nothing that it starts outlives it: a private supervisor stops when `ccx` is gone,
-//! however that went; a detached task is the supervisor's. It needs no running daemon to run a task, and
-//! keeps no state.
+//! `ccx` never starts a task itself: tasks are children of workers, which are children of the supervisor. Nothing that
+//! it starts outlives it: a private supervisor stops when `ccx` is gone, however that happened; a detached task belongs
+//! to the supervisor of `--url`. It needs no running daemon to run a task, and keeps no state.
+#![warn(unreachable_pub)]
 
+/// What each command does, one file or folder a command.
 mod command;
+/// The agent of `ccx demo`, which supervisors start for `--agent stand-in`.
 mod stand_in_agent;
 
+/// Reaches a supervisor: a running one, or a private one for the duration of a command.
+mod connect;
+/// What people see: tables, progress and summaries.
+mod display;
+/// Follows one task to its end: its output, its end, its exit code.
 mod follow;
+/// Reads what is to run: task files of every format, folders of prompts, the agent's program.
+mod input;
+/// The files that a batch leaves: joblog, results, JUnit and Markdown, and resuming from them.
 mod reports;
 
-mod connect;
-mod input;
-
-mod display;
-
+/// The command line, as `--help` shows it.
 mod args;
+/// The error that ends a command.
 mod error;
+/// Exit codes of tasks, batches and errors.
 mod exit_code;
 
 #[cfg(test)]

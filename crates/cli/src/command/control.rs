@@ -13,7 +13,6 @@ use crate::{
 /// The exit code if a task could not be controlled.
 const SOME_FAILED: u8 = 1;
 
-/// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: ControlArguments,

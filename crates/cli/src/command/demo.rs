@@ -1,7 +1,7 @@
-//! `ccx demo`: tasks that behave and tasks that do not, so that one sees what this is for.
+//! `ccx demo`: tasks that behave and tasks that misbehave, with a stand-in for the agent.
 //!
-//! The tasks are a batch, which is submitted and followed as `ccx batch` does it. Every task has an expected end. The
-//! demo succeeds when each of them came to that end and no process is left behind.
+//! The tasks are a batch, submitted and followed as by `ccx batch`. Each has an expected end. The demo succeeds when
+//! each task came to that end and no process is left behind.
 
 use cc_batch::Plan;
 use cc_client::Reconnect;
@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use super::{
     batch::{
         follow::{end_of, own_code, watch},
-        live::Hold,
+        live::Ownership,
         submit::submit_on,
-        view::Shown,
+        view::BatchOutput,
     },
     finish,
 };
@@ -24,7 +24,7 @@ use crate::{
     error::CommandError,
     exit_code,
     input::agent,
-    reports::Wanted,
+    reports::ReportPaths,
 };
 
 /// Timeout of a task that hangs.
@@ -146,19 +146,18 @@ const QUESTIONS: [&str; 5] = [
     "Sort pear, apple and fig.",
 ];
 
-/// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: DemoArguments,
 ) -> Result<u8, CommandError> {
     if options.url.is_some() {
         return Err(CommandError::usage(
-            "the demo starts a supervisor of its own; leave --url (CC_EXECUTOR_URL) away",
+            "the demo starts a supervisor of its own; omit --url (CC_EXECUTOR_URL)",
         ));
     }
     let mut interrupts = Interrupts::catch()?;
     terminal::print(GREETING);
-    let exhibits = programme(arguments.tasks as usize);
+    let exhibits = schedule(arguments.tasks as usize);
     let plan = plan(&exhibits)?;
     let tasks: Vec<Task> =
         plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect();
@@ -175,10 +174,17 @@ pub(crate) async fn run(
             return Err(error);
         }
     };
-    let mut shown =
-        Shown::open(BatchView::default(), &Wanted::default(), "demo", &tasks, &[], None)?;
+    let mut shown = BatchOutput::open(
+        BatchView::default(),
+        &ReportPaths::default(),
+        "demo",
+        &tasks,
+        &[],
+        None,
+    )?;
     let seen =
-        watch(&mut server, Hold::Private, &batch_id, &tasks, &mut shown, &mut interrupts).await;
+        watch(&mut server, Ownership::Private, &batch_id, &tasks, &mut shown, &mut interrupts)
+            .await;
     let is_as_expected = |(index, exhibit): (u64, &Exhibit)| {
         seen.rows.get(&index).is_some_and(|row| exhibit.expected.is_met_by(row))
     };
@@ -195,11 +201,11 @@ pub(crate) async fn run(
 
 /// The tasks: exhibits spread evenly among ordinary ones, and the one that stops a batch at the end. Where there are
 /// fewer tasks than exhibits, the first exhibits.
-fn programme(count: usize) -> Vec<Exhibit> {
+fn schedule(count: usize) -> Vec<Exhibit> {
     let has_wrong_key = count > EXHIBITS.len();
     let spread = count - usize::from(has_wrong_key);
     let mut exhibits = EXHIBITS.into_iter().enumerate().peekable();
-    let mut programme: Vec<Exhibit> = (0..spread)
+    let mut schedule: Vec<Exhibit> = (0..spread)
         .map(|position| {
             // The n-th of N exhibits stands where n/N of all tasks are over; the first task is a
             // good one unless there are hardly any.
@@ -208,8 +214,8 @@ fn programme(count: usize) -> Vec<Exhibit> {
             exhibit.map_or_else(|| ordinary(position), |(_, exhibit)| exhibit)
         })
         .collect();
-    programme.extend(has_wrong_key.then_some(WRONG_KEY));
-    programme
+    schedule.extend(has_wrong_key.then_some(WRONG_KEY));
+    schedule
 }
 
 fn ordinary(position: usize) -> Exhibit {
@@ -260,25 +266,25 @@ mod tests {
     #[test]
     fn every_exhibit_is_shown_once_when_there_is_room() {
         for count in [9, 10, 20, 50, 1000] {
-            let programme = programme(count);
-            assert_eq!(programme.len(), count);
+            let schedule = schedule(count);
+            assert_eq!(schedule.len(), count);
             for exhibit in EXHIBITS.iter().chain([&WRONG_KEY]) {
-                let shown = programme.iter().filter(|task| task.title == exhibit.title);
+                let shown = schedule.iter().filter(|task| task.title == exhibit.title);
                 assert_eq!(shown.count(), 1, "{} of {count}", exhibit.title);
             }
-            assert_eq!(programme.last().unwrap().title, WRONG_KEY.title, "it stops the batch");
+            assert_eq!(schedule.last().unwrap().title, WRONG_KEY.title, "it stops the batch");
         }
     }
 
     #[test]
     fn few_tasks_are_as_many_as_were_asked_for() {
         for count in 1..9 {
-            assert_eq!(programme(count).len(), count);
+            assert_eq!(schedule(count).len(), count);
         }
     }
 
     #[test]
     fn the_demo_is_a_plan_that_a_supervisor_takes() {
-        assert_eq!(plan(&programme(50)).unwrap().tasks.len(), 50);
+        assert_eq!(plan(&schedule(50)).unwrap().tasks.len(), 50);
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a batch: count, close, count again, print.
+//! The end of a batch: count the processes left behind, close the supervisor, count again, print.
 
 use std::{
     collections::BTreeSet,
@@ -41,8 +41,8 @@ pub(crate) async fn conclude(
     if end.is_every_end_known {
         left_behind.extend(leftovers::of_tasks(&end.task_ids));
     }
-    let trouble = server.close(urgency).await.err();
-    let is_orderly = trouble.is_none() && end.is_every_end_known;
+    let supervisor_error = server.close(urgency).await.err();
+    let is_orderly = supervisor_error.is_none() && end.is_every_end_known;
     left_behind.extend(if is_orderly {
         count(&end, is_private)
     } else if is_private {
@@ -53,13 +53,13 @@ pub(crate) async fn conclude(
         BTreeSet::new()
     });
     let is_countable = is_visible && (is_private || end.is_every_end_known);
-    Conclusion { end, left_behind: is_countable.then_some(left_behind), trouble }
+    Conclusion { end, left_behind: is_countable.then_some(left_behind), supervisor_error }
 }
 
 /// The exit code, which is none of success if the supervisor failed.
 pub(crate) fn exit_code(conclusion: &Conclusion, code: u8) -> u8 {
-    match (&conclusion.trouble, code) {
-        (Some(trouble), 0) => exit_code::of_error(trouble),
+    match (&conclusion.supervisor_error, code) {
+        (Some(supervisor_error), 0) => exit_code::of_error(supervisor_error),
         (Some(_) | None, code) => code,
     }
 }

@@ -1,4 +1,4 @@
-//! `ccx gates` and `ccx gate open`: which accounts wait for a limit, and not to wait any longer.
+//! `ccx gates` and `ccx gate open`: list the gates of accounts, and open one before its limit ends.
 
 use cc_client::Error;
 use cc_protocol::{

@@ -19,7 +19,6 @@ const SESSION_CHARS: usize = 8;
 /// Numbers to the right; what the task is takes what the others leave.
 const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| !matches!(column, 2 | 4) };
 
-/// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: PsArguments,

@@ -168,7 +168,7 @@ pub(crate) fn private_arguments(
 ) -> Result<Vec<String>, CommandError> {
     match (&server.url, &option.agent) {
         (Some(_), Some(_)) => Err(CommandError::usage(
-            "--agent is the server's setting (cc-supervisor --agent); leave it away with --url (CC_EXECUTOR_URL)",
+            "--agent is the server's setting (cc-supervisor --agent); omit it with --url (CC_EXECUTOR_URL)",
         )),
         (Some(_), None) => Ok(Vec::new()),
         (None, _) if !is_agent_needed => Ok(Vec::new()),

@@ -7,9 +7,7 @@ use crate::{error::CommandError, exit_code};
 /// Somebody wants `ccx` to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupt {
-    /// SIGINT.
     CtrlC,
-    /// kill(1).
     Terminate,
     /// The terminal is gone.
     HangUp,

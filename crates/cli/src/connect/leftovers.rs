@@ -1,10 +1,9 @@
 //! Counts the processes that a batch left behind: "0 processes" is measured, not assumed.
 //!
-//! Every process of a task carries the task's id in its environment, unless it has wiped it; and
-//! with a private supervisor every process that a task could leave would have become a child of this
-//! program, which is a subreaper for that purpose. Both are counted; children that this program had before, from a
-//! shell that became it by execve(2), are no leftovers. Only processes whose
-//! environment this user may read are seen, which are those that this user's tasks can be.
+//! Every process of a task has the task's id in its environment, unless it cleared it; and with a private supervisor
+//! every orphaned process of a task becomes a child of this program, which is a subreaper for that purpose. Both are
+//! counted, but not children that this process had before it became `ccx` by execve(2). Only processes whose environment
+//! this user may read are seen, and the tasks of this user are among those.
 
 use std::{collections::BTreeSet, sync::OnceLock};
 

@@ -43,7 +43,6 @@ pub(crate) enum Urgency {
     AtOnce,
 }
 
-/// A running supervisor that belongs to this command.
 #[derive(Debug)]
 pub(crate) struct PrivateSupervisor {
     child: Child,

@@ -1,4 +1,4 @@
-//! From what people type to a task: its whole id, or any beginning or end of it that only one has.
+//! Finds a task by its id, or by a beginning or end of it that only one task has.
 
 use cc_client::{Connection, Error};
 use cc_protocol::{
@@ -15,7 +15,6 @@ const TITLE_COLUMNS: usize = 40;
 /// Length of a whole id.
 const ID_CHARS: usize = 36;
 
-/// Finds the task.
 pub(crate) async fn resolve(
     connection: &mut Connection,
     typed: &str,
@@ -98,7 +97,6 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// A running task.
     pub(crate) fn summary(task_id: &str) -> TaskSummary {
         TaskSummary {
             task_id: task_id.to_owned(),

@@ -1,4 +1,4 @@
-//! What to do about refused credentials: the one verdict whose cause often lies on this side.
+//! What to do about refused credentials.
 
 use std::env;
 

@@ -12,7 +12,6 @@ use super::{
     text,
 };
 
-/// Widest label.
 const LABEL_COLUMNS_LIMIT: usize = 32;
 /// Longest part of a command that is looked at; what is shown is cut to the terminal's width.
 const COMMAND_CHARS_LIMIT: usize = 400;

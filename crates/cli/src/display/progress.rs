@@ -15,7 +15,6 @@ const OUTPUT_TITLE_COLUMNS: usize = 20;
 /// Two lines: how far it is, and the last line of output.
 const TEMPLATE: &str = "{bar:24} {pos}/{len}  {elapsed_precise}  {prefix}\n{spinner} {wide_msg}";
 
-/// The progress of one batch.
 #[derive(Debug)]
 pub(crate) struct Progress {
     total: usize,
@@ -92,7 +91,6 @@ impl Progress {
         }
     }
 
-    /// Nothing more comes.
     pub(crate) fn finish(&self) {
         if let View::Bar(bar) = &self.view {
             bar.finish_and_clear();

@@ -41,7 +41,7 @@ pub(crate) struct Conclusion {
     /// Processes that should be gone; `None` where they cannot be seen from here.
     pub(crate) left_behind: Option<BTreeSet<i32>>,
     /// The private supervisor did not end well.
-    pub(crate) trouble: Option<CommandError>,
+    pub(crate) supervisor_error: Option<CommandError>,
 }
 
 impl Conclusion {
@@ -55,7 +55,7 @@ impl Conclusion {
             elapsed: Duration::ZERO,
             is_every_end_known: true,
         };
-        Self { end, left_behind: Some(BTreeSet::new()), trouble: None }
+        Self { end, left_behind: Some(BTreeSet::new()), supervisor_error: None }
     }
 
     /// Whether anything is known to be left behind.
@@ -214,8 +214,8 @@ fn ending_lines(conclusion: &Conclusion) -> String {
         Some(cause) => format!("stopped: {cause}\n"),
         None => String::new(),
     };
-    if let Some(trouble) = &conclusion.trouble {
-        text.push_str(&format!("{trouble}\n"));
+    if let Some(supervisor_error) = &conclusion.supervisor_error {
+        text.push_str(&format!("{supervisor_error}\n"));
     }
     text
 }
@@ -297,7 +297,7 @@ pub(crate) mod tests {
             elapsed: Duration::from_millis(127_500),
             is_every_end_known: true,
         };
-        Conclusion { end, left_behind, trouble: None }
+        Conclusion { end, left_behind, supervisor_error: None }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use super::{command_cell::command_cell, text};
 /// Longest title of a task without a label.
 const TITLE_CHARS_LIMIT: usize = 100;
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Task {
     /// Place in the task file, from 1.

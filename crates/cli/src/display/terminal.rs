@@ -24,7 +24,6 @@ pub(crate) fn note(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
-/// Writes to stdout.
 pub(crate) fn print(text: &str) {
     let mut stdout = std::io::stdout().lock();
     drop(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()));

@@ -51,7 +51,6 @@ pub(crate) struct End {
 pub(crate) enum NoEnd {
     /// The server did not start or show it, or the session is over.
     Client(Error),
-    /// A second signal.
     GivenUp(Interrupt),
     /// This command detached from a task that it did not start.
     Detached(CancelCause),
@@ -61,7 +60,6 @@ pub(crate) enum NoEnd {
     Unreadable,
 }
 
-/// Runs one task.
 pub(crate) async fn run(
     session: &mut Session,
     task: &Execute,
@@ -69,7 +67,7 @@ pub(crate) async fn run(
     output: &mut RunOutput,
 ) -> Result<End, NoEnd> {
     session.execute(task).await.map_err(NoEnd::Client)?;
-    Following::new(Hold::Asked).finish(session, interrupts, output).await
+    Following::new(Ownership::Asked).finish(session, interrupts, output).await
 }
 
 /// Which part of a task is wanted.
@@ -93,16 +91,15 @@ pub(crate) async fn attach(
 ) -> Result<End, NoEnd> {
     session.attach(task_id, part.after_seq).await.map_err(NoEnd::Client)?;
     let Part { after_seq: _, until_seq, is_stored } = part;
-    let following = Following { until_seq, is_stored, ..Following::new(Hold::Attached) };
+    let following = Following { until_seq, is_stored, ..Following::new(Ownership::Attached) };
     following.finish(session, interrupts, output).await
 }
 
 /// What this end has to do with the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Hold {
+enum Ownership {
     /// It was asked for, and is not answered yet.
     Asked,
-    /// It is ours.
     Own,
     /// It is somebody else's.
     Attached,
@@ -110,7 +107,7 @@ enum Hold {
 
 /// What is known of the task meanwhile.
 struct Following {
-    hold: Hold,
+    ownership: Ownership,
     until_seq: Option<u64>,
     is_stored: bool,
     cancel_cause: Option<CancelCause>,
@@ -118,8 +115,8 @@ struct Following {
 }
 
 impl Following {
-    fn new(hold: Hold) -> Self {
-        Self { hold, until_seq: None, is_stored: false, cancel_cause: None, result: None }
+    fn new(ownership: Ownership) -> Self {
+        Self { ownership, until_seq: None, is_stored: false, cancel_cause: None, result: None }
     }
 
     async fn finish(
@@ -134,7 +131,7 @@ impl Following {
         }
         let heard = heard?;
         self.write_rest(interrupts, output).await?;
-        let Self { hold: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
+        let Self { ownership: _, until_seq: _, is_stored: _, cancel_cause, result } = self;
         match heard {
             Some(completed) => Ok(End { completed, result, cancel_cause }),
             None => Err(NoEnd::PartComplete),
@@ -173,7 +170,7 @@ impl Following {
             };
             match event.map_err(NoEnd::Client)? {
                 SessionEvent::Started(_) => {
-                    self.hold = Hold::Own;
+                    self.ownership = Ownership::Own;
                     if self.cancel_cause.is_some() {
                         self.cancel(session).await?;
                     }
@@ -250,9 +247,9 @@ impl Following {
     }
 
     async fn obey(&mut self, wish: Wish, session: &mut Session) -> Result<(), NoEnd> {
-        match (wish, self.hold) {
+        match (wish, self.ownership) {
             (Wish::Continue, _) => Ok(()),
-            (Wish::Cancel, Hold::Attached) => Err(NoEnd::Detached(CancelCause::OutputClosed)),
+            (Wish::Cancel, Ownership::Attached) => Err(NoEnd::Detached(CancelCause::OutputClosed)),
             (Wish::Cancel, _) if self.cancel_cause.is_some() => Ok(()),
             (Wish::Cancel, _) => {
                 self.cancel_cause = Some(CancelCause::OutputClosed);
@@ -264,12 +261,12 @@ impl Following {
     /// The first signal is remembered as the reason, the second one gives up.
     fn interrupted(&mut self, interrupt: Interrupt) -> Result<(), NoEnd> {
         let cause = CancelCause::Interrupt(interrupt);
-        match (self.hold, self.cancel_cause) {
-            (Hold::Attached, _) => Err(NoEnd::Detached(cause)),
-            (Hold::Asked | Hold::Own, Some(CancelCause::Interrupt(_))) => {
+        match (self.ownership, self.cancel_cause) {
+            (Ownership::Attached, _) => Err(NoEnd::Detached(cause)),
+            (Ownership::Asked | Ownership::Own, Some(CancelCause::Interrupt(_))) => {
                 Err(NoEnd::GivenUp(interrupt))
             }
-            (Hold::Asked | Hold::Own, Some(CancelCause::OutputClosed) | None) => {
+            (Ownership::Asked | Ownership::Own, Some(CancelCause::OutputClosed) | None) => {
                 self.cancel_cause = Some(cause);
                 Ok(())
             }
@@ -278,9 +275,9 @@ impl Following {
 
     /// Asks for the end of a task that is ours; one that does not run yet is asked later.
     async fn cancel(&self, session: &mut Session) -> Result<(), NoEnd> {
-        match self.hold {
-            Hold::Asked | Hold::Attached => Ok(()),
-            Hold::Own => {
+        match self.ownership {
+            Ownership::Asked | Ownership::Attached => Ok(()),
+            Ownership::Own => {
                 session.control(ControlType::Cancel).await.map(drop).map_err(NoEnd::Client)
             }
         }

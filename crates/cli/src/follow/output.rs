@@ -17,10 +17,8 @@ use crate::{
 /// While more is queued, nothing is read from the supervisor.
 const UNWRITTEN_BYTES_LIMIT: usize = 64 * 1024;
 
-/// What is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// The task's output.
     Output,
     /// Of an agent only stderr and what its stream reports; its answer is printed at the end.
     Agent,

@@ -1,4 +1,5 @@
-//! Bytes to text: UTF-8 with or without its mark, and any kind of line ends. What is something else is named.
+//! Bytes to text: UTF-8 with or without a byte order mark, and any line endings. Other encodings are mistakes that say
+//! which encoding it probably is.
 
 use std::io::Read;
 
@@ -7,7 +8,6 @@ use super::{
     place::{Place, Places},
 };
 
-/// Largest task file.
 pub(super) const FILE_BYTES_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// Reads one byte more than a file may have, so that a larger one is recognized.

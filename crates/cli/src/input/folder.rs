@@ -1,4 +1,4 @@
-//! A folder: each file of text in it is a prompt, in the order of their names, numbers counted as such.
+//! A folder: each text file in it is a prompt, sorted by name, with numbers in names compared as numbers.
 
 use std::{
     cmp::Ordering,

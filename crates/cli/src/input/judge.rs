@@ -1,8 +1,8 @@
-//! From a file to a plan, or to all that is wrong with it, with line and column.
+//! From a file to a plan, or to all its mistakes with line and column.
 //!
-//! The plan's own reader judges, so that a file and a request never differ; what it says of a member is
-//! told where the file has that member. It is asked even if a part of the file could not be read, so that
-//! all mistakes are said at once; what it cannot know then it is not asked.
+//! The plan's own reader judges, so that a file and a request never differ; its mistakes get the place of the member in
+//! the file. It runs even if a part of the file could not be read, so that all mistakes are reported at once; mistakes
+//! that may come from the missing part are dropped.
 
 use cc_batch::{Mistake as PlanMistake, Plan, limits::TASKS_LIMIT};
 use serde_json::{Map, Value};

@@ -1,7 +1,12 @@
-//! Task files: text to tasks, or to all that is wrong with it.
+//! Task files: what is to run, or every mistake of a file with line and column.
 //!
-//! A file is read whole and judged whole: every mistake is found before anything runs, because a
-//! batch that stops at a typing error in line 40 after an hour is worse than one that never started.
+//! A file is checked as a whole before anything runs: a batch that stops at a typing error in line 40 after an hour is
+//! worse than one that never started.
+//!
+//! `encoding` turns bytes into text; `plain`, `markdown`, `jsonl`, `json` (with `queue` for the members that other
+//! programs use) and `toml` read the formats, and `folder` a folder of prompts. What they read is `found`, with an
+//! `object` for each task and its `place`, `note`s about the rest, and `mistake`s. `judge` makes a plan of it. `agent`
+//! finds the program that runs prompts.
 
 pub(crate) mod agent;
 

@@ -1,4 +1,4 @@
-//! What is said of a file that has no mistakes: what looks like a task and is not run, and the like.
+//! Notes about a file without mistakes: what looks like a task and does not run, and what is not used.
 
 use super::place::Place;
 use crate::display::text::one_line;

@@ -1,5 +1,4 @@
-//! Members with names, as they stand in a file: a task, or what other tasks have that do not say
-//! otherwise. What they mean is judged by `judge`; here it is only kept where each one stands.
+//! The members of a task, or of the defaults of all tasks, each with its place in the file. `judge` says what they mean.
 
 use std::collections::HashMap;
 

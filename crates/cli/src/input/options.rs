@@ -1,4 +1,4 @@
-//! `[options]` of a `.toml` file: what the command line can say of a whole batch.
+//! `[options]` of a `.toml` file: the options of a whole batch.
 
 use std::{collections::HashMap, path::PathBuf};
 

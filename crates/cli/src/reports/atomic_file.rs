@@ -12,7 +12,6 @@ use crate::error::CommandError;
 /// What a new file may be for, before the umask.
 const MODE: u32 = 0o666;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct AtomicFile {
     path: PathBuf,

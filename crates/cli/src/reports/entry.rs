@@ -1,5 +1,4 @@
-//! All that is known of one task that has ended: a line of `--results` and of `--json`, and what the
-//! other reports are made of.
+//! One task that has ended: a line of `--results` and of `--json`, and the source of the other reports.
 
 use std::time::{Duration, SystemTime};
 
@@ -58,7 +57,7 @@ pub(crate) struct Entry {
     /// Of the last attempt.
     pub(crate) task_id: Option<String>,
     #[serde(flatten)]
-    pub(crate) answer: Answer,
+    pub(crate) answer: AgentResult,
     /// Not in the JSON: the reports say it in their own ways.
     #[serde(skip)]
     pub(crate) is_success: bool,
@@ -102,7 +101,7 @@ pub(crate) struct Attempt {
 
 /// What an agent said at its end.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct AgentResult {
     pub(crate) result: Option<String>,
     pub(crate) result_truncated: bool,
     pub(crate) is_error: Option<bool>,
@@ -161,7 +160,7 @@ impl Entry {
             timeout_why: row.timeout_why.clone(),
             killed_leftovers: row.killed_leftovers,
             task_id: row.attempts.last().map(|attempt| attempt.task_id.clone()),
-            answer: Answer {
+            answer: AgentResult {
                 result: row.result.clone(),
                 result_truncated: row.result_truncated,
                 is_error: row.is_error,
@@ -189,7 +188,6 @@ impl Entry {
         }
     }
 
-    /// One line.
     pub(crate) fn json(&self) -> String {
         // Texts, numbers and values that were JSON before: there is nothing to refuse.
         serde_json::to_string(self).unwrap_or_default()

@@ -7,7 +7,6 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::entry::Entry;
 
-/// The first line.
 pub(super) const HEADER: &str =
     "Seq\tHost\tStarttime\tJobRuntime\tSend\tReceive\tExitval\tSignal\tCommand\n";
 const COLUMNS: usize = 9;

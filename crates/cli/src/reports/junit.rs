@@ -14,7 +14,6 @@ use super::{
     resume::Done,
 };
 
-/// The whole file.
 pub(super) fn render(account: &Account) -> String {
     let mut names = Names::of(account);
     let mut suite = TestSuite::new(&account.name);

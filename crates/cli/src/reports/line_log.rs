@@ -1,7 +1,7 @@
 //! A file to which whole lines are appended, one a task.
 //!
-//! A line is written with one call and nothing is kept back, so a process that is killed has lost no
-//! ended task. What a full disk refuses is kept and written with the next line.
+//! A line is written with one call and nothing is buffered, so a killed process has lost no task that ended. A line that
+//! a full disk refuses is kept and written with the next one.
 
 use std::{
     fmt,
@@ -16,7 +16,6 @@ use crate::error::CommandError;
 /// Most that is kept for later when lines cannot be written.
 const UNWRITTEN_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct LineLog {
     path: PathBuf,

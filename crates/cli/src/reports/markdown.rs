@@ -14,7 +14,6 @@ use crate::display::text;
 /// How many lines of what an attempt printed are shown.
 const LAST_WORDS_LINES: usize = 40;
 
-/// The whole file.
 pub(super) fn render(account: &Account) -> String {
     let mut page = match account.end.as_ref().and_then(|end| end.stopped.as_ref()) {
         // Who looks at a telephone in the morning sees why before anything else.

@@ -1,14 +1,12 @@
-//! What a batch leaves behind for people and programs that were not there: a joblog, results, JUnit
-//! and Markdown.
+//! The files that a batch leaves: joblog, results, JUnit and Markdown.
 //!
-//! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
-//! an earlier run and says what is left to do, `earlier` what its tasks answered, `task` and `entry` are all that is known of one task before and
-//! after it ran, `totals` adds up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
+//! In the order of a batch: `options` says which files are written, `resume` reads the joblog and the results of an
+//! earlier run; `entry` is all that is known of a task that ended, with a `remedy` where it failed, and `account` the
+//! batch; `joblog`, `junit` and `markdown` render them; `line_log` appends lines to a file, `atomic_file` replaces one.
 //!
-//! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
-//! their line when a task ends; whole files are replaced then, never written in place: a `ccx` that is
-//! killed leaves readable files with what was done. What fails later is said, and ends no task.
-//! Called by `batch`; the totals by `report`, too.
+//! Every file is opened or created before anything runs, so that a wrong path costs no night. A log gets its line when
+//! a task ends; the other files are replaced then, never written in place: a `ccx` that is killed leaves readable files.
+//! A later failure is reported, and ends no task.
 
 mod account;
 mod atomic_file;
@@ -32,7 +30,7 @@ use self::{account::Account, atomic_file::AtomicFile, line_log::LineLog};
 pub(crate) use self::{
     account::AccountEnd,
     entry::Entry,
-    options::Wanted,
+    options::ReportPaths,
     resume::{Past, Ticks, Which, commands},
 };
 use crate::{
@@ -59,7 +57,7 @@ impl Reports {
     /// Opens or creates what is wanted. `past` is the joblog that is resumed, `left_out` what
     /// has not succeeded and is not to run.
     pub(crate) fn open(
-        wanted: &Wanted,
+        wanted: &ReportPaths,
         name: &str,
         tasks: &[Task],
         left_out: &[Task],

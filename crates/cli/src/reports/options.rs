@@ -1,4 +1,4 @@
-//! Which reports are wanted, by the command line and by the task file.
+//! Which reports are written, by the command line and by the task file.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use crate::{args::ReportOptions, error::CommandError, input::FileOptions};
 
 /// The same, settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct ReportPaths {
     pub(crate) joblog: Option<PathBuf>,
     pub(crate) results: Option<PathBuf>,
     pub(crate) junit: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub(crate) struct Wanted {
     pub(crate) resume: Option<(PathBuf, Which)>,
 }
 
-impl Wanted {
+impl ReportPaths {
     /// What the command line says comes before what the file says. A resumed joblog is the
     /// joblog of this run, too.
     pub(crate) fn settle(

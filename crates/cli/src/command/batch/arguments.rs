@@ -6,7 +6,6 @@ use cc_protocol::batch::ResumeOnly;
 
 use crate::{args::BatchArguments, error::CommandError, reports::Which};
 
-/// What is resumed.
 pub(super) enum Resume {
     Batch { typed: String, only: ResumeOnly },
     Joblog { path: PathBuf, which: Which },

@@ -1,4 +1,4 @@
-//! Batches that are there already: shown, or begun again with what has not succeeded.
+//! `ccx batch attach` and `ccx batch --resume ID`: batches that a supervisor has already.
 
 use cc_client::{Connection, Error};
 use cc_protocol::batch::{BatchResume, BatchRows, ROWS_LIMIT, ResumeOnly};
@@ -7,8 +7,8 @@ use super::{
     arguments::refuse_reports_of_detached,
     follow::{follow, reconnect},
     list,
-    live::Hold,
-    view::Shown,
+    live::Ownership,
+    view::BatchOutput,
 };
 use crate::{
     args::{BatchArguments, BatchAttachArguments, BatchView, ServerOptions},
@@ -16,7 +16,7 @@ use crate::{
     display::{task::Task, terminal, text},
     error::CommandError,
     input::FileOptions,
-    reports::Wanted,
+    reports::ReportPaths,
 };
 
 /// Runs again what has not succeeded of a batch that the supervisor knows.
@@ -29,7 +29,7 @@ pub(super) async fn resume(
     if arguments.detach {
         refuse_reports_of_detached(arguments)?;
     }
-    let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
+    let wanted = ReportPaths::settle(&arguments.reports, &FileOptions::default(), None)?;
     let supervisor = RunningSupervisor::of(&options)?;
     let mut connection = supervisor.connect().await?;
     let before = list::resolve(&mut connection, typed).await?;
@@ -61,7 +61,7 @@ pub(super) async fn resume(
             resumed.tasks, resumed.batch_id
         ));
     }
-    let view = (arguments.view, Hold::Started, done);
+    let view = (arguments.view, Ownership::Started, done);
     look_at(&options, &supervisor, connection, &resumed.batch_id, &wanted, view).await
 }
 
@@ -70,11 +70,11 @@ pub(super) async fn attach(
     options: ServerOptions,
     arguments: BatchAttachArguments,
 ) -> Result<u8, CommandError> {
-    let wanted = Wanted::settle(&arguments.reports, &FileOptions::default(), None)?;
+    let wanted = ReportPaths::settle(&arguments.reports, &FileOptions::default(), None)?;
     let supervisor = RunningSupervisor::of(&options)?;
     let mut connection = supervisor.connect().await?;
     let batch = list::resolve(&mut connection, &arguments.id).await?;
-    let view = (arguments.view, Hold::Viewed, 0);
+    let view = (arguments.view, Ownership::Viewed, 0);
     look_at(&options, &supervisor, connection, &batch.batch_id, &wanted, view).await
 }
 
@@ -84,18 +84,18 @@ async fn look_at(
     supervisor: &RunningSupervisor,
     mut connection: Connection,
     batch_id: &str,
-    wanted: &Wanted,
-    (view, hold, succeeded_before): (BatchView, Hold, usize),
+    wanted: &ReportPaths,
+    (view, ownership, succeeded_before): (BatchView, Ownership, usize),
 ) -> Result<u8, CommandError> {
     let batch = connection.batch_get(batch_id).await?;
     let tasks = tasks_of(&mut connection, batch_id).await?;
     let name = batch.name.as_deref().unwrap_or(batch_id);
-    let mut shown = Shown::open(view, wanted, name, &tasks, &[], None)?;
+    let mut shown = BatchOutput::open(view, wanted, name, &tasks, &[], None)?;
     shown.succeeded_before = succeeded_before;
     let mut interrupts = Interrupts::catch()?;
     let session = supervisor.session(connection, reconnect()).await?;
     let server = Server::running(session);
-    follow(server, options, hold, batch_id, &tasks, shown, &mut interrupts).await
+    follow(server, options, ownership, batch_id, &tasks, shown, &mut interrupts).await
 }
 
 async fn tasks_of(connection: &mut Connection, batch_id: &str) -> Result<Vec<Task>, CommandError> {

@@ -1,5 +1,5 @@
-//! What is wrong or risky about where a plan's tasks run, said before they start: folders that are not there, and folders
-//! that several share at once.
+//! Checks the folders of a plan's tasks before they start: folders that do not exist, and folders that several tasks
+//! may use at the same time.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},

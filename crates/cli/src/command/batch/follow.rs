@@ -6,8 +6,8 @@ use cc_client::Reconnect;
 use cc_protocol::batch::{BatchOutcome, BatchSummary};
 
 use super::{
-    live::{Hold, Live, Seen, Stop},
-    view::Shown,
+    live::{Live, Ownership, Seen, Stop},
+    view::BatchOutput,
 };
 use crate::{
     args::ServerOptions,
@@ -33,18 +33,18 @@ pub(super) fn reconnect() -> Reconnect {
 pub(super) async fn follow(
     mut server: Server,
     options: &ServerOptions,
-    hold: Hold,
+    ownership: Ownership,
     batch_id: &str,
     tasks: &[Task],
-    mut shown: Shown,
+    mut shown: BatchOutput,
     interrupts: &mut Interrupts,
 ) -> Result<u8, CommandError> {
-    if hold != Hold::Private {
+    if ownership != Ownership::Private {
         shown.reports.name_batch(batch_id);
     }
-    let seen = watch(&mut server, hold, batch_id, tasks, &mut shown, interrupts).await;
+    let seen = watch(&mut server, ownership, batch_id, tasks, &mut shown, interrupts).await;
     if let Some(Stop::Detached(interrupt) | Stop::GivenUp(interrupt)) = seen.stop
-        && hold != Hold::Private
+        && ownership != Ownership::Private
     {
         terminal::note(&format!(
             "ccx: detached; batch {batch_id} runs on: `ccx batch attach {batch_id}` shows it again, `ccx batch cancel {batch_id}` ends it"
@@ -57,7 +57,7 @@ pub(super) async fn follow(
         });
         return Ok(interrupt.exit_code());
     }
-    if matches!(seen.stop, Some(Stop::Broken(_))) && hold != Hold::Private {
+    if matches!(seen.stop, Some(Stop::Broken(_))) && ownership != Ownership::Private {
         terminal::note(&format!(
             "ccx: batch {batch_id} does not need this command: `ccx batch attach {batch_id}` shows it again"
         ));
@@ -71,15 +71,15 @@ pub(super) async fn follow(
 /// Shows the batch as it runs, to its end or to where this command leaves it.
 pub(in crate::command) async fn watch(
     server: &mut Server,
-    hold: Hold,
+    ownership: Ownership,
     batch_id: &str,
     tasks: &[Task],
-    shown: &mut Shown,
+    shown: &mut BatchOutput,
     interrupts: &mut Interrupts,
 ) -> Seen {
     let view = shown.view;
     let mut progress = Progress::new(tasks.len(), view.quiet);
-    let mut live = Live::new(hold, batch_id, tasks, view.show_output, &mut progress, shown);
+    let mut live = Live::new(ownership, batch_id, tasks, view.show_output, &mut progress, shown);
     live.private_url = server.private_url().map(str::to_owned);
     live.follow(&mut server.session, interrupts).await
 }

@@ -4,21 +4,20 @@ use std::io::IsTerminal as _;
 
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
 
-/// The answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    GoOn,
+    Continue,
     Detach,
     Cancel,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Question {
+pub(super) struct InterruptPrompt {
     is_open: bool,
     lines: Option<Lines<BufReader<Stdin>>>,
 }
 
-impl Question {
+impl InterruptPrompt {
     /// Asks, unless there is no terminal or the question is already open: a second Ctrl-C is an answer, too.
     pub(super) fn ask(&mut self) -> bool {
         let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
@@ -40,7 +39,7 @@ impl Question {
         match line {
             Ok(Some(line)) => read(&line),
             // The terminal is gone; the batch goes on, and a hang-up follows.
-            Ok(None) | Err(_) => Choice::GoOn,
+            Ok(None) | Err(_) => Choice::Continue,
         }
     }
 }
@@ -49,7 +48,7 @@ fn read(line: &str) -> Choice {
     match line.trim().to_ascii_lowercase().chars().next() {
         Some('d') => Choice::Detach,
         Some('c') => Choice::Cancel,
-        Some(_) | None => Choice::GoOn,
+        Some(_) | None => Choice::Continue,
     }
 }
 
@@ -63,8 +62,8 @@ mod tests {
             ("d", Choice::Detach),
             (" Detach\n", Choice::Detach),
             ("C", Choice::Cancel),
-            ("", Choice::GoOn),
-            ("x", Choice::GoOn),
+            ("", Choice::Continue),
+            ("x", Choice::Continue),
         ] {
             assert_eq!(read(line), expected, "{line:?}");
         }

@@ -1,4 +1,4 @@
-//! `ccx batches` and `ccx batch cancel`, and from what people type to a batch.
+//! `ccx batches` and `ccx batch cancel`, and finding a batch by a part of its id.
 
 use cc_client::{Connection, Error};
 use cc_protocol::{
@@ -78,7 +78,6 @@ async fn cancel_one(connection: &mut Connection, typed: &str) -> Result<String, 
     }
 }
 
-/// Finds the batch.
 pub(super) async fn resolve(
     connection: &mut Connection,
     typed: &str,

@@ -29,7 +29,6 @@ use crate::{
     error::CommandError,
 };
 
-/// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
     mut arguments: BatchArguments,

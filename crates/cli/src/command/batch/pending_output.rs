@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use cc_protocol::batch::{BatchRow, WholeResult};
 
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct PendingRows {
     rows: VecDeque<Waiting>,
     /// The request for the first one's result, where one is under way.
     request: Option<u64>,
@@ -18,9 +18,9 @@ struct Waiting {
     wants_whole: bool,
 }
 
-impl Held {
+impl PendingRows {
     /// The last one so far. `wants_whole`: not before its result is whole.
-    pub(super) fn hold(&mut self, row: BatchRow, wants_whole: bool) {
+    pub(super) fn push(&mut self, row: BatchRow, wants_whole: bool) {
         self.rows.push_back(Waiting { row, wants_whole });
     }
 
@@ -62,7 +62,6 @@ impl Held {
         }
     }
 
-    /// None waits.
     pub(super) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }

@@ -1,4 +1,4 @@
-//! From a task file and the command line to the plan that is submitted.
+//! The plan that is submitted, made of a task file and the command line.
 
 use std::{
     collections::{HashMap, HashSet},

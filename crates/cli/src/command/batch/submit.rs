@@ -9,9 +9,9 @@ use uuid::Uuid;
 use super::{
     arguments::refuse_reports_of_detached,
     follow::{follow, reconnect},
-    live::Hold,
+    live::Ownership,
     plan::Submission,
-    view::Shown,
+    view::BatchOutput,
 };
 use crate::{
     args::{AgentOption, BatchArguments, ServerOptions},
@@ -22,7 +22,7 @@ use crate::{
     display::{dry_run, task::Task, terminal, text},
     error::CommandError,
     input::{self, FileOptions},
-    reports::{Past, Wanted, Which},
+    reports::{Past, ReportPaths, Which},
 };
 
 const WHILE_SUBMITTING: &str = "while the batch was submitted; `ccx batches` says whether it was";
@@ -48,7 +48,7 @@ pub(super) async fn submit(
     let path = arguments.file.as_deref().unwrap_or(Path::new("-"));
     let file = input::read(path, arguments.format)?;
     let agent = agent(&options, &arguments.agent, file.file.options())?;
-    let wanted = Wanted::settle(&arguments.reports, file.file.options(), resume.clone())?;
+    let wanted = ReportPaths::settle(&arguments.reports, file.file.options(), resume.clone())?;
     wanted.check_apart_from(path)?;
     let resume = resume.as_ref().map(|(path, which)| (path.as_path(), *which));
     let submission =
@@ -71,7 +71,7 @@ pub(super) async fn submit(
     }
     let name = path.display().to_string();
     let done = past.as_ref().map(Past::done);
-    let mut shown = Shown::open(arguments.view, &wanted, &name, &tasks, &left_out, past)?;
+    let mut shown = BatchOutput::open(arguments.view, &wanted, &name, &tasks, &left_out, past)?;
     if let Some(done) = done.filter(|_| !arguments.view.quiet) {
         let (done, to_run) = (text::count(done, "task"), tasks.len());
         terminal::note(&format!("ccx: {done} succeeded before; {to_run} to run"));
@@ -86,7 +86,7 @@ async fn run_plan(
     options: &ServerOptions,
     private_arguments: &[String],
     (plan, tasks): (Plan, &[Task]),
-    shown: Shown,
+    shown: BatchOutput,
     interrupts: &mut Interrupts,
 ) -> Result<u8, CommandError> {
     leftovers::adopt_orphans();
@@ -104,8 +104,8 @@ async fn run_plan(
             return Err(shown.fail(failure));
         }
     };
-    let hold = if server.is_private() { Hold::Private } else { Hold::Started };
-    follow(server, options, hold, &batch_id, tasks, shown, interrupts).await
+    let ownership = if server.is_private() { Ownership::Private } else { Ownership::Started };
+    follow(server, options, ownership, &batch_id, tasks, shown, interrupts).await
 }
 
 fn print_dry_run(submission: &Submission, is_json: bool) {

@@ -1,4 +1,4 @@
-//! What people and programs are shown of a batch, and the reports.
+//! What a batch shows on this command's streams, and its reports.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -16,21 +16,20 @@ use crate::{
     },
     error::CommandError,
     exit_code,
-    reports::{AccountEnd, Entry, Past, Reports, Wanted},
+    reports::{AccountEnd, Entry, Past, ReportPaths, Reports},
 };
 
 /// What is shown and written of a batch.
-pub(in crate::command) struct Shown {
+pub(in crate::command) struct BatchOutput {
     pub(super) view: BatchView,
     pub(super) reports: Reports,
-    /// In earlier runs.
     pub(super) succeeded_before: usize,
 }
 
-impl Shown {
+impl BatchOutput {
     pub(in crate::command) fn open(
         view: BatchView,
-        wanted: &Wanted,
+        wanted: &ReportPaths,
         name: &str,
         tasks: &[Task],
         left_out: &[Task],
@@ -40,7 +39,6 @@ impl Shown {
         Ok(Self { view, reports, succeeded_before: 0 })
     }
 
-    /// Nothing was begun.
     pub(super) fn fail(self, failure: CommandError) -> CommandError {
         self.reports.finish(AccountEnd {
             elapsed: Duration::ZERO,
@@ -87,7 +85,7 @@ impl Shown {
     }
 }
 
-impl Recorder for Shown {
+impl Recorder for BatchOutput {
     fn wants_whole_results(&self) -> bool {
         self.view.json || self.reports.has_results()
     }

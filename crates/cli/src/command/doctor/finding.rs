@@ -21,7 +21,6 @@ pub(crate) enum Level {
     Skip,
 }
 
-/// One check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     level: Level,

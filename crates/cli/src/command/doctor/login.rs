@@ -1,7 +1,7 @@
-//! The login that tasks would use, as far as the CLI says it without asking the API.
+//! The login that tasks would use, as far as the CLI knows it without asking the API.
 //!
-//! `claude auth status` opens no connection; it is run as a task, so that it sees what tasks see. No value of
-//! a variable is ever shown.
+//! `claude auth status` opens no connection; it runs as a task, so that it sees the environment of a task. Values of
+//! variables are never shown.
 
 use cc_claude::{
     invocation::is_claude_program,

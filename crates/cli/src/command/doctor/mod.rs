@@ -1,8 +1,8 @@
-//! `ccx doctor`: what a person should know before the first night.
+//! `ccx doctor`: checks what tasks need.
 //!
-//! The way of a check: [`trial`] runs small tasks, [`probe`] is one of them, [`companions`], [`agent`],
-//! [`login`], [`machine`] and [`state`] judge what is there, [`finding`] makes a line of it. Nothing is
-//! mended here, no model is called, and what a running supervisor does is not disturbed.
+//! [`trial`] runs small tasks, and [`probe`] is one of them; [`companions`], [`agent`], [`login`], [`machine`] and
+//! [`state`] are the checks, and [`finding`] is the result of one. The doctor repairs nothing, calls no model, and does
+//! not disturb a running supervisor.
 
 mod agent;
 mod companions;
@@ -26,7 +26,6 @@ use crate::{
     error::CommandError,
 };
 
-/// Runs the command to its exit code.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: DoctorArguments,

@@ -22,7 +22,6 @@ pub(crate) const LOGIN_VARIABLES: [&str; 8] = [
     "CLAUDE_CONFIG_DIR",
 ];
 
-/// What a task has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Probe {
     /// Those of [`LOGIN_VARIABLES`] that are set and not empty.
@@ -36,7 +35,6 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    /// Looks at this process.
     fn of_this_process() -> Self {
         let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let names = LOGIN_VARIABLES.iter().filter(|name| is_set(name));

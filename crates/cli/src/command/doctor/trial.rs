@@ -26,7 +26,6 @@ pub(crate) struct Trial {
     connection: Connection,
 }
 
-/// A task that ran.
 #[derive(Debug)]
 pub(crate) struct Ran {
     /// `cgroup` or `subreaper`.
@@ -38,7 +37,6 @@ pub(crate) struct Ran {
 }
 
 impl Trial {
-    /// Starts the supervisor.
     pub(crate) async fn open() -> Result<Self, CommandError> {
         let supervisor = PrivateSupervisor::start(&[]).await?;
         let connection = Connection::open(supervisor.url(), None).await?;
@@ -79,7 +77,6 @@ impl Trial {
         }
     }
 
-    /// Ends the supervisor.
     pub(crate) async fn close(self) -> Result<(), CommandError> {
         self.connection.close().await;
         self.supervisor.stop(Urgency::Polite).await

@@ -3,7 +3,6 @@
 /// What an item begins with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::input) enum Mark {
-    /// No mark.
     None,
     /// `[ ]`.
     Open,

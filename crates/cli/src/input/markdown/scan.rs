@@ -20,7 +20,6 @@ pub(super) struct Heading {
     pub(super) is_task: bool,
 }
 
-/// A list.
 #[derive(Clone, Debug)]
 pub(super) struct List {
     pub(super) start: usize,
@@ -32,7 +31,6 @@ pub(super) struct List {
     pub(super) has_boxes: bool,
 }
 
-/// An item of a list.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
     pub(super) range: Range<usize>,

@@ -30,7 +30,6 @@ pub(super) fn item(text: &str, range: Range<usize>) -> (Mark, String) {
     (mark, prompt.trim().to_owned())
 }
 
-/// An item's mark.
 pub(super) fn mark(source: &str) -> Mark {
     let content = &source[marker_end(source)..];
     Mark::read(content.lines().next().unwrap_or_default()).0

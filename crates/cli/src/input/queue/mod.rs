@@ -1,9 +1,9 @@
-//! Members by which other programs describe their tasks, put in the words of a plan.
+//! Members by which other programs describe their tasks, translated to those of a plan.
 //!
-//! `id` names a task, and `blocked_by` and its like name those before it; `status`, `passes` and their like (see [`state`]) say whether it is done;
-//! `repo` is its folder; a story without a prompt has `title`, `description` and `acceptanceCriteria`. What is done is
-//! not run, and what needs it does not wait for it. What has a status that is neither open nor done is not run either,
-//! nor is what needs it: all of that is noted.
+//! `id` names a task, `blocked_by` and its synonyms name the tasks before it; `status`, `passes` and their synonyms (see
+//! [`state`]) say whether it is done; `repo` is its folder; a story without a prompt has `title`, `description` and
+//! `acceptanceCriteria`. A task that is done does not run, and tasks that need it do not wait for it. A task with a
+//! status that is neither open nor done does not run, and neither does what needs it. Each of these is noted.
 
 mod member;
 mod state;

@@ -1,12 +1,14 @@
 //! Resuming a batch: its joblog says what is left to do.
 //!
-//! A joblog counts only together with the file that it was written for: the first task that differs is
-//! named and nothing runs. Only where agents tick boxes in the file while they work are the tasks other ones than before,
-//! with other numbers: then a line belongs to the task with its command. A last line without its newline was cut off when its `ccx` was killed: it
-//! counts if it is whole all the same, and is taken away if not.
+//! A joblog is valid only for the file that it was written for: the first task that differs is named and nothing runs.
+//! An exception are files in which agents tick boxes while they work: their tasks get other numbers, and a line belongs
+//! to the task with its command. A last line without its newline was cut off when its `ccx` was killed: it counts if it
+//! is complete, and is removed otherwise.
+//!
+//! `history` matches the lines with the tasks, `results` reads what earlier runs answered.
 
+mod history;
 pub(crate) mod results;
-mod story;
 
 use std::{
     collections::HashSet,
@@ -15,8 +17,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::story::Story;
-pub(crate) use self::story::{Done, Ticks};
+use self::history::History;
+pub(crate) use self::history::{Done, Ticks};
 use super::{
     joblog,
     line_log::{self, LineLog},
@@ -49,7 +51,7 @@ pub(crate) fn commands(path: &Path) -> HashSet<String> {
 pub(crate) struct Past {
     path: PathBuf,
     file: File,
-    story: Story,
+    history: History,
     ticks: Ticks,
 }
 
@@ -64,17 +66,17 @@ impl Past {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
             .map_err(|error| refused(&format!("cannot be read: {error}")))?;
-        let story = match Story::read(&bytes, tasks) {
-            Err(_) if ticks.is_any() => Story::read_by_command(&bytes, tasks, &ticks),
-            story => story,
+        let history = match History::read(&bytes, tasks) {
+            Err(_) if ticks.is_any() => History::read_by_command(&bytes, tasks, &ticks),
+            history => history,
         };
-        let story = story.map_err(|mismatch| refused(&mismatch.to_string()))?;
-        Ok(Self { path: path.to_owned(), file, story, ticks })
+        let history = history.map_err(|mismatch| refused(&mismatch.to_string()))?;
+        Ok(Self { path: path.to_owned(), file, history, ticks })
     }
 
     /// Whether the earlier runs had other numbers for the same tasks.
     pub(crate) fn is_by_command(&self) -> bool {
-        self.story.is_by_command
+        self.history.is_by_command
     }
 
     /// Those that the file says are done, although they failed when they ran.
@@ -84,27 +86,27 @@ impl Past {
 
     /// The tasks that are to run, and then those that neither are nor have succeeded.
     pub(crate) fn select(&self, tasks: Vec<Task>, which: Which) -> (Vec<Task>, Vec<Task>) {
-        let has_succeeded = |task: &Task| self.story.ended.get(&task.number) == Some(&true);
+        let has_succeeded = |task: &Task| self.history.ended.get(&task.number) == Some(&true);
         let open = tasks.into_iter().filter(|task| !has_succeeded(task));
         open.partition(|task| match which {
             _ if self.ticks.among_tasks.contains(&task.number) => false,
             Which::NotSucceeded => true,
-            Which::Failed => self.story.ended.contains_key(&task.number),
+            Which::Failed => self.history.ended.contains_key(&task.number),
         })
     }
 
     /// How many tasks succeeded before.
     pub(crate) fn done(&self) -> usize {
-        self.story.done.len()
+        self.history.done.len()
     }
 
     /// The joblog, ready for the next line, and what it tells of earlier runs.
     pub(super) fn go_on(self) -> Result<(LineLog, Vec<Done>), CommandError> {
-        self.file.set_len(self.story.kept_bytes).map_err(|error| {
+        self.file.set_len(self.history.kept_bytes).map_err(|error| {
             CommandError::usage(format!("cannot write {}: {error}", self.path.display()))
         })?;
-        let log = LineLog::of(&self.path, self.file).after(self.story.missing.as_bytes());
-        Ok((log, self.story.done))
+        let log = LineLog::of(&self.path, self.file).after(self.history.missing.as_bytes());
+        Ok((log, self.history.done))
     }
 }
 

@@ -1,5 +1,5 @@
-//! Results of earlier runs, from the file of `--results` that they wrote: what a task that runs again uses of one that
-//! does not. A result counts only if it is whole, of a success, and of the same command.
+//! Results of earlier runs, from their `--results` file, for tasks that use the result of a task that does not run again.
+//! A result counts only if it is whole, of a success, and of the same command.
 
 use std::{
     collections::HashMap,

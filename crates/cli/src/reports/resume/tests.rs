@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::joblog::HEADER, story::Mismatch, *};
+use super::{super::joblog::HEADER, history::Mismatch, *};
 use crate::reports::tests::command;
 
 fn tasks() -> Vec<Task> {
@@ -17,8 +17,8 @@ fn line(seq: usize, exit_value: i32, command: &str) -> String {
     format!("{seq}\t:\t1700000000.000\t     1.500\t0\t7\t{exit_value}\t0\t{command}\n")
 }
 
-fn ended(story: &Story) -> Vec<(usize, bool)> {
-    story.ended.iter().map(|(number, is_success)| (*number, *is_success)).collect()
+fn ended(history: &History) -> Vec<(usize, bool)> {
+    history.ended.iter().map(|(number, is_success)| (*number, *is_success)).collect()
 }
 
 #[test]
@@ -31,11 +31,11 @@ fn a_task_that_ever_succeeded_has_succeeded() {
         &line(2, 0, "two\\nlines"),
     ]
     .concat();
-    let story = Story::read(text.as_bytes(), &tasks()).unwrap();
-    assert_eq!(ended(&story), [(1, true), (2, true)]);
-    assert_eq!(story.done.len(), 2);
-    assert_eq!(story.done[0].duration, Duration::from_millis(1500));
-    assert_eq!((story.kept_bytes, story.missing), (text.len() as u64, ""));
+    let history = History::read(text.as_bytes(), &tasks()).unwrap();
+    assert_eq!(ended(&history), [(1, true), (2, true)]);
+    assert_eq!(history.done.len(), 2);
+    assert_eq!(history.done[0].duration, Duration::from_millis(1500));
+    assert_eq!((history.kept_bytes, history.missing), (text.len() as u64, ""));
 }
 
 #[test]
@@ -56,12 +56,12 @@ fn the_first_difference_is_named_and_nothing_is_guessed() {
         ),
         ("\n".to_owned(), "line 2: has 1 of 9 columns"),
     ] {
-        let found = Story::read(format!("{HEADER}{lines}").as_bytes(), &tasks()).unwrap_err();
+        let found = History::read(format!("{HEADER}{lines}").as_bytes(), &tasks()).unwrap_err();
         // The shown text is escaped once more.
         assert_eq!(found.to_string().replace("\\\\\\\\", "\\\\"), expected);
     }
     assert!(
-        Story::read(b"{\"type\":\"task\"}\n", &tasks())
+        History::read(b"{\"type\":\"task\"}\n", &tasks())
             .unwrap_err()
             .to_string()
             .contains("no joblog")
@@ -72,15 +72,15 @@ fn the_first_difference_is_named_and_nothing_is_guessed() {
 fn a_joblog_that_was_cut_anywhere_loses_at_most_its_last_task() {
     let whole = [HEADER, &line(1, 0, "one"), &line(3, 0, "drüben")].concat();
     for cut in 0..=whole.len() {
-        let story = Story::read(&whole.as_bytes()[..cut], &tasks()).unwrap();
-        let kept = usize::try_from(story.kept_bytes).unwrap();
-        let repaired = format!("{}{}", &whole[..kept], story.missing);
+        let history = History::read(&whole.as_bytes()[..cut], &tasks()).unwrap();
+        let kept = usize::try_from(history.kept_bytes).unwrap();
+        let repaired = format!("{}{}", &whole[..kept], history.missing);
         assert!(whole.starts_with(&repaired), "cut at {cut}: {repaired:?}");
         assert!(repaired.ends_with('\n'), "cut at {cut}: {repaired:?}");
         let lines_whole =
             whole.bytes().take(cut).filter(|byte| *byte == b'\n').count().saturating_sub(1);
-        assert!(story.done.len() >= lines_whole, "cut at {cut}");
-        assert_eq!(repaired.matches('\n').count(), story.done.len() + 1, "cut at {cut}");
+        assert!(history.done.len() >= lines_whole, "cut at {cut}");
+        assert_eq!(repaired.matches('\n').count(), history.done.len() + 1, "cut at {cut}");
     }
 }
 
@@ -112,7 +112,7 @@ fn by_command(
     let tasks: Vec<Task> =
         commands.iter().zip(1..).map(|(line, number)| command(number, line)).collect();
     let ticks = Ticks { among_tasks: ticked.iter().copied().collect(), others };
-    Story::read_by_command(text.as_bytes(), &tasks, &ticks).map(|story| ended(&story))
+    History::read_by_command(text.as_bytes(), &tasks, &ticks).map(|history| ended(&history))
 }
 
 #[test]

@@ -133,9 +133,9 @@ fn tasks() -> Vec<Task> {
     plan.tasks.iter().zip(1..).map(|(task, number)| Task::of_plan(task, number)).collect()
 }
 
-fn wanted(folder: &Path) -> Wanted {
+fn wanted(folder: &Path) -> ReportPaths {
     let path = |name: &str| Some(folder.join(name));
-    Wanted {
+    ReportPaths {
         joblog: path("joblog"),
         results: path("results"),
         junit: path("junit"),
@@ -211,10 +211,10 @@ fn a_report_that_cannot_be_written_is_named_before_anything_runs() {
     let folder = tempfile::tempdir().unwrap();
     let nowhere = Some(folder.path().join("no/such/file"));
     for wanted in [
-        Wanted { joblog: nowhere.clone(), ..Wanted::default() },
-        Wanted { results: nowhere.clone(), ..Wanted::default() },
-        Wanted { junit: nowhere.clone(), ..Wanted::default() },
-        Wanted { markdown: nowhere.clone(), ..Wanted::default() },
+        ReportPaths { joblog: nowhere.clone(), ..ReportPaths::default() },
+        ReportPaths { results: nowhere.clone(), ..ReportPaths::default() },
+        ReportPaths { junit: nowhere.clone(), ..ReportPaths::default() },
+        ReportPaths { markdown: nowhere.clone(), ..ReportPaths::default() },
     ] {
         let failure = Reports::open(&wanted, "x", &[], &[], None).unwrap_err();
         assert!(failure.to_string().contains("no/such/file"), "{failure}");
@@ -238,7 +238,7 @@ fn one_file_cannot_be_two_reports_and_a_resume_has_one_joblog() {
     let mut file = crate::input::FileOptions::default();
     file.joblog = path("file");
     let settle = |options: &ReportOptions, resume: Option<&str>| {
-        Wanted::settle(options, &file, resume.map(|path| (path.into(), Which::Failed)))
+        ReportPaths::settle(options, &file, resume.map(|path| (path.into(), Which::Failed)))
     };
     let line = |options, resume| settle(options, resume).unwrap().joblog;
     let none = ReportOptions::default();
@@ -266,7 +266,7 @@ fn a_report_is_never_written_over_the_plan_by_whatever_name_it_has() {
         (folder.path().join("other.md"), false),
     ] {
         let options = ReportOptions { report: Some(report.clone()), ..ReportOptions::default() };
-        let wanted = Wanted::settle(&options, &file, None).unwrap();
+        let wanted = ReportPaths::settle(&options, &file, None).unwrap();
         assert_eq!(wanted.check_apart_from(&plan).is_err(), is_refused, "{report:?}");
     }
 }

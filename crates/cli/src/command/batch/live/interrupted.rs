@@ -2,7 +2,7 @@
 
 use cc_client::BatchRequest;
 
-use super::{Hold, Live, Next, Recorder, Stop};
+use super::{Live, Next, Ownership, Recorder, Stop};
 use crate::{command::batch::interrupt_prompt::Choice, connect::interrupts::Interrupt};
 
 impl<R: Recorder> Live<'_, R> {
@@ -10,21 +10,21 @@ impl<R: Recorder> Live<'_, R> {
         if self.canceling.is_some() {
             return Err(Stop::GivenUp(interrupt));
         }
-        match self.hold {
-            Hold::Viewed => Err(Stop::Detached(interrupt)),
-            Hold::Private => {
+        match self.ownership {
+            Ownership::Viewed => Err(Stop::Detached(interrupt)),
+            Ownership::Private => {
                 self.progress.note("ccx: canceling; press Ctrl-C again to exit without waiting");
                 Ok(self.cancel(interrupt))
             }
             // The terminal is gone, which does not say that the batch should end.
-            Hold::Started if interrupt == Interrupt::HangUp => Err(Stop::Detached(interrupt)),
-            Hold::Started if interrupt == Interrupt::CtrlC && self.question.ask() => {
+            Ownership::Started if interrupt == Interrupt::HangUp => Err(Stop::Detached(interrupt)),
+            Ownership::Started if interrupt == Interrupt::CtrlC && self.prompt.ask() => {
                 self.progress.note(
                     "ccx: the batch runs in the supervisor. [d]etach and leave it running, [c]ancel it, or Enter to go on?",
                 );
-                Ok(Next::GoOn)
+                Ok(Next::Continue)
             }
-            Hold::Started => {
+            Ownership::Started => {
                 self.progress.note(&format!(
                     "ccx: canceling batch {}; press Ctrl-C again to exit without waiting",
                     self.batch_id
@@ -36,7 +36,7 @@ impl<R: Recorder> Live<'_, R> {
 
     pub(super) fn chosen(&mut self, choice: Choice) -> Result<Next, Stop> {
         match choice {
-            Choice::GoOn => Ok(Next::GoOn),
+            Choice::Continue => Ok(Next::Continue),
             Choice::Detach => Err(Stop::Detached(Interrupt::CtrlC)),
             Choice::Cancel => Ok(self.cancel(Interrupt::CtrlC)),
         }

@@ -23,8 +23,8 @@ use cc_protocol::{
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{
-    interrupt_prompt::Question,
-    pending_output::Held,
+    interrupt_prompt::InterruptPrompt,
+    pending_output::PendingRows,
     status::{self, REFRESH_INTERVAL},
 };
 use crate::{
@@ -36,7 +36,7 @@ use crate::{
 
 /// How this command relates to the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::command) enum Hold {
+pub(in crate::command) enum Ownership {
     /// Its supervisor ends with this command.
     Private,
     /// This command submitted it to a supervisor that outlives the command.
@@ -50,7 +50,6 @@ pub(in crate::command) enum Hold {
 pub(in crate::command) enum Stop {
     /// A signal has ended it, and its end was waited for.
     Canceled(Interrupt),
-    /// A second signal.
     GivenUp(Interrupt),
     /// It was left running.
     Detached(Interrupt),
@@ -80,11 +79,9 @@ pub(in crate::command) trait Recorder {
     fn stands(&mut self, batch: &BatchSummary);
 }
 
-/// A batch that is followed.
 pub(super) struct Live<'a, R> {
-    pub(super) hold: Hold,
+    pub(super) ownership: Ownership,
     pub(super) batch_id: &'a str,
-    /// By index.
     pub(super) tasks: &'a [Task],
     pub(super) shows_output: bool,
     pub(super) progress: &'a mut Progress,
@@ -93,12 +90,12 @@ pub(super) struct Live<'a, R> {
     /// Tasks whose output is or was shown, by their ids: the batch may still count one as running whose
     /// end has come, and it must not be shown again.
     pub(super) shown: HashMap<String, String>,
-    pub(super) question: Question,
+    pub(super) prompt: InterruptPrompt,
     pub(super) canceling: Option<Interrupt>,
     /// Where a supervisor listens that only this command knows of, until that was said.
     pub(super) private_url: Option<String>,
     /// Rows of tasks that are to be recorded.
-    held: Held,
+    pending: PendingRows,
     /// The next page of rows, where one is to be asked for.
     page: Page,
     /// The last word of the batch has come, and only rows and results are missing.
@@ -117,13 +114,13 @@ enum Page {
 
 /// What an event leads to.
 enum Next {
-    GoOn,
+    Continue,
     Ask(BatchRequest),
 }
 
 impl<'a, R: Recorder> Live<'a, R> {
     pub(super) fn new(
-        hold: Hold,
+        ownership: Ownership,
         batch_id: &'a str,
         tasks: &'a [Task],
         shows_output: bool,
@@ -131,7 +128,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         recorder: &'a mut R,
     ) -> Self {
         Self {
-            hold,
+            ownership,
             batch_id,
             tasks,
             shows_output,
@@ -139,10 +136,10 @@ impl<'a, R: Recorder> Live<'a, R> {
             recorder,
             seen: Seen { summary: None, rows: BTreeMap::new(), stop: None },
             shown: HashMap::new(),
-            question: Question::default(),
+            prompt: InterruptPrompt::default(),
             canceling: None,
             private_url: None,
-            held: Held::default(),
+            pending: PendingRows::default(),
             page: Page::NotNeeded,
             is_over: false,
         }
@@ -159,7 +156,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             Err(stop) => Some(stop),
         };
         // Where it is left or lost, the beginning of a result is better than nothing of its task.
-        while let Some(row) = self.held.give_up() {
+        while let Some(row) = self.pending.give_up() {
             self.record(&row);
         }
         self.progress.finish();
@@ -181,18 +178,18 @@ impl<'a, R: Recorder> Live<'a, R> {
             let next = tokio::select! {
                 biased;
                 interrupt = interrupts.next() => self.interrupted(interrupt)?,
-                choice = self.question.answer() => self.chosen(choice)?,
+                choice = self.prompt.answer() => self.chosen(choice)?,
                 event = session.next_event() => {
                     self.hear(event.map_err(broken)?).map_err(Stop::Broken)?;
-                    Next::GoOn
+                    Next::Continue
                 }
                 _ = refresh.tick() => {
                     self.show();
-                    Next::GoOn
+                    Next::Continue
                 }
             };
             match next {
-                Next::GoOn => {}
+                Next::Continue => {}
                 Next::Ask(request) => drop(session.ask_batch(request).await.map_err(broken)?),
             }
             if self.record_and_ask(session).await.map_err(broken)? {
@@ -204,15 +201,15 @@ impl<'a, R: Recorder> Live<'a, R> {
 
     /// Records whatever need not wait, and asks for what is missing. True: nothing is, and the batch is over.
     async fn record_and_ask(&mut self, session: &mut Session) -> Result<bool, Error> {
-        while let Some(row) = self.held.ready() {
+        while let Some(row) = self.pending.ready() {
             self.record(&row);
         }
-        if let Some(index) = self.held.wanted() {
+        if let Some(index) = self.pending.wanted() {
             let task = BatchTask { batch_id: self.batch_id.to_owned(), index };
-            self.held.asked(session.ask_batch(BatchRequest::Result(task)).await?);
+            self.pending.asked(session.ask_batch(BatchRequest::Result(task)).await?);
         }
         // Not before, so that no more than a page of answers is in memory.
-        if !self.held.is_empty() {
+        if !self.pending.is_empty() {
             return Ok(false);
         }
         if let Page::Needed(after_index) = self.page {
@@ -250,13 +247,13 @@ impl<'a, R: Recorder> Live<'a, R> {
         id: u64,
         outcome: Result<BatchAnswer, ErrorObject>,
     ) -> Result<(), CommandError> {
-        if self.held.is_answer(id) {
+        if self.pending.is_answer(id) {
             let whole = match outcome {
                 Ok(BatchAnswer::Result(whole)) => Some(whole),
                 // The beginning will have to do: the batch may be gone, or the supervisor be an older one.
                 Ok(_) | Err(_) => None,
             };
-            self.held.answered(whole);
+            self.pending.answered(whole);
             return Ok(());
         }
         match outcome {
@@ -328,7 +325,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             match row.state {
                 RowState::Over | RowState::Skipped => {
                     let is_cut = row.state == RowState::Over && row.result_truncated;
-                    self.held.hold(row, is_cut && self.recorder.wants_whole_results());
+                    self.pending.push(row, is_cut && self.recorder.wants_whole_results());
                 }
                 RowState::Retrying if before != Some(RowState::Retrying) => {
                     if let Some(task) = self.task(row.index) {

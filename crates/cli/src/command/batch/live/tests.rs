@@ -112,7 +112,7 @@ impl Recorder for Heard {
     fn stands(&mut self, _: &BatchSummary) {}
 }
 
-async fn follow(url: &str, hold: Hold, shows_output: bool) -> (Vec<String>, Seen) {
+async fn follow(url: &str, ownership: Ownership, shows_output: bool) -> (Vec<String>, Seen) {
     let settings = Reconnect {
         patience: Some(std::time::Duration::from_secs(60)),
         delay_least: std::time::Duration::from_millis(1),
@@ -123,7 +123,7 @@ async fn follow(url: &str, hold: Hold, shows_output: bool) -> (Vec<String>, Seen
     let mut progress = Progress::new(tasks.len(), true);
     let mut heard = Heard::default();
     let mut interrupts = Interrupts::catch().unwrap();
-    let live = Live::new(hold, "b", &tasks, shows_output, &mut progress, &mut heard);
+    let live = Live::new(ownership, "b", &tasks, shows_output, &mut progress, &mut heard);
     let seen = live.follow(&mut session, &mut interrupts).await;
     (heard.0, seen)
 }
@@ -157,7 +157,7 @@ async fn each_end_is_recorded_once_whatever_came_before_in_pages_or_twice() {
         peer.tell("batch.completed", last).await;
         peer.answer("batch.rows", page(&[over(0), over(1), over(2), skipped(3)], false)).await;
     });
-    let (heard, seen) = follow(&url, Hold::Started, false).await;
+    let (heard, seen) = follow(&url, Ownership::Started, false).await;
     assert_eq!(
         heard,
         ["1 a long answer", "2 a long answer", "3 a long answer", "4 skipped: no need"]
@@ -209,7 +209,7 @@ async fn a_result_that_was_cut_is_whole_when_its_task_is_recorded_and_the_order_
             }
         }
     });
-    let (heard, seen) = follow(&url, Hold::Started, false).await;
+    let (heard, seen) = follow(&url, Ownership::Started, false).await;
     assert_eq!(heard, ["3 a long answer", "4 a long answer", "1 a lo", "2 skipped: no need"]);
     assert!(seen.stop.is_none(), "{:?}", seen.stop);
     server.await.unwrap();
@@ -231,7 +231,7 @@ async fn a_batch_that_the_supervisor_does_not_know_is_no_batch_without_tasks() {
             }
         }
     });
-    let (heard, seen) = follow(&url, Hold::Viewed, false).await;
+    let (heard, seen) = follow(&url, Ownership::Viewed, false).await;
     assert!(heard.is_empty());
     let Some(Stop::Broken(failure)) = seen.stop else { panic!("{:?}", seen.stop) };
     assert_eq!(failure.to_string(), "there is no batch b");
@@ -268,7 +268,7 @@ async fn the_output_of_a_task_is_asked_for_once_however_long_the_batch_counts_it
             assert!(!message.to_string().contains("task.attach"), "{message}");
         }
     });
-    let (heard, seen) = follow(&url, Hold::Viewed, true).await;
+    let (heard, seen) = follow(&url, Ownership::Viewed, true).await;
     assert_eq!(heard, ["1 a long answer"]);
     assert!(seen.stop.is_none(), "{:?}", seen.stop);
     server.await.unwrap();

@@ -60,7 +60,7 @@ pub(crate) struct Done {
 
 /// What a joblog tells of a batch.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Story {
+pub(super) struct History {
     /// Number to whether it ever succeeded, for each task that ended.
     pub(super) ended: BTreeMap<usize, bool>,
     pub(super) done: Vec<Done>,
@@ -87,17 +87,18 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
     Err(LineMismatch::OtherCommand { seq, logged, planned })
 }
 
-impl Story {
+impl History {
     /// Reads a joblog against its tasks; says where it does not match them.
     pub(super) fn read(bytes: &[u8], tasks: &[Task]) -> Result<Self, Mismatch> {
-        let mut story = Self::default();
+        let mut history = Self::default();
         let tasks: BTreeMap<usize, &Task> = tasks.iter().map(|task| (task.number, task)).collect();
         let mut found = Vec::new();
-        story.lines(bytes, |line| match_up(&line, &tasks).map(|task| found.push((line, task))))?;
+        history
+            .lines(bytes, |line| match_up(&line, &tasks).map(|task| found.push((line, task))))?;
         for (line, task) in found {
-            story.take(&line, task);
+            history.take(&line, task);
         }
-        Ok(story)
+        Ok(history)
     }
 
     /// The same where the file was changed meanwhile: by those that were ticked.
@@ -106,13 +107,13 @@ impl Story {
         tasks: &[Task],
         ticks: &Ticks,
     ) -> Result<Self, Mismatch> {
-        let mut story = Self { is_by_command: true, ..Self::default() };
+        let mut history = Self { is_by_command: true, ..Self::default() };
         let mut by_command: HashMap<String, Vec<&Task>> = HashMap::new();
         for task in tasks {
             by_command.entry(command_cell::key(&task.command)).or_default().push(task);
         }
         let (mut lines, mut unknown) = (HashMap::<String, Vec<Line>>::new(), Vec::new());
-        story.lines(bytes, |line| {
+        history.lines(bytes, |line| {
             let key = command_cell::key(&line.command);
             let is_known = by_command.contains_key(&key);
             // What is done may have got other words when it was ticked.
@@ -128,14 +129,14 @@ impl Story {
         })?;
         for (key, lines) in lines {
             let tasks = by_command.get(&key).map_or(&[][..], Vec::as_slice);
-            story.assign(&lines, tasks, ticks);
+            history.assign(&lines, tasks, ticks);
         }
         for line in unknown {
             let title = text::one_line(&line.command, SHOWN_COMMAND_COLUMNS);
-            story.done.push(Done { number: line.seq, title, duration: line.duration() });
+            history.done.push(Done { number: line.seq, title, duration: line.duration() });
         }
-        story.done.sort_by_key(|done| done.number);
-        Ok(story)
+        history.done.sort_by_key(|done| done.number);
+        Ok(history)
     }
 
     /// The ends of a command belong to the tasks that run it, and first to those that are ticked.
