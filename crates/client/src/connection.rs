@@ -110,7 +110,7 @@ impl Connection {
         self.call("execute", params).await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the request's id.
+    /// Asks for the running task to be paused, resumed or canceled, and returns the request's id.
     ///
     /// Does not wait: output that comes before the answer must be read first, and only the caller
     /// can do that. The answer is the [`Event::Answer`] with this id.
@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Ends the session and closes the connection politely, within 2 s. A running task of the session is
-    /// cancelled. What the server still says is thrown away.
+    /// canceled. What the server still says is thrown away.
     pub async fn close(mut self) {
         // An old server does not know the method; for it the close itself is the end.
         let goodbye = async {

@@ -140,7 +140,7 @@ impl Session {
         self.flush().await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the number that
+    /// Asks for the running task to be paused, resumed or canceled, and returns the number that
     /// [`SessionEvent::Controlled`] will have. An outage in between does not lose it.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    /// Ends the session politely, within 2 s; a running task of it is cancelled. Without a connection the
+    /// Ends the session politely, within 2 s; a running task of it is canceled. Without a connection the
     /// session is left to its grace period.
     pub async fn close(self) {
         match self.link {

@@ -9,6 +9,9 @@ mod task;
 mod tasks;
 mod values;
 
+#[cfg(test)]
+mod reference;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};

@@ -1,13 +1,13 @@
 //! Which file of a crate uses which other one: by `use`, and by paths in code, also within macros.
 //!
-//! A path that goes through a re-export counts for the file that defines the thing. What stands below `#[cfg(test)]` is
-//! no use of the program's.
+//! A path that goes through a re-export counts for the file that defines the thing; the re-export itself (`pub use`) shows
+//! it to others and is no use. What stands below `#[cfg(test)]` is no use of the program's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::{
-    Attribute, Item, ItemMod, UseTree,
+    Attribute, Item, ItemMod, UseTree, Visibility,
     visit::{self, Visit},
 };
 
@@ -251,8 +251,16 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_shown_only = !matches!(item.vis, Visibility::Inherited);
+        let before = is_shown_only.then(|| self.paths.clone());
         self.add_use(&mut Vec::new(), &item.tree);
+        if let Some(before) = before {
+            self.paths = before;
+        }
     }
+
+    // `pub(in crate::room)` is no use.
+    fn visit_visibility(&mut self, _visibility: &'ast Visibility) {}
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
         let segments: Vec<String> =
