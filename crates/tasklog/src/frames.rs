@@ -1,5 +1,5 @@
-//! A window over a log file that moves from record to record, for [`crate::reader`], [`crate::summary`] and
-//! [`crate::recover`]. Verifies every record; never writes, never judges a seq.
+//! A window over a log file that moves from record to record, for [`crate::reader`], [`summary`](mod@crate::summary) and
+//! [`recover`](mod@crate::recover). Verifies every record; never writes, never judges a seq.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
