@@ -5,14 +5,14 @@ use std::{
     net::{SocketAddr, TcpStream},
 };
 
+use serde_json::Value;
+
 use crate::PATIENCE;
 
-/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// Such as 200.
     pub status: u16,
-    /// Status line and headers.
     pub head: String,
     /// What follows the headers, where the connection was read to its end.
     pub body: String,
@@ -26,6 +26,12 @@ pub fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).unwrap();
     answer(&bytes)
+}
+
+/// What the probe `/health` answers.
+#[must_use]
+pub fn health(address: SocketAddr) -> Value {
+    serde_json::from_str(&get(address, "/health", &[]).body).unwrap()
 }
 
 /// A WebSocket handshake with these additional headers; only the head of the answer is read.
@@ -69,10 +75,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     try_connect(address).unwrap()
 }
 
-/// The same where perhaps nobody listens.
-///
-/// # Errors
-/// When nobody does.
+/// The same where perhaps no process listens.
 pub fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;

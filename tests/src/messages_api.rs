@@ -1,8 +1,8 @@
 //! A stand-in for the Messages API, so that the real Claude CLI runs without a network or an account.
 //!
 //! Listens on loopback only, answers as many requests at once as come, and does what the prompt's
-//! first line says (see [`script`]); calls no model. Used in process by `tests/real_claude.rs`,
-//! `tests/real_batches.rs` and `tests/stress_report.rs`, and as the program `messages-api` for trying things by hand.
+//! first line says (see [`script`]); calls no model. Used in process by `e2e/compat/real_*.rs`,
+//! `stress_report.rs` and `canary.rs`, and as the program `messages-api` for trying things by hand.
 //!
 //! The way of a request: [`server`] → [`conversation`] → [`limit`] → [`script`] → [`events`] → [`server`].
 

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Once, atomic::AtomicBool},
 };
 
-use crate::installed;
+use crate::binaries;
 
 /// A user that owns nothing here: `nobody` on most systems.
 const ORDINARY_USER: u32 = 65_534;
@@ -79,7 +79,7 @@ impl Options {
         }
         let can_reach = Command::new("setpriv")
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "test", "-x"])
-            .arg(installed::supervisor())
+            .arg(binaries::supervisor())
             .status();
         if !can_reach.is_ok_and(|status| status.success()) {
             eprintln!("SKIPPED: an ordinary user cannot reach the build directory");
@@ -88,7 +88,6 @@ impl Options {
         Some(Self::new().as_user(ORDINARY_USER))
     }
 
-    /// See [`Options::as_user`].
     pub(crate) fn user_id(&self) -> Option<u32> {
         self.user_id
     }
@@ -96,7 +95,7 @@ impl Options {
     /// The fixture program as the agent that runs `prompt` tasks.
     #[must_use]
     pub fn fixture_agent(self) -> Self {
-        self.flag("--agent", format!("{} agent", installed::misbehave()))
+        self.flag("--agent", format!("{} agent", binaries::misbehave()))
     }
 
     /// Hands it this listening socket as a service manager does: as descriptor 3, which it is told of
@@ -129,7 +128,7 @@ impl Options {
         mark: (&str, &str),
     ) -> Command {
         accept_hangups();
-        let program = self.program.clone().unwrap_or_else(installed::supervisor);
+        let program = self.program.clone().unwrap_or_else(binaries::supervisor);
         let mut command = match self.wrapper.split_first() {
             None => Command::new(program),
             Some((wrapper, arguments)) => {

@@ -122,7 +122,7 @@ impl Keeper {
         loop {
             let now = Instant::now();
             if let Err(error) = self.workers.tend(now) {
-                crate::complain(format_args!("the keeper: looking after workers: {error}"));
+                crate::stdio::complain(format_args!("the keeper: looking after workers: {error}"));
             }
             let workers = &mut self.workers;
             self.callers.retain_mut(|caller| !caller.is_answered(workers));
@@ -143,7 +143,7 @@ impl Keeper {
                     }
                     Some(Ok(None)) | None => self.supervisor = None,
                     Some(Err(error)) => {
-                        crate::complain(format_args!("the keeper: {error:#}"));
+                        crate::stdio::complain(format_args!("the keeper: {error:#}"));
                         self.supervisor = None;
                     }
                 }

@@ -152,7 +152,9 @@ fn is_silent_for(control: &ControlChannel, step: Duration) -> bool {
 /// A cgroup that cannot be used is not the task's fault: it is contained less well, and its start says so.
 fn say_outside(spec: &TaskSpec, error: &CgroupError) {
     let task_id = &spec.task_id;
-    crate::complain(format_args!("task {task_id}: contained by the subreaper alone: {error}"));
+    crate::stdio::complain(format_args!(
+        "task {task_id}: contained by the subreaper alone: {error}"
+    ));
 }
 
 /// `/dev/null`, or a memory file: a prompt can be longer than any argument may be, and a pipe would have

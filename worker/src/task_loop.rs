@@ -297,7 +297,7 @@ impl<'a> TaskLoop<'a> {
 
     fn obey(&mut self, received: Received, now: Instant) -> io::Result<()> {
         for complaint in received.complaints {
-            crate::complain(format_args!("task {}: {complaint}", self.spec.task_id));
+            crate::stdio::complain(format_args!("task {}: {complaint}", self.spec.task_id));
         }
         for command in received.commands {
             match command {
@@ -313,11 +313,13 @@ impl<'a> TaskLoop<'a> {
                 Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
                 Control::Run(_) => {
                     let task_id = &self.spec.task_id;
-                    crate::complain(format_args!("task {task_id}: a worker runs one task only"));
+                    crate::stdio::complain(format_args!(
+                        "task {task_id}: a worker runs one task only"
+                    ));
                 }
                 Control::Adopt(_) => {
                     let task_id = &self.spec.task_id;
-                    crate::complain(format_args!(
+                    crate::stdio::complain(format_args!(
                         "task {task_id}: adoption is asked for on the socket"
                     ));
                 }

@@ -16,7 +16,15 @@
 //! 7. [`Effect::Over`] is the end. Everything else (reports, progress) is read from [`Batch`].
 //!
 //! Architecture invariants: no I/O, no clock (times come in, as milliseconds since the epoch), no
-//! chance but from a seed that is passed in, no runtime. Modules stand in the order of a batch's life.
+//! chance but from a seed that is passed in, no runtime.
+//!
+//! Modules in the order of a batch's life:
+//! - `limits`: every limit and default. `mistake`: what is wrong with a plan, and where.
+//! - `plan`: what `batch.submit` sends. `template`: references to the results of other tasks; `shell_line` says where one
+//!   can stand in a command. `order`: every task after those that it needs.
+//! - `rules`: what decides *when*. `life`: the state machine.
+//! - `gate`: what the Claude tasks of one account pass. `retry`: whether an attempt is made again, and when, with chance
+//!   from `jitter`. `timeout_auto`: a timeout from experience.
 
 pub mod limits;
 pub mod mistake;

@@ -5,6 +5,12 @@
 //! must see to, and `limit` (a feature, because it knows time zones) when a limit ends that was met. [`version`] says
 //! which versions of the CLI are tested.
 //!
+//! Below [`stream`], in the order in which a line passes through them: `scan` finds the wanted members of a line while its
+//! bytes come in, `line` gives them by name, `json` reads values that no library would, `known` and `unknown` count what
+//! is new; `activity` follows what runs, `result` reads a result line, `answer` chooses among several, `refusal` says why the
+//! API refuses and `own_words` whether a text is the CLI's own, `notes` collects what a person should know; `bounds` says
+//! how much of each text is kept.
+//!
 //! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the
 //! task is looked at and never changed; what is unknown is ignored; ordinary text is never
 //! interpreted, whatever words it contains.

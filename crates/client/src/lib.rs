@@ -1,10 +1,11 @@
 //! Rust client of cc-supervisor: connect, start a task, steer it, follow its events.
 //!
-//! Modules in the order in which a message travels: a [`session`] survives its connections, with its
-//! private ledger of what it has asked for and heard, what it asks about [`batches`], and its outages; a
-//! [`connection`] owns one
-//! WebSocket, with its typed [`calls`], a reader and a writer; [`event`] turns what comes back into
-//! types, and [`error`] says what may go wrong on the way.
+//! Modules in the order in which a message travels:
+//! - [`session`] survives its connections: `ledger` has what it has asked for and heard, [`batches`] what it asks about
+//!   batches, `request` what it sends, `session_event` what its caller gets, `identity` how it is resumed, and `outage` waits
+//!   for the next connection.
+//! - [`connection`] owns one WebSocket: `address` finds it, [`calls`] are what can be asked, `reader` and `writer` its halves.
+//! - [`event`] turns what comes back into types, and [`error`] says what may go wrong on the way.
 //!
 //! Use [`Session`] for tasks: a broken connection costs it nothing. A [`Connection`] is for single
 //! questions, and ends when its socket does. This crate never starts processes and never interprets a task's

@@ -2,7 +2,9 @@
 //!
 //! Modules in the order in which a message travels: the [`envelope`] around every message, the
 //! [`execute`], [`control`], [`session`], [`task`] and [`batch`] requests, the [`notification`]s that a task
-//! causes, and the [`error`]s and close codes that anything may be answered with. Types only; no I/O.
+//! causes, and the [`error`]s and close codes that anything may be answered with; [`gate`] is about the limits of
+//! accounts, `position` numbers events, `params` reads parameters so that every mistake names its own, and [`legacy`] has
+//! what only the predecessor's clients use. Types only; no I/O.
 //!
 //! The words for how a task ends are the worker's own ([`cc_events`]), so that log and wire
 //! cannot drift apart.

@@ -1,6 +1,7 @@
 //! `state.db`: what a supervisor must know again after its own end, beside what the task logs hold.
 //!
 //! In the order in which a change travels from the supervisor's one writer thread:
+//! - `db` is the open database.
 //! - `open` [opens](StateDb::open) the file, which must be ours, whole, and of a known version.
 //! - [`schema`] is what a new file gets, and how an older one is brought up to date.
 //! - [`change`] is what can be written; as many [`Change`]s as have come together are one transaction.
@@ -10,6 +11,7 @@
 //! - [`row`] is what is stored of sessions and tasks; [`word`] reads words that a newer program may have written.
 //! - `convert` has the values that SQLite has no type for.
 //! - [`error`] says why the file cannot be opened, read or changed.
+//! - `fixture` is for tests.
 //!
 //! A task's log is the truth about the task; this database is an index of the logs that needs no directory scan, and the
 //! only place that knows the sessions. A kill -9 at any moment loses no committed transaction and leaves none half done; a
@@ -21,6 +23,7 @@
 #![allow(missing_docs, reason = "only crates that others use document every item")]
 #![warn(unreachable_pub)]
 
+mod db;
 mod open;
 pub mod schema;
 
@@ -42,23 +45,17 @@ pub mod error;
 #[cfg(test)]
 mod fixture;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use batch::{BatchFilter, BatchRow, BatchStep, BatchTaskRow, PlanHash};
 pub use change::Change;
+pub use db::StateDb;
 pub use error::StateError;
 pub use open::Opened;
 pub use read::{EndedTask, Filter, RetentionCandidates};
 pub use row::{EndRow, ResultSummary, SessionRow, StartRow, TaskAccepted, TaskRow, TokenHash};
 use rusqlite::{Connection, TransactionBehavior};
 pub use word::Word;
-
-/// The open database: one connection to one file.
-#[derive(Debug)]
-pub struct StateDb {
-    path: PathBuf,
-    connection: Connection,
-}
 
 impl StateDb {
     /// Opens the database at `path`; makes one, readable by its owner only, where there is none, and

@@ -5,7 +5,7 @@
 use cc_batch::retry::Class;
 use cc_events::{EndReason, Verdict, Warning, WarningKind};
 
-use super::evidence::End;
+use crate::batch::attempt_end::End;
 
 impl End {
     /// The batch stops, and the task was ended for that. If it had a good result by then, that counts.
@@ -32,7 +32,7 @@ mod tests {
     use cc_events::ClaudeResult;
 
     use super::*;
-    use crate::batch::evidence::{Collector, tests::completed};
+    use crate::batch::attempt_end::{Collector, tests::completed};
 
     fn end(result: Option<ClaudeResult>) -> End {
         let mut canceled = completed(Verdict::Canceled, -15);

@@ -24,8 +24,13 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{message::Message, wall::Wall};
-use crate::{clock::now_ms, environment::Base, execute, limits, shared::Shared, uptime};
+use crate::batch::{messages::Message, wall_clock::WallClock};
+use crate::{
+    batch::Batches,
+    config::{environment::Base, limits},
+    ops::{clock::now_ms, uptime},
+    task::spec,
+};
 
 /// Which account: a fingerprint that gives nothing away.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,7 +131,7 @@ impl Gates {
     /// The account of a Claude task; `None` for any other task, which passes no gate.
     #[must_use]
     pub fn credential(&self, task: &Execute) -> Option<Credential> {
-        if !execute::is_claude(&task.program) {
+        if !spec::is_claude(&task.program) {
             return None;
         }
         let mut hash = Sha256::new();
@@ -202,6 +207,12 @@ impl Gates {
     }
 
     /// How all of them stand: an account's, and one more for each family of models that has a limit of its own.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<GateSummary> {
+        self.facts().into_iter().map(GateFacts::summary).collect()
+    }
+
+    /// Each gate that a task has asked for.
     #[must_use]
     pub fn facts(&self) -> Vec<GateFacts> {
         Self::facts_of(&self.gates())
@@ -329,9 +340,9 @@ fn named_family(model: &str) -> Option<String> {
 }
 
 /// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
-pub async fn keep(shared: Arc<Shared>) {
-    let gates = &shared.batches.gates;
-    let mut wall = Wall::new(now_ms(), uptime::now());
+pub async fn keep(batches: Arc<Batches>) {
+    let gates = &batches.gates;
+    let mut wall = WallClock::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
         if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {
@@ -339,10 +350,10 @@ pub async fn keep(shared: Arc<Shared>) {
         }
         let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
         if has_opened {
-            shared.batches.touch_all();
+            batches.touch_all();
         }
         for (credential, ticket) in admitted {
-            let Some(handle) = shared.batches.get(&ticket.batch_id) else {
+            let Some(handle) = batches.get(&ticket.batch_id) else {
                 gates.leave(&credential, &ticket);
                 continue;
             };
@@ -352,12 +363,12 @@ pub async fn keep(shared: Arc<Shared>) {
         }
         for id in gates.overdue(uptime::now()) {
             // One that was opened meanwhile needs nothing more.
-            super::open_gates(&shared, Some(&id)).await.ok();
+            super::open_gates(&batches, Some(&id)).await.ok();
         }
         tokio::select! {
             () = gates.has_changed.notified() => {}
             () = sleep(until(wake_at_ms, now_ms)) => {}
-            () = shared.stopping() => return,
+            () = batches.tasks.stage.stopping() => return,
         }
     }
 }

@@ -5,47 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use cc_batch::{
-    Job, Plan,
-    life::TaskState,
-    limits::HOOK_TIMEOUT_S_DEFAULT,
-    plan::{Hook, Hooks},
-};
-use cc_protocol::{
-    batch::BatchSummary,
-    execute::{Execute, Program},
-};
+use cc_batch::{Job, Plan, life::TaskState, plan::Hook};
+use cc_protocol::{batch::BatchSummary, execute::Execute};
 
-use super::record::Record;
-
-/// The operator's hooks, for plans that have none of their own.
-#[derive(Clone, Debug, Default)]
-pub struct HookDefaults {
-    /// A command line.
-    pub before_task: Option<String>,
-    /// A command line.
-    pub after_task: Option<String>,
-    /// A command line.
-    pub after_batch: Option<String>,
-}
-
-impl HookDefaults {
-    /// Fills in what the plan does not say.
-    pub fn fill(&self, hooks: &mut Hooks) {
-        let hook = |command: &Option<String>| {
-            command.as_ref().map(|command| Hook {
-                execute: Execute {
-                    program: Program::Command { command: command.clone() },
-                    timeout: Some(HOOK_TIMEOUT_S_DEFAULT),
-                    ..Execute::default()
-                },
-            })
-        };
-        hooks.before_task = hooks.before_task.take().or_else(|| hook(&self.before_task));
-        hooks.after_task = hooks.after_task.take().or_else(|| hook(&self.after_task));
-        hooks.after_batch = hooks.after_batch.take().or_else(|| hook(&self.after_batch));
-    }
-}
+use crate::batch::attempts::Record;
 
 /// What a hook of a task runs. `None` where the plan has no such hook.
 #[must_use]
@@ -80,7 +43,7 @@ pub fn of_task(
         fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
         fact("WARNINGS", record.warnings.to_string());
     }
-    let called = super::show::called(plan, index);
+    let called = super::render::called(plan, index);
     Some(with_facts(hook, facts, format!("hook {name} of {called}")))
 }
 
@@ -131,27 +94,6 @@ mod tests {
         let params = json!({"options": {"hooks": hooks}, "tasks": [{"name": "a", "prompt": "x"}]});
         let Value::Object(params) = params else { panic!("no object") };
         Plan::from_params(params).unwrap()
-    }
-
-    #[test]
-    fn a_hook_of_the_plan_wins_over_the_operators_and_both_are_bounded() {
-        let mut plan = plan(json!({"before_task": {"argv": ["own"], "timeout": 5}}));
-        let theirs = Some("theirs".to_owned());
-        let defaults =
-            HookDefaults { before_task: theirs.clone(), after_task: theirs, after_batch: None };
-        defaults.fill(&mut plan.options.hooks);
-        let hooks = &plan.options.hooks;
-        let program = |hook: &Option<Hook>| hook.as_ref().map(|hook| hook.execute.program.clone());
-        assert_eq!(
-            program(&hooks.before_task),
-            Some(Program::Argv { argv: vec!["own".to_owned()] })
-        );
-        assert_eq!(
-            program(&hooks.after_task),
-            Some(Program::Command { command: "theirs".to_owned() })
-        );
-        assert_eq!(hooks.after_task.as_ref().unwrap().execute.timeout, Some(60.0));
-        assert_eq!(hooks.after_batch, None);
     }
 
     #[test]

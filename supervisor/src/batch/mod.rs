@@ -3,33 +3,33 @@
 //! What happens next in a batch is decided by the pure state machine of [`cc_batch`]. Here it is driven: each batch
 //! that is not over has one `owner`, which `submit` or [`restore`] begins. It stores every step before it carries
 //! it out, starts tasks as `start` says, and hears of their ends from a `watch` each. `gates` lets Claude tasks
-//! pass, one credential at a time, over all batches. A `board` is what everybody else sees of a batch; `tail` keeps the last words of
+//! pass, one credential at a time, over all batches. A `snapshot` is what everybody else sees of a batch; `tail` keeps the last words of
 //! an attempt; `record` and `show` put all that into the words of the wire, `follow` tells the clients that are attached, `whole_result` gives
 //! the long texts.
 //!
 //! The database is the truth about a batch, as the task logs are about its tasks: nothing is done before the state
-//! that follows from it is stored. Called by [`crate::batch_calls`] and [`crate::serve`].
+//! that follows from it is stored. Called by [`crate::session::batch_calls`] and [`crate::daemon`].
 
 mod after_result;
-mod board;
-mod evidence;
-mod follow;
+mod attach;
+mod attempt_end;
+mod attempts;
 mod gates;
 mod hooks;
-mod message;
+mod last_words;
+mod launch;
+mod messages;
 mod money;
+mod observe;
 mod owner;
+mod preconditions;
 mod query;
-mod record;
-mod show;
-mod start;
+mod render;
+mod result;
+mod snapshot;
 mod submit;
-mod tail;
-mod there;
-mod wall;
-mod watch;
-mod whole_result;
-mod zone;
+mod time_zone;
+mod wall_clock;
 
 use std::{
     collections::HashMap,
@@ -40,21 +40,22 @@ use cc_protocol::error::{ErrorCode, ErrorObject};
 use cc_state::{BatchRow, Change};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 
-use self::{board::Board, message::Message, money::Totals, owner::Owner};
 pub use self::{
-    follow::{Attachment, Following, attach},
+    attach::{Attachment, Following, attach},
     gates::{GateFacts, Gates},
-    hooks::HookDefaults,
+    launch::shape,
     query::{get, list, rows},
-    start::shape,
+    result::result,
     submit::{resume, submit},
-    whole_result::result,
 };
-use crate::{limits, shared::Shared};
+use self::{messages::Message, money::Totals, owner::Owner, snapshot::Snapshot};
+use crate::{config::limits, task::context::TaskContext};
 
 /// The batches that are not over.
 #[derive(Debug)]
 pub struct Batches {
+    /// What their tasks are started with.
+    tasks: Arc<TaskContext>,
     handles: Mutex<HashMap<String, BatchHandle>>,
     /// The gates that their Claude tasks pass.
     pub gates: Gates,
@@ -67,17 +68,20 @@ pub struct Batches {
 /// What everybody but its owner holds of a batch.
 #[derive(Clone, Debug)]
 pub struct BatchHandle {
-    board: Arc<Board>,
+    snapshot: Arc<Snapshot>,
     messages: mpsc::Sender<Message>,
 }
 
 impl Batches {
     /// None yet.
     #[must_use]
-    pub fn new(claude_jobs: usize) -> Self {
+    pub fn new(tasks: Arc<TaskContext>) -> Self {
+        let gates = Gates::new(tasks.config.claude_jobs);
+        gates.set_environment(&tasks.environment);
         Self {
+            tasks,
             handles: Mutex::default(),
-            gates: Gates::new(claude_jobs),
+            gates,
             totals: Mutex::default(),
             are_tasks_seen_to: tokio_watch::Sender::new(false),
         }
@@ -104,8 +108,8 @@ impl Batches {
         self.handles().get(batch_id).cloned()
     }
 
-    fn boards(&self) -> Vec<Arc<Board>> {
-        self.handles().values().map(|handle| Arc::clone(&handle.board)).collect()
+    fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        self.handles().values().map(|handle| Arc::clone(&handle.snapshot)).collect()
     }
 
     fn has_room(&self) -> Result<(), ErrorObject> {
@@ -118,10 +122,10 @@ impl Batches {
     }
 
     /// Makes the handle of a batch, and what its owner needs.
-    fn insert(&self, board: Arc<Board>) -> (mpsc::Receiver<Message>, mpsc::Sender<Message>) {
+    fn insert(&self, snapshot: Arc<Snapshot>) -> (mpsc::Receiver<Message>, mpsc::Sender<Message>) {
         let (messages, queue) = mpsc::channel(limits::BATCH_QUEUE_MESSAGES);
-        let batch_id = board.batch_id().to_owned();
-        let handle = BatchHandle { board, messages: messages.clone() };
+        let batch_id = snapshot.batch_id().to_owned();
+        let handle = BatchHandle { snapshot, messages: messages.clone() };
         self.handles().insert(batch_id, handle);
         (queue, messages)
     }
@@ -132,9 +136,16 @@ impl Batches {
 
     /// Something that all of them show has changed.
     fn touch_all(&self) {
-        for board in self.boards() {
-            board.touch();
+        for snapshot in self.snapshots() {
+            snapshot.touch();
         }
+    }
+
+    /// Has the database forget the batches that ended long ago.
+    pub async fn prune(&self) {
+        let age_ms = u64::try_from(self.tasks.config.keep.age.as_millis()).unwrap_or(u64::MAX);
+        let before_ms = self.tasks.retention.now_ms().saturating_sub(age_ms);
+        self.tasks.store.write(vec![Change::BatchesPruned { before_ms }]).await;
     }
 
     /// Held for a moment only, and never while waiting.
@@ -149,22 +160,15 @@ impl Batches {
 
 /// Goes on with the batches of earlier supervisors, as soon as their tasks are seen to. `rows`: those that are
 /// not over.
-pub async fn restore(shared: &Arc<Shared>, rows: Vec<BatchRow>) {
+pub async fn restore(batches: &Arc<Batches>, rows: Vec<BatchRow>) {
     for row in rows {
         let batch_id = row.id.clone();
-        match query::load(shared, row).await {
-            Ok(loaded) => Owner::restore(shared, loaded),
+        match query::load(batches, row).await {
+            Ok(loaded) => Owner::restore(batches, loaded),
             Err(error) => tracing::error!(batch_id, error, "a batch cannot be gone on with"),
         }
     }
-    tokio::spawn(gates::keep(Arc::clone(shared)));
-}
-
-/// Forgets batches that were over long ago.
-pub async fn prune(shared: &Shared) {
-    let age_ms = u64::try_from(shared.config.keep.age.as_millis()).unwrap_or(u64::MAX);
-    let before_ms = shared.retention.now_ms().saturating_sub(age_ms);
-    shared.store.write(vec![Change::BatchesPruned { before_ms }]).await;
+    tokio::spawn(gates::keep(Arc::clone(batches)));
 }
 
 /// The answer when there is no such batch.
@@ -179,10 +183,10 @@ fn no_such_batch(batch_id: &str) -> ErrorObject {
 ///
 /// # Errors
 /// That there is no such gate, or that it is open.
-pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
-    let opened = shared.batches.gates.open(id)?;
+pub async fn open_gates(batches: &Batches, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
+    let opened = batches.gates.open(id)?;
     let owners: Vec<mpsc::Sender<Message>> =
-        shared.batches.handles().values().map(|handle| handle.messages.clone()).collect();
+        batches.handles().values().map(|handle| handle.messages.clone()).collect();
     for facts in &opened {
         tracing::info!(gate_id = facts.id(), "a gate is opened before its time");
         for owner in &owners {
@@ -192,7 +196,7 @@ pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>
             owner.send(message).await.ok();
         }
     }
-    shared.batches.touch_all();
+    batches.touch_all();
     Ok(opened.iter().map(GateFacts::id).collect())
 }
 
@@ -200,13 +204,13 @@ pub async fn open_gates(shared: &Shared, id: Option<&str>) -> Result<Vec<String>
 ///
 /// # Errors
 /// That there is none, or that it is over.
-pub async fn cancel(shared: &Shared, batch_id: &str) -> Result<(), ErrorObject> {
+pub async fn cancel(batches: &Batches, batch_id: &str) -> Result<(), ErrorObject> {
     let over =
         || ErrorObject::new(ErrorCode::NoProcess, "this batch is over").with("batch_id", batch_id);
-    let Some(handle) = shared.batches.get(batch_id) else {
+    let Some(handle) = batches.get(batch_id) else {
         let id = batch_id.to_owned();
-        let row = shared.store.read(move |db| db.batch(&id)).await;
-        return match row.map_err(|error| crate::summary::failed(&error))? {
+        let row = batches.tasks.store.read(move |db| db.batch(&id)).await;
+        return match row.map_err(|error| crate::task::lookup::failed(&error))? {
             Some(_) => Err(over()),
             None => Err(no_such_batch(batch_id)),
         };

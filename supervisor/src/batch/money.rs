@@ -245,7 +245,7 @@ mod tests {
 
     fn completed(cli_version: &str) -> Completed {
         let mut completed =
-            crate::batch::evidence::tests::completed(cc_events::Verdict::Succeeded, 0);
+            crate::batch::attempt_end::tests::completed(cc_events::Verdict::Succeeded, 0);
         completed.claude = Some(Box::new(cc_events::ClaudeFacts {
             cli_version: Some(cli_version.to_owned()),
             ..cc_events::ClaudeFacts::default()
@@ -282,7 +282,7 @@ mod tests {
     fn a_record_is_found_by_the_conversation_whose_total_it_has() {
         let sums = Sums { cost_usd: Some(1.5), ..Sums::default() };
         let session = Some(SessionTotal { claude_session_id: ID.to_owned(), sums });
-        let record = crate::batch::record::Record { session, ..Default::default() };
+        let record = crate::batch::attempts::Record { session, ..Default::default() };
         let stored = serde_json::to_string(&record).unwrap();
         assert!(stored.contains(&mark_of(ID)), "{stored}");
         assert!(!stored.contains(&mark_of("another")), "{stored}");

@@ -1,4 +1,4 @@
-//! What clients ask about batches, answered from the boards of those that are not over and from the database.
+//! What clients ask about batches, answered from the snapshots of those that are not over and from the database.
 
 use std::sync::Arc;
 
@@ -11,13 +11,12 @@ use cc_protocol::{
 };
 use cc_state::BatchTaskRow;
 
-use super::{
-    board::{BatchFacts, Standing, StoredHead},
-    no_such_batch,
-    record::Record,
-    show,
+use crate::batch::{
+    attempts::Record,
+    no_such_batch, render,
+    snapshot::{BatchFacts, RunState, StoredHead},
 };
-use crate::{limits, shared::Shared, summary::failed};
+use crate::{batch::Batches, config::limits, task::lookup::failed};
 
 /// A batch as the database has it.
 #[derive(Clone, Debug)]
@@ -25,16 +24,16 @@ pub struct Loaded {
     /// What never changes.
     pub facts: BatchFacts,
     /// Where it stands.
-    pub standing: Standing,
+    pub standing: RunState,
 }
 
 /// Reads a batch with the state of all its tasks.
 ///
 /// # Errors
 /// When it cannot be read, or a newer program has written it.
-pub async fn load(shared: &Shared, row: cc_state::BatchRow) -> Result<Loaded, String> {
+pub async fn load(batches: &Batches, row: cc_state::BatchRow) -> Result<Loaded, String> {
     let id = row.id.clone();
-    let tasks = shared.store.read(move |db| db.batch_tasks(&id, 0, u64::MAX)).await;
+    let tasks = batches.tasks.store.read(move |db| db.batch_tasks(&id, 0, u64::MAX)).await;
     let tasks = tasks.map_err(|error| error.to_string())?;
     let unreadable = |error: serde_json::Error| format!("its state cannot be read: {error}");
     let plan: Plan = serde_json::from_str(&row.plan).map_err(unreadable)?;
@@ -53,7 +52,7 @@ pub async fn load(shared: &Shared, row: cc_state::BatchRow) -> Result<Loaded, St
     let (batch_id, submitted_ms) = (row.id, row.submitted_ms);
     Ok(Loaded {
         facts: BatchFacts { batch_id, plan: Arc::new(plan), submitted_ms },
-        standing: Standing {
+        standing: RunState {
             batch: Batch { head: stored.head, tasks: states },
             records,
             started_ms: stored.started_ms,
@@ -71,9 +70,10 @@ fn parse(task: &BatchTaskRow) -> Result<(TaskState, Record), serde_json::Error> 
 ///
 /// # Errors
 /// That there is none, or that the database cannot be read.
-pub async fn stored(shared: &Shared, batch_id: &str) -> Result<cc_state::BatchRow, ErrorObject> {
+pub async fn stored(batches: &Batches, batch_id: &str) -> Result<cc_state::BatchRow, ErrorObject> {
     let id = batch_id.to_owned();
-    let row = shared.store.read(move |db| db.batch(&id)).await.map_err(|error| failed(&error))?;
+    let row =
+        batches.tasks.store.read(move |db| db.batch(&id)).await.map_err(|error| failed(&error))?;
     row.ok_or_else(|| no_such_batch(batch_id))
 }
 
@@ -93,19 +93,19 @@ pub fn last_summary(row: &cc_state::BatchRow) -> Result<BatchSummary, ErrorObjec
 ///
 /// # Errors
 /// That there is none, or that the database cannot be read.
-pub async fn get(shared: &Shared, batch_id: &str) -> Result<BatchSummary, ErrorObject> {
-    let gates = &shared.batches.gates;
-    if let Some(handle) = shared.batches.get(batch_id) {
-        return Ok(handle.board.summary(gates));
+pub async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummary, ErrorObject> {
+    let gates = &batches.gates;
+    if let Some(handle) = batches.get(batch_id) {
+        return Ok(handle.snapshot.summary(gates));
     }
-    last_summary(&stored(shared, batch_id).await?)
+    last_summary(&stored(batches, batch_id).await?)
 }
 
 /// Answers `batch.list`.
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn list(shared: &Shared, list: BatchList) -> Result<BatchListResult, ErrorObject> {
+pub async fn list(batches: &Batches, list: BatchList) -> Result<BatchListResult, ErrorObject> {
     let filter = match list.state {
         BatchFilter::All => cc_state::BatchFilter::All,
         BatchFilter::Running => cc_state::BatchFilter::Open,
@@ -113,13 +113,14 @@ pub async fn list(shared: &Shared, list: BatchList) -> Result<BatchListResult, E
     };
     let limit = usize::try_from(list.limit).unwrap_or(usize::MAX);
     let before = list.before;
-    let reading = shared.store.read(move |db| db.batches(filter, before.as_deref(), limit + 1));
+    let reading =
+        batches.tasks.store.read(move |db| db.batches(filter, before.as_deref(), limit + 1));
     let rows = reading.await.map_err(|error| failed(&error))?;
     let mut has_more = rows.len() > limit;
-    let (mut batches, mut list_bytes) = (Vec::new(), 0);
+    let (mut listed, mut list_bytes) = (Vec::new(), 0);
     for row in rows.into_iter().take(limit) {
-        let summary = match shared.batches.get(&row.id) {
-            Some(handle) => handle.board.summary(&shared.batches.gates),
+        let summary = match batches.get(&row.id) {
+            Some(handle) => handle.snapshot.summary(&batches.gates),
             // One whose state a newer program has written must not hide the others.
             None => match last_summary(&row) {
                 Ok(summary) => summary,
@@ -134,22 +135,22 @@ pub async fn list(shared: &Shared, list: BatchList) -> Result<BatchListResult, E
             has_more = true;
             break;
         }
-        batches.push(summary);
+        listed.push(summary);
     }
-    Ok(BatchListResult { batches, has_more })
+    Ok(BatchListResult { batches: listed, has_more })
 }
 
 /// Answers `batch.rows`.
 ///
 /// # Errors
 /// That there is no such batch, or that the database cannot be read.
-pub async fn rows(shared: &Shared, wanted: &BatchRows) -> Result<BatchRowsResult, ErrorObject> {
-    let plan = plan(shared, &wanted.batch_id).await?;
+pub async fn rows(batches: &Batches, wanted: &BatchRows) -> Result<BatchRowsResult, ErrorObject> {
+    let plan = plan(batches, &wanted.batch_id).await?;
     let index = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let first = wanted.after_index.map_or(0, |after| index(after).saturating_add(1));
     let end = plan.tasks.len().min(first.saturating_add(index(wanted.limit)));
     let (rows, next) =
-        rows_from(shared, &wanted.batch_id, &plan, first, end, limits::LIST_BYTES).await?;
+        rows_from(batches, &wanted.batch_id, &plan, first, end, limits::LIST_BYTES).await?;
     Ok(BatchRowsResult { rows, has_more: next < plan.tasks.len() })
 }
 
@@ -157,11 +158,11 @@ pub async fn rows(shared: &Shared, wanted: &BatchRows) -> Result<BatchRowsResult
 ///
 /// # Errors
 /// That there is none, or that the database cannot be read.
-pub async fn plan(shared: &Shared, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
-    if let Some(handle) = shared.batches.get(batch_id) {
-        return Ok(Arc::clone(&handle.board.facts().plan));
+pub async fn plan(batches: &Batches, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
+    if let Some(handle) = batches.get(batch_id) {
+        return Ok(Arc::clone(&handle.snapshot.facts().plan));
     }
-    plan_of(&stored(shared, batch_id).await?).map(Arc::new)
+    plan_of(&stored(batches, batch_id).await?).map(Arc::new)
 }
 
 /// The plan of a stored batch.
@@ -181,7 +182,7 @@ pub fn plan_of(row: &cc_state::BatchRow) -> Result<Plan, ErrorObject> {
 /// # Errors
 /// When the database cannot be read.
 pub async fn rows_from(
-    shared: &Shared,
+    batches: &Batches,
     batch_id: &str,
     plan: &Plan,
     first: usize,
@@ -191,7 +192,7 @@ pub async fn rows_from(
     let (mut rows, mut bytes, mut next) = (Vec::new(), 0, first);
     while next < end {
         let page_end = end.min(next.saturating_add(limits::BATCH_ROWS_READ));
-        for row in page(shared, batch_id, plan, next, page_end).await? {
+        for row in page(batches, batch_id, plan, next, page_end).await? {
             bytes += json_bytes(&row);
             if bytes > bytes_limit && !rows.is_empty() {
                 return Ok((rows, next));
@@ -204,14 +205,14 @@ pub async fn rows_from(
 }
 
 async fn page(
-    shared: &Shared,
+    batches: &Batches,
     batch_id: &str,
     plan: &Plan,
     first: usize,
     end: usize,
 ) -> Result<Vec<BatchRow>, ErrorObject> {
-    let tasks = (first..).zip(tasks(shared, batch_id, first, end).await?);
-    Ok(tasks.map(|(index, (state, record))| show::row(plan, index, &state, record)).collect())
+    let tasks = (first..).zip(tasks(batches, batch_id, first, end).await?);
+    Ok(tasks.map(|(index, (state, record))| render::row(plan, index, &state, record)).collect())
 }
 
 /// The tasks from `first` on and before `end`, with all that is stored of them.
@@ -219,13 +220,13 @@ async fn page(
 /// # Errors
 /// When the database cannot be read.
 pub async fn tasks(
-    shared: &Shared,
+    batches: &Batches,
     batch_id: &str,
     first: usize,
     end: usize,
 ) -> Result<Vec<(TaskState, Record)>, ErrorObject> {
     let id = batch_id.to_owned();
-    let reading = shared.store.read(move |db| db.batch_tasks(&id, first as u64, end as u64));
+    let reading = batches.tasks.store.read(move |db| db.batch_tasks(&id, first as u64, end as u64));
     let mut stored = reading.await.map_err(|error| failed(&error))?.into_iter().peekable();
     let tasks = (first..end).map(|index| {
         let task = stored.next_if(|task| task.place == index as u64);

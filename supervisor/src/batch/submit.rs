@@ -15,20 +15,20 @@ use cc_state::{Change, PlanHash};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{
-    board::{BatchFacts, Board, Standing, StoredHead},
+use crate::batch::{
+    attempts::Record,
     owner::Owner,
     query,
-    record::Record,
+    snapshot::{BatchFacts, RunState, Snapshot, StoredHead},
 };
-use crate::{clock::now_ms, shared::Shared, summary::failed};
+use crate::{batch::Batches, ops::clock::now_ms, task::lookup::failed};
 
 /// Answers `batch.submit`.
 ///
 /// # Errors
 /// What is wrong with the plan, or why no batch may begin now.
 pub async fn submit(
-    shared: &Arc<Shared>,
+    batches: &Arc<Batches>,
     params: Map<String, Value>,
 ) -> Result<BatchSubmitted, ErrorObject> {
     // A long plan takes a while.
@@ -41,7 +41,7 @@ pub async fn submit(
         ErrorObject::new(ErrorCode::InternalError, format!("reading the plan: {error}"))
     };
     let (plan, hash) = reading.await.map_err(internal)?.map_err(|mistakes| refused(&mistakes))?;
-    begin(shared, plan, hash).await
+    begin(batches, plan, hash).await
 }
 
 /// Answers `batch.resume`.
@@ -49,17 +49,17 @@ pub async fn submit(
 /// # Errors
 /// That there is no such batch, that it is not over, or that nothing is left to be done.
 pub async fn resume(
-    shared: &Arc<Shared>,
+    batches: &Arc<Batches>,
     params: BatchResume,
 ) -> Result<BatchSubmitted, ErrorObject> {
-    let row = query::stored(shared, &params.batch_id).await?;
+    let row = query::stored(batches, &params.batch_id).await?;
     if row.over_ms.is_none() {
         let message =
             "Invalid params: batch_id is a batch that is not over: wait for it, or cancel it";
         return Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("field", "batch_id"));
     }
     let unreadable = |error: String| ErrorObject::new(ErrorCode::InternalError, error);
-    let loaded = query::load(shared, row).await.map_err(unreadable)?;
+    let loaded = query::load(batches, row).await.map_err(unreadable)?;
     let (plan, states) = (&loaded.facts.plan, &loaded.standing.batch.tasks);
     let is_kept =
         |index: usize| states.get(index).is_some_and(|state| is_wanted(state, params.only));
@@ -72,7 +72,7 @@ pub async fn resume(
         needs.filter(|need| need.result).map(|need| need.task as u64).collect();
     let places: Vec<u64> = places.into_iter().collect();
     let id = params.batch_id.clone();
-    let results = shared.store.read(move |db| db.batch_results(&id, &places)).await;
+    let results = batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await;
     let results: HashMap<u64, String> =
         results.map_err(|error| failed(&error))?.into_iter().collect();
     let result_of = |index: usize| results.get(&(index as u64)).map(String::as_str);
@@ -82,7 +82,7 @@ pub async fn resume(
         ErrorObject::new(ErrorCode::InvalidParams, message).with("field", "batch_id")
     })?;
     let hash = hash(&rest);
-    begin(shared, rest, hash).await
+    begin(batches, rest, hash).await
 }
 
 fn is_wanted(state: &TaskState, only: ResumeOnly) -> bool {
@@ -95,20 +95,20 @@ fn is_wanted(state: &TaskState, only: ResumeOnly) -> bool {
 }
 
 async fn begin(
-    shared: &Arc<Shared>,
+    batches: &Arc<Batches>,
     mut plan: Plan,
     plan_hash: PlanHash,
 ) -> Result<BatchSubmitted, ErrorObject> {
     let key = plan.idempotency_key.clone();
-    if let Some(found) = same_key(shared, key.as_deref(), plan_hash).await? {
+    if let Some(found) = same_key(batches, key.as_deref(), plan_hash).await? {
         return Ok(found);
     }
-    if shared.is_stopping() {
+    if batches.tasks.stage.is_stopping() {
         let message = "the supervisor is stopping and takes no new batches";
         return Err(ErrorObject::new(ErrorCode::Draining, message));
     }
-    shared.batches.has_room()?;
-    shared.config.hooks.fill(&mut plan.options.hooks);
+    batches.has_room()?;
+    batches.tasks.config.hooks.fill(&mut plan.options.hooks);
     let batch_id = uuid::Uuid::now_v7();
     let now_ms = now_ms();
     let rules = Rules::of(&plan);
@@ -125,17 +125,17 @@ async fn begin(
         submitted_ms: now_ms,
         over_ms: None,
     };
-    let stored = shared.store.commit(vec![Change::BatchSubmitted(Box::new(row))]).await;
+    let stored = batches.tasks.store.commit(vec![Change::BatchSubmitted(Box::new(row))]).await;
     stored.map_err(|error| failed(&error))?;
     // Somebody else may have been first.
-    if let Some(found) = same_key(shared, key.as_deref(), plan_hash).await?
+    if let Some(found) = same_key(batches, key.as_deref(), plan_hash).await?
         && found.batch_id != batch_id
     {
         return Ok(found);
     }
     let tasks = plan.tasks.len() as u64;
     tracing::info!(batch_id, name = plan.name, tasks, "a batch begins");
-    let standing = Standing {
+    let standing = RunState {
         batch: begun.batch.clone(),
         records: vec![Record::default(); plan.tasks.len()],
         started_ms: None,
@@ -143,18 +143,18 @@ async fn begin(
     };
     let facts =
         BatchFacts { batch_id: batch_id.clone(), plan: Arc::new(plan), submitted_ms: now_ms };
-    Owner::begin(shared, Board::new(facts, standing), rules, begun);
+    Owner::begin(batches, Snapshot::new(facts, standing), rules, begun);
     Ok(BatchSubmitted { batch_id, is_new: true, tasks })
 }
 
 /// The batch that was submitted under this key.
 async fn same_key(
-    shared: &Shared,
+    batches: &Batches,
     key: Option<&str>,
     plan_hash: PlanHash,
 ) -> Result<Option<BatchSubmitted>, ErrorObject> {
     let Some(key) = key.map(str::to_owned) else { return Ok(None) };
-    let row = shared.store.read(move |db| db.batch_of_key(&key)).await;
+    let row = batches.tasks.store.read(move |db| db.batch_of_key(&key)).await;
     let Some(row) = row.map_err(|error| failed(&error))? else { return Ok(None) };
     if row.plan_hash != plan_hash {
         let message = format!(

@@ -35,7 +35,7 @@ use std::{
 };
 
 use arguments::{Arguments, Effort, Wish};
-use cc_tests::installed;
+use cc_tests::binaries;
 use machine::Machine;
 use measurements::{MEASUREMENTS, Measurement};
 use peers::Peers;
@@ -102,7 +102,7 @@ fn measure(measurement: &Measurement, effort: Effort, peers: &Peers) -> Vec<Row>
 
 /// Writes the three files; returns where they are.
 fn write_files(machine: &Machine, rows: &[Row]) -> PathBuf {
-    let target = installed::target_directory();
+    let target = binaries::target_directory();
     let directory = target.parent().unwrap().join("figures");
     fs::create_dir_all(&directory).unwrap();
     let rows_as_json: Vec<_> = rows.iter().map(Row::to_json).collect();

@@ -24,11 +24,6 @@ pub fn raise_descriptor_limit() {
     setrlimit(Resource::Nofile, raised).unwrap();
 }
 
-/// Options of a supervisor that starts each worker when its task comes.
-pub fn cold(options: Options) -> Options {
-    options.flag("--spare-workers", 0)
-}
-
 /// Options of a supervisor that uses this worker and not the installed one.
 pub fn with_worker(options: Options, worker: &Path) -> Options {
     options.flag("--worker", worker.display())

@@ -59,26 +59,29 @@ fn median(values: &[f64]) -> f64 {
 pub type Contender<'a> = Box<dyn FnMut() -> f64 + 'a>;
 
 /// Lets the contenders take turns for so many rounds; a sample each, in their order. What is done for
-/// the first time is slow for whoever comes first, so a first round is not counted.
+/// the first time is slow for the contender that comes first, so a first round is not counted.
 pub fn in_turns(rounds: usize, contenders: Vec<Contender<'_>>) -> Vec<Sample> {
     in_turns_of(1, rounds, contenders)
 }
 
-/// The same for what is so short that a round's value has to be the median of several turns.
+/// Time in which the aftermath of one block ends, such as the exit of its last worker, before the next begins.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// The same for what is so short that a round's value has to be the median of several turns. A contender's turns of a
+/// round follow one another as a block, and the machine settles between blocks: the exit of a worker of ours would
+/// otherwise slow the contender that follows.
 pub fn in_turns_of(turns: usize, rounds: usize, mut contenders: Vec<Contender<'_>>) -> Vec<Sample> {
     let count = contenders.len();
     let mut values = vec![Vec::new(); count];
     for round in 0..=rounds {
-        let mut taken = vec![Vec::new(); count];
-        for turn in 0..turns {
-            for place in 0..count {
-                let number = (round + turn + place) % count;
-                taken[number].push(contenders[number]());
+        for place in 0..count {
+            let number = (round + place) % count;
+            if turns > 1 {
+                std::thread::sleep(SETTLE);
             }
-        }
-        if round > 0 {
-            for (values, taken) in values.iter_mut().zip(&taken) {
-                values.push(median(taken));
+            let block: Vec<f64> = (0..turns).map(|_| contenders[number]()).collect();
+            if round > 0 {
+                values[number].push(median(&block));
             }
         }
     }

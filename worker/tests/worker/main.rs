@@ -8,6 +8,7 @@
 )]
 
 mod adoption;
+mod flood;
 mod full_disk;
 mod old_cli;
 mod support;

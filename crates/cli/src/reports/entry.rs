@@ -1,5 +1,4 @@
-//! All that is known of one task that has ended: a line of `--results` and of `--json`, and what the
-//! other reports are made of.
+//! One task that has ended: a line of `--results` and of `--json`, and the source of the other reports.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +10,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Task, Tokens, remedy};
-use crate::{exit_code, text::at};
+use super::remedy;
+use crate::{
+    display::{batch_row::repeats, row::Tokens, task::Task, text::at},
+    exit_code,
+};
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;
@@ -55,7 +57,7 @@ pub(crate) struct Entry {
     /// Of the last attempt.
     pub(crate) task_id: Option<String>,
     #[serde(flatten)]
-    pub(crate) answer: Answer,
+    pub(crate) answer: AgentResult,
     /// Not in the JSON: the reports say it in their own ways.
     #[serde(skip)]
     pub(crate) is_success: bool,
@@ -99,14 +101,14 @@ pub(crate) struct Attempt {
 
 /// What an agent said at its end.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct AgentResult {
     pub(crate) result: Option<String>,
     pub(crate) result_truncated: bool,
     pub(crate) is_error: Option<bool>,
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
-    /// Attempts whose cost nobody said.
+    /// Attempts whose cost is unknown.
     pub(crate) unknown_costs: u64,
     /// Of all attempts, subagents included.
     tokens: Tokens,
@@ -158,7 +160,7 @@ impl Entry {
             timeout_why: row.timeout_why.clone(),
             killed_leftovers: row.killed_leftovers,
             task_id: row.attempts.last().map(|attempt| attempt.task_id.clone()),
-            answer: Answer {
+            answer: AgentResult {
                 result: row.result.clone(),
                 result_truncated: row.result_truncated,
                 is_error: row.is_error,
@@ -186,7 +188,6 @@ impl Entry {
         }
     }
 
-    /// One line.
     pub(crate) fn json(&self) -> String {
         // Texts, numbers and values that were JSON before: there is nothing to refuse.
         serde_json::to_string(self).unwrap_or_default()
@@ -251,13 +252,6 @@ impl Attempt {
     pub(super) fn word(&self) -> &'static str {
         self.verdict.map_or("unknown", Verdict::as_str)
     }
-}
-
-/// How many attempts of this class were followed by another one.
-pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
-    let others = row.attempts.len().saturating_sub(1);
-    let followed = row.attempts.iter().take(others);
-    followed.filter(|attempt| attempt.class == Some(class)).count() as u64
 }
 
 fn is_own_failure(reason: EndReason) -> bool {

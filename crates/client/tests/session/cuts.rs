@@ -2,7 +2,9 @@
 
 use cc_client::{Session, SessionEvent};
 use cc_protocol::control::ControlType;
-use proptest::{prelude::ProptestConfig, prop_oneof, strategy::Just};
+use proptest::{
+    prelude::ProptestConfig, prop_oneof, strategy::Just, test_runner::FileFailurePersistence,
+};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -84,7 +86,12 @@ async fn a_cut_at_any_boundary_of_the_conversation_loses_and_repeats_nothing() {
 }
 
 proptest::proptest! {
-    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 32,
+        // The default looks for a lib.rs above, of which an integration test has none.
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("proptest-regressions"))),
+        ..ProptestConfig::default()
+    })]
     #[test]
     fn whatever_the_cuts_the_caller_sees_every_event_once_in_order(
         gaps in proptest::collection::vec(

@@ -1,6 +1,6 @@
 //! Records in memory are short: before one is stored again, it gets back what only the stored one has.
 
-use super::Owner;
+use crate::batch::owner::Owner;
 use crate::batch::query;
 
 impl Owner {
@@ -11,8 +11,8 @@ impl Owner {
             |index: &usize| self.records.get(*index).is_some_and(|record| record.is_short());
         let short: Vec<usize> = self.dirty.iter().copied().filter(is_short).collect();
         for index in short {
-            let id = self.board.batch_id();
-            match query::tasks(&self.shared, id, index, index + 1).await {
+            let id = self.snapshot.batch_id();
+            match query::tasks(&self.batches, id, index, index + 1).await {
                 Ok(mut stored) => {
                     if let (Some((_, stored)), Some(record)) =
                         (stored.pop(), self.records.get_mut(index))

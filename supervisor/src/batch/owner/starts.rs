@@ -11,20 +11,22 @@ use cc_events::Verdict;
 use cc_protocol::{batch::AttemptClass, execute::Execute};
 use tokio::time::sleep;
 
-use super::Owner;
+use crate::batch::owner::Owner;
 use crate::{
-    batch::{evidence::End, message::Message, money, record::Record, there::There},
-    limits,
+    batch::{
+        attempt_end::End, attempts::Record, messages::Message, money, preconditions::Preconditions,
+    },
+    config::limits,
 };
 
 impl Owner {
     /// Looks whether what the tasks are started with is there.
     pub(super) async fn look(&mut self) {
-        let plan = std::sync::Arc::clone(&self.board.facts().plan);
-        let agent = self.shared.config.agent.first().cloned();
-        let path = self.shared.environment.get("PATH").map(str::to_owned);
+        let plan = std::sync::Arc::clone(&self.snapshot.facts().plan);
+        let agent = self.batches.tasks.config.agent.first().cloned();
+        let path = self.batches.tasks.environment.get("PATH").map(str::to_owned);
         let looking = tokio::task::spawn_blocking(move || {
-            There::look(&plan, agent.as_deref(), path.as_deref())
+            Preconditions::look(&plan, agent.as_deref(), path.as_deref())
         });
         // A panic there would be logged; then nothing was there, which costs patience and no more.
         self.there = looking.await.unwrap_or_default();
@@ -35,7 +37,7 @@ impl Owner {
                     && !is_waited_for
             };
             if record.attempts.iter().any(is_started)
-                && let Some(task) = self.board.facts().plan.tasks.get(index)
+                && let Some(task) = self.snapshot.facts().plan.tasks.get(index)
             {
                 self.there.has_started(&task.execute);
             }
@@ -44,12 +46,12 @@ impl Owner {
 
     fn task(&self, job: Job) -> Option<&Execute> {
         let Job::Task(index) = job else { return None };
-        self.board.facts().plan.tasks.get(index).map(|task| &task.execute)
+        self.snapshot.facts().plan.tasks.get(index).map(|task| &task.execute)
     }
 
     /// A start that failed for want of what was there before is no failure of the task.
     pub(super) fn see_what_was_lacking(&mut self, job: Job, end: &mut End) {
-        let plan = std::sync::Arc::clone(&self.board.facts().plan);
+        let plan = std::sync::Arc::clone(&self.snapshot.facts().plan);
         let Job::Task(index) = job else { return };
         let Some(task) = plan.tasks.get(index).map(|task| &task.execute) else { return };
         let lacking = end.lacking();
@@ -67,7 +69,7 @@ impl Owner {
                 .as_deref()
                 .unwrap_or("its program, or what that starts, cannot be executed");
             tracing::warn!(
-                batch_id = self.board.batch_id(),
+                batch_id = self.snapshot.batch_id(),
                 task = index + 1,
                 problem = words,
                 "a task waits for what it could not be started without"
@@ -105,16 +107,17 @@ impl Owner {
     /// earlier supervisor has led it.
     pub(super) async fn recall_conversation(&self, task: &Execute) {
         let Some(Some(id)) = money::resumed(task) else { return };
-        if self.shared.batches.totals().knows(&id) {
+        if self.batches.totals().knows(&id) {
             return;
         }
         let mark = money::mark_of(&id);
-        let found = self.shared.store.read(move |db| db.newest_batch_record_with(&mark)).await;
+        let found =
+            self.batches.tasks.store.read(move |db| db.newest_batch_record_with(&mark)).await;
         match found {
             Ok(Some(record)) => {
                 let record = serde_json::from_str::<Record>(&record).ok();
                 if let Some(total) = record.and_then(|record| record.session) {
-                    self.shared.batches.totals().remember(&total);
+                    self.batches.totals().remember(&total);
                 }
             }
             Ok(None) => {}
@@ -125,11 +128,11 @@ impl Owner {
     /// What the attempt itself has cost.
     pub(super) fn count_money(&self, job: Job, end: &mut End) {
         let (Some(task), Some(result)) = (self.task(job), end.result.as_deref()) else { return };
-        let bill = self.shared.batches.totals().bill(task, end.completed.as_ref(), result);
+        let bill = self.batches.totals().bill(task, end.completed.as_ref(), result);
         end.attempt.cost_usd = bill.sums.cost_usd.unwrap_or(0.0);
         if bill.may_contain_past {
             tracing::warn!(
-                batch_id = self.board.batch_id(),
+                batch_id = self.snapshot.batch_id(),
                 "a task went on with a conversation whose cost so far is not known: all of its total is counted"
             );
         }
@@ -138,7 +141,7 @@ impl Owner {
             && pass.model.is_none()
             && let Some(model) = result.model.as_deref()
         {
-            self.shared.batches.gates.learn_default_model(&pass.credential, model);
+            self.batches.gates.learn_default_model(&pass.credential, model);
         }
     }
 }

@@ -12,8 +12,8 @@ use std::{
 
 use cc_tests::{
     Options, PATIENCE, Supervisor,
+    binaries::{misbehave, misbehave_argv},
     cgroup::Containment,
-    installed::{misbehave, misbehave_argv},
     unique_tag,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -30,7 +30,7 @@ use crate::{
 
 pub const CANCEL: Measurement = Measurement {
     name: "cancel",
-    about: "cancelling a tree of 200 processes in own sessions, until nothing of it is left",
+    about: "canceling a tree of 200 processes in own sessions, until nothing of it is left",
     run,
 };
 

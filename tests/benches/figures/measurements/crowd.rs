@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_tests::{Options, Supervisor, installed::misbehave_argv, tasks::task_id, wait_until};
+use cc_tests::{Options, Supervisor, binaries::misbehave_argv, requests::task_id, wait_until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use super::Measurement;
 use crate::{
     arguments::Effort,
     peers::Peers,
-    product::{cold, processor_time, sleeps, sleeps_since, warmed_up},
+    product::{processor_time, sleeps, sleeps_since, warmed_up},
     rounds::Sample,
     row::Row,
 };
@@ -27,7 +27,7 @@ const WINDOW: Duration = Duration::from_secs(10);
 
 fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
     // With only the workers of these tasks, so that all that is counted belongs to them.
-    let options = cold(Options::new().flag("--max-sessions", 2 * TASKS));
+    let options = Options::new().flag("--max-sessions", 2 * TASKS);
     let (waiting, _) = warmed_up(&options);
     let (nothing, _) = warmed_up(&options);
     let clients: Vec<Client> = (0..TASKS).map(|_| start_waiting(&waiting)).collect();

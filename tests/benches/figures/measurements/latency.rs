@@ -10,7 +10,7 @@ use super::Measurement;
 use crate::{
     arguments::Effort,
     peers::{NO_STATIC_WORKER, Peers},
-    product::{cold, execute, open, warmed_up, with_worker},
+    product::{execute, open, warmed_up, with_worker},
     rounds::{Contender, in_turns_of, timed_ms},
     row::{Goal, Row},
 };
@@ -24,23 +24,22 @@ pub const LATENCY: Measurement = Measurement {
 /// The program that all of them run.
 pub const PROGRAM: [&str; 2] = ["/bin/echo", "hello"];
 const BASELINE: &str = "started directly";
-const COLD_STATIC: &str = "cold static worker";
+const IN_A_CGROUP: &str = ", in a cgroup";
+const STATIC_WORKER: &str = ", static worker";
 /// Turns whose median is a round's value.
 const TURNS: usize = 10;
 
 fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
     let in_cgroup = Containment::cgroup();
     let cold_goal = Goal::RatioAtMost(1.5);
-    let mut kinds: Vec<(&str, Options, Goal)> =
-        vec![("cold worker", cold(Options::new()), cold_goal)];
+    let mut kinds: Vec<(&str, Options, Goal)> = vec![("", Options::new(), cold_goal)];
     if let Some(containment) = &in_cgroup {
-        kinds.push(("cold worker, in a cgroup", cold(containment.options()), cold_goal));
+        kinds.push((IN_A_CGROUP, containment.options(), cold_goal));
     }
     if let Some(worker) = &peers.static_worker {
-        let options = with_worker(cold(Options::new()), worker);
-        kinds.push((COLD_STATIC, options, Goal::RatioAtMost(1.3)));
+        let options = with_worker(Options::new(), worker);
+        kinds.push((STATIC_WORKER, options, Goal::RatioAtMost(1.3)));
     }
-    kinds.push(("worker started ahead", Options::new(), Goal::RatioAtMost(1.05)));
     let supervisors: Vec<_> = kinds.iter().map(|(_, options, _)| warmed_up(options).0).collect();
     let request = execute(&json!({ "argv": PROGRAM }));
     let mut contenders: Vec<Contender<'_>> = vec![Box::new(|| timed_ms(start_directly))];
@@ -50,7 +49,7 @@ fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
     }
     let mut samples = in_turns_of(TURNS, effort.pick(30, 200), contenders);
     let direct = samples.remove(0);
-    let what = |kind: &str| format!("short task, {kind}");
+    let what = |kind: &str| format!("short task{kind}");
     let mut rows: Vec<Row> = kinds
         .into_iter()
         .zip(samples)
@@ -61,12 +60,12 @@ fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
         })
         .collect();
     if peers.static_worker.is_none() {
-        rows.push(Row::left_out(LATENCY.name, what(COLD_STATIC), NO_STATIC_WORKER));
+        rows.push(Row::left_out(LATENCY.name, what(STATIC_WORKER), NO_STATIC_WORKER));
     }
     rows
 }
 
-/// With pipes that are read to their ends, as anybody would who starts it.
+/// With pipes that are read to their ends, as every caller would.
 pub fn start_directly() {
     let mut command = Command::new(PROGRAM[0]);
     let output = command.args(&PROGRAM[1..]).stdin(Stdio::null()).output().unwrap();

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     arguments::Effort,
     peers::Peers,
-    product::{cold, execute, open, processor_time, warmed_up},
+    product::{execute, open, processor_time, warmed_up},
     rounds::{Contender, in_turns},
     row::{Goal, Row},
     wire::Wire,
@@ -30,29 +30,22 @@ pub const PROCESSOR: Measurement = Measurement {
 const TASKS: u32 = 200;
 
 fn run(effort: Effort, _peers: &Peers) -> Vec<Row> {
-    let kinds = [("cold worker", cold(Options::new())), ("worker started ahead", Options::new())];
-    let supervisors: Vec<Supervisor> =
-        kinds.iter().map(|(_, options)| warmed_up(options).0).collect();
-    let mut contenders: Vec<Contender<'_>> = vec![Box::new(|| {
+    let (supervisor, _) = warmed_up(&Options::new());
+    let mut wire = open(&supervisor);
+    let direct: Contender<'_> = Box::new(|| {
         let before = own_and_childrens();
         (0..TASKS).for_each(|_| start_directly());
         a_task_ms(own_and_childrens() - before)
-    })];
-    for supervisor in &supervisors {
-        let mut wire = open(supervisor);
-        contenders.push(Box::new(move || tasks(supervisor, &mut wire)));
-    }
-    let mut samples = in_turns(effort.pick(5, 20), contenders);
+    });
+    let ours: Contender<'_> = Box::new(|| tasks(&supervisor, &mut wire));
+    let mut samples = in_turns(effort.pick(5, 20), vec![direct, ours]);
     let direct = samples.remove(0);
-    kinds
-        .into_iter()
-        .zip(samples)
-        .map(|((kind, _), sample)| {
-            Row::new(PROCESSOR.name, format!("processor time of a task, {kind}"), "ms", sample)
-                .against("started directly", direct.clone())
-                .goal(Goal::RatioAtMost(1.4))
-        })
-        .collect()
+    let ours = samples.remove(0);
+    vec![
+        Row::new(PROCESSOR.name, "processor time of a task".to_owned(), "ms", ours)
+            .against("started directly", direct)
+            .goal(Goal::RatioAtMost(1.4)),
+    ]
 }
 
 fn tasks(supervisor: &Supervisor, wire: &mut Wire) -> f64 {

@@ -5,8 +5,8 @@ use std::{fs::File, io::Read, path::Path, time::Instant};
 
 use cc_tests::{
     Options, Session,
-    installed::misbehave_argv,
-    tasks::{log_path, task_id},
+    binaries::misbehave_argv,
+    requests::{log_path, task_id},
 };
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! What a worker holds in memory: while its task waits, and at most while it prints 20 MB.
 
-use cc_tests::{Options, Supervisor, fifo::Fifo, installed::misbehave_argv, processes};
+use cc_tests::{Options, Supervisor, binaries::misbehave_argv, fifo::Fifo, processes};
 use serde_json::json;
 
 use super::Measurement;
@@ -68,7 +68,7 @@ fn worker_of(supervisor: &Supervisor, first: &str, look: fn(i32) -> f64) -> f64 
     let params = json!({"command": command, "max_output_bytes": 100_000_000});
     let answer = client.execute(&params).unwrap();
     assert_eq!(done.read(), "done\n");
-    let worker = processes::parent(cc_tests::tasks::pid(&answer)).unwrap();
+    let worker = processes::parent(cc_tests::requests::pid(&answer)).unwrap();
     let memory = look(worker);
     go.release();
     assert_eq!(client.collect(answer).end(), ("exit", 0));

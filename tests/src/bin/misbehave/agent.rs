@@ -21,7 +21,6 @@ use crate::{family, pipes, refusals};
 struct Script {
     /// Where starts and ends are noted.
     ledger: PathBuf,
-    /// As what.
     name: String,
     /// For the first start, the second, …; the last one also for all after it.
     plays: Vec<String>,
@@ -55,16 +54,7 @@ fn play(prompt: &str) -> ExitCode {
             print(&result(text));
         }
         // Whatever a stream may say, and when: a JSON list of lines, of seconds to be silent, and of "hang".
-        "stream" => {
-            let steps: Vec<Value> = serde_json::from_str(text).unwrap();
-            for step in &steps {
-                match step.as_f64() {
-                    Some(seconds) => std::thread::sleep(Duration::from_secs_f64(seconds)),
-                    None if step.is_string() => pause(),
-                    None => print(step),
-                }
-            }
-        }
+        "stream" => stream(&serde_json::from_str::<Vec<Value>>(text).unwrap()),
         "count bytes" => print(&result(&text.len().to_string())),
         "size of stdout" => print(&result(&pipes::size_of_stdout())),
         "arguments" => {
@@ -117,6 +107,16 @@ fn play(prompt: &str) -> ExitCode {
         other => return refusals::play(other, text),
     }
     ExitCode::SUCCESS
+}
+
+fn stream(steps: &[Value]) {
+    for step in steps {
+        match step.as_f64() {
+            Some(seconds) => std::thread::sleep(Duration::from_secs_f64(seconds)),
+            None if step.is_string() => pause(),
+            None => print(step),
+        }
+    }
 }
 
 pub fn wait_for_line(path: &str) {

@@ -15,15 +15,15 @@ mod agent;
 mod family;
 mod foreign;
 mod intruder;
-mod noted;
 mod output;
 mod pipes;
 mod refusals;
 mod report;
+mod trace;
 
 use std::process::ExitCode;
 
-/// A fixture that nobody ends is ended by its own alarm.
+/// A fixture that is left alone is ended by its own alarm.
 const LIFETIME_S: u32 = 120;
 
 fn main() -> ExitCode {
@@ -59,7 +59,7 @@ fn main() -> ExitCode {
         }
         ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
-        ["noted", ledger, name, command] => return noted::noted(ledger, name, command),
+        ["trace", ledger, name, command] => return trace::trace(ledger, name, command),
         ["knock-as", user_id, address] => {
             intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
         }

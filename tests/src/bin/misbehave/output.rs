@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cc_tests::speech::{self, Mouth};
+use cc_tests::spoken_output::{self, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// The last line of a flood: what a client must get, whatever else is dropped.
@@ -64,13 +64,13 @@ pub fn interleave(count: u64) {
 /// An agent at full speed: both streams, long lines, unfinished ones, all of it known in advance.
 pub fn speak(seed: u64, bytes: usize) {
     let (mut stdout, mut stderr) = (std::io::stdout(), std::io::stderr());
-    for part in speech::speech(seed, bytes) {
-        match part.mouth {
-            Mouth::Stdout => {
+    for part in spoken_output::speech(seed, bytes) {
+        match part.stream {
+            Stream::Stdout => {
                 stdout.write_all(part.text.as_bytes()).unwrap();
                 stdout.flush().unwrap();
             }
-            Mouth::Stderr => stderr.write_all(part.text.as_bytes()).unwrap(),
+            Stream::Stderr => stderr.write_all(part.text.as_bytes()).unwrap(),
         }
     }
 }
@@ -87,7 +87,7 @@ pub fn pour(stop: &str) {
     let mut count = 0;
     loop {
         for _ in 0..BURST {
-            stdout.write_all(speech::poured_line(count).as_bytes()).unwrap();
+            stdout.write_all(spoken_output::poured_line(count).as_bytes()).unwrap();
             count += 1;
         }
         stdout.flush().unwrap();
@@ -96,7 +96,7 @@ pub fn pour(stop: &str) {
             break;
         }
     }
-    stdout.write_all(speech::poured_end(count).as_bytes()).unwrap();
+    stdout.write_all(spoken_output::poured_end(count).as_bytes()).unwrap();
     stdout.flush().unwrap();
 }
 

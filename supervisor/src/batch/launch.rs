@@ -1,0 +1,111 @@
+//! Starts one job of a batch as an ordinary task that belongs to no session.
+
+use std::sync::Arc;
+
+use cc_batch::{
+    Plan,
+    plan::Timeout,
+    timeout_auto::{self, Policy, SAMPLES_LIMIT},
+};
+use cc_protocol::execute::{Execute, Program};
+
+use crate::{
+    batch::Batches,
+    ops::clock::now_ms,
+    storage::database::StoreError,
+    task::{self, TaskHandle, TaskInfo, registry::Refusal, spec},
+};
+
+/// How a start went, as far as that is known at once: whether its main process runs is told by its end.
+#[derive(Debug)]
+pub enum Start {
+    /// It has an owner.
+    Begun(TaskHandle),
+    /// As many tasks run as may: it is to be started when one of them has ended.
+    NoRoom,
+    /// The supervisor is stopping: it is for the next one to start.
+    Stopping,
+    /// It cannot be started.
+    Failed(String),
+}
+
+/// Starts a task.
+pub fn start(batches: &Arc<Batches>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
+    let facts = TaskInfo {
+        task_id: task_id.to_owned(),
+        label: execute.label.clone(),
+        command: spec::shown(&execute.program),
+        session_id: None,
+        accepted_ms: now_ms(),
+        is_prompt: matches!(execute.program, Program::Prompt(_)),
+        batch_id: Some(batch_id.to_owned()),
+        shape: shape(&execute.program),
+    };
+    let setting = spec::Setting {
+        config: &batches.tasks.config,
+        environment: &batches.tasks.environment,
+        cgroup: batches.tasks.cgroup.as_ref(),
+    };
+    let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
+        Ok(spec) => spec,
+        Err(error) => return Start::Failed(error.message),
+    };
+    match task::accept(&batches.tasks, spec, facts, None) {
+        // Nobody waits for an answer.
+        Ok((handle, _)) => Start::Begun(handle),
+        Err(Refusal::Full { .. }) => Start::NoRoom,
+        Err(Refusal::Closed) => Start::Stopping,
+    }
+}
+
+/// What a prompt has in common with others of its kind.
+#[must_use]
+pub fn shape(program: &Program) -> Option<String> {
+    match program {
+        Program::Prompt(prompt) => Some(timeout_auto::shape(&prompt.prompt)),
+        Program::Argv { .. } | Program::Command { .. } => None,
+    }
+}
+
+/// The name under which a task of a batch is listed.
+#[must_use]
+pub fn label(plan: &Plan, index: usize) -> Option<String> {
+    let task = plan.tasks.get(index)?;
+    task.execute.label.clone().or_else(|| task.name.clone())
+}
+
+/// The timeout of an attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chosen {
+    /// Seconds; `None`: the supervisor's default.
+    pub timeout_s: Option<f64>,
+    /// Where it was chosen: why this one.
+    pub why: Option<String>,
+}
+
+/// Chooses the timeout of a task: by the history of its label, else of its prompt's shape, else of its name.
+///
+/// # Errors
+/// When the history cannot be read.
+pub async fn timeout(batches: &Batches, plan: &Plan, index: usize) -> Result<Chosen, StoreError> {
+    let Some(task) = plan.tasks.get(index) else {
+        return Ok(Chosen { timeout_s: None, why: None });
+    };
+    match task.timeout {
+        Timeout::Default => return Ok(Chosen { timeout_s: None, why: None }),
+        Timeout::Seconds(seconds) => return Ok(Chosen { timeout_s: Some(seconds), why: None }),
+        Timeout::Auto => {}
+    }
+    let durations_ms = match (&task.execute.label, shape(&task.execute.program), &task.name) {
+        (None, Some(shape), _) => {
+            batches.tasks.store.read(move |db| db.durations_of_shape(&shape, SAMPLES_LIMIT)).await?
+        }
+        (Some(label), _, _) | (None, None, Some(label)) => {
+            let label = label.clone();
+            batches.tasks.store.read(move |db| db.durations_of_label(&label, SAMPLES_LIMIT)).await?
+        }
+        (None, None, None) => Vec::new(),
+    };
+    let choice = timeout_auto::choose(&durations_ms, &Policy::default());
+    Ok(Chosen { timeout_s: Some(choice.timeout_s as f64), why: Some(choice.why) })
+}

@@ -1,0 +1,137 @@
+//! What a batch's tasks are started with, and whether it has been there: the agent's program, and the folder that all
+//! tasks have in common.
+//!
+//! An update takes such a thing away for seconds. A start that fails for want of it says nothing about the task; but
+//! where it was never there, it is the plan's mistake. Looked at when the batch begins, or is gone on with; whatever a
+//! task has started with was there, too.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use cc_batch::Plan;
+use cc_events::SpawnFailureKind;
+use cc_protocol::execute::{Execute, Program};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Preconditions {
+    /// The agent's program was there.
+    agent: bool,
+    /// The folder of all tasks, if they have one and it was there.
+    folder: Option<String>,
+    /// Programs of other tasks that have been started.
+    programs: BTreeSet<String>,
+}
+
+impl Preconditions {
+    /// Looks. `agent` is the program of prompts; `path` is where programs without a slash are looked for.
+    #[must_use]
+    pub fn look(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
+        let mut folders = plan.tasks.iter().map(|task| task.execute.cwd.as_deref());
+        let first = folders.next().flatten();
+        let is_common = folders.all(|folder| folder == first);
+        let folder = first.filter(|folder| is_common && Path::new(folder).is_dir());
+        Self {
+            agent: agent.is_some_and(|agent| find(agent, path, first).is_some()),
+            folder: folder.map(str::to_owned),
+            programs: BTreeSet::new(),
+        }
+    }
+
+    /// A task has been started.
+    pub fn has_started(&mut self, task: &Execute) {
+        match &task.program {
+            Program::Prompt(_) => self.agent = true,
+            Program::Argv { argv } => {
+                if let Some(program) =
+                    argv.first().filter(|program| !self.programs.contains(*program))
+                {
+                    self.programs.insert(program.clone());
+                }
+            }
+            Program::Command { .. } => {}
+        }
+    }
+
+    /// Whether what a start lacked was there before, so that it may come back.
+    #[must_use]
+    pub fn was_there(&self, task: &Execute, lacking: SpawnFailureKind) -> bool {
+        match lacking {
+            SpawnFailureKind::Means => true,
+            SpawnFailureKind::Folder => self.folder.is_some() && self.folder == task.cwd,
+            SpawnFailureKind::Program => match &task.program {
+                Program::Prompt(_) => self.agent,
+                Program::Argv { argv } => {
+                    argv.first().is_some_and(|program| self.programs.contains(program))
+                }
+                Program::Command { .. } => false,
+            },
+        }
+    }
+}
+
+/// Where a program is, as execvp(3) looks for it.
+fn find(program: &str, path: Option<&str>, cwd: Option<&str>) -> Option<PathBuf> {
+    let is_file = |file: &PathBuf| file.is_file();
+    if program.contains('/') {
+        let base = cwd.map(PathBuf::from).unwrap_or_default();
+        return Some(base.join(program)).filter(is_file);
+    }
+    path?.split(':').map(|folder| Path::new(folder).join(program)).find(is_file)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn plan(tasks: &serde_json::Value) -> Plan {
+        serde_json::from_value(json!({ "tasks": tasks })).unwrap()
+    }
+
+    #[test]
+    fn an_agent_that_was_there_may_come_back_and_one_that_never_was_may_not() {
+        let prompt = plan(&json!([{"prompt": "x"}]));
+        let task = &prompt.tasks[0].execute;
+        let was_there = |agent: Option<&str>| {
+            Preconditions::look(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
+                .was_there(task, SpawnFailureKind::Program)
+        };
+        assert!(was_there(Some("/bin/sh")));
+        assert!(was_there(Some("sh")));
+        assert!(!was_there(Some("/bin/no-such-agent")));
+        assert!(!was_there(Some("no-such-agent")));
+        assert!(!was_there(None));
+        let mut there = Preconditions::look(&prompt, Some("/bin/no-such-agent"), None);
+        there.has_started(task);
+        assert!(there.was_there(task, SpawnFailureKind::Program));
+    }
+
+    #[test]
+    fn another_program_may_come_back_if_a_task_has_run_it() {
+        let plan = plan(&json!([{"argv": ["sh", "-c", "x"]}, {"argv": ["make"]}]));
+        let (sh, make) = (&plan.tasks[0].execute, &plan.tasks[1].execute);
+        let mut there = Preconditions::look(&plan, None, None);
+        assert!(!there.was_there(sh, SpawnFailureKind::Program));
+        there.has_started(sh);
+        assert!(there.was_there(sh, SpawnFailureKind::Program));
+        assert!(!there.was_there(make, SpawnFailureKind::Program));
+        assert!(there.was_there(make, SpawnFailureKind::Means));
+    }
+
+    #[test]
+    fn only_the_folder_of_all_tasks_may_come_back() {
+        let was_there = |tasks: serde_json::Value| {
+            let plan = plan(&tasks);
+            let there = Preconditions::look(&plan, None, None);
+            let task = plan.tasks.last().unwrap();
+            there.was_there(&task.execute, SpawnFailureKind::Folder)
+        };
+        assert!(was_there(json!([{"prompt": "x", "cwd": "/tmp"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!was_there(json!([{"prompt": "x", "cwd": "/"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!was_there(json!([{"prompt": "x", "cwd": "/no/such/folder"}])));
+    }
+}

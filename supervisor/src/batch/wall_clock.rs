@@ -1,0 +1,72 @@
+//! How far the wall clock goes otherwise than time in which something could run.
+//!
+//! It is set by hand or from the network, it goes on while the machine sleeps, and while this process is stopped. Pure:
+//! both clocks come in as arguments.
+
+use tokio::time::Instant;
+
+/// What the two may differ without the wall clock having moved: it is read a little before or after the other,
+/// and is slowed or sped up to come right.
+const TOLERANCE_MS: u64 = 2_000;
+
+/// The two clocks as they were when they last went alike.
+#[derive(Clone, Copy, Debug)]
+pub struct WallClock {
+    wall_ms: u64,
+    uptime: Instant,
+}
+
+impl WallClock {
+    /// From now on; `wall_ms` are milliseconds since the Unix epoch, `uptime` is that of [`crate::ops::uptime`].
+    #[must_use]
+    pub fn new(wall_ms: u64, uptime: Instant) -> Self {
+        Self { wall_ms, uptime }
+    }
+
+    /// By how much more than the other it has gone, milliseconds; `None` while they go alike. Says it once.
+    pub fn moved(&mut self, wall_ms: u64, uptime: Instant) -> Option<i64> {
+        let ran = uptime.saturating_duration_since(self.uptime).as_millis();
+        let ran_ms = i64::try_from(ran).unwrap_or(i64::MAX);
+        let moved_ms = wall_ms.checked_signed_diff(self.wall_ms)?.saturating_sub(ran_ms);
+        if moved_ms.unsigned_abs() <= TOLERANCE_MS {
+            return None;
+        }
+        *self = Self::new(wall_ms, uptime);
+        Some(moved_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW_MS: u64 = 1_790_000_000_000;
+    const HOUR_MS: i64 = 3_600_000;
+
+    #[test]
+    fn it_says_once_by_how_much_the_clock_was_set_in_either_direction() {
+        let start = Instant::now();
+        for by_ms in [10 * HOUR_MS, -10 * HOUR_MS] {
+            let mut wall = WallClock::new(NOW_MS, start);
+            let later = start + Duration::from_secs(60);
+            let set_ms = (NOW_MS + 60_000).saturating_add_signed(by_ms);
+            assert_eq!(wall.moved(set_ms, later), Some(by_ms));
+            assert_eq!(wall.moved(set_ms + 1_000, later + Duration::from_secs(1)), None);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_drawn_slowly_is_followed_now_and_then() {
+        let start = Instant::now();
+        let mut wall = WallClock::new(NOW_MS, start);
+        let mut moved = 0;
+        for second in 1..=20_000_u64 {
+            // Half a thousandth faster.
+            let wall_ms = NOW_MS + second * 1_000 + second / 2;
+            moved += wall.moved(wall_ms, start + Duration::from_secs(second)).unwrap_or(0);
+        }
+        assert!((8_000..=10_000).contains(&moved), "{moved}");
+    }
+}

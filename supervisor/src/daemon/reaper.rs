@@ -1,0 +1,52 @@
+//! Children of this process that it did not start: what a wrapper had started before it became the supervisor by
+//! execve(2), and, where this is process 1, everybody's orphans. They are reaped when they have ended, and otherwise
+//! nothing is done to them.
+//!
+//! Who ends and was started here is waited for by whoever started it, which takes milliseconds. So a child that has been
+//! dead for longer is nobody's.
+
+use std::io;
+
+use cc_proctree::procfs::{self, Process};
+use rustix::process::{Pid, WaitOptions, getpid, waitpid};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::spawn_blocking,
+    time::sleep,
+};
+
+use crate::config::limits;
+
+/// Reaps them, as long as this process runs.
+///
+/// # Errors
+/// When SIGCHLD cannot be waited for.
+pub async fn reap() -> io::Result<()> {
+    let mut child_ended = signal(SignalKind::child())?;
+    loop {
+        // Some may have ended before this began.
+        let mut dead = look().await;
+        while !dead.is_empty() {
+            sleep(limits::STRANGER_WAIT).await;
+            let now = look().await;
+            for process in now.iter().filter(|now| dead.iter().any(|dead| dead.is_same_as(now))) {
+                let waited = waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
+                tracing::debug!(pid = process.pid, ?waited, "a child that was not started here");
+            }
+            dead = look().await;
+        }
+        if child_ended.recv().await.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// The children that have ended and nobody has waited for.
+async fn look() -> Vec<Process> {
+    let own = getpid().as_raw_nonzero().get();
+    // `/proc` can be long.
+    let all = spawn_blocking(procfs::all).await;
+    let mut dead = all.ok().and_then(Result::ok).unwrap_or_default();
+    dead.retain(|process| process.parent == own && process.is_dead());
+    dead
+}

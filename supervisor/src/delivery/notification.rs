@@ -1,0 +1,344 @@
+//! Records of a task become notifications of the wire contract, as JSON texts.
+//!
+//! Pure. Called by [`crate::delivery`] for every record that it sends. Output, which is nearly all, is written by
+//! [`crate::delivery::output_json`].
+
+use std::borrow::Cow;
+
+use bytes::Buf as _;
+use cc_events::{ClaudeResult, ClaudeRetry, Completed, Dropped, Event, LimitReport};
+use cc_link::record::{Body, Output, Record, RecordError};
+use cc_protocol::{
+    SERVER_MESSAGE_BYTES_LIMIT,
+    notification::{
+        LimitExceeded, Notification, OutputDropped, Position, ProcessCompleted, ProcessError,
+        ProcessStatus, TaskResult, TaskRetrying,
+    },
+};
+
+use crate::{
+    config::limits,
+    delivery::{
+        output_json::{Line, OutputText},
+        pending::{PendingRecords, UntoldLines},
+        socket::MessageBuffer,
+    },
+};
+
+/// Translates the records of one task.
+#[derive(Clone, Debug)]
+pub struct Translator {
+    task_id: String,
+    pid: i32,
+    /// The client has been told, or had before, what comes up to here.
+    after_seq: u64,
+    has_ended: bool,
+    output_text: OutputText,
+}
+
+impl Translator {
+    /// Of a task whose main process has this pid. Lines up to `after_seq` are left out.
+    #[must_use]
+    pub fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
+        let output_text = OutputText::new(&task_id);
+        Self { task_id, pid, after_seq, has_ended: false, output_text }
+    }
+
+    /// Whether the terminal event was among what was translated.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// The terminal event of a task whose log cannot tell it any more.
+    #[must_use]
+    pub fn terminal(&self, completed: &Completed, seq: u64) -> String {
+        let position = Position { task_id: self.task_id.clone(), seq };
+        to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
+    }
+
+    /// Takes records off `pending` and adds their notifications to `texts`, in their order; lines together where
+    /// `is_batching`. Ends when there are no more or the texts are enough to be sent.
+    ///
+    /// # Errors
+    /// When a record cannot be read; those before it are in `texts`.
+    pub fn translate(
+        &mut self,
+        pending: &mut PendingRecords,
+        is_batching: bool,
+        texts: &mut MessageBuffer,
+    ) -> Result<(), RecordError> {
+        let mut batch = is_batching.then(Batch::default);
+        texts.reserve(limits::TEXTS_BYTES.min(pending.bytes()));
+        let outcome = self.translate_some(pending, &mut batch, texts);
+        self.end_batch(&mut batch, texts);
+        outcome
+    }
+
+    /// The same; what cannot be read is announced, and passed over with what follows it.
+    pub fn translate_or_tell(
+        &mut self,
+        pending: &mut PendingRecords,
+        is_batching: bool,
+        texts: &mut MessageBuffer,
+    ) {
+        if let Err(error) = self.translate(pending, is_batching, texts) {
+            let lost = std::mem::take(pending);
+            texts.push(&self.lost(lost.bytes() as u64, &error.to_string()));
+        }
+    }
+
+    fn translate_some(
+        &mut self,
+        pending: &mut PendingRecords,
+        batch: &mut Option<Batch>,
+        texts: &mut MessageBuffer,
+    ) -> Result<(), RecordError> {
+        while texts.bytes() < limits::TEXTS_BYTES {
+            if let Some(lines) = &mut pending.lines {
+                self.lines(lines, batch, texts);
+                if lines.data.is_empty() {
+                    pending.lines = None;
+                }
+                continue;
+            }
+            let Some(Record { seq, body, .. }) = pending.next_record()? else { break };
+            match body {
+                Body::Lines(lines) => {
+                    let (stream, data) = (lines.stream(), lines.data().clone());
+                    pending.lines = Some(UntoldLines { seq, stream, data });
+                }
+                Body::Output(Output { stream, piece, truncated, data }) => {
+                    let line = Line { seq, stream, piece, truncated, data: &data };
+                    self.line(&line, batch, texts);
+                }
+                Body::Event(event) => {
+                    self.end_batch(batch, texts);
+                    self.has_ended |= matches!(event, Event::Completed(_));
+                    let position = Position { task_id: self.task_id.clone(), seq };
+                    texts.push(&self.fit(self.event(&event, position), seq));
+                }
+                Body::Notice(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Lines until there are no more or the texts are enough.
+    fn lines(
+        &mut self,
+        rest: &mut UntoldLines,
+        batch: &mut Option<Batch>,
+        texts: &mut MessageBuffer,
+    ) {
+        let UntoldLines { seq, stream, data } = rest;
+        let mut start = 0;
+        for newline in memchr::memchr_iter(b'\n', data) {
+            if *seq > self.after_seq {
+                let data = &data[start..=newline];
+                let line = Line { seq: *seq, stream: *stream, piece: None, truncated: false, data };
+                self.line(&line, batch, texts);
+                self.after_seq = *seq;
+            }
+            start = newline + 1;
+            *seq = seq.saturating_add(1);
+            if texts.bytes() >= limits::TEXTS_BYTES {
+                break;
+            }
+        }
+        // There is a newline behind every line; without one nothing could be told.
+        data.advance(if start == 0 { data.len() } else { start });
+    }
+
+    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
+        if batch.as_ref().is_some_and(|batch| !batch.has_room_for(line)) {
+            self.end_batch(batch, texts);
+        }
+        let Some(batch) = batch else {
+            self.output_text.message(line, texts);
+            return;
+        };
+        let is_first = batch.items == 0;
+        if is_first {
+            self.output_text.begin_batch(texts);
+        }
+        self.output_text.item(line, is_first, texts);
+        batch.items += 1;
+        batch.data_bytes += line.data.len();
+    }
+
+    /// Completes the message of what was added to the batch, if anything was; begins anew.
+    fn end_batch(&self, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
+        if let Some(batch) = batch
+            && std::mem::take(batch).items > 0
+        {
+            self.output_text.end_batch(texts);
+        }
+    }
+
+    /// Says that records could not be read.
+    #[must_use]
+    pub fn lost(&self, bytes: u64, error: &str) -> String {
+        let error = format!("{bytes} bytes of this task's log are missing: {error}");
+        self.error(error)
+    }
+
+    fn event<'a>(&self, event: &'a Event, position: Position) -> Notification<'a> {
+        match event {
+            Event::Started(started) => {
+                Notification::Started(status("started", started.pid, position))
+            }
+            Event::Paused => Notification::Paused(status("paused", self.pid, position)),
+            Event::Resumed => Notification::Resumed(status("resumed", self.pid, position)),
+            Event::Canceled { reason: _ } => {
+                Notification::Canceled(status("canceled", self.pid, position))
+            }
+            Event::OutputDropped(Dropped { lines, bytes }) => {
+                Notification::OutputDropped(OutputDropped {
+                    lines: *lines,
+                    bytes: *bytes,
+                    position,
+                })
+            }
+            Event::ClaudeRetrying(retry) => Notification::TaskRetrying(retrying(retry, position)),
+            Event::RateLimited(report) => Notification::RateLimited(limit(report, position)),
+            Event::TokenLimited(report) => Notification::TokenLimited(limit(report, position)),
+            Event::ClaudeResult(result) => {
+                Notification::TaskResult(Box::new(task_result(result, position)))
+            }
+            Event::Completed(completed) => {
+                Notification::Completed(Box::new(process_completed(completed, position)))
+            }
+        }
+    }
+
+    /// As JSON, and never over the limit: a long result is cut further, anything else is announced.
+    fn fit(&self, mut notification: Notification<'_>, seq: u64) -> String {
+        loop {
+            let text = to_text(&notification);
+            if text.len() <= SERVER_MESSAGE_BYTES_LIMIT {
+                return text;
+            }
+            match &mut notification {
+                Notification::TaskResult(result)
+                    if result.claude.result.as_ref().is_some_and(|text| !text.is_empty()) =>
+                {
+                    halve(&mut result.claude);
+                }
+                Notification::TaskResult(_)
+                | Notification::Connected(_)
+                | Notification::Started(_)
+                | Notification::Output(_)
+                | Notification::OutputBatch(_)
+                | Notification::Paused(_)
+                | Notification::Resumed(_)
+                | Notification::Canceled(_)
+                | Notification::Completed(_)
+                | Notification::Error(_)
+                | Notification::RateLimited(_)
+                | Notification::TokenLimited(_)
+                | Notification::OutputDropped(_)
+                | Notification::TaskRetrying(_)
+                | Notification::BatchProgress(_)
+                | Notification::BatchCompleted(_) => {
+                    return self.error(format!("event {seq} is too long to be sent"));
+                }
+            }
+        }
+    }
+
+    fn error(&self, error: String) -> String {
+        let task_id = Some(self.task_id.clone());
+        to_text(&Notification::Error(ProcessError { error, task_id }))
+    }
+}
+
+/// What the message that is being written holds already.
+#[derive(Debug, Default)]
+struct Batch {
+    items: usize,
+    data_bytes: usize,
+}
+
+impl Batch {
+    fn has_room_for(&self, line: &Line<'_>) -> bool {
+        self.items == 0
+            || (self.items < limits::BATCH_ITEMS
+                && self.data_bytes + line.data.len() <= limits::BATCH_DATA_BYTES)
+    }
+}
+
+/// A notification as it is sent.
+#[must_use]
+pub fn to_text(notification: &Notification<'_>) -> String {
+    #[derive(serde::Serialize)]
+    struct Envelope<'a, 'b> {
+        jsonrpc: &'static str,
+        #[serde(flatten)]
+        notification: &'a Notification<'b>,
+    }
+    let jsonrpc = cc_protocol::envelope::VERSION;
+    // All keys are strings; a failure here is excluded by the types.
+    serde_json::to_string(&Envelope { jsonrpc, notification }).unwrap_or_default()
+}
+
+fn halve(result: &mut ClaudeResult) {
+    if let Some(text) = &mut result.result {
+        let mut cut = text.len() / 2;
+        while !text.is_char_boundary(cut) {
+            cut -= 1;
+        }
+        text.truncate(cut);
+    }
+    result.result_truncated = true;
+}
+
+fn status(status: &'static str, pid: i32, position: Position) -> ProcessStatus {
+    ProcessStatus {
+        status: Cow::Borrowed(status),
+        pid,
+        pgid: pid,
+        exit_code: None,
+        error: None,
+        position,
+    }
+}
+
+fn process_completed(completed: &Completed, position: Position) -> ProcessCompleted {
+    let status = if completed.exit_code == 0 { "completed" } else { "failed" };
+    ProcessCompleted {
+        status: Cow::Borrowed(status),
+        pid: completed.pid,
+        pgid: completed.pid,
+        exit_code: completed.exit_code,
+        error: completed.error.clone(),
+        execution_time: completed.duration_ms as f64 / 1000.0,
+        reason: completed.reason,
+        verdict: completed.verdict,
+        signal: completed.signal,
+        duration_ms: completed.duration_ms,
+        cpu_ms: completed.cpu_ms,
+        max_rss_bytes: completed.max_rss_bytes,
+        output: completed.output,
+        killed_leftovers: completed.killed_leftovers,
+        unkillable: completed.unkillable,
+        warnings: completed.warnings.clone(),
+        claude: completed.claude.clone(),
+        position,
+    }
+}
+
+fn task_result(result: &ClaudeResult, position: Position) -> TaskResult {
+    TaskResult { claude: result.clone(), position }
+}
+
+fn retrying(retry: &ClaudeRetry, position: Position) -> TaskRetrying {
+    TaskRetrying { retry: retry.clone(), position }
+}
+
+fn limit(report: &LimitReport, position: Position) -> LimitExceeded {
+    LimitExceeded { message: report.message.clone(), resets_at: report.resets_at_s, position }
+}
+
+#[cfg(test)]
+mod tests;

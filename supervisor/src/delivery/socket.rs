@@ -1,0 +1,255 @@
+//! The socket of a connection, and the short way of a task's messages to it: many of them at once, as complete
+//! WebSocket frames, past the codec of the connection.
+//!
+//! The codec costs more for each message than a short line does. It still answers pings, closes, and sends all that is
+//! not a task's; so the two must not cut into each other's frames. That is kept on both sides: the writer gives frames
+//! to the [`FrameLane`] only when the codec has nothing under way, and the [`Socket`] writes all of them before
+//! anything else. This is the only file that knows of this bypass.
+//!
+//! The socket also records what proves that its other end is alive. Two things do: bytes that arrive, and bytes that
+//! are taken after the socket was full (a slow reader of a long output answers pings late, because they wait behind
+//! the output). Bytes that merely fit into the kernel's buffer prove nothing. [`crate::connection::heartbeat`] judges.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf as _, Bytes};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+/// Messages in their order.
+#[derive(Debug, Default)]
+pub struct MessageBuffer {
+    text: String,
+    /// Where each message ends.
+    ends: Vec<usize>,
+}
+
+impl MessageBuffer {
+    /// Makes room for about so much more.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.text.reserve(bytes);
+    }
+
+    /// Adds a message.
+    pub fn push(&mut self, text: &str) {
+        self.open().push_str(text);
+        self.close();
+    }
+
+    /// The message that is being written, behind those that are complete: only to be added to.
+    pub fn open(&mut self) -> &mut String {
+        &mut self.text
+    }
+
+    /// Completes the message that is being written.
+    pub fn close(&mut self) {
+        self.ends.push(self.text.len());
+    }
+
+    /// Of all messages, one that is not complete included.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The complete messages as WebSocket frames, one behind the other.
+    #[must_use]
+    pub fn into_frames(self) -> Bytes {
+        let mut frames = Vec::with_capacity(self.text.len() + self.ends.len() * HEADER_BYTES_LIMIT);
+        for text in self.iter() {
+            push_header(&mut frames, text.len());
+            frames.extend_from_slice(text.as_bytes());
+        }
+        frames.into()
+    }
+
+    /// The complete messages.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        let mut start = 0;
+        self.ends.iter().map(move |end| {
+            let text = &self.text[start..*end];
+            start = *end;
+            text
+        })
+    }
+}
+
+/// A final frame of text.
+const FINAL_TEXT: u8 = 0x81;
+/// Lengths that do not fit the first byte for them, and those that do not fit two further ones.
+const TWO_BYTES: u8 = 126;
+const EIGHT_BYTES: u8 = 127;
+
+/// Most that a frame has before its text.
+pub const HEADER_BYTES_LIMIT: usize = 10;
+
+/// Begins the frame of a text of so many bytes, as a server sends it: not masked.
+pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
+    frames.push(FINAL_TEXT);
+    match (u8::try_from(text_bytes), u16::try_from(text_bytes)) {
+        (Ok(bytes), _) if bytes < TWO_BYTES => frames.push(bytes),
+        (_, Ok(bytes)) => {
+            frames.push(TWO_BYTES);
+            frames.extend_from_slice(&bytes.to_be_bytes());
+        }
+        (_, Err(_)) => {
+            frames.push(EIGHT_BYTES);
+            frames.extend_from_slice(&(text_bytes as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Frames that the socket has not taken yet: what its writer gave last.
+#[derive(Clone, Debug, Default)]
+pub struct FrameLane(Arc<Mutex<Bytes>>);
+
+impl FrameLane {
+    /// Takes whole frames, to be written before whatever the codec writes from now on. The codec must have been
+    /// flushed, which empties the lane too: otherwise a frame of which it has written a part would be torn.
+    pub fn put(&self, frames: Bytes) {
+        *self.frames() = frames;
+    }
+
+    /// What is to be written next; empty if there is nothing.
+    #[must_use]
+    pub fn rest(&self) -> Bytes {
+        self.frames().clone()
+    }
+
+    /// The socket has taken so much of it.
+    pub fn advance(&self, bytes: usize) {
+        let mut frames = self.frames();
+        frames.advance(bytes);
+        if frames.is_empty() {
+            // Its memory goes with it.
+            *frames = Bytes::new();
+        }
+    }
+
+    fn frames(&self) -> MutexGuard<'_, Bytes> {
+        // Whoever panicked has left it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Set by the socket, read by the heartbeat.
+#[derive(Clone, Debug, Default)]
+pub struct Liveness(Arc<Signs>);
+
+#[derive(Debug, Default)]
+struct Signs {
+    is_alive: AtomicBool,
+    is_full: AtomicBool,
+}
+
+impl Liveness {
+    pub(crate) fn show(&self) {
+        self.0.is_alive.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take(&self) -> bool {
+        self.0.is_alive.swap(false, Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_full(&self, is_full: bool) -> bool {
+        self.0.is_full.swap(is_full, Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.is_full.load(Ordering::Relaxed)
+    }
+}
+
+/// A TCP stream that reports signs of life of its other end. What is in its lane is written before anything else.
+#[derive(Debug)]
+pub struct Socket {
+    stream: TcpStream,
+    life: Liveness,
+    lane: FrameLane,
+}
+
+impl Socket {
+    /// Reports to `life`.
+    #[must_use]
+    pub fn new(stream: TcpStream, life: Liveness, lane: FrameLane) -> Self {
+        Self { stream, life, lane }
+    }
+
+    /// Writes what is in the lane.
+    fn poll_lane(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let rest = self.lane.rest();
+            if rest.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            let outcome = Pin::new(&mut self.stream).poll_write(context, &rest);
+            match ready!(self.wrote(outcome))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.lane.advance(written),
+            }
+        }
+    }
+
+    fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &outcome {
+            Poll::Pending => {
+                self.life.set_full(true);
+            }
+            Poll::Ready(_) => {
+                if self.life.set_full(false) {
+                    self.life.show();
+                }
+            }
+        }
+        outcome
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if buffer.filled().len() > before {
+            self.life.show();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_lane(context))?;
+        let outcome = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.wrote(outcome)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_lane(context))?;
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,336 @@
+//! Who may connect: the peer's user, the `Host` and `Origin` of the request, the token.
+//!
+//! Pure decisions over facts that others have found ([`crate::http::peer`] looks users up). Called by
+//! [`crate::http`] before anything is upgraded. It never sees a message.
+
+use std::net::IpAddr;
+
+use hyper::{
+    HeaderMap, StatusCode,
+    header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
+};
+
+use crate::{config::token::Token, http::peer::Peer};
+
+const BEARER_SUBPROTOCOL: &str = "bearer.";
+
+/// What the operator allows.
+#[derive(Clone, Debug)]
+pub struct AdmissionRules {
+    /// The address that is listened on is a loopback one.
+    pub is_loopback: bool,
+    /// Required from everyone if there is one.
+    pub token: Option<Token>,
+    /// Web origins whose pages may connect.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Why a request is refused, before any upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A token is configured and none, or a wrong one, was presented.
+    #[error("a valid token is required: send \"Authorization: Bearer TOKEN\"")]
+    Token,
+    /// Another user of this machine.
+    #[error("this supervisor serves another user of this machine; present its token")]
+    ForeignUser,
+    /// The peer's user could not be found out.
+    #[error("the user at the other end of this connection is unknown; present a token")]
+    UnknownUser,
+    /// A name in `Host` that is no loopback name: somebody's DNS points here.
+    #[error(
+        "the Host header must name a loopback address or localhost; behind a proxy with its own name, present the token"
+    )]
+    Host,
+    /// A page of a site that is not allowed.
+    #[error("this Origin is not allowed; see --allow-origin")]
+    Origin,
+}
+
+impl Refusal {
+    /// The answer's status.
+    #[must_use]
+    pub fn status(self) -> StatusCode {
+        match self {
+            Self::Token => StatusCode::UNAUTHORIZED,
+            Self::ForeignUser | Self::UnknownUser | Self::Host | Self::Origin => {
+                StatusCode::FORBIDDEN
+            }
+        }
+    }
+}
+
+/// What was presented of a token.
+#[derive(Debug, PartialEq, Eq)]
+struct Presented<'a> {
+    token: &'a str,
+    /// The subprotocol to echo, where the token came as one.
+    subprotocol: Option<&'a str>,
+}
+
+impl AdmissionRules {
+    /// Whether this peer may ask for anything at all, such as `/livez`. Needs no token, but a right one
+    /// makes up for being another user.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
+        let is_proxied = || has_one_host(headers) && self.valid_token(headers).is_some();
+        if self.is_loopback && !has_loopback_host(headers) && !is_proxied() {
+            return Err(Refusal::Host);
+        }
+        self.check_origin(headers)?;
+        match peer {
+            Peer::SameUser | Peer::Remote => Ok(()),
+            Peer::ForeignUser | Peer::Unknown if self.valid_token(headers).is_some() => Ok(()),
+            Peer::ForeignUser => Err(Refusal::ForeignUser),
+            Peer::Unknown => Err(Refusal::UnknownUser),
+        }
+    }
+
+    /// Whether this peer may have a session. Returns the subprotocol to echo.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_session(
+        &self,
+        peer: Peer,
+        headers: &HeaderMap,
+    ) -> Result<Option<HeaderValue>, Refusal> {
+        self.check_request(peer, headers)?;
+        match (&self.token, self.valid_token(headers)) {
+            (Some(_), None) => Err(Refusal::Token),
+            (_, Some(Presented { subprotocol: Some(subprotocol), .. })) => {
+                Ok(HeaderValue::from_str(subprotocol).ok())
+            }
+            (_, Some(Presented { subprotocol: None, .. }) | None) => Ok(None),
+        }
+    }
+
+    fn valid_token<'a>(&self, headers: &'a HeaderMap) -> Option<Presented<'a>> {
+        let token = self.token.as_ref()?;
+        presented(headers).into_iter().find(|presented| token.is(presented.token))
+    }
+
+    /// A browser says which page asks. A page may talk to the host it came from, if that is this machine;
+    /// everything else is another site that rides on the user's browser.
+    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
+        if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
+            return Ok(());
+        }
+        let host = text(headers, HOST).unwrap_or_default();
+        let is_same = origin
+            .strip_prefix("http://")
+            .or_else(|| origin.strip_prefix("https://"))
+            .is_some_and(|authority| authority.eq_ignore_ascii_case(host));
+        if is_same && is_loopback_authority(host) { Ok(()) } else { Err(Refusal::Origin) }
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Vec<Presented<'_>> {
+    let from_authorization = text(headers, AUTHORIZATION).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        let token = token.trim();
+        scheme.eq_ignore_ascii_case("bearer").then_some(Presented { token, subprotocol: None })
+    });
+    let from_subprotocols = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter_map(|subprotocol| {
+            let token = subprotocol.strip_prefix(BEARER_SUBPROTOCOL)?;
+            Some(Presented { token, subprotocol: Some(subprotocol) })
+        });
+    from_authorization.into_iter().chain(from_subprotocols).collect()
+}
+
+fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A proxy in front of this supervisor passes its own name on. Who presents the token is no page that somebody's
+/// DNS has led here: such a page cannot know it.
+fn has_one_host(headers: &HeaderMap) -> bool {
+    headers.get_all(HOST).iter().count() == 1
+}
+
+/// Old probes that send no `Host` are no browsers.
+fn has_loopback_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => true,
+        (Some(host), None) => host.to_str().is_ok_and(is_loopback_authority),
+        (Some(_), Some(_)) => false,
+    }
+}
+
+fn is_loopback_authority(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if port.is_empty() || is_port(port) => address,
+            Some(_) | None => return false,
+        },
+        None => match authority.split_once(':') {
+            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+            Some(_) => return false,
+            None => authority,
+        },
+    };
+    let name = host.to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+fn is_port(text: &str) -> bool {
+    text.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef";
+
+    fn rules(token: bool) -> AdmissionRules {
+        AdmissionRules {
+            is_loopback: true,
+            token: token.then(|| Token::new(SECRET).unwrap()),
+            allowed_origins: vec!["https://allowed.example".to_owned()],
+        }
+    }
+
+    fn headers(list: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in list {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn behind_a_proxy_with_a_name_of_its_own_the_token_makes_up_for_the_host() {
+        let rules = AdmissionRules {
+            is_loopback: true,
+            token: Some(Token::new(SECRET).unwrap()),
+            allowed_origins: Vec::new(),
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("ci.example.org"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
+        let bearer = |token: &str| HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        headers.insert(AUTHORIZATION, bearer("fedcba9876543210"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
+        headers.insert(AUTHORIZATION, bearer(SECRET));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Ok(None));
+        headers.append(HOST, HeaderValue::from_static("localhost"));
+        assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn hosts_that_are_this_machine_pass_and_no_others() {
+        for host in [
+            "localhost",
+            "localhost:8003",
+            "LocalHost:1",
+            "app.localhost",
+            "127.0.0.1:8003",
+            "127.9.9.9",
+            "[::1]",
+            "[::1]:8003",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            let headers = headers(&[("host", host)]);
+            assert_eq!(rules(false).check_request(Peer::SameUser, &headers), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "evil.example:8003",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "[::1",
+            "[::1]x",
+            "localhost:x",
+            "localhost@evil.example",
+            "",
+        ] {
+            let headers = headers(&[("host", host)]);
+            let outcome = rules(false).check_request(Peer::SameUser, &headers);
+            assert_eq!(outcome, Err(Refusal::Host), "{host}");
+        }
+        let two = headers(&[("host", "localhost"), ("host", "evil.example")]);
+        assert_eq!(rules(false).check_request(Peer::SameUser, &two), Err(Refusal::Host));
+        assert_eq!(rules(false).check_request(Peer::SameUser, &HeaderMap::new()), Ok(()));
+    }
+
+    #[test]
+    fn pages_of_other_sites_are_refused() {
+        for (origin, host, passes) in [
+            ("http://localhost:8003", "localhost:8003", true),
+            ("http://127.0.0.1:8003", "127.0.0.1:8003", true),
+            ("https://allowed.example", "localhost:8003", true),
+            ("HTTPS://Allowed.example", "localhost:8003", true),
+            ("https://evil.example", "localhost:8003", false),
+            ("http://localhost:9999", "localhost:8003", false),
+            ("http://localhost:8003", "127.0.0.1:8003", false),
+            ("https://allowed.example.evil.example", "localhost:8003", false),
+            ("null", "localhost:8003", false),
+            ("", "localhost:8003", false),
+            ("file://", "localhost:8003", false),
+        ] {
+            let headers = headers(&[("host", host), ("origin", origin)]);
+            let outcome = rules(false).check_request(Peer::SameUser, &headers);
+            assert_eq!(outcome.is_ok(), passes, "{origin} {host}");
+        }
+    }
+
+    #[test]
+    fn beyond_loopback_the_same_origin_rule_does_not_open_the_door() {
+        let remote = AdmissionRules { is_loopback: false, ..rules(true) };
+        let headers = headers(&[("host", "rebound.example"), ("origin", "http://rebound.example")]);
+        assert_eq!(remote.check_request(Peer::Remote, &headers), Err(Refusal::Origin));
+    }
+
+    #[test]
+    fn another_user_needs_the_token_and_the_same_user_only_where_one_is_configured() {
+        let right = headers(&[("authorization", "Bearer 0123456789abcdef")]);
+        let wrong = headers(&[("authorization", "Bearer 0123456789abcdeX")]);
+        let none = HeaderMap::new();
+        for (rules, peer, headers, expected) in [
+            (rules(false), Peer::SameUser, &none, Ok(())),
+            (rules(false), Peer::ForeignUser, &none, Err(Refusal::ForeignUser)),
+            (rules(false), Peer::ForeignUser, &right, Err(Refusal::ForeignUser)),
+            (rules(false), Peer::Unknown, &none, Err(Refusal::UnknownUser)),
+            (rules(true), Peer::SameUser, &none, Err(Refusal::Token)),
+            (rules(true), Peer::SameUser, &wrong, Err(Refusal::Token)),
+            (rules(true), Peer::SameUser, &right, Ok(())),
+            (rules(true), Peer::ForeignUser, &right, Ok(())),
+            (rules(true), Peer::ForeignUser, &wrong, Err(Refusal::ForeignUser)),
+            (rules(true), Peer::Unknown, &right, Ok(())),
+            (rules(true), Peer::Remote, &right, Ok(())),
+            (rules(true), Peer::Remote, &none, Err(Refusal::Token)),
+        ] {
+            assert_eq!(rules.check_session(peer, headers).map(drop), expected, "{peer:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_as_subprotocol_is_taken_and_echoed() {
+        let offered = headers(&[("sec-websocket-protocol", "chat, bearer.0123456789abcdef")]);
+        let echoed = rules(true).check_session(Peer::SameUser, &offered).unwrap().unwrap();
+        assert_eq!(echoed, "bearer.0123456789abcdef");
+    }
+
+    #[test]
+    fn health_needs_no_token() {
+        let none = HeaderMap::new();
+        assert_eq!(rules(true).check_request(Peer::SameUser, &none), Ok(()));
+        assert_eq!(rules(true).check_request(Peer::Remote, &none), Ok(()));
+    }
+}

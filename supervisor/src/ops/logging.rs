@@ -1,0 +1,48 @@
+//! The log of the supervisor itself: one line an event on standard error.
+//!
+//! Owns the form and the filter. Standard output is not for logs: its first line is read by programs.
+
+use std::io::IsTerminal as _;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
+
+use crate::config::{Config, args::LogFormat};
+
+/// Starts logging.
+///
+/// # Errors
+/// When something else in this process logs already.
+pub fn init(config: &Config) -> anyhow::Result<()> {
+    let targets: Targets = config.log_filter.parse()?;
+    let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
+    let builder = tracing_subscriber::fmt()
+        // Known beforehand, what is not logged by anybody costs nothing.
+        .with_max_level(most.unwrap_or(LevelFilter::OFF))
+        // It would be reported by `eprintln!`, which panics when standard error is closed: whoever read the
+        // log may be gone, and that must end nothing.
+        .log_internal_errors(false)
+        .with_writer(std::io::stderr);
+    let outcome = match config.log_format {
+        LogFormat::Pretty => {
+            let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
+            builder.finish().with(targets).with(filter_fn(may_be_logged)).try_init()
+        }
+        LogFormat::Json => {
+            builder.json().finish().with(targets).with(filter_fn(may_be_logged)).try_init()
+        }
+    };
+    outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
+}
+
+/// Never the WebSocket library's traces, whatever the filter says: they are every message as it is on
+/// the wire, resume tokens, prompts and output included.
+fn may_be_logged(metadata: &Metadata<'_>) -> bool {
+    let target = metadata.target();
+    let is_wire = target.starts_with("tungstenite") || target.starts_with("tokio_tungstenite");
+    !(is_wire && *metadata.level() == Level::TRACE)
+}

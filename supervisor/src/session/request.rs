@@ -1,0 +1,150 @@
+//! A client's text message becomes calls, within bounds.
+//!
+//! Memory for parsed JSON grows with the number of values, not with the length of the text: 16 MiB of `[1,1,1,…]`
+//! would take gigabytes. So the values are counted first. Pure; called by [`crate::session`].
+
+use cc_protocol::{
+    envelope::{self, Id, Incoming, Response},
+    error::{ErrorCode, ErrorObject},
+};
+
+use crate::config::limits;
+
+/// Deeper nesting is a parse error (serde_json's recursion limit).
+const PARSER_DEPTH_LIMIT: usize = 128;
+
+/// Reads a message.
+///
+/// # Errors
+/// The answer to a message that is no JSON or has too many values or calls.
+pub fn read(text: &str) -> Result<Incoming, Response> {
+    let limit = limits::MESSAGE_VALUES;
+    // A value takes at least a byte, and what separates it from the next one another.
+    if text.len() / 2 >= limit && has_more_values_than(limit, text.as_bytes()) {
+        return Err(too_many("values in a message", limit));
+    }
+    match envelope::parse(text)? {
+        Incoming::Batch(calls) if calls.len() > limits::BATCH_CALLS => {
+            Err(too_many("calls in a batch", limits::BATCH_CALLS))
+        }
+        incoming @ (Incoming::Batch(_) | Incoming::Single(_)) => Ok(incoming),
+    }
+}
+
+fn too_many(what: &str, limit: usize) -> Response {
+    let message = format!("Invalid Request: there may be at most {limit} {what}");
+    Response::error(
+        Id::Null,
+        ErrorObject::new(ErrorCode::InvalidRequest, message).with("limit", limit),
+    )
+}
+
+/// Every value but the first of a list or object follows a comma, and every list or object has a bracket.
+/// What is no JSON is counted somehow; the parser refuses it.
+fn has_more_values_than(limit: usize, mut bytes: &[u8]) -> bool {
+    let mut values = 1;
+    let mut depth = 0_usize;
+    while let Some((byte, rest)) = bytes.split_first() {
+        bytes = rest;
+        match byte {
+            b'"' => bytes = after_string(rest),
+            b',' => values += 1,
+            b'[' | b'{' => {
+                values += 1;
+                depth += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        // The parser will not come further than this, and its error says more.
+        if depth > PARSER_DEPTH_LIMIT {
+            return false;
+        }
+        if values > limit {
+            return true;
+        }
+    }
+    false
+}
+
+/// What follows the closing quote.
+fn after_string(mut bytes: &[u8]) -> &[u8] {
+    while let Some(index) = memchr::memchr2(b'"', b'\\', bytes) {
+        if bytes[index] == b'"' {
+            return &bytes[index + 1..];
+        }
+        bytes = bytes.get(index + 2..).unwrap_or_default();
+    }
+    &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn values(value: &Value) -> usize {
+        1 + match value {
+            Value::Array(elements) => elements.iter().map(values).sum(),
+            Value::Object(members) => members.values().map(values).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+        }
+    }
+
+    fn is_refused_for_its_number(text: &str) -> bool {
+        read(text).is_err_and(|response| {
+            serde_json::to_value(response).unwrap()["error"]["data"]["limit"].is_u64()
+        })
+    }
+
+    #[test]
+    fn a_message_of_very_many_values_is_refused_before_it_is_parsed() {
+        let ones = vec!["1"; limits::MESSAGE_VALUES + 1].join(",");
+        assert!(is_refused_for_its_number(&format!("[{ones}]")));
+        let call =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"ping","params":{{"x":[{ones}]}}}}"#);
+        assert!(is_refused_for_its_number(&call));
+        assert!(is_refused_for_its_number(&"[]".repeat(limits::MESSAGE_VALUES + 1)));
+    }
+
+    #[test]
+    fn nesting_without_end_is_left_to_the_parser_which_names_it() {
+        let response = read(&"[".repeat(10 * limits::MESSAGE_VALUES)).unwrap_err();
+        assert_eq!(serde_json::to_value(response).unwrap()["error"]["code"], -32700);
+    }
+
+    #[test]
+    fn a_long_text_is_no_long_message_whatever_is_in_it() {
+        let prompt = "[,{\"\\".repeat(limits::MESSAGE_VALUES);
+        let call = json!({"jsonrpc": "2.0", "method": "execute", "params": {"prompt": prompt}});
+        assert!(matches!(read(&call.to_string()), Ok(Incoming::Single(Ok(_)))));
+    }
+
+    #[test]
+    fn a_batch_has_a_limit_of_its_own() {
+        let batch = |calls| format!("[{}]", vec!["1"; calls].join(","));
+        assert!(matches!(read(&batch(limits::BATCH_CALLS)), Ok(Incoming::Batch(_))));
+        assert!(is_refused_for_its_number(&batch(limits::BATCH_CALLS + 1)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_with_too_many_values_passes(
+            texts in proptest::collection::vec("[\\\\\",\\[{}:a]{0,6}", 0..8),
+            numbers in proptest::collection::vec(any::<u8>(), 0..8),
+            limit in 1usize..40,
+        ) {
+            let value = json!([texts, {"a": numbers, "b": texts, "c": {}}, [], 1]);
+            if values(&value) > limit {
+                prop_assert!(has_more_values_than(limit, value.to_string().as_bytes()));
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_are_counted_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+            has_more_values_than(9, &bytes);
+        }
+    }
+}

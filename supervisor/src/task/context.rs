@@ -1,0 +1,100 @@
+//! What the tasks of one supervisor have in common. Built once by [`crate::daemon`], then only read.
+
+use std::{path::PathBuf, sync::Arc};
+
+use cc_link::spec::CgroupParent;
+
+use crate::{
+    config::{Config, environment::Base},
+    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
+    storage::{database::Store, state_dir},
+    task::{
+        feed::Feed,
+        registry::Registry,
+        retention::{self, EndedTask, Retention},
+    },
+    worker::spawner::Spawner,
+};
+
+/// What a task needs from its supervisor. The rooms above `task` hold it as well, to start tasks and to ask for them.
+#[derive(Debug)]
+pub struct TaskContext {
+    pub config: Config,
+    /// What tasks get of the supervisor's environment.
+    pub environment: Base,
+    /// The tasks that are not over.
+    pub registry: Arc<Registry>,
+    pub store: Store,
+    pub health: Arc<Health>,
+    /// Versions and words of the tasks' CLI that the log has told of.
+    pub cli_news: CliNews,
+    pub spawner: Spawner,
+    pub retention: Arc<Retention>,
+    pub metrics: Arc<Metrics>,
+    /// The directory that holds one directory a task.
+    pub tasks_dir: PathBuf,
+    /// Where tasks' cgroups are made, where tasks have cgroups.
+    pub cgroup: Option<CgroupParent>,
+    pub stage: StageWatch,
+}
+
+impl TaskContext {
+    /// The path of a task's log.
+    #[must_use]
+    pub fn log_path(&self, task_id: &str) -> PathBuf {
+        state_dir::log_path(&self.tasks_dir.join(task_id))
+    }
+
+    /// Takes note of a task that has just ended, and removes the logs that are too much now.
+    pub fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
+        let log_bytes = feed.position().end_offset;
+        let feed = Arc::downgrade(feed);
+        let ended_ms = self.retention.now_ms();
+        self.retention.add(EndedTask { task_id: task_id.to_owned(), ended_ms, log_bytes, feed });
+        if self.retention.has_too_much(ended_ms) {
+            tokio::spawn(self.clean());
+        }
+    }
+
+    /// Removes the logs of ended tasks that are too many, too large or too old.
+    pub fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
+        retention::clean(Arc::clone(&self.retention), store, metrics)
+    }
+}
+
+#[cfg(test)]
+impl TaskContext {
+    /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
+    pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
+        use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
+        let args = Args {
+            worker: Some("/bin/false".into()),
+            state_dir: Some(directory.join("state")),
+            cwd: Some("/".into()),
+            cgroup: Some("off".to_owned()),
+            ..Args::default()
+        };
+        let config = Config::resolve(args, &|_| None).unwrap();
+        let state_dir = StateDir::open(&config.state_dir).unwrap();
+        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let health = Arc::new(Health::default());
+        let tasks_dir = state_dir.tasks().to_owned();
+        let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
+        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        Arc::new(Self {
+            environment: Base::new(std::env::vars_os(), &[], &[]).0,
+            registry: Arc::new(Registry::new(config.tasks_limit)),
+            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            health,
+            cli_news: CliNews::default(),
+            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
+            metrics: Arc::new(Metrics::new()),
+            tasks_dir,
+            cgroup: None,
+            stage: StageWatch::new().1,
+            config,
+        })
+    }
+}

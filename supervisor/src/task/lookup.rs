@@ -1,0 +1,227 @@
+//! Tasks as clients see them, from the registry while they live and from the database afterwards.
+//!
+//! Called by [`crate::session::task_calls`] and [`crate::session::resume`]. It only reads.
+
+use cc_events::Completed;
+use cc_protocol::{
+    error::{ErrorCode, ErrorObject},
+    task::{ListFilter, TaskState, TaskSummary},
+};
+use cc_state::{Filter, TaskRow};
+
+use crate::{
+    config::limits,
+    storage::{database::StoreError, state_dir},
+    task::{TaskHandle, context::TaskContext},
+};
+
+/// A task that is known, alive or not.
+#[derive(Debug)]
+pub enum TaskRef {
+    /// Its owner is there.
+    Live(TaskHandle),
+    /// It has ended, or its owner could not be made again.
+    Stored(Box<TaskRow>),
+}
+
+impl TaskRef {
+    /// The task with this id.
+    ///
+    /// # Errors
+    /// That there is none, or that the database cannot be read.
+    pub async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
+        if let Some(handle) = context.registry.get(task_id) {
+            return Ok(Self::Live(handle));
+        }
+        let id = task_id.to_owned();
+        let row =
+            context.store.read(move |db| db.task(&id)).await.map_err(|error| failed(&error))?;
+        row.map(|row| Self::Stored(Box::new(row))).ok_or_else(|| no_such_task(task_id))
+    }
+
+    /// The session that it belongs to.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        match self {
+            Self::Live(handle) => handle.info().session_id.as_deref(),
+            Self::Stored(row) => row.accepted.session_id.as_deref(),
+        }
+    }
+
+    /// The seq of its last event; 0 when there is none.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        match self {
+            Self::Live(handle) => handle.feed().position().last_seq,
+            Self::Stored(row) => row.ended.as_ref().map_or(0, |ended| ended.last_seq),
+        }
+    }
+
+    /// It has ended and its main process never ran: its client was told so in the answer to its request.
+    #[must_use]
+    pub fn never_ran(&self) -> bool {
+        match self {
+            Self::Live(handle) => handle.is_done() && handle.progress().pid.is_none(),
+            // The end is all that there is of it. That its start is not on record does not say so: a start is
+            // noted without anybody waiting for it.
+            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
+        }
+    }
+
+    /// The terminal event and its seq, where the database has them.
+    #[must_use]
+    pub fn stored_end(&self) -> Option<(Completed, u64)> {
+        match self {
+            Self::Live(_) => None,
+            Self::Stored(row) => Some((row.completed()?, row.ended.as_ref()?.last_seq)),
+        }
+    }
+
+    /// Its main process, once it ran.
+    #[must_use]
+    pub fn pid(&self) -> Option<i32> {
+        match self {
+            Self::Live(handle) => handle.progress().pid,
+            Self::Stored(row) => row.started.as_ref().map(|started| started.pid),
+        }
+    }
+
+    /// As a client sees it.
+    #[must_use]
+    pub fn summary(&self, context: &TaskContext) -> TaskSummary {
+        match self {
+            Self::Live(handle) => of_handle(handle),
+            Self::Stored(row) => of_row(context, row),
+        }
+    }
+}
+
+fn of_handle(handle: &TaskHandle) -> TaskSummary {
+    let info = handle.info();
+    let progress = handle.progress();
+    let position = handle.feed().position();
+    let ended = handle.ended();
+    TaskSummary {
+        task_id: info.task_id.clone(),
+        state: if ended.is_some() { TaskState::Ended } else { progress.state },
+        label: info.label.clone(),
+        command: info.command.clone(),
+        is_prompt: info.is_prompt,
+        session_id: info.session_id.clone(),
+        accepted_ms: info.accepted_ms,
+        ended_ms: ended.as_ref().map(|ended| ended.at_ms),
+        pid: progress.pid,
+        last_seq: position.last_seq,
+        log_bytes: position.end_offset,
+        reason: ended.as_ref().map(|ended| ended.completed.reason),
+        verdict: ended.as_ref().map(|ended| ended.completed.verdict),
+        exit_code: ended.as_ref().map(|ended| ended.completed.exit_code),
+        warnings: ended.as_ref().map_or(0, |ended| ended.completed.warnings.len() as u64),
+    }
+}
+
+fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
+    let accepted = &row.accepted;
+    let ended = row.ended.as_ref();
+    // A row without an end and without an owner is a task that a starting supervisor is seeing to.
+    let state = if ended.is_some() { TaskState::Ended } else { TaskState::Running };
+    TaskSummary {
+        task_id: accepted.id.clone(),
+        state,
+        label: accepted.label.clone(),
+        command: accepted.command.clone(),
+        is_prompt: accepted.is_prompt,
+        session_id: accepted.session_id.clone(),
+        accepted_ms: accepted.accepted_ms,
+        ended_ms: ended.map(|ended| ended.at_ms),
+        pid: row.started.as_ref().map(|started| started.pid),
+        last_seq: ended.map_or(0, |ended| ended.last_seq),
+        log_bytes: ended.map_or_else(
+            || state_dir::file_bytes(&context.log_path(&accepted.id)),
+            |ended| ended.log_bytes,
+        ),
+        reason: ended.and_then(|ended| ended.reason.known()),
+        verdict: ended.and_then(|ended| ended.verdict.known()),
+        exit_code: ended.map(|ended| ended.exit_code),
+        warnings: ended.map_or(0, |ended| ended.warnings.len() as u64),
+    }
+}
+
+/// One page of tasks, the newest first, and whether there are more.
+///
+/// # Errors
+/// When the database cannot be read.
+pub async fn list(
+    context: &TaskContext,
+    filter: ListFilter,
+    before: Option<String>,
+    limit: usize,
+) -> Result<(Vec<TaskSummary>, bool), ErrorObject> {
+    let filter = match filter {
+        ListFilter::All => Filter::All,
+        ListFilter::Running => Filter::Unfinished,
+        ListFilter::Ended => Filter::Ended,
+    };
+    let rows = context
+        .store
+        .read(move |db| db.tasks(filter, before.as_deref(), limit + 1))
+        .await
+        .map_err(|error| failed(&error))?;
+    let mut has_more = rows.len() > limit;
+    let mut tasks = Vec::new();
+    let mut list_bytes = 0;
+    for row in rows.into_iter().take(limit) {
+        let summary = live_or_stored(context, row).summary(context);
+        list_bytes += json_bytes(&summary);
+        if list_bytes > limits::LIST_BYTES {
+            has_more = true;
+            break;
+        }
+        tasks.push(summary);
+    }
+    Ok((tasks, has_more))
+}
+
+/// What the registry has of a task is newer than its row.
+#[must_use]
+pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
+    match context.registry.get(&row.accepted.id) {
+        Some(handle) => TaskRef::Live(handle),
+        None => TaskRef::Stored(Box::new(row)),
+    }
+}
+
+/// As many of the newest ones as an answer can hold.
+#[must_use]
+pub fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<TaskSummary> {
+    let mut list_bytes = 0;
+    let fitting = tasks
+        .iter()
+        .rev()
+        .take(limit)
+        .take_while(|summary| {
+            list_bytes += json_bytes(summary);
+            list_bytes <= limits::LIST_BYTES
+        })
+        .count();
+    tasks.split_off(tasks.len() - fitting)
+}
+
+fn json_bytes(summary: &TaskSummary) -> usize {
+    serde_json::to_string(summary).map_or(0, |text| text.len())
+}
+
+/// The answer when the database fails.
+#[must_use]
+pub fn failed(error: &StoreError) -> ErrorObject {
+    tracing::error!(%error, "a question to the state database");
+    ErrorObject::new(ErrorCode::InternalError, error.to_string())
+}
+
+/// The answer when there is no such task.
+#[must_use]
+pub fn no_such_task(task_id: &str) -> ErrorObject {
+    let shown: String = task_id.chars().take(64).collect();
+    let message = format!("no such task: {shown:?}; it may have been removed by retention");
+    ErrorObject::new(ErrorCode::NoSuchTask, message).with("task_id", shown)
+}

@@ -1,0 +1,118 @@
+//! The tasks that are not over: from before the worker's start, or its adoption, until the worker is gone.
+//!
+//! Once closed it takes no more, so that no start in flight slips past a shutdown. It owns handles, not
+//! tasks: a task belongs to its [`crate::task::owner`].
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+use crate::task::TaskHandle;
+
+/// The tasks that are not over.
+#[derive(Debug)]
+pub struct Registry {
+    limit: usize,
+    tasks: Mutex<Tasks>,
+    /// Counts the tasks that have left.
+    left: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    handles: HashMap<String, TaskHandle>,
+    is_closed: bool,
+}
+
+/// Why no task may be started now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The supervisor is stopping.
+    Closed,
+    /// As many tasks run as may.
+    Full {
+        /// So many.
+        limit: usize,
+    },
+}
+
+impl Registry {
+    /// Empty and open, for at most `limit` tasks.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
+    }
+
+    /// Adds a task that is about to be started.
+    ///
+    /// # Errors
+    /// When it is closed or full: the task must not be started.
+    pub fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
+        let mut tasks = self.tasks();
+        if tasks.is_closed {
+            return Err(Refusal::Closed);
+        }
+        if tasks.handles.len() >= self.limit {
+            return Err(Refusal::Full { limit: self.limit });
+        }
+        tasks.handles.insert(handle.task_id().to_owned(), handle);
+        Ok(())
+    }
+
+    /// Adds a task that an earlier supervisor started: it is there, however many there are.
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
+        let mut tasks = self.tasks();
+        if tasks.is_closed {
+            return Err(Refusal::Closed);
+        }
+        tasks.handles.insert(handle.task_id().to_owned(), handle);
+        Ok(())
+    }
+
+    /// The task with this id, if it is not over.
+    #[must_use]
+    pub fn get(&self, task_id: &str) -> Option<TaskHandle> {
+        self.tasks().handles.get(task_id).cloned()
+    }
+
+    /// The ids of all.
+    #[must_use]
+    pub fn task_ids(&self) -> Vec<String> {
+        self.tasks().handles.keys().cloned().collect()
+    }
+
+    /// Removes a task whose worker is reaped.
+    pub fn remove(&self, task_id: &str) {
+        self.tasks().handles.remove(task_id);
+        self.left.send_modify(|count| *count += 1);
+    }
+
+    /// Told whenever there may be room again.
+    #[must_use]
+    pub fn room(&self) -> watch::Receiver<u64> {
+        self.left.subscribe()
+    }
+
+    /// Takes no more from now on. Returns what is there.
+    pub fn close(&self) -> Vec<TaskHandle> {
+        let mut tasks = self.tasks();
+        tasks.is_closed = true;
+        tasks.handles.values().cloned().collect()
+    }
+
+    /// Tasks now.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.tasks().handles.len()
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,163 @@
+//! Finds the worker that listens in a task's directory, and asks to have it (see [`cc_link::adopt`]).
+//!
+//! It knows nothing of tasks and kills nobody: what follows from an answer, or from none, is decided by
+//! [`crate::task::recover`].
+
+use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, time::Duration};
+
+use bytes::BytesMut;
+use cc_link::{
+    adopt::{Adopted, SOCKET_NAME, VersionRange},
+    control::Control,
+    notice::Notice,
+    record::{Body, decode},
+};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    config::limits,
+    ops::uptime,
+    worker::{Worker, process::ProcessHandle},
+};
+
+/// A live worker that was asked to be adopted.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The worker.
+    pub process: ProcessHandle,
+    connection: UnixStream,
+    /// What it has sent and was not used yet.
+    received: BytesMut,
+}
+
+/// What a worker answers.
+#[derive(Debug)]
+pub enum AdoptReply {
+    /// It serves this supervisor now.
+    Adopted(Box<Adopted>),
+    /// It lives, but cannot be talked to: the text says why.
+    Foreign(String),
+    /// It hung up: it is ending, or dead.
+    HungUp,
+}
+
+impl Candidate {
+    /// Connects to the worker of the task in `directory` and sends the question. `None`: nobody listens there, and
+    /// nobody who could be that task's worker ever will if its log exists.
+    ///
+    /// # Errors
+    /// When it cannot be told whether there is one.
+    pub async fn find(directory: &Path) -> io::Result<Option<Self>> {
+        let Some(mut connection) = connect(directory, SOCKET_NAME).await? else {
+            return Ok(None);
+        };
+        // Who called listen(2): the worker, as its socket is inherited by nobody.
+        let pid = connection.peer_cred()?.pid().unwrap_or(0);
+        let process = match ProcessHandle::open(pid) {
+            Ok(process) => process,
+            Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // Between connecting and opening the handle the worker could have died and its number been used again.
+        // Then its socket is closed; while it is open, the handle is on the worker.
+        if is_hung_up(&connection)? {
+            return Ok(None);
+        }
+        let question = Control::Adopt(VersionRange::OWN).to_line()?;
+        // A fresh connection takes these few bytes at once. If it breaks here, the answer is missing too.
+        drop(connection.write_all(&question).await);
+        Ok(Some(Self { process, connection, received: BytesMut::new() }))
+    }
+
+    /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
+    pub async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
+        let deadline = uptime::now() + patience;
+        loop {
+            match decode(&mut self.received) {
+                Ok(Some(record)) => return Some(understand(record.body)),
+                Ok(None) => {}
+                Err(error) => {
+                    return Some(AdoptReply::Foreign(format!("it sent no record: {error}")));
+                }
+            }
+            let reading = self.connection.read_buf(&mut self.received);
+            let left = deadline.saturating_duration_since(uptime::now());
+            match uptime::timeout(left, reading).await {
+                Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) => return Some(AdoptReply::HungUp),
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// After [`AdoptReply::Adopted`]: the worker, and what it has sent already.
+    #[must_use]
+    pub fn into_worker(self) -> (Worker, BytesMut) {
+        (Worker::adopted(self.process, self.connection), self.received)
+    }
+}
+
+fn understand(body: Body) -> AdoptReply {
+    let own = VersionRange::OWN;
+    match body {
+        Body::Notice(Notice::Adopted(adopted)) => AdoptReply::Adopted(adopted),
+        Body::Notice(Notice::AdoptionRefused { versions }) => AdoptReply::Foreign(format!(
+            "it speaks versions {} to {} of the link, this supervisor {} to {}",
+            versions.oldest, versions.newest, own.oldest, own.newest
+        )),
+        Body::Notice(Notice::Pong { .. } | Notice::Ending { .. })
+        | Body::Event(_)
+        | Body::Lines(_)
+        | Body::Output(_) => AdoptReply::Foreign("it did not answer the question".to_owned()),
+    }
+}
+
+/// Connects to the socket of this name in `directory`; `None` if there is none, or nobody behind it.
+///
+/// # Errors
+/// When it cannot be told whether there is somebody.
+pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
+    // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
+    let directory = match File::open(directory) {
+        Ok(directory) => directory,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
+    let deadline = Instant::now() + limits::ADOPT_ANSWER;
+    loop {
+        match UnixStream::connect(&path).await {
+            Ok(connection) => return Ok(Some(connection)),
+            Err(error) if is_nobody(&error) => return Ok(None),
+            // Others are waiting to be heard.
+            Err(error)
+                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
+            {
+                sleep(limits::ADOPT_RETRY).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The last is what a worker gives that exits while it is being connected to.
+fn is_nobody(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
+    )
+}
+
+fn is_hung_up(connection: &UnixStream) -> io::Result<bool> {
+    let mut descriptors = [PollFd::new(connection, PollFlags::empty())];
+    poll(&mut descriptors, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
+    Ok(descriptors[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
+}
+
+#[cfg(test)]
+mod tests;

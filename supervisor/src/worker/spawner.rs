@@ -1,0 +1,153 @@
+//! Has workers forked, and sweeps up after those that died.
+//!
+//! Owns the keeper that makes them. It is started for the first worker, and again when it is gone or its program was
+//! replaced; then the one before goes with its last worker. What a worker costs does not grow with this process.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+};
+
+use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
+use cc_proctree::{
+    kill::{Leftovers, Swept, end_leftovers},
+    procfs::Process,
+};
+use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
+
+use crate::{
+    config::limits,
+    worker::{
+        Worker,
+        keeper::{Build, ForkError, Forked, Keeper},
+        keepers::{self, Keepers},
+    },
+};
+
+/// Why there is no worker.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {error}", program.display())]
+pub struct SpawnError {
+    /// The worker's program.
+    pub program: PathBuf,
+    /// What went wrong.
+    pub error: ForkError,
+}
+
+/// Starts workers. Clones mean the same one.
+#[derive(Clone, Debug)]
+pub struct Spawner {
+    program: Arc<Path>,
+    keeper: Arc<Mutex<Option<Keeper>>>,
+    keepers: Keepers,
+    open_files: Option<u64>,
+}
+
+impl Spawner {
+    /// Of workers that run this program, with `open_files` as their limit where that is not to be this process's.
+    #[must_use]
+    pub fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
+        Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
+    }
+
+    /// Starts a worker, which waits for its first control line.
+    ///
+    /// # Errors
+    /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
+    pub async fn spawn(&self) -> Result<Worker, SpawnError> {
+        let forked = self.fork(&mut *self.keeper.lock().await).await;
+        let failed = |error| SpawnError { program: self.program.to_path_buf(), error };
+        forked.map(Worker::started).map_err(failed)
+    }
+
+    async fn fork(&self, place: &mut Option<Keeper>) -> Result<Forked, ForkError> {
+        // Read for each worker: a program that was replaced on the disk needs another keeper.
+        let build = Build::of(&self.program)?;
+        loop {
+            // While it is asked it is nobody's: a future that is dropped takes it along.
+            let used = place.take();
+            let was_there = used.is_some();
+            let mut keeper = match used {
+                Some(current) if current.build() == build => current,
+                Some(old) => {
+                    drop(old.dismiss());
+                    continue;
+                }
+                None => Keeper::start(self.command(), &self.keepers, build)?,
+            };
+            match keeper.fork().await {
+                Ok(forked) => {
+                    *place = Some(keeper);
+                    return Ok(forked);
+                }
+                Err(error @ ForkError::Refused(_)) => {
+                    *place = Some(keeper);
+                    return Err(error);
+                }
+                Err(error @ ForkError::Lost(_)) => {
+                    keeper.give_up();
+                    if !was_there {
+                        return Err(error);
+                    }
+                    tracing::warn!(%error, "another keeper is started");
+                }
+            }
+        }
+    }
+
+    /// Lets the keeper go with its last worker. Waits for that and for other keepers to go: for all where
+    /// `are_tasks_over`, else for those that have no worker.
+    pub async fn close(&self, are_tasks_over: bool) {
+        let keeper = self.keeper.lock().await.take();
+        if let Some(keeper) = keeper {
+            let process = keeper.dismiss();
+            if are_tasks_over || keepers::is_idle(process.pid()) {
+                // One that takes longer is seen to with the others.
+                drop(timeout(limits::WORKER_EXIT, process.ended()).await);
+            }
+        }
+        self.keepers.ended(are_tasks_over).await;
+    }
+
+    /// The keepers of this supervisor's workers, and of earlier ones'.
+    #[must_use]
+    pub fn keepers(&self) -> &Keepers {
+        &self.keepers
+    }
+
+    /// A command that runs the worker program, cleanly.
+    #[must_use]
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&*self.program);
+        command.env_clear().current_dir("/").process_group(0).stderr(Stdio::inherit());
+        if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
+            command.env("RUST_BACKTRACE", value);
+        }
+        if let Some(open_files) = self.open_files {
+            command.env(OPEN_FILES_VARIABLE, open_files.to_string());
+        }
+        command
+    }
+
+    /// Kills what a dead worker's task has left and its keeper has not ended. `known`: who was seen below the worker
+    /// before.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub async fn sweep(
+        &self,
+        task_id: &str,
+        leaf: Option<&Path>,
+        known: Vec<Process>,
+    ) -> io::Result<Swept> {
+        let task_id = task_id.to_owned();
+        let leaf = leaf.map(Path::to_owned);
+        let sweeping = spawn_blocking(move || {
+            let marker = (MARKER_VARIABLE, task_id.as_str());
+            end_leftovers(&Leftovers { marker, leaf, known: &known })
+        });
+        sweeping.await.map_err(io::Error::other)?
+    }
+}
