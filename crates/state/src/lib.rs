@@ -1,18 +1,24 @@
 //! `state.db`: what a supervisor must know again after its own end, beside what the task logs hold.
 //!
-//! Modules in the order in which a change travels: the supervisor's one writer thread opens the file (`open`, into a `db`), which brings
-//! its [`schema`] up to date, and gives it changes ([`change`]), which `apply` writes, as many in one transaction as have
-//! come together. What is read back ([`read`], [`row`], [`batch`]; `convert` and [`word`] are for values that SQLite has no
-//! type for) serves `task.list`, `session.resume`, `batch.*`, retention and the next supervisor's start. [`error`] says
-//! what may fail. `fixture` is for tests.
+//! In the order in which a change travels from the supervisor's one writer thread:
+//! - `db` is the open database.
+//! - `open` [opens](StateDb::open) the file, which must be ours, whole, and of a known version.
+//! - [`schema`] is what a new file gets, and how an older one is brought up to date.
+//! - [`change`] is what can be written; as many [`Change`]s as have come together are one transaction.
+//! - `apply` writes a change.
+//! - [`batch`] is what is stored of batches.
+//! - [`read`] answers `task.list`, `session.resume`, retention and the next supervisor's start.
+//! - [`row`] is what is stored of sessions and tasks; [`word`] reads words that a newer program may have written.
+//! - `convert` has the values that SQLite has no type for.
+//! - [`error`] says why the file cannot be opened, read or changed.
+//! - `fixture` is for tests.
 //!
-//! A task's log is the truth about the task; this database is an index of the logs that needs no
-//! directory scan, and the only place that knows the sessions. A kill -9 at any moment loses no
-//! committed transaction and leaves none half done; a power failure may lose the last ones, never
-//! the order of them.
+//! A task's log is the truth about the task; this database is an index of the logs that needs no directory scan, and the
+//! only place that knows the sessions. A kill -9 at any moment loses no committed transaction and leaves none half done; a
+//! power failure may lose the last ones, never their order.
 //!
-//! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that
-//! serves clients. It knows no clock, reads no log and removes no file.
+//! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that serves clients. It
+//! knows no clock, reads no log and removes no file.
 
 #![allow(missing_docs, reason = "only crates that others use document every item")]
 #![warn(unreachable_pub)]
@@ -21,16 +27,20 @@ mod db;
 mod open;
 pub mod schema;
 
-mod apply;
 pub mod change;
 
+mod apply;
+
 pub mod batch;
+
 pub mod read;
+
 pub mod row;
+pub mod word;
 
 mod convert;
+
 pub mod error;
-pub mod word;
 
 #[cfg(test)]
 mod fixture;

@@ -2,14 +2,20 @@
 //!
 //! Between the birth of the child and its exec only system calls run. The caller must be
 //! single-threaded (the worker is): the child runs in its memory while it waits, or in a copy of it.
+//!
+//! - [`start`] prepares everything that the child needs, and hears from it why it could not become the task.
+//! - `birth` makes the child.
+//! - `child` is the child's side, from its birth to its exec.
+//! - `strings` are arguments, environment and paths as execve(2) takes them.
+//! - `error` says why a main process did not start.
 
 mod birth;
 
 mod child;
 
-mod error;
-
 mod strings;
+
+mod error;
 
 use std::{
     ffi::CString,
