@@ -53,18 +53,18 @@ impl BatchAnswer {
 #[derive(Debug, Default)]
 pub(crate) struct Batches {
     /// Asked and not answered, and the attaches of batches that are not over.
-    standing: Vec<(u64, BatchRequest)>,
+    pending: Vec<(u64, BatchRequest)>,
 }
 
 impl Batches {
     /// Whether anything would have to be asked again.
-    pub(crate) fn is_any_standing(&self) -> bool {
-        !self.standing.is_empty()
+    pub(crate) fn is_any_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
     /// Something is asked.
     pub(crate) fn ask(&mut self, id: u64, request: BatchRequest) -> Request {
-        self.standing.push((id, request.clone()));
+        self.pending.push((id, request.clone()));
         Request::Batch(id, request)
     }
 
@@ -74,15 +74,15 @@ impl Batches {
         id: u64,
         outcome: Result<Value, ErrorObject>,
     ) -> Result<Option<Result<BatchAnswer, ErrorObject>>, Error> {
-        let Some(index) = self.standing.iter().position(|(standing, _)| *standing == id) else {
+        let Some(index) = self.pending.iter().position(|(pending, _)| *pending == id) else {
             return Ok(None);
         };
         let answer = match outcome {
-            Ok(result) => Ok(BatchAnswer::read(&self.standing[index].1, result)?),
+            Ok(result) => Ok(BatchAnswer::read(&self.pending[index].1, result)?),
             Err(error) => Err(error),
         };
         if !matches!(answer, Ok(BatchAnswer::Attached(_))) {
-            self.standing.remove(index);
+            self.pending.remove(index);
         }
         Ok(Some(answer))
     }
@@ -91,13 +91,13 @@ impl Batches {
     pub(crate) fn heard(&mut self, notification: &Notification<'_>) {
         if let Notification::BatchCompleted(completed) = notification {
             let over = BatchRequest::Attach(completed.batch.batch_id.clone());
-            self.standing.retain(|(_, request)| *request != over);
+            self.pending.retain(|(_, request)| *request != over);
         }
     }
 
     /// What a new connection has to be asked.
     pub(crate) fn repeated(&self) -> impl Iterator<Item = Request> + '_ {
-        self.standing.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
+        self.pending.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(asked(&batches), [2]);
         let error = ErrorObject::new(ErrorCode::NoProcess, "it is over");
         assert_eq!(batches.answered(2, Err(error.clone())).unwrap(), Some(Err(error)));
-        assert!(!batches.is_any_standing());
+        assert!(!batches.is_any_pending());
     }
 
     #[test]
@@ -149,6 +149,6 @@ mod tests {
         .to_string();
         let message: cc_protocol::notification::Message<'_> = serde_json::from_str(&text).unwrap();
         batches.heard(&message.notification);
-        assert!(!batches.is_any_standing());
+        assert!(!batches.is_any_pending());
     }
 }

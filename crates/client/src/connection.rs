@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::{
 use crate::{
     address::{Token, connect_error, handshake_request},
     error::Error,
-    event::{Answer, Event},
+    event::{Event, Response},
     reader::Reader,
     writer,
 };
@@ -113,7 +113,7 @@ impl Connection {
     /// Asks for the running task to be paused, resumed or canceled, and returns the request's id.
     ///
     /// Does not wait: output that comes before the answer must be read first, and only the caller
-    /// can do that. The answer is the [`Event::Answer`] with this id.
+    /// can do that. The answer is the [`Event::Response`] with this id.
     ///
     /// # Errors
     /// When the connection is lost.
@@ -164,13 +164,13 @@ impl Connection {
         loop {
             let bytes_before = self.reader.bytes();
             match self.reader.event().await? {
-                Event::Answer(Answer { id: Some(answered), outcome }) if answered == id => {
+                Event::Response(Response { id: Some(answered), outcome }) if answered == id => {
                     return read_result(method, outcome.map_err(Error::Server)?);
                 }
-                Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+                Event::Response(Response { id: None, outcome: Err(error) }) => {
                     return Err(Error::SessionRefused(error));
                 }
-                early @ (Event::Notification(_) | Event::Answer(_)) => {
+                early @ (Event::Notification(_) | Event::Response(_)) => {
                     self.early_events_bytes += self.reader.bytes() - bytes_before;
                     if self.early_events_bytes > EARLY_EVENTS_BYTES_LIMIT {
                         let what = format!(
@@ -235,10 +235,10 @@ fn greeting(event: Event) -> Result<Connected, Error> {
             | Notification::BatchProgress(_)
             | Notification::BatchCompleted(_) => Err(no_greeting()),
         },
-        Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+        Event::Response(Response { id: None, outcome: Err(error) }) => {
             Err(Error::SessionRefused(error))
         }
-        Event::Answer(_) => Err(no_greeting()),
+        Event::Response(_) => Err(no_greeting()),
     }
 }
 

@@ -62,7 +62,7 @@ struct Start {
 
 /// What is to be done after a resume.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct Recovery {
     pub(crate) events: Vec<SessionEvent>,
     pub(crate) requests: Vec<Request>,
     /// Look at this task soon.
@@ -214,8 +214,8 @@ impl Ledger {
     }
 
     /// The session has another connection: what is to be done about what the old one lost.
-    pub(crate) fn resumed(&mut self, tasks: &[TaskSummary]) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn resumed(&mut self, tasks: &[TaskSummary]) -> Recovery {
+        let mut recovery = Recovery::default();
         let last = self.own.as_ref().map(|own| own.task_id.clone());
         let shown = self.start.as_ref().and_then(|start| start.shown.clone());
         let answer = match &shown {
@@ -223,9 +223,11 @@ impl Ledger {
             None => tasks.iter().rfind(|task| Some(&task.task_id) != last.as_ref()),
         };
         match (&self.start, answer) {
-            (Some(_), Some(task)) => self.looked(task, &mut plan),
-            (Some(Start { shown: Some(task_id), .. }), None) => plan.look = Some(task_id.clone()),
-            (Some(start), None) => plan.requests.push(Request::Start(start.execute.clone())),
+            (Some(_), Some(task)) => self.looked(task, &mut recovery),
+            (Some(Start { shown: Some(task_id), .. }), None) => {
+                recovery.look = Some(task_id.clone())
+            }
+            (Some(start), None) => recovery.requests.push(Request::Start(start.execute.clone())),
             (None, Some(_) | None) => {}
         }
         let current = self.own.as_ref().map(|own| &own.task_id);
@@ -233,28 +235,28 @@ impl Ledger {
             && tasks
                 .iter()
                 .any(|task| Some(&task.task_id) == current && task.state == TaskState::Ended);
-        self.repeat(is_over, &mut plan);
-        plan
+        self.repeat(is_over, &mut recovery);
+        recovery
     }
 
     /// The session is lost, and nothing with it; there is a new one.
-    pub(crate) fn renewed(&mut self) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn renewed(&mut self) -> Recovery {
+        let mut recovery = Recovery::default();
         self.own = None;
-        self.repeat(true, &mut plan);
-        plan
+        self.repeat(true, &mut recovery);
+        recovery
     }
 
-    fn repeat(&mut self, is_over: bool, plan: &mut Plan) {
+    fn repeat(&mut self, is_over: bool, recovery: &mut Recovery) {
         if is_over {
             for (id, _) in std::mem::take(&mut self.controls) {
                 let error = ErrorObject::new(ErrorCode::NoProcess, "the task has ended");
-                plan.events.push(SessionEvent::Controlled { id, outcome: Err(error) });
+                recovery.events.push(SessionEvent::Controlled { id, outcome: Err(error) });
             }
         }
         let controls = self.controls.iter().map(|(id, control)| Request::Control(*id, *control));
-        plan.requests.extend(controls);
-        plan.requests.extend(self.attached.iter().map(Followed::attach));
+        recovery.requests.extend(controls);
+        recovery.requests.extend(self.attached.iter().map(Followed::attach));
     }
 
     /// The task that was asked for is not known any more.
@@ -263,21 +265,21 @@ impl Ledger {
     }
 
     /// The task that was asked for, as the server shows it: has it been started?
-    pub(crate) fn looked(&mut self, task: &TaskSummary, plan: &mut Plan) {
+    pub(crate) fn looked(&mut self, task: &TaskSummary, recovery: &mut Recovery) {
         let Some(start) = &mut self.start else { return };
         // Its end is all there is of it, so its events are not sent: it never ran.
         let is_failure = task.state == TaskState::Ended
             && (task.verdict == Some(Verdict::SpawnFailed) || task.last_seq <= 1);
         if is_failure {
-            plan.events.push(self.answered(Err(spawn_failure(task))));
+            recovery.events.push(self.answered(Err(spawn_failure(task))));
         } else if task.state == TaskState::Starting {
             start.shown = Some(task.task_id.clone());
             // Should the connection break again, the resume must show this task.
             self.own = Some(Followed::new(&task.task_id, 0));
-            plan.look = Some(task.task_id.clone());
+            recovery.look = Some(task.task_id.clone());
         } else {
             let started = StartedTask { task_id: task.task_id.clone(), pid: task.pid };
-            plan.events.push(self.answered(Ok(started)));
+            recovery.events.push(self.answered(Ok(started)));
         }
     }
 }

@@ -55,7 +55,7 @@ pub use address::Token;
 pub use batches::BatchAnswer;
 pub use connection::Connection;
 pub use error::{Error, Unknown};
-pub use event::{Answer, Event, Received};
+pub use event::{Event, Received, Response};
 pub use outage::Reconnect;
 pub use request::BatchRequest;
 pub use session::Session;

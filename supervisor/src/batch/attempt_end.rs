@@ -6,7 +6,7 @@ use bytes::Bytes;
 use cc_batch::{
     Scope,
     limits::AUTH_REFUSALS_LIMIT,
-    retry::{AttemptEnd, Class, DeadEnd, Evidence, Never, Progress, UsageLimit, Want},
+    retry::{AttemptEnd, Class, DeadEnd, Evidence, Never, ToolUse, UsageLimit, Want},
 };
 use cc_claude::{Refusal, StreamObserver, limit};
 use cc_events::{
@@ -302,10 +302,10 @@ impl Collector {
         let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
         let dead_end = if has_succeeded { None } else { self.dead_end() };
         let dead_end = dead_end.filter(|dead_end| !has_end || dead_end.outlasts_limits());
-        let progress = match (summary.is_stream, summary.tool_may_have_run) {
-            (false, _) => Progress::NotBegun,
-            (true, false) => Progress::NoTool,
-            (true, true) => Progress::Tool,
+        let tool_use = match (summary.is_stream, summary.tool_may_have_run) {
+            (false, _) => ToolUse::NotBegun,
+            (true, false) => ToolUse::NoTool,
+            (true, true) => ToolUse::Tool,
         };
         let attempt = AttemptEnd::of(&Evidence {
             completed: &completed,
@@ -321,7 +321,7 @@ impl Collector {
                 Some(SpawnFailureKind::Means) => Some(Want::Means),
                 Some(SpawnFailureKind::Program | SpawnFailureKind::Folder) | None => None,
             },
-            progress,
+            tool_use,
         });
         let is_limit = matches!(attempt.class, Class::Limit { .. });
         let words = is_limit.then(|| self.limit_words());

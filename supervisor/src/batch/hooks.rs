@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_hook_is_told_of_warnings() {
         let plan = plan(json!({"after_task": {"command": "x"}}));
-        let outcome = cc_batch::life::Outcome {
+        let outcome = cc_batch::life::TaskOutcome {
             verdict: cc_events::Verdict::Succeeded,
             cause: cc_batch::life::Cause::Attempt { end: cc_batch::retry::Class::Done },
             task_id: None,

@@ -38,8 +38,8 @@ mod progress;
 pub use self::{
     message::{Effect, Fate, Input, Job},
     state::{
-        Alike, Attempt, Batch, Cause, Counts, Ending, Head, LostModel, Outcome, Phase, Run, Skip,
-        Stop, TaskState,
+        Alike, Attempt, Batch, Cause, Counts, Ending, Head, LostModel, Phase, Run, Skip, Stop,
+        TaskOutcome, TaskState,
     },
     step::Step,
 };

@@ -185,19 +185,19 @@ pub enum TaskState {
         /// Waits for a limit so far, with this one if it is one.
         waits: u32,
         /// How the last one ended: the verdict, should no other follow.
-        last: Outcome,
+        last: TaskOutcome,
     },
     /// It has its verdict; its `after_task` hook is not over.
     After {
         /// How far the hook is.
         run: Run,
         /// The verdict.
-        outcome: Outcome,
+        outcome: TaskOutcome,
     },
     /// It has its verdict.
     Over {
         /// The verdict.
-        outcome: Outcome,
+        outcome: TaskOutcome,
         /// Its `after_task` hook failed. It changes no verdict.
         after_task_failed: bool,
     },
@@ -216,12 +216,12 @@ pub struct Attempt {
     /// Waits for a limit so far. They are no attempts.
     pub waits: u32,
     /// Of an attempt that is not the first start: how the one before ended.
-    pub last: Option<Outcome>,
+    pub last: Option<TaskOutcome>,
 }
 
 /// How a task ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct TaskOutcome {
     /// What the end means.
     pub verdict: Verdict,
     /// In more detail.
@@ -236,7 +236,7 @@ pub struct Outcome {
     pub has_result: bool,
 }
 
-impl Outcome {
+impl TaskOutcome {
     /// Whether it did what it was for.
     #[must_use]
     pub fn has_succeeded(&self) -> bool {
@@ -307,7 +307,7 @@ impl TaskState {
 
     /// Its verdict, as soon as it has one.
     #[must_use]
-    pub fn outcome(&self) -> Option<&Outcome> {
+    pub fn outcome(&self) -> Option<&TaskOutcome> {
         match self {
             Self::After { outcome, .. } | Self::Over { outcome, .. } => Some(outcome),
             Self::Waiting

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     class::{Class, Never, Transient},
     classify::{classify, is_of_the_api},
-    evidence::{Evidence, Progress},
+    evidence::{Evidence, ToolUse},
 };
 
 /// What the state machine needs to know of an attempt's end.
@@ -73,11 +73,11 @@ impl AttemptEnd {
 fn sameness(evidence: &Evidence<'_>) -> Option<u64> {
     let verdict = evidence.completed.verdict;
     let is_agent = evidence.result.is_some()
-        || evidence.progress != Progress::NotBegun
+        || evidence.tool_use != ToolUse::NotBegun
         || verdict == Verdict::NoResult;
     let result = evidence.result;
     let turns = result.and_then(|result| result.num_turns).unwrap_or(0);
-    if !is_agent || !is_of_the_api(verdict) || evidence.progress == Progress::Tool || turns > 1 {
+    if !is_agent || !is_of_the_api(verdict) || evidence.tool_use == ToolUse::Tool || turns > 1 {
         return None;
     }
     // Two prompts may well have the same answer: only what went wrong is compared.

@@ -20,7 +20,7 @@ pub struct Evidence<'a> {
     /// Of what was not started: what was wanting, if it is something that comes back.
     pub want: Option<Want>,
     /// How far the stream came.
-    pub progress: Progress,
+    pub tool_use: ToolUse,
 }
 
 /// What only a person can put right.
@@ -54,7 +54,7 @@ pub struct UsageLimit {
 /// How far a Claude task came, as its stream shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Progress {
+pub enum ToolUse {
     /// Not one line of a stream: the CLI did not take its arguments, or it is no Claude task.
     NotBegun,
     /// It began, and for sure no tool ran.

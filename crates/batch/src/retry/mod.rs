@@ -17,7 +17,7 @@ pub use self::{
     classify::classify,
     delay::{backoff_until_ms, limit_until_ms, unavailable_until_ms},
     end::AttemptEnd,
-    evidence::{DeadEnd, Evidence, Progress, UsageLimit, Want},
+    evidence::{DeadEnd, Evidence, ToolUse, UsageLimit, Want},
 };
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::{
 
 use cc_batch::{
     Batch, Input, Job, Rules, Scope, Step,
-    life::{Cause, Fate, Outcome, Phase, Run, Stop, TaskState},
+    life::{Cause, Fate, Phase, Run, Stop, TaskOutcome, TaskState},
     retry::Class,
 };
 use cc_events::EndReason;
@@ -445,7 +445,7 @@ impl Owner {
     }
 }
 
-fn is_limit(outcome: &Outcome) -> bool {
+fn is_limit(outcome: &TaskOutcome) -> bool {
     matches!(outcome.cause, Cause::Attempt { end: Class::Limit { .. } })
 }
 
