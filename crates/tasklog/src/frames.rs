@@ -6,6 +6,11 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 use bytes::{Bytes, BytesMut};
 use cc_link::record::{LOG_MAGIC, RecordError, frame_bytes};
 
+use crate::error::LogError;
+
+/// Where the first record of a task log is.
+pub const FIRST_RECORD_OFFSET: u64 = LOG_MAGIC.len() as u64;
+
 /// Bytes read at once. The window holds at most this and one record.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -140,6 +145,6 @@ pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
 }
 
 /// Names the log in an error of the system.
-pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> crate::LogError + '_ {
-    |source| crate::LogError::Io { path: path.to_path_buf(), source }
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> LogError + '_ {
+    |source| LogError::Io { path: path.to_path_buf(), source }
 }

@@ -32,6 +32,7 @@ pub mod recover;
 pub mod error;
 
 pub use error::LogError;
+pub use frames::FIRST_RECORD_OFFSET;
 pub use head_tail::{HeadTail, HeldFragments, Placed};
 pub use held_queue::HeldFragment;
 pub use reader::LogReader;
@@ -39,6 +40,3 @@ pub use recover::{Recovered, recover};
 pub use splitter::{Fragment, Splitter, StreamCounts};
 pub use summary::{Summary, summary};
 pub use writer::{LAST_EVENTS_BYTES, LogWriter};
-
-/// Where the first record of a task log is.
-pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;

@@ -15,8 +15,8 @@ use cc_link::record::{HEADER_BYTES, frame_bytes, peek_seqs};
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::{
-    FIRST_RECORD_OFFSET, LogError,
-    frames::{BLOCK_BYTES, Beginning, Frames, Next, Place, at, beginning},
+    error::LogError,
+    frames::{BLOCK_BYTES, Beginning, FIRST_RECORD_OFFSET, Frames, Next, Place, at, beginning},
 };
 
 #[cfg(test)]
