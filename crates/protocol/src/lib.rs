@@ -1,27 +1,33 @@
 //! The wire contract: what clients and cc-supervisor say to each other in WebSocket text messages.
 //!
-//! Modules in the order in which a message travels: the [`envelope`] around every message, the
-//! [`execute`], [`control`], [`session`], [`task`] and [`batch`] requests, the [`notification`]s that a task
-//! causes, and the [`error`]s and close codes that anything may be answered with; [`gate`] is about the limits of
-//! accounts, `position` numbers events, `params` reads parameters so that every mistake names its own, and [`legacy`] has
-//! what only the predecessor's clients use. Types only; no I/O.
+//! Types only; no I/O. Modules in the order in which a message travels:
+//! - [`envelope`] is what stands around every message.
+//! - [`execute`], [`control`], [`session`], [`task`], [`batch`] and [`gate`] are the requests and their results; `params`
+//!   reads the parameters of a request one by one.
+//! - [`notification`] is what the server says unasked, numbered by `position`.
+//! - [`error`] has the codes of errors and of closes, and `call_error` why a call is refused.
+//! - [`legacy`] is what only clients of the predecessor use.
 //!
 //! The words for how a task ends are the worker's own ([`cc_events`]), so that log and wire
 //! cannot drift apart.
 
-pub mod batch;
-mod call_error;
-pub mod control;
 pub mod envelope;
-pub mod error;
+
+pub mod batch;
+pub mod control;
 pub mod execute;
 pub mod gate;
-pub mod legacy;
-pub mod notification;
 mod params;
-mod position;
 pub mod session;
 pub mod task;
+
+pub mod notification;
+mod position;
+
+mod call_error;
+pub mod error;
+
+pub mod legacy;
 
 pub use cc_events::{
     ClaudeFacts, ClaudeResult, ClaudeResultPart, ClaudeRetry, EndReason, OutputCounts, Verdict,
