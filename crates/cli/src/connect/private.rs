@@ -52,13 +52,13 @@ pub(crate) enum Urgency {
 #[derive(Debug)]
 pub(crate) struct PrivateSupervisor {
     child: Child,
-    /// Of the child: it cannot come to mean another process.
+    /// Unlike the pid, it never refers to another process.
     pidfd: OwnedFd,
     url: String,
     stderr_tail: JoinHandle<VecDeque<String>>,
     /// The supervisor stops when this closes.
     stdin: ChildStdin,
-    /// Held so that a late line of the supervisor does not meet a broken pipe.
+    /// Kept open so that a late line of the supervisor does not fail with a broken pipe.
     _stdout: BufReader<ChildStdout>,
     /// Removed when this is dropped.
     _state_folder: TempDir,
@@ -83,7 +83,7 @@ impl PrivateSupervisor {
             .arg("--worker")
             .arg(worker)
             .args(arguments)
-            // The token is meant for a supervisor that others reach; this one serves its own user.
+            // The token protects a supervisor that other users reach; this one serves its own user.
             .env_remove("CC_EXECUTOR_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -95,7 +95,7 @@ impl PrivateSupervisor {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(CommandError::failed("cc-supervisor was started without its pipes"));
         };
-        // Its standard input closes where this fails, and that ends it.
+        // If this fails, the supervisor stops because its standard input closes.
         let pidfd = pidfd_of(&child).map_err(CommandError::io("cannot watch cc-supervisor"))?;
         let stderr_tail = tokio::spawn(keep_tail(BufReader::new(stderr)));
         let mut stdout = BufReader::new(stdout);
@@ -155,7 +155,7 @@ impl PrivateSupervisor {
         }
     }
 
-    /// A supervisor that has ended already does not need it.
+    /// A supervisor that has exited already needs no signal.
     fn signal(&self, signal: Signal) {
         pidfd_send_signal(&self.pidfd, signal).ok();
     }
@@ -174,7 +174,7 @@ impl PrivateSupervisor {
     }
 }
 
-/// The child was not waited for yet, so its pid cannot have been reused.
+/// Called before the child is reaped, so its pid was not reused.
 fn pidfd_of(child: &Child) -> io::Result<OwnedFd> {
     let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).ok_or(Errno::SRCH)?;
     Ok(pidfd_open(pid, PidfdFlags::empty())?)
@@ -191,7 +191,7 @@ async fn tail_text(stderr_tail: JoinHandle<VecDeque<String>>) -> String {
     format!("; it said:{}", lines.concat())
 }
 
-/// Reads to the end, so that the writer never waits, and keeps the last lines.
+/// Reads to the end, so that the writer never blocks, and keeps the last lines.
 async fn keep_tail<R: AsyncRead + Unpin>(mut reader: BufReader<R>) -> VecDeque<String> {
     let mut lines = VecDeque::with_capacity(STDERR_LINES_KEPT);
     while let Some(line) = read_line(&mut reader).await {
