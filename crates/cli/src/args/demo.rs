@@ -35,7 +35,7 @@ pub(crate) struct StandInArguments {
     /// Be the daemon that `leave a daemon` leaves
     #[arg(long, hide = true)]
     pub(crate) daemon: bool,
-    /// Options of `claude`; only --model is looked at
+    /// Options of `claude`; only --model is used
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CLAUDE OPTIONS")]
     pub(crate) claude_options: Vec<String>,
 }

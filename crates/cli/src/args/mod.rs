@@ -43,7 +43,7 @@ Examples:
   ccx batch --detach tasks.md               leaves the batch to it; then `ccx batches`,
                                             `ccx batch attach ID`, `ccx batch cancel ID`";
 
-/// Options that every command has stand after its own.
+/// Global options are listed after those of the command.
 const GLOBAL_ORDER: usize = 100;
 
 /// Run one task, or many one after another, each contained: however a task ends, none of its
@@ -86,7 +86,7 @@ pub(crate) enum Command {
     Batch(Box<BatchArguments>),
     /// List batches
     Batches(BatchesArguments),
-    /// List the gates of accounts: which ones a usage limit has shut, until when, and who waits
+    /// List the gates of accounts: which a usage limit has shut, until when, and how many tasks wait
     Gates(GatesArguments),
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
@@ -101,16 +101,16 @@ pub(crate) enum Command {
     Cancel(ControlArguments),
     /// Stop tasks until they are resumed; their clocks stop too
     Pause(ControlArguments),
-    /// Let paused tasks go on
+    /// Continue paused tasks
     Resume(ControlArguments),
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called
     Doctor(DoctorArguments),
-    /// Prints what a task has
+    /// Print the environment of a task
     #[command(hide = true)]
     DoctorProbe,
-    /// Plays the part of `claude -p` without calling a model
+    /// Answer like `claude -p` without calling a model
     #[command(hide = true)]
     StandInAgent(StandInArguments),
 }

@@ -5,7 +5,7 @@ use std::{env::VarError, fmt::Display, str::FromStr};
 use cc_batch::plan::{OnAuthRefused, Timeout};
 use cc_protocol::execute::TIMEOUT_S_LIMIT;
 
-/// What is wrong with a value; the text reads on after the name of the option.
+/// What is wrong with a value; the text follows the name of the option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ValueError {
     #[error("must be a number of seconds greater than 0 and at most {TIMEOUT_S_LIMIT}")]

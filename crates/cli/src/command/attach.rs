@@ -14,16 +14,16 @@ use crate::{
     },
 };
 
-/// Which of the two commands it is.
+/// Which of the two commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum View {
     /// To the end; the exit status is the task's.
     Attach,
-    /// What there is now, or also what comes; the exit status says nothing of the task.
+    /// What exists now, or also what follows; the exit status says nothing about the task.
     Logs { is_follow: bool, is_json: bool },
 }
 
-/// Runs `ccx attach` to its exit code.
+/// `ccx attach`.
 pub(crate) async fn attach(
     options: ServerOptions,
     arguments: AttachArguments,
@@ -31,7 +31,7 @@ pub(crate) async fn attach(
     show(options, &arguments.id, arguments.since_seq, View::Attach).await
 }
 
-/// Runs `ccx logs` to its exit code.
+/// `ccx logs`.
 pub(crate) async fn logs(
     options: ServerOptions,
     arguments: LogsArguments,
@@ -53,7 +53,7 @@ async fn show(
         connection.close().await;
         return Ok(0);
     };
-    // From here on a signal leaves the task in good order.
+    // From here on a signal detaches from the task.
     let mut interrupts = Interrupts::catch()?;
     let mut session = supervisor.session(connection, Reconnect::default()).await?;
     let mode = match view {
@@ -91,7 +91,7 @@ async fn show(
     Ok(code)
 }
 
-/// What is to be shown; none where that is nothing.
+/// The part to show; `None` if it is empty.
 fn part(task: &TaskSummary, since_seq: u64, view: View) -> Option<Part> {
     let is_stored = task.state == TaskState::Ended;
     let is_all_known = since_seq == task.last_seq;
@@ -102,7 +102,7 @@ fn part(task: &TaskSummary, since_seq: u64, view: View) -> Option<Part> {
         View::Logs { is_follow: false, .. } if !is_stored => {
             Some(Part { until_seq: Some(task.last_seq), ..whole })
         }
-        // Nothing would come after the end, so at least the end is asked for: it has the exit status.
+        // The terminal event is requested in any case: it has the exit status.
         View::Attach if is_stored && is_all_known => {
             Some(Part { after_seq: since_seq.saturating_sub(1), ..whole })
         }

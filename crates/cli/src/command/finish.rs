@@ -20,9 +20,9 @@ use crate::{
     exit_code,
 };
 
-/// How long workers without a supervisor may take to end their tasks.
+/// Time for workers to end their tasks after their supervisor is gone.
 const SETTLE_LIMIT: Duration = Duration::from_secs(3);
-/// Between two counts meanwhile.
+/// Interval of counting meanwhile.
 const SETTLE_STEP: Duration = Duration::from_millis(20);
 
 /// Counts what is left, closes the connection or ends the private supervisor, and counts again.
@@ -49,14 +49,14 @@ pub(crate) async fn conclude(
         // Without their supervisor, workers end their tasks by themselves.
         count_when_settled(&end, is_private).await
     } else {
-        // What still runs there is none of this command's.
+        // Other clients' tasks may run there.
         BTreeSet::new()
     });
     let is_countable = is_visible && (is_private || end.is_every_end_known);
     Conclusion { end, left_behind: is_countable.then_some(left_behind), supervisor_error }
 }
 
-/// The exit code, which is none of success if the supervisor failed.
+/// The exit code, which is not 0 if the supervisor failed.
 pub(crate) fn exit_code(conclusion: &Conclusion, code: u8) -> u8 {
     match (&conclusion.supervisor_error, code) {
         (Some(supervisor_error), 0) => exit_code::of_error(supervisor_error),
@@ -84,7 +84,7 @@ fn count(end: &End, is_private: bool) -> BTreeSet<i32> {
     processes
 }
 
-/// Counts until nothing is there, at most for [`SETTLE_LIMIT`].
+/// Counts until no process is left, at most for [`SETTLE_LIMIT`].
 async fn count_when_settled(end: &End, is_private: bool) -> BTreeSet<i32> {
     let begun_at = Instant::now();
     loop {

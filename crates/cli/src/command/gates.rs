@@ -16,12 +16,12 @@ use crate::{
     error::CommandError,
 };
 
-/// The reason takes what the others leave.
+/// The reason gets the remaining width.
 const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| matches!(column, 0 | 1 | 5) };
-/// Not all of the gates could be opened.
+/// The exit code if a gate could not be opened.
 const SOME_FAILED: u8 = 1;
 
-/// Runs `ccx gates` to its exit code.
+/// `ccx gates`.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: GatesArguments,
@@ -38,7 +38,7 @@ pub(crate) async fn run(
     Ok(0)
 }
 
-/// Runs `ccx gate …` to its exit code.
+/// `ccx gate open`.
 pub(crate) async fn open(options: ServerOptions, command: GateCommand) -> Result<u8, CommandError> {
     let GateCommand::Open(GateOpenArguments { ids, all }) = command;
     let wishes: Vec<GateOpen> = if all {

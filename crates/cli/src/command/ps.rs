@@ -14,9 +14,9 @@ use crate::{
     error::CommandError,
 };
 
-/// As much of a session's id as tells sessions apart on a screen.
+/// Shown beginning of a session's id.
 const SESSION_CHARS: usize = 8;
-/// Numbers to the right; what the task is takes what the others leave.
+/// Numbers are right-aligned; the task's title gets the remaining width.
 const LAYOUT: Layout = Layout { flexible: 5, is_left: |column| !matches!(column, 2 | 4) };
 
 pub(crate) async fn run(
@@ -44,7 +44,7 @@ fn table(tasks: &[TaskSummary], now_ms: u64, columns: usize) -> String {
 }
 
 fn row(task: &TaskSummary, now_ms: u64) -> Vec<String> {
-    // Of an ended task it is the verdict that people want to see.
+    // An ended task shows its verdict instead.
     let state = match (task.state, task.verdict, task.warnings) {
         (TaskState::Ended, Some(verdict), 0) => verdict.as_str().to_owned(),
         (TaskState::Ended, Some(verdict), warnings) => {

@@ -136,7 +136,7 @@ fn read_prompt(argument: &str) -> Result<String, CommandError> {
     Ok(prompt)
 }
 
-/// The absolute working directory to ask for. A running supervisor has its own default; a private
+/// The absolute working directory of the task. A running supervisor has its own default; a private
 /// one shares ours, and says so in its log.
 pub(crate) fn working_directory(
     server: &ServerOptions,
@@ -152,7 +152,7 @@ pub(crate) fn working_directory(
     }
 }
 
-/// A path as the server needs it: absolute, and text.
+/// The absolute path as UTF-8, which the supervisor requires.
 pub(crate) fn absolute(path: &Path) -> Result<String, CommandError> {
     let refused =
         |what: &str| CommandError::usage(format!("the folder {}: {what}", path.display()));

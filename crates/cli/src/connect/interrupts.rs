@@ -4,7 +4,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::{error::CommandError, exit_code};
 
-/// Somebody wants `ccx` to stop.
+/// A request to stop `ccx`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Interrupt {
     CtrlC,
@@ -19,7 +19,7 @@ impl Interrupt {
         exit_code::of_signal(self.signal())
     }
 
-    /// The error of a command that it ended at this point.
+    /// The error of a command that was interrupted at this point.
     pub(crate) fn error(self, when: &'static str) -> CommandError {
         CommandError::Interrupted { signal: self.signal(), when }
     }
@@ -34,7 +34,7 @@ impl Interrupt {
     }
 }
 
-/// Catches the three signals from its making on.
+/// Catches the three signals from its creation on.
 #[derive(Debug)]
 pub(crate) struct Interrupts {
     interrupt: Signal,
@@ -52,7 +52,7 @@ impl Interrupts {
         })
     }
 
-    /// Waits for the next one. Cancel safe.
+    /// Waits for the next signal. Cancel safe.
     pub(crate) async fn next(&mut self) -> Interrupt {
         tokio::select! {
             _ = self.interrupt.recv() => Interrupt::CtrlC,

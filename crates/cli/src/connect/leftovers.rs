@@ -77,7 +77,7 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        // The environment can be read a moment after the start only; a program that answers is past that.
+        // The environment is readable only after execve(2); a program that answers is past that.
         child.stdin.as_mut().unwrap().write_all(b"?").unwrap();
         child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let process_id = child.id().cast_signed();

@@ -12,14 +12,11 @@ use std::{env, fs};
 
 use cc_client::{Connection, Error, Reconnect, Session, Token};
 
-use crate::{
-    args::ServerOptions,
-    connect::{
-        interrupts::{Interrupt, Interrupts},
-        private::{PrivateSupervisor, Urgency},
-    },
-    error::CommandError,
+use self::{
+    interrupts::{Interrupt, Interrupts},
+    private::{PrivateSupervisor, Urgency},
 };
+use crate::{args::ServerOptions, error::CommandError};
 
 /// The default address of a supervisor.
 pub(crate) const USUAL_URL: &str = "ws://127.0.0.1:8003";

@@ -46,13 +46,13 @@ pub(crate) enum Urgency {
 #[derive(Debug)]
 pub(crate) struct PrivateSupervisor {
     child: Child,
-    /// Of the child: it cannot come to mean another process.
+    /// Unlike the pid, it never refers to another process.
     pidfd: Pidfd,
     url: String,
     stderr_tail: JoinHandle<VecDeque<String>>,
     /// The supervisor stops when this closes.
     stdin: ChildStdin,
-    /// Held so that a late line of the supervisor does not meet a broken pipe.
+    /// Kept open so that a late line of the supervisor does not fail with a broken pipe.
     _stdout: BufReader<ChildStdout>,
     /// Removed when this is dropped.
     _state_folder: TempDir,
@@ -77,7 +77,7 @@ impl PrivateSupervisor {
             .arg("--worker")
             .arg(worker)
             .args(arguments)
-            // The token is meant for a supervisor that others reach; this one serves its own user.
+            // The token protects a supervisor that other users reach; this one serves its own user.
             .env_remove("CC_EXECUTOR_TOKEN")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -89,7 +89,7 @@ impl PrivateSupervisor {
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(CommandError::failed("cc-supervisor was started without its pipes"));
         };
-        // Its standard input closes where this fails, and that ends it.
+        // If this fails, the supervisor stops because its standard input closes.
         let pidfd = pidfd_of(&child).map_err(CommandError::io("cannot watch cc-supervisor"))?;
         let stderr_tail = tokio::spawn(keep_tail(BufReader::new(stderr)));
         let mut stdout = BufReader::new(stdout);
@@ -149,7 +149,7 @@ impl PrivateSupervisor {
         }
     }
 
-    /// A supervisor that has ended already does not need it.
+    /// A supervisor that has exited already needs no signal.
     fn signal(&self, signal: Signal) {
         self.pidfd.signal(signal).ok();
     }
@@ -168,8 +168,8 @@ impl PrivateSupervisor {
     }
 }
 
+/// Called before the child is reaped, so its pid was not reused.
 fn pidfd_of(child: &Child) -> io::Result<Pidfd> {
-    // It is not reaped before `wait` returns, so the pid is its own.
     let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
     Pidfd::open(pid)
 }
@@ -185,7 +185,7 @@ async fn tail_text(stderr_tail: JoinHandle<VecDeque<String>>) -> String {
     format!("; it said:{}", lines.concat())
 }
 
-/// Reads to the end, so that the writer never waits, and keeps the last lines.
+/// Reads to the end, so that the writer never blocks, and keeps the last lines.
 async fn keep_tail<R: AsyncRead + Unpin>(mut reader: BufReader<R>) -> VecDeque<String> {
     let mut lines = VecDeque::with_capacity(STDERR_LINES_KEPT);
     while let Some(line) = read_line(&mut reader).await {

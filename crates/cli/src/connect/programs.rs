@@ -10,7 +10,7 @@ use crate::error::CommandError;
 
 /// Finds `cc-supervisor` or `cc-worker`: beside this program, else on the `PATH`.
 pub(crate) fn find_companion(name: &str) -> Result<PathBuf, CommandError> {
-    // The path as it was typed comes first: it may be a link in a folder where its companions are.
+    // The path as typed comes first: it may be a symbolic link in the folder of its companions.
     let typed = env::args_os().next().map(PathBuf::from).filter(|path| is_path(path));
     [typed, env::current_exe().ok()]
         .into_iter()
@@ -26,7 +26,7 @@ pub(crate) fn find_companion(name: &str) -> Result<PathBuf, CommandError> {
         })
 }
 
-/// Finds a program as a shell would: a path as it is, a bare name on the `PATH`.
+/// Finds a program like a shell: a path as it is, a bare name on the `PATH`.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = Path::new(program);
     if is_path(path) { is_executable(path).then(|| path.to_owned()) } else { find_on_path(program) }

@@ -8,7 +8,7 @@ use cc_protocol::{
 
 use crate::{display::text, error::CommandError};
 
-/// How many candidates are named.
+/// Candidates that are listed.
 const SHOWN_LIMIT: usize = 10;
 /// Longest title of a candidate.
 const TITLE_COLUMNS: usize = 40;
@@ -35,7 +35,7 @@ pub(crate) async fn resolve(
     choose(&typed, all(connection, ListFilter::All).await?)
 }
 
-/// Every task that is known, the newest first.
+/// All known tasks, the newest first.
 pub(crate) async fn all(
     connection: &mut Connection,
     state: ListFilter,

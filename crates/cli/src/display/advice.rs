@@ -2,7 +2,7 @@
 
 use std::env;
 
-/// A sentence without its capital and its full stop.
+/// As a part of a sentence.
 pub(crate) fn on_refused_credentials() -> String {
     let is_key_here = env::var_os("ANTHROPIC_API_KEY").is_some_and(|value| !value.is_empty());
     credentials(is_key_here)

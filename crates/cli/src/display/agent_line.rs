@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::text;
 
-/// Longest output line that is looked at; what is shown is cut to the terminal's width.
+/// Longest output line that is parsed; what is shown is cut to the terminal's width.
 const LOOKED_AT_BYTES_LIMIT: usize = 16 * 1024;
 /// More than any terminal is wide.
 const SHOWN_CHARS_LIMIT: usize = 400;
@@ -23,7 +23,7 @@ pub(crate) fn retry_line(TaskRetrying { retry, .. }: &TaskRetrying) -> String {
     )
 }
 
-/// The part of an agent's stream line that says something to people.
+/// The part of an agent's stream line that is shown.
 #[derive(Deserialize)]
 struct StreamLine {
     message: Option<StreamMessage>,
@@ -40,7 +40,7 @@ struct StreamContent {
     name: Option<String>,
 }
 
-/// An output line as it is shown: plain text as it is, of an agent's stream what the agent says or
+/// An output line as it is shown: plain text as it is; of an agent's stream, what the agent says or
 /// which tool it uses.
 pub(crate) fn digest(data: &str) -> Option<String> {
     if data.len() > LOOKED_AT_BYTES_LIMIT {

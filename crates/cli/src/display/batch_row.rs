@@ -12,20 +12,20 @@ use super::{
     task::Task,
 };
 
-/// How many lines of what a task printed stand below the table.
+/// Lines of a task's output below the table.
 const LAST_WORDS_LINES: usize = 3;
 /// A longer one is shown with its end.
 const LAST_WORDS_CHARS: usize = 200;
-/// How much of that: what fits the screen.
+/// Length of that end.
 const END_CHARS: usize = 70;
 
-/// From what was seen of it last; nothing may have been.
+/// The row of the table, from the last state of the task, if one was received.
 pub(crate) fn shown(task: &Task, row: Option<&BatchRow>) -> Row {
     let fate = match row.map(|row| (row.state, row.verdict)) {
         Some((RowState::Over, Some(Verdict::Succeeded))) => Fate::Succeeded,
         Some((RowState::Over, _)) => Fate::Failed,
         Some((RowState::Running | RowState::Retrying, _)) => Fate::Unknown,
-        // At the gate once more.
+        // At the gate again, after an attempt.
         Some((RowState::Waiting, _)) if row.is_some_and(|row| !row.attempts.is_empty()) => {
             Fate::Unknown
         }
@@ -62,8 +62,8 @@ pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
     followed.filter(|attempt| attempt.class == Some(class)).count() as u64
 }
 
-/// What is kept of a row for the table and what stands below it: of the answers of a whole batch, and of all that its
-/// tasks have printed, there may be more than memory should hold.
+/// What the table and the lines below it need: the answers of a whole batch and all the output of its
+/// tasks may be more than memory should hold.
 pub(crate) fn slim(row: &BatchRow) -> BatchRow {
     let last_words = match row.verdict {
         Some(Verdict::Succeeded) | None => None,
@@ -92,7 +92,7 @@ fn last_words(row: &BatchRow) -> Option<String> {
     (!lines.is_empty()).then(|| lines.into_iter().rev().collect::<Vec<String>>().join("\n"))
 }
 
-/// Of a line that is too long what it ends with, and `…` before it.
+/// The end of a line that is too long, after `…`.
 fn end_of_line(line: &str) -> String {
     let chars = line.chars().count();
     if chars <= LAST_WORDS_CHARS {

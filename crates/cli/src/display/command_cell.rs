@@ -9,7 +9,7 @@ const COMMAND_BYTES_LIMIT: usize = 4 * 1024;
 /// What stands before the checksum of a command that was cut.
 const CRC_MARK: &str = ", crc32 ";
 
-/// What a task runs, in one cell: tabs and line breaks escaped, and what is very long cut, with its
+/// What a task runs, in one cell: tabs and line breaks escaped, and a very long command cut, with its
 /// size and a checksum so that a resume still sees a change.
 pub(crate) fn command_cell(execute: &Execute) -> String {
     let text = match &execute.program {
@@ -36,7 +36,7 @@ pub(crate) fn command_cell(execute: &Execute) -> String {
     cell
 }
 
-/// What of a command stays the same while an agent ticks boxes in it. Of one that was cut the checksum does not, but its
+/// The part of a command that stays the same while an agent ticks boxes in it. The checksum of a cut command changes, but its
 /// beginning and its size do.
 pub(crate) fn key(command: &str) -> String {
     let whole = command.split_once(CRC_MARK).map_or(command, |(before, _)| before);

@@ -13,9 +13,9 @@ use super::{
 };
 
 const LABEL_COLUMNS_LIMIT: usize = 32;
-/// Longest part of a command that is looked at; what is shown is cut to the terminal's width.
+/// Longest part of a command that is formatted; the table cuts it to the terminal's width.
 const COMMAND_CHARS_LIMIT: usize = 400;
-/// Numbers and times stand to the right, and what runs takes what the others leave.
+/// Numbers and times are right-aligned; the command gets the remaining width.
 const LAYOUT: Layout = Layout { flexible: 2, is_left: |index| matches!(index, 1 | 2 | 4 | 5) };
 
 /// A line a task, in the width of a terminal. `tasks` are those of the plan.

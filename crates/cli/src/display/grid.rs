@@ -6,15 +6,15 @@ use super::text;
 
 /// Between two columns.
 const GAP: usize = 2;
-/// Narrower than this the flexible column says nothing.
+/// Smallest width of the flexible column.
 const FLEXIBLE_COLUMNS_LEAST: usize = 12;
 
-/// How the columns are set.
+/// The alignment of the columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
-    /// Index of the column that takes what the others leave.
+    /// Index of the column that gets the remaining width.
     pub(crate) flexible: usize,
-    /// Whether the column with this index is set to the left, as text is; else to the right.
+    /// Whether the column with this index is left-aligned.
     pub(crate) is_left: fn(usize) -> bool,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn draw(
     grid
 }
 
-/// As wide as the widest cell of each column; the flexible one takes what is left.
+/// The widest cell of each column; the flexible one gets the remaining width.
 fn widths(layout: &Layout, cells: &[Vec<String>], columns: usize) -> Vec<usize> {
     let mut widths = vec![0; cells.first().map_or(0, Vec::len)];
     for line in cells {

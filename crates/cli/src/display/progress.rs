@@ -6,11 +6,11 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{row::Row, terminal, text};
 
-/// How often the clock of the bar moves while a task is silent.
+/// Interval of the bar's clock.
 const TICK: Duration = Duration::from_millis(200);
 /// More than any terminal is wide.
 const SHOWN_CHARS_LIMIT: usize = 400;
-/// As much of a title as stands before each line of a task's output.
+/// Beginning of the title before each line of a task's output.
 const OUTPUT_TITLE_COLUMNS: usize = 20;
 /// Two lines: how far it is, and the last line of output.
 const TEMPLATE: &str = "{bar:24} {pos}/{len}  {elapsed_precise}  {prefix}\n{spinner} {wide_msg}";
@@ -43,7 +43,7 @@ impl Progress {
         Self { total, ended: 0, failed: 0, view }
     }
 
-    /// How a batch stands: two lines of a terminal.
+    /// The state of the batch, in the two lines of the bar.
     pub(crate) fn show(&self, counts: &str, doing: &str) {
         if let View::Bar(bar) = &self.view {
             bar.set_prefix(counts.to_owned());
@@ -60,7 +60,7 @@ impl Progress {
         }
     }
 
-    /// A line of `ccx` itself that the two lines of a terminal say anyhow.
+    /// A line of `ccx` itself that the bar shows, too.
     pub(crate) fn line(&self, line: &str) {
         match &self.view {
             View::Lines => self.note(line),
@@ -68,7 +68,7 @@ impl Progress {
         }
     }
 
-    /// A line that a task has printed.
+    /// A line of a task's output.
     pub(crate) fn output(&self, title: &str, line: &str) {
         self.note(&format!("{}| {line}", text::one_line(title, OUTPUT_TITLE_COLUMNS)));
     }

@@ -24,7 +24,7 @@ pub(crate) struct Row {
     pub(crate) killed_leftovers: Option<u64>,
     /// How often it was started.
     pub(crate) attempts: u64,
-    /// Attempts after the first one.
+    /// Attempts that failed transiently and were repeated.
     pub(crate) retries: u64,
     pub(crate) cost_usd: f64,
     /// Attempts of agents whose cost is unknown.
@@ -37,7 +37,7 @@ pub(crate) struct Row {
     pub(crate) last_words: Option<String>,
 }
 
-/// What became of a task.
+/// The result of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Fate {
     Succeeded,

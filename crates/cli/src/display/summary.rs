@@ -15,18 +15,18 @@ use crate::error::CommandError;
 const SHOWN_PROCESSES_LIMIT: usize = 20;
 /// How many tasks' errors are listed.
 const SHOWN_REMARKS_LIMIT: usize = 20;
-/// As wide as a terminal is at least.
+/// Smallest width of a terminal.
 const REMARK_COLUMNS: usize = 80;
 
-/// How a list of tasks came to its end, as seen from here.
+/// How a batch ended, as far as this command has seen it.
 #[derive(Debug)]
 pub(crate) struct End {
-    /// One a task.
+    /// One for each task.
     pub(crate) rows: Vec<Row>,
     pub(crate) totals: Totals,
     /// Of every task that was started.
     pub(crate) task_ids: Vec<String>,
-    /// Why not every task had its turn.
+    /// Why the batch ended before every task ran.
     pub(crate) stopped: Option<String>,
     /// From the first task to the last end.
     pub(crate) elapsed: Duration,
@@ -34,13 +34,13 @@ pub(crate) struct End {
     pub(crate) is_every_end_known: bool,
 }
 
-/// All that is to be said of it.
+/// The end of a batch, and what it left behind.
 #[derive(Debug)]
 pub(crate) struct Conclusion {
     pub(crate) end: End,
-    /// Processes that should be gone; `None` where they cannot be seen from here.
+    /// Pids of processes that should be gone; `None` where they are not visible.
     pub(crate) left_behind: Option<BTreeSet<i32>>,
-    /// The private supervisor did not end well.
+    /// How the private supervisor failed.
     pub(crate) supervisor_error: Option<CommandError>,
 }
 
@@ -78,7 +78,7 @@ struct Numbers {
     not_run: usize,
     /// Of those that succeeded.
     succeeded_with_warnings: usize,
-    /// Whatever their fate.
+    /// Successful or not.
     with_warnings: usize,
     totals: Totals,
 }
@@ -130,7 +130,7 @@ pub(crate) fn summary(conclusion: &Conclusion) -> String {
     text
 }
 
-/// What went wrong, a line a task.
+/// Errors, a line for each task.
 fn remarks(rows: &[Row]) -> String {
     let remark_of = |row: &Row| match (&row.remark, &row.last_words) {
         (Some(remark), _) => Some(remark.clone()),
@@ -153,7 +153,7 @@ fn remarks(rows: &[Row]) -> String {
     lines
 }
 
-/// The end of what it printed, below what went wrong, unless that has said it all.
+/// The end of the output, below the error, unless they are the same.
 fn last_words(row: &Row) -> String {
     let Some(words) =
         row.last_words.as_deref().filter(|words| row.remark.as_deref() != Some(words))
@@ -164,7 +164,7 @@ fn last_words(row: &Row) -> String {
     words.lines().map(line).collect()
 }
 
-/// What was wrong with successes, a line a warning.
+/// Warnings of successful tasks, a line each.
 fn warnings(rows: &[Row], count: usize) -> String {
     if count == 0 {
         return String::new();
@@ -208,7 +208,7 @@ fn left_behind_line(left_behind: Option<&BTreeSet<i32>>) -> String {
     line
 }
 
-/// Why it was not the usual end.
+/// Why the batch stopped, and how the supervisor failed.
 fn ending_lines(conclusion: &Conclusion) -> String {
     let mut text = match &conclusion.end.stopped {
         Some(cause) => format!("stopped: {cause}\n"),
@@ -220,7 +220,7 @@ fn ending_lines(conclusion: &Conclusion) -> String {
     text
 }
 
-/// The batch as a line of JSON; `batch_id` is for one that a supervisor keeps, `succeeded_before` counts
+/// The batch as a line of JSON; `batch_id` is null for a private supervisor, `succeeded_before` counts
 /// tasks that were not run again.
 pub(crate) fn summary_json(
     conclusion: &Conclusion,

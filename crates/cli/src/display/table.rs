@@ -11,10 +11,10 @@ use super::{
 
 /// Index of the column with a colour.
 const VERDICT: usize = 2;
-/// The titles take what the others leave.
+/// The titles get the remaining width.
 const LAYOUT: Layout = Layout { flexible: 1, is_left: |column| matches!(column, 1 | VERDICT) };
 
-/// The table. `as_expected` adds a column that says so for each row. What no row knows has no column.
+/// The table; `as_expected` adds the column `ok`. A column without values is omitted.
 pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> String {
     let columns = Columns {
         tries: rows.iter().any(|row| row.attempts > 1),
@@ -42,7 +42,7 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     grid::draw(&LAYOUT, &cells, look.columns, &colours.collect::<Vec<_>>())
 }
 
-/// Those that not every table has.
+/// The optional columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     tries: bool,

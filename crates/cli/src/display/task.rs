@@ -24,7 +24,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// One whose file is known.
+    /// A task whose file is known.
     pub(crate) fn of_plan(task: &PlanTask, number: usize) -> Self {
         let execute = &task.execute;
         let (form, what) = match &execute.program {
@@ -43,7 +43,7 @@ impl Task {
         }
     }
 
-    /// One of a batch that is there already.
+    /// A task of a batch whose file is not known.
     pub(crate) fn of_row(row: &BatchRow) -> Self {
         let title = row.label.as_deref().unwrap_or(&row.title);
         Self {

@@ -19,7 +19,7 @@ pub(crate) fn now_ms() -> u64 {
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time of the supervisor's, milliseconds since the epoch. One that no calendar has is the end of the year
+/// A time from milliseconds since the Unix epoch, at most the end of the year
 /// 9999.
 pub(crate) fn at(ms: u64) -> SystemTime {
     const LATEST_MS: u64 = 253_402_300_799_000;

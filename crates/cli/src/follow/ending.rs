@@ -18,7 +18,7 @@ const WARNING_COLUMNS: usize = 300;
 /// What a shell reports for a program that was ended by a broken pipe (SIGPIPE is 13).
 const BROKEN_PIPE: i32 = 13;
 
-/// Says how the task ended, and chooses the exit code.
+/// Prints how the task ended, and chooses the exit code.
 pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunOutput) -> u8 {
     let completed = &end.completed;
     match end.cancel_cause {
@@ -56,7 +56,7 @@ pub(crate) fn conclude(end: &End, mode: Mode, is_prompt: bool, output: &mut RunO
     exit_code::of_task(completed, is_prompt)
 }
 
-/// What the CLI says went wrong: its answer, else its list of errors, else its word for it.
+/// The CLI's error: its answer, else its list of errors, else its error code.
 fn words_of_error(result: &ClaudeResult) -> String {
     let answer = result.result.as_deref().unwrap_or_default().trim_end();
     let words = [result.startup_failure_reason.as_deref(), result.api_error.as_deref()];
@@ -76,7 +76,7 @@ pub(crate) fn output_closed(output: &mut RunOutput) -> u8 {
         .filter(|error| error.kind() != std::io::ErrorKind::BrokenPipe)
         .map(ToString::to_string);
     match problem {
-        // As with `| head`: that is no failure, and nothing to talk about.
+        // As with `| head`: not a failure of `ccx`.
         None => exit_code::of_signal(BROKEN_PIPE),
         Some(problem) => {
             output.note(&format!("ccx: cannot write to standard output: {problem}"));

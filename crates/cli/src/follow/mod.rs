@@ -49,7 +49,7 @@ pub(crate) struct End {
 /// Why the terminal event was not seen.
 #[derive(Debug)]
 pub(crate) enum NoEnd {
-    /// The server did not start or show it, or the session is over.
+    /// The supervisor refused the request, or the session is over.
     Client(Error),
     GivenUp(Interrupt),
     /// This command detached from a task that it did not start.
@@ -70,18 +70,18 @@ pub(crate) async fn run(
     Following::new(Ownership::Asked).finish(session, interrupts, output).await
 }
 
-/// Which part of a task is wanted.
+/// The part of a task's log to show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Part {
     /// The events after this one.
     pub(crate) after_seq: u64,
-    /// Up to this one; none is to the end, however long that takes.
+    /// Up to this one; `None`: to the task's end.
     pub(crate) until_seq: Option<u64>,
-    /// The task has ended: where its log cannot be read on, nothing more comes.
+    /// The task has ended: after a read error of its log nothing more comes.
     pub(crate) is_stored: bool,
 }
 
-/// Follows a task that somebody else started.
+/// Follows a task that another command started.
 pub(crate) async fn attach(
     session: &mut Session,
     task_id: &str,
@@ -95,17 +95,17 @@ pub(crate) async fn attach(
     following.finish(session, interrupts, output).await
 }
 
-/// What this end has to do with the task.
+/// How this command relates to the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ownership {
-    /// It was asked for, and is not answered yet.
+    /// `execute` was sent and is not answered yet.
     Asked,
     Own,
-    /// It is somebody else's.
+    /// Another command started it.
     Attached,
 }
 
-/// What is known of the task meanwhile.
+/// The state while the task runs.
 struct Following {
     ownership: Ownership,
     until_seq: Option<u64>,
@@ -138,7 +138,7 @@ impl Following {
         }
     }
 
-    /// The terminal event; none where something earlier is enough.
+    /// The terminal event; `None` if the requested part ends before it.
     async fn await_end(
         &mut self,
         session: &mut Session,
@@ -146,8 +146,8 @@ impl Following {
         output: &mut RunOutput,
     ) -> Result<Option<Box<ProcessCompleted>>, NoEnd> {
         loop {
-            // What is there already is heard before anything is written, so that many short lines
-            // make one write. The runtime ends such a run now and then, so signals get their turn.
+            // Events that have arrived are handled before anything is written, so that many short lines
+            // make one write. The runtime's cooperative budget interrupts this, so signals are still handled.
             let at_hand = if output.is_full() { None } else { at_hand(session).await };
             let event = match at_hand {
                 Some(event) => event,
@@ -191,8 +191,8 @@ impl Following {
                         return Ok(None);
                     }
                 }
-                // The answer to a cancel. If it was refused, the task has ended by itself. Of batches
-                // nothing is asked here.
+                // The answer to a cancel; a refused one means that the task has ended. This session sends
+                // no requests about batches.
                 SessionEvent::Controlled { .. } | SessionEvent::Batch { .. } => {}
                 SessionEvent::Reconnecting { attempt: 1, error, .. } => {
                     let cause = loss_cause(&error);
@@ -258,7 +258,7 @@ impl Following {
         }
     }
 
-    /// The first signal is remembered as the reason, the second one gives up.
+    /// The first signal cancels the task, the second one gives up.
     fn interrupted(&mut self, interrupt: Interrupt) -> Result<(), NoEnd> {
         let cause = CancelCause::Interrupt(interrupt);
         match (self.ownership, self.cancel_cause) {
@@ -273,7 +273,7 @@ impl Following {
         }
     }
 
-    /// Asks for the end of a task that is ours; one that does not run yet is asked later.
+    /// Cancels an own task; one that has not started yet is canceled when it starts.
     async fn cancel(&self, session: &mut Session) -> Result<(), NoEnd> {
         match self.ownership {
             Ownership::Asked | Ownership::Attached => Ok(()),
@@ -284,7 +284,7 @@ impl Following {
     }
 }
 
-/// The error without saying once more that the connection is lost.
+/// The cause, without the words that the connection is lost.
 pub(crate) fn loss_cause(error: &Error) -> String {
     if let Error::Lost(source) = error {
         source.to_string()
@@ -295,7 +295,7 @@ pub(crate) fn loss_cause(error: &Error) -> String {
     }
 }
 
-/// The next event, if it has come already.
+/// The next event, if it has arrived.
 async fn at_hand(session: &mut Session) -> Option<Result<SessionEvent, Error>> {
     tokio::select! {
         biased;

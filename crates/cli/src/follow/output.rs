@@ -20,9 +20,9 @@ const UNWRITTEN_BYTES_LIMIT: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Output,
-    /// Of an agent only stderr and what its stream reports; its answer is printed at the end.
+    /// Of an agent, stderr and notices of its stream; its answer is printed at the end.
     Agent,
-    /// Every notification as it came, a line each.
+    /// Every notification as it arrived, one a line.
     Json,
 }
 
@@ -40,7 +40,7 @@ enum Target {
     Stderr,
 }
 
-/// What goes to one target before the other one has its turn.
+/// Consecutive bytes for one stream.
 #[derive(Debug)]
 struct Chunk {
     target: Target,
@@ -48,7 +48,7 @@ struct Chunk {
     written: usize,
 }
 
-/// The two streams and what waits for them.
+/// The two streams and what is queued for them.
 #[derive(Debug)]
 pub(crate) struct RunOutput {
     mode: Mode,
@@ -73,7 +73,7 @@ impl RunOutput {
         }
     }
 
-    /// Why stdout takes nothing any more.
+    /// The error that closed stdout.
     pub(crate) fn stdout_error(&self) -> Option<&io::Error> {
         self.stdout_error.as_ref()
     }
@@ -117,7 +117,7 @@ impl RunOutput {
         };
         self.push(target, output.data.as_bytes());
         if output.truncated {
-            // The rest of the line was left out with its newline; the next one is not a part of it.
+            // The rest of the line was cut, with its newline.
             self.push(target, b"\n");
         }
     }
@@ -131,7 +131,7 @@ impl RunOutput {
         }
     }
 
-    /// Takes what happened to the task. Does not wait.
+    /// Queues what a notification prints. Does not wait.
     pub(super) fn hear(&mut self, received: &Received) {
         if self.mode == Mode::Json {
             self.push(Target::Stdout, format!("{}\n", received.text()).as_bytes());
@@ -152,7 +152,7 @@ impl RunOutput {
                 self.note(&format!("claude: token limit: {}", text::one_line(&limit.message, 300)));
             }
             Notification::Error(problem) => self.note(&format!("ccx: {}", problem.error)),
-            // Said at the end, or not at all.
+            // Printed at the end, or not at all.
             Notification::Connected(_)
             | Notification::Started(_)
             | Notification::OutputBatch(_)
@@ -166,7 +166,7 @@ impl RunOutput {
         }
     }
 
-    /// Takes a line of `ccx` itself. Does not wait.
+    /// Queues a line of `ccx` itself for stderr. Does not wait.
     pub(crate) fn note(&mut self, line: &str) {
         self.push(Target::Stderr, format!("{line}\n").as_bytes());
     }
@@ -176,12 +176,12 @@ impl RunOutput {
         !self.unwritten.is_empty()
     }
 
-    /// Whether nothing more may be heard before it is written.
+    /// Whether the queue is full.
     pub(super) fn is_full(&self) -> bool {
         self.unwritten_bytes >= UNWRITTEN_BYTES_LIMIT
     }
 
-    /// Writes what was heard. Cancel safe: what was not written stays.
+    /// Writes what is queued. Cancel safe: what was not written stays queued.
     pub(super) async fn write(&mut self) -> Wish {
         while let Some(chunk) = self.unwritten.front_mut() {
             let target = chunk.target;

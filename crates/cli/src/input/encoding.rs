@@ -49,13 +49,13 @@ impl Decoded {
     }
 }
 
-/// What is said of such bytes.
+/// The mistake of a file that is no UTF-8.
 const NO_UTF_8: &str = "is no UTF-8 text";
-/// What to do about a file that is no UTF-8, as most editors wrote it once.
+/// Advice for files of older editors.
 const OLD_ENCODING_HINT: &str = "; if it is ISO 8859-1 or Windows-1252, save it as UTF-8, as by: \
     iconv -f WINDOWS-1252 -t UTF-8 FILE > NEW_FILE";
 
-/// What is wrong with a file's bytes, and what can be done about it.
+/// The mistake, with advice where there is some.
 pub(super) fn with_hint(mut mistake: Mistake) -> Mistake {
     if mistake.what == NO_UTF_8 {
         mistake.what.push_str(OLD_ENCODING_HINT);
@@ -70,7 +70,7 @@ pub(super) fn quote_hint(text: &str, offset: usize) -> &'static str {
     if has_one { "; this is a typographic quotation mark: write a straight one" } else { "" }
 }
 
-/// The name of an encoding in which no letter is a single byte, by its mark.
+/// The name of a UTF-16 or UTF-32 encoding, by its byte order mark.
 fn wide(bytes: &[u8]) -> Option<&'static str> {
     match bytes {
         [0xff, 0xfe, 0, 0, ..] | [0, 0, 0xfe, 0xff, ..] => Some("UTF-32"),
@@ -79,7 +79,7 @@ fn wide(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// A carriage return alone ended a line on old machines.
+/// A carriage return alone ends a line in old files.
 fn with_newlines(text: &str) -> String {
     if !text.contains('\r') {
         return text.to_owned();

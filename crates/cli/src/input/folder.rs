@@ -20,7 +20,7 @@ use crate::{display::text, error::CommandError};
 /// What a prompt's file ends in.
 const ENDINGS: [&str; 5] = ["md", "markdown", "txt", "text", "prompt"];
 
-/// Names of files that are about the folder in which they are.
+/// Names of files that describe their folder.
 const ABOUT_FOLDERS: [&str; 8] = [
     "agents",
     "changelog",
@@ -39,7 +39,7 @@ pub(super) fn read(path: &Path, name: &str) -> Result<NamedFile, CommandError> {
     for entry in fs::read_dir(path).map_err(refused)? {
         let entry = entry.map_err(refused)?;
         let file_name = entry.file_name().to_string_lossy().into_owned();
-        // Editors and version control keep their own there.
+        // Files of editors and version control.
         if !file_name.starts_with('.') && !file_name.ends_with('~') {
             files.push((file_name, entry.path()));
         }

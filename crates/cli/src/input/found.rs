@@ -21,13 +21,13 @@ pub(super) const LABEL_CHARS_LIMIT: usize = 100;
 pub(crate) struct TaskFile(pub(super) Found);
 
 impl TaskFile {
-    /// What the file says that the command line may say, too.
+    /// The options of the file, which the command line may override.
     pub(crate) fn options(&self) -> &FileOptions {
         &self.0.options
     }
 
-    /// What is to be said of it beside its tasks: a line for each kind. Where little is to be said, not what anybody
-    /// expects who knows the file.
+    /// The notes, a line for each kind. `is_quiet` omits notes that only repeat what the file says
+    /// itself.
     pub(crate) fn notes(&self, names: &Names, is_quiet: bool) -> Vec<String> {
         let notes = self.0.notes.iter().filter(|note| !is_quiet || !note.is_expected());
         let mut notes: Vec<Note> = notes.cloned().collect();
@@ -35,13 +35,13 @@ impl TaskFile {
         note::lines(names, &notes)
     }
 
-    /// How many of its tasks the file says are done, but for those that were taken up again.
+    /// The number of tasks that the file marks as done and that were not reopened.
     pub(crate) fn done(&self) -> usize {
         self.0.done.len()
     }
 
-    /// Takes up again what the file says is done, where an earlier run knows it by its command: an agent ticks its box
-    /// while it works, and others of the file refer to it. It is not run.
+    /// Reopens tasks that the file marks as done, if an earlier run has their command: an agent ticks its box
+    /// while it works, and other tasks refer to it. They do not run.
     pub(crate) fn reopen(&mut self, commands: &HashSet<String>) {
         let found = &mut self.0;
         let is_known = |task: &FileTask| {
@@ -60,9 +60,9 @@ impl TaskFile {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FileTask {
     pub(super) place: Place,
-    /// None where nothing of it could be read.
+    /// `None` if nothing of it could be read.
     pub(super) object: Option<Object>,
-    /// The file says that nothing is left to do.
+    /// The file marks it as done.
     pub(super) is_done: bool,
 }
 
@@ -70,11 +70,11 @@ pub(super) struct FileTask {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
     pub(super) tasks: Vec<FileTask>,
-    /// What tasks have that do not say otherwise.
+    /// The defaults of all tasks.
     pub(super) defaults: Option<Object>,
     pub(super) options: FileOptions,
     pub(super) mistakes: Vec<Mistake>,
-    /// What the file says is done. No mistake of it counts.
+    /// Tasks that the file marks as done. Their mistakes are ignored.
     pub(super) done: Vec<FileTask>,
     pub(super) notes: Vec<Note>,
     /// What is wrong where there is no task, and where that is reported, unless it is the beginning.
@@ -82,7 +82,7 @@ pub(super) struct Found {
     pub(super) place_if_none: Option<Place>,
     /// Something stands in the file that may be meant as tasks, and is none.
     pub(super) lacks_tasks: bool,
-    /// Of what was read there nothing counts.
+    /// Lines whose content is unreliable.
     pub(super) doubtful_lines: Vec<usize>,
 }
 
@@ -111,7 +111,7 @@ impl Found {
     }
 }
 
-/// A file that was read, under the name that complaints about it have.
+/// A file that was read, with the names for its places.
 #[derive(Debug)]
 pub(crate) struct NamedFile {
     pub(crate) names: Names,

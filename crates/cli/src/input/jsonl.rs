@@ -57,7 +57,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// What of the line could be read; none where nothing could.
+    /// The readable part of the line, if there is one.
     pub(super) fn object(&mut self) -> Option<Object> {
         if let Err(error) = serde_json::from_str::<&RawValue>(self.line) {
             self.no_json(0, self.line, &error);
@@ -116,7 +116,7 @@ impl Line<'_> {
         self.mistakes.push(Mistake { place, what });
     }
 
-    /// The reader's complaint without its place, which is one within the part.
+    /// The parser's error without its position, which is relative to the part.
     pub(super) fn no_json(&mut self, offset: usize, part: &str, error: &serde_json::Error) {
         let text = error.to_string();
         let what = text.split_once(" at line ").map_or(text.as_str(), |(what, _)| what);
@@ -133,7 +133,7 @@ pub(super) fn offset_in(line: &str, part: &str) -> usize {
     (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize)
 }
 
-/// Members as they stand in the text. A map would forget where, and that one was there twice.
+/// Members in the order of the text. A map would lose their places, and duplicates.
 pub(super) struct Members<'a>(pub(super) Vec<(&'a RawValue, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {

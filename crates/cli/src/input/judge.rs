@@ -15,12 +15,12 @@ use super::{
     place::Place,
 };
 
-/// Of these a task has exactly one.
+/// A task has exactly one of these.
 const FORMS: [&str; 3] = ["command", "argv", "prompt"];
-/// Where a plan has what tasks have that do not say otherwise.
+/// Path of the defaults of all tasks in a plan.
 const DEFAULTS: &str = "options.defaults.";
 
-/// What the command line says of the whole batch, in the way of a plan: each value with its place there.
+/// The values of the command line, each with its path in a plan.
 pub(crate) type CommandLine = Vec<(String, Value)>;
 
 /// A file without mistakes.
@@ -29,7 +29,7 @@ pub(crate) struct Judged {
     pub(crate) plan: Plan,
     /// Of each task.
     pub(crate) places: Vec<Place>,
-    /// Whether the file says of each task that nothing is left to do.
+    /// Whether the file marks each task as done.
     pub(crate) done: Vec<bool>,
 }
 
@@ -86,7 +86,7 @@ impl Found {
         for (path, value) in &self.options.of_plan {
             put(&mut params, path, value.clone());
         }
-        // What `[defaults]` says is nearer to the tasks than what `[options]` says.
+        // `[defaults]` overrides `[options]`.
         for (name, value) in self.defaults.iter().flat_map(|defaults| &defaults.members) {
             put(&mut params, &format!("{DEFAULTS}{name}"), value.clone());
         }
@@ -95,7 +95,7 @@ impl Found {
         }
         let mut tasks: Vec<Value> = self.tasks.iter().map(value).collect();
         if self.may_lack_names() && tasks.len() < TASKS_LIMIT {
-            // What nothing is known of: a name that is not there may be its own.
+            // A placeholder for tasks that could not be read: a missing name may be one of theirs.
             tasks.push(Value::Null);
         }
         params.insert("tasks".to_owned(), Value::Array(tasks));
@@ -109,7 +109,7 @@ impl Found {
         is_known_to_lack || self.tasks.is_empty() || self.tasks.iter().any(is_part)
     }
 
-    /// The mistake where the file has it; none of what stands in for something unreadable.
+    /// The mistake with its place in the file; `None` if it comes from something unreadable.
     fn placed(&self, mistake: PlanMistake) -> Option<Mistake> {
         let PlanMistake { task_index, task_name: _, field, what } = mistake;
         let (place, name) = match task_index {
@@ -124,7 +124,7 @@ impl Found {
         (!is_doubtful).then(|| Mistake { place, what: format!("{name} {what}") })
     }
 
-    /// Where the file has what is said of the whole batch, and how it is called there.
+    /// The place and name of a value of the whole batch.
     fn place_of_batch(&self, field: &str) -> (Place, String) {
         if let Some(name) = field.strip_prefix(DEFAULTS)
             && let Some(place) = self.defaults.as_ref().and_then(|table| table.place_of(name))
@@ -148,7 +148,7 @@ fn value(task: &FileTask) -> Value {
     let Some(Object { members, is_remnant, .. }) = &task.object else { return Value::Null };
     let mut members = members.clone();
     if *is_remnant && !FORMS.iter().any(|form| members.contains_key(*form)) {
-        // It may be what could not be read. A prompt goes with most of the others.
+        // The unreadable member may be the prompt.
         members.insert("prompt".to_owned(), Value::from("?"));
     }
     Value::Object(members)

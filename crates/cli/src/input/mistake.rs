@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{note::Names, place::Place};
 use crate::{display::text, error::CommandError};
 
-/// Most mistakes that are printed.
+/// Longest list of mistakes that is printed.
 const SHOWN_MISTAKES_LIMIT: usize = 50;
 
 /// Something wrong with a file.
@@ -47,7 +47,7 @@ pub(crate) fn complaint(names: &Names, mistakes: &[Mistake], notes: &[String]) -
     }
     let mut has_listed = false;
     for (first, others) in kinds.iter().take(SHOWN_MISTAKES_LIMIT) {
-        // What is known needs to be said only once.
+        // The list of known names is printed only once.
         let what = match first.what.split_once("; known are ") {
             Some((what, _)) if has_listed => what,
             Some(_) => {

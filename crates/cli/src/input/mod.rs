@@ -93,7 +93,7 @@ fn by_ending(path: &Path) -> Option<Format> {
     }
 }
 
-/// What a text says; the mistake is that it is none.
+/// Parses bytes; the mistake is that they are no text.
 fn parse_bytes(bytes: &[u8], format: Format) -> Result<TaskFile, Mistake> {
     let Decoded(text) = Decoded::of(bytes)?;
     Ok(parse(&text, format))

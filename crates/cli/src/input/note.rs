@@ -3,16 +3,16 @@
 use super::place::Place;
 use crate::display::text::one_line;
 
-/// Most places that are named of one kind.
+/// Longest list of places of one kind.
 const PLACES_LIMIT: usize = 12;
 /// Longest beginning of a text that is shown, columns.
 const EXCERPT_COLUMNS: usize = 60;
 
-/// One thing to be said, and where.
+/// A note and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(super) place: Place,
-    /// The same text for all of a kind, which are said together.
+    /// The same text for all notes of a kind, which are printed together.
     pub(super) what: String,
     excerpt: String,
 }
@@ -22,7 +22,7 @@ impl Note {
         Self { place, what: what.to_owned(), excerpt: one_line(text, EXCERPT_COLUMNS) }
     }
 
-    /// Whether it only says what the file says itself.
+    /// Whether it only repeats what the file says itself.
     pub(super) fn is_expected(&self) -> bool {
         ["passed over, done", "passed over, front matter", "passed over, text beside the tasks"]
             .contains(&self.what.as_str())
@@ -33,7 +33,7 @@ impl Note {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Names {
     file: String,
-    /// Of a folder: what it holds. The number of a line is the number of a file then.
+    /// The files of a folder; a line number is then the number of a file.
     members: Vec<String>,
 }
 

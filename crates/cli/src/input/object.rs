@@ -13,7 +13,7 @@ use crate::display::command_cell::command_cell;
 pub(super) struct Object {
     pub(super) members: Map<String, Value>,
     pub(super) places: HashMap<String, Place>,
-    /// Something that stands in the file is missing here, because it could not be read.
+    /// A member is missing because it could not be read.
     pub(super) is_remnant: bool,
 }
 

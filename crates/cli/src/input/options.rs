@@ -11,7 +11,7 @@ use super::{
 };
 use crate::args::duration;
 
-/// The names, and for those that are the plan's where it has them.
+/// The names, and the path in a plan of those that belong to it.
 const NAMES: [(&str, Option<&str>); 21] = [
     ("after_batch", Some("options.hooks.after_batch")),
     ("after_task", Some("options.hooks.after_task")),
@@ -49,9 +49,9 @@ pub(crate) struct FileOptions {
     pub(crate) report: Option<PathBuf>,
     /// As `--results`.
     pub(crate) results: Option<PathBuf>,
-    /// What is the plan's: where it has it, and the value.
+    /// Values of the plan, with their paths.
     pub(super) of_plan: Vec<(&'static str, Value)>,
-    /// Where each of those stands, and how the file calls it.
+    /// The place of each of these, and its name in the file.
     pub(super) places: HashMap<&'static str, (Place, &'static str)>,
 }
 
@@ -114,8 +114,8 @@ fn as_in_a_plan(name: &str, value: &Value) -> Result<Value, Wrong> {
     }
 }
 
-/// Puts a value where a plan has it: `options.hooks.after_task` is an object in an object in one. Variables
-/// are added to those that are there.
+/// Sets the value at a path of a plan, such as `options.hooks.after_task`. Variables
+/// are added to those that exist.
 pub(super) fn put(plan: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         None => match (plan.get_mut(path), value) {

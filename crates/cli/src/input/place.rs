@@ -10,9 +10,9 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// Where what has no place of its own is complained of.
+    /// The place of a mistake that has no place of its own.
     pub(crate) const START: Self = Self { line: 1, column: 1 };
-    /// Of a folder: no file in it, but the folder itself.
+    /// The folder itself, and not a file in it.
     pub(super) const WHOLE: Self = Self { line: 0, column: 1 };
 }
 

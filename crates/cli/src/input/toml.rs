@@ -16,7 +16,7 @@ use super::{
 };
 
 const TABLES: [&str; 3] = ["defaults", "options", "tasks"];
-/// What is wrong, and the byte offset of what it is about.
+/// A byte offset, and what is wrong there.
 type Complaint = (usize, String);
 
 pub(super) fn parse(text: &str) -> Found {
@@ -76,7 +76,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The members of a table, as JSON, as far as they have a meaning there.
+    /// The members of a table as JSON.
     fn object(&mut self, title: &str, value: &Spanned<DeValue<'_>>) -> Option<Object> {
         let DeValue::Table(table) = value.get_ref() else {
             self.mistake((value.span().start, format!("{title} must be a table")));

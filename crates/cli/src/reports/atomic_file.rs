@@ -9,7 +9,7 @@ use std::{
 
 use crate::error::CommandError;
 
-/// What a new file may be for, before the umask.
+/// Mode of a new file, before the umask.
 const MODE: u32 = 0o666;
 
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct AtomicFile {
 }
 
 impl AtomicFile {
-    /// A file that is there may be a link: then what it leads to is replaced.
+    /// A symbolic link stays, and its target is replaced.
     pub(super) fn new(path: &Path) -> Result<Self, CommandError> {
         let refused =
             |what: String| CommandError::usage(format!("cannot write {}: {what}", path.display()));
@@ -36,7 +36,7 @@ impl AtomicFile {
         Ok(Self { folder: folder.to_owned(), path })
     }
 
-    /// Writes a file beside it and renames that.
+    /// Writes a temporary file in the same folder and renames it.
     pub(super) fn replace(&self, text: &str) -> io::Result<()> {
         let mut file = tempfile::Builder::new()
             .prefix(".ccx-report-")

@@ -41,9 +41,9 @@ pub(crate) struct Entry {
     pub(crate) error: Option<String>,
     /// What a person should know beside the verdict.
     pub(crate) warnings: Vec<Warning>,
-    /// Each start of it, the last one last.
+    /// All starts, in order.
     pub(crate) attempts: Vec<Attempt>,
-    /// Starts after failures that pass.
+    /// Starts after transient failures.
     pub(crate) retries: u64,
     /// Starts after waits for a limit.
     pub(crate) waits: u64,
@@ -58,13 +58,13 @@ pub(crate) struct Entry {
     pub(crate) task_id: Option<String>,
     #[serde(flatten)]
     pub(crate) answer: AgentResult,
-    /// Not in the JSON: the reports say it in their own ways.
+    /// Not in the JSON.
     #[serde(skip)]
     pub(crate) is_success: bool,
     /// When its first attempt began.
     #[serde(skip)]
     pub(crate) begun_at: Option<SystemTime>,
-    /// From there to its end, with all waits.
+    /// From there to its end, waits included.
     #[serde(skip)]
     pub(crate) elapsed: Duration,
     /// What all attempts have printed.
@@ -75,7 +75,7 @@ pub(crate) struct Entry {
     pub(crate) job_exit_code: u8,
     #[serde(skip)]
     pub(crate) remedy: Option<&'static str>,
-    /// Whether it ran and failed; else what is about it has failed.
+    /// Whether the task itself failed, and not the machinery around it.
     #[serde(skip)]
     pub(crate) is_own_failure: bool,
 }
@@ -90,7 +90,7 @@ pub(crate) struct Attempt {
     pub(crate) verdict: Option<Verdict>,
     reason: Option<EndReason>,
     exit_code: Option<i32>,
-    /// What its failure meant for the next one.
+    /// How its failure was classified.
     pub(crate) class: Option<AttemptClass>,
     /// Until when the next one waited.
     pub(crate) wait_until: Option<String>,
@@ -99,7 +99,7 @@ pub(crate) struct Attempt {
     pub(crate) stderr_tail: Option<String>,
 }
 
-/// What an agent said at its end.
+/// The result of an agent.
 #[derive(Clone, Debug, Default, Serialize)]
 pub(crate) struct AgentResult {
     pub(crate) result: Option<String>,
@@ -132,7 +132,7 @@ impl Entry {
         let ended_ms = row.attempts.last().and_then(|attempt| attempt.ended_ms);
         let begun_at = begun_ms.map(at);
         let elapsed_ms = ended_ms.zip(begun_ms).map(|(ended, begun)| ended.saturating_sub(begun));
-        // What has no verdict was not heard to its end.
+        // Without a verdict the end of the task is unknown.
         let verdict = row.verdict.map_or("unknown", Verdict::as_str);
         Self {
             r#type: "task",

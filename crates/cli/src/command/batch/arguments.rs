@@ -37,7 +37,7 @@ impl Resume {
     }
 }
 
-/// Whether it can be a part of a batch's id.
+/// Whether it may be a part of a batch's id.
 fn is_id_like(typed: &str) -> bool {
     const ID_CHARS: usize = 36;
     (1..=ID_CHARS).contains(&typed.len())

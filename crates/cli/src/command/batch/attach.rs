@@ -19,7 +19,7 @@ use crate::{
     reports::ReportPaths,
 };
 
-/// Runs again what has not succeeded of a batch that the supervisor knows.
+/// Runs the tasks of a batch that have not succeeded, as a new batch.
 pub(super) async fn resume(
     options: ServerOptions,
     arguments: &BatchArguments,
@@ -65,7 +65,7 @@ pub(super) async fn resume(
     look_at(&options, &supervisor, connection, &resumed.batch_id, &wanted, view).await
 }
 
-/// Shows a batch that is there.
+/// `ccx batch attach`.
 pub(super) async fn attach(
     options: ServerOptions,
     arguments: BatchAttachArguments,
@@ -78,7 +78,7 @@ pub(super) async fn attach(
     look_at(&options, &supervisor, connection, &batch.batch_id, &wanted, view).await
 }
 
-/// Follows a batch whose file is not known here.
+/// Follows a batch without its task file.
 async fn look_at(
     options: &ServerOptions,
     supervisor: &RunningSupervisor,

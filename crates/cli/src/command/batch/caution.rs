@@ -14,7 +14,7 @@ use crate::{
     input::{Mistake, Names, Place},
 };
 
-/// Most tasks of one folder that are compared with each other.
+/// Most tasks of one folder that are compared pairwise.
 const COMPARED_LIMIT: usize = 200;
 
 /// A plan, and where its tasks stand in the file.
@@ -38,7 +38,7 @@ impl Located<'_> {
         self.names.list(&lines)
     }
 
-    /// Warnings about folders that are not there. Where nothing that runs earlier could make one, it is a mistake,
+    /// Warnings about folders that do not exist. Where no earlier task could create one, it is a mistake,
     /// unless the tasks may run on another machine.
     pub(super) fn folders(&self, is_here: bool) -> Result<Vec<String>, Vec<Mistake>> {
         let mut may_be_made = self.plan.options.hooks.before_task.is_some();
@@ -117,7 +117,7 @@ impl Located<'_> {
         false
     }
 
-    /// All that must have ended before it begins.
+    /// The tasks that must end before it starts.
     fn needed(&self, index: usize) -> HashSet<usize> {
         let mut needed = HashSet::new();
         let mut open = vec![index];
@@ -137,13 +137,13 @@ impl Located<'_> {
     }
 }
 
-/// What is wrong with a folder, if anything is; a reference is filled in later.
+/// What is wrong with a folder; one with a reference is only known later.
 fn problem_of(folder: &str) -> Option<&'static str> {
     let path = Path::new(folder);
     if folder.contains("{{") || path.is_relative() || path.is_dir() {
         return None;
     }
-    // One that cannot be looked at may still be there for the supervisor.
+    // A folder that this user cannot see may still exist for the supervisor.
     match path.try_exists() {
         Ok(true) => Some("is no folder"),
         Ok(false) => Some("does not exist"),

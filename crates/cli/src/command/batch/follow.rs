@@ -84,7 +84,7 @@ pub(in crate::command) async fn watch(
     live.follow(&mut server.session, interrupts).await
 }
 
-/// The exit code, where something else than the tasks decides it.
+/// The exit code, if a signal or an error decides it and not the tasks.
 pub(in crate::command) fn own_code(seen: &Seen) -> Option<u8> {
     match &seen.stop {
         Some(Stop::Canceled(interrupt) | Stop::GivenUp(interrupt) | Stop::Detached(interrupt)) => {
@@ -125,7 +125,7 @@ pub(in crate::command) fn end_of(seen: Seen, tasks: &[Task]) -> (End, Urgency) {
     (end, urgency)
 }
 
-/// Why not every task had its turn.
+/// Why the batch ended before every task ran.
 fn why_stopped(summary: &BatchSummary) -> Option<String> {
     let outcome = summary.outcome?;
     match (outcome, &summary.reason) {

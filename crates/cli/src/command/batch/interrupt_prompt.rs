@@ -29,7 +29,7 @@ impl InterruptPrompt {
         true
     }
 
-    /// Waits for the answer; for ever where nothing is asked. Cancel safe.
+    /// Waits for the answer, forever if nothing was asked. Cancel safe.
     pub(super) async fn answer(&mut self) -> Choice {
         let Some(lines) = self.lines.as_mut().filter(|_| self.is_open) else {
             return std::future::pending().await;
@@ -38,7 +38,7 @@ impl InterruptPrompt {
         self.is_open = false;
         match line {
             Ok(Some(line)) => read(&line),
-            // The terminal is gone; the batch goes on, and a hang-up follows.
+            // The terminal is gone; a hang-up follows.
             Ok(None) | Err(_) => Choice::Continue,
         }
     }

@@ -17,16 +17,16 @@ use crate::{
     error::CommandError,
 };
 
-/// How many candidates are named.
+/// Candidates that are listed.
 const SHOWN_LIMIT: usize = 10;
 /// Length of a whole id.
 const ID_CHARS: usize = 36;
-/// Not all of the batches did what was wanted.
+/// The exit code if a batch could not be canceled.
 const SOME_FAILED: u8 = 1;
-/// Numbers to the right; the name takes what the others leave.
+/// Numbers are right-aligned; the name gets the remaining width.
 const LAYOUT: Layout = Layout { flexible: 7, is_left: |column| matches!(column, 0 | 1 | 7) };
 
-/// Runs `ccx batches` to its exit code.
+/// `ccx batches`.
 pub(crate) async fn run(
     options: ServerOptions,
     arguments: BatchesArguments,
@@ -44,7 +44,7 @@ pub(crate) async fn run(
     Ok(0)
 }
 
-/// Runs `ccx batch cancel` to its exit code.
+/// `ccx batch cancel`.
 pub(super) async fn cancel(
     options: ServerOptions,
     arguments: BatchCancelArguments,
@@ -141,7 +141,7 @@ fn unknown(typed: &str) -> CommandError {
     ))
 }
 
-/// Of a batch that is over it is the outcome that people want to see.
+/// A batch that is over shows its outcome instead.
 fn state(batch: &BatchSummary) -> &'static str {
     match (batch.state, batch.outcome) {
         (BatchState::Over, Some(outcome)) => outcome.as_str(),

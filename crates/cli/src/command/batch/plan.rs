@@ -19,17 +19,17 @@ use crate::{
     reports::{Past, Ticks, Which, commands, resume::results},
 };
 
-/// What is to run, and what is known of the rest of the file.
+/// What will run, and what is known of the rest of the file.
 #[derive(Debug, Default)]
 pub(super) struct Submission {
-    /// None where nothing is left to run.
+    /// `None` if nothing is left to run.
     pub(super) plan: Option<Plan>,
-    /// Its tasks, by their index, with their places in the file.
+    /// The tasks of the plan, with their numbers in the file.
     pub(super) tasks: Vec<Task>,
-    /// What has not succeeded and is not to run either.
+    /// Tasks that have not succeeded and will not run either.
     pub(super) left_out: Vec<Task>,
     pub(super) past: Option<Past>,
-    /// What was passed over in the file, and the like.
+    /// Tasks of the file that will not run, and the like.
     pub(super) notes: Vec<String>,
     /// What may go wrong.
     pub(super) warnings: Vec<String>,
@@ -85,7 +85,7 @@ impl Submission {
         Ok(submission)
     }
 
-    /// What a joblog leaves to be done.
+    /// The tasks that a joblog leaves to run.
     fn of_rest(
         plan: &Plan,
         all: Vec<Task>,
@@ -114,10 +114,10 @@ impl Submission {
     }
 }
 
-/// What is a folder is relative to where the command was typed, as a shell has it.
+/// Makes `cwd` absolute: it is relative to the current directory, as in a shell.
 fn adapt(members: &mut Map<String, Value>) {
     if let Some(Value::String(folder)) = members.get_mut("cwd")
-        // A result that is a folder is one by itself.
+        // A reference is filled in later.
         && !folder.starts_with("{{")
         && let Ok(whole) = absolute(folder.as_ref())
     {
@@ -125,7 +125,7 @@ fn adapt(members: &mut Map<String, Value>) {
     }
 }
 
-/// Adds what is known only here to a plan.
+/// Adds the name of the batch and the default folder.
 fn complete(mut plan: Plan, folder: Option<&str>, file_name: &str) -> Plan {
     if plan.name.is_none() {
         plan.name = Some(as_name(file_name));
@@ -138,7 +138,7 @@ fn complete(mut plan: Plan, folder: Option<&str>, file_name: &str) -> Plan {
     plan
 }
 
-/// The file's name without its folder, of characters that a name may have.
+/// The file's name without its folder, with other characters than a name may have replaced.
 fn as_name(file_name: &str) -> String {
     let name = Path::new(file_name).file_name().and_then(|name| name.to_str()).unwrap_or(file_name);
     let allowed = |letter: char| {
@@ -147,7 +147,7 @@ fn as_name(file_name: &str) -> String {
     name.chars().map(allowed).take(NAME_CHARS_LIMIT).collect()
 }
 
-/// The tasks of a plan that are to run, as a plan; none where there are none. What they use of others is taken
+/// The tasks of a plan that will run, as a plan; `None` if there are none. Results of other tasks that they use are taken
 /// from the results of earlier runs.
 fn part(
     plan: &Plan,
@@ -202,7 +202,7 @@ fn to_json_value(value: &impl serde::Serialize) -> Result<Value, CommandError> {
     })
 }
 
-/// Each with its place in a plan.
+/// Each value with its path in a plan.
 fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, CommandError> {
     let hook =
         |command: &Option<String>| command.as_ref().map(|command| json!({ "command": command }));
@@ -233,7 +233,7 @@ fn of_plan_options(own: &PlanOptions) -> Result<CommandLine, CommandError> {
     Ok(values.filter_map(|(path, value)| value.map(|value| (path.to_owned(), value))).collect())
 }
 
-/// What tasks have that do not say otherwise.
+/// The defaults of all tasks.
 fn of_task_options(options: &TaskOptions) -> Result<Vec<(String, Value)>, CommandError> {
     let TaskOptions { cwd, idle_timeout, model, allowed_tools, permission_mode, env } = options;
     let variables = env.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));

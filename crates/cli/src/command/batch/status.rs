@@ -10,7 +10,7 @@ use chrono::{DateTime, Local};
 
 use crate::display::{task::Task, text};
 
-/// How often a countdown moves.
+/// Interval of a countdown.
 pub(super) const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 /// Longest part of a title.
 const TITLE_COLUMNS: usize = 60;
@@ -18,9 +18,9 @@ const TITLE_COLUMNS: usize = 60;
 /// The two lines of a progress bar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Status {
-    /// How many, how long still, what it cost.
+    /// Counts, remaining time, cost.
     pub(super) counts: String,
-    /// What runs, or what is waited for.
+    /// What runs, or what the batch waits for.
     pub(super) doing: String,
 }
 
@@ -80,7 +80,7 @@ fn running(summary: &BatchSummary, tasks: &[Task]) -> String {
     }
 }
 
-/// From those that have ended; none while none has, or nothing is left.
+/// Estimated from the tasks that have ended; `None` before the first one, and if nothing is left.
 fn time_left(
     summary: &BatchSummary,
     rows: &BTreeMap<u64, BatchRow>,

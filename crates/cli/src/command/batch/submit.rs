@@ -99,7 +99,7 @@ async fn run_plan(
     let batch_id = match submitted {
         Ok(batch_id) => batch_id,
         Err(failure) => {
-            // What it says of its own end matters less than why nothing was begun.
+            // Why nothing was started matters more than how the supervisor ended.
             server.close(Urgency::AtOnce).await.ok();
             return Err(shown.fail(failure));
         }
@@ -127,7 +127,7 @@ fn say(submission: &Submission) {
     }
 }
 
-/// Submits it and leaves it.
+/// Submits the plan and prints the batch's id.
 async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, CommandError> {
     let mut connection = RunningSupervisor::of(options)?.connect().await?;
     let submitted = match connection.batch_submit(plan).await {
@@ -151,7 +151,7 @@ pub(in crate::command) async fn submit_on(
     mut plan: Plan,
     interrupts: &mut Interrupts,
 ) -> Result<String, CommandError> {
-    // A lost answer is asked for again, and gives the same batch.
+    // A request whose answer was lost is repeated, and returns the same batch.
     plan.idempotency_key.get_or_insert_with(|| Uuid::new_v4().to_string());
     let asked = session.ask_batch(BatchRequest::submit(&plan)?).await?;
     loop {

@@ -58,7 +58,7 @@ impl BatchOutput {
         code
     }
 
-    /// Says everything, and chooses the exit code.
+    /// Prints table and summary, completes the reports, and chooses the exit code.
     pub(super) fn conclude(self, conclusion: &Conclusion, own_code: Option<u8>) -> u8 {
         let end = &conclusion.end;
         let batch_id = self.reports.batch_id().map(str::to_owned);

@@ -14,7 +14,7 @@ pub(crate) struct Agent {
     pub(crate) words: Vec<String>,
     /// Where the program is.
     path: String,
-    /// As it says itself; `None` for a program that is no Claude CLI, or says something else.
+    /// As it reports it; `None` for a program that is no Claude CLI.
     pub(crate) version: Option<Version>,
 }
 
@@ -27,7 +27,7 @@ impl Agent {
     }
 }
 
-/// Looks for it and asks for its version. Without a trial nothing is started.
+/// Finds the program and asks for its version; without a trial supervisor the version is not asked.
 pub(crate) async fn check(
     wish: Option<&str>,
     trial: Option<&mut Trial>,

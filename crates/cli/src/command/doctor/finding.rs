@@ -13,11 +13,11 @@ const WHAT_COLUMNS: usize = 11;
 pub(crate) enum Level {
     /// As it should be.
     Ok,
-    /// Tasks will run; something should be known or mended before a night.
+    /// Tasks will run, but something should be changed.
     Warn,
     /// Tasks will fail.
     Fail,
-    /// It could not be looked at.
+    /// The check could not be made.
     Skip,
 }
 
@@ -35,7 +35,7 @@ impl Finding {
         Self { level: Level::Ok, what, found: found.into(), advice: None }
     }
 
-    /// To be known, with what to do.
+    /// A warning, with what to do.
     pub(crate) fn warn(
         what: &'static str,
         found: impl Into<String>,
@@ -44,7 +44,7 @@ impl Finding {
         Self { level: Level::Warn, what, found: found.into(), advice: Some(advice.into()) }
     }
 
-    /// To be mended, with what to do.
+    /// A failure, with what to do.
     pub(crate) fn fail(
         what: &'static str,
         found: impl Into<String>,
@@ -58,7 +58,7 @@ impl Finding {
         Self { level: Level::Fail, what, found: found.into(), advice: None }
     }
 
-    /// Not looked at, with the reason.
+    /// A check that could not be made, with the reason.
     pub(crate) fn skip(what: &'static str, why: impl Into<String>) -> Self {
         Self { level: Level::Skip, what, found: why.into(), advice: None }
     }

@@ -37,7 +37,7 @@ struct Status {
     subscription_type: Option<String>,
 }
 
-/// Looks at the login, and at what in the environment bears on it.
+/// Checks the login, and the variables that decide which login is used.
 pub(crate) async fn check(
     agent: Option<&Agent>,
     probe: Option<&Probe>,
@@ -123,7 +123,7 @@ fn judge(ran: &Ran, probe: &Probe, is_key_here: bool) -> Finding {
     Finding::ok(WHAT, format!("{how}; {NOT_ASKED}"))
 }
 
-/// What becomes of a key that is set in this shell.
+/// Whether tasks get an API key that is set in this shell.
 fn key(probe: &Probe, is_key_here: bool) -> Option<Finding> {
     const WHAT: &str = "api key";
     match (is_key_here, probe.has(KEY)) {

@@ -4,14 +4,14 @@ use std::fs;
 
 use super::{finding::Finding, probe::Probe};
 
-/// What a pipe holds unless a limit says less (pipe(7)).
+/// Default capacity of a pipe (pipe(7)).
 const USUAL_PIPE_BYTES: u64 = 64 * 1024;
-/// What a supervisor with its defaults, 100 sessions and 200 tasks, can need, and a little.
+/// Open files that a supervisor with the default limits of 100 sessions and 200 tasks can need, with a margin.
 const OPEN_FILES_NEEDED: u64 = 4096;
-/// Where the setting that keeps cgroups off stands.
+/// The variable that turns cgroups off.
 const CGROUP_VARIABLE: &str = "CC_EXECUTOR_CGROUP";
 
-/// What holds a task's processes together.
+/// How the processes of a task are contained.
 pub(crate) fn containment(containment: &str) -> Finding {
     const WHAT: &str = "containment";
     let setting = std::env::var(CGROUP_VARIABLE).unwrap_or_default();
@@ -44,7 +44,7 @@ fn judge_containment(
     }
 }
 
-/// What the pipes of a task hold, and what all pipes of this user may.
+/// The capacity of a task's pipes, and the limit for all pipes of this user.
 pub(crate) fn pipes(probe: &Probe) -> Finding {
     let pages = fs::read_to_string("/proc/sys/fs/pipe-user-pages-soft").ok();
     let pages = pages.and_then(|text| text.trim().parse().ok());
@@ -75,7 +75,7 @@ fn judge_pipes(pipe_bytes: Option<u64>, user_pages: Option<u64>) -> Finding {
     }
 }
 
-/// How many files a task, and a supervisor, may have open.
+/// The limits for open files of a task and of a supervisor.
 pub(crate) fn open_files(probe: &Probe) -> Finding {
     const WHAT: &str = "open files";
     let (soft, hard) = (probe.open_files, probe.most_open_files);

@@ -56,7 +56,7 @@ pub(crate) async fn run(
     Ok(u8::from(findings.iter().any(Finding::is_failure)))
 }
 
-/// Runs this program as a task, and judges what it saw.
+/// Runs this program as a task, and checks what it reports.
 async fn probe(trial: Option<&mut Trial>, findings: &mut Vec<Finding>) -> Option<Probe> {
     let Some(trial) = trial else {
         let skipped = ["containment", "pipes", "open files"];

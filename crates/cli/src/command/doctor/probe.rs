@@ -10,7 +10,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Variables that decide with which login, and whom, the CLI asks.
+/// Variables that decide which login the CLI uses, and which address it asks.
 pub(crate) const LOGIN_VARIABLES: [&str; 8] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
@@ -26,11 +26,11 @@ pub(crate) const LOGIN_VARIABLES: [&str; 8] = [
 pub(crate) struct Probe {
     /// Those of [`LOGIN_VARIABLES`] that are set and not empty.
     pub(crate) variables: Vec<String>,
-    /// What the pipe behind its standard output holds; `None` where that cannot be told.
+    /// Capacity of the pipe behind its standard output; `None` where it is unknown.
     pub(crate) pipe_bytes: Option<u64>,
-    /// Files that it may have open.
+    /// Soft limit for open files.
     pub(crate) open_files: u64,
-    /// What it may raise that to.
+    /// Hard limit for open files.
     pub(crate) most_open_files: u64,
 }
 
@@ -54,7 +54,7 @@ impl Probe {
     }
 }
 
-/// Runs as the task, to its exit code.
+/// The task's part: prints the probe.
 pub(crate) fn run() -> u8 {
     let text = serde_json::to_string(&Probe::of_this_process()).unwrap_or_default();
     u8::from(writeln!(std::io::stdout(), "{text}").is_err())

@@ -16,14 +16,14 @@ use super::finding::Finding;
 use crate::display::text;
 
 const WHAT: &str = "state";
-/// Others may do nothing with what tasks print.
+/// Permission bits of group and others: none, as the directory holds the output of tasks.
 const OTHERS: u32 = 0o077;
-/// A night of many tasks can log this much and more.
+/// Less than the logs of a long batch may need.
 const FREE_BYTES_WANTED: u64 = 1 << 30;
 /// Below this the first tasks may already find the disk full.
 const FREE_BYTES_NEEDED: u64 = 100 << 20;
 
-/// Looks at the directory, or at the place where it would be made.
+/// Checks the directory, or the nearest existing directory above it.
 pub(crate) fn check(wish: Option<&Path>) -> Vec<Finding> {
     let Some(directory) = wish.map(Path::to_owned).or_else(usual_directory) else {
         return vec![Finding::fail(
@@ -36,7 +36,7 @@ pub(crate) fn check(wish: Option<&Path>) -> Vec<Finding> {
     vec![access_to(&directory, place), free(&directory, place)]
 }
 
-/// As cc-supervisor chooses it.
+/// The default of cc-supervisor.
 fn usual_directory() -> Option<PathBuf> {
     if let Some(directories) = env::var_os("STATE_DIRECTORY").filter(|text| !text.is_empty()) {
         return env::split_paths(&directories).next();
@@ -45,7 +45,7 @@ fn usual_directory() -> Option<PathBuf> {
     Some(base.state_dir()?.join("cc-executor"))
 }
 
-/// The directory, or the nearest one above it that is there.
+/// The directory, or the nearest existing one above it.
 fn existing(directory: &Path) -> &Path {
     directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("/"))
 }

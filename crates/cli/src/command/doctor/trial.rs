@@ -14,9 +14,9 @@ use crate::{
     error::CommandError,
 };
 
-/// For each of the tasks; the CLI needs one or two seconds for what it is asked here.
+/// Timeout of each task; the CLI needs one or two seconds for these questions.
 const TASK_S_LIMIT: f64 = 30.0;
-/// Most output of a task that is kept.
+/// Output limit of each task.
 const OUTPUT_BYTES_LIMIT: u64 = 64 * 1024;
 
 /// A private supervisor and a connection to it.
@@ -45,7 +45,7 @@ impl Trial {
 
     /// Runs a task to its end.
     pub(crate) async fn run(&mut self, argv: Vec<String>) -> Result<Ran, CommandError> {
-        // The CLI then leaves statistics and updates alone: it is here to answer, not to be used.
+        // The CLI then sends no statistics and looks for no updates.
         let quiet = ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC".to_owned(), Some("1".to_owned()));
         let cwd = env::current_dir().ok().and_then(|folder| folder.to_str().map(str::to_owned));
         let task = Execute {
@@ -84,7 +84,7 @@ impl Trial {
 }
 
 impl Ran {
-    /// The last line that it said, for a message about it.
+    /// The last line of its output, for a message.
     pub(crate) fn last_words(&self) -> String {
         let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
         match said.trim().lines().last() {

@@ -24,12 +24,12 @@ use super::{
     place::Place,
 };
 
-/// How the members are taken that a plan does not know.
+/// What happens to members that a plan does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
     /// Beside a prompt or a title those named here are taken, and all others are mistakes.
     OnlyKnown,
-    /// The file is another program's: what is not known is noted, and not used.
+    /// The file belongs to another program: unknown members are noted and not used.
     Foreign,
 }
 
@@ -163,7 +163,7 @@ fn passed_over(
     passed_over
 }
 
-/// What is done is needed no more.
+/// Needs of tasks that are done are dropped.
 fn set_needs(
     object: &mut Object,
     entry: &Entry,

@@ -77,13 +77,13 @@ const OFF_FLAGS: [&str; 15] = [
 /// Members that say so by `false`.
 const ON_FLAGS: [&str; 3] = ["active", "enable", "enabled"];
 
-/// How far a task is.
+/// The state of a task.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) enum State {
     #[default]
     Open,
     Done,
-    /// It is not to be run, for what reason.
+    /// It must not run, for this reason.
     Other(String),
 }
 
@@ -113,7 +113,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// By the name, however its words are put together: `is_done`, `isDone`.
+    /// By the member's name in any spelling: `is_done`, `isDone`.
     pub(super) fn of(name: &str) -> Option<Self> {
         let plain = name.to_lowercase().replace(['_', '-', ' '], "");
         let since =

@@ -35,10 +35,10 @@ pub(super) enum LineMismatch {
     NoSuchCommand { seq: usize, command: String },
 }
 
-/// What the task file says is done.
+/// Tasks that the task file marks as done.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Ticks {
-    /// The numbers of those that are among the tasks all the same, because a joblog has their commands.
+    /// Numbers of those that were reopened because a joblog has their commands.
     pub(crate) among_tasks: HashSet<usize>,
     /// How many others there are.
     pub(crate) others: usize,
@@ -58,15 +58,15 @@ pub(crate) struct Done {
     pub(crate) duration: Duration,
 }
 
-/// What a joblog tells of a batch.
+/// What a joblog says about a batch.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct History {
-    /// Number to whether it ever succeeded, for each task that ended.
+    /// For each task that ended, by number: whether it ever succeeded.
     pub(super) ended: BTreeMap<usize, bool>,
     pub(super) done: Vec<Done>,
-    /// How much of the file is to be kept.
+    /// Length of the valid part of the file.
     pub(super) kept_bytes: u64,
-    /// What has to stand before the next line.
+    /// What must be written before the next line.
     pub(super) missing: &'static str,
     /// Its lines belong to tasks with other numbers.
     pub(super) is_by_command: bool,
@@ -88,7 +88,7 @@ fn match_up<'a>(line: &Line, tasks: &BTreeMap<usize, &'a Task>) -> Result<&'a Ta
 }
 
 impl History {
-    /// Reads a joblog against its tasks; says where it does not match them.
+    /// Matches a joblog with its tasks by number.
     pub(super) fn read(bytes: &[u8], tasks: &[Task]) -> Result<Self, Mismatch> {
         let mut history = Self::default();
         let tasks: BTreeMap<usize, &Task> = tasks.iter().map(|task| (task.number, task)).collect();
@@ -101,7 +101,7 @@ impl History {
         Ok(history)
     }
 
-    /// The same where the file was changed meanwhile: by those that were ticked.
+    /// Matches by command, for a file whose tasks were ticked meanwhile.
     pub(super) fn read_by_command(
         bytes: &[u8],
         tasks: &[Task],
@@ -159,7 +159,7 @@ impl History {
         }
     }
 
-    /// Reads the lines of a joblog, as far as they are whole; `take` says what is wrong with one.
+    /// Reads the complete lines of a joblog; `take` may refuse one.
     fn lines(
         &mut self,
         bytes: &[u8],

@@ -46,7 +46,7 @@ pub(crate) fn commands(path: &Path) -> HashSet<String> {
     lines.map(|line| command_cell::key(&line.command)).collect()
 }
 
-/// The joblog of an earlier run, read and found to be of this batch.
+/// The joblog of an earlier run of this batch.
 #[derive(Debug)]
 pub(crate) struct Past {
     path: PathBuf,
@@ -56,7 +56,7 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// Reads the joblog, and locks it for as long as this lives.
+    /// Reads the joblog and locks it until this is dropped.
     pub(crate) fn read(path: &Path, tasks: &[Task], ticks: Ticks) -> Result<Self, CommandError> {
         let refused = |what: &str| CommandError::usage(format!("{}: {what}", path.display()));
         if !path.exists() {
@@ -79,12 +79,12 @@ impl Past {
         self.history.is_by_command
     }
 
-    /// Those that the file says are done, although they failed when they ran.
+    /// Tasks that the file marks as done although they failed in an earlier run.
     pub(crate) fn ticked_failures<'a>(&self, left_out: &'a [Task]) -> Vec<&'a Task> {
         left_out.iter().filter(|task| self.ticks.among_tasks.contains(&task.number)).collect()
     }
 
-    /// The tasks that are to run, and then those that neither are nor have succeeded.
+    /// The tasks that will run, and the others that have not succeeded.
     pub(crate) fn select(&self, tasks: Vec<Task>, which: Which) -> (Vec<Task>, Vec<Task>) {
         let has_succeeded = |task: &Task| self.history.ended.get(&task.number) == Some(&true);
         let open = tasks.into_iter().filter(|task| !has_succeeded(task));
@@ -100,7 +100,7 @@ impl Past {
         self.history.done.len()
     }
 
-    /// The joblog, ready for the next line, and what it tells of earlier runs.
+    /// The joblog, ready for the next line, and the tasks that succeeded in earlier runs.
     pub(super) fn go_on(self) -> Result<(LineLog, Vec<Done>), CommandError> {
         self.file.set_len(self.history.kept_bytes).map_err(|error| {
             CommandError::usage(format!("cannot write {}: {error}", self.path.display()))

@@ -25,7 +25,7 @@ struct Line {
     result_truncated: bool,
 }
 
-/// The results of these tasks, as far as the file has them, by number. No file is one without results. Where the earlier
+/// The results of these tasks, by number; without the file there are none. Where the earlier
 /// runs had other numbers, a result belongs to the task with its command.
 pub(crate) fn results(
     path: &Path,

@@ -41,14 +41,14 @@ pub(in crate::command) enum Ownership {
     Private,
     /// This command submitted it to a supervisor that outlives the command.
     Started,
-    /// It existed before.
+    /// It was submitted by another command.
     Viewed,
 }
 
 /// Why it was not followed to its end, or what ended it.
 #[derive(Debug)]
 pub(in crate::command) enum Stop {
-    /// A signal has ended it, and its end was waited for.
+    /// A signal canceled it, and it ended.
     Canceled(Interrupt),
     GivenUp(Interrupt),
     /// It was left running.
@@ -57,25 +57,25 @@ pub(in crate::command) enum Stop {
     Broken(CommandError),
 }
 
-/// A batch as it was seen last.
+/// The last known state of the batch.
 #[derive(Debug)]
 pub(in crate::command) struct Seen {
-    /// None where not even the attach was answered.
+    /// `None` if the attach was not answered.
     pub(super) summary: Option<BatchSummary>,
-    /// By index; answers are cut away.
+    /// By index, without the answers.
     pub(in crate::command) rows: BTreeMap<u64, BatchRow>,
     pub(super) stop: Option<Stop>,
 }
 
 /// Records each task once, when it has its verdict or is skipped.
 pub(in crate::command) trait Recorder {
-    /// Whether [`Recorder::ended`] needs results that are longer than a row may have.
+    /// Whether [`Recorder::ended`] needs whole results, which may be longer than a row has them.
     fn wants_whole_results(&self) -> bool;
     /// It has its verdict.
     fn ended(&mut self, task: &Task, row: &BatchRow);
     /// It will not run.
     fn skipped(&mut self, task: &Task, why: &str);
-    /// How the batch stands now.
+    /// The state of the batch.
     fn stands(&mut self, batch: &BatchSummary);
 }
 
@@ -87,32 +87,32 @@ pub(super) struct Live<'a, R> {
     pub(super) progress: &'a mut Progress,
     pub(super) recorder: &'a mut R,
     pub(super) seen: Seen,
-    /// Tasks whose output is or was shown, by their ids: the batch may still count one as running whose
-    /// end has come, and it must not be shown again.
+    /// Titles of tasks whose output is or was shown, by task id: the batch may still count a task as running whose
+    /// output has been shown to its end.
     pub(super) shown: HashMap<String, String>,
     pub(super) prompt: InterruptPrompt,
     pub(super) canceling: Option<Interrupt>,
-    /// Where a supervisor listens that only this command knows of, until that was said.
+    /// Address of a private supervisor, until it was printed.
     pub(super) private_url: Option<String>,
     /// Rows of tasks that are to be recorded.
     pending: PendingRows,
-    /// The next page of rows, where one is to be asked for.
+    /// The next page of rows to request.
     page: Page,
-    /// The last word of the batch has come, and only rows and results are missing.
+    /// `batch.completed` has come; only rows and results may be missing.
     pub(super) is_over: bool,
 }
 
-/// A page of rows that is needed.
+/// A page of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Page {
     NotNeeded,
-    /// The one after this task is to be asked for.
+    /// The page after this task is to be requested.
     Needed(Option<u64>),
     /// The answer to this request is on its way.
     Asked(u64),
 }
 
-/// What an event leads to.
+/// What follows from an event.
 enum Next {
     Continue,
     Ask(BatchRequest),
@@ -145,7 +145,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         }
     }
 
-    /// Follows it to its end, or to where this end stops.
+    /// Follows the batch to its end, or to where this command leaves it.
     pub(super) async fn follow(
         mut self,
         session: &mut Session,
@@ -155,7 +155,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             Ok(()) => self.canceling.map(Stop::Canceled),
             Err(stop) => Some(stop),
         };
-        // Where it is left or lost, the beginning of a result is better than nothing of its task.
+        // Where the batch is left or lost, a truncated result is better than no record of its task.
         while let Some(row) = self.pending.give_up() {
             self.record(&row);
         }
@@ -199,7 +199,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         }
     }
 
-    /// Records whatever need not wait, and asks for what is missing. True: nothing is, and the batch is over.
+    /// Records the rows that do not wait, and requests what is missing. True: the batch is over and nothing is missing.
     async fn record_and_ask(&mut self, session: &mut Session) -> Result<bool, Error> {
         while let Some(row) = self.pending.ready() {
             self.record(&row);
@@ -208,7 +208,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             let task = BatchTask { batch_id: self.batch_id.to_owned(), index };
             self.pending.asked(session.ask_batch(BatchRequest::Result(task)).await?);
         }
-        // Not before, so that no more than a page of answers is in memory.
+        // Only then, so that at most one page of answers is in memory.
         if !self.pending.is_empty() {
             return Ok(false);
         }
@@ -233,7 +233,7 @@ impl<'a, R: Recorder> Live<'a, R> {
             SessionEvent::Reconnected => {
                 self.progress.note("ccx: reconnected, nothing was lost");
             }
-            // Of tasks whose output would have been shown, or that this session did not ask for.
+            // A task whose output would have been shown, or answers to requests that this session does not send.
             SessionEvent::AttachRefused { .. }
             | SessionEvent::Started(_)
             | SessionEvent::NotStarted(_)
@@ -250,7 +250,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         if self.pending.is_answer(id) {
             let whole = match outcome {
                 Ok(BatchAnswer::Result(whole)) => Some(whole),
-                // The beginning will have to do: the batch may be gone, or the supervisor be an older one.
+                // The truncated result is used: the batch may be gone, or the supervisor may be older.
                 Ok(_) | Err(_) => None,
             };
             self.pending.answered(whole);
@@ -261,7 +261,7 @@ impl<'a, R: Recorder> Live<'a, R> {
                 self.stands(*summary);
                 self.page = Page::Needed(None);
             }
-            // Of a page that was asked for before another connection was attached, everything is in a later one.
+            // All rows of a page that was requested on an earlier connection come in a later page.
             Ok(BatchAnswer::Rows(page)) => {
                 let last = page.rows.last().map(|row| row.index);
                 self.take(page.rows);
@@ -271,7 +271,7 @@ impl<'a, R: Recorder> Live<'a, R> {
                 }
             }
             Ok(BatchAnswer::Result(_) | BatchAnswer::Canceled | BatchAnswer::Submitted(_)) => {}
-            // The end was under way when it was asked for.
+            // The batch ended before the cancel arrived.
             Err(error) if error.code == ErrorCode::NoProcess.code() => {}
             Err(error) => return Err(CommandError::failed(error.message)),
         }
@@ -317,7 +317,7 @@ impl<'a, R: Recorder> Live<'a, R> {
     fn take(&mut self, rows: Vec<BatchRow>) {
         for row in rows {
             let before = self.seen.rows.get(&row.index).map(|row| row.state);
-            // Each is recorded once; what comes late about it is old.
+            // Each is recorded once.
             if matches!(before, Some(RowState::Over | RowState::Skipped)) {
                 continue;
             }
@@ -373,7 +373,7 @@ impl<'a, R: Recorder> Live<'a, R> {
         self.progress.show(&status.counts, &status.doing);
     }
 
-    /// Follows what runs, where that is wanted.
+    /// Attaches to the running tasks, if their output is shown.
     async fn attach_to_output(&mut self, session: &mut Session) -> Result<(), Error> {
         let Some(summary) = self.seen.summary.as_ref().filter(|_| self.shows_output) else {
             return Ok(());
