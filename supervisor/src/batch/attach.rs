@@ -16,9 +16,9 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::batch::{query, snapshot::Snapshot};
+use crate::batch::{query, snapshot::Snapshot, stored};
 use crate::{
-    batch::Batches,
+    batch::batches::Batches,
     config::limits,
     delivery::{Outgoing, notification::to_text},
 };
@@ -168,9 +168,9 @@ impl Follower {
     }
 
     async fn completed(&self) -> Result<BatchCompleted, ErrorObject> {
-        let row = query::stored(&self.batches, &self.batch_id).await?;
-        let batch = query::last_summary(&row)?;
-        let plan = query::plan_of(&row)?;
+        let row = stored::row(&self.batches, &self.batch_id).await?;
+        let batch = stored::last_summary(&row)?;
+        let plan = stored::plan_of(&row)?;
         let count = plan.tasks.len();
         let limit = limits::LIST_BYTES;
         let (rows, next) =

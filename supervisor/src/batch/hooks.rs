@@ -43,7 +43,7 @@ pub fn of_task(
         fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
         fact("WARNINGS", record.warnings.to_string());
     }
-    let called = super::render::called(plan, index);
+    let called = crate::batch::render::called(plan, index);
     Some(with_facts(hook, facts, format!("hook {name} of {called}")))
 }
 

@@ -10,7 +10,7 @@ use cc_batch::{
 use cc_protocol::execute::{Execute, Program};
 
 use crate::{
-    batch::Batches,
+    batch::batches::Batches,
     ops::clock::now_ms,
     storage::database::StoreError,
     task::{self, TaskHandle, TaskInfo, registry::Refusal, spec},

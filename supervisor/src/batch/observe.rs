@@ -12,7 +12,7 @@ use crate::batch::{
     messages::Message,
 };
 use crate::{
-    batch::Batches,
+    batch::batches::Batches,
     config::limits,
     ops::clock::now_ms,
     task::{

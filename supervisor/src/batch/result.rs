@@ -10,9 +10,9 @@ use cc_protocol::{
     error::{ErrorCode, ErrorObject},
 };
 
-use crate::batch::{attempts::Last, observe, query};
+use crate::batch::{attempts::Last, observe, query, stored};
 use crate::{
-    batch::Batches,
+    batch::batches::Batches,
     task::{lookup::failed, spec},
 };
 
@@ -25,7 +25,7 @@ pub async fn result(batches: &Batches, wanted: &BatchTask) -> Result<WholeResult
     let plan = query::plan(batches, batch_id).await?;
     let index = usize::try_from(wanted.index).unwrap_or(usize::MAX);
     let task = plan.tasks.get(index).ok_or_else(|| no_such_index(wanted, plan.tasks.len()))?;
-    let found = query::tasks(batches, batch_id, index, index + 1).await?.pop();
+    let found = stored::tasks(batches, batch_id, index, index + 1).await?.pop();
     let record = found.map(|(_, record)| record).unwrap_or_default();
     let task_id = record.attempts.last().map(|attempt| attempt.task_id.clone());
     let last = record.last.unwrap_or_default();

@@ -18,10 +18,11 @@ use sha2::{Digest as _, Sha256};
 use crate::batch::{
     attempts::Record,
     owner::Owner,
-    query,
-    snapshot::{BatchFacts, RunState, Snapshot, StoredHead},
+    run_state::{BatchFacts, RunState, StoredHead},
+    snapshot::Snapshot,
+    stored,
 };
-use crate::{batch::Batches, ops::clock::now_ms, task::lookup::failed};
+use crate::{batch::batches::Batches, ops::clock::now_ms, task::lookup::failed};
 
 /// Answers `batch.submit`.
 ///
@@ -52,14 +53,14 @@ pub async fn resume(
     batches: &Arc<Batches>,
     params: BatchResume,
 ) -> Result<BatchSubmitted, ErrorObject> {
-    let row = query::stored(batches, &params.batch_id).await?;
+    let row = stored::row(batches, &params.batch_id).await?;
     if row.over_ms.is_none() {
         let message =
             "Invalid params: batch_id is a batch that is not over: wait for it, or cancel it";
         return Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("field", "batch_id"));
     }
     let unreadable = |error: String| ErrorObject::new(ErrorCode::InternalError, error);
-    let loaded = query::load(batches, row).await.map_err(unreadable)?;
+    let loaded = stored::load(batches, row).await.map_err(unreadable)?;
     let (plan, states) = (&loaded.facts.plan, &loaded.standing.batch.tasks);
     let is_kept =
         |index: usize| states.get(index).is_some_and(|state| is_wanted(state, params.only));
@@ -165,7 +166,7 @@ async fn same_key(
             .with("field", "idempotency_key")
             .with("batch_id", row.id));
     }
-    let tasks = query::plan_of(&row)?.tasks.len() as u64;
+    let tasks = stored::plan_of(&row)?.tasks.len() as u64;
     Ok(Some(BatchSubmitted { batch_id: row.id, is_new: false, tasks }))
 }
 

@@ -3,7 +3,11 @@
 //! It is set by hand or from the network, it goes on while the machine sleeps, and while this process is stopped. Pure:
 //! both clocks come in as arguments.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
+
+use crate::config::limits;
 
 /// What the two may differ without the wall clock having moved: it is read a little before or after the other,
 /// and is slowed or sped up to come right.
@@ -36,10 +40,16 @@ impl WallClock {
     }
 }
 
+/// How long to sleep for a time on the wall clock. Not long at once: a machine that sleeps meanwhile stops the
+/// clock that sleeping goes by.
+#[must_use]
+pub fn until(at_ms: Option<u64>, now_ms: u64) -> Duration {
+    let wait = at_ms.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
+    wait.unwrap_or(limits::BATCH_CLOCK_CHECK).min(limits::BATCH_CLOCK_CHECK)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NOW_MS: u64 = 1_790_000_000_000;

@@ -1,7 +1,7 @@
 //! Records in memory are short: before one is stored again, it gets back what only the stored one has.
 
 use crate::batch::owner::Owner;
-use crate::batch::query;
+use crate::batch::stored;
 
 impl Owner {
     /// Gives records that are to be stored the last words of their earlier attempts. Only a task that was started
@@ -12,7 +12,7 @@ impl Owner {
         let short: Vec<usize> = self.dirty.iter().copied().filter(is_short).collect();
         for index in short {
             let id = self.snapshot.batch_id();
-            match query::tasks(&self.batches, id, index, index + 1).await {
+            match stored::tasks(&self.batches, id, index, index + 1).await {
                 Ok(mut stored) => {
                     if let (Some((_, stored)), Some(record)) =
                         (stored.pop(), self.records.get_mut(index))

@@ -7,8 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use cc_batch::{Gate, Scope, Ticket, rules};
@@ -19,14 +18,9 @@ use cc_protocol::{
     gate::GateSummary,
 };
 use sha2::{Digest as _, Sha256};
-use tokio::{
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use tokio::{sync::Notify, time::Instant};
 
-use crate::batch::{messages::Message, wall_clock::WallClock};
 use crate::{
-    batch::Batches,
     config::{environment::Base, limits},
     ops::{clock::now_ms, uptime},
     task::spec,
@@ -48,7 +42,7 @@ pub struct Gates {
     claude_jobs: usize,
     environment: OnceLock<Base>,
     gates: Mutex<BTreeMap<Credential, Guarded>>,
-    has_changed: Notify,
+    pub has_changed: Notify,
 }
 
 #[derive(Debug)]
@@ -274,7 +268,7 @@ impl Gates {
     }
 
     /// The ids of those that were shut long ago: limits are lifted early, too, and nobody may be there to say so.
-    fn overdue(&self, now: Instant) -> Vec<String> {
+    pub fn overdue(&self, now: Instant) -> Vec<String> {
         let gates = self.gates();
         let is_overdue = |facts: &&GateFacts| {
             let guarded = gates.get(&facts.credential);
@@ -302,14 +296,14 @@ impl Gates {
         self.has_changed.notify_one();
     }
 
-    fn clock_moved(&self, by_ms: i64) {
+    pub fn clock_moved(&self, by_ms: i64) {
         for guarded in self.gates().values_mut() {
             guarded.gate.clock_moved(by_ms);
         }
     }
 
     /// Lets in who may begin now; says when to ask again, and how many gates have opened.
-    fn admit(&self, now_ms: u64) -> (Vec<(Credential, Ticket)>, Option<u64>, bool) {
+    pub fn admit(&self, now_ms: u64) -> (Vec<(Credential, Ticket)>, Option<u64>, bool) {
         let mut admitted = Vec::new();
         let mut has_opened = false;
         let mut gates = self.gates();
@@ -339,140 +333,5 @@ fn named_family(model: &str) -> Option<String> {
     Some(model_family(model)).filter(|family| family != "default")
 }
 
-/// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
-pub async fn keep(batches: Arc<Batches>) {
-    let gates = &batches.gates;
-    let mut wall = WallClock::new(now_ms(), uptime::now());
-    loop {
-        let now_ms = now_ms();
-        if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {
-            gates.clock_moved(by_ms);
-        }
-        let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
-        if has_opened {
-            batches.touch_all();
-        }
-        for (credential, ticket) in admitted {
-            let Some(handle) = batches.get(&ticket.batch_id) else {
-                gates.leave(&credential, &ticket);
-                continue;
-            };
-            if handle.messages.send(Message::Admitted(ticket.job)).await.is_err() {
-                gates.leave(&credential, &ticket);
-            }
-        }
-        for id in gates.overdue(uptime::now()) {
-            // One that was opened meanwhile needs nothing more.
-            super::open_gates(&batches, Some(&id)).await.ok();
-        }
-        tokio::select! {
-            () = gates.has_changed.notified() => {}
-            () = sleep(until(wake_at_ms, now_ms)) => {}
-            () = batches.tasks.stage.stopping() => return,
-        }
-    }
-}
-
-/// How long to sleep for a time on the wall clock. Not long at once: a machine that sleeps meanwhile stops the
-/// clock that sleeping goes by.
-#[must_use]
-pub fn until(at_ms: Option<u64>, now_ms: u64) -> Duration {
-    let wait = at_ms.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
-    wait.unwrap_or(limits::BATCH_CLOCK_CHECK).min(limits::BATCH_CLOCK_CHECK)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use cc_batch::Job;
-    use cc_protocol::execute::{Program, Prompt};
-
-    use super::*;
-
-    fn prompt(env: &[(&str, &str)]) -> Execute {
-        let env = env.iter().map(|(name, value)| ((*name).to_owned(), Some((*value).to_owned())));
-        let program =
-            Program::Prompt(Box::new(Prompt { prompt: "x".to_owned(), ..Prompt::default() }));
-        Execute { program, env: env.collect(), ..Execute::default() }
-    }
-
-    fn pass(credential: &Credential) -> Pass {
-        Pass { credential: credential.clone(), model: None }
-    }
-
-    fn ticket(batch_id: &str) -> Ticket {
-        Ticket { batch_id: batch_id.to_owned(), job: Job::Task(0) }
-    }
-
-    #[test]
-    fn tasks_of_one_account_share_a_gate_and_those_of_another_do_not() {
-        let gates = Gates::new(4);
-        let variables = [("HOME".into(), "/home/a".into())];
-        gates.set_environment(&Base::new(variables.into_iter(), &[], &[]).0);
-        let own = gates.credential(&prompt(&[])).unwrap();
-        assert_eq!(
-            gates.credential(&prompt(&[("HOME", "/home/a"), ("X", "y")])),
-            Some(own.clone())
-        );
-        let other = gates.credential(&prompt(&[("ANTHROPIC_API_KEY", "k")])).unwrap();
-        assert_ne!(own, other);
-        let argv = Program::Argv { argv: vec!["make".to_owned()] };
-        let make = Execute { program: argv, env: BTreeMap::new(), ..Execute::default() };
-        assert_eq!(gates.credential(&make), None);
-
-        gates.close(&own, None, u64::MAX, "a limit");
-        gates.ask(&pass(&own), ticket("a"), 1);
-        gates.ask(&pass(&other), ticket("b"), 1);
-        let (admitted, wake_at_ms, _) = gates.admit(now_ms());
-        assert_eq!(admitted, [(other, ticket("b"))]);
-        assert_eq!(gates.closed(&pass(&own)).unwrap().1, "a limit");
-        assert!(wake_at_ms.unwrap() > now_ms());
-    }
-
-    #[test]
-    fn a_limit_that_has_not_ended_for_long_is_tried_and_then_not_again_for_as_long() {
-        let gates = Gates::new(4);
-        let credential = gates.credential(&prompt(&[])).unwrap();
-        let weekly = now_ms() + 5 * 86_400_000;
-        gates.close(&credential, None, weekly, "a weekly limit");
-        let shut_at = uptime::now();
-        let later = |parts: u32| shut_at + limits::GATE_TRIED_AGAIN * parts / 2;
-        assert!(gates.overdue(later(1)).is_empty());
-        assert_eq!(gates.overdue(later(3)), [credential.to_string()]);
-        gates.open(Some(&credential.to_string())).unwrap();
-        assert!(gates.overdue(later(3)).is_empty(), "it is being tried");
-        gates.close(&credential, None, weekly, "a weekly limit");
-        assert!(gates.overdue(later(1)).is_empty());
-    }
-
-    #[test]
-    fn a_gate_that_nobody_needs_is_forgotten() {
-        let gates = Gates::new(4);
-        let credential = gates.credential(&prompt(&[])).unwrap();
-        gates.ask(&pass(&credential), ticket("a"), 1);
-        assert_eq!(gates.admit(0).0.len(), 1);
-        assert_eq!(gates.facts()[0].running, 1);
-        gates.leave(&credential, &ticket("a"));
-        assert!(gates.admit(0).0.is_empty());
-        assert_eq!(gates.facts(), []);
-    }
-
-    #[test]
-    fn a_gate_is_opened_by_its_id_and_one_that_is_not_there_or_not_shut_is_named() {
-        let gates = Gates::new(4);
-        let own = gates.credential(&prompt(&[])).unwrap();
-        gates.close(&own, Some("opus".to_owned()), u64::MAX, "an Opus limit");
-        gates.close(&own, None, u64::MAX, "a limit");
-        let ids: Vec<String> = gates.facts().iter().map(GateFacts::id).collect();
-        assert_eq!(ids, [own.to_string(), format!("{own}:opus")]);
-        let unknown = gates.open(Some("nobody")).unwrap_err();
-        assert_eq!(unknown.data["field"], "gate_id");
-        let opened = gates.open(Some(&ids[1])).unwrap();
-        assert_eq!(opened.len(), 1);
-        assert_eq!(opened[0].scope.as_deref(), Some("opus"));
-        assert_eq!(gates.open(Some(&ids[0])).unwrap().len(), 1);
-        assert!(gates.open(Some(&ids[0])).unwrap_err().message.contains("not shut"));
-        assert_eq!(gates.open(None).unwrap(), []);
-    }
-}
+mod tests;

@@ -1,0 +1,133 @@
+//! A task of a batch.
+
+use cc_batch::{
+    Plan,
+    life::{Cause, Run, Skip, Stop, TaskState},
+    retry::Class,
+};
+use cc_protocol::batch::{BatchRow, RowState};
+
+use crate::batch::{
+    attempts::Record,
+    render::words::{called, cause, outcome_verdict},
+};
+use crate::task::spec;
+
+/// A task of a batch.
+#[must_use]
+pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> BatchRow {
+    let task = plan.tasks.get(index);
+    let attempt = record.attempts.last();
+    let (reason, exit_code) =
+        attempt.map_or((None, None), |attempt| (attempt.reason, attempt.exit_code));
+    let error = error(state, &record);
+    let why = why(plan, state, &record);
+    let last = record.last.unwrap_or_default();
+    BatchRow {
+        index: index as u64,
+        name: task.and_then(|task| task.name.clone()),
+        label: task.and_then(|task| task.execute.label.clone()),
+        title: task.map(|task| spec::shown(&task.execute.program)).unwrap_or_default(),
+        state: row_state(state),
+        verdict: outcome_verdict(state),
+        reason,
+        exit_code,
+        error,
+        why,
+        attempts: record.attempts,
+        result: last.result,
+        result_truncated: last.result_truncated,
+        is_error: last.is_error,
+        cost_usd: record.cost_usd,
+        unknown_costs: record.unknown_costs,
+        input_tokens: record.input_tokens,
+        output_tokens: record.output_tokens,
+        cache_read_tokens: record.cache_read_tokens,
+        cache_creation_tokens: record.cache_creation_tokens,
+        num_turns: last.num_turns,
+        usage: last.usage,
+        claude_session_id: last.claude_session_id,
+        warnings: last.warnings,
+        structured_output: last.structured_output,
+        startup_failure_reason: last.startup_failure_reason,
+        api_error: last.api_error,
+        permission_denials: last.permission_denials,
+        parts: last.parts,
+        cli_version: last.cli_version,
+        api_key_source: last.api_key_source,
+        duration_ms: record.duration_ms,
+        killed_leftovers: record.killed_leftovers,
+        timeout_s: record.timeout_s,
+        timeout_why: record.timeout_why,
+    }
+}
+
+fn row_state(state: &TaskState) -> RowState {
+    match state {
+        TaskState::Waiting | TaskState::Attempt { run: Run::Queued, .. } => RowState::Waiting,
+        TaskState::Before { .. }
+        | TaskState::Attempt { run: Run::Running { .. }, .. }
+        | TaskState::After { .. } => RowState::Running,
+        TaskState::RetryAt { .. } => RowState::Retrying,
+        TaskState::Over { .. } => RowState::Over,
+        TaskState::Skipped { .. } => RowState::Skipped,
+    }
+}
+
+fn error(state: &TaskState, record: &Record) -> Option<String> {
+    let said = record.error.clone().or_else(|| record.last.as_ref()?.error.clone());
+    let Some(outcome) = state.outcome() else { return said };
+    let effects = "it may have had effects";
+    match (outcome.cause, said) {
+        (Cause::BeforeTaskFailed, said) => {
+            let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+            Some(format!("the before_task hook failed{said}"))
+        }
+        (Cause::Attempt { end: Class::Lost }, Some(said)) if !said.contains(effects) => {
+            Some(format!("{said}; {effects}"))
+        }
+        (Cause::Attempt { .. } | Cause::Stopped, said) => said,
+    }
+}
+
+/// Why a task was skipped, or for what it waits although no limit was met.
+fn why(plan: &Plan, state: &TaskState, record: &Record) -> Option<String> {
+    let skip = match state {
+        TaskState::Skipped { skip } => skip,
+        TaskState::RetryAt { last, .. }
+            if matches!(last.cause, Cause::Attempt { end: Class::Unavailable { .. } }) =>
+        {
+            let words = record.limit.as_deref().unwrap_or("something is wanting");
+            return Some(format!("it waits, since it could not be started: {words}"));
+        }
+        TaskState::Waiting
+        | TaskState::Before { .. }
+        | TaskState::Attempt { .. }
+        | TaskState::RetryAt { .. }
+        | TaskState::After { .. }
+        | TaskState::Over { .. } => return None,
+    };
+    Some(match skip {
+        Skip::NeededTaskFailed { task } => {
+            format!("{}, which it needs, did not succeed", called(plan, *task))
+        }
+        Skip::NoResult { task } => {
+            format!("{}, which it refers to, has no result", called(plan, *task))
+        }
+        Skip::ModelNotFound { task } => {
+            format!("the API refused its model to {}: name another model", called(plan, *task))
+        }
+        Skip::Stopped { stop } => match stop {
+            Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "the batch was halted".to_owned(),
+            Stop::Canceled => "the batch was canceled".to_owned(),
+            Stop::Auth
+            | Stop::Account
+            | Stop::Unavailable
+            | Stop::Lost
+            | Stop::MaxCost
+            | Stop::MaxTime => {
+                format!("the batch was stopped: {}", cause(*stop))
+            }
+        },
+    })
+}

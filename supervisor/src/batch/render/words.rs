@@ -1,0 +1,144 @@
+//! Why a batch stops, and its tasks with it, for people.
+
+use cc_batch::{
+    Batch, Plan,
+    life::{Cause, Ending, Phase, Run, Stop, TaskState},
+    limits::UNAVAILABLE_LONGEST_MS,
+    retry::Class,
+};
+use cc_events::Verdict;
+use cc_protocol::batch::usd;
+
+use crate::batch::attempts::Record;
+
+/// Why it stops, and whether it is over.
+pub fn stop(phase: &Phase) -> (Option<Stop>, bool) {
+    match phase {
+        Phase::Going => (None, false),
+        Phase::Stopping { stop } => (Some(*stop), false),
+        Phase::AfterBatch { stop, .. } => (*stop, false),
+        Phase::Over { stop, .. } => (*stop, true),
+    }
+}
+
+/// The first line of a report on a batch that stops before every task had its turn.
+#[must_use]
+pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> String {
+    let place = |is_it: &dyn Fn(&TaskState) -> bool| batch.tasks.iter().position(is_it);
+    let first = |is_it: &dyn Fn(&TaskState) -> bool| {
+        place(is_it).map_or_else(|| "a task".to_owned(), |index| called(plan, index))
+    };
+    let has = |verdict| move |state: &TaskState| outcome_verdict(state) == Some(verdict);
+    match stop {
+        Stop::HaltSoon | Stop::HaltNow => {
+            let tasks = match batch.head.failures {
+                1 => "1 task".to_owned(),
+                failures => format!("{failures} tasks"),
+            };
+            format!("{tasks} failed, and halt is {}", plan.options.halt)
+        }
+        Stop::Canceled => "it was canceled".to_owned(),
+        Stop::Auth => format!(
+            "the API refused the credentials of {}: log in again or correct the key, then resume the batch",
+            first(&has(Verdict::Auth))
+        ),
+        Stop::Account => {
+            let index = place(&has(Verdict::Account));
+            let words = index.and_then(|index| obstacle(records, index));
+            format!(
+                "the account of {} cannot be used: {}; resume the batch then",
+                first(&has(Verdict::Account)),
+                words.unwrap_or("see to it")
+            )
+        }
+        Stop::Alike => {
+            let alike = batch.head.alike;
+            let words = alike.and_then(|alike| obstacle(records, alike.last));
+            format!(
+                "{} tasks in a row ended alike without a turn, the last one with: {}; see to the cause, then resume the batch",
+                alike.map_or(0, |alike| alike.tasks),
+                words.unwrap_or("no word of what went wrong")
+            )
+        }
+        Stop::Unavailable => {
+            let is_it = |state: &TaskState| {
+                let cause = state.outcome().map(|outcome| outcome.cause);
+                matches!(cause, Some(Cause::Attempt { end: Class::Unavailable { .. } }))
+            };
+            let record = place(&is_it).and_then(|index| records.get(index));
+            let words = record.and_then(|record| record.limit.as_deref());
+            format!(
+                "tasks cannot be started, and it was waited for {} minutes: {}; see to it, then resume the batch",
+                UNAVAILABLE_LONGEST_MS / 60_000,
+                words.unwrap_or("something is wanting")
+            )
+        }
+        Stop::Lost => format!(
+            "{} was lost with its worker and may have had effects: see what it has done, then resume the batch",
+            first(&has(Verdict::WorkerDied))
+        ),
+        Stop::MaxCost => format!(
+            "{} are spent, and max_cost_usd is {}",
+            usd(batch.head.cost_usd),
+            plan.options.max_cost_usd.unwrap_or_default()
+        ),
+        Stop::MaxTime => {
+            format!("max_time_s of {} s is over", plan.options.max_time_s.unwrap_or_default())
+        }
+    }
+}
+
+/// What is said of a batch whose tasks were not begun because their model was refused.
+pub fn lost_model(plan: &Plan, batch: &Batch, records: &[Record]) -> Option<String> {
+    let lost = batch.head.lost_models.first()?;
+    let model = lost.model.as_deref().unwrap_or("the default one");
+    let words = obstacle(records, lost.task).unwrap_or("name another model");
+    Some(format!("the model of {} was refused ({model}): {words}", called(plan, lost.task)))
+}
+
+fn obstacle(records: &[Record], index: usize) -> Option<&str> {
+    records.get(index)?.obstacle.as_deref()
+}
+
+pub fn outcome_verdict(state: &TaskState) -> Option<Verdict> {
+    state.outcome().map(|outcome| outcome.verdict)
+}
+
+/// A task, for people: its number from 1, and its name.
+#[must_use]
+pub fn called(plan: &Plan, index: usize) -> String {
+    let name = plan.tasks.get(index).and_then(|task| task.name.as_deref());
+    match name {
+        Some(name) => format!("task {} ({name})", index + 1),
+        None => format!("task {}", index + 1),
+    }
+}
+
+pub fn cause(stop: Stop) -> &'static str {
+    match stop {
+        Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "it was halted",
+        Stop::Canceled => "it was canceled",
+        Stop::Auth => "the API refused the credentials",
+        Stop::Account => "the account cannot be used",
+        Stop::Unavailable => "tasks cannot be started",
+        Stop::Lost => "a task was lost",
+        Stop::MaxCost => "max_cost_usd is spent",
+        Stop::MaxTime => "max_time_s is over",
+    }
+}
+
+/// Why the batch has told an attempt to end; `None` where it has not. What the attempt's worker knows is only that
+/// it was told to.
+#[must_use]
+pub fn why_ended(batch: &Batch, index: usize, task_id: &str) -> Option<String> {
+    let TaskState::Attempt { run, .. } = batch.tasks.get(index)? else { return None };
+    let Run::Running { task_id: running, ending: Some(ending) } = run else { return None };
+    if running != task_id {
+        return None;
+    }
+    match (ending, stop(&batch.head.phase).0) {
+        (Ending::AuthRefused, _) => Some(cause(Stop::Auth).to_owned()),
+        (Ending::Stop, Some(stop)) => Some(format!("ended with its batch: {}", cause(stop))),
+        (Ending::Stop, None) => None,
+    }
+}
