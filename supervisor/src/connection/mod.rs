@@ -10,12 +10,11 @@ pub(crate) mod heartbeat;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cc_protocol::error::{ErrorCode, ErrorObject, close};
+use cc_protocol::{error::close, legacy};
 use futures_util::{
     SinkExt as _, Stream, StreamExt as _,
     stream::{SplitSink, SplitStream},
 };
-use serde_json::json;
 use tokio::{
     io::AsyncWriteExt as _,
     net::TcpStream,
@@ -185,10 +184,7 @@ async fn refuse(
         "session limit: connection refused"
     );
     context.tasks().metrics.session_refused();
-    let error = ErrorObject::new(ErrorCode::SessionLimit, "Handler limit exceeded")
-        .with("limit", context.tasks().config.sessions_limit);
-    // As the predecessor sent it: no answer to anything, so without an id.
-    let text = json!({"jsonrpc": "2.0", "error": error}).to_string();
+    let text = legacy::session_limit_message(context.tasks().config.sessions_limit).to_string();
     let frame = CloseFrame { code: close::POLICY.into(), reason: "session limit".into() };
     say_goodbye(sink, stream, vec![text], Some(frame)).await;
 }

@@ -10,7 +10,7 @@ pub(crate) mod peer;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use cc_protocol::WEBSOCKET_PATHS;
+use cc_protocol::{WEBSOCKET_PATHS, legacy};
 use http_body_util::Full;
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
@@ -116,7 +116,7 @@ impl Context {
             }
             "/livez" => json(StatusCode::OK, &json!({"status": "ok"})),
             "/readyz" | "/healthz" => self.readiness(),
-            "/health" => self.old_health(),
+            "/health" => self.legacy_health(),
             "/metrics" => self.metrics(),
             _ => text(StatusCode::NOT_FOUND, "nothing here: connect a WebSocket to /ws/mcp"),
         }
@@ -158,16 +158,14 @@ impl Context {
     }
 
     /// What the predecessor answered, for probes that were written for it.
-    fn old_health(&self) -> HttpResponse {
-        let body = json!({
-            "status": "healthy",
-            "service": "cc-executor-websocket",
-            "version": env!("CARGO_PKG_VERSION"),
-            "active_sessions": self.server.connections.session_count(),
-            "max_sessions": self.server.tasks().config.sessions_limit,
-            "uptime_seconds": self.server.started_at.elapsed().as_secs_f64(),
-        });
-        json(StatusCode::OK, &body)
+    fn legacy_health(&self) -> HttpResponse {
+        let body = legacy::Health::new(
+            self.server.connections.session_count(),
+            self.server.tasks().config.sessions_limit,
+            self.server.started_at.elapsed().as_secs_f64(),
+            env!("CARGO_PKG_VERSION"),
+        );
+        json(StatusCode::OK, &json!(body))
     }
 
     fn metrics(&self) -> HttpResponse {

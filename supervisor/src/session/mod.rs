@@ -24,6 +24,7 @@ use cc_protocol::{
     control::ControlType,
     envelope::{Call, Id, Response},
     error::{ErrorCode, ErrorObject, close},
+    legacy,
     notification::{Connected, Limits, Notification},
     session::{SessionConfigure, check_close_params},
 };
@@ -314,9 +315,7 @@ impl Handler {
                 }
             },
             "control" => self.control(params, after).await?,
-            "hook_status" => Ok(json!({"enabled": false, "hooks": []})),
             "ping" => Ok(json!({"type": "pong"})),
-            "pong" => Ok(json!({})),
             "session.resume" => self.resume(params, after).await,
             "session.configure" => configure(params, after),
             "session.close" => check_close_params(params).map(|()| {
@@ -342,7 +341,7 @@ impl Handler {
             "batch.resume" => self.batch_resume(params).await,
             "gate.list" => self.gate_list(params),
             "gate.open" => self.gate_open(params).await,
-            unknown => Err(unknown_method(unknown)),
+            other => legacy::result_of(other).ok_or_else(|| unknown_method(other)),
         };
         Ok(Reply::Now(call.id.map(|id| response(id, result))))
     }
