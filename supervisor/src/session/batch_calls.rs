@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     batch::{self, Attachment, Following},
     config::limits,
-    session::{After, CallResult, Handler},
+    session::handler::{After, CallResult, Handler},
 };
 
 impl Handler {

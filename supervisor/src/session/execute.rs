@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::limits,
     ops::clock::now_ms,
-    session::{After, CallResult, Current, Delivery, Handler},
+    session::handler::{After, CallResult, Current, Delivery, Handler},
     task::{self, StartOutcome, TaskHandle, TaskInfo, lookup::TaskRef, registry::Refusal, spec},
 };
 

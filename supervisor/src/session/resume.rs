@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use crate::{
     config::limits,
     session::{
-        After, Current, Delivery, Handler,
+        handler::{After, Current, Delivery, Handler},
         registry::{NoSession, Session},
         state::Input,
     },

@@ -16,7 +16,7 @@ use crate::{
     delivery::{
         Outgoing, notification::Translator, pending::PendingRecords, socket::MessageBuffer,
     },
-    session::{After, CallResult, Gone, Handler, no_process},
+    session::handler::{After, CallResult, Gone, Handler, no_process},
     task::{
         Request, TaskHandle,
         feed::{Cursor, Item},
@@ -184,7 +184,7 @@ impl Handler {
         self.send(Outgoing::Hold).await?;
         after.push(After::Release);
         handle.request(request).await;
-        Ok(crate::session::control_answer(control, answered).await)
+        Ok(crate::session::handler::control_answer(control, answered).await)
     }
 }
 

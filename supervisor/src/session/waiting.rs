@@ -19,7 +19,10 @@ use cc_protocol::{
 
 use crate::{
     ops::stage::StageWatch,
-    session::{self, Delivery, Gone, Handler, response},
+    session::{
+        handler::{self, Delivery, Gone, Handler},
+        response,
+    },
     task::TaskHandle,
 };
 
@@ -152,7 +155,7 @@ impl Handler {
             Some(refusal) => Err(refusal),
             None => self.start(*wish.execute, &mut after).await,
         };
-        message.responses.extend(wish.id.map(|id| session::response(id, result)));
+        message.responses.extend(wish.id.map(|id| handler::response(id, result)));
         self.go_through(message, after).await
     }
 
