@@ -36,11 +36,7 @@ use crate::{
         socket::{FrameLane, Liveness, Socket},
     },
     ops::uptime,
-    session::{
-        handler::{Gone, Handler},
-        services::Services,
-        waiting::Due,
-    },
+    session::{due::Due, handler::Handler, services::Services},
     task::context::TaskContext,
 };
 
@@ -220,27 +216,24 @@ where
         let message = tokio::select! {
             message = stream.next() => message,
             due = handler.due(&context.tasks().stage) => match due {
-                Due::Leave(code, reason) => return told(code, reason),
-                // Boxed, as below.
-                Due::Turn => match Box::pin(handler.take_turn()).await {
-                    Ok(()) => continue,
-                    Err(Gone) => return End::Gone("its connection broke"),
-                },
+                Due::Close(code, reason) => return told(code, reason),
+                Due::AnswerWaiting => {
+                    // Boxed, as below.
+                    Box::pin(handler.answer_waiting()).await;
+                    continue;
+                }
             },
         };
-        let handled = match message {
+        match message {
             // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
             Some(Ok(Message::Text(text))) => Box::pin(handler.handle(text.as_str())).await,
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Binary(_))) => {
                 return told(close::UNSUPPORTED, "binary messages are not understood");
             }
             Some(Ok(Message::Close(_))) => return End::Orderly(None),
             Some(Err(error)) => return end_of(&error),
             None => return End::Gone("it closed the connection"),
-        };
-        if handled.is_err() {
-            return End::Gone("its connection broke");
         }
     }
 }

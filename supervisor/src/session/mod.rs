@@ -1,13 +1,26 @@
 //! What a client may ask for, and what outlives its connection.
 
-pub(crate) mod batch_calls;
-pub(crate) mod execute;
-pub(crate) mod handler;
-pub(crate) mod registry;
-pub(crate) mod request;
-pub(crate) mod response;
-pub(crate) mod resume;
 pub(crate) mod services;
+
+pub(crate) mod handler;
+
+pub(crate) mod due;
+
+mod batch_attach;
+mod control;
+mod current_task;
+mod dispatch;
+mod errors;
+mod execute;
+mod follow;
+mod message;
+mod position;
+pub(crate) mod registry;
+mod reply;
+mod request;
+mod response;
+mod resume;
 pub(crate) mod state;
-pub(crate) mod task_calls;
-pub(crate) mod waiting;
+mod task_calls;
+mod task_output;
+mod waiting;
