@@ -11,7 +11,7 @@ use tokio::{
 
 use crate::{
     config::limits,
-    http::{self, Server},
+    http::requests::{self, Server},
 };
 
 /// Bounds TCP connections, and tells when all have ended.
@@ -65,6 +65,6 @@ pub async fn run(listener: TcpListener, server: Arc<Server>, connections: Connec
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        tokio::spawn(http::serve(Arc::clone(&server), stream, peer, Arc::new(permit)));
+        tokio::spawn(requests::serve(Arc::clone(&server), stream, peer, Arc::new(permit)));
     }
 }

@@ -3,21 +3,16 @@
 //! Memory for parsed JSON grows with the number of values, not with the length of the text: 16 MiB of `[1,1,1,…]`
 //! would take gigabytes. So the values are counted first. Pure; called by [`crate::session`].
 
-use cc_protocol::{
-    envelope::{self, Id, Incoming, Response},
-    error::{ErrorCode, ErrorObject},
-};
+use cc_protocol::envelope::{self, Id, Incoming, Response};
 
-use crate::config::limits;
+use crate::{config::limits, session::errors::CallError};
 
 /// Deeper nesting is a parse error (serde_json's recursion limit).
 const PARSER_DEPTH_LIMIT: usize = 128;
 
-/// Reads a message.
-///
 /// # Errors
 /// The answer to a message that is no JSON or has too many values or calls.
-pub fn read(text: &str) -> Result<Incoming, Response> {
+pub(super) fn read(text: &str) -> Result<Incoming, Response> {
     let limit = limits::MESSAGE_VALUES;
     // A value takes at least a byte, and what separates it from the next one another.
     if text.len() / 2 >= limit && has_more_values_than(limit, text.as_bytes()) {
@@ -31,12 +26,8 @@ pub fn read(text: &str) -> Result<Incoming, Response> {
     }
 }
 
-fn too_many(what: &str, limit: usize) -> Response {
-    let message = format!("Invalid Request: there may be at most {limit} {what}");
-    Response::error(
-        Id::Null,
-        ErrorObject::new(ErrorCode::InvalidRequest, message).with("limit", limit),
-    )
+fn too_many(what: &'static str, limit: usize) -> Response {
+    Response::error(Id::Null, CallError::TooMany { what, limit }.into())
 }
 
 /// Every value but the first of a list or object follows a comma, and every list or object has a bracket.

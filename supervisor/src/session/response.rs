@@ -6,21 +6,20 @@
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,
     envelope::{Id, Response},
-    error::{ErrorCode, ErrorObject},
 };
 
-use crate::config::limits;
+use crate::{config::limits, session::errors::CallError};
 
 /// The answer to a single request.
 #[must_use]
-pub fn single(response: &Response) -> String {
+pub(super) fn single(response: &Response) -> String {
     let text = to_text(response);
     if text.len() <= SERVER_MESSAGE_BYTES_LIMIT { text } else { to_text(&too_long(response)) }
 }
 
 /// The answer to a batch.
 #[must_use]
-pub fn batch(responses: &[Response]) -> String {
+pub(super) fn batch(responses: &[Response]) -> String {
     let text = to_text(&responses);
     if text.len() <= SERVER_MESSAGE_BYTES_LIMIT {
         return text;
@@ -45,8 +44,7 @@ fn too_long(response: &Response) -> Response {
         // Numbers are kept as they were written, but only as far as they fit a machine number.
         id @ (Id::Null | Id::Number(_) | Id::Text(_)) => id.clone(),
     };
-    let message = "the answer is too long to be sent: shorten the id or the parameters";
-    Response::error(id, ErrorObject::new(ErrorCode::InvalidRequest, message))
+    Response::error(id, CallError::AnswerTooLong.into())
 }
 
 fn to_text(value: &impl serde::Serialize) -> String {

@@ -1,48 +1,47 @@
-//! `session.resume`: a new connection takes an old session over and gets what its client is owed.
+//! `session.resume`: a new connection takes an old session over and is sent what its client has not received.
 //!
 //! Everything that can be refused is refused before anything changes; then the session belongs to this
-//! connection, and what is owed is looked up when nobody else can add to it.
+//! connection, and what is owed is looked up when no other connection can add to it.
+
+use std::{mem, sync::Arc};
 
 use cc_protocol::{
-    error::{ErrorCode, ErrorObject},
+    error::ErrorObject,
     notification::Position,
     session::{SessionResume, SessionResumeResult},
 };
 use cc_state::TaskRow;
-use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use crate::{
     config::limits,
+    delivery::Outgoing,
     session::{
-        After, Current, Delivery, Handler,
-        registry::{NoSession, Session},
+        current_task::CurrentTask,
+        errors::CallError,
+        follow::follow,
+        handler::Handler,
+        position::check_position,
+        registry::{NoSession, Session, is_token_of},
+        reply::{Reply, Then},
         state::Input,
     },
     task::lookup::{self, TaskRef},
 };
 
-use std::sync::Arc;
-
 impl Handler {
-    /// Answers `session.resume`.
-    pub(crate) async fn resume(
-        &mut self,
-        params: &Map<String, Value>,
-        after: &mut Vec<After>,
-    ) -> Result<Value, ErrorObject> {
-        let resume = SessionResume::from_params(params)?;
+    pub(super) async fn resume(&mut self, resume: SessionResume) -> Result<Reply, ErrorObject> {
         self.check_is_new(&resume.session_id)?;
         let session = self.find(&resume.session_id, &resume.resume_token).await?;
         if let Some(position) = &resume.after {
-            self.check_position(&resume.session_id, position).await?;
+            self.check_has(&resume.session_id, position).await?;
         }
         self.services
             .sessions
             .take_over(&session, &self.connection)
-            .map_err(|reason| refused(&resume.session_id, reason))?;
-        // Kept where it is found should this connection end in the midst of it.
-        self.former = Some(std::mem::replace(&mut self.session, session));
+            .map_err(|reason| no_session(&resume.session_id, reason))?;
+        // The former session is kept in `self`, so that it is closed if this connection ends in the meantime.
+        self.former = Some(mem::replace(&mut self.session, session));
         let from = resume.after.as_ref().map(|position| position.task_id.clone());
         let owed = self.owed_tasks(&resume.session_id, from).await;
         let number = self.connection.number;
@@ -51,10 +50,10 @@ impl Handler {
                 tracing::info!(session_id = resume.session_id, tasks = tasks.len(), "resumed");
                 self.services.sessions.happened(&self.session, Input::Resumed(number)).await;
                 self.close_former().await;
-                Ok(self.send_owed(resume, tasks, after))
+                Ok(self.send_owed(resume, &tasks))
             }
             Err(error) => {
-                // The connection goes on as what it was; the session waits for another attempt.
+                // The connection keeps its own session; the other one waits for another attempt.
                 self.services.sessions.happened(&self.session, Input::ResumeFailed(number)).await;
                 if let Some(former) = self.former.take() {
                     self.session = former;
@@ -64,7 +63,7 @@ impl Handler {
         }
     }
 
-    fn check_is_new(&self, session_id: &str) -> Result<(), ErrorObject> {
+    fn check_is_new(&self, session_id: &str) -> Result<(), CallError> {
         let problem = if session_id == self.id() {
             "is the session of this connection already"
         } else if self.current.is_some() {
@@ -72,8 +71,7 @@ impl Handler {
         } else {
             return Ok(());
         };
-        let message = format!("Invalid params: session_id {problem}");
-        Err(ErrorObject::new(ErrorCode::InvalidParams, message).with("field", "session_id"))
+        Err(CallError::NotResumable { problem })
     }
 
     async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Session>, ErrorObject> {
@@ -82,38 +80,24 @@ impl Handler {
             Err(reason) => reason,
         };
         if reason == NoSession::Unknown {
-            // One of an earlier supervisor, perhaps.
+            // It may be a session of an earlier supervisor.
             let id = session_id.to_owned();
             let row = self.services.tasks.store.read(move |db| db.session(&id)).await;
             let row = row.map_err(|error| lookup::failed(&error))?;
-            if row.is_some_and(|row| crate::session::registry::is_token_of(token, &row.token_hash))
-            {
+            if row.is_some_and(|row| is_token_of(token, &row.token_hash)) {
                 reason = NoSession::Expired;
             }
         }
-        Err(refused(session_id, reason))
+        Err(no_session(session_id, reason).into())
     }
 
-    async fn check_position(
-        &self,
-        session_id: &str,
-        position: &Position,
-    ) -> Result<(), ErrorObject> {
-        let known = TaskRef::find(&self.services.tasks, &position.task_id).await?;
-        if known.session_id() != Some(session_id) {
+    /// Checks that the session has this task, and the task this event.
+    async fn check_has(&self, session_id: &str, position: &Position) -> Result<(), ErrorObject> {
+        let task = TaskRef::find(&self.services.tasks, &position.task_id).await?;
+        if task.session_id() != Some(session_id) {
             return Err(lookup::no_such_task(&position.task_id));
         }
-        let last_seq = known.last_seq();
-        if position.seq > last_seq {
-            let message = format!(
-                "Invalid params: after.seq is {}, and the last event of this task is {last_seq}",
-                position.seq
-            );
-            return Err(ErrorObject::new(ErrorCode::InvalidParams, message)
-                .with("field", "after")
-                .with("last_seq", last_seq));
-        }
-        Ok(())
+        Ok(check_position(&task, "after.seq", position.seq)?)
     }
 
     async fn owed_tasks(
@@ -133,15 +117,12 @@ impl Handler {
     }
 
     /// Has everything sent that the client does not have, in the order of the tasks.
-    fn send_owed(
-        &mut self,
-        resume: SessionResume,
-        tasks: Vec<TaskRef>,
-        after: &mut Vec<After>,
-    ) -> Value {
-        let summaries = tasks.iter().map(|task| task.summary(&self.services.tasks)).collect();
+    fn send_owed(&mut self, resume: SessionResume, tasks: &[TaskRef]) -> Reply {
+        let context = &self.services.tasks;
+        let summaries: Vec<_> = tasks.iter().map(|task| task.summary(context)).collect();
+        let mut then = Vec::new();
         let mut last = None;
-        for (task, summary) in tasks.iter().zip::<&Vec<_>>(&summaries) {
+        for (task, summary) in tasks.iter().zip(&summaries) {
             if task.never_ran() {
                 continue;
             }
@@ -149,33 +130,22 @@ impl Handler {
                 Some(position) if position.task_id == summary.task_id => position.seq,
                 Some(_) | None => 0,
             };
-            let (delivered, delivery) = oneshot::channel();
-            let follow = self.follow(&summary.task_id, task, after_seq, delivered);
-            after.push(After::Follow(follow));
-            last = Some((summary.task_id.clone(), delivery));
+            let (delivered, is_delivered) = oneshot::channel();
+            let follow = follow(context, &summary.task_id, task, after_seq, delivered);
+            then.push(Then::Send(Outgoing::Follow(follow)));
+            last = Some((summary.task_id.clone(), is_delivered));
         }
-        if let Some((task_id, delivery)) = last {
-            self.current = Some(Current { task_id, delivery: Delivery::Unanswered });
-            after.push(After::Answered(delivery));
+        if let Some((task_id, is_delivered)) = last {
+            self.current = Some(CurrentTask::new(task_id, is_delivered));
         }
-        json!(SessionResumeResult {
+        let result = SessionResumeResult {
             session_id: resume.session_id,
             tasks: lookup::newest_that_fit(summaries, limits::RESUME_SUMMARIES),
-        })
+        };
+        Reply { then, ..Reply::new(result) }
     }
 }
 
-fn refused(session_id: &str, reason: NoSession) -> ErrorObject {
-    let shown: String = session_id.chars().take(64).collect();
-    let (code, message) = match reason {
-        NoSession::Unknown => {
-            (ErrorCode::SessionUnknown, "there is no such session, or this is not its token")
-        }
-        NoSession::Expired => (
-            ErrorCode::SessionExpired,
-            "the session is over: it was closed, or had no connection for too long; \
-             task.list shows what became of its tasks",
-        ),
-    };
-    ErrorObject::new(code, message).with("session_id", shown)
+fn no_session(session_id: &str, reason: NoSession) -> CallError {
+    CallError::NoSession { session_id: session_id.to_owned(), reason }
 }

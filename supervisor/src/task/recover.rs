@@ -8,7 +8,7 @@
 //!                                                         ▼    ▼
 //!   nobody does ──▶ the log has the terminal event: so it ended;  it has none: `worker_died`
 //! ```
-//! Called once per task by [`crate::daemon::startup`]. Whatever happens, one task cannot hold up another one.
+//! Called once per task by [`crate::daemon::recovery`]. Whatever happens, one task cannot hold up another one.
 
 use std::{
     io,

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::http::peer::canonical;
+use crate::http::peer::lookup::canonical;
 
 /// The uid of the socket from `local` to `remote`. Blocks for a moment.
 pub fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {

@@ -17,7 +17,7 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, SocketAddr as NetlinkAddress, protocols::NETLINK_SOCK_DIAG};
 use nix::libc::MSG_DONTWAIT;
 
-use crate::http::peer::canonical;
+use crate::http::peer::lookup::canonical;
 
 /// The kernel's own address among netlink sockets.
 const KERNEL: u32 = 0;
@@ -100,7 +100,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::http::peer::{proc_net, tests::connection};
+    use crate::http::peer::{lookup::tests::connection, proc_net};
 
     #[test]
     fn it_says_the_same_as_the_tables_in_every_family() {

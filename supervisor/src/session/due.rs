@@ -1,0 +1,102 @@
+//! What a session has to do while its client says nothing: start the waiting `execute`, or let the connection be closed.
+
+use cc_protocol::error::{ErrorObject, close};
+use tokio::sync::oneshot;
+
+use crate::{
+    delivery::Outgoing,
+    ops::stage::StageWatch,
+    session::{
+        handler::{Handler, response},
+        reply::Reply,
+        waiting::WaitingExecute,
+    },
+};
+
+const RESTART: (u16, &str) = (close::RESTART, "the supervisor is restarting: reconnect and resume");
+
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// The connection may be closed, with this code and reason.
+    Close(u16, &'static str),
+    /// The waiting `execute` can be answered: [`Handler::answer_waiting`].
+    AnswerWaiting,
+}
+
+impl Handler {
+    /// Returns when there is something to do. Dropping the future loses nothing.
+    pub(crate) async fn due(&mut self, stage: &StageWatch) -> Due {
+        if self.waiting.is_some() {
+            // Boxed: few connections ever wait for this.
+            Box::pin(self.waiting_can_be_answered(stage)).await;
+            return Due::AnswerWaiting;
+        }
+        let (code, reason) = self.may_close(stage).await;
+        Due::Close(code, reason)
+    }
+
+    async fn waiting_can_be_answered(&mut self, stage: &StageWatch) {
+        tokio::select! {
+            () = self.canceled_task_is_gone() => {}
+            () = stage.stopping() => {}
+        }
+    }
+
+    async fn canceled_task_is_gone(&mut self) {
+        let Some(waiting) = self.waiting.as_ref().filter(|waiting| !waiting.is_refused()) else {
+            return;
+        };
+        let canceled = waiting.canceled.clone();
+        if let Some(current) = &mut self.current
+            && current.task_id == canceled.task_id()
+        {
+            current.delivered().await;
+        }
+        // The log may have broken off before the end.
+        if !canceled.is_done() {
+            canceled.is_over().await;
+        }
+    }
+
+    /// Starts the waiting `execute`, or refuses it, and answers the rest of its message.
+    pub(crate) async fn answer_waiting(&mut self) {
+        let Some(waiting) = self.waiting.take() else { return };
+        let WaitingExecute { id, execute, mut message, refusal, canceled: _ } = *waiting;
+        let reply = match refusal {
+            Some(refusal) => ErrorObject::from(refusal).into(),
+            None => self.start(*execute).await.unwrap_or_else(Reply::from),
+        };
+        message.responses.extend(id.map(|id| response(id, reply.result)));
+        self.answer(message, reply.then).await;
+    }
+
+    /// Returns when the connection may be closed from this side, and with which close frame: when the client has been
+    /// sent everything, after it has closed its session or while the supervisor ends its tasks; at once when the
+    /// supervisor leaves them to the next one. Dropping the future loses nothing.
+    async fn may_close(&mut self, stage: &StageWatch) -> (u16, &'static str) {
+        // Boxed: what an end takes is not kept by a connection that waits for one.
+        if self.is_closing {
+            return Box::pin(async {
+                tokio::select! {
+                    () = self.idle() => (close::NORMAL, "the session is closed"),
+                    () = stage.leaving() => RESTART,
+                }
+            })
+            .await;
+        }
+        stage.stopping().await;
+        if stage.is_leaving() {
+            return RESTART;
+        }
+        Box::pin(self.idle()).await;
+        (close::GOING_AWAY, "the supervisor is stopping")
+    }
+
+    /// Returns when the writer has nothing more to follow.
+    async fn idle(&self) {
+        let (idle, is_idle) = oneshot::channel();
+        self.send(Outgoing::TellWhenIdle(idle)).await;
+        // An error means that the writer is gone.
+        drop(is_idle.await);
+    }
+}

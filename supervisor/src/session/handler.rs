@@ -1,0 +1,217 @@
+//! A session on its connection: reads messages, has each call answered, and queues what the client is sent.
+//!
+//! Owns the order of what the client sees: the answer to `execute` before anything of its task, the answer to
+//! a control before the event that it causes. It never writes to the socket itself and never touches a task: it
+//! queues for the [`crate::delivery`] and asks the task's owner. What of a session outlives its connection belongs to
+//! [`crate::session::registry`].
+
+use std::{collections::HashMap, sync::Arc};
+
+use cc_protocol::{
+    envelope::{Id, Response},
+    error::ErrorObject,
+    notification::{Connected, Limits, Notification},
+};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    batch::Following,
+    delivery::{Outgoing, notification::to_text},
+    session::{
+        current_task::CurrentTask,
+        errors::CallError,
+        message::Message,
+        registry::{ConnectionHandle, ResumeToken, Session},
+        reply::{CallOutcome, Then},
+        request,
+        services::Services,
+        state::Input,
+        waiting::WaitingExecute,
+    },
+};
+
+const CAPABILITIES: [&str; 10] = [
+    "execute",
+    "control",
+    "stream",
+    "argv",
+    "prompt",
+    "output_chunks",
+    "resume",
+    "attach",
+    "batches",
+    "gates",
+];
+
+/// One client's session, as its connection has it.
+#[derive(Debug)]
+pub(crate) struct Handler {
+    pub(super) services: Services,
+    pub(super) connection: ConnectionHandle,
+    pub(super) session: Arc<Session>,
+    /// The session that the connection began with, while another one is being resumed.
+    pub(super) former: Option<Arc<Session>>,
+    pub(super) current: Option<CurrentTask>,
+    /// Tasks that the connection is attached to; the receiver hears when a task's terminal event is sent.
+    pub(super) attached: HashMap<String, oneshot::Receiver<()>>,
+    pub(super) attached_batches: HashMap<String, Following>,
+    pub(super) outgoing: mpsc::Sender<Box<Outgoing>>,
+    /// Boxed: few connections ever have one.
+    pub(super) waiting: Option<Box<WaitingExecute>>,
+    pub(super) is_closing: bool,
+}
+
+impl Handler {
+    /// Begins a session on this connection, whose writer reads from `outgoing` and outlives the handler. Queues
+    /// `connected`, the first message of every session.
+    ///
+    /// # Errors
+    /// When the system has no random numbers for the resume token.
+    pub(crate) async fn begin(
+        services: Services,
+        connection: ConnectionHandle,
+        outgoing: mpsc::Sender<Box<Outgoing>>,
+    ) -> Result<Self, getrandom::Error> {
+        let (session, token) = services.sessions.begin(&connection)?;
+        let handler = Self {
+            services,
+            connection,
+            session,
+            former: None,
+            current: None,
+            attached: HashMap::new(),
+            attached_batches: HashMap::new(),
+            outgoing,
+            waiting: None,
+            is_closing: false,
+        };
+        handler.send(Outgoing::Text(handler.greeting(&token))).await;
+        let greeted = Input::Greeted(handler.connection.number);
+        handler.services.sessions.happened(&handler.session, greeted).await;
+        Ok(handler)
+    }
+
+    #[must_use]
+    pub(crate) fn id(&self) -> &str {
+        self.session.id()
+    }
+
+    fn greeting(&self, token: &ResumeToken) -> String {
+        let config = &self.services.tasks.config;
+        to_text(&Notification::Connected(Connected {
+            session_id: self.id().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
+            resume_token: token.reveal().to_owned(),
+            resume_grace_s: self.services.sessions.grace().as_secs_f64(),
+            heartbeat_interval_s: config.heartbeat.as_secs_f64(),
+            limits: Limits {
+                message_bytes: config.message_bytes_limit,
+                sessions: config.sessions_limit,
+                line_bytes: config.task.line_bytes_limit,
+                output_bytes: config.task.output_bytes_limit,
+            },
+        }))
+    }
+
+    /// Answers one text message.
+    pub(crate) async fn handle(&mut self, text: &str) {
+        // A refused `execute` is answered before what the client sent after it.
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.is_refused()) {
+            self.answer_waiting().await;
+        }
+        self.answer(Message::of(request::read(text)), Vec::new()).await;
+    }
+
+    /// Answers the calls of a message that are left, then the message, and does what follows: `then`, from a call that
+    /// is answered already, and what its other calls add. An `execute` that waits keeps the rest of its message
+    /// waiting.
+    pub(super) async fn answer(&mut self, mut message: Message, mut then: Vec<Then>) {
+        while let Some(call) = message.calls.next() {
+            let call = match call {
+                Ok(call) => call,
+                Err(response) => {
+                    message.responses.push(response);
+                    continue;
+                }
+            };
+            match self.call(&call.method, call.params).await {
+                CallOutcome::Replied(reply) => {
+                    message.responses.extend(call.id.map(|id| response(id, reply.result)));
+                    then.extend(reply.then);
+                }
+                CallOutcome::Waits { execute, canceled } => {
+                    let (id, refusal) = (call.id, None);
+                    let waiting = WaitingExecute { id, execute, canceled, message, refusal };
+                    self.waiting = Some(Box::new(waiting));
+                    return self.follow_up(then).await;
+                }
+            }
+        }
+        if let Some(answer) = message.answer() {
+            self.send(Outgoing::Text(answer)).await;
+        }
+        self.follow_up(then).await;
+    }
+
+    /// Does what follows a message, whose answer is queued.
+    async fn follow_up(&mut self, then: Vec<Then>) {
+        for step in then {
+            match step {
+                Then::Send(outgoing) => self.send(outgoing).await,
+                Then::FollowBatch(attachment) => self.follow_batch(*attachment),
+                Then::CloseSession => {
+                    self.is_closing = true;
+                    self.refuse_waiting(CallError::LostSession);
+                    self.services.sessions.happened(&self.session, Input::Close).await;
+                }
+            }
+        }
+        if let Some(current) = &mut self.current {
+            current.answered();
+        }
+    }
+
+    /// Has the waiting `execute` answered with this error. False when none waits.
+    pub(super) fn refuse_waiting(&mut self, refusal: CallError) -> bool {
+        let Some(waiting) = &mut self.waiting else { return false };
+        waiting.refuse(refusal);
+        true
+    }
+
+    /// Queues this for the writer. Waits while the client does not read.
+    pub(super) async fn send(&self, outgoing: Outgoing) {
+        // It cannot fail: the writer outlives the handler.
+        self.outgoing.send(Box::new(outgoing)).await.ok();
+    }
+
+    /// Waits until the current task's terminal event has been handed to the socket. Dropping the future loses nothing.
+    pub(super) async fn delivered(&mut self) {
+        if let Some(current) = &mut self.current {
+            current.delivered().await;
+        }
+    }
+
+    /// The connection is over, for whatever reason: the session waits for its client, or ends.
+    pub(crate) async fn connection_lost(mut self) {
+        let lost = Input::Lost(self.connection.number);
+        self.services.sessions.happened(&self.session, lost).await;
+        self.close_former().await;
+    }
+
+    /// Ends the session that the connection began with, which no client can resume any more.
+    pub(super) async fn close_former(&mut self) {
+        if let Some(former) = self.former.take() {
+            self.services.sessions.happened(&former, Input::Close).await;
+        }
+    }
+}
+
+/// The response to a call that has an id.
+pub(super) fn response(id: Id, result: Result<Value, ErrorObject>) -> Response {
+    match result {
+        Ok(value) => Response::result(id, value),
+        Err(error) => Response::error(id, error),
+    }
+}
