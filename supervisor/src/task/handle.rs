@@ -11,7 +11,7 @@ use cc_protocol::task::TaskState;
 use cc_state::{Change, TaskAccepted};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{config::limits, task::feed::Feed, worker::ControlReply};
+use crate::{config::limits, task::feed::Feed, worker::link::ControlReply};
 
 /// What may be asked of a task.
 #[derive(Debug)]

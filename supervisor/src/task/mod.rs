@@ -29,7 +29,7 @@ use tokio::sync::oneshot;
 pub(crate) use self::handle::{Ended, OwnerSide, Request, TaskHandle, TaskInfo, TaskStatus};
 use self::{context::TaskContext, feed::Feed, owner::Owner, registry::Refusal};
 use crate::config::limits;
-pub(crate) use crate::worker::ControlReply;
+pub(crate) use crate::worker::link::ControlReply;
 
 /// How a start went.
 #[derive(Debug)]

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle},
 };
 
 /// A live worker that was asked to be adopted.

@@ -20,9 +20,9 @@ use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
 use crate::{
     config::limits,
     worker::{
-        Worker,
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers},
+        link::Worker,
     },
 };
 

@@ -11,7 +11,7 @@ use crate::{
         owner::{DeadWorker, Owner},
         state::{Effect, Input, transition},
     },
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle},
 };
 
 impl Owner {

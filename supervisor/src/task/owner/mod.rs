@@ -41,7 +41,7 @@ use crate::{
         watchdog::{Alarm, Watchdog},
         worker_lost::{self, Failure},
     },
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle},
 };
 
 const NO_DEADLINES: Deadlines = Deadlines {
