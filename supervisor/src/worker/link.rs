@@ -15,24 +15,12 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, pipe},
     },
-    sync::{mpsc, oneshot},
+    sync::mpsc,
     task::spawn_blocking,
     time::timeout,
 };
 
-use crate::{
-    config::limits,
-    worker::{keeper::Forked, process::ProcessHandle},
-};
-
-/// What became of a control that a client asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlReply {
-    /// The worker has it.
-    Done,
-    /// The task is over or being ended.
-    NotRunning,
-}
+use crate::{config::limits, worker::process::ProcessHandle};
 
 /// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
 /// closes, and then it does what its spec says for the loss of its supervisor.
@@ -42,16 +30,17 @@ pub struct Worker {
     pub pid: i32,
     /// Whoever is its parent reaps it: its keeper.
     process: ProcessHandle,
-    control: mpsc::Sender<Line>,
+    control: mpsc::Sender<ControlLine>,
     events: Events,
 }
 
-/// A control line on its way.
-#[derive(Debug)]
-struct Line {
+/// Called when a control line is in the worker's pipe.
+pub(crate) type OnWritten = Box<dyn FnOnce() + Send>;
+
+/// A control line that waits to be written.
+struct ControlLine {
     bytes: Vec<u8>,
-    /// Hears when the worker has it.
-    told: Option<oneshot::Sender<ControlReply>>,
+    on_written: Option<OnWritten>,
 }
 
 #[derive(Debug)]
@@ -61,10 +50,9 @@ enum Events {
 }
 
 impl Worker {
-    /// One that was just forked.
+    /// A worker that this supervisor has started.
     #[must_use]
-    pub fn started(forked: Forked) -> Self {
-        let Forked { process, stdin, stdout } = forked;
+    pub fn over_pipes(process: ProcessHandle, stdin: pipe::Sender, stdout: pipe::Receiver) -> Self {
         Self {
             pid: process.pid(),
             process,
@@ -73,9 +61,9 @@ impl Worker {
         }
     }
 
-    /// One that has accepted to be adopted on `connection`.
+    /// A worker that an earlier supervisor has started and that has accepted its adoption on `connection`.
     #[must_use]
-    pub fn adopted(process: ProcessHandle, connection: UnixStream) -> Self {
+    pub fn over_socket(process: ProcessHandle, connection: UnixStream) -> Self {
         let (events, control) = connection.into_split();
         Self {
             pid: process.pid(),
@@ -94,14 +82,15 @@ impl Worker {
     /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
     /// its health check will fail.
     pub fn tell(&self, control: &Control) {
-        self.tell_for(control, None);
+        self.tell_then(control, None);
     }
 
-    /// The same; `told` hears [`ControlReply::Done`] when the line is in the worker's pipe, and nothing when it never will be.
-    pub fn tell_for(&self, control: &Control, told: Option<oneshot::Sender<ControlReply>>) {
+    /// As [`Worker::tell`], and calls `on_written` when the line is in the worker's pipe. A line that never gets there
+    /// drops it.
+    pub fn tell_then(&self, control: &Control, on_written: Option<OnWritten>) {
         match control.to_line() {
             Ok(bytes) => {
-                if self.control.try_send(Line { bytes, told }).is_err() {
+                if self.control.try_send(ControlLine { bytes, on_written }).is_err() {
                     tracing::warn!(worker = self.pid, "a control line was dropped");
                 }
             }
@@ -161,17 +150,16 @@ async fn read_more(
 }
 
 /// Writes control lines in their order, in the background. A worker that does not read stops only this.
-fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<Line> {
-    let (control, mut lines) = mpsc::channel::<Line>(limits::WORKER_CONTROL_QUEUE_LINES);
+fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<ControlLine> {
+    let (control, mut lines) = mpsc::channel::<ControlLine>(limits::WORKER_CONTROL_QUEUE_LINES);
     tokio::spawn(async move {
         while let Some(line) = lines.recv().await {
             if let Err(error) = to.write_all(&line.bytes).await {
                 tracing::debug!(%error, "a worker closed its control channel");
                 return;
             }
-            if let Some(told) = line.told {
-                // Whoever asked may have gone.
-                told.send(ControlReply::Done).ok();
+            if let Some(on_written) = line.on_written {
+                on_written();
             }
         }
     });

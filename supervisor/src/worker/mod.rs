@@ -7,3 +7,4 @@ pub(crate) mod keepers;
 pub(crate) mod link;
 pub(crate) mod process;
 pub(crate) mod spawner;
+mod unix_socket;
