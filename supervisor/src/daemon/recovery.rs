@@ -28,7 +28,7 @@ use crate::{
     task::{
         TaskInfo,
         context::TaskContext,
-        recover::{self, Taken, Unfinished},
+        recover::{self, Recovered, UnfinishedTask},
     },
     worker::cgroup,
 };
@@ -40,7 +40,7 @@ const UNKNOWN_COMMAND: &str = "(its record was lost)";
 #[derive(Debug, Default)]
 pub struct Inheritance {
     /// Tasks that the database has without an end.
-    pub unfinished: Vec<Unfinished>,
+    pub unfinished: Vec<UnfinishedTask>,
     /// Directories of tasks that the database does not know.
     pub unknown: Vec<String>,
 }
@@ -53,7 +53,7 @@ impl Inheritance {
     /// When the directory cannot be listed.
     pub fn find(
         tasks_dir: &Path,
-        unfinished: Vec<Unfinished>,
+        unfinished: Vec<UnfinishedTask>,
         ended: &HashSet<&str>,
     ) -> io::Result<Self> {
         let open: HashSet<&str> =
@@ -76,12 +76,12 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, taken: Option<Taken>) {
+    fn add(&mut self, taken: Option<Recovered>) {
         match taken {
-            Some(Taken::Adopted) => self.adopted += 1,
-            Some(Taken::LeftAlone) => self.left_alone += 1,
-            Some(Taken::Ended) => self.ended += 1,
-            Some(Taken::HadEnded) => self.had_ended += 1,
+            Some(Recovered::Adopted) => self.adopted += 1,
+            Some(Recovered::LeftAlone) => self.left_alone += 1,
+            Some(Recovered::Ended) => self.ended += 1,
+            Some(Recovered::HadEnded) => self.had_ended += 1,
             None => self.failed += 1,
         }
     }
@@ -132,7 +132,7 @@ pub async fn take_over(
 async fn finish(
     context: Arc<TaskContext>,
     batches: Arc<Batches>,
-    mut under_way: JoinSet<Option<Taken>>,
+    mut under_way: JoinSet<Option<Recovered>>,
     old: Vec<String>,
 ) {
     let began = Instant::now();
@@ -158,11 +158,11 @@ async fn finish(
     cgroup::remove_abandoned(context.cgroup.as_ref(), context.registry.task_ids()).await;
 }
 
-async fn take_over_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Taken> {
+async fn take_over_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<Recovered> {
     let task_id = task.info.task_id.clone();
-    match recover::take_over(&context, task).await {
+    match recover::recover(&context, task).await {
         Ok(taken) => {
-            if taken == Taken::Adopted {
+            if taken == Recovered::Adopted {
                 context.metrics.task_adopted();
             }
             tracing::debug!(task_id, ?taken, "a task of an earlier supervisor");
@@ -176,7 +176,7 @@ async fn take_over_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Ta
 }
 
 /// A task that the database does not know; from now on it does.
-async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
+async fn unknown(context: &TaskContext, task_id: String) -> UnfinishedTask {
     // A task id tells when it was made.
     let accepted_ms =
         uuid::Uuid::try_parse(&task_id).ok().and_then(|id| id.get_timestamp()).map_or(0, |made| {
@@ -195,5 +195,5 @@ async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
         shape: None,
     };
     context.store.write(vec![info.record(false, None, None)]).await;
-    Unfinished { info, leaf: None }
+    UnfinishedTask { info, leaf: None }
 }

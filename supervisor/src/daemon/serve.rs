@@ -45,7 +45,7 @@ use crate::{
     storage::{database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
-        recover::Unfinished,
+        recover::UnfinishedTask,
         registry::Registry,
         retention::{self, EndedTask, Retention},
     },
@@ -237,7 +237,7 @@ fn inherit(
     unfinished: &[TaskRow],
     ended: Vec<cc_state::EndedTask>,
 ) -> anyhow::Result<Inheritance> {
-    let unfinished = unfinished.iter().map(Unfinished::from).collect();
+    let unfinished = unfinished.iter().map(UnfinishedTask::from).collect();
     let ids: HashSet<&str> = ended.iter().map(|task| task.id.as_str()).collect();
     let tasks_dir = &context.tasks_dir;
     let inheritance = Inheritance::find(tasks_dir, unfinished, &ids)

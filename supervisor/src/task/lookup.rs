@@ -12,7 +12,7 @@ use cc_state::{Filter, TaskRow};
 use crate::{
     config::limits,
     storage::{database::StoreError, state_dir},
-    task::{TaskHandle, context::TaskContext},
+    task::{context::TaskContext, handle::TaskHandle},
 };
 
 /// A task that is known, alive or not.
@@ -61,7 +61,7 @@ impl TaskRef {
     #[must_use]
     pub fn never_ran(&self) -> bool {
         match self {
-            Self::Live(handle) => handle.is_done() && handle.progress().pid.is_none(),
+            Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
             // The end is all that there is of it. That its start is not on record does not say so: a start is
             // noted without anybody waiting for it.
             Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
@@ -81,7 +81,7 @@ impl TaskRef {
     #[must_use]
     pub fn pid(&self) -> Option<i32> {
         match self {
-            Self::Live(handle) => handle.progress().pid,
+            Self::Live(handle) => handle.status().pid,
             Self::Stored(row) => row.started.as_ref().map(|started| started.pid),
         }
     }
@@ -98,19 +98,19 @@ impl TaskRef {
 
 fn of_handle(handle: &TaskHandle) -> TaskSummary {
     let info = handle.info();
-    let progress = handle.progress();
+    let status = handle.status();
     let position = handle.feed().position();
     let ended = handle.ended();
     TaskSummary {
         task_id: info.task_id.clone(),
-        state: if ended.is_some() { TaskState::Ended } else { progress.state },
+        state: if ended.is_some() { TaskState::Ended } else { status.state },
         label: info.label.clone(),
         command: info.command.clone(),
         is_prompt: info.is_prompt,
         session_id: info.session_id.clone(),
         accepted_ms: info.accepted_ms,
         ended_ms: ended.as_ref().map(|ended| ended.at_ms),
-        pid: progress.pid,
+        pid: status.pid,
         last_seq: position.last_seq,
         log_bytes: position.end_offset,
         reason: ended.as_ref().map(|ended| ended.completed.reason),

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::task::TaskHandle;
+use crate::task::handle::TaskHandle;
 
 /// The tasks that are not over.
 #[derive(Debug)]

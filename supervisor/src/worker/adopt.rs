@@ -3,26 +3,24 @@
 //! It knows nothing of tasks and kills nobody: what follows from an answer, or from none, is decided by
 //! [`crate::task::recover`].
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use bytes::BytesMut;
 use cc_link::{
     adopt::{Adopted, SOCKET_NAME, VersionRange},
     control::Control,
     notice::Notice,
-    record::{Body, decode},
+    record::{Body, RecordError, decode},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::{Instant, sleep},
 };
 
 use crate::{
-    config::limits,
     ops::uptime,
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle, unix_socket::connect},
 };
 
 /// A live worker that was asked to be adopted.
@@ -40,10 +38,24 @@ pub struct Candidate {
 pub enum AdoptReply {
     /// It serves this supervisor now.
     Adopted(Box<Adopted>),
-    /// It lives, but cannot be talked to: the text says why.
-    Foreign(String),
+    /// It lives, but cannot be talked to.
+    Foreign(Foreign),
     /// It hung up: it is ending, or dead.
     HungUp,
+}
+
+/// Why a worker cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Foreign {
+    #[error("it sent no record: {0}")]
+    NoRecord(#[source] RecordError),
+    #[error(
+        "it speaks versions {} to {} of the link, this supervisor {} to {}",
+        .0.oldest, .0.newest, VersionRange::OWN.oldest, VersionRange::OWN.newest
+    )]
+    Versions(VersionRange),
+    #[error("it did not answer the question")]
+    NoAnswer,
 }
 
 impl Candidate {
@@ -82,7 +94,7 @@ impl Candidate {
                 Ok(Some(record)) => return Some(understand(record.body)),
                 Ok(None) => {}
                 Err(error) => {
-                    return Some(AdoptReply::Foreign(format!("it sent no record: {error}")));
+                    return Some(AdoptReply::Foreign(Foreign::NoRecord(error)));
                 }
             }
             let reading = self.connection.read_buf(&mut self.received);
@@ -98,59 +110,21 @@ impl Candidate {
     /// After [`AdoptReply::Adopted`]: the worker, and what it has sent already.
     #[must_use]
     pub fn into_worker(self) -> (Worker, BytesMut) {
-        (Worker::adopted(self.process, self.connection), self.received)
+        (Worker::over_socket(self.process, self.connection), self.received)
     }
 }
 
 fn understand(body: Body) -> AdoptReply {
-    let own = VersionRange::OWN;
     match body {
         Body::Notice(Notice::Adopted(adopted)) => AdoptReply::Adopted(adopted),
-        Body::Notice(Notice::AdoptionRefused { versions }) => AdoptReply::Foreign(format!(
-            "it speaks versions {} to {} of the link, this supervisor {} to {}",
-            versions.oldest, versions.newest, own.oldest, own.newest
-        )),
+        Body::Notice(Notice::AdoptionRefused { versions }) => {
+            AdoptReply::Foreign(Foreign::Versions(versions))
+        }
         Body::Notice(Notice::Pong { .. } | Notice::Ending { .. })
         | Body::Event(_)
         | Body::Lines(_)
-        | Body::Output(_) => AdoptReply::Foreign("it did not answer the question".to_owned()),
+        | Body::Output(_) => AdoptReply::Foreign(Foreign::NoAnswer),
     }
-}
-
-/// Connects to the socket of this name in `directory`; `None` if there is none, or nobody behind it.
-///
-/// # Errors
-/// When it cannot be told whether there is somebody.
-pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
-    // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
-    let directory = match File::open(directory) {
-        Ok(directory) => directory,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
-    let deadline = Instant::now() + limits::ADOPT_ANSWER;
-    loop {
-        match UnixStream::connect(&path).await {
-            Ok(connection) => return Ok(Some(connection)),
-            Err(error) if is_nobody(&error) => return Ok(None),
-            // Others are waiting to be heard.
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
-            {
-                sleep(limits::ADOPT_RETRY).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The last is what a worker gives that exits while it is being connected to.
-fn is_nobody(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-    )
 }
 
 fn is_hung_up(connection: &UnixStream) -> io::Result<bool> {

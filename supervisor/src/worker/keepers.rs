@@ -6,7 +6,7 @@
 //! that what its workers leave can only be looked for.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::PermissionsExt as _,
@@ -35,7 +35,7 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{adopt, process::ProcessHandle},
+    worker::{process::ProcessHandle, unix_socket},
 };
 
 const SUFFIX: &str = ".sock";
@@ -50,7 +50,7 @@ pub struct Keepers {
 
 /// What keepers say of a worker that has ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Remains {
+pub struct WorkerExit {
     /// How it ended, where its keeper knows.
     pub end: Option<WorkerEnd>,
     /// What it left.
@@ -59,28 +59,28 @@ pub struct Remains {
     pub is_keeper_lost: bool,
 }
 
-impl Remains {
-    /// For people, after "the worker".
-    #[must_use]
-    pub fn describe(&self) -> String {
+/// How the worker ended, for people; it follows "the worker".
+impl fmt::Display for WorkerExit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.end {
             Some(WorkerEnd::Signal(number)) => match nix::sys::signal::Signal::try_from(number) {
-                Ok(signal) => format!("was killed by {signal}"),
-                Err(_) => format!("was killed by signal {number}"),
+                Ok(signal) => write!(formatter, "was killed by {signal}"),
+                Err(_) => write!(formatter, "was killed by signal {number}"),
             },
             Some(WorkerEnd::Code(code)) => match Exit::of_code(code) {
-                Some(Exit::Done) | None => format!("exited with code {code}"),
-                Some(Exit::Failed) => {
-                    format!(
-                        "exited with code {code}, the supervisor's standard error has its message"
-                    )
-                }
-                Some(Exit::Panicked) => format!("panicked (exit code {code})"),
+                Some(Exit::Done) | None => write!(formatter, "exited with code {code}"),
+                Some(Exit::Failed) => write!(
+                    formatter,
+                    "exited with code {code}, the supervisor's standard error has its message"
+                ),
+                Some(Exit::Panicked) => write!(formatter, "panicked (exit code {code})"),
             },
-            None => "ended".to_owned(),
+            None => formatter.write_str("ended"),
         }
     }
+}
 
+impl WorkerExit {
     fn add(&mut self, settled: &Settled) {
         self.end = self.end.or(settled.end);
         let Settled { killed, unkillable, .. } = *settled;
@@ -138,20 +138,20 @@ impl Keepers {
 
     /// Waits until what a worker that has ended has left is ended too. The question goes to all: whose it was is not
     /// known of a worker of an earlier supervisor.
-    pub async fn settle(&self, worker: i32) -> Remains {
-        let mut remains = Remains::default();
+    pub async fn settle(&self, worker: i32) -> WorkerExit {
+        let mut exit = WorkerExit::default();
         for path in self.sockets() {
             match self.ask(&path, Question::Settle { worker }).await {
-                Asked::Answered(settled) => remains.add(&settled),
+                Asked::Answered(settled) => exit.add(&settled),
                 Asked::Gone => {}
-                Asked::Dead => remains.is_keeper_lost = true,
+                Asked::Dead => exit.is_keeper_lost = true,
                 Asked::Silent => {
                     tracing::warn!(path = %path.display(), "a keeper does not answer");
-                    remains.is_keeper_lost = true;
+                    exit.is_keeper_lost = true;
                 }
             }
         }
-        remains
+        exit
     }
 
     async fn ask(&self, path: &Path, question: Question) -> Asked {
@@ -192,7 +192,7 @@ impl Keepers {
 
     async fn connect(&self, path: &Path) -> io::Result<Option<UnixStream>> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-        adopt::connect(&self.directory, name).await
+        unix_socket::connect(&self.directory, name).await
     }
 
     /// Removes the sockets of those that were killed. To be called when nobody asks any more what their workers left, and

@@ -20,9 +20,9 @@ use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
 use crate::{
     config::limits,
     worker::{
-        Worker,
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers},
+        link::Worker,
     },
 };
 
@@ -58,8 +58,10 @@ impl Spawner {
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub async fn spawn(&self) -> Result<Worker, SpawnError> {
         let forked = self.fork(&mut *self.keeper.lock().await).await;
-        let failed = |error| SpawnError { program: self.program.to_path_buf(), error };
-        forked.map(Worker::started).map_err(failed)
+        match forked {
+            Ok(Forked { process, stdin, stdout }) => Ok(Worker::over_pipes(process, stdin, stdout)),
+            Err(error) => Err(SpawnError { program: self.program.to_path_buf(), error }),
+        }
     }
 
     async fn fork(&self, place: &mut Option<Keeper>) -> Result<Forked, ForkError> {

@@ -1,3 +1,6 @@
+use std::path::PathBuf;
+
+use bytes::Bytes;
 use cc_link::{
     record::{Packer, Stream, encode_output, frame_bytes, peek_seqs},
     spec::Fsync,

@@ -1,6 +1,10 @@
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsRawFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::PathBuf,
     thread::{self, JoinHandle},
 };
@@ -113,7 +117,7 @@ async fn a_worker_that_speaks_no_common_version_is_foreign_and_says_what_it_spea
     let Some(AdoptReply::Foreign(why)) = candidate.answer(PATIENCE).await else {
         panic!("not foreign");
     };
-    assert!(why.contains("7 to 9"), "{why}");
+    assert!(why.to_string().contains("7 to 9"), "{why}");
     worker.join().unwrap();
 }
 
