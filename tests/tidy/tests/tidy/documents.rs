@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use syn::{Item, Meta, visit::Visit};
 
-use crate::sources::{CRATES, assert_none, files, root, text};
+use crate::{
+    imports::is_for_tests,
+    sources::{CRATES, assert_none, files, root, text},
+};
 
 /// The pages that name paths of the repository.
 fn pages() -> Vec<String> {
@@ -49,16 +52,12 @@ fn every_module_has_its_sentence_in_lib_rs() {
             let own: String = item.attrs.iter().map(|attribute| doc(&attribute.meta)).collect();
             let name = item.ident.to_string();
             let is_named = header.contains(&format!("`{name}`"));
-            if own.is_empty() && !is_named && item.content.is_none() && !is_tests(&name) {
+            if own.is_empty() && !is_named && !is_for_tests(&item.attrs) {
                 silent.push(format!("{file}: {name}"));
             }
         }
     }
     assert_none("say what each is for, above it or in the header", &silent);
-}
-
-fn is_tests(name: &str) -> bool {
-    name == "tests" || name.ends_with("_tests")
 }
 
 fn doc(meta: &Meta) -> String {
