@@ -15,13 +15,12 @@ use super::{
 };
 use crate::{
     args::{AgentOption, BatchArguments, ServerOptions},
-    command::run::private_arguments,
     connect::{
         RunningSupervisor, Server, USUAL_URL, interrupts::Interrupts, leftovers, private::Urgency,
     },
     display::{dry_run, task::Task, terminal, text},
     error::CommandError,
-    input::{self, FileOptions},
+    input::{self, FileOptions, agent::private_arguments},
     reports::{Past, ReportPaths, Which},
 };
 
