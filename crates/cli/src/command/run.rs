@@ -78,7 +78,7 @@ async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, CommandErr
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
             return Err(CommandError::failed(format!(
-                "{error}; whether the task was started is not known here: see `ccx ps --all`"
+                "{error}; the task may have been started: see `ccx ps --all`"
             )));
         }
     };

@@ -135,7 +135,7 @@ async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, CommandError
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
             return Err(CommandError::failed(format!(
-                "{error}; whether the batch was begun is not known here: see `ccx batches`"
+                "{error}; the batch may have been submitted: see `ccx batches`"
             )));
         }
     };
