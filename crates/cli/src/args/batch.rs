@@ -147,8 +147,8 @@ const BATCH_CANCEL_HELP: &str = "\
 Prints the whole id of each batch. Running tasks are canceled, and no other task starts; `ccx batch attach`
 waits for the end.
 
-Exit status: 0 if every batch was told to end; 1 if one was not, because it is over or there is no
-such batch; 125 if ccx or the supervisor failed.";
+Exit status: 0 if every batch was canceled; 1 if one is over or does not exist; 125 if ccx or the
+supervisor failed.";
 
 /// Which batches.
 #[derive(Debug, Args)]
@@ -201,14 +201,14 @@ pub(crate) struct PlanOptions {
     /// End a task after this many seconds, paused time not counted; auto takes it from earlier runs
     #[arg(long, value_name = "auto|SECONDS", value_parser = timeout)]
     pub(crate) timeout: Option<Timeout>,
-    /// Attempts after the first where a task failed for a passing reason [default: 2]
+    /// Attempts after the first one, if a task failed for a transient reason [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(limits::RETRIES_LIMIT)))]
     pub(crate) retries: Option<u32>,
     /// When a task is lost with its worker and may have had effects: stop, continue, retry
     /// [default: stop]
     #[arg(long, value_name = "WHAT", value_parser = word::<OnLost>)]
     pub(crate) on_lost: Option<OnLost>,
-    /// When the CLI reports refused credentials and would go on trying: fail-fast, let-cli-retry
+    /// When the CLI reports refused credentials and would keep trying: fail-fast, let-cli-retry
     /// [default: fail-fast]
     #[arg(long, value_name = "WHAT", value_parser = auth)]
     pub(crate) auth: Option<OnAuthRefused>,
@@ -227,7 +227,7 @@ pub(crate) struct PlanOptions {
     /// Command line to run after each task, with CC_EXECUTOR_VERDICT in its environment
     #[arg(long, value_name = "CMD")]
     pub(crate) after_task: Option<String>,
-    /// Command line to run at the end, to tell somebody
+    /// Command line to run at the end, for example to send a notification
     #[arg(long, value_name = "CMD")]
     pub(crate) after_batch: Option<String>,
 }

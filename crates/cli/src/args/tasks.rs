@@ -78,8 +78,8 @@ Example:
 Prints the whole id of each task and what was done. A canceled task gets SIGTERM, and SIGKILL after
 the supervisor's grace; `ccx attach` waits for its end.
 
-Exit status: 0 if every task did as it was told; 1 if one did not, because it has ended or there is
-no such task; 125 if ccx or the supervisor failed.";
+Exit status: 0 if every task could be controlled; 1 if one has ended or does not exist; 125 if ccx or the
+supervisor failed.";
 
 /// Which tasks.
 #[derive(Debug, Args)]

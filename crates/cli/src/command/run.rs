@@ -1,12 +1,12 @@
 //! `ccx run`: one task, as if it had been started here.
 
-use std::{env, io::Read as _, path::Path};
+use std::io::Read as _;
 
 use cc_client::{Error, Reconnect};
 use cc_protocol::execute::{Execute, Program, Prompt};
 
 use crate::{
-    args::{AgentOption, RunArguments, ServerOptions, TaskOptions},
+    args::{RunArguments, ServerOptions},
     connect::{RunningSupervisor, Server, USUAL_URL, interrupts::Interrupts, private::Urgency},
     display::terminal,
     error::CommandError,
@@ -15,7 +15,7 @@ use crate::{
         self, CancelCause, NoEnd, ending,
         output::{Mode, RunOutput},
     },
-    input::agent,
+    input::{agent::private_arguments, directory::working_directory},
 };
 
 /// Longest prompt that is read from stdin; a supervisor takes less than 16 MiB by default.
@@ -78,7 +78,7 @@ async fn detach(server: &ServerOptions, task: &Execute) -> Result<u8, CommandErr
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
             return Err(CommandError::failed(format!(
-                "{error}; whether the task was started is not known here: see `ccx ps --all`"
+                "{error}; the task may have been started: see `ccx ps --all`"
             )));
         }
     };
@@ -134,44 +134,4 @@ fn read_prompt(argument: &str) -> Result<String, CommandError> {
         return Err(CommandError::usage("the prompt is empty"));
     }
     Ok(prompt)
-}
-
-/// The absolute working directory of the task. A running supervisor has its own default; a private
-/// one shares ours, and says so in its log.
-pub(crate) fn working_directory(
-    server: &ServerOptions,
-    options: &TaskOptions,
-) -> Result<Option<String>, CommandError> {
-    match (&options.cwd, &server.url) {
-        (Some(folder), _) => absolute(folder).map(Some),
-        (None, Some(_)) => Ok(None),
-        (None, None) => match env::current_dir() {
-            Ok(folder) => absolute(&folder).map(Some),
-            Err(error) => Err(CommandError::io("the current directory is gone")(error)),
-        },
-    }
-}
-
-/// The absolute path as UTF-8, which the supervisor requires.
-pub(crate) fn absolute(path: &Path) -> Result<String, CommandError> {
-    let refused =
-        |what: &str| CommandError::usage(format!("the folder {}: {what}", path.display()));
-    let path = std::path::absolute(path).map_err(|error| refused(&error.to_string()))?;
-    path.to_str().map(str::to_owned).ok_or_else(|| refused("its name is no UTF-8"))
-}
-
-/// Further arguments of a private supervisor.
-pub(crate) fn private_arguments(
-    server: &ServerOptions,
-    option: &AgentOption,
-    is_agent_needed: bool,
-) -> Result<Vec<String>, CommandError> {
-    match (&server.url, &option.agent) {
-        (Some(_), Some(_)) => Err(CommandError::usage(
-            "--agent is the server's setting (cc-supervisor --agent); omit it with --url (CC_EXECUTOR_URL)",
-        )),
-        (Some(_), None) => Ok(Vec::new()),
-        (None, _) if !is_agent_needed => Ok(Vec::new()),
-        (None, agent) => Ok(vec!["--agent".to_owned(), agent::resolve(agent.as_deref())?]),
-    }
 }

@@ -102,7 +102,7 @@ impl PrivateSupervisor {
             let what = match first_line {
                 Ok(Some(line)) => format!("its first line is {line:?}"),
                 Ok(None) => "it ended".to_owned(),
-                Err(_) => format!("it said nothing for {} s", START_LIMIT.as_secs()),
+                Err(_) => format!("it printed nothing for {} s", START_LIMIT.as_secs()),
             };
             return Err(Self::explain(child, stdin, stderr_tail, &what).await);
         };
@@ -182,7 +182,7 @@ async fn tail_text(stderr_tail: JoinHandle<VecDeque<String>>) -> String {
         return String::new();
     }
     let lines: Vec<String> = lines.into_iter().map(|line| format!("\n  | {line}")).collect();
-    format!("; it said:{}", lines.concat())
+    format!("; its last lines:{}", lines.concat())
 }
 
 /// Reads to the end, so that the writer never blocks, and keeps the last lines.

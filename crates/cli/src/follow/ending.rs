@@ -116,7 +116,7 @@ fn verdict_line(completed: &ProcessCompleted) -> String {
         Verdict::Auth => &advice::on_refused_credentials(),
         Verdict::RateLimited => "the API's limit is reached; try again later",
         Verdict::TimedOut => "allow more time with --timeout or --idle-timeout",
-        Verdict::Canceled => "somebody else ended it",
+        Verdict::Canceled => "another client canceled it",
         Verdict::OutputLimit => "it printed more than the server allows",
         Verdict::SpawnFailed => "the agent could not be started",
         Verdict::WorkerDied => "its worker died; try again",

@@ -2,7 +2,11 @@
 
 use std::env;
 
-use crate::{connect::programs, error::CommandError};
+use crate::{
+    args::{AgentOption, ServerOptions},
+    connect::programs,
+    error::CommandError,
+};
 
 /// The default of `--agent`.
 const DEFAULT_AGENT: &str = "claude";
@@ -35,6 +39,22 @@ pub(crate) fn stand_in() -> Result<String, CommandError> {
         CommandError::failed(format!("the path of ccx is no UTF-8: {}", executable.display()))
     })?;
     Ok(shell_words::join([executable, "stand-in-agent"]))
+}
+
+/// Further arguments of a private supervisor.
+pub(crate) fn private_arguments(
+    server: &ServerOptions,
+    option: &AgentOption,
+    is_agent_needed: bool,
+) -> Result<Vec<String>, CommandError> {
+    match (&server.url, &option.agent) {
+        (Some(_), Some(_)) => Err(CommandError::usage(
+            "--agent is the server's setting (cc-supervisor --agent); omit it with --url (CC_EXECUTOR_URL)",
+        )),
+        (Some(_), None) => Ok(Vec::new()),
+        (None, _) if !is_agent_needed => Ok(Vec::new()),
+        (None, agent) => Ok(vec!["--agent".to_owned(), resolve(agent.as_deref())?]),
+    }
 }
 
 #[cfg(test)]

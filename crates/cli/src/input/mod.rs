@@ -6,9 +6,10 @@
 //! `encoding` turns bytes into text; `plain`, `markdown`, `jsonl`, `json` (with `queue` for the members that other
 //! programs use) and `toml` read the formats, and `folder` a folder of prompts. What they read is `found`, with an
 //! `object` for each task and its `place`, `note`s about the rest, and `mistake`s. `judge` makes a plan of it. `agent`
-//! finds the program that runs prompts.
+//! finds the program that runs prompts, and `directory` is where tasks run.
 
 pub(crate) mod agent;
+pub(crate) mod directory;
 
 mod encoding;
 mod folder;

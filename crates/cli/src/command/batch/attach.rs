@@ -44,7 +44,7 @@ pub(super) async fn resume(
         }
         Err(error) => {
             return Err(CommandError::failed(format!(
-                "{error}; whether it was resumed is not known here: see `ccx batches`"
+                "{error}; the batch may have been resumed: see `ccx batches`"
             )));
         }
     };

@@ -12,10 +12,12 @@ use serde_json::{Map, Value, json};
 use super::caution::Located;
 use crate::{
     args::{BatchArguments, PlanOptions, ServerOptions, TaskOptions},
-    command::run::{absolute, working_directory},
     display::task::Task,
     error::CommandError,
-    input::{self, CommandLine, NamedFile},
+    input::{
+        self, CommandLine, NamedFile,
+        directory::{absolute, working_directory},
+    },
     reports::{Past, Ticks, Which, commands, resume::results},
 };
 

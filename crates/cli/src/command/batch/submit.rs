@@ -15,13 +15,12 @@ use super::{
 };
 use crate::{
     args::{AgentOption, BatchArguments, ServerOptions},
-    command::run::private_arguments,
     connect::{
         RunningSupervisor, Server, USUAL_URL, interrupts::Interrupts, leftovers, private::Urgency,
     },
     display::{dry_run, task::Task, terminal, text},
     error::CommandError,
-    input::{self, FileOptions},
+    input::{self, FileOptions, agent::private_arguments},
     reports::{Past, ReportPaths, Which},
 };
 
@@ -136,7 +135,7 @@ async fn detach(options: &ServerOptions, plan: &Plan) -> Result<u8, CommandError
         Err(error @ Error::MessageTooLarge { .. }) => return Err(error.into()),
         Err(error) => {
             return Err(CommandError::failed(format!(
-                "{error}; whether the batch was begun is not known here: see `ccx batches`"
+                "{error}; the batch may have been submitted: see `ccx batches`"
             )));
         }
     };

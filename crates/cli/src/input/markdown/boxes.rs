@@ -12,7 +12,7 @@ use super::{
 /// Something with a marker, in the order of the file.
 struct Entry {
     range: Range<usize>,
-    /// Its number among the items; none where only its looks are those of one.
+    /// Its index among the items; `None` if Markdown does not parse it as an item.
     item: Option<usize>,
 }
 
@@ -50,7 +50,7 @@ fn entries(reader: &Reader<'_>) -> Vec<Entry> {
 }
 
 impl Reader<'_> {
-    /// Takes an entry; returns up to where nothing else is to be taken.
+    /// Reads an entry; returns the end of the text that belongs to it.
     fn entry(&mut self, entry: &Entry) -> usize {
         let Range { start, end } = entry.range;
         let (mark, prompt) = source::item(self.text, entry.range.clone());
@@ -67,7 +67,7 @@ impl Reader<'_> {
                 }
                 end
             }
-            // What is open below it is still to be done.
+            // Open items nested in it are tasks, too.
             Mark::Done => {
                 self.done(start, prompt);
                 start + 1
@@ -94,7 +94,7 @@ impl Reader<'_> {
             }
             return end;
         };
-        // Only the name of what stands in it.
+        // A name for the items nested in it.
         if item.holds_boxes {
             return start + 1;
         }
@@ -108,7 +108,7 @@ impl Reader<'_> {
         end
     }
 
-    /// The first lines of the items that it stands in, from outside to inside.
+    /// The first lines of the items around it, outermost first.
     fn containers(&self, entry: &Entry) -> Vec<String> {
         let line = |item: &Item| source::first_line(&self.text[item.range.clone()]).to_owned();
         let mut containers: Vec<String> = match entry.item {

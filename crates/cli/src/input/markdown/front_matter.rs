@@ -2,7 +2,7 @@
 
 use super::words;
 
-/// What is read of it.
+/// What is used of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::input) struct FrontMatter {
     /// Where the text after it begins; 0 where there is none.
@@ -35,7 +35,7 @@ impl FrontMatter {
                     has_member = true;
                     found.take(name, value);
                 }
-                // Two rulers around something else.
+                // Two thematic breaks around something else.
                 None if !is_nested || !has_member || line.contains("[ ]") => {
                     return Self::default();
                 }
@@ -67,12 +67,12 @@ impl FrontMatter {
         self.title.as_deref()
     }
 
-    /// The text behind it.
+    /// The text after it.
     pub(in crate::input) fn rest<'a>(&self, text: &'a str) -> &'a str {
         &text[self.end..]
     }
 
-    /// The text with spaces in its place, so that every other byte stays where it is.
+    /// The text with the front matter blanked out, so that offsets stay the same.
     pub(super) fn masked(&self, text: &str) -> String {
         let blank = |byte: u8| if byte == b'\n' { '\n' } else { ' ' };
         let mut masked: String = text[..self.end].bytes().map(blank).collect();

@@ -12,7 +12,7 @@ use super::{
 };
 
 impl Reader<'_> {
-    /// Reads the headings that are tasks; returns what belongs to them.
+    /// Reads the headings that are tasks; returns their sections.
     pub(super) fn task_headings(&mut self) -> Vec<Range<usize>> {
         let mut sections: Vec<Range<usize>> = Vec::new();
         for (index, heading) in self.scan.headings.clone().iter().enumerate() {
@@ -29,7 +29,7 @@ impl Reader<'_> {
         sections
     }
 
-    /// Where the next heading begins that is not below this one.
+    /// The beginning of the next heading that is not below this one.
     fn end_of(&self, index: usize) -> usize {
         let mut headings = self.scan.headings.iter().skip(index);
         let level = headings.next().map(|heading| heading.level);
@@ -37,7 +37,7 @@ impl Reader<'_> {
         next.map_or(self.text.len(), |next| next.range.start)
     }
 
-    /// Whether it has no words of its own and other headings that are tasks below it.
+    /// Whether it has no text of its own, but headings below it that are tasks.
     fn is_name_of_others(&self, index: usize, section: &Range<usize>) -> bool {
         let mut below = self.scan.headings.iter().skip(index + 1);
         let first = below.find(|heading| heading.is_task && section.contains(&heading.range.start));
@@ -48,7 +48,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Whether there is nothing but check boxes below it: each is a task then.
+    /// Whether only check boxes stand below it: then each of them is a task.
     fn has_only_boxes(&self, heading: &Heading, section: &Range<usize>) -> bool {
         let has_boxes =
             self.scan.lists.iter().any(|list| {
@@ -57,7 +57,7 @@ impl Reader<'_> {
         has_boxes && !self.has_text(heading.range.end..section.end)
     }
 
-    /// Reads the paragraphs that are tasks; returns what belongs to them.
+    /// Reads the paragraphs that are tasks; returns their sections.
     pub(super) fn task_paragraphs(&mut self) -> Vec<Range<usize>> {
         let mut starts: Vec<usize> = Vec::new();
         for paragraph in &self.scan.paragraphs {
@@ -95,7 +95,7 @@ impl Reader<'_> {
         self.section(&line, prompt, &body, section);
     }
 
-    /// Takes a task with its text.
+    /// Adds a task with its text, unless its state says otherwise.
     fn section(&mut self, line: &str, prompt: String, body: &str, section: &Range<usize>) {
         let start = section.start;
         let title = without_state(line);

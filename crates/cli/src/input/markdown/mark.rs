@@ -8,7 +8,7 @@ pub(in crate::input) enum Mark {
     Open,
     /// `[x]`, `[X]`.
     Done,
-    /// `[-]`, `[~]`, `[/]`, `[>]`: no text of an item begins so; what it means is not known.
+    /// `[-]`, `[~]`, `[/]`, `[>]`: a mark whose meaning is unknown.
     Other(String),
     /// `[1]`, `[wip]`: a mark in a file with check boxes, else words of the item.
     Word(String),
@@ -77,11 +77,11 @@ impl Mark {
             sign if OTHER_SIGNS.contains(&sign) => Self::Other(sign.to_string()),
             _ => return None,
         };
-        // Some have a sign behind them that asks for colour.
+        // A variation selector may follow.
         Some((mark, content[sign.len_utf8()..].trim_start_matches('\u{fe0f}').trim_start()))
     }
 
-    /// The mark of a line that has no marker of an item, where it begins with something that has the shape of a box: a tick
+    /// The mark of a line without a list marker, if it begins with something in the shape of a box: a tick
     /// may stand before any words.
     pub(in crate::input) fn bare(line: &str) -> Option<Self> {
         let is_shape = |sign: char| OPEN_SIGNS.contains(&sign) || MARKED_SHAPES.contains(&sign);
@@ -90,7 +90,7 @@ impl Mark {
         mark.is_box().then_some(mark)
     }
 
-    /// Whether only a check box looks so.
+    /// Whether this mark is a check box.
     pub(in crate::input) fn is_box(&self) -> bool {
         match self {
             Self::Open | Self::Done | Self::Other(_) => true,

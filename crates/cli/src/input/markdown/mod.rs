@@ -33,7 +33,7 @@ use self::{
 };
 use super::{found::Found, place::Places};
 
-/// What is said of text that is no part of a task.
+/// The note for text that is no part of a task.
 const OUTSIDE: &str = "text beside the tasks";
 
 const NO_OPEN_BOX: &str = "there are no tasks: no check box is open ([ ]), and where a file has check boxes nothing \
@@ -76,7 +76,7 @@ pub(super) fn parse(text: &str) -> Found {
 }
 
 impl Reader<'_> {
-    /// Whether the file's lists are only what its one task must fulfil.
+    /// Whether the file is one task, and its lists are acceptance criteria.
     fn is_one_task(&self) -> bool {
         let mut lists = self.scan.lists.iter().filter(|list| list.depth == 1).peekable();
         let has_lists = lists.peek().is_some();
@@ -104,7 +104,7 @@ impl Reader<'_> {
         self.note(start, "the file is one task: its lists say what that task must fulfil", "");
     }
 
-    /// Paragraphs and code beside the lists reach no agent.
+    /// Notes paragraphs and code that are no part of a prompt.
     fn say_what_text_is_left(&mut self, sections: &[Range<usize>]) {
         for text in self.scan.texts.clone() {
             let is_used = is_inside(text.start, sections)

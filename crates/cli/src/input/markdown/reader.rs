@@ -28,7 +28,7 @@ impl Reader<'_> {
         self.found.notes.push(Note::new(place, what, excerpt));
     }
 
-    /// What is there and not run, with why.
+    /// Notes something that does not run, with the reason.
     pub(super) fn pass_over(&mut self, offset: usize, why: &str, excerpt: &str) {
         self.note(offset, &format!("passed over, {why}"), excerpt);
     }
@@ -48,7 +48,7 @@ impl Reader<'_> {
         self.found.done_prompt(place, prompt);
     }
 
-    /// `Heading / Subheading / Parent: beginning of the prompt`; none where nothing stands above.
+    /// `Heading / Subheading / Parent: beginning of the prompt`; `None` without a heading or a parent.
     pub(super) fn label(
         &self,
         offset: usize,
@@ -65,13 +65,13 @@ impl Reader<'_> {
         Some(one_line(&label, LABEL_CHARS_LIMIT))
     }
 
-    /// A list of what must hold at the end, by the heading above it or the line before it.
+    /// Whether a list has acceptance criteria, by the heading above it or the line before it.
     pub(super) fn is_criteria(&self, list: &scan::List) -> bool {
         list.lead.as_deref().is_some_and(words::is_criteria)
             || words::is_criteria(self.scan.heading(list.start))
     }
 
-    /// Whether anything but lists and headings stands there, and the lines that introduce criteria.
+    /// Whether a range has text other than lists, headings, and lines that introduce criteria.
     pub(super) fn has_text(&self, range: Range<usize>) -> bool {
         self.scan.texts.iter().any(|text| {
             range.contains(&text.start) && !words::is_criteria(&self.text[text.clone()])

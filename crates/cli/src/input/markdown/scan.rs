@@ -54,14 +54,14 @@ pub(super) struct Scan {
     pub(super) texts: Vec<Range<usize>>,
     /// Those of them that are paragraphs.
     pub(super) paragraphs: Vec<Range<usize>>,
-    /// Lines that are items with a check box by their looks, and none to Markdown, which takes them for code or for
-    /// words of a paragraph, because they are indented too far.
+    /// Lines that look like items with a check box, but which Markdown parses as code or as
+    /// text of a paragraph, because they are indented too far.
     pub(super) box_lines: Vec<BoxLine>,
-    /// Lines with a marker and no box that are no items to Markdown either.
+    /// The same with a marker and without a box.
     pub(super) marker_lines: Vec<BoxLine>,
-    /// Lines with a box and no marker, in a file whose lists have boxes: perhaps they explain these.
+    /// Lines with a box and without a marker, in a file whose lists have boxes: they may be a legend.
     pub(super) bare_lines: Vec<BoxLine>,
-    /// The same in HTML, which is no comment.
+    /// Items with a check box in HTML that is no comment.
     pub(super) in_html: Vec<BoxLine>,
     /// Outermost lists in quotes.
     pub(super) quoted: Vec<usize>,
@@ -81,7 +81,7 @@ impl Scan {
         self.items.iter().any(|item| item.mark.is_box()) || !self.box_lines.is_empty()
     }
 
-    /// Whether nothing is a task at first sight: there are no lists, no check boxes and no headings that are tasks.
+    /// Whether the file has no lists, no check boxes and no headings that are tasks.
     pub(super) fn has_only_text(&self) -> bool {
         self.items.iter().all(|item| item.mark == Mark::Hidden)
             && self.box_lines.is_empty()
@@ -93,7 +93,7 @@ impl Scan {
         let mut path: Vec<&Heading> = Vec::new();
         for heading in self.headings.iter().take_while(|heading| heading.range.start <= offset) {
             path.retain(|above| above.level < heading.level);
-            // None stands above itself.
+            // A heading is not above itself.
             if heading.range.start < offset {
                 path.push(heading);
             }
@@ -243,7 +243,7 @@ impl Walk {
     }
 
     fn begin_item(&mut self, range: Range<usize>, text: &str) {
-        // Where the first item of a list is indented, it begins with that.
+        // The range of an indented first item begins with its indentation.
         let source = &text[range.clone()];
         let start = range.start + (source.len() - source.trim_start_matches([' ', '\t']).len());
         let range = start..range.end;
@@ -258,7 +258,7 @@ impl Walk {
         let comments = comments(text, &self.opaque, &self.code);
         self.opaque.extend(comments.iter().cloned());
         let is_seen = |offset: usize| !is_inside(offset, &self.opaque);
-        // The places of what stands in quotes or comments are kept, so that the numbers of others stay right.
+        // Items in quotes and comments stay in the list, so that indices stay valid.
         for item in &mut self.scan.items {
             if !is_seen(item.range.start) {
                 item.mark = Mark::Hidden;
@@ -300,8 +300,8 @@ impl Walk {
 }
 
 impl Scan {
-    /// Takes a line that looks like an item, and is none to Markdown. To `cuts` is added which items end before it: to
-    /// Markdown it goes on with their last paragraph.
+    /// Adds a line that looks like an item, but is none in Markdown. `cuts` gets the items that end before it: in
+    /// Markdown it continues their last paragraph.
     fn line(&mut self, line: BoxLine, text: &str, has_boxes: bool, cuts: &mut Vec<(usize, usize)>) {
         if line.kind == LineKind::Marker {
             return self.marker_lines.push(line);
@@ -333,7 +333,7 @@ impl Scan {
         }
     }
 
-    /// Notes of lists and items whether they have boxes.
+    /// Sets which lists and items have boxes.
     fn set_boxes(&mut self) {
         for index in 0..self.items.len() {
             let (is_box, list) = (self.items[index].mark.is_box(), self.items[index].list);

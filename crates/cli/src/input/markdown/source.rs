@@ -71,7 +71,7 @@ pub(super) struct BoxLine {
     pub(super) kind: LineKind,
 }
 
-/// What a line has of an item.
+/// Which parts of an item a line has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineKind {
     /// A marker and a box.
@@ -118,7 +118,7 @@ pub(super) fn item_lines(text: &str) -> Vec<BoxLine> {
         if let Some(kind) = kind {
             lines.push(BoxLine { start, indentation: columns(&text[line_start..start]), kind });
         }
-        // A box in the middle of a sentence that was wrapped is none.
+        // A box in the middle of a wrapped sentence does not count.
         let words = inner.trim_end();
         is_after_box = !words.is_empty()
             && (is_after_box || matches!(kind, Some(LineKind::Box | LineKind::Bare)));
@@ -142,7 +142,7 @@ fn after_marker(line: &str) -> Option<&str> {
     rest.starts_with(is_space).then_some(rest)
 }
 
-/// The end of an item that Markdown does not see as one: before the next line that neither goes on with it nor is
+/// The end of an item that Markdown does not parse as one: before the next line that neither continues it nor is
 /// indented more than its marker.
 pub(super) fn end_of_line_item(text: &str, line: &BoxLine) -> usize {
     let mut end = text[line.start..].find('\n').map_or(text.len(), |at| line.start + at + 1);
@@ -155,7 +155,7 @@ pub(super) fn end_of_line_item(text: &str, line: &BoxLine) -> usize {
             continue;
         }
         let is_nested = columns(&next[..next.len() - inner.len()]) > line.indentation;
-        // As in a paragraph, a line right below goes on, unless it is something else.
+        // As in a paragraph, the next line continues it, unless that is something else.
         let goes_on = is_right_below
             && after_marker(inner).is_none()
             && Mark::bare(inner).is_none()
@@ -174,7 +174,7 @@ pub(super) fn indentation(text: &str, start: usize) -> usize {
     columns(&text[line_start..start])
 }
 
-/// How wide white space is; a tab goes to the next multiple of four.
+/// Width of white space; tab stops are multiples of four.
 fn columns(text: &str) -> usize {
     text.chars().fold(0, |column, letter| match letter {
         '\t' => column + TAB - column % TAB,
@@ -182,7 +182,7 @@ fn columns(text: &str) -> usize {
     })
 }
 
-/// Takes away at most so many columns of white space.
+/// Removes at most so many columns of white space.
 fn without_indentation(line: &str, columns: usize) -> &str {
     let mut column = 0;
     for (offset, char) in line.char_indices() {
@@ -196,7 +196,7 @@ fn without_indentation(line: &str, columns: usize) -> &str {
     ""
 }
 
-/// No line of it ends in white space, which is invisible.
+/// Removes white space at the ends of lines.
 pub(super) fn without_trailing_blanks(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
     lines.join("\n").trim().to_owned()

@@ -10,7 +10,7 @@ const PLAIN_WORDS: [&str; 4] = ["prompt", "task", "to-do", "todo"];
 /// Signs that something is done.
 const TICKS: [char; 6] = ['✅', '✔', '☑', '✓', '🗹', '\u{fe0f}'];
 
-/// What else people number.
+/// Other words before numbers.
 const STEPS: [&str; 5] = ["item", "job", "milestone", "phase", "step"];
 /// Most digits of the number of a heading: one with more is a year.
 const NUMBER_DIGITS_LIMIT: usize = 3;
@@ -49,10 +49,10 @@ pub(super) fn is_task_line(line: &str) -> bool {
     (is_bold || (has_word && is_named)) && !words::is_no_task(&words)
 }
 
-/// What the first part of a title is, where it names a task: `Task 3: `.
+/// The first part of a title that names a task: `Task 3: `.
 fn task_prefix(title: &str) -> Option<&str> {
     let lower = title.to_ascii_lowercase();
-    // Of several the longest.
+    // The longest that matches.
     let word =
         WORDS.iter().filter(|word| lower.starts_with(**word)).max_by_key(|word| word.len())?;
     let rest = &title[word.len()..];
@@ -80,7 +80,7 @@ fn task_prefix(title: &str) -> Option<&str> {
     (is_apart && ends).then(|| &title[..title.len() - after.len()])
 }
 
-/// Without what says how far it is: `[x]`, `✅`.
+/// The title without marks of its state: `[x]`, `✅`.
 pub(super) fn without_state(title: &str) -> &str {
     let title = title.trim().trim_start_matches(TICKS).trim_start();
     match Mark::read(title) {
@@ -95,7 +95,7 @@ pub(super) fn is_task_title(title: &str) -> bool {
     task_prefix(without_state(title)).is_some()
 }
 
-/// How far a title says that its task is.
+/// The state of a task, by its title.
 pub(super) fn state(title: &str) -> Mark {
     let title = title.trim();
     let (mark, _) = Mark::read(title);

@@ -1,6 +1,6 @@
 //! Words by which people name what is no task.
 
-/// What must hold when a task is done.
+/// Acceptance criteria.
 const CRITERIA: [&str; 10] = [
     "acceptance",
     "acceptance criteria",
@@ -32,7 +32,7 @@ const DETAILS: [&str; 16] = [
     "technical notes",
     "why",
 ];
-/// What stands beside tasks in a plan.
+/// Other sections of a plan.
 const NO_TASKS: [&str; 27] = [
     "assumptions",
     "background",
@@ -62,7 +62,7 @@ const NO_TASKS: [&str; 27] = [
     "toc",
     "won't do",
 ];
-/// Where finished tasks go.
+/// Sections of finished tasks.
 const FINISHED: [&str; 20] = [
     "already completed",
     "already done",
@@ -86,7 +86,7 @@ const FINISHED: [&str; 20] = [
     "shipped",
 ];
 
-/// The words without emphasis, numbers in front, signs and case.
+/// In lower case, without emphasis, leading numbers and punctuation.
 fn plain(text: &str) -> String {
     let letters = text.trim().trim_start_matches(|letter: char| !letter.is_alphabetic());
     let letters = letters.trim_end_matches(|letter: char| !letter.is_alphanumeric());
@@ -113,7 +113,7 @@ pub(super) fn is_finished(text: &str) -> bool {
     is_one_of(text, &FINISHED)
 }
 
-/// A status that says that there is nothing left to do.
+/// Whether a status means that the task is done.
 pub(super) fn is_done_status(text: &str) -> bool {
     is_one_of(text, &FINISHED) || is_one_of(text, &["complete", "closed", "cancelled", "canceled"])
 }
