@@ -1,6 +1,6 @@
 //! One WebSocket connection to a supervisor, and what can be asked on it.
 //!
-//! Plain: it ends when its socket ends. [`crate::Session`] is the one that goes on.
+//! It ends with its socket; a [`crate::Session`] outlives it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -110,7 +110,7 @@ impl Connection {
         self.call("execute", params).await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the request's id.
+    /// Asks for the running task to be paused, resumed or canceled, and returns the request's id.
     ///
     /// Does not wait: output that comes before the answer must be read first, and only the caller
     /// can do that. The answer is the [`Event::Response`] with this id.
@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Ends the session and closes the connection politely, within 2 s. A running task of the session is
-    /// cancelled. What the server still says is thrown away.
+    /// canceled. What the server still sends is discarded.
     pub async fn close(mut self) {
         // An old server does not know the method; for it the close itself is the end.
         let goodbye = async {
@@ -197,7 +197,7 @@ impl Connection {
         Ok(id)
     }
 
-    /// Reads to the end, and throws away what comes: whoever asks has nobody to give it to.
+    /// Reads to the end of the connection and discards what comes, for which there is no caller.
     async fn how_it_ended(&mut self) -> Error {
         loop {
             if let Err(error) = self.reader.event().await {

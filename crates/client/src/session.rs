@@ -73,7 +73,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, as [`Connection::open`] does. An address where nobody is, is an error at once.
+    /// Connects, as [`Connection::open`] does. An address where no server listens is an error at once.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -86,7 +86,7 @@ impl Session {
         Self::over(connection, url, token, settings).await
     }
 
-    /// Goes on with a connection to this address, on which nothing was started and nothing is followed.
+    /// Uses a connection to this address, on which no task was started and none is followed.
     ///
     /// # Errors
     /// When it is lost, and there is no grace period.
@@ -140,7 +140,7 @@ impl Session {
         self.flush().await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the number that
+    /// Asks for the running task to be paused, resumed or canceled, and returns the number that
     /// [`SessionEvent::Controlled`] will have. An outage in between does not lose it.
     ///
     /// # Errors
@@ -222,7 +222,7 @@ impl Session {
         }
     }
 
-    /// Ends the session politely, within 2 s; a running task of it is cancelled. Without a connection the
+    /// Ends the session politely, within 2 s; a running task of it is canceled. Without a connection the
     /// session is left to its grace period.
     pub async fn close(self) {
         match self.state {
