@@ -43,7 +43,7 @@ impl Connection {
         self.call("session.configure", written(&choice)?).await
     }
 
-    /// Ends the session: its running task is canceled, and it cannot be resumed.
+    /// Ends the session: its running task is canceled, and nobody can resume it.
     ///
     /// # Errors
     /// See the module.
@@ -144,7 +144,7 @@ impl Connection {
         self.call("batch.result", written(which)?).await
     }
 
-    /// Cancels a batch: what runs is canceled, and no further task begins.
+    /// Ends a batch: what runs is canceled, and nothing more begins.
     ///
     /// # Errors
     /// -32015 for a batch that is unknown, -32002 for one that is over. Otherwise see the module.

@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Ends the session and closes the connection politely, within 2 s. A running task of the session is
-    /// canceled. What the server still sends is discarded.
+    /// canceled. What the server still says is thrown away.
     pub async fn close(mut self) {
         // An old server does not know the method; for it the close itself is the end.
         let goodbye = async {
