@@ -18,10 +18,10 @@ use crate::{
     request::{BatchRequest, Request},
 };
 
-/// The answer.
+/// The response to a [`BatchRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchAnswer {
-    /// The batch is there.
+    /// The batch was created, or existed under this idempotency key.
     Submitted(BatchSubmitted),
     /// How it is now. Changes follow as notifications.
     Attached(Box<BatchSummary>),
@@ -29,7 +29,7 @@ pub enum BatchAnswer {
     Rows(BatchRowsResult),
     /// The result.
     Result(WholeResult),
-    /// It is being ended.
+    /// The batch is being canceled.
     Canceled,
 }
 
@@ -57,18 +57,18 @@ pub(crate) struct Batches {
 }
 
 impl Batches {
-    /// Whether anything would have to be asked again.
+    /// Whether a new connection would need any request again.
     pub(crate) fn is_any_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Something is asked.
+    /// Remembers a request until it is answered.
     pub(crate) fn ask(&mut self, id: u64, request: BatchRequest) -> Request {
         self.pending.push((id, request.clone()));
         Request::Batch(id, request)
     }
 
-    /// It is answered; none where nobody asked any more.
+    /// Takes the response; `None` where no request has this number.
     pub(crate) fn answered(
         &mut self,
         id: u64,
@@ -87,7 +87,7 @@ impl Batches {
         Ok(Some(answer))
     }
 
-    /// A batch that is over has nothing more to say.
+    /// A batch that is over sends nothing more.
     pub(crate) fn heard(&mut self, notification: &Notification<'_>) {
         if let Notification::BatchCompleted(completed) = notification {
             let over = BatchRequest::Attach(completed.batch.batch_id.clone());
@@ -95,7 +95,7 @@ impl Batches {
         }
     }
 
-    /// What a new connection has to be asked.
+    /// The requests to repeat on a new connection.
     pub(crate) fn repeated(&self) -> impl Iterator<Item = Request> + '_ {
         self.pending.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
     }

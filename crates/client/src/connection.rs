@@ -1,6 +1,6 @@
 //! One WebSocket connection to a supervisor, and what can be asked on it.
 //!
-//! Plain: it ends when its socket ends. [`crate::Session`] is the one that goes on.
+//! It ends with its socket; a [`crate::Session`] outlives it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -197,7 +197,7 @@ impl Connection {
         Ok(id)
     }
 
-    /// Reads to the end, and throws away what comes: whoever asks has nobody to give it to.
+    /// Reads to the end of the connection and discards what comes, for which there is no caller.
     async fn how_it_ended(&mut self) -> Error {
         loop {
             if let Err(error) = self.reader.event().await {

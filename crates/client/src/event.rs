@@ -1,4 +1,4 @@
-//! What comes from the server: text to types.
+//! From the text of a message of the server to its type.
 
 use std::borrow::Cow;
 
@@ -15,9 +15,9 @@ use crate::error::Error;
 /// Something that the server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It said something unasked.
+    /// A notification.
     Notification(Box<Received>),
-    /// It answered a request that nobody waits for, such as a `control`.
+    /// The response to a request whose caller does not wait for it, such as `control`.
     Response(Response),
 }
 

@@ -60,7 +60,7 @@ struct Start {
     shown: Option<String>,
 }
 
-/// What is to be done after a resume.
+/// What remains to be done after a resume.
 #[derive(Debug, Default)]
 pub(crate) struct Recovery {
     pub(crate) events: Vec<SessionEvent>,
@@ -80,7 +80,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Where a resume is to go on.
+    /// The position from which a resume continues.
     pub(crate) fn position(&self) -> Option<Position> {
         self.own.as_ref().map(|own| Position { task_id: own.task_id.clone(), seq: own.last_seq })
     }
@@ -97,25 +97,25 @@ impl Ledger {
         }
     }
 
-    /// Whether a task of this session is asked for or under way.
+    /// Whether a task of this session is requested or runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.unknown() != Unknown::Nothing
     }
 
-    /// A task is asked for.
+    /// Requests a task.
     pub(crate) fn begin(&mut self, execute: &Execute) -> Request {
         let execute = Box::new(execute.clone());
         self.start = Some(Start { execute: execute.clone(), shown: None });
         Request::Start(execute)
     }
 
-    /// A control is asked for.
+    /// Requests a control.
     pub(crate) fn control(&mut self, id: u64, control: ControlType) -> Request {
         self.controls.push_back((id, control));
         Request::Control(id, control)
     }
 
-    /// It is answered.
+    /// A control is answered.
     pub(crate) fn controlled(&mut self, id: u64, outcome: Result<(), ErrorObject>) -> SessionEvent {
         self.controls.retain(|(waiting, _)| *waiting != id);
         SessionEvent::Controlled { id, outcome }
@@ -129,7 +129,7 @@ impl Ledger {
         request
     }
 
-    /// It cannot be followed.
+    /// A task cannot be followed.
     pub(crate) fn attach_refused(&mut self, task_id: String, error: ErrorObject) -> SessionEvent {
         self.attached.retain(|followed| followed.task_id != task_id);
         SessionEvent::AttachRefused { task_id, error }
@@ -259,7 +259,7 @@ impl Ledger {
         recovery.requests.extend(self.attached.iter().map(Followed::attach));
     }
 
-    /// The task that was asked for is not known any more.
+    /// The server does not know the task that was asked for.
     pub(crate) fn look_refused(&mut self, error: ErrorObject) -> Option<SessionEvent> {
         self.start.is_some().then(|| self.answered(Err(error)))
     }

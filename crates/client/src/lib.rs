@@ -1,4 +1,4 @@
-//! Rust client of cc-supervisor: connect, start a task, steer it, follow its events.
+//! Rust client of cc-supervisor: connects, starts tasks, controls them and follows their events.
 //!
 //! Modules in the order in which a message travels:
 //! - [`session`] survives its connections. Its `identity` resumes it, its `ledger` knows what was asked for and heard,

@@ -73,7 +73,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, as [`Connection::open`] does. An address where nobody is, is an error at once.
+    /// Connects, as [`Connection::open`] does. An address where no server listens is an error at once.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -86,7 +86,7 @@ impl Session {
         Self::over(connection, url, token, settings).await
     }
 
-    /// Goes on with a connection to this address, on which nothing was started and nothing is followed.
+    /// Uses a connection to this address, on which no task was started and none is followed.
     ///
     /// # Errors
     /// When it is lost, and there is no grace period.

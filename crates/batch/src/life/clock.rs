@@ -26,7 +26,7 @@ impl Stepping<'_> {
                 self.changed.push(task);
             }
         }
-        // Whoever is to be woken was told a time on the clock as it was.
+        // The timer was set for a time on the clock before it moved.
         self.wake_before = None;
     }
 }

@@ -38,7 +38,7 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
             Some(want) => Class::Unavailable { want },
             None => Class::Lost,
         },
-        // Nobody wanted this end, and unlike with a lost worker it is known that it was one.
+        // No client asked for this end, and other than with a lost worker the end is known.
         Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => {
             Class::Interrupted
         }

@@ -15,9 +15,8 @@ use super::{
 pub struct AttemptEnd {
     /// See [`cc_events::Completed::verdict`].
     pub verdict: Verdict,
-    /// What may follow.
     pub class: Class,
-    /// What it cost, US dollars; 0 where nobody said.
+    /// What it cost, US dollars; 0 where that is not known.
     pub cost_usd: f64,
     /// There is a text that others may refer to.
     pub has_result: bool,
@@ -27,7 +26,6 @@ pub struct AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// Reads the evidence.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
         let class = classify(evidence);

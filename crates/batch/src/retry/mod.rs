@@ -1,7 +1,7 @@
 //! Whether an attempt is made again, and when.
 //!
-//! By class and never blindly: a transient failure soon and with chance, so that many do not come
-//! back at once; a limit when it ends; everything else never. Pure functions, called by the
+//! By class and never blindly: a transient failure soon and with jitter, so that not all attempts
+//! come at once; a limit when it ends; everything else never. Pure functions, called by the
 //! supervisor ([`AttemptEnd::of`]) and by [`crate::life`].
 
 mod evidence;

@@ -43,7 +43,7 @@ pub enum Notification<'a> {
     /// The whole tree is stopped.
     #[serde(rename = "process.paused")]
     Paused(ProcessStatus),
-    /// The whole tree goes on.
+    /// The whole tree runs again.
     #[serde(rename = "process.resumed")]
     Resumed(ProcessStatus),
     /// The task is being ended on request; `process.completed` comes when the tree is gone.
