@@ -36,7 +36,7 @@ use crate::{
         socket::{FrameLane, Liveness, Socket},
     },
     ops::uptime,
-    session::{due::Due, handler::Handler, services::Services},
+    session::{Due, Handler, Services},
     task::context::TaskContext,
 };
 

@@ -41,7 +41,7 @@ use crate::{
         cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
         systemd, uptime,
     },
-    session::{registry::Sessions, services::Services},
+    session::{Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
