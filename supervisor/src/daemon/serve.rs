@@ -32,11 +32,7 @@ use crate::{
         shutdown::{self, Left},
         signals::Stops,
     },
-    http::{
-        admission::AdmissionRules,
-        listener::{self, Connections},
-        requests::Server,
-    },
+    http::{self, AdmissionRules, Connections, Server},
     ops::{
         cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
         systemd, uptime,
@@ -82,7 +78,7 @@ pub async fn serve(
 
     let connections = Connections::new(services.tasks.config.sessions_limit);
     let server = server(services.clone(), address);
-    let listening = tokio::spawn(listener::run(listener, Arc::new(server), connections.clone()));
+    let listening = tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     config::{args::OnStop, limits},
     daemon::signals::{Stop, Stops},
-    http::listener::Connections,
+    http::Connections,
     ops::{stage::Stage, systemd, uptime::timeout},
     task::{Request, TaskHandle, context::TaskContext},
 };
