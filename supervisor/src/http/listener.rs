@@ -42,7 +42,11 @@ impl Connections {
 }
 
 /// Accepts until the supervisor stops; then the listening socket is closed.
-pub(crate) async fn accept_connections(listener: TcpListener, server: Arc<Server>, connections: Connections) {
+pub(crate) async fn accept_connections(
+    listener: TcpListener,
+    server: Arc<Server>,
+    connections: Connections,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
