@@ -3,32 +3,48 @@
 //! It never runs a task's code, never handles a task's bytes before a worker has bounded them, and never waits for a
 //! disk, a client or a task.
 //!
-//! Each module imports only from modules that stand below it in this list. A request travels down from `http` to
-//! `worker`. What a task prints travels the other way: from its `worker` to the `feed` of its `task`, which `delivery`
-//! reads for each client that follows it.
+//! A request travels down this list, from `http` to `worker`. What a task prints travels back up: from its worker to
+//! the feed of its task, and from there through `delivery` to each client that follows it. Each module imports only from
+//! modules below it; `storage`, `ops` and `config` serve all of them. The `mod.rs` of each is the map of its files.
+//!
+//! How a process tree is killed is in [`cc_proctree::kill`]: a task's worker, which is a program of its own, does that.
+//! The supervisor does it itself only for a worker that has died (`task/worker_lost.rs`).
 
-/// Batches: lists of tasks that run to their ends without a client.
-mod batch;
-/// What is decided once: the command line, the environment, every limit.
-mod config;
-/// One WebSocket: messages in, messages out, heartbeat.
-mod connection;
-/// The life of the program: start, recovery of earlier tasks, signals, shutdown.
+/// The life of the program: start, recovery of earlier tasks (`recovery.rs`), signals, shutdown.
 mod daemon;
-/// The way back: records of a task become messages of a client.
-mod delivery;
-/// Who may come in: the listener, admission, the HTTP upgrade, health and metrics pages.
+
+/// Who is let in (`admission.rs`): the listening socket, the upgrade to a WebSocket, health and metrics pages.
 mod http;
+
+/// One WebSocket connection, from its upgrade to its end (`serve.rs`): reader, writer, heartbeat.
+mod connection;
+
+/// What a client may ask for: the table of methods (`dispatch.rs`), a session on its connection (`handler.rs`), and the
+/// sessions that outlive their connections (`registry.rs`).
+mod session;
+
+/// Batches: lists of tasks that run to their ends without a client. Each has an owner that carries out the next step
+/// (`owner/`), which the pure state machine of [`cc_batch`] decides.
+mod batch;
+
+/// The way back to the client: bytes of a task's records become messages (`notification.rs`), and are written to its
+/// socket (`socket.rs`).
+mod delivery;
+
+/// One task, from its request to its terminal event. Each has an owner (`owner/`), to which all others send requests.
+mod task;
+
+/// The processes that run tasks: where a worker is started (`spawner.rs`), adopted, and its process signaled.
+mod worker;
+
+/// The disk: where a row is stored (`database.rs`), and the state directory.
+mod storage;
+
 /// For operators: log, metrics, health, systemd, clocks.
 mod ops;
-/// What a client may ask for, and what outlives its connection.
-mod session;
-/// The disk: the database and the state directory.
-mod storage;
-/// One task, from its request to its terminal event.
-mod task;
-/// The processes that run tasks: how a worker is started, adopted and ended.
-mod worker;
+
+/// What is decided once: the command line, the environment, and every limit (`limits.rs`).
+mod config;
 
 use std::{io::Write as _, process::ExitCode};
 
@@ -42,7 +58,7 @@ use crate::{
     storage::state_dir::StateDir,
 };
 
-/// The program: reads the command line and the environment, runs until it is told to stop.
+/// Reads the command line and the environment, and runs until it is told to stop.
 #[must_use]
 pub fn main() -> ExitCode {
     match run(Args::parse()) {

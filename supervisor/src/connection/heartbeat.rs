@@ -1,4 +1,5 @@
-//! When the absence of signs of life means that a client is dead. [`Liveness`] says what a sign of life is.
+//! Asks a silent client for a sign of life, and decides when its silence means that it is dead. [`Liveness`] says what
+//! a sign of life is.
 //!
 //! A client that does not read at all cannot answer: while the socket is full its silence is only counted against
 //! a much longer limit. If its machine is gone, the kernel notices by itself: window probes go unanswered, and after
@@ -6,38 +7,64 @@
 
 use std::time::Duration;
 
-use crate::{config::limits, delivery::socket::Liveness};
+use tokio::sync::mpsc;
+
+use crate::{
+    config::limits,
+    delivery::{Outgoing, socket::Liveness},
+    ops::uptime,
+};
+
+/// Sends a ping every `period`. Returns when the client shows no sign of life.
+pub(super) async fn until_dead(
+    life: Liveness,
+    period: Duration,
+    outgoing: &mpsc::Sender<Box<Outgoing>>,
+) {
+    let mut heartbeat = Heartbeat::new(life, period);
+    loop {
+        // A client cannot have been heard while this process could not run.
+        uptime::sleep(period).await;
+        match heartbeat.beat() {
+            // A full queue is one that the client does not read: the ping would not get through either.
+            Beat::Ping => drop(outgoing.try_send(Box::new(Outgoing::Ping))),
+            // One ping is enough to find out that the socket has room again.
+            Beat::Wait if outgoing.capacity() == outgoing.max_capacity() => {
+                drop(outgoing.try_send(Box::new(Outgoing::Ping)));
+            }
+            Beat::Wait => {}
+            Beat::Dead => return,
+        }
+    }
+}
 
 /// Counts pings without an answer.
 #[derive(Debug)]
-pub struct Heartbeat {
+struct Heartbeat {
     life: Liveness,
     period: Duration,
     misses: u32,
-    /// Since the client has stopped reading.
+    /// How long the client has not been reading.
     stalled: Duration,
 }
 
 /// What to do after another interval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beat {
-    /// Ask for a sign of life.
+enum Beat {
     Ping,
-    /// Asking is of little use: the client does not read.
+    /// The client does not read: it would not get a ping.
     Wait,
-    /// There were none for too long.
+    /// No sign of life came for too long.
     Dead,
 }
 
 impl Heartbeat {
-    /// Watches `life`, asking every `period`.
-    #[must_use]
-    pub fn new(life: Liveness, period: Duration) -> Self {
+    fn new(life: Liveness, period: Duration) -> Self {
         Self { life, period, misses: 0, stalled: Duration::ZERO }
     }
 
     /// To be called once an interval.
-    pub fn beat(&mut self) -> Beat {
+    fn beat(&mut self) -> Beat {
         if self.life.take() {
             self.misses = 0;
             self.stalled = Duration::ZERO;

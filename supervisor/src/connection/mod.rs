@@ -1,6 +1,22 @@
 //! One WebSocket: messages in, messages out, heartbeat.
+//!
+//! Owns the socket of a client from its upgrade to its end, and the places among the sessions. Never reads what is in a
+//! message: that is the [`crate::session`]'s, and what is written comes from [`crate::delivery`].
+//!
+//! In reading order:
+//! - `context` is what connections are served with.
+//! - `serve` is one connection: its begin, its reader beside its writer, its end.
+//! - `websocket` is how a stream becomes a WebSocket and how that is closed.
+//! - `heartbeat` decides when a silent client is dead.
+//!
+//! Called by [`crate::http`] after an upgrade.
 
-pub(crate) mod heartbeat;
-pub(crate) mod serve;
+mod context;
 
-pub(crate) use self::serve::{ConnectionContext, serve};
+mod serve;
+
+mod websocket;
+
+mod heartbeat;
+
+pub(crate) use self::{context::ConnectionContext, serve::serve};

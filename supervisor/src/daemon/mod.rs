@@ -1,10 +1,30 @@
 //! The life of the program: start, recovery of earlier tasks, signals, shutdown.
+//!
+//! Owns the order in which everything begins and ends. Never serves a client itself.
+//!
+//! In reading order:
+//! - `runtime` makes the threads. `serve` is the whole life.
+//! - `listen` opens the listening socket, `build` makes everything that clients ask for.
+//! - `recovery` gives the tasks of earlier supervisors owners or ends.
+//! - `reaper` reaps children that were not started here.
+//! - `signals` are what tells the supervisor to stop, `shutdown` is how it stops.
+//!
+//! Called by `main`.
 
-pub(crate) mod reaper;
-pub(crate) mod recovery;
 pub(crate) mod runtime;
-pub(crate) mod serve;
-pub(crate) mod shutdown;
+
+mod serve;
+
+mod listen;
+
+mod build;
+
+mod recovery;
+
+mod reaper;
+
 pub(crate) mod signals;
+
+mod shutdown;
 
 pub(crate) use self::serve::serve;

@@ -1,9 +1,9 @@
 //! Children of this process that it did not start: what a wrapper had started before it became the supervisor by
-//! execve(2), and, where this is process 1, everybody's orphans. They are reaped when they have ended, and otherwise
-//! nothing is done to them.
+//! execve(2), and, where this is process 1, orphaned processes of the whole container. They are reaped when they have
+//! ended, and otherwise left alone.
 //!
-//! Who ends and was started here is waited for by whoever started it, which takes milliseconds. So a child that has been
-//! dead for longer is nobody's.
+//! The code that has started a child waits for it itself, within milliseconds of its end. So a child that has been dead
+//! for longer was not started here.
 
 use std::io;
 
@@ -17,11 +17,11 @@ use tokio::{
 
 use crate::config::limits;
 
-/// Reaps them, as long as this process runs.
+/// Reaps them as long as this process runs.
 ///
 /// # Errors
 /// When SIGCHLD cannot be waited for.
-pub async fn reap() -> io::Result<()> {
+pub(super) async fn reap() -> io::Result<()> {
     let mut child_ended = signal(SignalKind::child())?;
     loop {
         // Some may have ended before this began.
@@ -31,7 +31,11 @@ pub async fn reap() -> io::Result<()> {
             let now = look().await;
             for process in now.iter().filter(|now| dead.iter().any(|dead| dead.is_same_as(now))) {
                 let waited = waitpid(Pid::from_raw(process.pid), WaitOptions::NOHANG);
-                tracing::debug!(pid = process.pid, ?waited, "a child that was not started here");
+                tracing::debug!(
+                    pid = process.pid,
+                    ?waited,
+                    "reaped a child that was not started here"
+                );
             }
             dead = look().await;
         }
@@ -41,7 +45,7 @@ pub async fn reap() -> io::Result<()> {
     }
 }
 
-/// The children that have ended and nobody has waited for.
+/// The children that have ended and are not reaped.
 async fn look() -> Vec<Process> {
     let own = getpid().as_raw_nonzero().get();
     // `/proc` can be long.

@@ -1,14 +1,14 @@
-//! Between the lock and the first client: every task of earlier supervisors is seen to.
+//! Between the lock and the first client: every task of earlier supervisors is recovered.
 //!
 //! | what is found | what is done |
 //! |---|---|
-//! | a task without an end in the database | [`takeover`]: adopted, left alone, or ended |
+//! | a task without an end in the database | [`recover`](crate::task::recover): adopted, left alone, or ended |
 //! | a task's directory that the database does not know, with a worker's socket | the same |
-//! | one without a socket | the same, after the start: it is old, or nobody waits for it |
-//! | one without a log | nothing ever ran there: the directory is removed |
+//! | one without a socket | the same, after the start: it is old, or no client waits for it |
+//! | one without a log | no process ever ran there: the directory is removed |
 //!
-//! All tasks are seen to at once, and the first client waits for them no longer than [`limits::STARTUP`]; what
-//! takes longer goes on in the background.
+//! All tasks are recovered at once, and the first client waits for them no longer than [`limits::STARTUP`]; what
+//! takes longer continues in the background.
 
 use std::{
     collections::HashSet,
@@ -19,11 +19,13 @@ use std::{
 };
 
 use cc_link::adopt::SOCKET_NAME;
+use cc_state::{EndedTask, SessionRow, TaskRow};
 use tokio::{task::JoinSet, time::timeout_at};
 
 use crate::{
     batch::Batches,
     config::limits,
+    session::Sessions,
     storage::state_dir,
     task::{
         TaskInfo,
@@ -33,39 +35,37 @@ use crate::{
     worker::cgroup,
 };
 
-/// What is shown as the command of a task whose record is lost.
+/// The command of a task whose row is lost.
 const UNKNOWN_COMMAND: &str = "(its record was lost)";
 
-/// What earlier supervisors have left.
-#[derive(Debug, Default)]
-pub struct Inheritance {
-    /// Tasks that the database has without an end.
-    pub unfinished: Vec<UnfinishedTask>,
-    /// Directories of tasks that the database does not know.
-    pub unknown: Vec<String>,
+/// The tasks of earlier supervisors that have no known end.
+pub(super) struct EarlierTasks {
+    /// Those that the database has without an end.
+    unfinished: Vec<UnfinishedTask>,
+    /// Those of which there is only a directory.
+    unknown: Vec<String>,
 }
 
-impl Inheritance {
-    /// Puts together what the database says and what there is in `tasks_dir`. `ended`: the ids that the database
-    /// has with an end.
+impl EarlierTasks {
+    /// Compares the rows of the database with the directories in `tasks_dir`.
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub fn find(
+    pub(super) fn find(
         tasks_dir: &Path,
-        unfinished: Vec<UnfinishedTask>,
-        ended: &HashSet<&str>,
+        unfinished: &[TaskRow],
+        ended: &[EndedTask],
     ) -> io::Result<Self> {
-        let open: HashSet<&str> =
-            unfinished.iter().map(|task| task.info.task_id.as_str()).collect();
+        let unfinished_ids = unfinished.iter().map(|row| row.accepted.id.as_str());
+        let known: HashSet<&str> =
+            ended.iter().map(|task| task.id.as_str()).chain(unfinished_ids).collect();
         let mut unknown = state_dir::task_ids(tasks_dir)?;
-        unknown.retain(|id| !ended.contains(id.as_str()) && !open.contains(id.as_str()));
-        drop(open);
-        Ok(Self { unfinished, unknown })
+        unknown.retain(|id| !known.contains(id.as_str()));
+        Ok(Self { unfinished: unfinished.iter().map(UnfinishedTask::from).collect(), unknown })
     }
 }
 
-/// How many tasks went which way.
+/// How many tasks were recovered in which way.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
     adopted: u64,
@@ -100,35 +100,35 @@ impl Counts {
     }
 }
 
-/// Sees to everything that was inherited.
-pub async fn take_over(
+/// Recovers all of them. Returns after [`limits::STARTUP`] at the latest.
+pub(super) async fn recover(
     context: &Arc<TaskContext>,
     batches: &Arc<Batches>,
-    inheritance: Inheritance,
+    earlier: EarlierTasks,
 ) {
     let began = Instant::now();
-    let (urgent, old): (Vec<String>, Vec<String>) = inheritance
+    let (urgent, old): (Vec<String>, Vec<String>) = earlier
         .unknown
         .into_iter()
         .partition(|id| context.tasks_dir.join(id).join(SOCKET_NAME).exists());
     let mut under_way = JoinSet::new();
-    let mut tasks = inheritance.unfinished;
+    let mut tasks = earlier.unfinished;
     for task_id in urgent {
         tasks.push(unknown(context, task_id).await);
     }
     for task in tasks {
-        under_way.spawn(take_over_one(Arc::clone(context), task));
+        under_way.spawn(recover_one(Arc::clone(context), task));
     }
     let mut counts = Counts::default();
     let deadline = tokio::time::Instant::now() + limits::STARTUP;
     while let Ok(Some(outcome)) = timeout_at(deadline, under_way.join_next()).await {
         counts.add(outcome.ok().flatten());
     }
-    counts.log("the tasks of earlier supervisors are seen to", under_way.len(), began);
+    counts.log("the tasks of earlier supervisors are recovered", under_way.len(), began);
     tokio::spawn(finish(Arc::clone(context), Arc::clone(batches), under_way, old));
 }
 
-/// What nobody has to wait for.
+/// Recovers what no client has to wait for.
 async fn finish(
     context: Arc<TaskContext>,
     batches: Arc<Batches>,
@@ -146,38 +146,38 @@ async fn finish(
         let directory = context.tasks_dir.join(&task_id);
         if state_dir::log_path(&directory).exists() {
             let task = unknown(&context, task_id).await;
-            counts.add(take_over_one(Arc::clone(&context), task).await);
+            counts.add(recover_one(Arc::clone(&context), task).await);
         } else if let Err(error) = fs::remove_dir(&directory) {
-            tracing::warn!(directory = %directory.display(), %error, "this is no task's directory");
+            tracing::warn!(directory = %directory.display(), %error, "a directory that is not a task's");
         }
     }
     if is_needed {
-        counts.log("late tasks of earlier supervisors are seen to", 0, began);
+        counts.log("the last tasks of earlier supervisors are recovered", 0, began);
     }
     context.spawner.keepers().remove_dead().await;
     cgroup::remove_abandoned(context.cgroup.as_ref(), context.registry.task_ids()).await;
 }
 
-async fn take_over_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<Recovered> {
+async fn recover_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<Recovered> {
     let task_id = task.info.task_id.clone();
     match recover::recover(&context, task).await {
         Ok(taken) => {
             if taken == Recovered::Adopted {
                 context.metrics.task_adopted();
             }
-            tracing::debug!(task_id, ?taken, "a task of an earlier supervisor");
+            tracing::debug!(task_id, ?taken, "recovered a task of an earlier supervisor");
             Some(taken)
         }
         Err(error) => {
-            tracing::error!(task_id, %error, "a task of an earlier supervisor is left as it is");
+            tracing::error!(task_id, %error, "a task of an earlier supervisor cannot be recovered");
             None
         }
     }
 }
 
-/// A task that the database does not know; from now on it does.
+/// A task that the database does not know. A row is written for it.
 async fn unknown(context: &TaskContext, task_id: String) -> UnfinishedTask {
-    // A task id tells when it was made.
+    // A task id contains the time at which it was made.
     let accepted_ms =
         uuid::Uuid::try_parse(&task_id).ok().and_then(|id| id.get_timestamp()).map_or(0, |made| {
             let (seconds, nanoseconds) = made.to_unix();
@@ -196,4 +196,18 @@ async fn unknown(context: &TaskContext, task_id: String) -> UnfinishedTask {
     };
     context.store.write(vec![info.record(false, None, None)]).await;
     UnfinishedTask { info, leaf: None }
+}
+
+/// To be called when their tasks have owners again, so that the end of a grace period finds the task to cancel.
+pub(super) fn restore_sessions(
+    sessions: &Arc<Sessions>,
+    rows: Vec<SessionRow>,
+    unfinished: &[TaskRow],
+) {
+    for row in rows {
+        let is_its = |task: &&TaskRow| task.accepted.session_id.as_ref() == Some(&row.id);
+        let current = unfinished.iter().rev().find(is_its);
+        let current_task_id = current.map(|task| task.accepted.id.clone());
+        sessions.restore(row, current_task_id);
+    }
 }

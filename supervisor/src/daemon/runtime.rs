@@ -1,8 +1,8 @@
-//! The threads that the supervisor runs on. They are had at the start and kept, or there is no start: while it serves,
-//! a machine on which no thread can be made is no reason to fail.
+//! The threads that the supervisor runs on. They are made at the start and kept, or the supervisor does not start:
+//! while it serves, it does not fail on a machine on which no thread can be made.
 //!
-//! The runtime panics where it cannot make a thread at its own start, and later where it has none left for what may
-//! block. With one that is always there, such work waits for it instead.
+//! The runtime panics where it cannot make a thread at its own start, and later where it has no thread left for work
+//! that blocks. With one that is always there, such work waits for it instead.
 
 use std::{io::Write as _, panic, process};
 
@@ -11,16 +11,16 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::config::limits;
 
-/// What is wrong where there are none, and what to do, for people.
-pub const ADVICE: &str = "no thread could be made: too many processes run already, or there is too little memory; raise \
+/// What is wrong where no thread can be made, and what to do.
+pub(crate) const ADVICE: &str = "no thread could be made: too many processes run already, or there is too little memory; raise \
                       the limit (ulimit -u, ulimit -v; in a service TasksMax= and LimitNPROC=) or start it again later";
 
-/// The runtime, with a thread for what may block. Where there are no threads to be had, this process says so and
-/// exits: a runtime that is built by half can neither be used nor be dropped.
+/// The runtime, with a thread for work that blocks. Where no thread can be made, this process prints the reason and
+/// exits: a runtime that is half built can neither be used nor be dropped.
 ///
 /// # Errors
-/// When it lacks something else.
-pub fn runtime() -> anyhow::Result<Runtime> {
+/// When anything else fails.
+pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(|problem| {
         let problem = problem.payload_as_str().unwrap_or("the runtime cannot be built");

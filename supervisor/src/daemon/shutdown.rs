@@ -3,13 +3,13 @@
 //! | step | tasks end | tasks are kept |
 //! |---|---|---|
 //! | 1 | no connection is accepted any more, no new tasks: at once | the same |
-//! | 2 | every task is cancelled, its client gets the terminal event: grace + 5 s, or a second signal | that only for tasks whose workers must not be left alone; starts under way are waited for: 5 s |
-//! | 3 | what is left is killed; workers that do not obey are killed and swept up after: 20 s | the same, for those |
-//! | 4 | connections are closed with 1001 when their client has everything: 5 s | with 1012, at once |
-//! | 5 | keepers go | a keeper goes with its last worker |
-//! | 6 | the cgroup's parent directory is removed | if there is nothing in it |
+//! | 2 | every task is canceled, its client gets the terminal event: grace + 5 s, or a second signal | only tasks whose workers must not run without a supervisor; starts under way are waited for: 5 s |
+//! | 3 | what is left is killed; workers that do not react are killed with what is left of their trees: 20 s | the same, for those |
+//! | 4 | connections are closed with 1001 when their client has been sent everything: 5 s | with 1012, at once |
+//! | 5 | keepers exit | a keeper exits with its last worker |
+//! | 6 | the cgroup's parent directory is removed | if it is empty |
 //!
-//! Whatever is left after that does what its spec says for the loss of its supervisor: a kept worker runs its
+//! A worker that is left after that does what its spec says for the loss of its supervisor: a kept worker runs its
 //! task to the end and waits for the next supervisor; another one kills its tree and exits.
 
 use cc_events::EndReason;
@@ -18,22 +18,22 @@ use tokio::sync::watch;
 use crate::{
     config::{args::OnStop, limits},
     daemon::signals::{Stop, Stops},
-    http::listener::Connections,
+    http::Connections,
     ops::{stage::Stage, systemd, uptime::timeout},
     task::{Request, TaskHandle, context::TaskContext},
 };
 
 /// What a stop has left running.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
-    /// Nothing that could be ended.
+pub(super) enum Left {
+    /// No task that could be ended.
     Nothing,
     /// Tasks for the next supervisor.
     Tasks,
 }
 
-/// Waits until the supervisor is told to stop, and ends or leaves everything.
-pub async fn end(
+/// Waits until the supervisor is told to stop, then ends all tasks or leaves them to the next one.
+pub(super) async fn end(
     context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
@@ -41,7 +41,7 @@ pub async fn end(
 ) -> Left {
     let stop = stops.next().await;
     let stage = stage_of(stop, context.config.on_stop);
-    tracing::info!(?stop, tasks = context.registry.count(), "told to stop");
+    tracing::info!(?stop, tasks = context.registry.count(), "stopping");
     to_stage.send_replace(stage);
     let tasks = context.registry.close();
     let left = match stage {
@@ -57,7 +57,7 @@ pub async fn end(
         }
     };
     if timeout(limits::SHUTDOWN_CONNECTIONS, connections.ended()).await.is_err() {
-        tracing::warn!("some clients did not take what was sent to them");
+        tracing::warn!("some clients did not read everything that was sent to them");
     }
     context.spawner.close(left == Left::Nothing).await;
     left
@@ -70,30 +70,32 @@ fn stage_of(stop: Stop, on_stop: OnStop) -> Stage {
     }
 }
 
-/// Ends these tasks.
 async fn end_tasks(context: &TaskContext, stops: &mut Stops, tasks: &[TaskHandle]) {
     ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost, None)).await;
     let patience = context.config.task.grace + limits::SHUTDOWN_TASKS;
     let have_ended = tokio::select! {
         outcome = timeout(patience, all_over(tasks)) => outcome.is_ok(),
         () = told_again(stops) => {
-            tracing::warn!("told to stop again: no more grace");
+            tracing::warn!("told to stop again: tasks are killed without further grace");
             false
         }
     };
     if !have_ended {
         ask_all(tasks, || Request::Kill(EndReason::SupervisorLost)).await;
         if timeout(limits::SHUTDOWN_KILL, all_over(tasks)).await.is_err() {
-            tracing::error!(tasks = context.registry.count(), "tasks are left");
+            tracing::error!(tasks = context.registry.count(), "tasks could not be ended");
         }
     }
 }
 
-/// Waits until everything is so that workers can be left alone, and ends the tasks of those that cannot.
+/// Waits until the workers can run without a supervisor, and ends the tasks of those that must not.
 async fn keep_tasks(context: &TaskContext, stops: &mut Stops, tasks: Vec<TaskHandle>) {
     let (kept, ended): (Vec<_>, Vec<_>) = tasks.into_iter().partition(TaskHandle::can_be_kept);
     if !ended.is_empty() {
-        tracing::warn!(tasks = ended.len(), "tasks end: their workers must not be left alone");
+        tracing::warn!(
+            tasks = ended.len(),
+            "tasks end: their workers must not run without a supervisor"
+        );
         end_tasks(context, stops, &ended).await;
     }
     // A worker that is left before it has its spec would never start its task.
@@ -105,17 +107,17 @@ async fn keep_tasks(context: &TaskContext, stops: &mut Stops, tasks: Vec<TaskHan
     if timeout(limits::SHUTDOWN_STARTS, decided).await.is_err() {
         tracing::warn!("a task was still being started");
     }
-    tracing::info!(tasks = kept.len(), "left to the next supervisor");
+    tracing::info!(tasks = kept.len(), "tasks are left to the next supervisor");
 }
 
-/// Returns when the owners of all of these are done.
+/// Returns when the owners of all these tasks are done.
 async fn all_over(tasks: &[TaskHandle]) {
     for task in tasks {
         task.is_over().await;
     }
 }
 
-/// A wish to keep the tasks comes too late now.
+/// Returns when the supervisor is told to stop once more. An order to keep the tasks comes too late.
 async fn told_again(stops: &mut Stops) {
     while stops.next().await == Stop::KeepTasks {}
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | SIGTERM, SIGHUP, the end of standard input if asked for | what `--on-stop` says |
 //! | SIGINT | stop, and end all tasks |
-//! | SIGUSR1 | stop, and keep the tasks: another supervisor takes over |
+//! | SIGUSR1 | stop, and keep the tasks for the next supervisor |
 
 use std::{
     fs,
@@ -20,14 +20,14 @@ use tokio::{
 
 use crate::daemon::runtime;
 
-/// A wish that the supervisor stops.
+/// An order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// As the operator has configured it.
+pub(crate) enum Stop {
+    /// As `--on-stop` says.
     AsConfigured,
-    /// And the tasks end.
+    /// And end all tasks.
     EndTasks,
-    /// And the tasks run on.
+    /// And let the tasks run.
     KeepTasks,
 }
 
@@ -38,12 +38,12 @@ const SIGNALS: [(Signal, Stop); 4] = [
     (Signal::SIGUSR1, Stop::KeepTasks),
 ];
 
-/// A background shell may start programs with these blocked; then nothing could stop this one but SIGKILL.
-/// To be called before there are threads.
+/// Unblocks the signals that stop the supervisor: a background shell may start programs with them blocked, and then
+/// only SIGKILL could stop it. To be called before there are threads.
 ///
 /// # Errors
 /// None that sigprocmask(2) documents for this use.
-pub fn unblock_signals() -> nix::Result<()> {
+pub(crate) fn unblock_signals() -> nix::Result<()> {
     let mut signals = SigSet::empty();
     for (signal, _) in SIGNALS {
         signals.add(signal);
@@ -51,20 +51,20 @@ pub fn unblock_signals() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&signals), None)
 }
 
-/// The queue.
+/// The queue of orders to stop.
 #[derive(Debug)]
-pub struct Stops {
+pub(crate) struct Stops {
     queue: mpsc::Receiver<Stop>,
     _keep_open: mpsc::Sender<Stop>,
 }
 
 impl Stops {
-    /// Handlers take the place of an inherited "ignore", as a background shell sets it for SIGINT; but whoever
-    /// has SIGHUP ignored (nohup) wants the supervisor to outlive the terminal.
+    /// A handler replaces an inherited "ignore", as a background shell sets it for SIGINT. SIGHUP stays ignored where it
+    /// is inherited so (nohup(1)): the supervisor is to outlive the terminal.
     ///
     /// # Errors
-    /// When a handler or a thread cannot be had.
-    pub fn listen(on_stdin_eof: bool) -> anyhow::Result<Self> {
+    /// When a handler cannot be installed or a thread cannot be made.
+    pub(crate) fn listen(on_stdin_eof: bool) -> anyhow::Result<Self> {
         let (to_queue, queue) = mpsc::channel(4);
         for (number, stop) in SIGNALS {
             if number == Signal::SIGHUP && is_ignored(number) {
@@ -75,7 +75,7 @@ impl Stops {
             let to_queue = to_queue.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
-                    // A full queue has said it all.
+                    // A full queue has orders enough.
                     to_queue.try_send(stop).ok();
                 }
             });
@@ -94,8 +94,8 @@ impl Stops {
         Ok(Self { queue, _keep_open: to_queue })
     }
 
-    /// The next wish. Dropping the future loses none.
-    pub async fn next(&mut self) -> Stop {
+    /// The next order. Dropping the future loses none.
+    pub(crate) async fn next(&mut self) -> Stop {
         // The queue has a sender in `self`, so it never ends.
         self.queue.recv().await.unwrap_or(Stop::AsConfigured)
     }
@@ -114,7 +114,7 @@ fn wait_for_end_of_stdin() {
     }
 }
 
-/// Whether this process was born with the signal ignored (proc_pid_status(5)).
+/// Whether this process was started with the signal ignored (proc_pid_status(5)).
 fn is_ignored(signal: Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored_signals(&status) & (1 << (signal as i32 - 1)) != 0

@@ -1,7 +1,7 @@
 //! Who may connect: the peer's user, the `Host` and `Origin` of the request, the token.
 //!
-//! Pure decisions over facts that others have found ([`crate::http::peer`] looks users up). Called by
-//! [`crate::http`] before anything is upgraded. It never sees a message.
+//! Pure decisions on facts that are found elsewhere: [`crate::http::peer`] looks users up. Every request passes here
+//! before it is answered or upgraded.
 
 use std::net::IpAddr;
 
@@ -16,18 +16,18 @@ const BEARER_SUBPROTOCOL: &str = "bearer.";
 
 /// What the operator allows.
 #[derive(Clone, Debug)]
-pub struct AdmissionRules {
-    /// The address that is listened on is a loopback one.
-    pub is_loopback: bool,
-    /// Required from everyone if there is one.
-    pub token: Option<Token>,
+pub(crate) struct AdmissionRules {
+    /// The supervisor listens on a loopback address.
+    pub(crate) is_loopback: bool,
+    /// Required for every session if there is one.
+    pub(crate) token: Option<Token>,
     /// Web origins whose pages may connect.
-    pub allowed_origins: Vec<String>,
+    pub(crate) allowed_origins: Vec<String>,
 }
 
 /// Why a request is refused, before any upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// A token is configured and none, or a wrong one, was presented.
     #[error("a valid token is required: send \"Authorization: Bearer TOKEN\"")]
     Token,
@@ -37,7 +37,7 @@ pub enum Refusal {
     /// The peer's user could not be found out.
     #[error("the user at the other end of this connection is unknown; present a token")]
     UnknownUser,
-    /// A name in `Host` that is no loopback name: somebody's DNS points here.
+    /// A name in `Host` that is no loopback name: a foreign DNS name points here.
     #[error(
         "the Host header must name a loopback address or localhost; behind a proxy with its own name, present the token"
     )]
@@ -48,9 +48,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// The answer's status.
     #[must_use]
-    pub fn status(self) -> StatusCode {
+    pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::Token => StatusCode::UNAUTHORIZED,
             Self::ForeignUser | Self::UnknownUser | Self::Host | Self::Origin => {
@@ -60,7 +59,7 @@ impl Refusal {
     }
 }
 
-/// What was presented of a token.
+/// A token that a request presents.
 #[derive(Debug, PartialEq, Eq)]
 struct Presented<'a> {
     token: &'a str,
@@ -69,12 +68,12 @@ struct Presented<'a> {
 }
 
 impl AdmissionRules {
-    /// Whether this peer may ask for anything at all, such as `/livez`. Needs no token, but a right one
-    /// makes up for being another user.
+    /// Whether this peer may send any request at all, such as one for `/livez`. It needs no token, but a valid one
+    /// admits another user.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
+    /// The reason to refuse it.
+    pub(crate) fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
         let is_proxied = || has_one_host(headers) && self.valid_token(headers).is_some();
         if self.is_loopback && !has_loopback_host(headers) && !is_proxied() {
             return Err(Refusal::Host);
@@ -91,8 +90,8 @@ impl AdmissionRules {
     /// Whether this peer may have a session. Returns the subprotocol to echo.
     ///
     /// # Errors
-    /// Why not.
-    pub fn check_session(
+    /// The reason to refuse it.
+    pub(crate) fn check_session(
         &self,
         peer: Peer,
         headers: &HeaderMap,
@@ -112,8 +111,8 @@ impl AdmissionRules {
         presented(headers).into_iter().find(|presented| token.is(presented.token))
     }
 
-    /// A browser says which page asks. A page may talk to the host it came from, if that is this machine;
-    /// everything else is another site that rides on the user's browser.
+    /// A browser sends the origin of the page that asks. A page may connect to the host that it came from, if that is
+    /// this machine; any other page belongs to another site, which uses the user's browser to get in.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
@@ -152,13 +151,13 @@ fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A proxy in front of this supervisor passes its own name on. Who presents the token is no page that somebody's
-/// DNS has led here: such a page cannot know it.
+/// A proxy in front of this supervisor passes its own name on. A request with the token does not come from a page that a
+/// foreign DNS name has led here: such a page cannot know the token.
 fn has_one_host(headers: &HeaderMap) -> bool {
     headers.get_all(HOST).iter().count() == 1
 }
 
-/// Old probes that send no `Host` are no browsers.
+/// A request without `Host` comes from an old probe, not from a browser.
 fn has_loopback_host(headers: &HeaderMap) -> bool {
     let mut hosts = headers.get_all(HOST).iter();
     match (hosts.next(), hosts.next()) {
@@ -213,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_a_proxy_with_a_name_of_its_own_the_token_makes_up_for_the_host() {
+    fn behind_a_proxy_with_a_name_of_its_own_the_token_admits_whatever_the_host() {
         let rules = AdmissionRules {
             is_loopback: true,
             token: Some(Token::new(SECRET).unwrap()),

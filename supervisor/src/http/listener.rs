@@ -1,6 +1,5 @@
-//! Accepts TCP connections, bounds how many there are, and hands each to [`crate::http`] in a task of its own.
-//!
-//! It never reads from one.
+//! Accepts TCP connections, bounds how many there are, and hands each to [`crate::http::requests`] in a tokio task of
+//! its own. It never reads from one.
 
 use std::sync::Arc;
 
@@ -11,12 +10,12 @@ use tokio::{
 
 use crate::{
     config::limits,
-    http::requests::{self, Server},
+    http::{requests, server::Server},
 };
 
-/// Bounds TCP connections, and tells when all have ended.
+/// Bounds TCP connections, and knows when all have ended.
 #[derive(Clone, Debug)]
-pub struct Connections {
+pub(crate) struct Connections {
     permits: Arc<Semaphore>,
     limit: u32,
 }
@@ -24,7 +23,7 @@ pub struct Connections {
 impl Connections {
     /// For this many sessions, and a few connections beside them.
     #[must_use]
-    pub fn new(sessions_limit: usize) -> Self {
+    pub(crate) fn new(sessions_limit: usize) -> Self {
         let limit = sessions_limit + limits::EXTRA_CONNECTIONS;
         Self {
             permits: Arc::new(Semaphore::new(limit)),
@@ -37,13 +36,17 @@ impl Connections {
     }
 
     /// Returns when all connections have ended. No new ones may be admitted meanwhile.
-    pub async fn ended(&self) {
+    pub(crate) async fn ended(&self) {
         drop(self.permits.acquire_many(self.limit).await);
     }
 }
 
-/// Accepts until the supervisor is told to stop; then the listening socket is closed.
-pub async fn run(listener: TcpListener, server: Arc<Server>, connections: Connections) {
+/// Accepts until the supervisor stops; then the listening socket is closed.
+pub(crate) async fn accept_connections(
+    listener: TcpListener,
+    server: Arc<Server>,
+    connections: Connections,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -1,26 +1,62 @@
 //! What a client may ask for, and what outlives its connection.
+//!
+//! Owns the sessions, the table of methods, and the order in which a client is sent answers and events. Never reads or
+//! writes a socket, never starts or signals a process: it asks a task's owner, a batch's owner, or the database.
+//!
+//! In reading order:
+//! - `services` holds what is asked: sessions, batches, tasks.
+//! - `handler` is a session on its connection: it reads messages, has calls answered, and queues what is sent. `due`
+//!   is what it does while the client says nothing.
+//! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
+//! - `dispatch` is the table of methods; `reply` is what a call comes to, `errors` why it fails and with which code.
+//! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
+//!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
+//! - `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
+//!   how far.
+//! - `resume` gives an old session to a new connection.
+//! - `registry` has all sessions; `state` is their state machine.
+//!
+//! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
 
-pub(crate) mod services;
+mod services;
 
-pub(crate) mod handler;
+mod due;
+mod handler;
 
-pub(crate) mod due;
+mod request;
+
+mod message;
+
+mod response;
+
+mod dispatch;
+
+mod reply;
+
+mod errors;
+
+mod execute;
+
+mod waiting;
+
+mod control;
+
+mod task_calls;
+
+mod task_output;
 
 mod batch_attach;
-mod control;
-mod current_task;
-mod dispatch;
-mod errors;
-mod execute;
-mod follow;
-mod message;
+
 mod position;
-pub(crate) mod registry;
-mod reply;
-mod request;
-mod response;
+
+mod follow;
+
+mod current_task;
+
 mod resume;
-pub(crate) mod state;
-mod task_calls;
-mod task_output;
-mod waiting;
+
+mod registry;
+
+mod state;
+
+pub(crate) use self::{due::Due, handler::Handler, registry::Sessions, services::Services};

@@ -12,43 +12,38 @@
 //!                         close: from every state, at once; lost without a grace period: Closed
 //! ```
 //! Connections have numbers that never come twice, so that a connection that was evicted cannot speak for
-//! the session any more. One pure, total function; it starts nothing and knows no time. Called by
-//! [`crate::session::registry`] alone.
+//! the session any more. One pure, total function; it starts nothing and knows no time. Only
+//! [`crate::session::registry`] calls it.
 
-/// Of one connection among all that this supervisor ever had.
-pub type ConnectionNumber = u64;
+/// Tells one connection from all others that this supervisor has had.
+pub(crate) type ConnectionNumber = u64;
 
 /// Where a session is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It has not been told its name yet.
+pub(crate) enum State {
+    /// Its client does not have its id yet.
     Connecting {
-        /// By this connection.
         connection: ConnectionNumber,
     },
-    /// It has a connection.
     Connected {
-        /// This one.
         connection: ConnectionNumber,
     },
     /// It waits to be resumed.
     Disconnected {
-        /// The connection that it had last, which tells one wait from the next.
+        /// The connection that it had last; it tells one wait from the next.
         since: ConnectionNumber,
     },
-    /// A new connection has proved that it may have it; what is owed to it is being looked up.
+    /// A new connection has proved that it may have it; what its client has not received is being looked up.
     Reconnecting {
-        /// The new one.
         connection: ConnectionNumber,
     },
-    /// It is over.
     Closed,
 }
 
 impl State {
     /// The connection that speaks for the session.
     #[must_use]
-    pub fn connection(self) -> Option<ConnectionNumber> {
+    pub(crate) fn connection(self) -> Option<ConnectionNumber> {
         match self {
             Self::Connecting { connection }
             | Self::Connected { connection }
@@ -60,7 +55,7 @@ impl State {
 
 /// What can happen to a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// `connected` is queued on this connection.
     Greeted(ConnectionNumber),
     /// This connection has ended, in whatever way.
@@ -73,20 +68,19 @@ pub enum Input {
     ResumeFailed(ConnectionNumber),
     /// The grace period of the wait since this connection is over.
     GraceOver(ConnectionNumber),
-    /// Its client has had enough, or there is no room for it.
+    /// Its client has closed it, or too many sessions wait.
     Close,
 }
 
-/// What the registry has to do.
+/// What the registry has to do after a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
+pub(crate) enum Effect {
     None,
     /// Start the grace period.
     Wait(ConnectionNumber),
-    /// Tell this connection that another one has the session now.
+    /// Tell this connection that another one has the session.
     Evict(ConnectionNumber),
-    /// Cancel what runs, forget the session.
+    /// Cancel its running task, remove the session.
     End,
     /// The session cannot be resumed: it is over.
     Refuse,
@@ -94,7 +88,7 @@ pub enum Effect {
 
 /// The next state, and what to do. Without a grace period a session that loses its connection is over.
 #[must_use]
-pub fn transition(state: State, input: Input, has_grace: bool) -> (State, Effect) {
+pub(crate) fn transition(state: State, input: Input, has_grace: bool) -> (State, Effect) {
     let stay = (state, Effect::None);
     match (state, input) {
         (State::Closed, Input::Resume(_)) => (State::Closed, Effect::Refuse),
@@ -103,7 +97,7 @@ pub fn transition(state: State, input: Input, has_grace: bool) -> (State, Effect
         (State::Connecting { connection }, Input::Greeted(by)) if by == connection => {
             (State::Connected { connection }, Effect::None)
         }
-        // Nobody knows its name.
+        // Its client never had its id, so it cannot be resumed.
         (State::Connecting { connection }, Input::Lost(lost)) if lost == connection => {
             (State::Closed, Effect::End)
         }
@@ -206,7 +200,7 @@ mod tests {
         }
 
         #[test]
-        fn only_the_connection_that_has_the_session_can_lose_it_and_who_takes_it_evicts_that_one(
+        fn only_the_connection_that_has_the_session_can_lose_it_and_a_resume_evicts_that_one(
             inputs in proptest::collection::vec(any_input(), 0..60),
         ) {
             let mut state = State::Connecting { connection: 0 };

@@ -1,7 +1,16 @@
 //! Which user is at the other end of a loopback connection.
+//!
+//! The peer's own socket is the one that has the two addresses of ours, swapped; the kernel knows its user. `sock_diag`
+//! asks for that one socket, in microseconds however many sockets there are; where that is not permitted, `proc_net`
+//! reads the tables of all sockets. `lookup` does so once for each connection. A user that neither names for certain is
+//! [`Peer::Unknown`].
 
 mod lookup;
-mod proc_net;
+
 mod sock_diag;
 
-pub(crate) use lookup::Peer;
+mod proc_net;
+
+mod address;
+
+pub(crate) use self::lookup::Peer;

@@ -5,10 +5,10 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
-use crate::http::peer::lookup::canonical;
+use crate::http::peer::address::canonical;
 
 /// The uid of the socket from `local` to `remote`. Blocks for a moment.
-pub fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+pub(super) fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
     ["/proc/net/tcp", "/proc/net/tcp6"]
         .into_iter()
         .filter_map(|table| fs::read_to_string(table).ok())
@@ -23,7 +23,7 @@ fn owner_in(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
         // Skips the state, two queues, a timer, and retransmissions.
         let uid = fields.nth(4)?.parse().ok()?;
         let inode = fields.nth(1)?;
-        // A socket without an inode is nobody's any more, and is listed as root's.
+        // A socket without an inode has no owner any more, and is listed as root's.
         (addresses == wanted && inode != "0").then_some(uid)
     })
 }
@@ -83,12 +83,12 @@ mod tests {
 
     #[test]
     #[cfg(target_endian = "little")]
-    fn a_socket_that_nobody_holds_any_more_is_not_taken_for_roots() {
+    fn a_socket_without_an_owner_is_not_taken_for_roots() {
         assert_eq!(owner_in(TCP, at("127.0.0.1:41137"), at("127.0.0.1:8003")), None);
     }
 
     #[test]
-    fn tables_that_make_no_sense_find_nobody() {
+    fn tables_that_make_no_sense_find_no_owner() {
         for table in
             ["", "header\n", "header\n1: 0100007F", "header\n1: x:y z:w 01 a b c d e f g\n"]
         {

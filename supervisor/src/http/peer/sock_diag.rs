@@ -1,7 +1,7 @@
-//! Asks the kernel for one socket and whose it is (sock_diag(7)).
+//! Asks the kernel for one socket and its user (sock_diag(7)).
 //!
-//! The answer is there when the question is sent, so nothing here waits. An answer about any socket but the one
-//! that was asked for is none: the kernel falls back to a listener on the same port.
+//! The answer is there when the question is sent, so nothing here waits. An answer about any other socket is ignored:
+//! the kernel falls back to a listener on the same port.
 
 use std::{
     io,
@@ -17,15 +17,15 @@ use netlink_packet_sock_diag::{
 use netlink_sys::{Socket, SocketAddr as NetlinkAddress, protocols::NETLINK_SOCK_DIAG};
 use nix::libc::MSG_DONTWAIT;
 
-use crate::http::peer::lookup::canonical;
+use crate::http::peer::address::canonical;
 
 /// The kernel's own address among netlink sockets.
 const KERNEL: u32 = 0;
-/// Means: any socket with these addresses.
+/// Matches every socket with these addresses.
 const NO_COOKIE: [u8; 8] = [0xff; 8];
 
 /// The uid of the socket from `local` to `remote`. `None`: there is none, or the kernel may not be asked.
-pub fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+pub(super) fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
     match ask(local, remote) {
         Ok(answer) => answer.and_then(|answer| owner_in(&answer, local, remote)),
         Err(error) => {
@@ -91,7 +91,7 @@ fn owner_in(answer: &InetResponseHeader, local: SocketAddr, remote: SocketAddr) 
     let source = (id.source_address.to_canonical(), id.source_port);
     let destination = (id.destination_address.to_canonical(), id.destination_port);
     let is_it = source == canonical(local) && destination == canonical(remote);
-    // A socket without an inode is nobody's any more, and is said to be root's.
+    // A socket without an inode has no owner any more, and is reported as root's.
     (is_it && answer.inode != 0).then_some(answer.uid)
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::http::peer::{lookup::tests::connection, proc_net};
+    use crate::http::peer::{address::tests::connection, proc_net};
 
     #[test]
     fn it_says_the_same_as_the_tables_in_every_family() {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_another_socket_or_one_that_nobody_holds_is_none() {
+    fn an_answer_about_another_socket_or_one_without_an_owner_is_none() {
         let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
         let (local, remote) = (at("127.0.0.1:41136"), at("127.0.0.1:8003"));
         let answer = |source: &str, destination: &str, inode| {

@@ -39,14 +39,14 @@ async fn a_session_is_found_by_its_own_token_and_by_no_other() {
 }
 
 #[tokio::test]
-async fn whoever_resumes_evicts_whoever_has_the_session() {
+async fn a_resume_evicts_the_connection_that_has_the_session() {
     let Fixture { sessions, .. } = fixture(LONG);
     let (old, new) = (sessions.connection_handle(), sessions.connection_handle());
     let (session, _) = sessions.begin(&old).unwrap();
     sessions.happened(&session, Input::Greeted(old.number)).await;
     sessions.take_over(&session, &new).unwrap();
     old.evicted.notified().await;
-    // From now on the old connection speaks for nobody.
+    // The old connection does not speak for the session any more.
     assert_eq!(session.accept(old.number, "task", || Ok(())), Err(None));
     sessions.happened(&session, Input::Lost(old.number)).await;
     assert_eq!(session.accept(new.number, "task", || Ok(())), Ok(()));
@@ -100,8 +100,7 @@ async fn of_too_many_that_wait_the_oldest_makes_room() {
 }
 
 #[tokio::test]
-async fn the_database_hears_of_a_session_with_its_first_task_and_of_its_end_and_never_of_its_token()
-{
+async fn the_database_has_a_session_from_its_first_task_on_and_its_end_and_never_its_token() {
     let Fixture { sessions, store, .. } = fixture(LONG);
     let connection = sessions.connection_handle();
     let (session, token) = sessions.begin(&connection).unwrap();

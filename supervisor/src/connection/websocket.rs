@@ -1,0 +1,111 @@
+//! A TCP stream becomes a WebSocket, and is closed so that its client gets everything that was sent.
+
+use bytes::Bytes;
+use cc_protocol::error::close;
+use futures_util::{
+    SinkExt as _, StreamExt as _,
+    stream::{SplitSink, SplitStream},
+};
+use tokio::{io::AsyncWriteExt as _, time::timeout};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message,
+        error::ProtocolError,
+        protocol::{CloseFrame, Role, WebSocketConfig},
+    },
+};
+
+use crate::{config::limits, delivery::socket::Socket};
+
+pub(super) type Sink = SplitSink<WebSocketStream<Socket>, Message>;
+pub(super) type Stream = SplitStream<WebSocketStream<Socket>>;
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The client closed it (`None`), or it is closed with this frame.
+    Orderly(Option<CloseFrame>),
+    /// Nothing can be sent any more, for this reason.
+    Lost(&'static str),
+}
+
+impl End {
+    pub(super) fn close(code: u16, reason: &'static str) -> Self {
+        Self::Orderly(Some(close_frame(code, reason)))
+    }
+
+    /// What an error on reading means for the connection.
+    pub(super) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Capacity(_) => Self::close(close::TOO_BIG, "the message is over the size limit"),
+            Error::Utf8(_) => Self::close(close::INVALID_TEXT, "a text message must be UTF-8"),
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
+                Self::Lost("it was closed without a close frame")
+            }
+            Error::Protocol(_) | Error::AttackAttempt => {
+                Self::close(close::PROTOCOL, "this is no valid WebSocket frame")
+            }
+            Error::ConnectionClosed
+            | Error::AlreadyClosed
+            | Error::Io(_)
+            | Error::Tls(_)
+            | Error::WriteBufferFull(_)
+            | Error::Url(_)
+            | Error::Http(_)
+            | Error::HttpFormat(_) => Self::Lost("the connection broke"),
+        }
+    }
+}
+
+pub(super) fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
+    CloseFrame { code: code.into(), reason: reason.into() }
+}
+
+/// The two halves of the WebSocket on this stream; `early` is what came with the request.
+pub(super) async fn accept(stream: Socket, early: Bytes, message_bytes: usize) -> (Sink, Stream) {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(limits::READ_BUFFER_BYTES)
+        .write_buffer_size(limits::WRITE_BUFFER_BYTES)
+        .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
+        .max_message_size(Some(message_bytes))
+        .max_frame_size(Some(message_bytes));
+    let received = early.to_vec();
+    // It holds the whole buffer in which the request came.
+    drop(early);
+    WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config)).await.split()
+}
+
+/// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
+/// its side: a socket that is closed with unread data makes the kernel discard what was sent last.
+pub(super) async fn finish(
+    mut sink: Sink,
+    stream: Stream,
+    texts: Vec<String>,
+    frame: Option<CloseFrame>,
+) {
+    let sending = async {
+        if let Some(frame) = frame {
+            for text in texts {
+                sink.feed(Message::text(text)).await?;
+            }
+            sink.feed(Message::Close(Some(frame))).await?;
+        }
+        sink.flush().await
+    };
+    match timeout(limits::CLOSE_FLUSH, sending).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+        Err(_) => tracing::debug!("a client did not read its close frame in time"),
+    }
+    let Ok(mut socket) = stream.reunite(sink) else { return };
+    let tcp = socket.get_mut();
+    let draining = async {
+        tcp.shutdown().await?;
+        tokio::io::copy(tcp, &mut tokio::io::sink()).await
+    };
+    match timeout(limits::CLOSE_DRAIN, draining).await {
+        Ok(Ok(_)) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing"),
+    }
+}

@@ -1,0 +1,118 @@
+//! What is built at the start, out of the configuration and the database: everything that clients ask for.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Weak},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use cc_link::spec::Fsync;
+use cc_proctree::cgroup::Parent;
+use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
+
+use crate::{
+    batch::Batches,
+    config::{Config, environment::Base, limits},
+    connection::ConnectionContext,
+    daemon::runtime,
+    http::{AdmissionRules, Server},
+    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    session::{Services, Sessions},
+    storage::{database::Store, state_dir::StateDir},
+    task::{
+        context::TaskContext,
+        registry::Registry,
+        retention::{self, EndedTask, Retention},
+    },
+    worker::{cgroup, spawner::Spawner},
+};
+
+/// What the database has at the start.
+pub(super) struct StoredState {
+    pub(super) db: StateDb,
+    pub(super) sessions: Vec<SessionRow>,
+    pub(super) unfinished: Vec<TaskRow>,
+    pub(super) ended: Vec<cc_state::EndedTask>,
+    /// Those that are not over, the oldest first.
+    pub(super) batches: Vec<BatchRow>,
+}
+
+impl StoredState {
+    pub(super) fn load(state_dir: &StateDir, fsync: Fsync) -> anyhow::Result<Self> {
+        let (db, opened) = StateDb::open(state_dir.database())?;
+        match fsync {
+            Fsync::Never => {}
+            Fsync::Always => db.wait_for_disk()?,
+        }
+        tracing::info!(?opened, "state database");
+        let sessions = db.sessions()?;
+        let unfinished = db.unfinished_tasks()?;
+        let ended = db.retention_candidates(limits::MOST_KEEP_TASKS)?.oldest;
+        let mut batches = db.batches(BatchFilter::Open, None, usize::MAX)?;
+        batches.reverse();
+        Ok(Self { db, sessions, unfinished, ended, batches })
+    }
+}
+
+/// Everything that sessions ask for, and the parent of the tasks' cgroups.
+pub(super) async fn build(
+    config: Config,
+    state_dir: &StateDir,
+    db: StateDb,
+    stage: StageWatch,
+    spawner: Spawner,
+) -> anyhow::Result<(Services, Option<Parent>)> {
+    let tasks_dir = state_dir.tasks().to_owned();
+    let health = Arc::new(Health::default());
+    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
+    let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
+    let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
+    let tasks = Arc::new(TaskContext {
+        environment: environment(&config),
+        registry: Arc::new(Registry::new(config.tasks_limit)),
+        store,
+        health,
+        cli_news: CliNews::default(),
+        spawner,
+        retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
+        metrics: Arc::new(Metrics::new()),
+        tasks_dir,
+        cgroup,
+        stage,
+        config,
+    });
+    let (grace, registry) = (tasks.config.resume_grace, Arc::clone(&tasks.registry));
+    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
+    Ok((Services { sessions, batches, tasks }, parent))
+}
+
+fn environment(config: &Config) -> Base {
+    let (environment, unusable) =
+        Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
+    if !unusable.is_empty() {
+        let names = unusable.join(", ");
+        tracing::warn!(names, "environment variables that are no UTF-8 are not passed to tasks");
+    }
+    environment
+}
+
+/// Has retention count the tasks that have ended, and remove their logs some day.
+pub(super) fn retain(retention: &Retention, ended: &[cc_state::EndedTask]) {
+    for task in ended {
+        let (task_id, ended_ms, log_bytes) = (task.id.clone(), task.ended_ms, task.log_bytes);
+        retention.add(EndedTask { task_id, ended_ms, log_bytes, feed: Weak::new() });
+    }
+}
+
+pub(super) fn server(services: Services, address: SocketAddr) -> Server {
+    let config = &services.tasks.config;
+    let rules = AdmissionRules {
+        is_loopback: address.ip().is_loopback(),
+        token: config.token.clone(),
+        allowed_origins: config.allowed_origins.clone(),
+    };
+    let connections = Arc::new(ConnectionContext::new(services));
+    Server { rules, started_at: Instant::now(), connections }
+}

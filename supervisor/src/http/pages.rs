@@ -1,0 +1,89 @@
+//! What operators and their probes ask for: health, readiness, metrics.
+
+use cc_protocol::legacy;
+use hyper::{
+    Method, StatusCode,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    http::{
+        response::{HttpResponse, json, text, with},
+        server::Server,
+    },
+    ops::metrics,
+};
+
+/// The page at this path.
+pub(super) fn answer(server: &Server, method: &Method, path: &str) -> HttpResponse {
+    let is_readable = matches!(*method, Method::GET | Method::HEAD);
+    match path {
+        "/livez" | "/readyz" | "/healthz" | "/health" | "/metrics" if !is_readable => {
+            with(text(StatusCode::METHOD_NOT_ALLOWED, "only GET"), ALLOW, "GET, HEAD")
+        }
+        "/livez" => json(StatusCode::OK, &json!({"status": "ok"})),
+        "/readyz" | "/healthz" => readiness(server),
+        "/health" => legacy_health(server),
+        "/metrics" => metrics_page(server),
+        _ => text(StatusCode::NOT_FOUND, "nothing here: connect a WebSocket to /ws/mcp"),
+    }
+}
+
+fn readiness(server: &Server) -> HttpResponse {
+    let sessions = server.connections.session_count();
+    let tasks = server.tasks().registry.count();
+    let problems = server.tasks().health.texts();
+    let gates = server.batches().gates.facts();
+    let gates: Vec<Value> = gates
+        .into_iter()
+        .map(|gate| {
+            json!({
+                "credential": gate.credential.to_string(),
+                "model": gate.scope,
+                "closed_until_ms": gate.closed_until_ms,
+                "reason": gate.why,
+                "waiting": gate.waiting,
+                "running": gate.running,
+            })
+        })
+        .collect();
+    // Degraded is no reason to send clients elsewhere: what works goes on working.
+    let (status, word) = match (server.tasks().stage.is_stopping(), problems.is_empty()) {
+        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        (false, false) => (StatusCode::OK, "degraded"),
+        (false, true) => (StatusCode::OK, "ok"),
+    };
+    let body = json!({
+        "status": word,
+        "sessions": sessions,
+        "tasks": tasks,
+        "batches": server.batches().count(),
+        "gates": gates,
+        "problems": problems,
+    });
+    json(status, &body)
+}
+
+/// What the predecessor answered, for probes that were written for it.
+fn legacy_health(server: &Server) -> HttpResponse {
+    let body = legacy::Health::new(
+        server.connections.session_count(),
+        server.tasks().config.sessions_limit,
+        server.started_at.elapsed().as_secs_f64(),
+        env!("CARGO_PKG_VERSION"),
+    );
+    json(StatusCode::OK, &json!(body))
+}
+
+fn metrics_page(server: &Server) -> HttpResponse {
+    let body = server.tasks().metrics.text(&metrics::Now {
+        sessions: server.connections.session_count(),
+        tasks: server.tasks().registry.count(),
+        batches: server.batches().count(),
+        gates: server.batches().gates.summaries(),
+    });
+    let mut response = text(StatusCode::OK, &body);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
+    response
+}
