@@ -36,7 +36,7 @@ use anyhow::Context as _;
 use clap::Parser as _;
 
 use crate::{
-    config::{Config, args::Args, limits},
+    config::{Config, command_line::Args, limits},
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,

@@ -3,12 +3,12 @@
 //! An argument wins over its environment variable, an empty variable counts as none. Every error names
 //! the argument or the variable that it comes from. Nothing here is changed after the start.
 
-pub(crate) mod args;
+pub(crate) mod command_line;
 pub(crate) mod environment;
 pub(crate) mod error;
 pub(crate) mod hooks;
 pub(crate) mod limits;
-pub(crate) mod parse;
+pub(crate) mod settings;
 pub(crate) mod token;
 
 use std::{
@@ -22,11 +22,11 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup::Setting;
 
 use self::{
-    args::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
+    command_line::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
     environment::Pattern,
     error::{ConfigError, Lookup},
     hooks::HookDefaults,
-    parse::{
+    settings::kinds::{
         Sources, any_time, cgroup, count, count_or_none, days, shell, some_time, umask, words,
     },
     token::Token,
@@ -297,7 +297,13 @@ fn hooks(args: &Args) -> HookDefaults {
 }
 
 fn log_filter(sources: &Sources<'_>) -> Result<String, ConfigError> {
-    sources.value("LOG_LEVEL", None, Some("LOG_LEVEL"), "info".to_owned(), parse::log_filter)
+    sources.value(
+        "LOG_LEVEL",
+        None,
+        Some("LOG_LEVEL"),
+        "info".to_owned(),
+        settings::kinds::log_filter,
+    )
 }
 
 fn fsync(policy: FsyncPolicy) -> Fsync {

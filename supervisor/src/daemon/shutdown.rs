@@ -16,7 +16,7 @@ use cc_events::EndReason;
 use tokio::sync::watch;
 
 use crate::{
-    config::{args::OnStop, limits},
+    config::{command_line::OnStop, limits},
     daemon::signals::{Stop, Stops},
     http::listener::Connections,
     ops::{stage::Stage, systemd, uptime::timeout},

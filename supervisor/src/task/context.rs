@@ -67,7 +67,9 @@ impl TaskContext {
 impl TaskContext {
     /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
     pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
-        use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
+        use crate::{
+            config::command_line::Args, storage::state_dir::StateDir, worker::keepers::Keepers,
+        };
         let args = Args {
             worker: Some("/bin/false".into()),
             state_dir: Some(directory.join("state")),

@@ -237,7 +237,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::args::Args;
+    use crate::config::command_line::Args;
 
     fn config(allowed: &[&str]) -> Config {
         let args = Args {

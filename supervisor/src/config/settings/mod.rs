@@ -1,0 +1,3 @@
+//! The settings of the supervisor.
+
+pub(crate) mod kinds;
