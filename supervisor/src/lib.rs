@@ -9,7 +9,7 @@
 
 /// Batches: lists of tasks that run to their ends without a client.
 mod batch;
-/// What is decided once: the command line, the environment, every limit.
+/// What is decided once: settings from the command line, the environment and a file, and limits.
 mod config;
 /// One WebSocket: messages in, messages out, heartbeat.
 mod connection;
@@ -33,10 +33,9 @@ mod worker;
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::Parser as _;
 
 use crate::{
-    config::{Config, command_line::Args, limits},
+    config::{Config, check, command_line::Arguments, limits},
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,
@@ -45,18 +44,36 @@ use crate::{
 /// The program: reads the command line and the environment, runs until it is told to stop.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let arguments = Arguments::from_process();
+    if arguments.is_check {
+        return check_config(arguments);
+    }
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not `eprintln!`, which panics where standard error is closed.
-            drop(writeln!(std::io::stderr(), "cc-supervisor: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => fail([format!("{error:#}")]),
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::resolve(args, &|name| std::env::var_os(name))?;
+fn check_config(arguments: Arguments) -> ExitCode {
+    match check::check(arguments, &|name| std::env::var_os(name)) {
+        Ok(settings) => match write!(std::io::stdout(), "{settings}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail([format!("standard output: {error}")]),
+        },
+        Err(mistakes) => fail(mistakes.iter().map(ToString::to_string)),
+    }
+}
+
+fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
+    for error in errors {
+        // Not `eprintln!`, which panics where standard error is closed.
+        drop(writeln!(std::io::stderr(), "cc-supervisor: {error}"));
+    }
+    ExitCode::FAILURE
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config::load(arguments, &|name| std::env::var_os(name))?;
     logging::init(&config)?;
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;

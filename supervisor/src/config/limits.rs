@@ -7,16 +7,6 @@ use std::time::Duration;
 
 // The listener.
 
-/// Where it listens when nothing is said.
-pub const DEFAULT_HOST: &str = "127.0.0.1";
-/// See [`DEFAULT_HOST`].
-pub const DEFAULT_PORT: u16 = 8003;
-/// Sessions at once.
-pub const DEFAULT_SESSIONS: usize = 100;
-/// Most that an operator can ask for.
-pub const MOST_SESSIONS: usize = 100_000;
-/// How long a session without a connection waits for one; then its task is cancelled.
-pub const DEFAULT_RESUME_GRACE: Duration = Duration::from_secs(300);
 /// Sessions that wait for their clients; of more, those that run nothing end, the oldest first.
 pub const WAITING_SESSIONS: usize = 1_000;
 /// Ended sessions that are remembered, so that a late client is told what happened.
@@ -25,8 +15,6 @@ pub const ENDED_SESSIONS: usize = 10_000;
 pub const EXTRA_CONNECTIONS: usize = 64;
 /// How long a connection waits for a session that is just ending before it is refused.
 pub const SESSION_WAIT: Duration = Duration::from_millis(100);
-/// From accepting a TCP connection to its complete request.
-pub const DEFAULT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest head of an HTTP request.
 pub const REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// Rest after an accept that failed, as for want of descriptors.
@@ -34,16 +22,10 @@ pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 // A connection.
 
-/// Between WebSocket pings; after two without an answer the client is dead.
-pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(30);
 /// Pings in a row without a sign of life.
 pub const HEARTBEAT_MISSES: u32 = 2;
 /// How long a client may not read at all, with output waiting for it, before it counts as dead.
 pub const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
-/// Longest message of a client.
-pub const DEFAULT_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
-/// Most that an operator can ask for.
-pub const MOST_MESSAGE_BYTES: usize = 256 * 1024 * 1024;
 /// Most JSON values in one message: they, not its bytes, cost memory. Room for a batch of as many tasks as
 /// there may be.
 pub const MESSAGE_VALUES: usize = 250_000;
@@ -91,30 +73,12 @@ pub const CONTROL_ANSWER: Duration = Duration::from_secs(5);
 
 // A task.
 
-/// Tasks at once.
-pub const DEFAULT_TASKS: usize = 200;
 /// Most that an operator can ask for.
 pub const MOST_TASKS: usize = 100_000;
-/// Longest line before it is cut.
-pub const DEFAULT_LINE_BYTES: u64 = 8 * 1024 * 1024;
 /// A worker keeps the newest line of each stream in memory once the output is over its limit.
 pub const MOST_LINE_BYTES: u64 = 256 * 1024 * 1024;
-/// Most output of a task.
-pub const DEFAULT_OUTPUT_BYTES: u64 = 10 * 1024 * 1024;
 /// A worker keeps a quarter of it in memory once the output is over its limit.
 pub const MOST_OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
-/// Total time of a task.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(86_400);
-/// Silence of a task.
-pub const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-/// Until the first output of a Claude prompt task.
-pub const DEFAULT_FIRST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(120);
-/// From a Claude task's result to its exit.
-pub const DEFAULT_LINGER: Duration = Duration::from_secs(10);
-/// From SIGTERM to SIGKILL.
-pub const DEFAULT_GRACE: Duration = Duration::from_secs(10);
-/// File mode creation mask of tasks.
-pub const DEFAULT_UMASK: u32 = 0o022;
 /// Longest time span that any setting takes: a year, as on the wire.
 pub const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
@@ -191,8 +155,6 @@ pub const STARTUP: Duration = Duration::from_secs(5);
 
 /// Batches that are not over, at once.
 pub const BATCHES: usize = 100;
-/// Claude tasks with one credential that run at once, over all batches.
-pub const DEFAULT_CLAUDE_JOBS: usize = cc_batch::limits::CREDENTIAL_JOBS_DEFAULT as usize;
 /// Messages that wait for a batch's owner.
 pub const BATCH_QUEUE_MESSAGES: usize = 64;
 /// Between looks at the wall clock while something waits for a time on it: the machine may have slept.
@@ -245,18 +207,10 @@ pub const STORE_OVERDUE_CHANGES: usize = 10_000;
 pub const STORE_GROUP_CHANGES: usize = 1_000;
 /// How long what the task logs say as well may wait to be committed together with something else.
 pub const STORE_LINGER: Duration = Duration::from_millis(100);
-/// How long the log of a finished task is kept: 30 days.
-pub const DEFAULT_KEEP_AGE: Duration = Duration::from_secs(30 * 86_400);
-/// Most days that an operator can ask for: a hundred years.
-pub const MOST_KEEP_DAYS: f64 = 36_500.0;
-/// Finished tasks whose logs are kept.
-pub const DEFAULT_KEEP_TASKS: usize = 10_000;
 /// Most that an operator can ask for.
 pub const MOST_KEEP_TASKS: usize = 10_000_000;
 /// Bytes of all finished tasks' logs together, unless [`KEEP_BYTES_SHARE`] of the file system is less.
 pub const DEFAULT_KEEP_BYTES: u64 = 10 * 1024 * 1024 * 1024;
-/// Most that an operator can ask for: an exbibyte.
-pub const MOST_KEEP_BYTES: u64 = 1 << 60;
 /// One in so many bytes of the file system.
 pub const KEEP_BYTES_SHARE: u64 = 10;
 /// Between looks for logs that have become too old.

@@ -16,7 +16,7 @@ use cc_events::EndReason;
 use tokio::sync::watch;
 
 use crate::{
-    config::{command_line::OnStop, limits},
+    config::{limits, settings::choices::OnStop},
     daemon::signals::{Stop, Stops},
     http::listener::Connections,
     ops::{stage::Stage, systemd, uptime::timeout},

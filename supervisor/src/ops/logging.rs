@@ -11,7 +11,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::config::{Config, command_line::LogFormat};
+use crate::config::{Config, settings::choices::LogFormat};
 
 /// Starts logging.
 ///

@@ -42,13 +42,17 @@ fn needed(sessions: usize, tasks: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::{
+        numbers::Count,
+        setting::{Fixed, Setting},
+        table,
+    };
 
     #[test]
     fn every_session_and_every_task_has_its_files() {
         assert!(needed(10_000, 200) > 10_000 + 200 * 4);
-        assert!(
-            needed(limits::DEFAULT_SESSIONS, limits::DEFAULT_TASKS) < 4096,
-            "a common hard limit"
-        );
+        let default = |setting: &Setting<Count, Fixed>| setting.read(&setting.default()).unwrap();
+        let (sessions, tasks) = (default(&table::MAX_SESSIONS), default(&table::MAX_TASKS));
+        assert!(needed(sessions, tasks) < 4096, "a common hard limit");
     }
 }
