@@ -15,9 +15,6 @@ use crate::config::{
     settings::{kind::Shape, setting::AnySetting, table},
 };
 
-/// Names with more differences than this are not meant.
-const NEAR: usize = 3;
-
 /// The settings of a file, by name, and everything that is wrong with their names and types.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
@@ -123,12 +120,13 @@ fn number(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
+/// The setting that was probably meant.
 fn nearest(key: &str) -> Option<&'static str> {
     let key = key.to_ascii_lowercase().replace('_', "-");
     table::all()
         .map(|setting| setting.about().name)
         .map(|name| (strsim::damerau_levenshtein(&key, name), name))
-        .filter(|(distance, _)| *distance <= NEAR)
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
         .min()
         .map(|(_, name)| name)
 }

@@ -56,101 +56,78 @@ use self::{
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    /// Where to listen.
     pub(crate) listen: SocketAddr,
-    /// It may be reached from other machines: there is a token, and an operator has said so.
+    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
     pub(crate) may_be_remote: bool,
-    /// Somebody said so: an inherited socket must listen there.
+    /// An inherited socket must listen on the address that was given.
     pub(crate) is_listen_given: bool,
-    /// Task logs and the lock.
+    /// Absolute.
     pub(crate) state_dir: PathBuf,
     /// The worker program, absolute.
     pub(crate) worker: PathBuf,
-    /// Sessions at once.
     pub(crate) sessions_limit: usize,
-    /// How long a session without a connection waits for one.
+    /// How long a session without a connection waits for its client.
     pub(crate) resume_grace: Duration,
-    /// Tasks at once.
     pub(crate) tasks_limit: usize,
-    /// Claude tasks with one credential at once, over all batches.
+    /// Claude tasks with one credential that run at once, over all batches.
     pub(crate) claude_jobs: usize,
-    /// Commands around the tasks of batches.
     pub(crate) hooks: HookDefaults,
-    /// What becomes of running tasks at a stop.
     pub(crate) on_stop: OnStop,
-    /// How long logs are kept.
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
     pub(crate) agent: Vec<String>,
-    /// What runs a command line.
     pub(crate) shell: String,
-    /// First words that are allowed; empty allows all.
+    /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
-    /// What a task gets unless its request says otherwise.
     pub(crate) task: TaskDefaults,
-    /// Whether logs and state wait for the disk.
     pub(crate) fsync: Fsync,
     /// If not empty, only these variables are passed on.
     pub(crate) env_allow: Vec<Pattern>,
-    /// These variables are never passed on.
     pub(crate) env_deny: Vec<Pattern>,
-    /// Where tasks' cgroups are made.
     pub(crate) cgroup: cgroup::Setting,
-    /// Between WebSocket pings.
     pub(crate) heartbeat: Duration,
-    /// For a handshake.
     pub(crate) handshake_timeout: Duration,
-    /// Longest message of a client.
     pub(crate) message_bytes_limit: usize,
-    /// Required from everyone if there is one.
+    /// If there is one, every client must present it.
     pub(crate) token: Option<Token>,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
-    /// Form of the log.
     pub(crate) log_format: LogFormat,
-    /// Filter of the log.
     pub(crate) log_filter: String,
-    /// Stop when standard input ends.
     pub(crate) stop_on_stdin_eof: bool,
 }
 
 /// What a task gets unless its request says otherwise.
 #[derive(Clone, Debug)]
 pub(crate) struct TaskDefaults {
-    /// Longest line.
     pub(crate) line_bytes_limit: u64,
-    /// Most output.
     pub(crate) output_bytes_limit: u64,
-    /// What happens then.
     pub(crate) on_output_limit: OnOutputLimit,
-    /// Silence; `None`: any.
+    /// Longest silence; `None`: unbounded.
     pub(crate) idle_timeout: Option<Duration>,
     /// Total time.
     pub(crate) timeout: Duration,
-    /// First output of a prompt task; `None`: any.
+    /// Until the first output of a prompt task; `None`: unbounded.
     pub(crate) first_output_timeout: Option<Duration>,
-    /// Result to exit of a Claude task.
+    /// From a Claude task's result to its exit.
     pub(crate) linger: Duration,
-    /// SIGTERM to SIGKILL.
+    /// From SIGTERM to SIGKILL.
     pub(crate) grace: Duration,
-    /// File mode creation mask.
     pub(crate) umask: u32,
-    /// Working directory, absolute.
+    /// Absolute.
     pub(crate) cwd: PathBuf,
     /// Whether setuid programs gain nothing.
     pub(crate) no_new_privs: bool,
-    /// What its worker does without its supervisor.
     pub(crate) on_supervisor_loss: OnSupervisorLoss,
 }
 
-/// How long the logs of tasks that have ended are kept; whichever is reached first.
+/// How long the logs of tasks that have ended are kept: until the first of these limits is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keep {
     /// Since a task's end.
     pub(crate) age: Duration,
-    /// So many tasks.
     pub(crate) tasks: usize,
-    /// So many bytes; `None`: the default, which depends on the file system.
+    /// `None`: the default, which depends on the file system.
     pub(crate) bytes: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
-//! The limit of open files: raised to what the configured sessions and tasks can need, if that may be done.
+//! The limit of open files: raised to what the configured sessions and tasks can need, as far as the hard limit allows.
 //!
-//! Workers are told of the limit that this program was started with, so that tasks get that one (a program that
-//! uses select(2) breaks with descriptors beyond 1024).
+//! Workers get the limit that this program was started with and give it to their tasks: a program that uses select(2)
+//! breaks with descriptors beyond 1024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,7 +9,7 @@ use crate::config::{Config, limits};
 
 /// Raises the soft limit as far as `config` needs it and the hard limit allows. Returns the one before, if it was
 /// raised.
-pub fn raise(config: &Config) -> Option<u64> {
+pub(crate) fn raise(config: &Config) -> Option<u64> {
     let needed = needed(config.sessions_limit, config.tasks_limit);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let soft = current.filter(|soft| *soft < needed)?;

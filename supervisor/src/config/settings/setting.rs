@@ -46,7 +46,7 @@ pub(crate) enum Fixed {
     Nothing,
 }
 
-/// There is no value where none is given: whoever puts the configuration together finds one, as this text says.
+/// There is no fixed value. This text says how one is found when the configuration is put together; `None`: none is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Computed(pub(crate) Option<&'static str>);
 
