@@ -67,15 +67,13 @@ impl TaskContext {
 impl TaskContext {
     /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
     pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
-        use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
-        let args = Args {
-            worker: Some("/bin/false".into()),
-            state_dir: Some(directory.join("state")),
-            cwd: Some("/".into()),
-            cgroup: Some("off".to_owned()),
-            ..Args::default()
+        use crate::{
+            config::command_line::Arguments, storage::state_dir::StateDir, worker::keepers::Keepers,
         };
-        let config = Config::resolve(args, &|_| None).unwrap();
+        let state = directory.join("state").into_os_string();
+        let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
+        let words = words.map(Into::into).into_iter().chain([state]);
+        let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
         let health = Arc::new(Health::default());

@@ -237,18 +237,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::args::Args;
+    use crate::config::command_line::Arguments;
 
     fn config(allowed: &[&str]) -> Config {
-        let args = Args {
-            worker: Some("/bin/sh".into()),
-            state_dir: Some("/state".into()),
-            cwd: Some("/".into()),
-            agent: Some("claude --debug".to_owned()),
-            allow_command: allowed.iter().map(|name| (*name).to_owned()).collect(),
-            ..Args::default()
-        };
-        Config::resolve(args, &|_| None).unwrap()
+        let mut words = vec!["--worker", "/bin/sh", "--state-dir", "/state", "--cwd", "/"];
+        words.extend(["--agent", "claude --debug"]);
+        words.extend(allowed.iter().flat_map(|name| ["--allow-command", name]));
+        Config::load(Arguments::from_words(words), &|_| None).unwrap()
     }
 
     fn spec(allowed: &[&str], params: Value) -> Result<TaskSpec, ErrorObject> {
