@@ -7,8 +7,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    METHODS,
     error::{ErrorCode, ErrorObject},
+    method::METHODS,
 };
 
 /// Longest id from a request that is repeated in an error, characters.

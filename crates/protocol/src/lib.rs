@@ -1,7 +1,7 @@
 //! The wire contract: what clients and cc-supervisor say to each other in WebSocket text messages.
 //!
 //! Types only; no I/O. Modules in the order in which a message travels:
-//! - [`envelope`] is what stands around every message.
+//! - [`envelope`] is what stands around every message; `method` lists the methods.
 //! - [`execute`], [`control`], [`session`], [`task`], [`batch`] and [`gate`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
@@ -12,6 +12,7 @@
 //! cannot drift apart.
 
 pub mod envelope;
+mod method;
 
 pub mod batch;
 pub mod control;
@@ -35,40 +36,10 @@ pub use cc_events::{
 };
 
 pub use call_error::CallError;
+pub use method::METHODS;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;
 
 /// The paths that accept an upgrade; they mean the same.
 pub const WEBSOCKET_PATHS: [&str; 2] = ["/ws/mcp", legacy::WEBSOCKET_PATH];
-
-/// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 27] = [
-    "execute",
-    "control",
-    "session.resume",
-    "session.configure",
-    "session.close",
-    "task.get",
-    "task.list",
-    "task.output",
-    "task.attach",
-    "task.detach",
-    "task.cancel",
-    "task.pause",
-    "task.resume",
-    "batch.submit",
-    "batch.get",
-    "batch.list",
-    "batch.rows",
-    "batch.result",
-    "batch.cancel",
-    "batch.attach",
-    "batch.detach",
-    "batch.resume",
-    "gate.list",
-    "gate.open",
-    "hook_status",
-    "ping",
-    "pong",
-];
