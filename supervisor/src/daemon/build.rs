@@ -1,4 +1,4 @@
-//! What is built at the start, out of the configuration and the database: everything that clients ask for.
+//! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
     net::SocketAddr,
@@ -93,15 +93,15 @@ fn environment(config: &Config) -> Base {
         Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
     if !unusable.is_empty() {
         let names = unusable.join(", ");
-        tracing::warn!(names, "environment variables that are no UTF-8 are not passed to tasks");
+        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
     }
     environment
 }
 
-/// Has retention count the tasks that have ended, and remove their logs some day.
-pub(super) fn retain(retention: &Retention, ended: &[cc_state::EndedTask]) {
+/// Gives the tasks that have ended to retention, which removes their logs in time.
+pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     for task in ended {
-        let (task_id, ended_ms, log_bytes) = (task.id.clone(), task.ended_ms, task.log_bytes);
+        let (task_id, ended_ms, log_bytes) = (task.id, task.ended_ms, task.log_bytes);
         retention.add(EndedTask { task_id, ended_ms, log_bytes, feed: Weak::new() });
     }
 }

@@ -50,10 +50,10 @@ pub(crate) async fn serve(
     let keepers = Keepers::new(state_dir.keepers().to_owned());
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
     let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
-    retain(&services.tasks.retention, &stored.ended);
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
+    retain(&services.tasks.retention, stored.ended);
     tokio::spawn(reaper::reap());
     tokio::spawn(uptime::keep());
     batch::restore(&services.batches, stored.batches).await;

@@ -75,7 +75,7 @@ impl Stops {
             let to_queue = to_queue.clone();
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
-                    // A full queue has orders enough.
+                    // A full queue holds orders to stop already.
                     to_queue.try_send(stop).ok();
                 }
             });

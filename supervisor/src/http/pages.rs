@@ -1,4 +1,4 @@
-//! What operators and their probes ask for: health, readiness, metrics.
+//! Pages for operators and their probes: health, readiness, metrics.
 
 use cc_protocol::legacy;
 use hyper::{
@@ -48,7 +48,7 @@ fn readiness(server: &Server) -> HttpResponse {
             })
         })
         .collect();
-    // Degraded is no reason to send clients elsewhere: what works goes on working.
+    // Degraded is no reason to send clients elsewhere: what works keeps working.
     let (status, word) = match (server.tasks().stage.is_stopping(), problems.is_empty()) {
         (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
         (false, false) => (StatusCode::OK, "degraded"),

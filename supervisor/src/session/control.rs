@@ -6,7 +6,6 @@ use cc_protocol::{
     error::ErrorObject,
     task::TaskNamed,
 };
-use serde_json::{Map, Value};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
@@ -36,9 +35,8 @@ impl Handler {
     pub(super) async fn task_control(
         &mut self,
         control: ControlType,
-        params: &Map<String, Value>,
+        TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, ErrorObject> {
-        let TaskNamed { task_id } = TaskNamed::from_params(params)?;
         match TaskRef::find(&self.services.tasks, &task_id).await? {
             TaskRef::Live(handle) if !handle.is_done() => Ok(self.steer(handle, control).await),
             TaskRef::Live(_) | TaskRef::Stored(_) => {

@@ -27,13 +27,7 @@ use crate::{
 
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
-        let outcome = match method {
-            "execute" => match Execute::from_params(params) {
-                Ok(execute) => self.execute(execute).await,
-                Err(error) => Err(error),
-            },
-            _ => self.dispatch(method, params).await.map(CallOutcome::Replied),
-        };
+        let outcome = self.dispatch(method, params).await;
         outcome.unwrap_or_else(|error| CallOutcome::Replied(error.into()))
     }
 
@@ -41,50 +35,50 @@ impl Handler {
         &mut self,
         method: &str,
         params: Map<String, Value>,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<CallOutcome, ErrorObject> {
+        /// Reads the parameters as this type.
+        macro_rules! read {
+            ($parameters:ty) => {
+                <$parameters>::from_params(&params)?
+            };
+        }
         let batches = &self.services.batches;
-        let p = &params;
-        Ok(match method {
-            "control" => self.control(ControlType::from_params(p)?).await,
-            "session.resume" => self.resume(SessionResume::from_params(p)?).await?,
-            "session.configure" => configure(SessionConfigure::from_params(p)?),
-            "session.close" => check_close_params(p).map(|()| close())?,
+        let reply = match method {
+            "execute" => return self.execute(Execute::from_params(params)?).await,
+            "control" => self.control(read!(ControlType)).await,
 
-            "task.get" => self.task_get(TaskNamed::from_params(p)?).await?,
-            "task.list" => self.task_list(TaskList::from_params(p)?).await?,
-            "task.output" => self.task_output(TaskOutput::from_params(p)?).await?,
-            "task.attach" => self.task_attach(TaskAttach::from_params(p)?).await?,
-            "task.detach" => self.task_detach(TaskNamed::from_params(p)?).await?,
-            "task.cancel" => self.task_control(ControlType::Cancel, p).await?,
-            "task.pause" => self.task_control(ControlType::Pause, p).await?,
-            "task.resume" => self.task_control(ControlType::Resume, p).await?,
+            "session.resume" => self.resume(read!(SessionResume)).await?,
+            "session.configure" => configure(read!(SessionConfigure)),
+            "session.close" => check_close_params(&params).map(|()| close())?,
+
+            "task.get" => self.task_get(read!(TaskNamed)).await?,
+            "task.list" => self.task_list(read!(TaskList)).await?,
+            "task.output" => self.task_output(read!(TaskOutput)).await?,
+            "task.attach" => self.task_attach(read!(TaskAttach)).await?,
+            "task.detach" => self.task_detach(read!(TaskNamed)).await?,
+            "task.cancel" => self.task_control(ControlType::Cancel, read!(TaskNamed)).await?,
+            "task.pause" => self.task_control(ControlType::Pause, read!(TaskNamed)).await?,
+            "task.resume" => self.task_control(ControlType::Resume, read!(TaskNamed)).await?,
 
             "batch.submit" => Reply::new(batch::submit(batches, params).await?),
-            "batch.resume" => {
-                Reply::new(batch::resume(batches, BatchResume::from_params(p)?).await?)
-            }
-            "batch.get" => {
-                Reply::new(batch::get(batches, &BatchNamed::from_params(p)?.batch_id).await?)
-            }
-            "batch.list" => Reply::new(batch::list(batches, BatchList::from_params(p)?).await?),
-            "batch.rows" => Reply::new(batch::rows(batches, &BatchRows::from_params(p)?).await?),
-            "batch.result" => {
-                Reply::new(batch::result(batches, &BatchTask::from_params(p)?).await?)
-            }
+            "batch.get" => Reply::new(batch::get(batches, &read!(BatchNamed).batch_id).await?),
+            "batch.list" => Reply::new(batch::list(batches, read!(BatchList)).await?),
+            "batch.rows" => Reply::new(batch::rows(batches, &read!(BatchRows)).await?),
+            "batch.result" => Reply::new(batch::result(batches, &read!(BatchTask)).await?),
             "batch.cancel" => {
-                batch::cancel(batches, &BatchNamed::from_params(p)?.batch_id).await?;
+                batch::cancel(batches, &read!(BatchNamed).batch_id).await?;
                 Reply::new(Done::new("canceled"))
             }
-            "batch.attach" => self.batch_attach(BatchNamed::from_params(p)?).await?,
-            "batch.detach" => self.batch_detach(BatchNamed::from_params(p)?).await?,
+            "batch.attach" => self.batch_attach(read!(BatchNamed)).await?,
+            "batch.detach" => self.batch_detach(read!(BatchNamed)).await?,
+            "batch.resume" => Reply::new(batch::resume(batches, read!(BatchResume)).await?),
 
             "gate.list" => {
-                gate::no_params(p)?;
+                gate::no_params(&params)?;
                 Reply::new(GateListResult { gates: batches.gates.summaries() })
             }
             "gate.open" => {
-                let gate_id = GateOpen::from_params(p)?.gate_id;
-                let opened = batch::open_gates(batches, gate_id.as_deref()).await?;
+                let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
                 Reply::new(GateOpenResult { opened })
             }
 
@@ -93,7 +87,8 @@ impl Handler {
                 Some(result) => Reply::new(result),
                 None => return Err(CallError::UnknownMethod(method.to_owned()).into()),
             },
-        })
+        };
+        Ok(CallOutcome::Replied(reply))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `execute`: a request becomes a task of the session, and its start is answered.
 //!
-//! From [`Handler::accept`] on the task runs to its end whatever becomes of the connection that asked for it.
+//! From [`Handler::accept`] on the task runs to its end, even if the connection that asked for it is lost.
 
 use cc_events::Started;
 use cc_protocol::{
@@ -89,8 +89,8 @@ impl Handler {
         }
     }
 
-    /// Gives a task an owner: from here on it runs whatever becomes of this connection, and, unless it is detached, it
-    /// belongs to the session.
+    /// Gives a task an owner: it runs even if this connection is lost. Unless it is detached, it belongs to the
+    /// session.
     fn accept(
         &self,
         execute: Execute,

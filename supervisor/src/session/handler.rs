@@ -193,7 +193,7 @@ impl Handler {
         }
     }
 
-    /// The connection is over, for whatever reason: the session waits for its client, or ends.
+    /// To be called when the connection is over: the session waits for its client, or ends.
     pub(crate) async fn connection_lost(mut self) {
         let lost = Input::Lost(self.connection.number);
         self.services.sessions.happened(&self.session, lost).await;

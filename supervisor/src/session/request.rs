@@ -1,7 +1,7 @@
 //! A client's text message becomes calls, within bounds.
 //!
 //! Memory for parsed JSON grows with the number of values, not with the length of the text: 16 MiB of `[1,1,1,…]`
-//! would take gigabytes. So the values are counted first. Pure; called by [`crate::session`].
+//! would take gigabytes. So the values are counted first. Pure.
 
 use cc_protocol::envelope::{self, Id, Incoming, Response};
 

@@ -1,7 +1,7 @@
 //! Responses as JSON texts that fit into a message.
 //!
-//! A client can make an answer long: by its id, which comes back, or by names that an error repeats. No
-//! answer is over the limit whatever it does. Pure; called by [`crate::session`].
+//! A client can make an answer long: by its id, which comes back, or by names that an error repeats. Such an answer is
+//! replaced by an error. Pure.
 
 use cc_protocol::{
     SERVER_MESSAGE_BYTES_LIMIT,

@@ -58,7 +58,7 @@ impl State {
 pub(crate) enum Input {
     /// `connected` is queued on this connection.
     Greeted(ConnectionNumber),
-    /// This connection has ended, in whatever way.
+    /// This connection has ended.
     Lost(ConnectionNumber),
     /// This connection has proved that it may resume the session.
     Resume(ConnectionNumber),

@@ -1,4 +1,4 @@
-//! Sessions that are over, so that a client that comes too late is told so. Bounded: the oldest are forgotten.
+//! Sessions that are over, so that a client that comes too late gets the reason. Bounded: the oldest are removed.
 
 use std::{
     collections::VecDeque,
