@@ -102,6 +102,9 @@ mod supervisor {
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
+    /// The configuration file, and the check of it.
+    mod configuration;
+
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 

@@ -22,8 +22,9 @@ on-stop = \"keep-tasks\"
 allow-command = [\"claude\", \"git\"]
 ```
 
-Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`. There is no default place: without
-`--config` no file is read.
+Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that the file sets cannot be
+unset by an option. Relative paths start at the working directory of the supervisor. There is no default place: without `--config` no
+file is read.
 
 `--check-config` prints every setting with its value and where that comes from, as a configuration file, and exits with 0; or it
 prints all mistakes, with their lines, and exits with 1. It starts nothing and never prints the token. Run it with the environment of

@@ -144,12 +144,12 @@ pub(crate) trait AnySetting: Sync + fmt::Debug {
 }
 
 /// What [`AnySetting`] needs to know of a default.
-pub(crate) trait Default: Copy + Sync + fmt::Debug {
+pub(crate) trait DefaultValue: Copy + Sync + fmt::Debug {
     fn value(self) -> Option<Vec<OsString>>;
     fn text(self) -> Option<String>;
 }
 
-impl Default for Fixed {
+impl DefaultValue for Fixed {
     fn value(self) -> Option<Vec<OsString>> {
         Some(self.texts())
     }
@@ -159,7 +159,7 @@ impl Default for Fixed {
     }
 }
 
-impl Default for Computed {
+impl DefaultValue for Computed {
     fn value(self) -> Option<Vec<OsString>> {
         None
     }
@@ -169,7 +169,7 @@ impl Default for Computed {
     }
 }
 
-impl<K: Kind, D: Default> AnySetting for Setting<K, D> {
+impl<K: Kind, D: DefaultValue> AnySetting for Setting<K, D> {
     fn about(&self) -> &About {
         &self.about
     }
