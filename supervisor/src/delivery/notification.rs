@@ -27,7 +27,7 @@ use crate::{
 
 /// Translates the records of one task.
 #[derive(Clone, Debug)]
-pub struct Translator {
+pub(crate) struct Translator {
     task_id: String,
     pid: i32,
     /// The client has been told, or had before, what comes up to here.
@@ -39,20 +39,20 @@ pub struct Translator {
 impl Translator {
     /// Of a task whose main process has this pid. Lines up to `after_seq` are left out.
     #[must_use]
-    pub fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
+    pub(crate) fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
         let output_text = OutputText::new(&task_id);
         Self { task_id, pid, after_seq, has_ended: false, output_text }
     }
 
     /// Whether the terminal event was among what was translated.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
     /// The terminal event of a task whose log cannot tell it any more.
     #[must_use]
-    pub fn terminal(&self, completed: &Completed, seq: u64) -> String {
+    pub(crate) fn terminal(&self, completed: &Completed, seq: u64) -> String {
         let position = Position { task_id: self.task_id.clone(), seq };
         to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
     }
@@ -62,7 +62,7 @@ impl Translator {
     ///
     /// # Errors
     /// When a record cannot be read; those before it are in `texts`.
-    pub fn translate(
+    pub(crate) fn translate(
         &mut self,
         pending: &mut PendingRecords,
         is_batching: bool,
@@ -76,7 +76,7 @@ impl Translator {
     }
 
     /// The same; what cannot be read is announced, and passed over with what follows it.
-    pub fn translate_or_tell(
+    pub(crate) fn translate_or_tell(
         &mut self,
         pending: &mut PendingRecords,
         is_batching: bool,
@@ -178,7 +178,7 @@ impl Translator {
 
     /// Says that records could not be read.
     #[must_use]
-    pub fn lost(&self, bytes: u64, error: &str) -> String {
+    pub(crate) fn lost(&self, bytes: u64, error: &str) -> String {
         let error = format!("{bytes} bytes of this task's log are missing: {error}");
         self.error(error)
     }
@@ -270,7 +270,7 @@ impl Batch {
 
 /// A notification as it is sent.
 #[must_use]
-pub fn to_text(notification: &Notification<'_>) -> String {
+pub(crate) fn to_text(notification: &Notification<'_>) -> String {
     #[derive(serde::Serialize)]
     struct Envelope<'a, 'b> {
         jsonrpc: &'static str,

@@ -14,7 +14,7 @@ const WORD_BYTES: usize = 8;
 
 /// A line, or a piece of one.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Its number.
     pub seq: u64,
     /// Where it was written.
@@ -29,7 +29,7 @@ pub struct Line<'a> {
 
 /// Writes the output of one task.
 #[derive(Clone, Debug)]
-pub struct OutputText {
+pub(crate) struct OutputText {
     /// What stands between the data and the seq of a whole line.
     plain: String,
     /// The same for any other, without what it says of the piece.
@@ -40,7 +40,7 @@ pub struct OutputText {
 impl OutputText {
     /// Of this task.
     #[must_use]
-    pub fn new(task_id: &str) -> Self {
+    pub(crate) fn new(task_id: &str) -> Self {
         let mut id = String::new();
         push_string(&mut id, task_id.as_bytes());
         let task = format!(",\"task_id\":{id},\"seq\":");
@@ -55,7 +55,7 @@ impl OutputText {
     }
 
     /// Adds a `process.output` message.
-    pub fn message(&self, line: &Line<'_>, texts: &mut MessageBuffer) {
+    pub(crate) fn message(&self, line: &Line<'_>, texts: &mut MessageBuffer) {
         let text = texts.open();
         text.push_str(match line.stream {
             Stream::Stdout => {
@@ -90,12 +90,12 @@ impl OutputText {
     }
 
     /// Begins a `process.output_batch` message, to which [`OutputText::item`] adds.
-    pub fn begin_batch(&self, texts: &mut MessageBuffer) {
+    pub(crate) fn begin_batch(&self, texts: &mut MessageBuffer) {
         texts.open().push_str(&self.batch_head);
     }
 
     /// Adds a line to the batch that has been begun.
-    pub fn item(&self, line: &Line<'_>, is_first: bool, texts: &mut MessageBuffer) {
+    pub(crate) fn item(&self, line: &Line<'_>, is_first: bool, texts: &mut MessageBuffer) {
         let text = texts.open();
         text.push_str(if is_first { "{\"seq\":" } else { ",{\"seq\":" });
         push_number(text, line.seq);
@@ -116,7 +116,7 @@ impl OutputText {
     }
 
     /// Completes it.
-    pub fn end_batch(&self, texts: &mut MessageBuffer) {
+    pub(crate) fn end_batch(&self, texts: &mut MessageBuffer) {
         texts.open().push_str("]}}");
         texts.close();
     }

@@ -28,7 +28,7 @@ use tokio::{
 
 /// Messages in their order.
 #[derive(Debug, Default)]
-pub struct MessageBuffer {
+pub(crate) struct MessageBuffer {
     text: String,
     /// Where each message ends.
     ends: Vec<usize>,
@@ -36,35 +36,35 @@ pub struct MessageBuffer {
 
 impl MessageBuffer {
     /// Makes room for about so much more.
-    pub fn reserve(&mut self, bytes: usize) {
+    pub(crate) fn reserve(&mut self, bytes: usize) {
         self.text.reserve(bytes);
     }
 
     /// Adds a message.
-    pub fn push(&mut self, text: &str) {
+    pub(crate) fn push(&mut self, text: &str) {
         self.open().push_str(text);
         self.close();
     }
 
     /// The message that is being written, behind those that are complete: only to be added to.
-    pub fn open(&mut self) -> &mut String {
+    pub(crate) fn open(&mut self) -> &mut String {
         &mut self.text
     }
 
     /// Completes the message that is being written.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.ends.push(self.text.len());
     }
 
     /// Of all messages, one that is not complete included.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 
     /// The complete messages as WebSocket frames, one behind the other.
     #[must_use]
-    pub fn into_frames(self) -> Bytes {
+    pub(crate) fn into_frames(self) -> Bytes {
         let mut frames = Vec::with_capacity(self.text.len() + self.ends.len() * HEADER_BYTES_LIMIT);
         for text in self.iter() {
             push_header(&mut frames, text.len());
@@ -74,7 +74,7 @@ impl MessageBuffer {
     }
 
     /// The complete messages.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let text = &self.text[start..*end];
@@ -91,10 +91,10 @@ const TWO_BYTES: u8 = 126;
 const EIGHT_BYTES: u8 = 127;
 
 /// Most that a frame has before its text.
-pub const HEADER_BYTES_LIMIT: usize = 10;
+pub(crate) const HEADER_BYTES_LIMIT: usize = 10;
 
 /// Begins the frame of a text of so many bytes, as a server sends it: not masked.
-pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
+pub(crate) fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
     frames.push(FINAL_TEXT);
     match (u8::try_from(text_bytes), u16::try_from(text_bytes)) {
         (Ok(bytes), _) if bytes < TWO_BYTES => frames.push(bytes),
@@ -111,23 +111,23 @@ pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
 
 /// Frames that the socket has not taken yet: what its writer gave last.
 #[derive(Clone, Debug, Default)]
-pub struct FrameLane(Arc<Mutex<Bytes>>);
+pub(crate) struct FrameLane(Arc<Mutex<Bytes>>);
 
 impl FrameLane {
     /// Takes whole frames, to be written before whatever the codec writes from now on. The codec must have been
     /// flushed, which empties the lane too: otherwise a frame of which it has written a part would be torn.
-    pub fn put(&self, frames: Bytes) {
+    pub(crate) fn put(&self, frames: Bytes) {
         *self.frames() = frames;
     }
 
     /// What is to be written next; empty if there is nothing.
     #[must_use]
-    pub fn rest(&self) -> Bytes {
+    pub(crate) fn rest(&self) -> Bytes {
         self.frames().clone()
     }
 
     /// The socket has taken so much of it.
-    pub fn advance(&self, bytes: usize) {
+    pub(crate) fn advance(&self, bytes: usize) {
         let mut frames = self.frames();
         frames.advance(bytes);
         if frames.is_empty() {
@@ -144,7 +144,7 @@ impl FrameLane {
 
 /// Set by the socket, read by the heartbeat.
 #[derive(Clone, Debug, Default)]
-pub struct Liveness(Arc<Signs>);
+pub(crate) struct Liveness(Arc<Signs>);
 
 #[derive(Debug, Default)]
 struct Signs {
@@ -172,7 +172,7 @@ impl Liveness {
 
 /// A TCP stream that reports signs of life of its other end. What is in its lane is written before anything else.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
     life: Liveness,
     lane: FrameLane,
@@ -181,7 +181,7 @@ pub struct Socket {
 impl Socket {
     /// Reports to `life`.
     #[must_use]
-    pub fn new(stream: TcpStream, life: Liveness, lane: FrameLane) -> Self {
+    pub(crate) fn new(stream: TcpStream, life: Liveness, lane: FrameLane) -> Self {
         Self { stream, life, lane }
     }
 

@@ -25,7 +25,7 @@ use crate::{
 
 /// What a session has its writer do.
 #[derive(Debug)]
-pub enum Outgoing {
+pub(crate) enum Outgoing {
     /// Send this text.
     Text(String),
     /// Send this text, and tell when it was handed to the socket.
@@ -50,7 +50,7 @@ pub enum Outgoing {
 
 /// A task to follow to its end.
 #[derive(Debug)]
-pub struct Follow {
+pub(crate) struct Follow {
     /// Which one.
     pub task_id: String,
     /// Where to read.
@@ -67,7 +67,7 @@ pub struct Follow {
 
 /// The writing half of a connection.
 #[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     queue: mpsc::Receiver<Box<Outgoing>>,
     /// The way of tasks' messages; everything else goes through the sink.
     lane: FrameLane,
@@ -118,7 +118,7 @@ impl Follow {
 impl Writer {
     /// Serves this queue; `lane` is that of the stream behind the sink.
     #[must_use]
-    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: FrameLane) -> Self {
+    pub(crate) fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: FrameLane) -> Self {
         Self {
             queue,
             lane,
@@ -136,7 +136,7 @@ impl Writer {
     ///
     /// # Errors
     /// Always ends with one: that of the socket.
-    pub async fn run<S>(&mut self, sink: &mut S) -> Error
+    pub(crate) async fn run<S>(&mut self, sink: &mut S) -> Error
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
@@ -156,7 +156,7 @@ impl Writer {
     }
 
     /// The texts that were queued and not taken.
-    pub fn leftovers(&mut self) -> Vec<String> {
+    pub(crate) fn leftovers(&mut self) -> Vec<String> {
         let mut texts = Vec::new();
         while let Ok(outgoing) = self.queue.try_recv() {
             if let Outgoing::Text(text) = *outgoing {

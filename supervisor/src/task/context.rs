@@ -18,7 +18,7 @@ use crate::{
 
 /// What a task needs from its supervisor. The rooms above `task` hold it as well, to start tasks and to ask for them.
 #[derive(Debug)]
-pub struct TaskContext {
+pub(crate) struct TaskContext {
     pub config: Config,
     /// What tasks get of the supervisor's environment.
     pub environment: Base,
@@ -41,12 +41,12 @@ pub struct TaskContext {
 impl TaskContext {
     /// The path of a task's log.
     #[must_use]
-    pub fn log_path(&self, task_id: &str) -> PathBuf {
+    pub(crate) fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
     }
 
     /// Takes note of a task that has just ended, and removes the logs that are too much now.
-    pub fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
+    pub(crate) fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
         let log_bytes = feed.position().end_offset;
         let feed = Arc::downgrade(feed);
         let ended_ms = self.retention.now_ms();
@@ -57,7 +57,7 @@ impl TaskContext {
     }
 
     /// Removes the logs of ended tasks that are too many, too large or too old.
-    pub fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
+    pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         retention::clean(Arc::clone(&self.retention), store, metrics)
     }
@@ -66,7 +66,7 @@ impl TaskContext {
 #[cfg(test)]
 impl TaskContext {
     /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
-    pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
+    pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
         let args = Args {
             worker: Some("/bin/false".into()),

@@ -17,7 +17,7 @@ use crate::{
 
 /// A task that is known, alive or not.
 #[derive(Debug)]
-pub enum TaskRef {
+pub(crate) enum TaskRef {
     /// Its owner is there.
     Live(TaskHandle),
     /// It has ended, or its owner could not be made again.
@@ -29,7 +29,7 @@ impl TaskRef {
     ///
     /// # Errors
     /// That there is none, or that the database cannot be read.
-    pub async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
+    pub(crate) async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
         if let Some(handle) = context.registry.get(task_id) {
             return Ok(Self::Live(handle));
         }
@@ -41,7 +41,7 @@ impl TaskRef {
 
     /// The session that it belongs to.
     #[must_use]
-    pub fn session_id(&self) -> Option<&str> {
+    pub(crate) fn session_id(&self) -> Option<&str> {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
             Self::Stored(row) => row.accepted.session_id.as_deref(),
@@ -50,7 +50,7 @@ impl TaskRef {
 
     /// The seq of its last event; 0 when there is none.
     #[must_use]
-    pub fn last_seq(&self) -> u64 {
+    pub(crate) fn last_seq(&self) -> u64 {
         match self {
             Self::Live(handle) => handle.feed().position().last_seq,
             Self::Stored(row) => row.ended.as_ref().map_or(0, |ended| ended.last_seq),
@@ -59,7 +59,7 @@ impl TaskRef {
 
     /// It has ended and its main process never ran: its client was told so in the answer to its request.
     #[must_use]
-    pub fn never_ran(&self) -> bool {
+    pub(crate) fn never_ran(&self) -> bool {
         match self {
             Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
             // The end is all that there is of it. That its start is not on record does not say so: a start is
@@ -70,7 +70,7 @@ impl TaskRef {
 
     /// The terminal event and its seq, where the database has them.
     #[must_use]
-    pub fn stored_end(&self) -> Option<(Completed, u64)> {
+    pub(crate) fn stored_end(&self) -> Option<(Completed, u64)> {
         match self {
             Self::Live(_) => None,
             Self::Stored(row) => Some((row.completed()?, row.ended.as_ref()?.last_seq)),
@@ -79,7 +79,7 @@ impl TaskRef {
 
     /// Its main process, once it ran.
     #[must_use]
-    pub fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         match self {
             Self::Live(handle) => handle.status().pid,
             Self::Stored(row) => row.started.as_ref().map(|started| started.pid),
@@ -88,7 +88,7 @@ impl TaskRef {
 
     /// As a client sees it.
     #[must_use]
-    pub fn summary(&self, context: &TaskContext) -> TaskSummary {
+    pub(crate) fn summary(&self, context: &TaskContext) -> TaskSummary {
         match self {
             Self::Live(handle) => of_handle(handle),
             Self::Stored(row) => of_row(context, row),
@@ -151,7 +151,7 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn list(
+pub(crate) async fn list(
     context: &TaskContext,
     filter: ListFilter,
     before: Option<String>,
@@ -184,7 +184,7 @@ pub async fn list(
 
 /// What the registry has of a task is newer than its row.
 #[must_use]
-pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
+pub(crate) fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
     match context.registry.get(&row.accepted.id) {
         Some(handle) => TaskRef::Live(handle),
         None => TaskRef::Stored(Box::new(row)),
@@ -193,7 +193,7 @@ pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
 
 /// As many of the newest ones as an answer can hold.
 #[must_use]
-pub fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<TaskSummary> {
+pub(crate) fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<TaskSummary> {
     let mut list_bytes = 0;
     let fitting = tasks
         .iter()
@@ -213,14 +213,14 @@ fn json_bytes(summary: &TaskSummary) -> usize {
 
 /// The answer when the database fails.
 #[must_use]
-pub fn failed(error: &StoreError) -> ErrorObject {
+pub(crate) fn failed(error: &StoreError) -> ErrorObject {
     tracing::error!(%error, "a question to the state database");
     ErrorObject::new(ErrorCode::InternalError, error.to_string())
 }
 
 /// The answer when there is no such task.
 #[must_use]
-pub fn no_such_task(task_id: &str) -> ErrorObject {
+pub(crate) fn no_such_task(task_id: &str) -> ErrorObject {
     let shown: String = task_id.chars().take(64).collect();
     let message = format!("no such task: {shown:?}; it may have been removed by retention");
     ErrorObject::new(ErrorCode::NoSuchTask, message).with("task_id", shown)

@@ -6,7 +6,7 @@ use crate::{storage::database::StoreError, worker::spawner::SpawnError};
 
 /// Why no worker was ever told of a task.
 #[derive(Debug, thiserror::Error)]
-pub enum NotStarted {
+pub(crate) enum NotStarted {
     /// It could not be put on record.
     #[error(transparent)]
     Record(#[from] StoreError),
@@ -19,7 +19,7 @@ impl NotStarted {
     /// Whether it is the machine's trouble and not the task's: another start may succeed, and no other task would have
     /// fared better now.
     #[must_use]
-    pub fn is_environmental(&self) -> bool {
+    pub(crate) fn is_environmental(&self) -> bool {
         match self {
             Self::Record(StoreError::Directory { error, .. }) => shortage::is_environmental(error),
             // No task can do anything about the database.

@@ -14,7 +14,7 @@ use crate::task::handle::TaskHandle;
 
 /// The tasks that are not over.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     limit: usize,
     tasks: Mutex<Tasks>,
     /// Counts the tasks that have left.
@@ -29,7 +29,7 @@ struct Tasks {
 
 /// Why no task may be started now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
     /// As many tasks run as may.
@@ -42,7 +42,7 @@ pub enum Refusal {
 impl Registry {
     /// Empty and open, for at most `limit` tasks.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
     }
 
@@ -50,7 +50,7 @@ impl Registry {
     ///
     /// # Errors
     /// When it is closed or full: the task must not be started.
-    pub fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
@@ -66,7 +66,7 @@ impl Registry {
     ///
     /// # Errors
     /// When it is closed.
-    pub fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    pub(crate) fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
@@ -77,30 +77,30 @@ impl Registry {
 
     /// The task with this id, if it is not over.
     #[must_use]
-    pub fn get(&self, task_id: &str) -> Option<TaskHandle> {
+    pub(crate) fn get(&self, task_id: &str) -> Option<TaskHandle> {
         self.tasks().handles.get(task_id).cloned()
     }
 
     /// The ids of all.
     #[must_use]
-    pub fn task_ids(&self) -> Vec<String> {
+    pub(crate) fn task_ids(&self) -> Vec<String> {
         self.tasks().handles.keys().cloned().collect()
     }
 
     /// Removes a task whose worker is reaped.
-    pub fn remove(&self, task_id: &str) {
+    pub(crate) fn remove(&self, task_id: &str) {
         self.tasks().handles.remove(task_id);
         self.left.send_modify(|count| *count += 1);
     }
 
     /// Told whenever there may be room again.
     #[must_use]
-    pub fn room(&self) -> watch::Receiver<u64> {
+    pub(crate) fn room(&self) -> watch::Receiver<u64> {
         self.left.subscribe()
     }
 
     /// Takes no more from now on. Returns what is there.
-    pub fn close(&self) -> Vec<TaskHandle> {
+    pub(crate) fn close(&self) -> Vec<TaskHandle> {
         let mut tasks = self.tasks();
         tasks.is_closed = true;
         tasks.handles.values().cloned().collect()
@@ -108,7 +108,7 @@ impl Registry {
 
     /// Tasks now.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.tasks().handles.len()
     }
 

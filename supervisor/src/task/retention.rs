@@ -29,7 +29,7 @@ use crate::{
 
 /// How much is kept; whichever limit is reached first.
 #[derive(Clone, Copy, Debug)]
-pub struct RetentionLimits {
+pub(crate) struct RetentionLimits {
     /// Since a task's end.
     pub age: Duration,
     /// Tasks.
@@ -43,7 +43,7 @@ pub struct RetentionLimits {
 impl RetentionLimits {
     /// As configured, on the file system that holds `tasks_dir`.
     #[must_use]
-    pub fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
+    pub(crate) fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
         let bytes = keep.bytes.unwrap_or_else(|| {
             let share = file_system_bytes(tasks_dir) / limits::KEEP_BYTES_SHARE;
             limits::DEFAULT_KEEP_BYTES.min(share)
@@ -60,7 +60,7 @@ fn file_system_bytes(path: &Path) -> u64 {
 
 /// A task that has ended.
 #[derive(Clone, Debug)]
-pub struct EndedTask {
+pub(crate) struct EndedTask {
     /// Its id.
     pub task_id: String,
     /// Milliseconds since the Unix epoch.
@@ -73,7 +73,7 @@ pub struct EndedTask {
 
 /// The tasks that have ended.
 #[derive(Debug)]
-pub struct Retention {
+pub(crate) struct Retention {
     tasks_dir: PathBuf,
     rules: RetentionLimits,
     /// Whoever was to come back before this can come back only from now on.
@@ -93,7 +93,7 @@ struct EndedTasks {
 impl Retention {
     /// Of the tasks below `tasks_dir`, none of which is known yet, by a supervisor that began at `began_ms`.
     #[must_use]
-    pub fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
+    pub(crate) fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
         Self {
             tasks_dir: tasks_dir.to_owned(),
             rules,
@@ -106,7 +106,7 @@ impl Retention {
     /// The time by which things are old, milliseconds since the Unix epoch. The tasks of earlier supervisors have been
     /// added before this is first asked.
     #[must_use]
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         let (wall_ms, boot_ms) = (clock::now_ms(), clock::boot_ms());
         let newest_ms = self.ended().tasks.back().map(|task| task.ended_ms);
         let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
@@ -121,7 +121,7 @@ impl Retention {
     }
 
     /// Takes note of a task that has ended; removes nothing.
-    pub fn add(&self, task: EndedTask) {
+    pub(crate) fn add(&self, task: EndedTask) {
         let mut ended = self.ended();
         ended.bytes += task.log_bytes;
         let place = ended.tasks.partition_point(|earlier| earlier.ended_ms <= task.ended_ms);
@@ -130,7 +130,7 @@ impl Retention {
 
     /// Removes what is too much. Returns the ids of what is gone. Blocks.
     #[must_use]
-    pub fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
+    pub(crate) fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
         let mut removed = Vec::new();
         while let Some(task) = self.take_one_too_many(now_ms) {
             match fs::remove_dir_all(self.tasks_dir.join(&task.task_id)) {
@@ -147,7 +147,7 @@ impl Retention {
 
     /// Whether there is something to remove, unless somebody follows it. Costs next to nothing.
     #[must_use]
-    pub fn has_too_much(&self, now_ms: u64) -> bool {
+    pub(crate) fn has_too_much(&self, now_ms: u64) -> bool {
         self.too_much(&self.ended(), now_ms).next().is_some()
     }
 
@@ -184,7 +184,7 @@ impl Retention {
 }
 
 /// Removes what is too much, and has the database forget it.
-pub async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
+pub(crate) async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
     let removing = spawn_blocking(move || retention.remove_too_much(retention.now_ms()));
     match removing.await {
         Ok(removed) if removed.is_empty() => {}

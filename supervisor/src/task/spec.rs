@@ -25,7 +25,7 @@ const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
 
 /// What a request is resolved against.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting<'a> {
+pub(crate) struct Setting<'a> {
     /// Defaults and rules.
     pub config: &'a Config,
     /// The environment before the request's wishes.
@@ -39,7 +39,7 @@ impl Setting<'_> {
     ///
     /// # Errors
     /// The answer to send: the command is not allowed, or a limit is over what there is.
-    pub fn spec(
+    pub(crate) fn spec(
         &self,
         execute: Execute,
         task_id: &str,
@@ -92,7 +92,7 @@ impl Setting<'_> {
 
 /// The beginning of what a request runs, for people.
 #[must_use]
-pub fn shown(program: &Program) -> String {
+pub(crate) fn shown(program: &Program) -> String {
     let text = match program {
         Program::Command { command } => command.clone(),
         Program::Argv { argv } => shell_words::join(argv),
@@ -111,7 +111,7 @@ pub fn shown(program: &Program) -> String {
 
 /// Whether it runs a Claude CLI, as far as the request shows.
 #[must_use]
-pub fn is_claude(program: &Program) -> bool {
+pub(crate) fn is_claude(program: &Program) -> bool {
     match program {
         Program::Prompt(_) => true,
         Program::Command { command } => is_claude_command(command),

@@ -17,7 +17,7 @@ use cc_events::EndReason;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub(crate) enum State {
     /// The worker has its spec.
     Starting,
     /// The main process runs.
@@ -39,7 +39,7 @@ pub enum State {
 impl State {
     /// Of a task whose worker was adopted, as the worker describes it.
     #[must_use]
-    pub fn of_adopted(is_paused: bool, ending: Option<EndReason>) -> Self {
+    pub(crate) fn of_adopted(is_paused: bool, ending: Option<EndReason>) -> Self {
         match (ending, is_paused) {
             (Some(reason), _) => Self::Ending { reason, is_killing: false },
             (None, true) => Self::Running { motion: Motion::Stopped },
@@ -50,7 +50,7 @@ impl State {
 
 /// Whether a running task's tree is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Motion {
+pub(crate) enum Motion {
     /// It runs.
     Moving,
     /// The worker was told to stop it.
@@ -63,7 +63,7 @@ pub enum Motion {
 
 /// What can happen to a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
+pub(crate) enum Input {
     /// Somebody wants it stopped.
     Pause,
     /// Somebody wants it to go on.
@@ -88,7 +88,7 @@ pub enum Input {
 
 /// What the owner has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// Nothing.
     None,
     /// Tell the worker to stop the tree.
@@ -111,7 +111,7 @@ pub enum Effect {
 
 /// The next state, and what to do.
 #[must_use]
-pub fn transition(state: State, input: Input) -> (State, Effect) {
+pub(crate) fn transition(state: State, input: Input) -> (State, Effect) {
     match state {
         State::Starting => starting(input),
         State::Running { motion } => running(motion, input),

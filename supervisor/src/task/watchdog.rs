@@ -13,7 +13,7 @@ use crate::config::limits;
 
 /// What the owner has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alarm {
+pub(crate) enum Alarm {
     /// Ask the worker for a sign of life.
     Ping,
     /// The worker has failed: kill it.
@@ -22,7 +22,7 @@ pub enum Alarm {
 
 /// How a worker has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Hang {
+pub(crate) enum Hang {
     /// Neither `started` nor a terminal event.
     #[error("the worker did not start the task within {} s", limits::WORKER_START.as_secs())]
     Start,
@@ -64,7 +64,7 @@ struct Ping {
 
 /// The clocks of one worker.
 #[derive(Debug)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     grace: Duration,
     total: Option<Duration>,
     /// What is left of `total`, as of `moving_since`.
@@ -81,7 +81,7 @@ pub struct Watchdog {
 impl Watchdog {
     /// Of a worker that was just started.
     #[must_use]
-    pub fn new(now: Instant, deadlines: &Deadlines) -> Self {
+    pub(crate) fn new(now: Instant, deadlines: &Deadlines) -> Self {
         let total = deadlines.total_ms.map(Duration::from_millis);
         Self {
             grace: Duration::from_millis(deadlines.grace_ms),
@@ -97,7 +97,7 @@ impl Watchdog {
 
     /// Of a worker that has just said this of itself.
     #[must_use]
-    pub fn of_adopted(now: Instant, adopted: &Adopted) -> Self {
+    pub(crate) fn of_adopted(now: Instant, adopted: &Adopted) -> Self {
         let mut watchdog = Self::new(now, &adopted.deadlines);
         watchdog.left = adopted.total_left_ms.map(Duration::from_millis);
         watchdog.started(now);
@@ -112,7 +112,7 @@ impl Watchdog {
     }
 
     /// The main process runs.
-    pub fn started(&mut self, now: Instant) {
+    pub(crate) fn started(&mut self, now: Instant) {
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Running;
             self.moving_since = Some(now);
@@ -121,19 +121,19 @@ impl Watchdog {
     }
 
     /// The tree is stopped: its time stands still.
-    pub fn paused(&mut self, now: Instant) {
+    pub(crate) fn paused(&mut self, now: Instant) {
         if let Some(since) = self.moving_since.take() {
             self.left = self.left.map(|left| left.saturating_sub(now - since));
         }
     }
 
     /// The tree goes on.
-    pub fn resumed(&mut self, now: Instant) {
+    pub(crate) fn resumed(&mut self, now: Instant) {
         self.moving_since.get_or_insert(now);
     }
 
     /// The worker was told to end the task, or says that it does.
-    pub fn ending(&mut self, now: Instant) {
+    pub(crate) fn ending(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Ending { .. }) {
             self.phase = Phase::Ending { until: now + self.grace + limits::WORKER_KILL };
             self.ping = None;
@@ -141,19 +141,19 @@ impl Watchdog {
     }
 
     /// The worker was told to kill the task: no grace is left.
-    pub fn killing(&mut self, now: Instant) {
+    pub(crate) fn killing(&mut self, now: Instant) {
         self.phase = Phase::Ending { until: now + limits::WORKER_KILL };
         self.ping = None;
     }
 
     /// Anything came from the worker.
-    pub fn heard(&mut self) {
+    pub(crate) fn heard(&mut self) {
         self.ping = None;
     }
 
     /// When to call [`Watchdog::check`] next.
     #[must_use]
-    pub fn next_check(&self) -> Instant {
+    pub(crate) fn next_check(&self) -> Instant {
         let of_phase = match self.phase {
             Phase::Starting { until } | Phase::Ending { until } => return until,
             Phase::Overdue { until } => Some(until),
@@ -164,7 +164,7 @@ impl Watchdog {
     }
 
     /// What is due.
-    pub fn check(&mut self, now: Instant) -> Option<Alarm> {
+    pub(crate) fn check(&mut self, now: Instant) -> Option<Alarm> {
         match self.phase {
             Phase::Starting { until } => {
                 return (now >= until).then_some(Alarm::Hung(Hang::Start));

@@ -14,7 +14,7 @@ use crate::task::feed::ring::{Feed, Mark, Position};
 impl Feed {
     /// A reader that begins after the record with this seq; 0: with the first one.
     #[must_use]
-    pub fn cursor_after(self: &Arc<Self>, seq: u64) -> Cursor {
+    pub(crate) fn cursor_after(self: &Arc<Self>, seq: u64) -> Cursor {
         let position = self.position();
         let place = match seq {
             0 => Place::At(FIRST_RECORD_OFFSET),
@@ -29,7 +29,7 @@ impl Feed {
 
 /// What a cursor comes to next.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item {
+pub(crate) enum Item {
     /// Whole records.
     Frames(Bytes),
     /// The ring no longer holds these records and the log could not be read.
@@ -43,7 +43,7 @@ pub enum Item {
 
 /// One reader's place in a task's records.
 #[derive(Debug)]
-pub struct Cursor {
+pub(crate) struct Cursor {
     source: Source,
     place: Place,
     reader: Option<LogReader>,
@@ -90,14 +90,14 @@ enum Place {
 impl Cursor {
     /// A reader of an ended task's log that begins after the record with this seq; 0: with the first one.
     #[must_use]
-    pub fn over_log(log_path: PathBuf, seq: u64) -> Self {
+    pub(crate) fn over_log(log_path: PathBuf, seq: u64) -> Self {
         let place = if seq == 0 { Place::At(FIRST_RECORD_OFFSET) } else { Place::After(seq) };
         Self { source: Source::Ended { log_path }, place, reader: None, looking: None }
     }
 
     /// Waits for the next records, about `bytes_limit` at most. `None` after the terminal event. Dropping
     /// the future loses nothing.
-    pub async fn next(&mut self, bytes_limit: usize) -> Option<Item> {
+    pub(crate) async fn next(&mut self, bytes_limit: usize) -> Option<Item> {
         loop {
             let offset = match self.place {
                 Place::At(offset) => offset,
@@ -131,7 +131,7 @@ impl Cursor {
     }
 
     /// The next records if the ring holds them now; never waits, never reads the file.
-    pub fn ready(&mut self) -> Option<Bytes> {
+    pub(crate) fn ready(&mut self) -> Option<Bytes> {
         let (Source::Running { feed, .. }, Place::At(offset)) = (&self.source, self.place) else {
             return None;
         };
@@ -141,7 +141,7 @@ impl Cursor {
     }
 
     /// Goes back by so much of what was read last: the end of it, in whole records.
-    pub fn put_back(&mut self, bytes: usize) {
+    pub(crate) fn put_back(&mut self, bytes: usize) {
         if let Place::At(offset) = self.place {
             self.place = Place::At(offset - bytes as u64);
         }

@@ -19,7 +19,7 @@ use crate::config::limits;
 
 /// How far a task's records reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
+pub(crate) struct Position {
     /// Where the next record will be.
     pub end_offset: u64,
     /// Of the last record; 0 when there is none.
@@ -30,7 +30,7 @@ pub struct Position {
 
 /// The records of one task.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     log_path: PathBuf,
     ring_bytes_limit: usize,
     ring: Mutex<Ring>,
@@ -66,14 +66,18 @@ impl Feed {
     /// Of a task whose log will be at `log_path`. The ring holds at most `ring_bytes_limit`, but always the
     /// last chunk.
     #[must_use]
-    pub fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
+    pub(crate) fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
         let start = Position { end_offset: FIRST_RECORD_OFFSET, last_seq: 0, is_done: false };
         Self::continued(log_path, ring_bytes_limit, start)
     }
 
     /// Of a task whose log reaches to `start` already: what is before it is read from the file.
     #[must_use]
-    pub fn continued(log_path: PathBuf, ring_bytes_limit: usize, start: Position) -> Arc<Self> {
+    pub(crate) fn continued(
+        log_path: PathBuf,
+        ring_bytes_limit: usize,
+        start: Position,
+    ) -> Arc<Self> {
         Arc::new(Self {
             log_path,
             ring_bytes_limit,
@@ -87,7 +91,7 @@ impl Feed {
     }
 
     /// Adds whole records that continue the sequence. `is_done`: the last of them is the terminal event.
-    pub fn append(&self, frames: Bytes, last_seq: u64, is_done: bool) {
+    pub(crate) fn append(&self, frames: Bytes, last_seq: u64, is_done: bool) {
         let offset = self.position.borrow().end_offset;
         let end_offset = offset + frames.len() as u64;
         {
@@ -108,19 +112,19 @@ impl Feed {
 
     /// How far it reaches now.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         *self.position.borrow()
     }
 
     /// The task's log.
     #[must_use]
-    pub fn log_path(&self) -> &Path {
+    pub(crate) fn log_path(&self) -> &Path {
         &self.log_path
     }
 
     /// Everything from `offset` on, if the ring still holds it.
     #[must_use]
-    pub fn frames_from(&self, mut offset: u64) -> Option<Vec<Bytes>> {
+    pub(crate) fn frames_from(&self, mut offset: u64) -> Option<Vec<Bytes>> {
         let end_offset = self.position().end_offset;
         let mut frames = Vec::new();
         while offset < end_offset {
