@@ -16,7 +16,7 @@ use crate::{
     worker::spawner::Spawner,
 };
 
-/// What a task needs from its supervisor. The rooms above `task` hold it as well, to start tasks and to ask for them.
+/// What a task needs from its supervisor. The rooms above `task` hold it too, to start tasks and to look them up.
 #[derive(Debug)]
 pub(crate) struct TaskContext {
     pub config: Config,
@@ -26,7 +26,7 @@ pub(crate) struct TaskContext {
     pub registry: Arc<Registry>,
     pub store: Store,
     pub health: Arc<Health>,
-    /// Versions and words of the tasks' CLI that the log has told of.
+    /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
     pub retention: Arc<Retention>,
@@ -39,13 +39,12 @@ pub(crate) struct TaskContext {
 }
 
 impl TaskContext {
-    /// The path of a task's log.
     #[must_use]
     pub(crate) fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
     }
 
-    /// Takes note of a task that has just ended, and removes the logs that are too much now.
+    /// Gives a task that has just ended to retention, and removes the logs that exceed the limits then.
     pub(crate) fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
         let log_bytes = feed.position().end_offset;
         let feed = Arc::downgrade(feed);
@@ -56,7 +55,7 @@ impl TaskContext {
         }
     }
 
-    /// Removes the logs of ended tasks that are too many, too large or too old.
+    /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         retention::clean(Arc::clone(&self.retention), store, metrics)
@@ -65,7 +64,7 @@ impl TaskContext {
 
 #[cfg(test)]
 impl TaskContext {
-    /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
+    /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
         let args = Args {

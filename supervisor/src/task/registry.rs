@@ -1,7 +1,7 @@
 //! The tasks that are not over: from before the worker's start, or its adoption, until the worker is gone.
 //!
-//! Once closed it takes no more, so that no start in flight slips past a shutdown. It owns handles, not
-//! tasks: a task belongs to its [`crate::task::owner`].
+//! A closed registry refuses tasks, so that no start in flight slips past a shutdown. It owns handles: a task belongs to
+//! its [`crate::task::owner`].
 
 use std::{
     collections::HashMap,
@@ -12,7 +12,6 @@ use tokio::sync::watch;
 
 use crate::task::handle::TaskHandle;
 
-/// The tasks that are not over.
 #[derive(Debug)]
 pub(crate) struct Registry {
     limit: usize,
@@ -33,14 +32,10 @@ pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
     /// As many tasks run as may.
-    Full {
-        /// So many.
-        limit: usize,
-    },
+    Full { limit: usize },
 }
 
 impl Registry {
-    /// Empty and open, for at most `limit` tasks.
     #[must_use]
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
@@ -49,7 +44,7 @@ impl Registry {
     /// Adds a task that is about to be started.
     ///
     /// # Errors
-    /// When it is closed or full: the task must not be started.
+    /// When the registry is closed or full: the task must not be started.
     pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
@@ -62,10 +57,10 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds a task that an earlier supervisor started: it is there, however many there are.
+    /// Adds a task that an earlier supervisor started. It runs already, so the limit does not apply.
     ///
     /// # Errors
-    /// When it is closed.
+    /// When the registry is closed.
     pub(crate) fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
@@ -81,7 +76,6 @@ impl Registry {
         self.tasks().handles.get(task_id).cloned()
     }
 
-    /// The ids of all.
     #[must_use]
     pub(crate) fn task_ids(&self) -> Vec<String> {
         self.tasks().handles.keys().cloned().collect()
@@ -93,20 +87,19 @@ impl Registry {
         self.left.send_modify(|count| *count += 1);
     }
 
-    /// Told whenever there may be room again.
+    /// Changes whenever there may be room again.
     #[must_use]
     pub(crate) fn room(&self) -> watch::Receiver<u64> {
         self.left.subscribe()
     }
 
-    /// Takes no more from now on. Returns what is there.
+    /// Refuses all further tasks. Returns those that are there.
     pub(crate) fn close(&self) -> Vec<TaskHandle> {
         let mut tasks = self.tasks();
         tasks.is_closed = true;
         tasks.handles.values().cloned().collect()
     }
 
-    /// Tasks now.
     #[must_use]
     pub(crate) fn count(&self) -> usize {
         self.tasks().handles.len()

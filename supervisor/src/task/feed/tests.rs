@@ -102,7 +102,7 @@ proptest! {
             prop_assert_eq!(&*got, &written);
             prop_assert_eq!(seqs(got), (1..=last_seq + 1).collect::<Vec<_>>());
         }
-        // Whoever comes later, from whatever position, gets exactly the rest, from the feed or the log alone.
+        // A reader that comes later, from any position, gets exactly the rest, from the feed or from the log alone.
         for seq in 0..=last_seq + 1 {
             let rest: Vec<u64> = (seq + 1..=last_seq + 1).collect();
             for mut cursor in [
