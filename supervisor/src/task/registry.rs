@@ -61,7 +61,7 @@ impl Registry {
     ///
     /// # Errors
     /// When the registry is closed.
-    pub(crate) fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    pub(crate) fn insert_recovered(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);

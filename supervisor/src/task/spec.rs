@@ -274,7 +274,8 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_has_its_failures_at_the_start_end_with_a_result_unless_somebody_says_otherwise() {
+    fn a_prompt_has_its_failures_at_the_start_end_with_a_result_unless_the_request_says_otherwise()
+    {
         let set = |params| {
             let env = spec(&[], params).unwrap().env;
             let mut set = env.into_iter().filter(|(name, _)| name == STARTUP_FAILURE_RESULTS);

@@ -80,7 +80,7 @@ pub(crate) enum Input {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
     None,
-    /// Send the worker this order; so the next three.
+    /// Send the worker the order; the same for the next three.
     TellPause,
     TellResume,
     TellCancel(EndReason),

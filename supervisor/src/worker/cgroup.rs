@@ -59,7 +59,7 @@ pub(crate) async fn find(
                 Setting::Auto | Setting::Off => {
                     tracing::warn!(
                         path = %path.display(),
-                        %problem,
+                        problem = problem.to_string(),
                         "cgroups cannot be used; tasks are contained by the subreaper alone"
                     );
                     Ok(None)

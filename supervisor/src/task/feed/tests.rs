@@ -176,7 +176,7 @@ async fn every_position_of_a_long_log_is_found_from_the_nearest_mark() {
 }
 
 #[tokio::test]
-async fn whoever_goes_on_within_packed_lines_begins_with_their_record() {
+async fn a_reader_that_resumes_within_packed_lines_begins_with_their_record() {
     const LINES: u64 = 10;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
