@@ -1,10 +1,11 @@
 //! The writing half of a connection: what goes out, in which order.
 //!
-//! Two kinds of sources feed it. The control queue (answers and orders of the session) has priority over
-//! everything that is not handed to the socket yet; the cursors of the tasks that are followed are read in
-//! turn, a bounded piece each, so that a long replay cannot keep a live task waiting. All that is ready is
-//! written before one flush; nothing waits to be batched. A slow client makes this wait and nobody else: what is
-//! held for it are the records of one read, and the texts of a small part of them.
+//! There are two kinds of sources. The control queue (answers and orders of the session) goes before everything that was
+//! not handed to the socket yet. The cursors of the followed tasks are read in turn, a bounded piece each, so that a long
+//! replay cannot delay a live task. All that is ready is written before one flush; nothing waits for more to come.
+//!
+//! A slow client makes only its own writer wait. What is held for it are the records of one read, and the messages of a
+//! small part of them. Driven by [`crate::connection`].
 
 use std::collections::VecDeque;
 
@@ -16,91 +17,47 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use crate::{
     config::limits,
     delivery::{
-        notification::Translator,
+        outgoing::{Follow, Outgoing},
         pending::PendingRecords,
         socket::{FrameLane, MessageBuffer},
     },
-    task::feed::{Cursor, Item},
+    task::feed::Item,
 };
 
-/// What a session has its writer do.
 #[derive(Debug)]
-pub enum Outgoing {
-    /// Send this text.
-    Text(String),
-    /// Send this text, and tell when it was handed to the socket.
-    Awaited(String, oneshot::Sender<()>),
-    /// Send a WebSocket ping.
-    Ping,
-    /// Read no more of any cursor, so that an answer can be sent before the event that it causes.
-    Hold,
-    /// Go on with the cursors.
-    Release,
-    /// Send a task's notifications after those of the session's earlier tasks.
-    Follow(Box<Follow>),
-    /// Send a task's notifications beside whatever else is followed.
-    Attach(Box<Follow>),
-    /// Send nothing more of this attached task.
-    Detach(String),
-    /// Whether lines that are ready together are sent together.
-    Batch(bool),
-    /// Tell when nothing is followed any more.
-    TellWhenIdle(oneshot::Sender<()>),
-}
-
-/// A task to follow to its end.
-#[derive(Debug)]
-pub struct Follow {
-    /// Which one.
-    pub task_id: String,
-    /// Where to read.
-    pub cursor: Cursor,
-    /// What was read and is still to be sent.
-    pub pending: PendingRecords,
-    /// How to put it.
-    pub translator: Translator,
-    /// The terminal event, as a text, in case that the log cannot tell it any more.
-    pub terminal: Option<String>,
-    /// Told when the terminal event has been handed to the socket.
-    pub delivered: oneshot::Sender<()>,
-}
-
-/// The writing half of a connection.
-#[derive(Debug)]
-pub struct Writer {
+pub(crate) struct Writer {
     queue: mpsc::Receiver<Box<Outgoing>>,
-    /// The way of tasks' messages; everything else goes through the sink.
+    /// Takes the messages of tasks; everything else goes through the sink.
     lane: FrameLane,
-    /// The session's own tasks, one after the other.
+    /// The session's own tasks: the first one is followed, the others wait.
     own: VecDeque<Box<Follow>>,
-    /// Any others, side by side.
+    /// Other tasks, all followed at the same time.
     attached: Vec<Follow>,
-    /// Whose turn it is, counted without end.
+    /// The number of the next turn, never reset.
     turn: usize,
     is_held: bool,
     is_batching: bool,
     idle: Vec<oneshot::Sender<()>>,
 }
 
-/// What it comes to next.
+/// What is to be done next.
 enum Next {
     Control(Box<Outgoing>),
-    /// From the followed task in this place.
+    /// Records of the followed task in this place.
     Records(usize, Records),
 }
 
-/// What there is of a followed task.
+/// The records of a followed task.
 enum Records {
-    /// Some were read before and not all of them sent.
+    /// Records of an earlier read are not all sent.
     Pending,
-    /// These come next.
     Read(Item),
-    /// It has no more to say.
+    /// The task has ended, and all its records are sent.
     End,
 }
 
 impl Follow {
-    /// Waits until there is something to send. Dropping the future loses nothing.
+    /// Waits until there are records to send. Dropping the future loses nothing.
     async fn next(&mut self) -> Records {
         if !self.pending.is_empty() {
             return Records::Pending;
@@ -109,16 +66,16 @@ impl Follow {
         item.map_or(Records::End, Records::Read)
     }
 
-    /// Holds nothing until its next turn.
+    /// Gives the memory of its pending records back: they are read again in its next turn.
     fn put_back(&mut self) {
         self.cursor.put_back(std::mem::take(&mut self.pending).whole_bytes());
     }
 }
 
 impl Writer {
-    /// Serves this queue; `lane` is that of the stream behind the sink.
+    /// `lane` belongs to the socket behind the sink that [`Writer::run`] is given.
     #[must_use]
-    pub fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: FrameLane) -> Self {
+    pub(crate) fn new(queue: mpsc::Receiver<Box<Outgoing>>, lane: FrameLane) -> Self {
         Self {
             queue,
             lane,
@@ -131,12 +88,9 @@ impl Writer {
         }
     }
 
-    /// Writes until the socket fails. Dropping the future loses at most the messages that wait for what was written
-    /// before them.
-    ///
-    /// # Errors
-    /// Always ends with one: that of the socket.
-    pub async fn run<S>(&mut self, sink: &mut S) -> Error
+    /// Writes until the socket fails, and returns its error. Dropping the future loses at most the messages that wait
+    /// for what was written before them.
+    pub(crate) async fn run<S>(&mut self, sink: &mut S) -> Error
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
@@ -155,15 +109,15 @@ impl Writer {
         }
     }
 
-    /// The texts that were queued and not taken.
-    pub fn leftovers(&mut self) -> Vec<String> {
-        let mut texts = Vec::new();
+    /// The messages that are still in the queue.
+    pub(crate) fn leftovers(&mut self) -> Vec<String> {
+        let mut messages = Vec::new();
         while let Ok(outgoing) = self.queue.try_recv() {
             if let Outgoing::Text(text) = *outgoing {
-                texts.push(text);
+                messages.push(text);
             }
         }
-        texts
+        messages
     }
 
     /// The control queue first: an answer that was queued before an event was caused goes out before it.
@@ -184,7 +138,7 @@ impl Writer {
             if readings.is_empty() {
                 return std::future::pending().await;
             }
-            // Who is asked first goes round.
+            // Each turn begins with another task.
             readings.rotate_left(first % count);
             select_all(readings).await.0
         };
@@ -220,7 +174,7 @@ impl Writer {
             Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
             Outgoing::Awaited(text, taken) => {
                 sink.feed(Message::text(text)).await?;
-                // Whoever has stopped waiting does not care.
+                // The receiver may have stopped waiting; so may those of `TellWhenIdle`.
                 taken.send(()).ok();
             }
             Outgoing::Ping => sink.feed(Message::Ping(Bytes::new())).await?,
@@ -233,7 +187,6 @@ impl Writer {
             }
             Outgoing::Batch(is_batching) => self.is_batching = is_batching,
             Outgoing::TellWhenIdle(idle) => {
-                // Whoever asked before may have stopped waiting.
                 self.idle.retain(|idle| !idle.is_closed());
                 self.idle.push(idle);
             }
@@ -241,7 +194,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Sends notifications of this item and of what the ring has ready after it, up to the bound of a turn.
+    /// Sends the notifications of this item, and of the records that the ring has ready after it, up to the bound of a
+    /// turn.
     async fn send_turn<S>(
         &mut self,
         place: usize,
@@ -263,43 +217,43 @@ impl Writer {
         }
         let mut sent_bytes = 0;
         while sent_bytes < limits::WRITER_TURN_BYTES {
-            // What is queued meanwhile goes before what is made next.
+            // What was queued meanwhile goes before the next messages.
             while let Ok(outgoing) = self.queue.try_recv() {
                 self.obey(outgoing, sink).await?;
             }
             let Some(frames) = self.take(place, &task_id) else { break };
             sent_bytes += frames.len();
             sink.flush().await?;
-            // Nothing is under way, and nobody else gets a turn in between.
+            // The codec has nothing under way, and no other future writes to the sink in between.
             self.lane.put(frames);
             sink.flush().await?;
         }
         if self.attached.len() + usize::from(!self.own.is_empty()) > 1
             && let Some(follow) = nth(&mut self.own, &mut self.attached, place)
         {
-            // The others may be many.
+            // Many may be followed: only the one whose turn it is holds records.
             follow.put_back();
         }
         self.tell_if_idle();
         sink.flush().await
     }
 
-    /// Makes messages of what can be sent of a task without waiting for anything.
+    /// Makes messages of the records of a task that can be sent without waiting.
     fn take(&mut self, place: usize, task_id: &str) -> Option<Bytes> {
         let follow = nth(&mut self.own, &mut self.attached, place)?;
-        // What was queued meanwhile may have changed who is followed, and whether anybody is.
+        // An order of the queue may have changed what is followed, and whether anything is.
         if self.is_held || follow.task_id != task_id {
             return None;
         }
         if follow.pending.is_empty() {
             follow.pending = PendingRecords::new(follow.cursor.ready()?);
         }
-        let mut texts = MessageBuffer::default();
-        follow.translator.translate_or_tell(&mut follow.pending, self.is_batching, &mut texts);
-        Some(texts.into_frames())
+        let mut messages = MessageBuffer::default();
+        follow.translator.translate_or_report(&mut follow.pending, self.is_batching, &mut messages);
+        Some(messages.into_frames())
     }
 
-    /// The followed task in this place has no more to say.
+    /// Takes the task in this place, which has ended, off the list.
     async fn end<S>(&mut self, place: usize, sink: &mut S) -> Result<(), Error>
     where
         S: Sink<Message, Error = Error> + Unpin,
@@ -307,7 +261,7 @@ impl Writer {
         let has_own = !self.own.is_empty();
         let ended = match place.checked_sub(usize::from(has_own)) {
             None => self.own.pop_front(),
-            // Boxed, as every connection has room for what is kept here.
+            // Boxed, because this future is a part of every connection's.
             Some(index) => Some(Box::new(self.attached.remove(index))),
         };
         if let Some(mut ended) = ended {
@@ -315,7 +269,7 @@ impl Writer {
             if let Some(terminal) = terminal {
                 sink.send(Message::text(terminal)).await?;
             }
-            // A session that has gone does not care.
+            // The session may have gone.
             ended.delivered.send(()).ok();
         }
         self.tell_if_idle();

@@ -1,44 +1,58 @@
 //! One task, from its request to its terminal event.
 //!
 //! An accepted task runs to its terminal event, whatever happens to the client that asked for it. The room owns every
-//! task that is not over, its records for those who follow it, and the list of ended tasks whose logs are kept. It never
-//! speaks to a client, never handles a task's bytes before a worker has bounded them, and never waits for a client.
+//! task that is not over, its records for all that follow it, and the list of ended tasks whose logs are kept. It never
+//! speaks to a client, never waits for one, and never handles a task's bytes before a worker has bounded them.
 //!
-//! In the order in which a task meets them:
-//! - [`spec`]: the parameters of `execute` become a task spec
+//! In reading order, each file above those that it uses:
 //! - [`accept`] (here): a task gets a handle, a place in the registry, and an owner
-//! - [`owner`]: the one tokio task that owns everything about a task; [`state`] is its state machine, [`watchdog`] its
-//!   clocks, [`relay`] its way from the worker's bytes to the feed
-//! - [`feed`]: the records, for any number of readers
-//! - [`worker_lost`]: a worker is gone without a terminal event: what it left is killed, and the event is written here.
-//!   [`worker_error`] and [`not_started`] say why
+//! - [`spec`]: the parameters of `execute` become a task spec
+//! - [`lookup`]: tasks as clients see them, running or over
 //! - [`recover`]: tasks of earlier supervisors get an owner, or their end
-//! - [`retention`]: the logs of ended tasks, the oldest removed first
-//!
-//! Used from above: [`handle`] (what others hold of a task, with [`info`]), [`lookup`] (tasks as clients see them), and
-//! [`context`] (what all tasks of a supervisor have in common, with the [`registry`] of those that are not over).
+//! - [`owner`]: the one tokio task that owns everything about a task
+//! - [`worker_lost`]: a worker is gone without a terminal event: what it left is killed, and the event is written here
+//! - [`worker_error`], [`not_started`]: why a worker was given up, or why there was none
+//! - [`state`]: the owner's state machine
+//! - [`watchdog`]: the clocks by which it watches its worker
+//! - [`relay`]: from a worker's bytes to the feed
+//! - [`context`]: what all tasks of a supervisor have in common
+//! - [`registry`]: the tasks that are not over
+//! - [`retention`]: the logs of ended tasks, of which the oldest are removed first
+//! - [`handle`]: what all others hold of a task, and all messages to it
+//! - [`info`]: what is known of a task before it runs
+//! - [`feed`]: the records of a task, for any number of readers
 
 pub(crate) mod spec;
 
-pub(crate) mod owner;
-mod relay;
-mod state;
-mod watchdog;
-
-pub(crate) mod feed;
-
-mod not_started;
-mod worker_error;
-pub(crate) mod worker_lost;
+pub(crate) mod lookup;
 
 pub(crate) mod recover;
-pub(crate) mod retention;
+
+mod owner;
+
+pub(crate) mod worker_lost;
+
+mod worker_error;
+
+mod not_started;
+
+mod state;
+
+mod watchdog;
+
+mod relay;
 
 pub(crate) mod context;
-pub(crate) mod handle;
-mod info;
-pub(crate) mod lookup;
+
 pub(crate) mod registry;
+
+pub(crate) mod retention;
+
+pub(crate) mod handle;
+
+mod info;
+
+pub(crate) mod feed;
 
 use std::sync::Arc;
 

@@ -196,7 +196,7 @@ fn leave_alone(owner: Owner, process: ProcessHandle, why: &Foreign) -> Recovered
     tracing::warn!(
         task_id = owner.task_id(),
         worker_pid = process.pid(),
-        %why,
+        why = why.to_string(),
         "a worker cannot be adopted: its task runs to its end, but its output only comes then, it cannot be \
          paused, and a cancel is a SIGTERM to its worker"
     );
@@ -225,8 +225,8 @@ fn owner_of(
     let pid = logged.started.as_ref().map(|started| started.pid);
     let status = TaskStatus { state: TaskState::Running, pid, is_canceled: false };
     let (handle, side) = TaskHandle::new(task.info, feed, status, OnSupervisorLoss::Keep);
-    context.registry.insert_found(handle).map_err(|_| RecoverError::Stopping)?;
-    Ok(Owner::of_found_task(context, side, task.leaf, logged))
+    context.registry.insert_recovered(handle).map_err(|_| RecoverError::Stopping)?;
+    Ok(Owner::of_recovered_task(context, side, task.leaf, logged))
 }
 
 /// Summarizes a log. One that cannot be read counts as empty: no client can be sent anything of it.

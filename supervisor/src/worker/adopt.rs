@@ -1,6 +1,6 @@
-//! Finds the worker that listens in a task's directory, and asks to have it (see [`cc_link::adopt`]).
+//! Finds the worker that listens in a task's directory and asks it to serve this supervisor (see [`cc_link::adopt`]).
 //!
-//! It knows nothing of tasks and kills nobody: what follows from an answer, or from none, is decided by
+//! It knows nothing of tasks and kills no process: what follows from an answer, or from none, is decided by
 //! [`crate::task::recover`].
 
 use std::{io, path::Path, time::Duration};
@@ -23,24 +23,22 @@ use crate::{
     worker::{link::Worker, process::ProcessHandle, unix_socket::connect},
 };
 
-/// A live worker that was asked to be adopted.
+/// A worker that lives and was asked to be adopted.
 #[derive(Debug)]
-pub struct Candidate {
-    /// The worker.
+pub(crate) struct Candidate {
     pub process: ProcessHandle,
     connection: UnixStream,
-    /// What it has sent and was not used yet.
+    /// What it has sent and was not read yet.
     received: BytesMut,
 }
 
-/// What a worker answers.
 #[derive(Debug)]
-pub enum AdoptReply {
+pub(crate) enum AdoptReply {
     /// It serves this supervisor now.
     Adopted(Box<Adopted>),
     /// It lives, but cannot be talked to.
     Foreign(Foreign),
-    /// It hung up: it is ending, or dead.
+    /// It closed the connection: it is ending, or dead.
     HungUp,
 }
 
@@ -59,35 +57,35 @@ pub(crate) enum Foreign {
 }
 
 impl Candidate {
-    /// Connects to the worker of the task in `directory` and sends the question. `None`: nobody listens there, and
-    /// nobody who could be that task's worker ever will if its log exists.
+    /// Connects to the worker of the task in `directory` and sends the question. `None`: no worker listens there, and if
+    /// the task's log exists none ever will.
     ///
     /// # Errors
-    /// When it cannot be told whether there is one.
-    pub async fn find(directory: &Path) -> io::Result<Option<Self>> {
+    /// When it is not known whether there is one.
+    pub(crate) async fn find(directory: &Path) -> io::Result<Option<Self>> {
         let Some(mut connection) = connect(directory, SOCKET_NAME).await? else {
             return Ok(None);
         };
-        // Who called listen(2): the worker, as its socket is inherited by nobody.
+        // The peer is the process that called listen(2): the worker, whose socket no other process inherits.
         let pid = connection.peer_cred()?.pid().unwrap_or(0);
         let process = match ProcessHandle::open(pid) {
             Ok(process) => process,
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Between connecting and opening the handle the worker could have died and its number been used again.
-        // Then its socket is closed; while it is open, the handle is on the worker.
+        // Between connecting and opening the pidfd the worker could have died and its pid been reused. Then its socket
+        // is closed; while that is open, the pidfd is the worker's.
         if is_hung_up(&connection)? {
             return Ok(None);
         }
         let question = Control::Adopt(VersionRange::OWN).to_line()?;
-        // A fresh connection takes these few bytes at once. If it breaks here, the answer is missing too.
+        // A new connection takes these few bytes at once. If it breaks here, the answer does not come either.
         drop(connection.write_all(&question).await);
         Ok(Some(Self { process, connection, received: BytesMut::new() }))
     }
 
-    /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
-    pub async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
+    /// Waits for the answer. `None`: there is none yet, and this may be called again.
+    pub(crate) async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
         let deadline = uptime::now() + patience;
         loop {
             match decode(&mut self.received) {
@@ -107,9 +105,9 @@ impl Candidate {
         }
     }
 
-    /// After [`AdoptReply::Adopted`]: the worker, and what it has sent already.
+    /// The worker, after [`AdoptReply::Adopted`], and the bytes that it has sent already.
     #[must_use]
-    pub fn into_worker(self) -> (Worker, BytesMut) {
+    pub(crate) fn into_worker(self) -> (Worker, BytesMut) {
         (Worker::over_socket(self.process, self.connection), self.received)
     }
 }

@@ -1,8 +1,7 @@
-//! A worker as its task's owner sees it: control lines go in, records come out, and its end is waited for or
-//! brought about. The same for one that this supervisor started and for one that it adopted.
+//! A running worker as its task's owner sees it: control lines go in, records come out, and its end is waited for or
+//! brought about. A worker of this supervisor is connected by pipes, an adopted one by a socket.
 //!
-//! It never judges what a worker says; that is the owner's business. Made by [`crate::worker::spawner`] and
-//! [`crate::worker::adopt`].
+//! It never judges what a worker says. Made by [`crate::worker::spawner`] and [`crate::worker::adopt`].
 
 use std::io;
 
@@ -22,13 +21,12 @@ use tokio::{
 
 use crate::{config::limits, worker::process::ProcessHandle};
 
-/// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
-/// closes, and then it does what its spec says for the loss of its supervisor.
+/// A running worker. When it is dropped the process is not killed (its tree would be left): its control channel closes,
+/// and then it does what its spec says for the loss of its supervisor.
 #[derive(Debug)]
-pub struct Worker {
-    /// For the log; signals go through the handle.
+pub(crate) struct Worker {
+    /// For messages. Signals go through `process`.
     pub pid: i32,
-    /// Whoever is its parent reaps it: its keeper.
     process: ProcessHandle,
     control: mpsc::Sender<ControlLine>,
     events: Events,
@@ -52,7 +50,11 @@ enum Events {
 impl Worker {
     /// A worker that this supervisor has started.
     #[must_use]
-    pub fn over_pipes(process: ProcessHandle, stdin: pipe::Sender, stdout: pipe::Receiver) -> Self {
+    pub(super) fn over_pipes(
+        process: ProcessHandle,
+        stdin: pipe::Sender,
+        stdout: pipe::Receiver,
+    ) -> Self {
         Self {
             pid: process.pid(),
             process,
@@ -61,9 +63,9 @@ impl Worker {
         }
     }
 
-    /// A worker that an earlier supervisor has started and that has accepted its adoption on `connection`.
+    /// A worker of an earlier supervisor that has accepted its adoption on `connection`.
     #[must_use]
-    pub fn over_socket(process: ProcessHandle, connection: UnixStream) -> Self {
+    pub(super) fn over_socket(process: ProcessHandle, connection: UnixStream) -> Self {
         let (events, control) = connection.into_split();
         Self {
             pid: process.pid(),
@@ -73,21 +75,21 @@ impl Worker {
         }
     }
 
-    /// By which it can be ended, whatever becomes of this.
+    /// A handle that can end the process even when this is gone.
     #[must_use]
-    pub fn handle(&self) -> ProcessHandle {
+    pub(crate) fn handle(&self) -> ProcessHandle {
         self.process.clone()
     }
 
-    /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
-    /// its health check will fail.
-    pub fn tell(&self, control: &Control) {
+    /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that its health
+    /// check will fail.
+    pub(crate) fn tell(&self, control: &Control) {
         self.tell_then(control, None);
     }
 
-    /// As [`Worker::tell`], and calls `on_written` when the line is in the worker's pipe. A line that never gets there
-    /// drops it.
-    pub fn tell_then(&self, control: &Control, on_written: Option<OnWritten>) {
+    /// As [`Worker::tell`], and calls `on_written` when the line is in the worker's pipe. If the line never gets there,
+    /// `on_written` is dropped.
+    pub(crate) fn tell_then(&self, control: &Control, on_written: Option<OnWritten>) {
         match control.to_line() {
             Ok(bytes) => {
                 if self.control.try_send(ControlLine { bytes, on_written }).is_err() {
@@ -102,15 +104,15 @@ impl Worker {
     ///
     /// # Errors
     /// As read(2).
-    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
         match &mut self.events {
             Events::Pipe(pipe) => read_more(pipe, buffer).await,
             Events::Socket(socket) => read_more(socket, buffer).await,
         }
     }
 
-    /// Waits for a worker that has no more to say, and kills it if it takes too long.
-    pub async fn end(self) {
+    /// Waits for the exit of a worker that has closed its pipe or sent the terminal event. Kills one that takes too long.
+    pub(crate) async fn end(self) {
         drop(self.control);
         if timeout(limits::WORKER_EXIT, self.process.ended()).await.is_err() {
             tracing::warn!(worker = self.pid, "a worker did not exit: killed");
@@ -118,8 +120,9 @@ impl Worker {
         }
     }
 
-    /// Kills a worker that has failed. Returns who was below it then: if its keeper is gone, nobody else knows.
-    pub async fn kill(self) -> Vec<Process> {
+    /// Kills a worker that has failed. Returns the processes below it at that time: if its keeper is gone too, they are
+    /// not found by their parent any more.
+    pub(crate) async fn kill(self) -> Vec<Process> {
         let pid = self.pid;
         let looking = spawn_blocking(move || procfs::descendants(pid)).await;
         kill(&self.process).await;
@@ -141,15 +144,14 @@ async fn read_more(
     from: &mut (impl AsyncRead + Unpin),
     buffer: &mut BytesMut,
 ) -> io::Result<usize> {
-    // What is left of an allocation is used up before the next one: a small read must not pin a large
-    // buffer.
+    // The rest of an allocation is used up before the next one: a small read must not pin a large buffer.
     if buffer.capacity() - buffer.len() < limits::EVENT_READ_BYTES / 16 {
         buffer.reserve(limits::EVENT_READ_BYTES);
     }
     from.read_buf(buffer).await
 }
 
-/// Writes control lines in their order, in the background. A worker that does not read stops only this.
+/// Writes control lines in their order, in a tokio task: a worker that does not read blocks nothing else.
 fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<ControlLine> {
     let (control, mut lines) = mpsc::channel::<ControlLine>(limits::WORKER_CONTROL_QUEUE_LINES);
     tokio::spawn(async move {

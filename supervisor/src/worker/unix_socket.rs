@@ -1,4 +1,4 @@
-//! Unix sockets by the directory that holds them.
+//! Connects to a Unix socket whose path may be longer than a socket's address.
 
 use std::{fs::File, io, os::fd::AsRawFd as _, path::Path};
 
@@ -9,11 +9,11 @@ use tokio::{
 
 use crate::config::limits;
 
-/// Connects to the socket of this name in `directory`; `None` if there is none, or nobody behind it.
+/// Connects to the socket of this name in `directory`. `None`: there is no such socket, or no process listens on it.
 ///
 /// # Errors
-/// When it cannot be told whether there is somebody.
-pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
+/// When it is not known whether a process listens there.
+pub(super) async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
     // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
     let directory = match File::open(directory) {
         Ok(directory) => directory,
@@ -25,8 +25,8 @@ pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStre
     loop {
         match UnixStream::connect(&path).await {
             Ok(connection) => return Ok(Some(connection)),
-            Err(error) if is_nobody(&error) => return Ok(None),
-            // Others are waiting to be heard.
+            Err(error) if has_no_listener(&error) => return Ok(None),
+            // The listener's queue is full.
             Err(error)
                 if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
             {
@@ -37,8 +37,8 @@ pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStre
     }
 }
 
-/// The last is what a worker gives that exits while it is being connected to.
-fn is_nobody(error: &io::Error) -> bool {
+/// A process that exits while it is being connected to resets the connection.
+fn has_no_listener(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset

@@ -1,9 +1,4 @@
-//! A task's records for everyone who follows it: the end of the log in memory, the rest in the file.
-//!
-//! A [`Feed`] is written by its task's owner alone; any number of [`Cursor`]s read it, each at its own pace.
-//! Offsets are those of the task log file, because both hold the same bytes. A cursor that is near the end
-//! is served from the ring, one that is behind reads the file, and so does one over the log of a task that
-//! is long over; so a slow reader costs an offset, not memory. The writer never waits for a reader.
+//! The records in memory: a ring of the last ones, and how far all of them reach.
 
 use std::{
     collections::VecDeque,
@@ -19,18 +14,18 @@ use crate::config::limits;
 
 /// How far a task's records reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Position {
-    /// Where the next record will be.
+pub(crate) struct Position {
+    /// The offset of the next record.
     pub end_offset: u64,
-    /// Of the last record; 0 when there is none.
+    /// 0 when there is no record.
     pub last_seq: u64,
-    /// The terminal event is among them: nothing follows.
+    /// The terminal event is among them: no record follows.
     pub is_done: bool,
 }
 
 /// The records of one task.
 #[derive(Debug)]
-pub struct Feed {
+pub(crate) struct Feed {
     log_path: PathBuf,
     ring_bytes_limit: usize,
     ring: Mutex<Ring>,
@@ -39,11 +34,10 @@ pub struct Feed {
 
 #[derive(Debug)]
 struct Ring {
-    /// Whole records each.
+    /// Whole records in each.
     chunks: VecDeque<Chunk>,
     bytes: usize,
-    /// Points of the whole log, far apart: a seq and where its record ends. Who looks for a position begins
-    /// to read there.
+    /// Points of the whole log, far apart. The search for a seq begins at the nearest one.
     marks: Vec<Mark>,
 }
 
@@ -63,17 +57,21 @@ impl Chunk {
 }
 
 impl Feed {
-    /// Of a task whose log will be at `log_path`. The ring holds at most `ring_bytes_limit`, but always the
+    /// The feed of a new task, whose log will be at `log_path`. The ring holds at most `ring_bytes_limit`, but always the
     /// last chunk.
     #[must_use]
-    pub fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
+    pub(crate) fn new(log_path: PathBuf, ring_bytes_limit: usize) -> Arc<Self> {
         let start = Position { end_offset: FIRST_RECORD_OFFSET, last_seq: 0, is_done: false };
         Self::continued(log_path, ring_bytes_limit, start)
     }
 
-    /// Of a task whose log reaches to `start` already: what is before it is read from the file.
+    /// The feed of a task whose log reaches to `start` already: earlier records are read from the file.
     #[must_use]
-    pub fn continued(log_path: PathBuf, ring_bytes_limit: usize, start: Position) -> Arc<Self> {
+    pub(crate) fn continued(
+        log_path: PathBuf,
+        ring_bytes_limit: usize,
+        start: Position,
+    ) -> Arc<Self> {
         Arc::new(Self {
             log_path,
             ring_bytes_limit,
@@ -86,8 +84,8 @@ impl Feed {
         })
     }
 
-    /// Adds whole records that continue the sequence. `is_done`: the last of them is the terminal event.
-    pub fn append(&self, frames: Bytes, last_seq: u64, is_done: bool) {
+    /// Adds whole records that continue the sequence. `is_done`: the last one is the terminal event.
+    pub(crate) fn append(&self, frames: Bytes, last_seq: u64, is_done: bool) {
         let offset = self.position.borrow().end_offset;
         let end_offset = offset + frames.len() as u64;
         {
@@ -106,21 +104,19 @@ impl Feed {
         self.position.send_replace(Position { end_offset, last_seq, is_done });
     }
 
-    /// How far it reaches now.
     #[must_use]
-    pub fn position(&self) -> Position {
+    pub(crate) fn position(&self) -> Position {
         *self.position.borrow()
     }
 
-    /// The task's log.
     #[must_use]
-    pub fn log_path(&self) -> &Path {
+    pub(crate) fn log_path(&self) -> &Path {
         &self.log_path
     }
 
-    /// Everything from `offset` on, if the ring still holds it.
+    /// All records from `offset` on, if the ring still holds them.
     #[must_use]
-    pub fn frames_from(&self, mut offset: u64) -> Option<Vec<Bytes>> {
+    pub(crate) fn frames_from(&self, mut offset: u64) -> Option<Vec<Bytes>> {
         let end_offset = self.position().end_offset;
         let mut frames = Vec::new();
         while offset < end_offset {
@@ -156,7 +152,7 @@ impl Feed {
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
-        // Whoever panicked has left whole chunks behind.
+        // A panic while it was locked has left whole chunks.
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

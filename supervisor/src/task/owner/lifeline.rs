@@ -86,7 +86,8 @@ impl Lifeline {
             ended: self.ended,
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
-        let mut owner = Owner::of_found_task(&self.context, side, self.leaf, Summary::default());
+        let mut owner =
+            Owner::of_recovered_task(&self.context, side, self.leaf, Summary::default());
         owner.start_reply = self.start_reply;
         match ended {
             Some(completed) if is_done => owner.finish(completed).await,

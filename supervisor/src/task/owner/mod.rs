@@ -13,10 +13,14 @@
 //!
 //! How an owner comes to the worker of an earlier supervisor is in [`crate::task::recover`].
 
-mod control;
-mod end;
-mod lifeline;
 mod received;
+
+mod control;
+
+mod end;
+
+mod lifeline;
+
 mod replies;
 
 use std::{
@@ -121,7 +125,7 @@ impl Owner {
     /// The owner of a task that an earlier supervisor started. `logged` is what its log says; what its worker says is
     /// added by [`Owner::adopted`].
     #[must_use]
-    pub(crate) fn of_found_task(
+    pub(crate) fn of_recovered_task(
         context: &Arc<TaskContext>,
         side: OwnerSide,
         leaf: Option<PathBuf>,
@@ -198,7 +202,7 @@ impl Owner {
         self.show_status();
     }
 
-    /// Records the start also of a task that was found: the supervisor that started it may have died before, and a task
+    /// Records the start of a recovered task too: the supervisor that started it may have died before, and a task
     /// without a start on record counts as one that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
         let (id, started) = (self.task_id().to_owned(), started.clone());
