@@ -1,4 +1,4 @@
-//! The end of a job: what the state machine and the record are told of it.
+//! The end of a job: judged, noted among the task's attempts, and passed to the state machine.
 
 use cc_batch::{
     Input, Job,
@@ -7,14 +7,12 @@ use cc_batch::{
 };
 use cc_events::EndReason;
 
-use crate::batch::attempt_end::End;
-use crate::batch::owner::Owner;
+use crate::batch::{attempt_end::JobEnd, owner::Owner};
 
 impl Owner {
-    /// Takes note of a job's end and tells the state machine.
-    pub(super) fn ended(&mut self, job: Job, task_id: String, mut end: End) {
+    pub(super) fn ended(&mut self, job: Job, task_id: String, mut end: JobEnd) {
         match self.batch.as_ref().map(|batch| &batch.head.phase) {
-            // A person's wish; whoever it is, the task was not to go on.
+            // A person canceled the batch: the task's result does not count.
             Some(Phase::Stopping { stop: Stop::Canceled }) | None => {}
             Some(Phase::Stopping { .. }) => end.stand_by_its_result(),
             Some(Phase::Going | Phase::AfterBatch { .. } | Phase::Over { .. }) => {}
@@ -48,8 +46,8 @@ impl Owner {
                 {
                     end.error = Some(why);
                 }
-                if let Some(record) = self.records.get_mut(index) {
-                    record.end(&task_id, &end);
+                if let Some(attempts) = self.attempts.get_mut(index) {
+                    attempts.end(&task_id, &end);
                     self.dirty.insert(index);
                 }
                 if self.is_referred_to(index)
@@ -59,8 +57,8 @@ impl Owner {
                 }
             }
             Job::Before(index) if end.attempt.verdict != cc_events::Verdict::Succeeded => {
-                if let Some(record) = self.records.get_mut(index) {
-                    record.error = end.error.or_else(|| end.completed.map(|end| exit_text(&end)));
+                if let Some(attempts) = self.attempts.get_mut(index) {
+                    attempts.error = end.error.or_else(|| end.completed.map(|end| exit_text(&end)));
                     self.dirty.insert(index);
                 }
             }
