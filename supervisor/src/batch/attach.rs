@@ -87,7 +87,7 @@ struct Follower {
 impl Follower {
     async fn run(self, snapshot: Option<(Arc<Snapshot>, u64)>) {
         let outcome = match &snapshot {
-            Some((snapshot, told)) => self.tell_progress(snapshot, *told).await,
+            Some((snapshot, sent)) => self.send_progress(snapshot, *sent).await,
             None => Some(()),
         };
         if outcome.is_none() {
@@ -104,13 +104,13 @@ impl Follower {
     }
 
     /// Returns when the batch is over; `None` if the client is gone.
-    async fn tell_progress(&self, snapshot: &Snapshot, mut told: u64) -> Option<()> {
+    async fn send_progress(&self, snapshot: &Snapshot, mut sent: u64) -> Option<()> {
         let mut updates = snapshot.subscribe();
         loop {
             if snapshot.is_over() {
                 return Some(());
             }
-            let changed = snapshot.changed_after(told);
+            let changed = snapshot.changed_after(sent);
             let is_news = !changed.is_empty() || updates.has_changed().ok()?;
             updates.mark_unchanged();
             if !is_news {
@@ -126,10 +126,10 @@ impl Follower {
                         %error,
                         "the progress of a batch cannot be sent to a client"
                     );
-                    (Vec::new(), changed.last().map_or(told, |(version, _)| *version))
+                    (Vec::new(), changed.last().map_or(sent, |(version, _)| *version))
                 }
             };
-            told = upto.max(told);
+            sent = upto.max(sent);
             let batch = snapshot.summary(&self.batches.gates);
             self.send(&Notification::BatchProgress(Box::new(BatchProgress { batch, rows })))
                 .await?;

@@ -189,8 +189,8 @@ impl Attempts {
         self.session = end.bill.as_ref().and_then(|bill| bill.total.clone());
     }
 
-    /// Notes the state machine's decision on the last attempt: when the next one begins, and the verdict, which may differ
-    /// from that of the attempt's own end.
+    /// Notes the state machine's decision on the last attempt: when the next one begins, and the verdict, which may
+    /// differ from that of the attempt's own end.
     pub(super) fn conclude(&mut self, wait_until_ms: Option<u64>, verdict: Verdict) {
         let Some(attempt) = self.newest.last_mut() else { return };
         attempt.wait_until_ms = wait_until_ms;

@@ -1,14 +1,14 @@
 //! The hooks of a batch: commands around its tasks, and the facts they get.
 //!
-//! A hook is a task of its own, with limits. It gets its facts in environment variables, never in its command line, so that
-//! a shell never parses text of a model.
+//! A hook is a task of its own, with limits. It gets its facts in environment variables, never in its command line, so
+//! that a shell never parses text of a model.
 
 use std::collections::BTreeMap;
 
 use cc_batch::{Job, Plan, life::TaskState, plan::Hook};
 use cc_protocol::{batch::BatchSummary, execute::Execute};
 
-use crate::batch::attempts::Attempts;
+use crate::batch::{attempts::Attempts, render};
 
 /// The command of a task's hook; `None` if the plan has no such hook.
 #[must_use]
@@ -43,8 +43,8 @@ pub(super) fn of_task(
         fact("COST_USD", attempts.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
         fact("WARNINGS", attempts.warnings.to_string());
     }
-    let called = crate::batch::render::called(plan, index);
-    Some(with_facts(hook, facts, format!("hook {name} of {called}")))
+    let task = render::display_name(plan, index);
+    Some(with_facts(hook, facts, format!("hook {name} of {task}")))
 }
 
 /// The command of the hook at the end of the batch.

@@ -14,7 +14,7 @@ pub(super) enum Message {
     /// A job's terminal event was read and its process tree is gone.
     Ended { job: Job, task_id: String, end: Box<JobEnd> },
     /// The wait of a hook that could not be started is over: start it again.
-    HookAgain { job: Job, task_id: String },
+    RetryHook { job: Job, task_id: String },
     /// A gate was opened before its time.
     GateOpened { credential: Credential, scope: Scope },
     /// A client cancels the batch; answered when that is stored.

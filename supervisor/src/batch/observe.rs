@@ -30,7 +30,7 @@ pub(super) struct AtGate {
 }
 
 impl AtGate {
-    fn tell(&self, suspected: Option<&Scope>) {
+    fn report(&self, suspected: Option<&Scope>) {
         let gates = &self.batches.gates;
         match suspected {
             Some(scope) => gates.suspect(&self.credential, self.ticket.clone(), scope.clone()),
@@ -49,7 +49,7 @@ pub(super) async fn watch(
     let task_id = handle.task_id().to_owned();
     let mut cursor = handle.feed().cursor_after(0);
     let mut collector = Collector::new();
-    let mut was_told = false;
+    let mut was_reported = false;
     let mut suspected: Option<Scope> = None;
     while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
         match item {
@@ -61,11 +61,11 @@ pub(super) async fn watch(
         if collector.suspected_limit() != suspected.as_ref() {
             suspected = collector.suspected_limit().cloned();
             if let Some(at_gate) = &at_gate {
-                at_gate.tell(suspected.as_ref());
+                at_gate.report(suspected.as_ref());
             }
         }
-        if collector.is_auth_refused() && !was_told {
-            was_told = true;
+        if collector.is_auth_refused() && !was_reported {
+            was_reported = true;
             let task_id = task_id.clone();
             // The owner may be gone.
             messages.send(Message::AuthRefused { job, task_id }).await.ok();
@@ -95,8 +95,8 @@ pub(super) async fn end_of(batches: &Batches, row: &TaskRow) -> JobEnd {
     collector.end(row.completed(), at_ms)
 }
 
-/// The text of a task that is over, from its log, and whether a part of it is missing. The whole log of an agent is read:
-/// its result is the last line.
+/// The text of a task that is over, from its log, and whether a part of it is missing. The whole log of an agent is
+/// read: its result is the last line.
 pub(super) async fn text_of(
     batches: &Batches,
     task_id: &str,

@@ -27,7 +27,7 @@ pub(super) struct Preconditions {
 impl Preconditions {
     /// Checks them. `agent` is the program of prompts; `path` is the search path for programs without a slash.
     #[must_use]
-    pub(super) fn look(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
+    pub(super) fn check(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
         let mut folders = plan.tasks.iter().map(|task| task.execute.cwd.as_deref());
         let first = folders.next().flatten();
         let is_common = folders.all(|folder| folder == first);
@@ -55,7 +55,7 @@ impl Preconditions {
 
     /// Whether what a start lacked existed before, so that it may come back.
     #[must_use]
-    pub(super) fn was_there(&self, task: &Execute, lacking: SpawnFailureKind) -> bool {
+    pub(super) fn existed(&self, task: &Execute, lacking: SpawnFailureKind) -> bool {
         match lacking {
             SpawnFailureKind::Means => true,
             SpawnFailureKind::Folder => self.folder.is_some() && self.folder == task.cwd,
@@ -94,42 +94,42 @@ mod tests {
     fn an_agent_that_was_there_may_come_back_and_one_that_never_was_may_not() {
         let prompt = plan(&json!([{"prompt": "x"}]));
         let task = &prompt.tasks[0].execute;
-        let was_there = |agent: Option<&str>| {
-            Preconditions::look(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
-                .was_there(task, SpawnFailureKind::Program)
+        let existed = |agent: Option<&str>| {
+            Preconditions::check(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
+                .existed(task, SpawnFailureKind::Program)
         };
-        assert!(was_there(Some("/bin/sh")));
-        assert!(was_there(Some("sh")));
-        assert!(!was_there(Some("/bin/no-such-agent")));
-        assert!(!was_there(Some("no-such-agent")));
-        assert!(!was_there(None));
-        let mut preconditions = Preconditions::look(&prompt, Some("/bin/no-such-agent"), None);
+        assert!(existed(Some("/bin/sh")));
+        assert!(existed(Some("sh")));
+        assert!(!existed(Some("/bin/no-such-agent")));
+        assert!(!existed(Some("no-such-agent")));
+        assert!(!existed(None));
+        let mut preconditions = Preconditions::check(&prompt, Some("/bin/no-such-agent"), None);
         preconditions.has_started(task);
-        assert!(preconditions.was_there(task, SpawnFailureKind::Program));
+        assert!(preconditions.existed(task, SpawnFailureKind::Program));
     }
 
     #[test]
     fn another_program_may_come_back_if_a_task_has_run_it() {
         let plan = plan(&json!([{"argv": ["sh", "-c", "x"]}, {"argv": ["make"]}]));
         let (sh, make) = (&plan.tasks[0].execute, &plan.tasks[1].execute);
-        let mut preconditions = Preconditions::look(&plan, None, None);
-        assert!(!preconditions.was_there(sh, SpawnFailureKind::Program));
+        let mut preconditions = Preconditions::check(&plan, None, None);
+        assert!(!preconditions.existed(sh, SpawnFailureKind::Program));
         preconditions.has_started(sh);
-        assert!(preconditions.was_there(sh, SpawnFailureKind::Program));
-        assert!(!preconditions.was_there(make, SpawnFailureKind::Program));
-        assert!(preconditions.was_there(make, SpawnFailureKind::Means));
+        assert!(preconditions.existed(sh, SpawnFailureKind::Program));
+        assert!(!preconditions.existed(make, SpawnFailureKind::Program));
+        assert!(preconditions.existed(make, SpawnFailureKind::Means));
     }
 
     #[test]
     fn only_the_folder_of_all_tasks_may_come_back() {
-        let was_there = |tasks: serde_json::Value| {
+        let existed = |tasks: serde_json::Value| {
             let plan = plan(&tasks);
-            let preconditions = Preconditions::look(&plan, None, None);
+            let preconditions = Preconditions::check(&plan, None, None);
             let task = plan.tasks.last().unwrap();
-            preconditions.was_there(&task.execute, SpawnFailureKind::Folder)
+            preconditions.existed(&task.execute, SpawnFailureKind::Folder)
         };
-        assert!(was_there(json!([{"prompt": "x", "cwd": "/tmp"}, {"prompt": "y", "cwd": "/tmp"}])));
-        assert!(!was_there(json!([{"prompt": "x", "cwd": "/"}, {"prompt": "y", "cwd": "/tmp"}])));
-        assert!(!was_there(json!([{"prompt": "x", "cwd": "/no/such/folder"}])));
+        assert!(existed(json!([{"prompt": "x", "cwd": "/tmp"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!existed(json!([{"prompt": "x", "cwd": "/"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!existed(json!([{"prompt": "x", "cwd": "/no/such/folder"}])));
     }
 }

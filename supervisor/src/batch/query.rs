@@ -82,8 +82,8 @@ pub(crate) async fn plan(batches: &Batches, batch_id: &str) -> Result<Arc<Plan>,
     stored::plan_of(&stored::row(batches, batch_id).await?).map(Arc::new)
 }
 
-/// The rows of the tasks from `first` up to but not including `end`, as many as fit in `bytes_limit` but at least one; and
-/// the index of the task that follows them.
+/// The rows of the tasks from `first` up to but not including `end`, as many as fit in `bytes_limit` but at least one;
+/// and the index of the task that follows them.
 pub(crate) async fn rows_from(
     batches: &Batches,
     batch_id: &str,

@@ -90,7 +90,7 @@ impl Collector {
         self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
         self.tails.stdout(data, starts_line, ends_line);
         if self.observer.refusal().is_none() {
-            self.got_over();
+            self.note_answer();
         }
         let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
         let taken = data.len().min(room);
@@ -99,7 +99,7 @@ impl Collector {
     }
 
     /// The API answered: an earlier refusal is not the cause of a later failure.
-    fn got_over(&mut self) {
+    fn note_answer(&mut self) {
         self.auth_refusals = 0;
         self.suspected = None;
     }

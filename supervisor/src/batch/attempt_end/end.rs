@@ -31,7 +31,8 @@ pub(crate) struct JobEnd {
     pub(crate) completed: Option<Completed>,
     /// The last result line of a Claude task.
     pub(crate) result: Option<Box<ClaudeResult>>,
-    /// The result, which other tasks may refer to: a Claude task's answer, else standard output without its last newline.
+    /// The result, which other tasks may refer to: a Claude task's answer, else standard output without its last
+    /// newline.
     pub(crate) text: Option<String>,
     pub(crate) text_truncated: bool,
     /// What went wrong, for people.
@@ -56,8 +57,8 @@ impl JobEnd {
         self.completed.as_ref().map_or(&[], |completed| &completed.warnings)
     }
 
-    /// What the start lacked. An agent's program may be a script that starts another program; if that cannot be executed,
-    /// only the exit status of the shell or env(1) says so.
+    /// What the start lacked. An agent's program may be a script that starts another program; if that cannot be
+    /// executed, only the exit status of the shell or env(1) says so.
     #[must_use]
     pub(crate) fn lacking(&self) -> Option<SpawnFailureKind> {
         let completed = self.completed.as_ref()?;
@@ -151,9 +152,9 @@ impl JobEnd {
         }
     }
 
-    /// A good result counts even if the task was ended after it: here by its batch, because of the batch's time or of other
-    /// tasks. The worker does the same for a task's own timeouts. A task that a person canceled stays canceled.
-    pub(crate) fn stand_by_its_result(&mut self) {
+    /// A good result counts even if the task was ended after it: here by its batch, because of the batch's time or of
+    /// other tasks. The worker does the same for a task's own timeouts. A task that a person canceled stays canceled.
+    pub(crate) fn keep_good_result(&mut self) {
         let Some(completed) = &mut self.completed else { return };
         let is_good = self.result.as_ref().is_some_and(|result| !result.is_error);
         if completed.reason != EndReason::Canceled || !is_good {

@@ -1,8 +1,8 @@
 //! The gates of all credentials: a Claude task of any batch passes the gate of its credential.
 //!
 //! [`cc_batch::gate`] decides who passes; this file holds one such gate for each credential and the reasons why it is
-//! closed. A gate is not stored: after a restart the waiting tasks ask again, and tasks that wait for the end of a limit
-//! close their gate again.
+//! closed. A gate is not stored: after a restart the waiting tasks ask again, and tasks that wait for the end of a
+//! limit close their gate again.
 
 use std::{
     collections::BTreeMap,

@@ -69,8 +69,8 @@ impl Owner {
     }
 
     async fn end(&mut self, job: Job, task_id: String) {
-        if let Some(place) = self.roomless.iter().position(|(_, id)| *id == task_id) {
-            self.roomless.remove(place);
+        if let Some(place) = self.waiting_for_room.iter().position(|(_, id)| *id == task_id) {
+            self.waiting_for_room.remove(place);
             return self.ended(job, task_id, JobEnd::canceled_before_start(now_ms()));
         }
         // A task that is not registered has ended: its end is on its way.
@@ -93,7 +93,7 @@ impl Owner {
         let row = match self.batches.tasks.store.read(move |db| db.task(&id)).await {
             Ok(row) => row,
             Err(error) => {
-                tracing::error!(task_id, %error, "the task of a batch cannot be read from the database: it counts as lost");
+                tracing::error!(task_id, %error, "a task cannot be read from the database and counts as lost");
                 return self.ended(job, task_id, JobEnd::lost(now_ms()));
             }
         };

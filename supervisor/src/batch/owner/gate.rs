@@ -12,7 +12,8 @@ use crate::batch::{
 };
 
 impl Owner {
-    /// Closes the gates for the limits that tasks of this batch wait for: a restored batch knows limits that hold for all.
+    /// Closes the gates for the limits that tasks of this batch wait for: a restored batch knows limits that hold for
+    /// all.
     pub(super) fn close_gates(&self, batch: &Batch) {
         if !matches!(batch.head.phase, Phase::Going) {
             return;

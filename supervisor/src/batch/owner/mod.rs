@@ -10,8 +10,8 @@
 //! tasks: the next supervisor continues from the stored state.
 //!
 //! `step` takes the state machine one step, `effects` does what the step asks for, `start` starts a job, `gate` deals
-//! with the gates, `ended` judges the end of a job with `unavailable` and `cost`, `recall` restores texts before they are
-//! stored again.
+//! with the gates, `ended` judges the end of a job with `unavailable` and `cost`, `recall` restores texts before they
+//! are stored again.
 
 mod cost;
 mod effects;
@@ -70,11 +70,11 @@ pub(super) struct Owner {
     /// Jobs that have met a limit. They leave the gate after it is closed, so that no other job passes before.
     leaving: Vec<Job>,
     /// Since when hooks cannot be started.
-    hooks_want_since: Option<Instant>,
+    hooks_unavailable_since: Option<Instant>,
     /// Detects jumps of the wall clock, by which the times of the batch are moved.
     wall: WallClock,
     /// Admitted jobs that wait for room among the supervisor's tasks.
-    roomless: VecDeque<(Job, String)>,
+    waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
     is_over: bool,
 }
@@ -85,7 +85,7 @@ impl Owner {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
         tokio::spawn(async move {
-            owner.look().await;
+            owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
@@ -105,7 +105,7 @@ impl Owner {
         owner.remember_totals();
         owner.batch = Some(batch);
         tokio::spawn(async move {
-            owner.look().await;
+            owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
@@ -135,9 +135,9 @@ impl Owner {
             wake_at_ms: None,
             preconditions: Preconditions::default(),
             leaving: Vec::new(),
-            hooks_want_since: None,
+            hooks_unavailable_since: None,
             wall: WallClock::new(now_ms(), uptime::now()),
-            roomless: VecDeque::new(),
+            waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
             is_over: false,
         }
@@ -150,8 +150,8 @@ impl Owner {
                 biased;
                 () = self.batches.tasks.stage.stopping() => return,
                 Some(message) = self.messages.recv() => self.on_message(message).await,
-                Ok(()) = self.room.changed(), if !self.roomless.is_empty() => {
-                    self.start_roomless().await;
+                Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
                     // The wall clock may have been set, in either direction.
@@ -179,7 +179,7 @@ impl Owner {
                     self.follow_inputs().await;
                 }
             }
-            Message::HookAgain { job, task_id } => {
+            Message::RetryHook { job, task_id } => {
                 self.take(Input::Fate { job, task_id, fate: Fate::NeverBegan }).await;
             }
             Message::GateOpened { credential, scope } => {

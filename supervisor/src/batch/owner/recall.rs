@@ -3,8 +3,8 @@
 use crate::batch::{owner::Owner, stored};
 
 impl Owner {
-    /// Restores the last words of earlier attempts for the tasks that are about to be stored. Only a task that was started
-    /// more than once has any; no other one costs a read.
+    /// Restores the last words of earlier attempts for the tasks that are about to be stored. Only a task that was
+    /// started more than once has any; no other one costs a read.
     pub(super) async fn recall_tails(&mut self) {
         let is_short =
             |index: &usize| self.attempts.get(*index).is_some_and(|attempts| attempts.is_short());

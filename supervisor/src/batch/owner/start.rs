@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cc_batch::{
     Job,
-    life::{Run, TaskState},
+    life::{Phase, Run, TaskState},
 };
 use cc_protocol::execute::Execute;
 
@@ -57,7 +57,7 @@ impl Owner {
             Start::Begun(handle) => {
                 self.watch(handle, job);
             }
-            Start::NoRoom => self.roomless.push_back((job, task_id)),
+            Start::NoRoom => self.waiting_for_room.push_back((job, task_id)),
             Start::Stopping => {}
             Start::Failed(problem) => self.not_started(job, task_id, &problem),
         }
@@ -78,8 +78,8 @@ impl Owner {
     }
 
     /// A task has ended, so there may be room: starts the jobs that wait for it.
-    pub(in crate::batch) async fn start_roomless(&mut self) {
-        let waiting: Vec<_> = self.roomless.drain(..).collect();
+    pub(in crate::batch) async fn start_waiting_for_room(&mut self) {
+        let waiting: Vec<_> = self.waiting_for_room.drain(..).collect();
         for (job, task_id) in waiting {
             self.start(job, task_id).await;
         }
@@ -102,10 +102,8 @@ impl Owner {
                 let summary = self.snapshot.summary(&self.batches.gates);
                 let Some(batch) = &self.batch else { return Err(StartError::NoHook) };
                 let stop = match batch.head.phase {
-                    cc_batch::life::Phase::AfterBatch { stop, .. } => stop,
-                    cc_batch::life::Phase::Going
-                    | cc_batch::life::Phase::Stopping { .. }
-                    | cc_batch::life::Phase::Over { .. } => None,
+                    Phase::AfterBatch { stop, .. } => stop,
+                    Phase::Going | Phase::Stopping { .. } | Phase::Over { .. } => None,
                 };
                 let outcome = render::outcome(&facts.plan, batch, stop);
                 hooks::of_batch(&facts.plan, &summary, outcome.as_str()).ok_or(StartError::NoHook)

@@ -10,7 +10,12 @@ use cc_state::{BatchStep, BatchTaskRow, Change};
 use tokio::time::sleep;
 
 use crate::{
-    batch::{owner::Owner, run_state::StoredHead, snapshot::ChangedTask},
+    batch::{
+        owner::Owner,
+        render,
+        run_state::{RunState, StoredHead},
+        snapshot::ChangedTask,
+    },
     config::limits,
     ops::{clock::now_ms, uptime},
 };
@@ -133,19 +138,19 @@ impl Owner {
 
     fn head(&self, batch: &Batch, over_ms: Option<u64>) -> String {
         let summary = over_ms.map(|_| {
-            let state = crate::batch::run_state::RunState {
+            let state = RunState {
                 batch: batch.clone(),
                 attempts: self.attempts.clone(),
                 started_ms: self.started_ms,
                 over_ms,
             };
-            crate::batch::render::summary(self.snapshot.facts(), &state, &self.batches.gates)
+            render::summary(self.snapshot.facts(), &state, &self.batches.gates)
         });
         to_json(&StoredHead { head: batch.head.clone(), started_ms: self.started_ms, summary })
     }
 
-    /// Returns when the step is stored: nothing may follow from it before. A failing database is retried until it works or
-    /// the supervisor stops.
+    /// Returns when the step is stored: nothing may follow from it before. A failing database is retried until it works
+    /// or the supervisor stops.
     async fn store(&self, step: BatchStep) {
         loop {
             let change = Change::BatchStepped(Box::new(step.clone()));

@@ -9,5 +9,5 @@ mod words;
 pub(super) use self::{
     row::row,
     summary::{outcome, summary},
-    words::{called, why_ended},
+    words::{display_name, why_ended},
 };

@@ -10,7 +10,7 @@ use cc_protocol::batch::{BatchRow, RowState};
 use crate::{
     batch::{
         attempts::Attempts,
-        render::words::{called, cause, outcome_verdict},
+        render::words::{cause, display_name, outcome_verdict},
     },
     task::spec,
 };
@@ -110,13 +110,16 @@ fn why(plan: &Plan, state: &TaskState, attempts: &Attempts) -> Option<String> {
     };
     Some(match skip {
         Skip::NeededTaskFailed { task } => {
-            format!("{}, which it needs, did not succeed", called(plan, *task))
+            format!("{}, which it needs, did not succeed", display_name(plan, *task))
         }
         Skip::NoResult { task } => {
-            format!("{}, which it refers to, has no result", called(plan, *task))
+            format!("{}, which it refers to, has no result", display_name(plan, *task))
         }
         Skip::ModelNotFound { task } => {
-            format!("the API refused its model to {}: name another model", called(plan, *task))
+            format!(
+                "the API refused its model to {}: name another model",
+                display_name(plan, *task)
+            )
         }
         Skip::Stopped { stop } => match stop {
             Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "the batch was halted".to_owned(),

@@ -26,7 +26,7 @@ pub(crate) fn stop(phase: &Phase) -> (Option<Stop>, bool) {
 pub(crate) fn reason(plan: &Plan, batch: &Batch, attempts: &[Attempts], stop: Stop) -> String {
     let place = |is_it: &dyn Fn(&TaskState) -> bool| batch.tasks.iter().position(is_it);
     let first = |is_it: &dyn Fn(&TaskState) -> bool| {
-        place(is_it).map_or_else(|| "a task".to_owned(), |index| called(plan, index))
+        place(is_it).map_or_else(|| "a task".to_owned(), |index| display_name(plan, index))
     };
     let has = |verdict| move |state: &TaskState| outcome_verdict(state) == Some(verdict);
     match stop {
@@ -89,7 +89,7 @@ pub(crate) fn lost_model(plan: &Plan, batch: &Batch, attempts: &[Attempts]) -> O
     let lost = batch.head.lost_models.first()?;
     let model = lost.model.as_deref().unwrap_or("the default one");
     let words = obstacle(attempts, lost.task).unwrap_or("name another model");
-    Some(format!("the model of {} was refused ({model}): {words}", called(plan, lost.task)))
+    Some(format!("the model of {} was refused ({model}): {words}", display_name(plan, lost.task)))
 }
 
 fn obstacle(attempts: &[Attempts], index: usize) -> Option<&str> {
@@ -102,7 +102,7 @@ pub(crate) fn outcome_verdict(state: &TaskState) -> Option<Verdict> {
 
 /// A task, for people: its number from 1, and its name.
 #[must_use]
-pub(crate) fn called(plan: &Plan, index: usize) -> String {
+pub(crate) fn display_name(plan: &Plan, index: usize) -> String {
     let name = plan.tasks.get(index).and_then(|task| task.name.as_deref());
     match name {
         Some(name) => format!("task {} ({name})", index + 1),

@@ -54,7 +54,7 @@ fn end(result: Option<ClaudeResult>) -> JobEnd {
     canceled.reason = EndReason::Canceled;
     let mut end = Collector::new().end(Some(canceled), 1_000);
     end.result = result.map(Box::new);
-    end.stand_by_its_result();
+    end.keep_good_result();
     end
 }
 
