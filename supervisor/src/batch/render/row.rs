@@ -98,8 +98,8 @@ fn why(plan: &Plan, state: &TaskState, attempts: &Attempts) -> Option<String> {
         TaskState::RetryAt { last, .. }
             if matches!(last.cause, Cause::Attempt { end: Class::Unavailable { .. } }) =>
         {
-            let words = attempts.limit.as_deref().unwrap_or("something is wanting");
-            return Some(format!("it waits, since it could not be started: {words}"));
+            let words = attempts.limit.as_deref().unwrap_or("something is missing");
+            return Some(format!("it could not be started and waits: {words}"));
         }
         TaskState::Waiting
         | TaskState::Before { .. }

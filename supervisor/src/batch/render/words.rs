@@ -42,18 +42,18 @@ pub(crate) fn reason(plan: &Plan, batch: &Batch, attempts: &[Attempts], stop: St
             let index = place(&has(Verdict::Account));
             let words = index.and_then(|index| obstacle(attempts, index));
             format!(
-                "the account of {} cannot be used: {}; resume the batch then",
+                "the account of {} cannot be used: {}; then resume the batch",
                 first(&has(Verdict::Account)),
-                words.unwrap_or("see to it")
+                words.unwrap_or("check the account")
             )
         }
         Stop::Alike => {
             let alike = batch.head.alike;
             let words = alike.and_then(|alike| obstacle(attempts, alike.last));
             format!(
-                "{} tasks in a row ended alike without a turn, the last one with: {}; see to the cause, then resume the batch",
+                "{} tasks in a row ended alike without a turn, the last one with: {}; remove the cause, then resume the batch",
                 alike.map_or(0, |alike| alike.tasks),
-                words.unwrap_or("no word of what went wrong")
+                words.unwrap_or("no error message")
             )
         }
         Stop::Unavailable => {
@@ -64,13 +64,13 @@ pub(crate) fn reason(plan: &Plan, batch: &Batch, attempts: &[Attempts], stop: St
             let attempts = place(&is_it).and_then(|index| attempts.get(index));
             let words = attempts.and_then(|attempts| attempts.limit.as_deref());
             format!(
-                "tasks cannot be started, and it was waited for {} minutes: {}; see to it, then resume the batch",
+                "tasks could not be started for {} minutes: {}; remove the cause, then resume the batch",
                 UNAVAILABLE_LONGEST_MS / 60_000,
-                words.unwrap_or("something is wanting")
+                words.unwrap_or("something is missing")
             )
         }
         Stop::Lost => format!(
-            "{} was lost with its worker and may have had effects: see what it has done, then resume the batch",
+            "{} was lost with its worker and may have had effects: check what it has done, then resume the batch",
             first(&has(Verdict::WorkerDied))
         ),
         Stop::MaxCost => format!(
