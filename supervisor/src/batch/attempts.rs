@@ -21,6 +21,7 @@ use crate::{
     config::limits,
 };
 
+/// Costs, durations, leftovers and tokens are sums over all attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Attempts {
     /// At most [`limits::BATCH_ATTEMPTS_SHOWN`], the newest last.
@@ -32,12 +33,12 @@ pub(super) struct Attempts {
     pub(super) last: Option<LastAttempt>,
     /// Why there was no attempt, or why the last one has a verdict that its own end does not explain.
     pub(super) error: Option<String>,
-    /// The words of the limit that the last attempt met, or of what it could not be started without.
+    /// The text of the limit that the last attempt met, or what it could not be started without.
     pub(super) limit: Option<String>,
     /// The models that this limit concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) limit_scope: Scope,
-    /// What went wrong with the last attempt, in short, where it concerns others too.
+    /// What went wrong with the last attempt, in short, if it concerns other tasks too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) obstacle: Option<String>,
     /// The totals of the last attempt's conversation.

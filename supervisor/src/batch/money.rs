@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_that_nobody_knows_is_told() {
+    fn a_past_that_is_not_known_is_reported() {
         let mut totals = Totals::default();
         assert!(totals.bill(&task(true), None, &result(1.0)).may_contain_past);
         assert!(!totals.bill(&task(true), None, &result(1.5)).may_contain_past);

@@ -63,8 +63,8 @@ pub(crate) async fn resume(
         needs.filter(|need| need.result).map(|need| need.task as u64).collect();
     let places: Vec<u64> = places.into_iter().collect();
     let id = params.batch_id.clone();
-    let results = batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await;
-    let results: HashMap<u64, String> = results?.into_iter().collect();
+    let results = batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await?;
+    let results: HashMap<u64, String> = results.into_iter().collect();
     let result_of = |index: usize| results.get(&(index as u64)).map(String::as_str);
     let rest = plan.rest(is_kept, result_of).map_err(BatchError::NotResumable)?;
     let hash = hash(&rest);
@@ -110,8 +110,7 @@ async fn begin(
         submitted_ms: now_ms,
         over_ms: None,
     };
-    let stored = batches.tasks.store.commit(vec![Change::BatchSubmitted(Box::new(row))]).await;
-    stored?;
+    batches.tasks.store.commit(vec![Change::BatchSubmitted(Box::new(row))]).await?;
     // A concurrent request with the same key may have been first.
     if let Some(found) = same_key(batches, key.as_deref(), plan_hash).await?
         && found.batch_id != batch_id
@@ -139,8 +138,8 @@ async fn same_key(
     plan_hash: PlanHash,
 ) -> Result<Option<BatchSubmitted>, BatchError> {
     let Some(key) = key.map(str::to_owned) else { return Ok(None) };
-    let row = batches.tasks.store.read(move |db| db.batch_of_key(&key)).await;
-    let Some(row) = row? else { return Ok(None) };
+    let row = batches.tasks.store.read(move |db| db.batch_of_key(&key)).await?;
+    let Some(row) = row else { return Ok(None) };
     if row.plan_hash != plan_hash {
         return Err(BatchError::OtherPlan { batch_id: row.id });
     }

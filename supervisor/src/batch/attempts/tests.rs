@@ -38,7 +38,7 @@ fn attempts_add_up_and_an_end_counts_once_and_only_for_its_own_attempt() {
 }
 
 #[test]
-fn an_agent_whose_cost_nobody_said_is_counted_and_a_program_that_is_none_is_not() {
+fn an_agent_that_reports_no_cost_is_counted_and_a_program_that_is_no_agent_is_not() {
     let mut attempts = Attempts::default();
     let mut unsaid = Collector::new().end(Some(completed(Verdict::TimedOut, -15)), 20);
     attempts.begin("program", 1, 10);
@@ -150,4 +150,35 @@ fn a_record_is_found_by_the_conversation_whose_total_it_has() {
     let stored = serde_json::to_string(&attempts).unwrap();
     assert!(stored.contains(&Attempts::session_mark(id)), "{stored}");
     assert!(!stored.contains(&Attempts::session_mark("another")), "{stored}");
+}
+
+#[test]
+fn the_stored_json_keeps_its_field_names() {
+    let mut attempts = Attempts::default();
+    attempts.begin("a", 1, 10);
+    attempts.last = Some(LastAttempt::default());
+    let stored = serde_json::to_value(&attempts).unwrap();
+    let mut names: Vec<&str> = stored.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let expected = [
+        "attempts",
+        "cache_creation_tokens",
+        "cache_read_tokens",
+        "cost_usd",
+        "duration_ms",
+        "error",
+        "input_tokens",
+        "killed_leftovers",
+        "last",
+        "limit",
+        "output_tokens",
+        "starts",
+        "timeout_s",
+        "timeout_why",
+        "unknown_costs",
+        "warnings",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(stored["attempts"][0]["task_id"], "a");
+    assert_eq!(serde_json::from_value::<Attempts>(stored).unwrap(), attempts);
 }

@@ -205,9 +205,9 @@ impl Gates {
         let mut facts = Vec::new();
         for (credential, GateEntry { gate, why, .. }) in gates.iter() {
             let closed: BTreeMap<&Scope, u64> = gate.closed().collect();
-            let everybody = None;
+            let account = None;
             let scopes = closed.keys().copied().filter(|scope| scope.is_some());
-            for scope in std::iter::once(&everybody).chain(scopes) {
+            for scope in std::iter::once(&account).chain(scopes) {
                 let closed_until_ms = closed.get(scope).copied();
                 facts.push(GateFacts {
                     credential: credential.clone(),

@@ -61,7 +61,7 @@ fn a_limit_that_has_not_ended_for_long_is_tried_and_then_not_again_for_as_long()
 }
 
 #[test]
-fn a_gate_that_nobody_needs_is_forgotten() {
+fn an_idle_gate_is_forgotten() {
     let gates = Gates::new(4);
     let credential = gates.credential(&prompt(&[])).unwrap();
     gates.ask(&pass(&credential), ticket("a"), 1);

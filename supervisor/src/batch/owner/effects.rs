@@ -47,7 +47,7 @@ impl Owner {
     }
 
     /// A gate admits a job.
-    pub(in crate::batch) async fn admit(&mut self, job: Job) {
+    pub(super) async fn admit(&mut self, job: Job) {
         if self.is_queued(job) {
             self.admitted(job);
             self.follow_inputs().await;
@@ -93,7 +93,7 @@ impl Owner {
         let row = match self.batches.tasks.store.read(move |db| db.task(&id)).await {
             Ok(row) => row,
             Err(error) => {
-                tracing::error!(task_id, %error, "a task cannot be read from the database and counts as lost");
+                tracing::error!(task_id, %error, "a task cannot be read and counts as lost");
                 return self.ended(job, task_id, JobEnd::lost(now_ms()));
             }
         };

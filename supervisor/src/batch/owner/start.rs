@@ -29,7 +29,7 @@ impl Owner {
         let number = attempt.number;
         let chosen = launch::timeout(&self.batches, &self.snapshot.facts().plan, index).await;
         let chosen = chosen.unwrap_or_else(|error| {
-            tracing::error!(%error, "the history of durations cannot be read: the default timeout is used");
+            tracing::error!(%error, "the history of durations cannot be read");
             launch::Chosen { timeout_s: None, why: None }
         });
         let Some(attempts) = self.attempts.get_mut(index) else { return };
@@ -78,7 +78,7 @@ impl Owner {
     }
 
     /// A task has ended, so there may be room: starts the jobs that wait for it.
-    pub(in crate::batch) async fn start_waiting_for_room(&mut self) {
+    pub(super) async fn start_waiting_for_room(&mut self) {
         let waiting: Vec<_> = self.waiting_for_room.drain(..).collect();
         for (job, task_id) in waiting {
             self.start(job, task_id).await;
@@ -120,16 +120,13 @@ impl Owner {
             Vec::new()
         } else {
             let id = facts.batch_id.clone();
-            let results =
-                self.batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await;
-            results?
+            self.batches.tasks.store.read(move |db| db.batch_results(&id, &places)).await?
         };
         let result_of = |task: usize| {
             let found = results.iter().find(|(place, _)| *place == task as u64);
             found.map(|(_, result)| result.as_str())
         };
-        let filled = facts.plan.execute(index, result_of);
-        let mut execute = filled?;
+        let mut execute = facts.plan.execute(index, result_of)?;
         execute.timeout = self.attempts.get(index).and_then(|attempts| attempts.timeout_s);
         execute.label = launch::label(&facts.plan, index);
         self.recall_conversation(&execute).await;

@@ -77,7 +77,7 @@ fn warned(verdict: Verdict, messages: &[&str]) -> Completed {
 }
 
 #[test]
-fn what_went_wrong_is_said_by_whoever_knows_best() {
+fn the_error_is_the_most_informative_text_there_is() {
     let result = |result: ClaudeResult| {
         Body::Event(Event::ClaudeResult(Box::new(ClaudeResult { is_error: true, ..result })))
     };
