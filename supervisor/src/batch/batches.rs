@@ -5,38 +5,40 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use cc_protocol::error::{ErrorCode, ErrorObject};
 use cc_state::Change;
 use tokio::sync::{mpsc, watch as tokio_watch};
 
-use crate::batch::{gates::Gates, messages::Message, money::Totals, snapshot::Snapshot};
-use crate::{config::limits, task::context::TaskContext};
+use crate::{
+    batch::{
+        error::BatchError, gates::Gates, messages::Message, money::Totals, snapshot::Snapshot,
+    },
+    config::limits,
+    task::context::TaskContext,
+};
 
 /// The batches that are not over.
 #[derive(Debug)]
-pub struct Batches {
-    /// What their tasks are started with.
+pub(crate) struct Batches {
     pub(super) tasks: Arc<TaskContext>,
     handles: Mutex<HashMap<String, BatchHandle>>,
-    /// The gates that their Claude tasks pass.
-    pub gates: Gates,
-    /// What conversations have cost so far.
+    /// The gates that Claude tasks of all batches pass.
+    pub(crate) gates: Gates,
+    /// What each conversation has cost so far.
     totals: Mutex<Totals>,
-    /// The tasks of earlier supervisors have owners, or ends.
-    are_tasks_seen_to: tokio_watch::Sender<bool>,
+    /// Each task of an earlier supervisor has an owner or an end.
+    are_tasks_recovered: tokio_watch::Sender<bool>,
 }
 
-/// What everybody but its owner holds of a batch.
+/// A batch as the rest of the room reaches it: its snapshot, and the queue of its owner.
 #[derive(Clone, Debug)]
-pub struct BatchHandle {
+pub(crate) struct BatchHandle {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) messages: mpsc::Sender<Message>,
 }
 
 impl Batches {
-    /// None yet.
     #[must_use]
-    pub fn new(tasks: Arc<TaskContext>) -> Self {
+    pub(crate) fn new(tasks: Arc<TaskContext>) -> Self {
         let gates = Gates::new(tasks.config.claude_jobs);
         gates.set_environment(&tasks.environment);
         Self {
@@ -44,25 +46,24 @@ impl Batches {
             handles: Mutex::default(),
             gates,
             totals: Mutex::default(),
-            are_tasks_seen_to: tokio_watch::Sender::new(false),
+            are_tasks_recovered: tokio_watch::Sender::new(false),
         }
     }
 
-    /// How many there are.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.handles().len()
     }
 
-    /// From now on whatever a batch left running has an owner or an end.
-    pub fn tasks_are_seen_to(&self) {
-        self.are_tasks_seen_to.send_replace(true);
+    /// Every task that a batch of an earlier supervisor left running has an owner or an end: batches may continue.
+    pub(crate) fn tasks_are_recovered(&self) {
+        self.are_tasks_recovered.send_replace(true);
     }
 
     pub(super) async fn wait_for_tasks(&self) {
-        let mut seen_to = self.are_tasks_seen_to.subscribe();
+        let mut recovered = self.are_tasks_recovered.subscribe();
         // The sender lives as long as this.
-        drop(seen_to.wait_for(|seen_to| *seen_to).await);
+        drop(recovered.wait_for(|recovered| *recovered).await);
     }
 
     pub(super) fn get(&self, batch_id: &str) -> Option<BatchHandle> {
@@ -73,16 +74,11 @@ impl Batches {
         self.handles().values().map(|handle| Arc::clone(&handle.snapshot)).collect()
     }
 
-    pub(super) fn has_room(&self) -> Result<(), ErrorObject> {
-        if self.count() < limits::BATCHES {
-            return Ok(());
-        }
-        let limit = limits::BATCHES;
-        let message = format!("{limit} batches are under way, and no more may: try again later");
-        Err(ErrorObject::new(ErrorCode::QueueFull, message).with("limit", limit))
+    pub(super) fn has_room(&self) -> Result<(), BatchError> {
+        if self.count() < limits::BATCHES { Ok(()) } else { Err(BatchError::TooManyBatches) }
     }
 
-    /// Makes the handle of a batch, and what its owner needs.
+    /// Adds a batch. Returns both ends of its owner's queue: the owner sends messages to itself, too.
     pub(super) fn insert(
         &self,
         snapshot: Arc<Snapshot>,
@@ -98,21 +94,21 @@ impl Batches {
         self.handles().remove(batch_id);
     }
 
-    /// Something that all of them show has changed.
+    /// Something that every batch shows but none owns has changed, such as a gate.
     pub(super) fn touch_all(&self) {
         for snapshot in self.snapshots() {
             snapshot.touch();
         }
     }
 
-    /// Has the database forget the batches that ended long ago.
-    pub async fn prune(&self) {
+    /// Removes the batches from the database that ended longer ago than the retention keeps them.
+    pub(crate) async fn prune(&self) {
         let age_ms = u64::try_from(self.tasks.config.keep.age.as_millis()).unwrap_or(u64::MAX);
         let before_ms = self.tasks.retention.now_ms().saturating_sub(age_ms);
         self.tasks.store.write(vec![Change::BatchesPruned { before_ms }]).await;
     }
 
-    /// Held for a moment only, and never while waiting.
+    /// The guard is never held across an await.
     pub(super) fn totals(&self) -> MutexGuard<'_, Totals> {
         self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -120,11 +116,4 @@ impl Batches {
     pub(super) fn handles(&self) -> MutexGuard<'_, HashMap<String, BatchHandle>> {
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The answer when there is no such batch.
-pub fn no_such_batch(batch_id: &str) -> ErrorObject {
-    let shown: String = batch_id.chars().take(64).collect();
-    let message = format!("no such batch: {shown:?}; it may have been removed by retention");
-    ErrorObject::new(ErrorCode::NoSuchBatch, message).with("batch_id", shown)
 }

@@ -1,17 +1,24 @@
-//! The one timer of the gates: lets tasks pass, and tells their owners.
+//! The one timer of the gates: admits tasks, informs their owners, and opens gates before their time.
+//!
+//! A gate decides; this file carries the decision to the owners.
 
 use std::sync::Arc;
 
-use cc_protocol::error::ErrorObject;
 use tokio::{sync::mpsc, time::sleep};
 
-use crate::batch::{
-    batches::Batches, gates::GateFacts, messages::Message, wall_clock::WallClock, wall_clock::until,
+use crate::{
+    batch::{
+        batches::Batches,
+        error::BatchError,
+        gates::GateFacts,
+        messages::Message,
+        wall_clock::{WallClock, until},
+    },
+    ops::{clock::now_ms, uptime},
 };
-use crate::ops::{clock::now_ms, uptime};
 
-/// Lets tasks pass whenever something has changed, and when the time has come. Ends with the supervisor.
-pub async fn keep(batches: Arc<Batches>) {
+/// Admits tasks whenever a gate has changed or its time has come. Ends with the supervisor.
+pub(crate) async fn keep(batches: Arc<Batches>) {
     let gates = &batches.gates;
     let mut wall = WallClock::new(now_ms(), uptime::now());
     loop {
@@ -33,7 +40,7 @@ pub async fn keep(batches: Arc<Batches>) {
             }
         }
         for id in gates.overdue(uptime::now()) {
-            // One that was opened meanwhile needs nothing more.
+            // A gate that was opened meanwhile needs nothing more.
             open_gates(&batches, Some(&id)).await.ok();
         }
         tokio::select! {
@@ -44,21 +51,21 @@ pub async fn keep(batches: Arc<Batches>) {
     }
 }
 
-/// Opens what limits have shut, before its time: all of it, or one by its id. One task begins at once to see whether
-/// the limit is over. Says which ones were opened.
-///
-/// # Errors
-/// That there is no such gate, or that it is open.
-pub async fn open_gates(batches: &Batches, id: Option<&str>) -> Result<Vec<String>, ErrorObject> {
+/// Opens closed gates before their time: all of them, or the one with this id. One task begins at once to find out
+/// whether the limit is over. Returns the ids of the gates that were opened.
+pub(crate) async fn open_gates(
+    batches: &Batches,
+    id: Option<&str>,
+) -> Result<Vec<String>, BatchError> {
     let opened = batches.gates.open(id)?;
     let owners: Vec<mpsc::Sender<Message>> =
         batches.handles().values().map(|handle| handle.messages.clone()).collect();
     for facts in &opened {
-        tracing::info!(gate_id = facts.id(), "a gate is opened before its time");
+        tracing::info!(gate_id = facts.id(), "gate opened before its time");
         for owner in &owners {
             let credential = facts.credential.clone();
             let message = Message::GateOpened { credential, scope: facts.scope.clone() };
-            // A batch that is over waits for nothing.
+            // An owner whose batch is over has no queue.
             owner.send(message).await.ok();
         }
     }

@@ -1,22 +1,19 @@
-//! What clients ask about batches, answered from the snapshots of those that are not over and from the database.
+//! `batch.get`, `batch.list` and `batch.rows`: answered from the snapshots of running batches, else from the database.
 
 use std::sync::Arc;
 
 use cc_batch::Plan;
-use cc_protocol::{
-    batch::{
-        BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
-    },
-    error::ErrorObject,
+use cc_protocol::batch::{
+    BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
 };
 
-use crate::batch::{render, stored};
-use crate::{batch::batches::Batches, config::limits, task::lookup::failed};
+use crate::{
+    batch::{batches::Batches, error::BatchError, render, stored},
+    config::limits,
+};
+
 /// Answers `batch.get`.
-///
-/// # Errors
-/// That there is none, or that the database cannot be read.
-pub async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummary, ErrorObject> {
+pub(crate) async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummary, BatchError> {
     let gates = &batches.gates;
     if let Some(handle) = batches.get(batch_id) {
         return Ok(handle.snapshot.summary(gates));
@@ -25,10 +22,10 @@ pub async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummary, Erro
 }
 
 /// Answers `batch.list`.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn list(batches: &Batches, list: BatchList) -> Result<BatchListResult, ErrorObject> {
+pub(crate) async fn list(
+    batches: &Batches,
+    list: BatchList,
+) -> Result<BatchListResult, BatchError> {
     let filter = match list.state {
         BatchFilter::All => cc_state::BatchFilter::All,
         BatchFilter::Running => cc_state::BatchFilter::Open,
@@ -38,17 +35,17 @@ pub async fn list(batches: &Batches, list: BatchList) -> Result<BatchListResult,
     let before = list.before;
     let reading =
         batches.tasks.store.read(move |db| db.batches(filter, before.as_deref(), limit + 1));
-    let rows = reading.await.map_err(|error| failed(&error))?;
+    let rows = reading.await?;
     let mut has_more = rows.len() > limit;
     let (mut listed, mut list_bytes) = (Vec::new(), 0);
     for row in rows.into_iter().take(limit) {
         let summary = match batches.get(&row.id) {
             Some(handle) => handle.snapshot.summary(&batches.gates),
-            // One whose state a newer program has written must not hide the others.
+            // A batch whose state a newer program has written must not hide the others.
             None => match stored::last_summary(&row) {
                 Ok(summary) => summary,
                 Err(error) => {
-                    tracing::error!(batch_id = row.id, error = error.message, "batch.list");
+                    tracing::error!(batch_id = row.id, %error, "a batch cannot be listed");
                     continue;
                 }
             },
@@ -64,10 +61,10 @@ pub async fn list(batches: &Batches, list: BatchList) -> Result<BatchListResult,
 }
 
 /// Answers `batch.rows`.
-///
-/// # Errors
-/// That there is no such batch, or that the database cannot be read.
-pub async fn rows(batches: &Batches, wanted: &BatchRows) -> Result<BatchRowsResult, ErrorObject> {
+pub(crate) async fn rows(
+    batches: &Batches,
+    wanted: &BatchRows,
+) -> Result<BatchRowsResult, BatchError> {
     let plan = plan(batches, &wanted.batch_id).await?;
     let index = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
     let first = wanted.after_index.map_or(0, |after| index(after).saturating_add(1));
@@ -78,29 +75,23 @@ pub async fn rows(batches: &Batches, wanted: &BatchRows) -> Result<BatchRowsResu
 }
 
 /// The plan of a batch.
-///
-/// # Errors
-/// That there is none, or that the database cannot be read.
-pub async fn plan(batches: &Batches, batch_id: &str) -> Result<Arc<Plan>, ErrorObject> {
+pub(crate) async fn plan(batches: &Batches, batch_id: &str) -> Result<Arc<Plan>, BatchError> {
     if let Some(handle) = batches.get(batch_id) {
         return Ok(Arc::clone(&handle.snapshot.facts().plan));
     }
     stored::plan_of(&stored::row(batches, batch_id).await?).map(Arc::new)
 }
 
-/// The rows of the tasks from `first` on and before `end`, as many as `bytes_limit` holds, but at least one; and the
-/// task that follows them.
-///
-/// # Errors
-/// When the database cannot be read.
-pub async fn rows_from(
+/// The rows of the tasks from `first` up to but not including `end`, as many as fit in `bytes_limit` but at least one;
+/// and the index of the task that follows them.
+pub(crate) async fn rows_from(
     batches: &Batches,
     batch_id: &str,
     plan: &Plan,
     first: usize,
     end: usize,
     bytes_limit: usize,
-) -> Result<(Vec<BatchRow>, usize), ErrorObject> {
+) -> Result<(Vec<BatchRow>, usize), BatchError> {
     let (mut rows, mut bytes, mut next) = (Vec::new(), 0, first);
     while next < end {
         let page_end = end.min(next.saturating_add(limits::BATCH_ROWS_READ));
@@ -122,12 +113,12 @@ async fn page(
     plan: &Plan,
     first: usize,
     end: usize,
-) -> Result<Vec<BatchRow>, ErrorObject> {
+) -> Result<Vec<BatchRow>, BatchError> {
     let tasks = (first..).zip(stored::tasks(batches, batch_id, first, end).await?);
-    Ok(tasks.map(|(index, (state, record))| render::row(plan, index, &state, record)).collect())
+    Ok(tasks.map(|(index, (state, attempts))| render::row(plan, index, &state, attempts)).collect())
 }
 
-/// How long it is as JSON.
-pub fn json_bytes(value: &impl serde::Serialize) -> usize {
+/// The length of a value as JSON.
+pub(crate) fn json_bytes(value: &impl serde::Serialize) -> usize {
     serde_json::to_string(value).map_or(0, |text| text.len())
 }

@@ -1,20 +1,19 @@
-//! Batches of earlier supervisors.
+//! The batches that an earlier supervisor left unfinished.
 
 use std::sync::Arc;
 
 use cc_state::BatchRow;
 
-use crate::batch::{batches::Batches, owner::Owner, stored};
+use crate::batch::{batches::Batches, gatekeeper, owner::Owner, stored};
 
-use crate::batch::gatekeeper;
-/// Goes on with the batches of earlier supervisors, as soon as their tasks are seen to. `rows`: those that are
-/// not over.
-pub async fn restore(batches: &Arc<Batches>, rows: Vec<BatchRow>) {
+/// Continues the batches of earlier supervisors as soon as their tasks are recovered, and starts the timer of the
+/// gates. `rows` are the batches that are not over.
+pub(crate) async fn restore(batches: &Arc<Batches>, rows: Vec<BatchRow>) {
     for row in rows {
         let batch_id = row.id.clone();
         match stored::load(batches, row).await {
-            Ok(loaded) => Owner::restore(batches, loaded),
-            Err(error) => tracing::error!(batch_id, error, "a batch cannot be gone on with"),
+            Ok(stored) => Owner::restore(batches, stored),
+            Err(error) => tracing::error!(batch_id, %error, "a batch cannot be continued"),
         }
     }
     tokio::spawn(gatekeeper::keep(Arc::clone(batches)));

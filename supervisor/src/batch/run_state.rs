@@ -1,4 +1,6 @@
-//! A batch as its owner knows it: what never changes, and all that can change.
+//! The data of a batch: what never changes, what a step can change, and the head that the database stores.
+//!
+//! Only types. [`crate::batch::owner`] changes them, [`crate::batch::render`] reads them.
 
 use std::sync::Arc;
 
@@ -6,39 +8,33 @@ use cc_batch::{Batch, Plan, life::Head};
 use cc_protocol::batch::BatchSummary;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::attempts::Record;
+use crate::batch::attempts::Attempts;
 
-/// What never changes of a batch.
 #[derive(Clone, Debug)]
-pub struct BatchFacts {
-    /// uuid v7.
-    pub batch_id: String,
-    /// What it runs.
-    pub plan: Arc<Plan>,
-    /// When it was submitted, milliseconds since the Unix epoch.
-    pub submitted_ms: u64,
+pub(super) struct BatchFacts {
+    pub(super) batch_id: String,
+    pub(super) plan: Arc<Plan>,
+    pub(super) submitted_ms: u64,
 }
 
-/// What the database has as the head of a batch.
+/// The head of a batch in the database, as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredHead {
-    /// Of the state machine.
-    pub head: Head,
-    /// When its first attempt began, milliseconds since the Unix epoch.
-    pub started_ms: Option<u64>,
-    /// Of a batch that is over: all that is shown of it in a list.
-    pub summary: Option<BatchSummary>,
+pub(super) struct StoredHead {
+    pub(super) head: Head,
+    /// When the first attempt began.
+    pub(super) started_ms: Option<u64>,
+    /// The last summary of a batch that is over.
+    pub(super) summary: Option<BatchSummary>,
 }
 
-/// All that can change of a batch.
+/// What the steps of a batch change.
 #[derive(Clone, Debug)]
-pub struct RunState {
-    /// The state machine's.
-    pub batch: Batch,
-    /// A task each, without long texts.
-    pub records: Vec<Record>,
-    /// When its first attempt began.
-    pub started_ms: Option<u64>,
-    /// When it was over.
-    pub over_ms: Option<u64>,
+pub(super) struct RunState {
+    /// The state machine.
+    pub(super) batch: Batch,
+    /// One entry for each task, without long texts.
+    pub(super) attempts: Vec<Attempts>,
+    /// When the first attempt began.
+    pub(super) started_ms: Option<u64>,
+    pub(super) over_ms: Option<u64>,
 }

@@ -141,7 +141,7 @@ async fn finish(
     while let Some(outcome) = under_way.join_next().await {
         counts.add(outcome.ok().flatten());
     }
-    batches.tasks_are_seen_to();
+    batches.tasks_are_recovered();
     for task_id in old {
         let directory = context.tasks_dir.join(&task_id);
         if state_dir::log_path(&directory).exists() {

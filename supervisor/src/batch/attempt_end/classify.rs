@@ -1,4 +1,4 @@
-//! What the records of a task mean: the verdict that the state machine goes by.
+//! From the records of a task to the evidence by which the state machine judges its attempt.
 
 use cc_batch::{
     Scope,
@@ -8,24 +8,24 @@ use cc_claude::limit;
 use cc_events::{Completed, SpawnFailureKind, Verdict};
 
 use crate::batch::{
-    attempt_end::{collector::Collector, end::End, words::with_advice},
+    attempt_end::{collector::Collector, end::JobEnd, words::with_advice},
     time_zone,
 };
 
 impl Collector {
-    /// What all this means. `completed` stands in where the records have no terminal event.
+    /// Judges the attempt. `completed` is used if the records have no terminal event.
     #[must_use]
-    pub fn end(mut self, completed: Option<Completed>, at_ms: u64) -> End {
+    pub(crate) fn end(mut self, completed: Option<Completed>, at_ms: u64) -> JobEnd {
         let own = self.completed.take().map(|completed| *completed);
-        let Some(completed) = own.or(completed) else { return End::lost(at_ms) };
+        let Some(completed) = own.or(completed) else { return JobEnd::lost(at_ms) };
         let has_succeeded = completed.verdict == Verdict::Succeeded;
         let summary = self.observer.summary();
-        // Something was answered after it.
+        // The API answered after the limit was reported.
         if summary.is_stream && summary.refusal.is_none() {
             self.report = None;
         }
         let limit = if has_succeeded { None } else { self.usage_limit(at_ms) };
-        // A limit that names its end is over then, whatever else would lift it.
+        // A limit that names its end will be over then, even if a person could lift it earlier.
         let has_end = limit.as_ref().is_some_and(|(limit, _)| limit.ends_at_ms.is_some());
         let dead_end = if has_succeeded { None } else { self.dead_end() };
         let dead_end = dead_end.filter(|dead_end| !has_end || dead_end.outlasts_limits());
@@ -65,7 +65,7 @@ impl Collector {
             None => error,
         };
         let (text, text_truncated) = self.take_text();
-        End {
+        JobEnd {
             attempt,
             at_ms,
             completed: Some(completed),
@@ -83,7 +83,7 @@ impl Collector {
         }
     }
 
-    /// As its result, its worker or, where that is an older one, its stream has it.
+    /// From the result, the worker or, with an older worker, the stream.
     fn claude_session_id(&self, completed: &Completed) -> Option<String> {
         let of_result = self.result.as_ref().and_then(|result| result.claude_session_id.clone());
         let of_worker = || completed.claude.as_ref()?.session_id.clone();

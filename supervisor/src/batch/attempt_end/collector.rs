@@ -1,4 +1,4 @@
-//! What the records of a task say, as they come.
+//! Reads the records of a task, live or from its log, and keeps what its end is judged by. Memory is bounded.
 
 use bytes::Bytes;
 use cc_batch::{Scope, limits::AUTH_REFUSALS_LIMIT};
@@ -6,31 +6,31 @@ use cc_claude::{Refusal, StreamObserver, limit};
 use cc_events::{ClaudeResult, ClaudeRetry, Completed, Event, LimitReport};
 use cc_link::record::{Body, Output, Piece, Stream, decode_frame, frame_bytes};
 
-use crate::batch::{last_words::Tails, time_zone};
-use crate::config::limits;
+use crate::{
+    batch::{last_words::Tails, time_zone},
+    config::limits,
+};
 
-/// What a task's records say, as they come.
 #[derive(Debug)]
-pub struct Collector {
+pub(crate) struct Collector {
     pub(super) result: Option<Box<ClaudeResult>>,
     pub(super) last_retry: Option<ClaudeRetry>,
-    /// How many of the last retries, without anything else between, were for refused credentials.
+    /// How many retries in a row were for refused credentials.
     pub(super) auth_refusals: u32,
     pub(super) report: Option<LimitReport>,
-    /// `report` is a usage limit, for whom.
+    /// The scope of a usage limit that was reported and not yet followed by an answer.
     pub(super) suspected: Option<Scope>,
     pub(super) completed: Option<Box<Completed>>,
     pub(super) observer: StreamObserver,
-    /// The beginning of its standard output.
+    /// The beginning of standard output.
     pub(super) stdout: Vec<u8>,
     pub(super) stdout_truncated: bool,
     pub(super) tails: Tails,
 }
 
 impl Collector {
-    /// Nothing yet.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             result: None,
             last_retry: None,
@@ -45,8 +45,8 @@ impl Collector {
         }
     }
 
-    /// Takes whole records. What cannot be read is passed over.
-    pub fn take(&mut self, frames: &Bytes) {
+    /// `frames` are whole records. Those that cannot be decoded are skipped.
+    pub(crate) fn take(&mut self, frames: &Bytes) {
         let mut offset = 0;
         while let Ok(Some(length)) = frame_bytes(&frames[offset..]) {
             let record = decode_frame(frames.slice(offset..offset + length));
@@ -66,15 +66,15 @@ impl Collector {
         }
     }
 
-    /// The CLI has reported that its credentials were refused, so often in a row that it will not get over it.
+    /// The credentials were refused so often in a row that no retry will help.
     #[must_use]
-    pub fn is_auth_refused(&self) -> bool {
+    pub(crate) fn is_auth_refused(&self) -> bool {
         self.auth_refusals >= AUTH_REFUSALS_LIMIT
     }
 
-    /// Whom a usage limit concerns that was reported, and after which nothing was answered so far.
+    /// The scope of a usage limit that was reported and not yet followed by an answer.
     #[must_use]
-    pub fn suspected_limit(&self) -> Option<&Scope> {
+    pub(crate) fn suspected_limit(&self) -> Option<&Scope> {
         self.suspected.as_ref()
     }
 
@@ -85,12 +85,12 @@ impl Collector {
         }
         let (starts_line, ends_line) =
             piece.map_or((true, true), |piece| (piece.index == 0, piece.last));
-        // Only what it says of tools: everything else is in the events.
+        // Only for what it says of tools: everything else is in the events.
         let ignore = &mut |_| {};
         self.observer.fragment(data, starts_line, ends_line, truncated, ignore);
         self.tails.stdout(data, starts_line, ends_line);
         if self.observer.refusal().is_none() {
-            self.got_over();
+            self.note_answer();
         }
         let room = limits::BATCH_RESULT_BYTES - self.stdout.len();
         let taken = data.len().min(room);
@@ -98,8 +98,8 @@ impl Collector {
         self.stdout_truncated |= truncated || taken < data.len();
     }
 
-    /// What was refused before is granted: it is not the reason of whatever comes.
-    fn got_over(&mut self) {
+    /// The API answered: an earlier refusal is not the cause of a later failure.
+    fn note_answer(&mut self) {
         self.auth_refusals = 0;
         self.suspected = None;
     }
@@ -114,7 +114,7 @@ impl Collector {
                 self.last_retry = Some(retry);
             }
             Event::RateLimited(report) => {
-                // What time does not lift is seen when the task has ended.
+                // A block that time does not lift is judged at the end of the task.
                 let found = limit::usage_limit(Some(&report), None, 0, time_zone::of_machine());
                 self.suspected =
                     found.map(|limit| limit.model).filter(|_| report.blocked_by.is_none());

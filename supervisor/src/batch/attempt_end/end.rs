@@ -8,62 +8,59 @@ use cc_events::{
     ClaudeResult, Completed, EndReason, SpawnFailureKind, Verdict, Warning, WarningKind,
 };
 
-use crate::batch::{
-    attempt_end::words::shortened,
-    money::{Bill, Sums},
+use crate::{
+    batch::{
+        attempt_end::words::shortened,
+        money::{Bill, Sums},
+    },
+    config::limits,
 };
-use crate::config::limits;
 
-/// By which a shell and env(1) say that a program cannot be executed, or is not there.
+/// Exit statuses of a shell and env(1) for a program that cannot be executed or was not found.
 const CANNOT_EXECUTE: [i32; 2] = [126, 127];
-/// By which Node.js says that the script it was to run, or a part of it, is not there.
+/// Node.js prints this if its script, or a part of it, was not found.
 const MODULE_GONE: &str = "MODULE_NOT_FOUND";
 
 /// How an attempt, or a hook, ended.
 #[derive(Clone, Debug)]
-pub struct End {
-    /// What the state machine goes by.
-    pub attempt: AttemptEnd,
-    /// When, milliseconds since the Unix epoch.
-    pub at_ms: u64,
-    /// The terminal event; `None` where there is none, and never will be.
-    pub completed: Option<Completed>,
+pub(crate) struct JobEnd {
+    /// The part that the state machine judges by.
+    pub(crate) attempt: AttemptEnd,
+    pub(crate) at_ms: u64,
+    /// The terminal event; `None` if there is none and never will be.
+    pub(crate) completed: Option<Completed>,
     /// The last result line of a Claude task.
-    pub result: Option<Box<ClaudeResult>>,
-    /// What others may refer to, and what the task's row shows: a Claude task's answer, else what it printed on
-    /// standard output, without its last newline.
-    pub text: Option<String>,
-    /// `text` is not all of it.
-    pub text_truncated: bool,
-    /// For people: what went wrong.
-    pub error: Option<String>,
-    /// The words of the limit that was met.
-    pub limit: Option<String>,
-    /// Its last words on standard output.
-    pub stdout_tail: Option<String>,
-    /// Its last words on standard error.
-    pub stderr_tail: Option<String>,
-    /// The conversation of a Claude task, also of one that was ended before its result.
-    pub claude_session_id: Option<String>,
-    /// Whom that limit concerns.
-    pub limit_scope: Scope,
-    /// What stands in the way of every task of the account, or of the model.
-    pub dead_end: Option<cc_claude::DeadEnd>,
-    /// What it has cost, as soon as that is counted.
-    pub bill: Option<Bill>,
+    pub(crate) result: Option<Box<ClaudeResult>>,
+    /// The result, which other tasks may refer to: a Claude task's answer, else standard output without its last
+    /// newline.
+    pub(crate) text: Option<String>,
+    pub(crate) text_truncated: bool,
+    /// What went wrong, for people.
+    pub(crate) error: Option<String>,
+    /// The text of the limit that was met.
+    pub(crate) limit: Option<String>,
+    pub(crate) stdout_tail: Option<String>,
+    pub(crate) stderr_tail: Option<String>,
+    /// Known also for a Claude task that was ended before its result.
+    pub(crate) claude_session_id: Option<String>,
+    /// The models that the limit concerns.
+    pub(crate) limit_scope: Scope,
+    /// An obstacle for every task of the account, or of the model.
+    pub(crate) dead_end: Option<cc_claude::DeadEnd>,
+    /// `None` until the cost is computed.
+    pub(crate) bill: Option<Bill>,
 }
 
-impl End {
-    /// What a person should know of it beside its verdict.
+impl JobEnd {
     #[must_use]
-    pub fn warnings(&self) -> &[Warning] {
+    pub(crate) fn warnings(&self) -> &[Warning] {
         self.completed.as_ref().map_or(&[], |completed| &completed.warnings)
     }
 
-    /// What its start lacked. An agent's program may be there and be a script that starts another one; where that
-    /// cannot be executed, a shell and env(1) say so by their exit code.
+    /// What the start lacked. An agent's program may be a script that starts another program; if that cannot be
+    /// executed, only the exit status of the shell or env(1) says so.
     #[must_use]
-    pub fn lacking(&self) -> Option<SpawnFailureKind> {
+    pub(crate) fn lacking(&self) -> Option<SpawnFailureKind> {
         let completed = self.completed.as_ref()?;
         completed.spawn_failure.or_else(|| {
             let has_not_begun = self.attempt.verdict == Verdict::NoResult
@@ -75,21 +72,21 @@ impl End {
         })
     }
 
-    /// An agent has begun, and nobody said what it has cost.
+    /// Whether an agent ran and its cost is not known.
     #[must_use]
-    pub fn is_cost_unknown(&self) -> bool {
+    pub(crate) fn is_cost_unknown(&self) -> bool {
         let sums = match (&self.bill, &self.result) {
             (Some(bill), _) => Some(bill.sums),
             (None, Some(result)) => Some(Sums::of_result(result)),
             (None, None) => None,
         };
-        // It tells its conversation before it asks the API for the first time.
+        // An agent prints the id of its conversation before its first request to the API.
         let has_begun = self.result.is_some() || self.claude_session_id.is_some();
         has_begun && sums.is_none_or(|sums| sums.cost_usd.is_none())
     }
 
-    /// Makes a success with warnings a failure: the plan is strict.
-    pub fn fail_on_warnings(&mut self) {
+    /// Makes a success with warnings a failure, for a strict plan.
+    pub(crate) fn fail_on_warnings(&mut self) {
         if self.attempt.verdict != Verdict::Succeeded || self.warnings().is_empty() {
             return;
         }
@@ -103,29 +100,29 @@ impl End {
         self.attempt.has_result = false;
     }
 
-    /// Of what could not be started.
+    /// The end of a job that could not be started.
     #[must_use]
-    pub fn not_started(error: String, at_ms: u64) -> Self {
+    pub(crate) fn not_started(error: String, at_ms: u64) -> Self {
         Self::bare(Verdict::SpawnFailed, Class::Never { cause: Never::SpawnFailed }, error, at_ms)
     }
 
-    /// Of what was not started because nothing was left of it when results were filled in.
+    /// The end of a job that was not started because a field was empty once results were filled in.
     #[must_use]
-    pub fn emptied(problem: &str, at_ms: u64) -> Self {
+    pub(crate) fn emptied(problem: &str, at_ms: u64) -> Self {
         let error = format!("it was not started: {problem}");
         Self::bare(Verdict::Failed, Class::Never { cause: Never::Failed }, error, at_ms)
     }
 
-    /// Of what was told to end before it began.
+    /// The end of a job that was canceled before its start.
     #[must_use]
-    pub fn canceled_before_start(at_ms: u64) -> Self {
+    pub(crate) fn canceled_before_start(at_ms: u64) -> Self {
         let error = "it was ended before it began".to_owned();
         Self::bare(Verdict::Canceled, Class::Never { cause: Never::Canceled }, error, at_ms)
     }
 
-    /// Of what nobody knows anything about.
+    /// The end of a job of which no terminal event exists.
     #[must_use]
-    pub fn lost(at_ms: u64) -> Self {
+    pub(crate) fn lost(at_ms: u64) -> Self {
         let error = "its worker was lost: it may have had effects".to_owned();
         Self::bare(Verdict::WorkerDied, Class::Lost, error, at_ms)
     }
@@ -155,9 +152,9 @@ impl End {
         }
     }
 
-    /// A good result stands, whatever ends the task after it: here its batch, because of its time or of other tasks.
-    /// A task's own clocks are its worker's, which does the same. One that a person has canceled is canceled.
-    pub fn stand_by_its_result(&mut self) {
+    /// A good result counts even if the task was ended after it: here by its batch, because of the batch's time or of
+    /// other tasks. The worker does the same for a task's own timeouts. A task that a person canceled stays canceled.
+    pub(crate) fn keep_good_result(&mut self) {
         let Some(completed) = &mut self.completed else { return };
         let is_good = self.result.as_ref().is_some_and(|result| !result.is_error);
         if completed.reason != EndReason::Canceled || !is_good {

@@ -1,6 +1,9 @@
-//! How an attempt ended, from its log: what the state machine, the record and later tasks need to know of it.
+//! How an attempt or a hook ended, judged from its log.
 //!
-//! Reads records, live or from the file of a task that is over; nothing else. The log is the truth.
+//! `collector` reads the records, `classify` judges them, `words` finds the texts for people, `end` is the outcome:
+//! what the state machine, the task's row and later tasks use.
+//!
+//! The log is the truth: nothing else is read, and nothing is written.
 
 mod classify;
 mod collector;
@@ -9,4 +12,4 @@ mod end;
 pub(super) mod tests;
 mod words;
 
-pub use self::{collector::Collector, end::End};
+pub(super) use self::{collector::Collector, end::JobEnd};

@@ -1,15 +1,17 @@
-//! What an attempt said, for people: what went wrong, its last words, its text.
+//! The texts of an attempt, for people: what went wrong, its last words, its result.
 
 use cc_events::{ClaudeResult, Completed, EndReason, Verdict};
 
-use crate::batch::{
-    attempt_end::collector::Collector,
-    last_words::{last_line, last_words},
+use crate::{
+    batch::{
+        attempt_end::collector::Collector,
+        last_words::{last_line, last_words},
+    },
+    config::limits,
 };
-use crate::config::limits;
 
 impl Collector {
-    /// What a person wants to read of standard output: of a Claude stream what it says, not the stream.
+    /// The end of standard output; for a Claude stream what the agent said, not the stream.
     pub(super) fn stdout_tail(&self) -> Option<String> {
         let is_stream = self.result.is_some() || self.observer.summary().is_stream;
         let errors = self.result.as_ref().map(|result| result.errors.join("\n"));
@@ -20,7 +22,7 @@ impl Collector {
         self.tails.stdout_tail(is_stream, said.as_deref())
     }
 
-    /// The CLI's own, where it has any.
+    /// The text of the limit, in the CLI's own words if it has any.
     pub(super) fn limit_words(&self) -> String {
         let said = self.result.as_deref().filter(|result| result.is_error);
         let said = said.and_then(|result| result.result.as_deref());
@@ -30,7 +32,7 @@ impl Collector {
         words.chars().take(limits::BATCH_LIMIT_WORDS_CHARS).collect()
     }
 
-    /// What went wrong: the server's own words, else the CLI's, else what the attempt said last.
+    /// What went wrong: the supervisor's own words, else the CLI's, else the last words of the attempt.
     pub(super) fn error(
         &self,
         completed: &Completed,
@@ -38,7 +40,7 @@ impl Collector {
         stderr_tail: Option<&str>,
     ) -> Option<String> {
         let said = self.result.as_deref().and_then(words_of_error);
-        // Why it did not exit after a bad result says less than the result.
+        // A bad result says more than that the CLI did not exit after it.
         let is_by_result = completed.reason == EndReason::Lingered && said.is_some();
         if let Some(error) = completed.error.as_ref().filter(|_| !is_by_result) {
             return Some(error.clone());
@@ -70,13 +72,13 @@ impl Collector {
         self.result.as_ref().is_some_and(|result| result.result_truncated)
     }
 
-    /// What is [`End::text`], and whether it is not all of it.
-    pub fn into_text(mut self) -> (Option<String>, bool) {
+    /// [`JobEnd::text`](super::JobEnd::text), and whether it was cut.
+    pub(crate) fn into_text(mut self) -> (Option<String>, bool) {
         self.take_text()
     }
 
-    /// Of a program that is no agent: what follows adds nothing to its text.
-    pub fn has_all_of_a_programs_text(&self) -> bool {
+    /// The text of a program that is no agent is complete: what follows adds nothing to it.
+    pub(crate) fn has_all_of_a_programs_text(&self) -> bool {
         self.stdout_truncated && self.stdout.len() >= limits::BATCH_RESULT_BYTES
     }
 
@@ -88,17 +90,17 @@ impl Collector {
         if text.ends_with('\n') {
             text.pop();
         }
-        // Bytes that are no text take more room as text, and control characters as JSON.
+        // Invalid UTF-8 grows when it becomes text, and control characters grow in JSON.
         let (text, was_cut) = cc_claude::cut_answer(text);
         (Some(text), self.stdout_truncated || was_cut)
     }
 }
 
-/// Of a result that was cut, where nothing else says what went wrong.
+/// The error for a result that was cut, if nothing else says what went wrong.
 pub(super) const CUT_RESULT: &str =
     "its result line was cut: neither its answer nor its judgement is whole";
 
-/// What an error result says, in the order of how much it says.
+/// The error of a result, from the most to the least informative field.
 fn words_of_error(result: &ClaudeResult) -> Option<String> {
     let is_something = |text: &String| !text.trim().is_empty();
     let text = result.result.clone().filter(|_| result.is_error).filter(is_something);
@@ -121,12 +123,12 @@ pub(super) fn shortened(text: &str) -> String {
     text.chars().take(limits::BATCH_ERROR_CHARS).collect()
 }
 
-/// Of a line that is longer than an error may be what it ends with: there a program says what went wrong.
+/// The end of a line that is too long: there a program says what went wrong.
 fn end_of_line(line: &str) -> Option<String> {
     last_words(line, limits::BATCH_ERROR_CHARS, false)
 }
 
-/// What was said, and what a person must do.
+/// The error, and what a person must do about it.
 pub(super) fn with_advice(said: Option<String>, dead_end: cc_claude::DeadEnd) -> String {
     let said = said.unwrap_or_default();
     let said = said.trim_end_matches(['.', ' ']);

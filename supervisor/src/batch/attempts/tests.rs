@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::batch::attempt_end::{Collector, tests::completed};
 
-fn end(verdict: Verdict) -> End {
+fn end(verdict: Verdict) -> JobEnd {
     let mut end = Collector::new().end(Some(completed(verdict, 1)), 20);
     end.result = Some(Box::new(ClaudeResult {
         total_cost_usd: Some(0.5),
@@ -17,40 +17,40 @@ fn end(verdict: Verdict) -> End {
 
 #[test]
 fn attempts_add_up_and_an_end_counts_once_and_only_for_its_own_attempt() {
-    let mut record = Record::default();
-    record.begin("a", 1, 10);
-    record.end("other", &end(Verdict::Failed));
-    assert_eq!(record.attempts[0].ended_ms, None);
-    record.end("a", &end(Verdict::Failed));
-    record.end("a", &end(Verdict::Failed));
-    record.conclude(Some(99), Verdict::Failed);
-    record.begin("b", 2, 100);
-    record.end("b", &end(Verdict::Failed));
-    assert_eq!((record.cost_usd, record.duration_ms), (Some(1.0), Some(20)));
-    assert_eq!((record.input_tokens, record.output_tokens), (6, 8));
-    assert_eq!((record.cache_read_tokens, record.cache_creation_tokens), (4, 0));
-    assert_eq!((record.starts, record.killed_leftovers), (2, 2));
-    let attempts = &record.attempts;
+    let mut attempts = Attempts::default();
+    attempts.begin("a", 1, 10);
+    attempts.end("other", &end(Verdict::Failed));
+    assert_eq!(attempts.newest[0].ended_ms, None);
+    attempts.end("a", &end(Verdict::Failed));
+    attempts.end("a", &end(Verdict::Failed));
+    attempts.conclude(Some(99), Verdict::Failed);
+    attempts.begin("b", 2, 100);
+    attempts.end("b", &end(Verdict::Failed));
+    assert_eq!((attempts.cost_usd, attempts.duration_ms), (Some(1.0), Some(20)));
+    assert_eq!((attempts.input_tokens, attempts.output_tokens), (6, 8));
+    assert_eq!((attempts.cache_read_tokens, attempts.cache_creation_tokens), (4, 0));
+    assert_eq!((attempts.starts, attempts.killed_leftovers), (2, 2));
+    let newest = &attempts.newest;
     // What was tried again was not final after all.
-    assert_eq!(attempts[0].class, Some(AttemptClass::Transient));
-    assert_eq!((attempts[0].wait_until_ms, attempts[1].wait_until_ms), (Some(99), None));
-    assert_eq!(attempts[1].class, Some(AttemptClass::Final));
+    assert_eq!(newest[0].class, Some(AttemptClass::Transient));
+    assert_eq!((newest[0].wait_until_ms, newest[1].wait_until_ms), (Some(99), None));
+    assert_eq!(newest[1].class, Some(AttemptClass::Final));
 }
 
 #[test]
-fn an_agent_whose_cost_nobody_said_is_counted_and_a_program_that_is_none_is_not() {
-    let mut record = Record::default();
+fn an_agent_that_reports_no_cost_is_counted_and_a_program_that_is_no_agent_is_not() {
+    let mut attempts = Attempts::default();
     let mut unsaid = Collector::new().end(Some(completed(Verdict::TimedOut, -15)), 20);
-    record.begin("program", 1, 10);
-    record.end("program", &unsaid);
-    assert_eq!((record.cost_usd, record.unknown_costs), (None, 0));
+    attempts.begin("program", 1, 10);
+    attempts.end("program", &unsaid);
+    assert_eq!((attempts.cost_usd, attempts.unknown_costs), (None, 0));
     unsaid.claude_session_id = Some("c".to_owned());
-    record.begin("agent", 1, 10);
-    record.end("agent", &unsaid);
-    assert_eq!((record.cost_usd, record.unknown_costs), (None, 1));
-    record.begin("said", 2, 10);
-    record.end("said", &end(Verdict::Failed));
-    assert_eq!((record.cost_usd, record.unknown_costs), (Some(0.5), 1));
+    attempts.begin("agent", 1, 10);
+    attempts.end("agent", &unsaid);
+    assert_eq!((attempts.cost_usd, attempts.unknown_costs), (None, 1));
+    attempts.begin("said", 2, 10);
+    attempts.end("said", &end(Verdict::Failed));
+    assert_eq!((attempts.cost_usd, attempts.unknown_costs), (Some(0.5), 1));
 }
 
 #[test]
@@ -62,22 +62,22 @@ fn earlier_attempts_keep_less_of_their_last_words_and_memory_keeps_none() {
         end
     };
     let long: String = (0..1_000).map(|number| format!("{number}\n")).collect();
-    let mut record = Record::default();
-    record.begin("a", 1, 10);
-    record.end("a", &with_words(&long));
-    let stored = record.clone();
-    assert!(!record.is_short());
-    record = record.short();
-    assert_eq!(record.attempts[0].stderr_tail, None);
-    assert!(record.is_short());
-    record.begin("b", 2, 20);
-    record.end("b", &with_words("second"));
-    record.recall(&stored);
+    let mut attempts = Attempts::default();
+    attempts.begin("a", 1, 10);
+    attempts.end("a", &with_words(&long));
+    let stored = attempts.clone();
+    assert!(!attempts.is_short());
+    attempts = attempts.short();
+    assert_eq!(attempts.newest[0].stderr_tail, None);
+    assert!(attempts.is_short());
+    attempts.begin("b", 2, 20);
+    attempts.end("b", &with_words("second"));
+    attempts.recall(&stored);
     let tails: Vec<&str> =
-        record.attempts.iter().map(|attempt| attempt.stderr_tail.as_deref().unwrap()).collect();
+        attempts.newest.iter().map(|attempt| attempt.stderr_tail.as_deref().unwrap()).collect();
     assert!(tails[0].ends_with("998\n999\n") && tails[0].len() <= EARLIER_TAIL_BYTES_LIMIT);
     assert_eq!(tails[1], "second");
-    assert!(!record.is_short());
+    assert!(!attempts.is_short());
 }
 
 /// What is longest in JSON: each byte of it is written as six.
@@ -110,33 +110,75 @@ fn a_row_fits_a_message_whatever_a_task_has_said() {
     }));
     let warning = Warning { kind: WarningKind::BackgroundUnfinished, message: longest(4_096) };
     end.completed.as_mut().unwrap().warnings = vec![warning; 32];
-    let mut record = Record::default();
+    let mut attempts = Attempts::default();
     for number in 0..limits::BATCH_ATTEMPTS_SHOWN {
         let id = format!("0199f3a2-8001-7abc-9def-{number:012}");
-        record.begin(&id, u32::MAX, u64::MAX);
-        record.end(&id, &end);
-        record.conclude(Some(u64::MAX), Verdict::ResourceLimit);
+        attempts.begin(&id, u32::MAX, u64::MAX);
+        attempts.end(&id, &end);
+        attempts.conclude(Some(u64::MAX), Verdict::ResourceLimit);
     }
-    record.recall(&Record::default());
-    let bytes = serde_json::to_string(&record).unwrap().len();
+    attempts.recall(&Attempts::default());
+    let bytes = serde_json::to_string(&attempts).unwrap().len();
     assert!(bytes < limits::LIST_BYTES, "{bytes}");
-    let last = record.last.unwrap();
+    let last = attempts.last.unwrap();
     assert_eq!(last.warnings.len(), 32);
     assert!(last.structured_output.is_some());
 }
 
 #[test]
 fn an_attempt_that_never_began_leaves_no_trace_and_of_very_many_the_newest_are_kept() {
-    let mut record = Record::default();
-    record.begin("a", 1, 10);
-    record.never_began("other");
-    assert_eq!(record.starts, 1);
-    record.never_began("a");
-    assert_eq!(record, Record::default());
+    let mut attempts = Attempts::default();
+    attempts.begin("a", 1, 10);
+    attempts.never_began("other");
+    assert_eq!(attempts.starts, 1);
+    attempts.never_began("a");
+    assert_eq!(attempts, Attempts::default());
     for number in 0..=limits::BATCH_ATTEMPTS_SHOWN {
-        record.begin(&number.to_string(), 1, 0);
+        attempts.begin(&number.to_string(), 1, 0);
     }
-    assert_eq!(record.attempts.len(), limits::BATCH_ATTEMPTS_SHOWN);
-    assert_eq!(record.attempts[0].task_id, "1");
-    assert_eq!(record.starts, limits::BATCH_ATTEMPTS_SHOWN as u64 + 1);
+    assert_eq!(attempts.newest.len(), limits::BATCH_ATTEMPTS_SHOWN);
+    assert_eq!(attempts.newest[0].task_id, "1");
+    assert_eq!(attempts.starts, limits::BATCH_ATTEMPTS_SHOWN as u64 + 1);
+}
+
+#[test]
+fn a_record_is_found_by_the_conversation_whose_total_it_has() {
+    let id = "5f3c9f0e-6b1d-4c2a-9d53-2b7f64c1a001";
+    let sums = Sums { cost_usd: Some(1.5), ..Sums::default() };
+    let session = Some(SessionTotal { claude_session_id: id.to_owned(), sums });
+    let attempts = Attempts { session, ..Default::default() };
+    let stored = serde_json::to_string(&attempts).unwrap();
+    assert!(stored.contains(&Attempts::session_mark(id)), "{stored}");
+    assert!(!stored.contains(&Attempts::session_mark("another")), "{stored}");
+}
+
+#[test]
+fn the_stored_json_keeps_its_field_names() {
+    let mut attempts = Attempts::default();
+    attempts.begin("a", 1, 10);
+    attempts.last = Some(LastAttempt::default());
+    let stored = serde_json::to_value(&attempts).unwrap();
+    let mut names: Vec<&str> = stored.as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    let expected = [
+        "attempts",
+        "cache_creation_tokens",
+        "cache_read_tokens",
+        "cost_usd",
+        "duration_ms",
+        "error",
+        "input_tokens",
+        "killed_leftovers",
+        "last",
+        "limit",
+        "output_tokens",
+        "starts",
+        "timeout_s",
+        "timeout_why",
+        "unknown_costs",
+        "warnings",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(stored["attempts"][0]["task_id"], "a");
+    assert_eq!(serde_json::from_value::<Attempts>(stored).unwrap(), attempts);
 }

@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 
 use cc_batch::Job;
-use cc_protocol::execute::{Program, Prompt};
+use cc_protocol::{
+    error::ErrorObject,
+    execute::{Program, Prompt},
+};
 
 use super::*;
 
@@ -47,8 +50,8 @@ fn a_limit_that_has_not_ended_for_long_is_tried_and_then_not_again_for_as_long()
     let credential = gates.credential(&prompt(&[])).unwrap();
     let weekly = now_ms() + 5 * 86_400_000;
     gates.close(&credential, None, weekly, "a weekly limit");
-    let shut_at = uptime::now();
-    let later = |parts: u32| shut_at + limits::GATE_TRIED_AGAIN * parts / 2;
+    let closed_at = uptime::now();
+    let later = |parts: u32| closed_at + limits::GATE_TRIED_AGAIN * parts / 2;
     assert!(gates.overdue(later(1)).is_empty());
     assert_eq!(gates.overdue(later(3)), [credential.to_string()]);
     gates.open(Some(&credential.to_string())).unwrap();
@@ -58,7 +61,7 @@ fn a_limit_that_has_not_ended_for_long_is_tried_and_then_not_again_for_as_long()
 }
 
 #[test]
-fn a_gate_that_nobody_needs_is_forgotten() {
+fn an_idle_gate_is_forgotten() {
     let gates = Gates::new(4);
     let credential = gates.credential(&prompt(&[])).unwrap();
     gates.ask(&pass(&credential), ticket("a"), 1);
@@ -77,12 +80,12 @@ fn a_gate_is_opened_by_its_id_and_one_that_is_not_there_or_not_shut_is_named() {
     gates.close(&own, None, u64::MAX, "a limit");
     let ids: Vec<String> = gates.facts().iter().map(GateFacts::id).collect();
     assert_eq!(ids, [own.to_string(), format!("{own}:opus")]);
-    let unknown = gates.open(Some("nobody")).unwrap_err();
+    let unknown = ErrorObject::from(gates.open(Some("nobody")).unwrap_err());
     assert_eq!(unknown.data["field"], "gate_id");
     let opened = gates.open(Some(&ids[1])).unwrap();
     assert_eq!(opened.len(), 1);
     assert_eq!(opened[0].scope.as_deref(), Some("opus"));
     assert_eq!(gates.open(Some(&ids[0])).unwrap().len(), 1);
-    assert!(gates.open(Some(&ids[0])).unwrap_err().message.contains("not shut"));
+    assert!(gates.open(Some(&ids[0])).unwrap_err().to_string().contains("not shut"));
     assert_eq!(gates.open(None).unwrap(), []);
 }

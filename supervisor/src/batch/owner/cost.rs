@@ -3,14 +3,13 @@
 use cc_batch::Job;
 use cc_protocol::execute::Execute;
 
-use crate::batch::owner::Owner;
-use crate::batch::{attempt_end::End, attempts::Record, money};
+use crate::batch::{attempt_end::JobEnd, attempts::Attempts, money, owner::Owner};
 
 impl Owner {
-    /// What conversations have cost that this batch's tasks have led.
+    /// Remembers the totals of the conversations of this batch's tasks.
     pub(super) fn remember_totals(&self) {
         let mut totals = self.batches.totals();
-        for total in self.records.iter().filter_map(|record| record.session.as_ref()) {
+        for total in self.attempts.iter().filter_map(|attempts| attempts.session.as_ref()) {
             totals.remember(total);
         }
     }
@@ -20,37 +19,37 @@ impl Owner {
         self.snapshot.facts().plan.tasks.get(index).map(|task| &task.execute)
     }
 
-    /// Before a task goes on with a conversation that nobody here remembers: what it has cost so far, if a batch of an
-    /// earlier supervisor has led it.
+    /// Reads the totals of the conversation that a task resumes, if they are not in memory and a batch of an earlier
+    /// supervisor has stored them.
     pub(super) async fn recall_conversation(&self, task: &Execute) {
         let Some(Some(id)) = money::resumed(task) else { return };
         if self.batches.totals().knows(&id) {
             return;
         }
-        let mark = money::mark_of(&id);
+        let mark = Attempts::session_mark(&id);
         let found =
             self.batches.tasks.store.read(move |db| db.newest_batch_record_with(&mark)).await;
         match found {
-            Ok(Some(record)) => {
-                let record = serde_json::from_str::<Record>(&record).ok();
-                if let Some(total) = record.and_then(|record| record.session) {
+            Ok(Some(json)) => {
+                let attempts = serde_json::from_str::<Attempts>(&json).ok();
+                if let Some(total) = attempts.and_then(|attempts| attempts.session) {
                     self.batches.totals().remember(&total);
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "what a conversation has cost so far"),
+            Err(error) => tracing::error!(%error, "the cost of a conversation cannot be read"),
         }
     }
 
-    /// What the attempt itself has cost.
-    pub(super) fn count_money(&self, job: Job, end: &mut End) {
+    /// Computes the cost of the attempt alone.
+    pub(super) fn count_money(&self, job: Job, end: &mut JobEnd) {
         let (Some(task), Some(result)) = (self.task(job), end.result.as_deref()) else { return };
         let bill = self.batches.totals().bill(task, end.completed.as_ref(), result);
         end.attempt.cost_usd = bill.sums.cost_usd.unwrap_or(0.0);
         if bill.may_contain_past {
             tracing::warn!(
                 batch_id = self.snapshot.batch_id(),
-                "a task went on with a conversation whose cost so far is not known: all of its total is counted"
+                "a task resumed a conversation whose earlier cost is not known: its whole total is counted"
             );
         }
         end.bill = Some(bill);

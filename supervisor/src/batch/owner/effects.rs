@@ -1,4 +1,4 @@
-//! What the state machine asks for, done.
+//! The effects that the state machine asks for.
 
 use cc_batch::{
     Input, Job,
@@ -6,18 +6,14 @@ use cc_batch::{
     retry::Class,
 };
 
-use crate::batch::owner::Owner;
 use crate::{
-    batch::{
-        attempt_end::End,
-        observe::{self},
-    },
+    batch::{attempt_end::JobEnd, observe, owner::Owner},
     ops::clock::now_ms,
     task::{Request, worker_lost},
 };
 
 impl Owner {
-    /// Does one thing that a step asks for. The step is stored.
+    /// Carries out one effect. Its step is stored.
     pub(super) async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Enqueue { job } => self.enqueue(job).await,
@@ -50,13 +46,13 @@ impl Owner {
         }
     }
 
-    /// The gate lets a job pass.
-    pub(in crate::batch) async fn admit(&mut self, job: Job) {
+    /// A gate admits a job.
+    pub(super) async fn admit(&mut self, job: Job) {
         if self.is_queued(job) {
             self.admitted(job);
             self.follow_inputs().await;
         } else {
-            // It was withdrawn meanwhile.
+            // The job was withdrawn meanwhile.
             self.leave_gate(job);
         }
     }
@@ -73,17 +69,17 @@ impl Owner {
     }
 
     async fn end(&mut self, job: Job, task_id: String) {
-        if let Some(place) = self.roomless.iter().position(|(_, id)| *id == task_id) {
-            self.roomless.remove(place);
-            return self.ended(job, task_id, End::canceled_before_start(now_ms()));
+        if let Some(place) = self.waiting_for_room.iter().position(|(_, id)| *id == task_id) {
+            self.waiting_for_room.remove(place);
+            return self.ended(job, task_id, JobEnd::canceled_before_start(now_ms()));
         }
-        // One that is not there has ended: its end is on its way.
+        // A task that is not registered has ended: its end is on its way.
         if let Some(handle) = self.batches.tasks.registry.get(&task_id) {
             handle.request(Request::Cancel(cc_events::EndReason::Canceled, None)).await;
         }
     }
 
-    /// What became of a job while there was no supervisor. Its task has an owner or an end by now.
+    /// Finds out what happened to a job while no supervisor ran. Its task is recovered: it has an owner or an end.
     async fn ask_fate(&mut self, job: Job, task_id: String) {
         if let Some(handle) = self.batches.tasks.registry.get(&task_id) {
             if let Some(credential) = self.credential(job) {
@@ -97,12 +93,12 @@ impl Owner {
         let row = match self.batches.tasks.store.read(move |db| db.task(&id)).await {
             Ok(row) => row,
             Err(error) => {
-                tracing::error!(task_id, %error, "what became of a batch's task");
-                return self.ended(job, task_id, End::lost(now_ms()));
+                tracing::error!(task_id, %error, "a task cannot be read and counts as lost");
+                return self.ended(job, task_id, JobEnd::lost(now_ms()));
             }
         };
         let Some(row) = row else {
-            // It is on record before its worker hears of it.
+            // A task is stored before its worker gets it.
             return self.never_began(job, task_id);
         };
         let end = observe::end_of(&self.batches, &row).await;
@@ -118,9 +114,9 @@ impl Owner {
 
     pub(super) fn never_began(&mut self, job: Job, task_id: String) {
         if let Job::Task(index) = job
-            && let Some(record) = self.records.get_mut(index)
+            && let Some(attempts) = self.attempts.get_mut(index)
         {
-            record.never_began(&task_id);
+            attempts.never_began(&task_id);
             self.dirty.insert(index);
         }
         self.inputs.push_back(Input::Fate { job, task_id, fate: Fate::NeverBegan });

@@ -1,29 +1,27 @@
-//! The end of a job: what the state machine and the record are told of it.
+//! The end of a job: judged, noted among the task's attempts, and passed to the state machine.
 
 use cc_batch::{
     Input, Job,
     life::{Phase, Stop},
     retry::Class,
 };
-use cc_events::EndReason;
+use cc_events::{Completed, EndReason, Verdict};
 
-use crate::batch::attempt_end::End;
-use crate::batch::owner::Owner;
+use crate::batch::{attempt_end::JobEnd, owner::Owner, render};
 
 impl Owner {
-    /// Takes note of a job's end and tells the state machine.
-    pub(super) fn ended(&mut self, job: Job, task_id: String, mut end: End) {
+    pub(super) fn ended(&mut self, job: Job, task_id: String, mut end: JobEnd) {
         match self.batch.as_ref().map(|batch| &batch.head.phase) {
-            // A person's wish; whoever it is, the task was not to go on.
+            // A person canceled the batch: the task's result does not count.
             Some(Phase::Stopping { stop: Stop::Canceled }) | None => {}
-            Some(Phase::Stopping { .. }) => end.stand_by_its_result(),
+            Some(Phase::Stopping { .. }) => end.keep_good_result(),
             Some(Phase::Going | Phase::AfterBatch { .. } | Phase::Over { .. }) => {}
         }
         if matches!(job, Job::Task(_)) && self.snapshot.facts().plan.options.strict {
             end.fail_on_warnings();
         }
-        self.see_what_was_lacking(job, &mut end);
-        if self.starts_again(job, &task_id, &end) {
+        self.classify_failed_start(job, &mut end);
+        if self.retry_hook(job, &task_id, &end) {
             return;
         }
         self.count_money(job, &mut end);
@@ -42,14 +40,14 @@ impl Owner {
             Job::Task(index) => {
                 let reason = end.completed.as_ref().map(|completed| completed.reason);
                 if reason == Some(EndReason::Canceled)
-                    && end.attempt.verdict != cc_events::Verdict::Succeeded
+                    && end.attempt.verdict != Verdict::Succeeded
                     && let Some(batch) = &self.batch
-                    && let Some(why) = crate::batch::render::why_ended(batch, index, &task_id)
+                    && let Some(why) = render::why_ended(batch, index, &task_id)
                 {
                     end.error = Some(why);
                 }
-                if let Some(record) = self.records.get_mut(index) {
-                    record.end(&task_id, &end);
+                if let Some(attempts) = self.attempts.get_mut(index) {
+                    attempts.end(&task_id, &end);
                     self.dirty.insert(index);
                 }
                 if self.is_referred_to(index)
@@ -58,9 +56,9 @@ impl Owner {
                     self.results.push((index, text));
                 }
             }
-            Job::Before(index) if end.attempt.verdict != cc_events::Verdict::Succeeded => {
-                if let Some(record) = self.records.get_mut(index) {
-                    record.error = end.error.or_else(|| end.completed.map(|end| exit_text(&end)));
+            Job::Before(index) if end.attempt.verdict != Verdict::Succeeded => {
+                if let Some(attempts) = self.attempts.get_mut(index) {
+                    attempts.error = end.error.or_else(|| end.completed.map(|end| exit_text(&end)));
                     self.dirty.insert(index);
                 }
             }
@@ -75,7 +73,7 @@ impl Owner {
     }
 }
 
-fn exit_text(completed: &cc_events::Completed) -> String {
+fn exit_text(completed: &Completed) -> String {
     match completed.signal {
         Some(signal) => format!("it died of signal {signal}"),
         None => format!("it exited with {}", completed.exit_code),

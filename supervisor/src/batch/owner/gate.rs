@@ -1,17 +1,19 @@
-//! The batch at its gates.
+//! The gates, as a batch uses them.
 
 use cc_batch::{
-    Batch, Scope,
-    life::{Cause, Phase, TaskOutcome},
+    Batch, Job, Scope, Ticket,
+    life::{Cause, Phase, TaskOutcome, TaskState},
+    retry::Class,
 };
 
-use cc_batch::{Job, Ticket, life::TaskState, retry::Class};
-
-use crate::batch::gates::{Credential, Pass};
-use crate::batch::owner::Owner;
+use crate::batch::{
+    gates::{Credential, Pass},
+    owner::Owner,
+};
 
 impl Owner {
-    /// A limit that a task of this batch waits for is one for all.
+    /// Closes the gates for the limits that tasks of this batch wait for: a restored batch knows limits that hold for
+    /// all.
     pub(super) fn close_gates(&self, batch: &Batch) {
         if !matches!(batch.head.phase, Phase::Going) {
             return;
@@ -19,23 +21,23 @@ impl Owner {
         let gates = &self.batches.gates;
         for (index, task) in batch.tasks.iter().enumerate() {
             let TaskState::RetryAt { at_ms, last, .. } = task else { continue };
-            let record = &self.records[index];
+            let attempts = &self.attempts[index];
             if is_limit(last)
-                && let Some(words) = record.limit.as_deref()
+                && let Some(words) = attempts.limit.as_deref()
                 && let Some(credential) = self.credential(Job::Task(index))
             {
-                gates.close(&credential, record.limit_scope.clone(), *at_ms, words);
+                gates.close(&credential, attempts.limit_scope.clone(), *at_ms, words);
             }
         }
     }
 
-    /// The tasks of this batch that wait for such a limit to end.
+    /// The tasks of this batch that wait for the end of this limit.
     pub(super) fn waiting_for(&self, credential: &Credential, scope: &Scope) -> Vec<usize> {
         let Some(batch) = &self.batch else { return Vec::new() };
         let tasks = batch.tasks.iter().enumerate().filter(|(index, task)| match task {
             TaskState::RetryAt { last, .. } => {
                 is_limit(last)
-                    && self.records[*index].limit_scope == *scope
+                    && self.attempts[*index].limit_scope == *scope
                     && self.credential(Job::Task(*index)).as_ref() == Some(credential)
             }
             TaskState::Waiting
@@ -51,21 +53,22 @@ impl Owner {
     pub(super) fn close_gate(&self, job: Job, until_ms: u64) {
         let Some(credential) = self.credential(job) else { return };
         let Job::Task(index) = job else { return };
-        let record = self.records.get(index);
-        let words = record.and_then(|record| record.limit.as_deref()).unwrap_or("a usage limit");
-        let scope = record.and_then(|record| record.limit_scope.clone());
+        let attempts = self.attempts.get(index);
+        let words =
+            attempts.and_then(|attempts| attempts.limit.as_deref()).unwrap_or("a usage limit");
+        let scope = attempts.and_then(|attempts| attempts.limit_scope.clone());
         self.batches.gates.close(&credential, scope, until_ms, words);
         self.batches.touch_all();
     }
 
-    /// Where a job passes that passes a gate.
+    /// The gate of a job, if it passes one.
     pub(super) fn pass(&self, job: Job) -> Option<Pass> {
         let Job::Task(index) = job else { return None };
         let task = self.snapshot.facts().plan.tasks.get(index)?;
         self.batches.gates.pass(&task.execute)
     }
 
-    /// The account of a job that passes a gate.
+    /// The account of a job, if it passes a gate.
     pub(super) fn credential(&self, job: Job) -> Option<Credential> {
         let Job::Task(index) = job else { return None };
         let task = self.snapshot.facts().plan.tasks.get(index)?;

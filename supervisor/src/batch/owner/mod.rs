@@ -1,13 +1,17 @@
 //! The owner of one batch: drives its state machine.
 //!
 //! ```text
-//!   message, time ──▶ record ──▶ Batch::step ──▶ stored ──▶ snapshot ──▶ effects ──▶ tasks, gates, timer
+//!   message, time ──▶ input ───▶ Batch::step ──▶ stored ──▶ snapshot ──▶ effects ──▶ tasks, gates, timer
 //!                                    ▲                                  │
 //!                                    └────── what follows at once ──────┘
 //! ```
-//! One tokio task per batch that is not over. It waits for the database before it does anything, and for nothing
-//! else; when the supervisor stops it does nothing more, so that what the stop does to its tasks is not taken for
-//! an end: the next supervisor goes on from what is stored.
+//! One tokio task for each batch that is not over. It waits for the database before it acts, and for nothing else. When
+//! the supervisor stops, the owner stops too, so that it does not mistake the effects of the stop for the ends of its
+//! tasks: the next supervisor continues from the stored state.
+//!
+//! `step` takes the state machine one step, `effects` does what the step asks for, `start` starts a job, `gate` deals
+//! with the gates, `ended` judges the end of a job with `unavailable` and `cost`, `recall` restores texts before they
+//! are stored again.
 
 mod cost;
 mod effects;
@@ -30,87 +34,90 @@ use tokio::{
     time::sleep,
 };
 
-use crate::batch::{
-    attempts::Record,
-    messages::Message,
-    preconditions::Preconditions,
-    snapshot::Snapshot,
-    stored::Loaded,
-    wall_clock::{self, WallClock},
-};
 use crate::{
-    batch::batches::Batches,
+    batch::{
+        attempts::Attempts,
+        batches::Batches,
+        messages::Message,
+        preconditions::Preconditions,
+        snapshot::Snapshot,
+        stored::StoredBatch,
+        wall_clock::{self, WallClock},
+    },
     ops::{clock::now_ms, uptime},
 };
 
-/// One batch's owner.
 #[derive(Debug)]
-pub struct Owner {
+pub(super) struct Owner {
     batches: Arc<Batches>,
     snapshot: Arc<Snapshot>,
     rules: Rules,
-    /// Taken only while it goes a step.
+    /// `None` only during a step.
     batch: Option<Batch>,
-    /// Without long texts, but for those of `dirty` tasks.
-    records: Vec<Record>,
-    /// Whose record is another one than the stored one.
+    /// One entry for each task; only those in `dirty` have long texts.
+    attempts: Vec<Attempts>,
+    /// The tasks whose attempts differ from the stored ones.
     dirty: BTreeSet<usize>,
-    /// Whole results that are to be stored, because another task refers to them.
+    /// Results to store in full, because another task refers to them.
     results: Vec<(usize, String)>,
     started_ms: Option<u64>,
     messages: mpsc::Receiver<Message>,
     to_self: mpsc::Sender<Message>,
-    /// What follows at once.
+    /// Inputs that follow at once.
     inputs: VecDeque<Input>,
     wake_at_ms: Option<u64>,
-    /// Whether what its tasks are started with was there.
-    there: Preconditions,
-    /// Jobs that have met a limit and leave the gate when it is shut: nobody slips through before.
+    preconditions: Preconditions,
+    /// Jobs that have met a limit. They leave the gate after it is closed, so that no other job passes before.
     leaving: Vec<Job>,
-    /// Since when hooks cannot be started for want of something.
-    hooks_want_since: Option<Instant>,
-    /// By what the times of the batch move along.
+    /// Since when hooks cannot be started.
+    hooks_unavailable_since: Option<Instant>,
+    /// Detects jumps of the wall clock, by which the times of the batch are moved.
     wall: WallClock,
-    /// Jobs that were admitted and found no room among the supervisor's tasks.
-    roomless: VecDeque<(Job, String)>,
+    /// Admitted jobs that wait for room among the supervisor's tasks.
+    waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
     is_over: bool,
 }
 
 impl Owner {
-    /// Begins a batch that was just stored. `begun` is its first step.
-    pub fn begin(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, begun: Step) {
+    /// Spawns the owner of a batch that was just stored. `begun` is its first step.
+    pub(super) fn begin(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, begun: Step) {
         let count = begun.batch.tasks.len();
-        let mut owner = Self::new(batches, snapshot, rules, vec![Record::default(); count]);
+        let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
         tokio::spawn(async move {
-            owner.look().await;
+            owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
         });
     }
 
-    /// Goes on with a batch of an earlier supervisor.
-    pub fn restore(batches: &Arc<Batches>, loaded: Loaded) {
-        let rules = Rules::of(&loaded.facts.plan);
-        let batch = loaded.standing.batch.clone();
-        let records = loaded.standing.records.clone();
-        let started_ms = loaded.standing.started_ms;
-        let snapshot = Snapshot::new(loaded.facts, loaded.standing);
-        let mut owner = Self::new(batches, snapshot, rules, records);
+    /// Spawns the owner of a batch of an earlier supervisor.
+    pub(super) fn restore(batches: &Arc<Batches>, stored: StoredBatch) {
+        let rules = Rules::of(&stored.facts.plan);
+        let batch = stored.state.batch.clone();
+        let attempts = stored.state.attempts.clone();
+        let started_ms = stored.state.started_ms;
+        let snapshot = Snapshot::new(stored.facts, stored.state);
+        let mut owner = Self::new(batches, snapshot, rules, attempts);
         owner.started_ms = started_ms;
         owner.close_gates(&batch);
         owner.remember_totals();
         owner.batch = Some(batch);
         tokio::spawn(async move {
-            owner.look().await;
+            owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
         });
     }
 
-    fn new(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, records: Vec<Record>) -> Self {
+    fn new(
+        batches: &Arc<Batches>,
+        snapshot: Snapshot,
+        rules: Rules,
+        attempts: Vec<Attempts>,
+    ) -> Self {
         let snapshot = Arc::new(snapshot);
         let (messages, to_self) = batches.insert(Arc::clone(&snapshot));
         Self {
@@ -118,7 +125,7 @@ impl Owner {
             snapshot,
             rules,
             batch: None,
-            records,
+            attempts,
             dirty: BTreeSet::new(),
             results: Vec::new(),
             started_ms: None,
@@ -126,11 +133,11 @@ impl Owner {
             to_self,
             inputs: VecDeque::new(),
             wake_at_ms: None,
-            there: Preconditions::default(),
+            preconditions: Preconditions::default(),
             leaving: Vec::new(),
-            hooks_want_since: None,
+            hooks_unavailable_since: None,
             wall: WallClock::new(now_ms(), uptime::now()),
-            roomless: VecDeque::new(),
+            waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
             is_over: false,
         }
@@ -143,11 +150,11 @@ impl Owner {
                 biased;
                 () = self.batches.tasks.stage.stopping() => return,
                 Some(message) = self.messages.recv() => self.on_message(message).await,
-                Ok(()) = self.room.changed(), if !self.roomless.is_empty() => {
-                    self.start_roomless().await;
+                Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
-                    // The clock may have been set, in either direction.
+                    // The wall clock may have been set, in either direction.
                     self.follow_inputs().await;
                     if self.wake_at_ms.is_some_and(|at_ms| at_ms <= now_ms()) {
                         self.wake_at_ms = None;
@@ -166,13 +173,13 @@ impl Owner {
                 self.take(Input::AuthRefused { job, task_id }).await;
             }
             Message::Ended { job, task_id, end } => {
-                // The stop of the supervisor may have ended it: the next one looks at it again.
+                // The stop of the supervisor may have ended the job: the next supervisor judges its end.
                 if !self.batches.tasks.stage.is_stopping() {
                     self.ended(job, task_id, *end);
                     self.follow_inputs().await;
                 }
             }
-            Message::HookAgain { job, task_id } => {
+            Message::RetryHook { job, task_id } => {
                 self.take(Input::Fate { job, task_id, fate: Fate::NeverBegan }).await;
             }
             Message::GateOpened { credential, scope } => {
@@ -183,7 +190,7 @@ impl Owner {
             }
             Message::Cancel(done) => {
                 self.take(Input::Cancel).await;
-                // Whoever has stopped waiting does not care.
+                // The client may have stopped waiting.
                 done.send(()).ok();
             }
         }

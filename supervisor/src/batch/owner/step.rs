@@ -1,4 +1,4 @@
-//! One step of the state machine: stored, shown, and then done.
+//! One step of the state machine: first stored, then published, then carried out.
 
 use std::collections::BTreeSet;
 
@@ -9,9 +9,13 @@ use cc_batch::{
 use cc_state::{BatchStep, BatchTaskRow, Change};
 use tokio::time::sleep;
 
-use crate::batch::owner::Owner;
-use crate::batch::{run_state::StoredHead, snapshot::Changed};
 use crate::{
+    batch::{
+        owner::Owner,
+        render,
+        run_state::{RunState, StoredHead},
+        snapshot::ChangedTask,
+    },
     config::limits,
     ops::{clock::now_ms, uptime},
 };
@@ -22,10 +26,10 @@ impl Owner {
         self.follow_inputs().await;
     }
 
-    /// Goes as many steps as follow at once.
+    /// Takes a step for each input that is queued.
     pub(super) async fn follow_inputs(&mut self) {
         loop {
-            // Before anything happens by the new time.
+            // Before anything is decided by the new time.
             if let Some(by_ms) = self.wall.moved(now_ms(), uptime::now()) {
                 tracing::info!(
                     batch_id = self.snapshot.batch_id(),
@@ -38,7 +42,7 @@ impl Owner {
             if let Input::Admitted { job: Job::Task(index), task_id } = &input {
                 self.note_admission(*index, task_id).await;
             }
-            // There always is one here.
+            // It is always present here.
             let Some(batch) = self.batch.take() else { break };
             let ended = match &input {
                 Input::Ended { job: Job::Task(index), .. } => Some(*index),
@@ -63,9 +67,9 @@ impl Owner {
         }
     }
 
-    /// Notes in a task's record what the state machine made of its attempt's end.
+    /// Notes the state machine's decision on the attempt that has ended.
     fn note_conclusion(&mut self, batch: &Batch, index: usize) {
-        let (Some(state), Some(record)) = (batch.tasks.get(index), self.records.get_mut(index))
+        let (Some(state), Some(attempts)) = (batch.tasks.get(index), self.attempts.get_mut(index))
         else {
             return;
         };
@@ -73,15 +77,15 @@ impl Owner {
             return;
         }
         match state {
-            TaskState::RetryAt { at_ms, last, .. } => record.conclude(Some(*at_ms), last.verdict),
-            // Begun again at once.
+            TaskState::RetryAt { at_ms, last, .. } => attempts.conclude(Some(*at_ms), last.verdict),
+            // It is retried at once.
             TaskState::Attempt { attempt, run: Run::Queued } => {
                 if let Some(last) = &attempt.last {
-                    record.conclude(Some(now_ms()), last.verdict);
+                    attempts.conclude(Some(now_ms()), last.verdict);
                 }
             }
             TaskState::After { outcome, .. } | TaskState::Over { outcome, .. } => {
-                record.conclude(None, outcome.verdict);
+                attempts.conclude(None, outcome.verdict);
             }
             TaskState::Attempt { .. }
             | TaskState::Waiting
@@ -90,11 +94,11 @@ impl Owner {
         }
     }
 
-    /// Stores a step, shows it, and does what it asks for.
+    /// Stores a step, publishes it, and carries out its effects.
     pub(super) async fn carry_out(&mut self, step: Step) {
         let Step { batch, effects, changed } = step;
         let over_ms = batch.is_over().then(now_ms);
-        // A record is stored with the next step that changes its task; that is the one that it was changed for.
+        // Changed attempts are stored with the step that they caused.
         let changed: BTreeSet<usize> =
             changed.into_iter().chain(self.dirty.iter().copied()).collect();
         self.recall_tails().await;
@@ -105,10 +109,10 @@ impl Owner {
         let mut shown = Vec::with_capacity(changed.len());
         for index in changed {
             if self.dirty.remove(&index) {
-                self.records[index] = self.records[index].short();
+                self.attempts[index] = self.attempts[index].short();
             }
-            let (state, record) = (batch.tasks[index].clone(), self.records[index].clone());
-            shown.push(Changed { index, state, record });
+            let (state, attempts) = (batch.tasks[index].clone(), self.attempts[index].clone());
+            shown.push(ChangedTask { index, state, attempts });
         }
         self.results.clear();
         self.snapshot.publish(&batch.head, self.started_ms, over_ms, shown);
@@ -123,7 +127,7 @@ impl Owner {
         BatchTaskRow {
             place: index as u64,
             state: to_json(&batch.tasks[index]),
-            record: is_dirty.then(|| to_json(&self.records[index])),
+            record: is_dirty.then(|| to_json(&self.attempts[index])),
             result: self
                 .results
                 .iter()
@@ -134,19 +138,19 @@ impl Owner {
 
     fn head(&self, batch: &Batch, over_ms: Option<u64>) -> String {
         let summary = over_ms.map(|_| {
-            let standing = crate::batch::run_state::RunState {
+            let state = RunState {
                 batch: batch.clone(),
-                records: self.records.clone(),
+                attempts: self.attempts.clone(),
                 started_ms: self.started_ms,
                 over_ms,
             };
-            crate::batch::render::summary(self.snapshot.facts(), &standing, &self.batches.gates)
+            render::summary(self.snapshot.facts(), &state, &self.batches.gates)
         });
         to_json(&StoredHead { head: batch.head.clone(), started_ms: self.started_ms, summary })
     }
 
-    /// Returns when the step is stored: nothing may follow from it before. A database that does not take it is
-    /// asked again until it does, or the supervisor stops.
+    /// Returns when the step is stored: nothing may follow from it before. A failing database is retried until it works
+    /// or the supervisor stops.
     async fn store(&self, step: BatchStep) {
         loop {
             let change = Change::BatchStepped(Box::new(step.clone()));
@@ -154,7 +158,7 @@ impl Owner {
             tracing::error!(batch_id = step.id, %error, "a batch waits for the state database");
             tokio::select! {
                 () = sleep(limits::BATCH_STORE_RETRY) => {}
-                // What the next supervisor finds is the step before; it must not find what follows from this one.
+                // The next supervisor finds the previous step, so no effect of this one may happen.
                 () = self.batches.tasks.stage.stopping() => std::future::pending().await,
             }
         }
@@ -162,6 +166,6 @@ impl Owner {
 }
 
 fn to_json(value: &impl serde::Serialize) -> String {
-    // All keys are texts; a failure here is excluded by the types.
+    // All keys are strings: serialization cannot fail.
     serde_json::to_string(value).unwrap_or_default()
 }

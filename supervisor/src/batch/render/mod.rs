@@ -1,11 +1,13 @@
-//! Batches and their tasks in the words of the wire. Pure but for the gates, which are asked who is closed.
+//! Batches and their tasks as the types of the wire.
+//!
+//! It only reads, and only its arguments: nothing here asks the database or a clock.
 
 mod row;
 mod summary;
 mod words;
 
-pub use self::{
+pub(super) use self::{
     row::row,
     summary::{outcome, summary},
-    words::{called, why_ended},
+    words::{display_name, why_ended},
 };

@@ -1,4 +1,4 @@
-//! A task of a batch.
+//! The row of one task.
 
 use cc_batch::{
     Plan,
@@ -7,22 +7,23 @@ use cc_batch::{
 };
 use cc_protocol::batch::{BatchRow, RowState};
 
-use crate::batch::{
-    attempts::Record,
-    render::words::{called, cause, outcome_verdict},
+use crate::{
+    batch::{
+        attempts::Attempts,
+        render::words::{cause, display_name, outcome_verdict},
+    },
+    task::spec,
 };
-use crate::task::spec;
 
-/// A task of a batch.
 #[must_use]
-pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> BatchRow {
+pub(crate) fn row(plan: &Plan, index: usize, state: &TaskState, attempts: Attempts) -> BatchRow {
     let task = plan.tasks.get(index);
-    let attempt = record.attempts.last();
+    let attempt = attempts.newest.last();
     let (reason, exit_code) =
         attempt.map_or((None, None), |attempt| (attempt.reason, attempt.exit_code));
-    let error = error(state, &record);
-    let why = why(plan, state, &record);
-    let last = record.last.unwrap_or_default();
+    let error = error(state, &attempts);
+    let why = why(plan, state, &attempts);
+    let last = attempts.last.unwrap_or_default();
     BatchRow {
         index: index as u64,
         name: task.and_then(|task| task.name.clone()),
@@ -34,16 +35,16 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
         exit_code,
         error,
         why,
-        attempts: record.attempts,
+        attempts: attempts.newest,
         result: last.result,
         result_truncated: last.result_truncated,
         is_error: last.is_error,
-        cost_usd: record.cost_usd,
-        unknown_costs: record.unknown_costs,
-        input_tokens: record.input_tokens,
-        output_tokens: record.output_tokens,
-        cache_read_tokens: record.cache_read_tokens,
-        cache_creation_tokens: record.cache_creation_tokens,
+        cost_usd: attempts.cost_usd,
+        unknown_costs: attempts.unknown_costs,
+        input_tokens: attempts.input_tokens,
+        output_tokens: attempts.output_tokens,
+        cache_read_tokens: attempts.cache_read_tokens,
+        cache_creation_tokens: attempts.cache_creation_tokens,
         num_turns: last.num_turns,
         usage: last.usage,
         claude_session_id: last.claude_session_id,
@@ -55,10 +56,10 @@ pub fn row(plan: &Plan, index: usize, state: &TaskState, record: Record) -> Batc
         parts: last.parts,
         cli_version: last.cli_version,
         api_key_source: last.api_key_source,
-        duration_ms: record.duration_ms,
-        killed_leftovers: record.killed_leftovers,
-        timeout_s: record.timeout_s,
-        timeout_why: record.timeout_why,
+        duration_ms: attempts.duration_ms,
+        killed_leftovers: attempts.killed_leftovers,
+        timeout_s: attempts.timeout_s,
+        timeout_why: attempts.timeout_why,
     }
 }
 
@@ -74,8 +75,8 @@ fn row_state(state: &TaskState) -> RowState {
     }
 }
 
-fn error(state: &TaskState, record: &Record) -> Option<String> {
-    let said = record.error.clone().or_else(|| record.last.as_ref()?.error.clone());
+fn error(state: &TaskState, attempts: &Attempts) -> Option<String> {
+    let said = attempts.error.clone().or_else(|| attempts.last.as_ref()?.error.clone());
     let Some(outcome) = state.outcome() else { return said };
     let effects = "it may have had effects";
     match (outcome.cause, said) {
@@ -90,15 +91,15 @@ fn error(state: &TaskState, record: &Record) -> Option<String> {
     }
 }
 
-/// Why a task was skipped, or for what it waits although no limit was met.
-fn why(plan: &Plan, state: &TaskState, record: &Record) -> Option<String> {
+/// Why a task was skipped, or what it waits for if that is no limit.
+fn why(plan: &Plan, state: &TaskState, attempts: &Attempts) -> Option<String> {
     let skip = match state {
         TaskState::Skipped { skip } => skip,
         TaskState::RetryAt { last, .. }
             if matches!(last.cause, Cause::Attempt { end: Class::Unavailable { .. } }) =>
         {
-            let words = record.limit.as_deref().unwrap_or("something is wanting");
-            return Some(format!("it waits, since it could not be started: {words}"));
+            let words = attempts.limit.as_deref().unwrap_or("something is missing");
+            return Some(format!("it could not be started and waits: {words}"));
         }
         TaskState::Waiting
         | TaskState::Before { .. }
@@ -109,13 +110,16 @@ fn why(plan: &Plan, state: &TaskState, record: &Record) -> Option<String> {
     };
     Some(match skip {
         Skip::NeededTaskFailed { task } => {
-            format!("{}, which it needs, did not succeed", called(plan, *task))
+            format!("{}, which it needs, did not succeed", display_name(plan, *task))
         }
         Skip::NoResult { task } => {
-            format!("{}, which it refers to, has no result", called(plan, *task))
+            format!("{}, which it refers to, has no result", display_name(plan, *task))
         }
         Skip::ModelNotFound { task } => {
-            format!("the API refused its model to {}: name another model", called(plan, *task))
+            format!(
+                "the API refused its model to {}: name another model",
+                display_name(plan, *task)
+            )
         }
         Skip::Stopped { stop } => match stop {
             Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "the batch was halted".to_owned(),

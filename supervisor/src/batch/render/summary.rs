@@ -1,4 +1,4 @@
-//! A batch.
+//! The summary of a batch: counts, sums, outcome, what it waits for.
 
 use cc_batch::{
     Batch, Plan,
@@ -10,19 +10,18 @@ use cc_protocol::batch::{
 };
 
 use crate::batch::{
-    attempts::Record,
+    attempts::Attempts,
     gates::Gates,
     render::words::{lost_model, reason, stop},
     run_state::{BatchFacts, RunState},
 };
 
-/// A batch.
 #[must_use]
-pub fn summary(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> BatchSummary {
-    let RunState { batch, records, started_ms, over_ms } = standing;
+pub(crate) fn summary(facts: &BatchFacts, run_state: &RunState, gates: &Gates) -> BatchSummary {
+    let RunState { batch, attempts, started_ms, over_ms } = run_state;
     let plan = &facts.plan;
-    let waits = wait(facts, standing, gates);
-    let sum = |count: fn(&Record) -> u64| records.iter().map(count).fold(0, u64::saturating_add);
+    let waits = wait(facts, run_state, gates);
+    let sum = |count: fn(&Attempts) -> u64| attempts.iter().map(count).fold(0, u64::saturating_add);
     let state = match batch.head.phase {
         Phase::Over { .. } => BatchState::Over,
         Phase::Going if waits.is_some() && !batch.tasks.iter().any(is_running) => {
@@ -37,30 +36,30 @@ pub fn summary(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> BatchS
         state,
         outcome: is_over.then(|| outcome(plan, batch, stop)),
         reason: stop
-            .map(|stop| reason(plan, batch, records, stop))
-            .or_else(|| lost_model(plan, batch, records)),
+            .map(|stop| reason(plan, batch, attempts, stop))
+            .or_else(|| lost_model(plan, batch, attempts)),
         counts: counts(batch),
         jobs: plan.options.jobs,
         cost_usd: batch.head.cost_usd,
-        input_tokens: sum(|record| record.input_tokens),
-        output_tokens: sum(|record| record.output_tokens),
-        cache_read_tokens: sum(|record| record.cache_read_tokens),
-        cache_creation_tokens: sum(|record| record.cache_creation_tokens),
-        unknown_costs: sum(|record| record.unknown_costs),
-        warnings: sum(|record| u64::from(record.warnings > 0)),
-        retries: sum(|record| record.starts.saturating_sub(1)),
-        killed_leftovers: sum(|record| record.killed_leftovers),
+        input_tokens: sum(|attempts| attempts.input_tokens),
+        output_tokens: sum(|attempts| attempts.output_tokens),
+        cache_read_tokens: sum(|attempts| attempts.cache_read_tokens),
+        cache_creation_tokens: sum(|attempts| attempts.cache_creation_tokens),
+        unknown_costs: sum(|attempts| attempts.unknown_costs),
+        warnings: sum(|attempts| u64::from(attempts.warnings > 0)),
+        retries: sum(|attempts| attempts.starts.saturating_sub(1)),
+        killed_leftovers: sum(|attempts| attempts.killed_leftovers),
         submitted_ms: facts.submitted_ms,
         started_ms: *started_ms,
         ended_ms: *over_ms,
         waits,
-        running: running(plan, batch, records),
+        running: running(plan, batch, attempts),
     }
 }
 
-/// How a batch that is over, or has only its last hook left, has ended.
+/// The outcome of a batch that is over or has only its last hook left.
 #[must_use]
-pub fn outcome(plan: &Plan, batch: &Batch, stop: Option<Stop>) -> BatchOutcome {
+pub(crate) fn outcome(plan: &Plan, batch: &Batch, stop: Option<Stop>) -> BatchOutcome {
     match stop {
         Some(Stop::Canceled) => BatchOutcome::Canceled,
         Some(Stop::HaltSoon | Stop::HaltNow | Stop::Alike) => BatchOutcome::Halted,
@@ -119,20 +118,20 @@ fn is_running(task: &TaskState) -> bool {
     matches!(run_of(task), Some(Run::Running { .. }))
 }
 
-/// The limit that some task waits for, and the earliest time at which one goes on.
-fn wait(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> Option<BatchWait> {
-    if standing.batch.head.phase != Phase::Going {
+/// The limit that tasks wait for, and the earliest time at which one of them continues.
+fn wait(facts: &BatchFacts, run_state: &RunState, gates: &Gates) -> Option<BatchWait> {
+    if run_state.batch.head.phase != Phase::Going {
         return None;
     }
-    let tasks = standing.batch.tasks.iter().enumerate();
+    let tasks = run_state.batch.tasks.iter().enumerate();
     let waits = tasks.filter_map(|(index, task)| match task {
         TaskState::RetryAt { at_ms, last, .. } => match last.cause {
             Cause::Attempt { end: Class::Limit { .. } } => {
-                let words = standing.records[index].limit.as_deref().unwrap_or("a usage limit");
+                let words = run_state.attempts[index].limit.as_deref().unwrap_or("a usage limit");
                 Some(BatchWait { until_ms: *at_ms, reason: words.to_owned() })
             }
             Cause::Attempt { end: Class::Unavailable { .. } } => {
-                let words = standing.records[index].limit.as_deref();
+                let words = run_state.attempts[index].limit.as_deref();
                 let words = words.unwrap_or("it could not be started").to_owned();
                 Some(BatchWait { until_ms: *at_ms, reason: words })
             }
@@ -153,13 +152,13 @@ fn wait(facts: &BatchFacts, standing: &RunState, gates: &Gates) -> Option<BatchW
     waits.min_by_key(|wait| wait.until_ms)
 }
 
-fn running(plan: &Plan, batch: &Batch, records: &[Record]) -> Vec<BatchRunning> {
+fn running(plan: &Plan, batch: &Batch, attempts: &[Attempts]) -> Vec<BatchRunning> {
     let tasks = batch.tasks.iter().enumerate();
     let running = tasks.filter_map(|(index, task)| {
         let TaskState::Attempt { attempt, run: Run::Running { task_id, .. } } = task else {
             return None;
         };
-        let last = records.get(index).and_then(|record| record.attempts.last());
+        let last = attempts.get(index).and_then(|attempts| attempts.newest.last());
         Some(BatchRunning {
             index: index as u64,
             name: plan.tasks.get(index)?.name.clone(),

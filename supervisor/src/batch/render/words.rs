@@ -1,4 +1,4 @@
-//! Why a batch stops, and its tasks with it, for people.
+//! Why a batch stops, and its tasks with it: the sentences for people.
 
 use cc_batch::{
     Batch, Plan,
@@ -9,10 +9,10 @@ use cc_batch::{
 use cc_events::Verdict;
 use cc_protocol::batch::usd;
 
-use crate::batch::attempts::Record;
+use crate::batch::attempts::Attempts;
 
-/// Why it stops, and whether it is over.
-pub fn stop(phase: &Phase) -> (Option<Stop>, bool) {
+/// Why a batch stops, and whether it is over.
+pub(crate) fn stop(phase: &Phase) -> (Option<Stop>, bool) {
     match phase {
         Phase::Going => (None, false),
         Phase::Stopping { stop } => (Some(*stop), false),
@@ -21,12 +21,12 @@ pub fn stop(phase: &Phase) -> (Option<Stop>, bool) {
     }
 }
 
-/// The first line of a report on a batch that stops before every task had its turn.
+/// The reason why a batch stops before every task had its turn.
 #[must_use]
-pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> String {
+pub(crate) fn reason(plan: &Plan, batch: &Batch, attempts: &[Attempts], stop: Stop) -> String {
     let place = |is_it: &dyn Fn(&TaskState) -> bool| batch.tasks.iter().position(is_it);
     let first = |is_it: &dyn Fn(&TaskState) -> bool| {
-        place(is_it).map_or_else(|| "a task".to_owned(), |index| called(plan, index))
+        place(is_it).map_or_else(|| "a task".to_owned(), |index| display_name(plan, index))
     };
     let has = |verdict| move |state: &TaskState| outcome_verdict(state) == Some(verdict);
     match stop {
@@ -44,20 +44,20 @@ pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> Str
         ),
         Stop::Account => {
             let index = place(&has(Verdict::Account));
-            let words = index.and_then(|index| obstacle(records, index));
+            let words = index.and_then(|index| obstacle(attempts, index));
             format!(
-                "the account of {} cannot be used: {}; resume the batch then",
+                "the account of {} cannot be used: {}; then resume the batch",
                 first(&has(Verdict::Account)),
-                words.unwrap_or("see to it")
+                words.unwrap_or("check the account")
             )
         }
         Stop::Alike => {
             let alike = batch.head.alike;
-            let words = alike.and_then(|alike| obstacle(records, alike.last));
+            let words = alike.and_then(|alike| obstacle(attempts, alike.last));
             format!(
-                "{} tasks in a row ended alike without a turn, the last one with: {}; see to the cause, then resume the batch",
+                "{} tasks in a row ended alike without a turn, the last one with: {}; remove the cause, then resume the batch",
                 alike.map_or(0, |alike| alike.tasks),
-                words.unwrap_or("no word of what went wrong")
+                words.unwrap_or("no error message")
             )
         }
         Stop::Unavailable => {
@@ -65,16 +65,16 @@ pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> Str
                 let cause = state.outcome().map(|outcome| outcome.cause);
                 matches!(cause, Some(Cause::Attempt { end: Class::Unavailable { .. } }))
             };
-            let record = place(&is_it).and_then(|index| records.get(index));
-            let words = record.and_then(|record| record.limit.as_deref());
+            let attempts = place(&is_it).and_then(|index| attempts.get(index));
+            let words = attempts.and_then(|attempts| attempts.limit.as_deref());
             format!(
-                "tasks cannot be started, and it was waited for {} minutes: {}; see to it, then resume the batch",
+                "tasks could not be started for {} minutes: {}; remove the cause, then resume the batch",
                 UNAVAILABLE_LONGEST_MS / 60_000,
-                words.unwrap_or("something is wanting")
+                words.unwrap_or("something is missing")
             )
         }
         Stop::Lost => format!(
-            "{} was lost with its worker and may have had effects: see what it has done, then resume the batch",
+            "{} was lost with its worker and may have had effects: check what it has done, then resume the batch",
             first(&has(Verdict::WorkerDied))
         ),
         Stop::MaxCost => format!(
@@ -88,25 +88,25 @@ pub fn reason(plan: &Plan, batch: &Batch, records: &[Record], stop: Stop) -> Str
     }
 }
 
-/// What is said of a batch whose tasks were not begun because their model was refused.
-pub fn lost_model(plan: &Plan, batch: &Batch, records: &[Record]) -> Option<String> {
+/// The reason why tasks were skipped because the API refused their model.
+pub(crate) fn lost_model(plan: &Plan, batch: &Batch, attempts: &[Attempts]) -> Option<String> {
     let lost = batch.head.lost_models.first()?;
     let model = lost.model.as_deref().unwrap_or("the default one");
-    let words = obstacle(records, lost.task).unwrap_or("name another model");
-    Some(format!("the model of {} was refused ({model}): {words}", called(plan, lost.task)))
+    let words = obstacle(attempts, lost.task).unwrap_or("name another model");
+    Some(format!("the model of {} was refused ({model}): {words}", display_name(plan, lost.task)))
 }
 
-fn obstacle(records: &[Record], index: usize) -> Option<&str> {
-    records.get(index)?.obstacle.as_deref()
+fn obstacle(attempts: &[Attempts], index: usize) -> Option<&str> {
+    attempts.get(index)?.obstacle.as_deref()
 }
 
-pub fn outcome_verdict(state: &TaskState) -> Option<Verdict> {
+pub(crate) fn outcome_verdict(state: &TaskState) -> Option<Verdict> {
     state.outcome().map(|outcome| outcome.verdict)
 }
 
 /// A task, for people: its number from 1, and its name.
 #[must_use]
-pub fn called(plan: &Plan, index: usize) -> String {
+pub(crate) fn display_name(plan: &Plan, index: usize) -> String {
     let name = plan.tasks.get(index).and_then(|task| task.name.as_deref());
     match name {
         Some(name) => format!("task {} ({name})", index + 1),
@@ -114,7 +114,7 @@ pub fn called(plan: &Plan, index: usize) -> String {
     }
 }
 
-pub fn cause(stop: Stop) -> &'static str {
+pub(crate) fn cause(stop: Stop) -> &'static str {
     match stop {
         Stop::HaltSoon | Stop::HaltNow | Stop::Alike => "it was halted",
         Stop::Canceled => "it was canceled",
@@ -127,10 +127,9 @@ pub fn cause(stop: Stop) -> &'static str {
     }
 }
 
-/// Why the batch has told an attempt to end; `None` where it has not. What the attempt's worker knows is only that
-/// it was told to.
+/// Why the batch ended an attempt; `None` if it did not. The attempt's worker knows only that it was canceled.
 #[must_use]
-pub fn why_ended(batch: &Batch, index: usize, task_id: &str) -> Option<String> {
+pub(crate) fn why_ended(batch: &Batch, index: usize, task_id: &str) -> Option<String> {
     let TaskState::Attempt { run, .. } = batch.tasks.get(index)? else { return None };
     let Run::Running { task_id: running, ending: Some(ending) } = run else { return None };
     if running != task_id {

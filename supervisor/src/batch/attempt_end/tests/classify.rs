@@ -1,16 +1,12 @@
-use cc_batch::retry::Transient;
-
 use bytes::Bytes;
-use cc_batch::retry::{Class, Never, Want};
+use cc_batch::retry::{Class, Never, Transient, Want};
 use cc_events::{
     ClaudeResult, ClaudeRetry, Completed, Event, LimitReport, SpawnFailureKind, Verdict,
 };
 use cc_link::record::{Body, Output, Stream};
 
-use crate::batch::attempt_end::Collector;
-use crate::config::limits;
-
 use super::{completed, end_of, frames, line};
+use crate::{batch::attempt_end::Collector, config::limits};
 
 #[test]
 fn an_agent_that_ends_at_once_with_126_or_127_and_without_a_stream_could_not_be_executed() {

@@ -3,15 +3,12 @@
 mod classify;
 mod words;
 
-use cc_events::{OutputCounts, WarningKind};
-use cc_link::record::Record;
-
 use bytes::Bytes;
 use cc_batch::retry::Class;
-use cc_events::{ClaudeResult, Completed, EndReason, Verdict};
-use cc_link::record::{Body, Output, Stream};
+use cc_events::{ClaudeResult, Completed, EndReason, OutputCounts, Verdict, WarningKind};
+use cc_link::record::{Body, Output, Record, Stream};
 
-use crate::batch::attempt_end::{Collector, End};
+use crate::batch::attempt_end::{Collector, JobEnd};
 
 pub(in crate::batch) fn completed(verdict: Verdict, exit_code: i32) -> Completed {
     Completed {
@@ -46,18 +43,18 @@ fn line(text: &str) -> Body {
     Body::Output(Output { stream: Stream::Stdout, piece: None, truncated: false, data })
 }
 
-fn end_of(bodies: Vec<Body>, completed: Completed) -> End {
+fn end_of(bodies: Vec<Body>, completed: Completed) -> JobEnd {
     let mut collector = Collector::new();
     collector.take(&frames(bodies));
     collector.end(Some(completed), 1_000)
 }
 
-fn end(result: Option<ClaudeResult>) -> End {
+fn end(result: Option<ClaudeResult>) -> JobEnd {
     let mut canceled = completed(Verdict::Canceled, -15);
     canceled.reason = EndReason::Canceled;
     let mut end = Collector::new().end(Some(canceled), 1_000);
     end.result = result.map(Box::new);
-    end.stand_by_its_result();
+    end.keep_good_result();
     end
 }
 

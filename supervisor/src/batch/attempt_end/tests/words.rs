@@ -1,14 +1,10 @@
-use cc_events::{ClaudeFacts, WarningKind};
-
 use bytes::Bytes;
 use cc_batch::retry::{Class, Never};
-use cc_events::{ClaudeResult, Completed, Event, Verdict, Warning};
+use cc_events::{ClaudeFacts, ClaudeResult, Completed, Event, Verdict, Warning, WarningKind};
 use cc_link::record::{Body, Output, Stream};
 
-use crate::config::limits;
-
 use super::{completed, end_of, line};
-use crate::batch::attempt_end::words::CUT_RESULT;
+use crate::{batch::attempt_end::words::CUT_RESULT, config::limits};
 
 #[test]
 fn of_a_last_line_that_is_too_long_the_error_is_its_end() {
@@ -81,7 +77,7 @@ fn warned(verdict: Verdict, messages: &[&str]) -> Completed {
 }
 
 #[test]
-fn what_went_wrong_is_said_by_whoever_knows_best() {
+fn the_error_is_the_most_informative_text_there_is() {
     let result = |result: ClaudeResult| {
         Body::Event(Event::ClaudeResult(Box::new(ClaudeResult { is_error: true, ..result })))
     };
