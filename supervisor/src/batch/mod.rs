@@ -84,7 +84,7 @@ mod wall_clock;
 /// The machine's time zone.
 mod time_zone;
 
-/// Why a call is refused, and what the wire says of it.
+/// Why a call is refused.
 mod error;
 
 pub(crate) use self::{
