@@ -43,16 +43,16 @@ mod storage;
 /// For operators: log, metrics, health, systemd, clocks.
 mod ops;
 
-/// What is decided once: the command line, the environment, and every limit (`limits.rs`).
+/// What is decided once: settings from the command line, the environment and a file (`settings.rs`), and every limit
+/// (`limits.rs`).
 mod config;
 
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
-use clap::Parser as _;
 
 use crate::{
-    config::{Config, args::Args, limits},
+    config::{Config, check, command_line::Arguments, limits},
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,
@@ -61,18 +61,36 @@ use crate::{
 /// Reads the command line and the environment, and runs until it is told to stop.
 #[must_use]
 pub fn main() -> ExitCode {
-    match run(Args::parse()) {
+    let arguments = Arguments::from_process();
+    if arguments.is_check {
+        return check_config(arguments);
+    }
+    match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Not `eprintln!`, which panics where standard error is closed.
-            drop(writeln!(std::io::stderr(), "cc-supervisor: {error:#}"));
-            ExitCode::FAILURE
-        }
+        Err(error) => fail([format!("{error:#}")]),
     }
 }
 
-fn run(args: Args) -> anyhow::Result<()> {
-    let config = Config::resolve(args, &|name| std::env::var_os(name))?;
+fn check_config(arguments: Arguments) -> ExitCode {
+    match check::check(arguments, &|name| std::env::var_os(name)) {
+        Ok(settings) => match write!(std::io::stdout(), "{settings}") {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail([format!("standard output: {error}")]),
+        },
+        Err(mistakes) => fail(mistakes.iter().map(ToString::to_string)),
+    }
+}
+
+fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
+    for error in errors {
+        // Not `eprintln!`, which panics where standard error is closed.
+        drop(writeln!(std::io::stderr(), "cc-supervisor: {error}"));
+    }
+    ExitCode::FAILURE
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config::load(arguments, &|name| std::env::var_os(name))?;
     logging::init(&config)?;
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;

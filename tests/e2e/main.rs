@@ -3,7 +3,8 @@
 //!
 //! All tests share this process, and as many run at a time as there are cores. So none changes what belongs to the
 //! process (environment, working directory, limits, umask), and what a test counts is its own: processes by a tag in
-//! their arguments or the mark of its supervisor, files in a directory that it has made.
+//! their arguments or the mark of its supervisor, files in a directory that it has made. A program that a test makes is
+//! written by another process (see `cc_tests::binaries::copy_program`).
 
 #![expect(
     clippy::unwrap_used,
@@ -101,6 +102,9 @@ mod supervisor {
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
+    /// The configuration file, and the check of it.
+    mod configuration;
+
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 
@@ -113,7 +117,7 @@ mod supervisor {
     /// A supervisor that is killed or replaced costs no task.
     mod adoption;
 
-    /// Stops, upgrades and restarts: what clients are told, which tasks are kept, what the next one knows.
+    /// Stops, upgrades and restarts: what clients receive, which tasks are kept, what the next one knows.
     mod restart;
 
     /// What a crash can leave on the disk: torn logs, and databases that cannot be used.

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long a test waits for the next word about a batch: a wait for a limit lasts up to half a minute
-/// longer than the limit, and nobody hears anything meanwhile.
+/// longer than the limit, and no message comes meanwhile.
 pub const BATCH_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Options for most suites about batches: the fixture agent, and a short grace at the end of a task.
@@ -65,7 +65,6 @@ impl Notes {
         self.task(name, json!({"prompt": format!("script: {script}")}))
     }
 
-    /// A line of shell.
     #[must_use]
     pub fn shell(&self, name: &str, command: &str) -> Value {
         let argv = misbehave_argv(&["trace", self.ledger.path(), name, command]);
@@ -79,10 +78,9 @@ impl Notes {
     }
 }
 
-/// A batch that is over, as it is told to everybody who asks.
+/// A batch that is over, as every client sees it.
 #[derive(Debug)]
 pub struct Over {
-    /// Its summary.
     pub batch: Value,
     /// A row a task.
     pub rows: Vec<Value>,
@@ -94,7 +92,6 @@ pub fn plan(tasks: impl IntoIterator<Item = Value>) -> Value {
     plan_with(json!({}), tasks)
 }
 
-/// A plan.
 #[must_use]
 pub fn plan_with(options: Value, tasks: impl IntoIterator<Item = Value>) -> Value {
     let tasks: Vec<Value> = tasks.into_iter().collect();
@@ -111,9 +108,6 @@ pub fn with(mut task: Value, members: Value) -> Value {
 }
 
 /// Submits a plan; returns the id of its new batch.
-///
-/// # Panics
-/// When it is refused, or no new one.
 pub fn submit(client: &mut Client, plan: &Value) -> String {
     let answer = client.call("batch.submit", plan).expect("the plan is accepted");
     assert_eq!(answer["is_new"], true, "{answer}");
@@ -128,18 +122,10 @@ pub fn run(supervisor: &Supervisor, plan: &Value) -> Over {
     Over::of(&mut client, &batch_id)
 }
 
-/// `batch.get`.
-///
-/// # Panics
-/// When it is refused.
 pub fn get(client: &mut Client, batch_id: &str) -> Value {
     client.call("batch.get", &json!({ "batch_id": batch_id })).expect("the batch is known")
 }
 
-/// `batch.attach`.
-///
-/// # Panics
-/// When it is refused.
 pub fn attach(client: &mut Client, batch_id: &str) -> Value {
     client.set_patience(BATCH_PATIENCE);
     client.call("batch.attach", &json!({ "batch_id": batch_id })).expect("the batch is attached to")
@@ -245,9 +231,6 @@ impl Over {
     }
 
     /// Checks what must be true of every batch that is over.
-    ///
-    /// # Panics
-    /// When it is not.
     #[must_use]
     pub fn checked(batch: Value, rows: Vec<Value>) -> Self {
         let over = Self { batch, rows };
@@ -279,9 +262,6 @@ impl Over {
     }
 
     /// The row of the task with this name.
-    ///
-    /// # Panics
-    /// When there is none.
     #[must_use]
     pub fn row(&self, name: &str) -> &Value {
         let row = self.rows.iter().find(|row| row["name"] == name);
@@ -294,16 +274,12 @@ impl Over {
         self.rows.iter().map(|row| row["verdict"].as_str().unwrap_or("skipped")).collect()
     }
 
-    /// Its outcome.
     #[must_use]
     pub fn outcome(&self) -> &str {
         self.batch["outcome"].as_str().unwrap()
     }
 
     /// The first line of a report on it.
-    ///
-    /// # Panics
-    /// When it has none.
     #[must_use]
     pub fn reason(&self) -> &str {
         self.batch["reason"].as_str().unwrap_or_else(|| panic!("no reason: {}", self.batch))
@@ -320,9 +296,6 @@ impl Over {
     }
 
     /// Checks that all of them succeeded, each at its first start.
-    ///
-    /// # Panics
-    /// When one did not.
     pub fn assert_all_succeeded_at_once(&self) {
         assert_eq!(self.outcome(), "succeeded", "{}", self.batch);
         for row in &self.rows {

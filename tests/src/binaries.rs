@@ -46,7 +46,6 @@ pub fn directory() -> &'static Path {
     })
 }
 
-/// `cc-supervisor`.
 #[must_use]
 pub fn supervisor() -> PathBuf {
     directory().join("cc-supervisor")
@@ -59,7 +58,6 @@ pub fn install_worker(program: &Path) {
     fs::rename(&fresh, program).unwrap();
 }
 
-/// Makes an executable script.
 pub fn install_script(path: &Path, text: &str) {
     let source = path.with_extension("source");
     fs::write(&source, text).unwrap();
@@ -76,7 +74,6 @@ pub fn copy_program(from: &Path, to: &Path) {
     assert!(status.success(), "cannot copy {} to {}", from.display(), to.display());
 }
 
-/// `ccx`.
 #[must_use]
 pub fn ccx() -> PathBuf {
     directory().join("ccx")
@@ -107,7 +104,7 @@ fn ccx_with_own_environment() -> Command {
     command
 }
 
-/// The fixture program; see `src/bin/misbehave.rs`.
+/// The fixture program; see `src/bin/misbehave/`.
 #[must_use]
 pub fn misbehave() -> String {
     target_directory().join("misbehave").into_os_string().into_string().unwrap()

@@ -22,16 +22,12 @@ use tokio_tungstenite::tungstenite::{
 
 use crate::PATIENCE;
 
-/// What the server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Incoming {
-    /// A JSON text.
     Json(Value),
-    /// A close frame.
     Closed {
         /// 1005 where it had none.
         code: u16,
-        /// Its text.
         reason: String,
     },
     /// The end of the connection.
@@ -41,13 +37,10 @@ pub enum Incoming {
 /// What it takes to take a session over: what `connected` said.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Its id.
     pub id: String,
-    /// Its secret.
     pub token: String,
 }
 
-/// One connection.
 pub struct Client {
     socket: WebSocket<TcpStream>,
     backlog: VecDeque<Value>,
@@ -57,17 +50,14 @@ pub struct Client {
     patience: Duration,
 }
 
-/// Why a handshake failed.
 #[derive(Debug)]
 pub enum Refused {
     /// Before the upgrade, with this HTTP status.
     Http(u16),
-    /// Some other way.
     Other(String),
 }
 
 impl Client {
-    /// Connects and reads `connected`.
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let mut client = Self::open(address, "/ws/mcp", &[]).expect("the handshake succeeds");
@@ -87,9 +77,6 @@ impl Client {
     }
 
     /// Connects with additional headers and reads nothing.
-    ///
-    /// # Errors
-    /// When the server refuses the handshake.
     pub fn open(
         address: SocketAddr,
         path: &str,
@@ -101,9 +88,6 @@ impl Client {
     }
 
     /// Makes the handshake on a connection that has been there for a while, and reads nothing.
-    ///
-    /// # Errors
-    /// When the server refuses the handshake.
     pub fn over_stream(address: SocketAddr, stream: TcpStream) -> Result<Self, Refused> {
         Self::handshake(address, "/ws/mcp", &[], stream)
     }
@@ -149,7 +133,6 @@ impl Client {
         self.patience = patience;
     }
 
-    /// The params of `connected`.
     #[must_use]
     pub fn connected(&self) -> &Value {
         &self.connected
@@ -161,7 +144,6 @@ impl Client {
         self.pings
     }
 
-    /// Sends a text message.
     pub fn send_text(&mut self, text: &str) {
         self.socket.send(Message::text(text)).unwrap();
     }
@@ -184,9 +166,6 @@ impl Client {
     }
 
     /// Sends a request and waits for its response; what comes before it is kept for later.
-    ///
-    /// # Errors
-    /// The `error` member of the response.
     pub fn call(&mut self, method: &str, params: &Value) -> Result<Value, Value> {
         self.try_call(method, params).expect("the connection lives until the answer has come")
     }
@@ -215,9 +194,6 @@ impl Client {
     }
 
     /// Sends a text as it is; returns the next message.
-    ///
-    /// # Panics
-    /// When none comes.
     pub fn ask(&mut self, text: &str) -> Value {
         self.send_text(text);
         self.recv_json()

@@ -21,7 +21,6 @@ pub struct Fifo {
 }
 
 impl Fifo {
-    /// Makes one.
     #[must_use]
     pub fn create() -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -49,9 +48,6 @@ impl Fifo {
     }
 
     /// Waits until the task has written something; returns that.
-    ///
-    /// # Panics
-    /// When nothing comes.
     pub fn read(&mut self) -> String {
         let timeout = Timespec { tv_sec: PATIENCE.as_secs().cast_signed(), tv_nsec: 0 };
         let mut descriptors = [PollFd::from_borrowed_fd(self.file.as_fd(), PollFlags::IN)];

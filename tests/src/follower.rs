@@ -14,20 +14,14 @@ use crate::{
 pub struct Follower {
     /// The connection of this moment.
     pub client: Client,
-    /// Its session.
     pub session: Session,
-    /// The answer to `execute`.
     pub answer: Value,
-    /// All events so far.
     pub events: Vec<Value>,
     worker: Option<Process>,
 }
 
 impl Follower {
     /// Starts a task on a session of its own.
-    ///
-    /// # Panics
-    /// When it is refused.
     #[must_use]
     pub fn start(supervisor: &Supervisor, params: &Value) -> Self {
         let mut client = supervisor.connect();
@@ -38,9 +32,6 @@ impl Follower {
     }
 
     /// Starts a task and reads until it has printed `text`.
-    ///
-    /// # Panics
-    /// When it does not.
     #[must_use]
     pub fn start_until(supervisor: &Supervisor, params: &Value, text: &str) -> Self {
         let mut follower = Self::start(supervisor, params);
@@ -54,10 +45,6 @@ impl Follower {
         task_id(&self.answer)
     }
 
-    /// Its worker.
-    ///
-    /// # Panics
-    /// When that had exited before anybody looked.
     #[must_use]
     pub fn worker(&self) -> &Process {
         self.worker.as_ref().expect("the task runs, and so its worker does")
@@ -85,9 +72,6 @@ impl Follower {
     }
 
     /// Reads to the end of the task, and checks what was heard and what the log holds.
-    ///
-    /// # Panics
-    /// When they differ, or have gaps.
     #[must_use]
     pub fn finish(mut self, supervisor: &Supervisor) -> Transcript {
         let transcript = self.client.collect_after(self.answer, self.events);

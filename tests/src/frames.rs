@@ -1,8 +1,6 @@
 //! WebSocket frames made by hand, for what a well-behaved library refuses to send.
 
-/// A text frame.
 pub const TEXT: u8 = 1;
-/// A binary frame.
 pub const BINARY: u8 = 2;
 
 /// A client's frame that is final, masked with zeros (so that its payload stands there as it is).

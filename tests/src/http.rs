@@ -9,12 +9,10 @@ use serde_json::Value;
 
 use crate::PATIENCE;
 
-/// An answer.
 #[derive(Debug)]
 pub struct Answer {
     /// Such as 200.
     pub status: u16,
-    /// Status line and headers.
     pub head: String,
     /// What follows the headers, where the connection was read to its end.
     pub body: String,
@@ -31,9 +29,6 @@ pub fn get(address: SocketAddr, path: &str, headers: &[&str]) -> Answer {
 }
 
 /// What the probe `/health` answers.
-///
-/// # Panics
-/// When it is not JSON.
 #[must_use]
 pub fn health(address: SocketAddr) -> Value {
     serde_json::from_str(&get(address, "/health", &[]).body).unwrap()
@@ -80,10 +75,7 @@ pub fn connect(address: SocketAddr) -> TcpStream {
     try_connect(address).unwrap()
 }
 
-/// The same where perhaps nobody listens.
-///
-/// # Errors
-/// When nobody does.
+/// The same where perhaps no process listens.
 pub fn try_connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;

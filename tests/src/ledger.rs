@@ -22,21 +22,15 @@ pub struct Ledger {
     path: PathBuf,
 }
 
-/// One line of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// A task began.
     Start {
-        /// Which.
         name: String,
         /// What of the same batch lived at this moment, but for itself; empty where nothing did.
         beside: String,
     },
     /// It is about to end by itself.
-    End {
-        /// Which.
-        name: String,
-    },
+    End { name: String },
 }
 
 impl Ledger {
@@ -113,18 +107,12 @@ impl Ledger {
     }
 
     /// Waits until there have been so many starts, of whomever.
-    ///
-    /// # Panics
-    /// When they do not come.
     pub fn wait_for_starts(&self, count: usize) {
         wait_until(&format!("{count} starts"), || self.starts().len() >= count);
     }
 
     /// Checks that these were started, in this order, once each, and that each found nothing alive of
     /// those before it.
-    ///
-    /// # Panics
-    /// When it was otherwise.
     pub fn assert_sequence<S: AsRef<str>>(&self, names: impl IntoIterator<Item = S>) {
         let expected: Vec<String> =
             names.into_iter().map(|name| name.as_ref().to_owned()).collect();
@@ -133,9 +121,6 @@ impl Ledger {
     }
 
     /// Checks that every start found nothing alive of the batch.
-    ///
-    /// # Panics
-    /// When one did.
     pub fn assert_alone(&self) {
         for entry in self.entries() {
             if let Entry::Start { name, beside } = entry {
@@ -164,18 +149,12 @@ impl Ledger {
     }
 
     /// Where in the ledger this one began.
-    ///
-    /// # Panics
-    /// When it never did.
     #[must_use]
     pub fn start_of(&self, name: &str) -> usize {
         self.place(name, true)
     }
 
     /// Where in the ledger this one ended.
-    ///
-    /// # Panics
-    /// When it never did.
     #[must_use]
     pub fn end_of(&self, name: &str) -> usize {
         self.place(name, false)

@@ -3,10 +3,21 @@
 //! Owns everything that more than one suite needs. Never looks inside the product: a suite sees what
 //! a client, an operator with `/proc` and a reader of exit codes can see. Called by `tests/e2e`.
 //!
+//! - `binaries` are the programs under their real names, `options` how a test starts a `supervisor`, which must leave nothing
+//!   behind; `proxy` is a network that fails on purpose.
+//! - `client` speaks texts, `frames` and `http` what no library would send, `follower` loses its server and comes back,
+//!   `terminal` is a person at a keyboard. `transcript` is all that was heard of a task.
+//! - `requests` and `batches` are what several suites ask for, `spoken_output` and `ledger` what tasks print and note;
+//!   `fifo` tells a task to go on; `messages_api` stands in for the model.
+//! - `processes`, `task_log` and `cgroup` are what an operator sees. `random` repeats itself, `waiting` waits.
+//!
+//! Its functions panic where what they promise is not so, which ends the test that called them.
+//!
 //! A wait is a wait for an event with a deadline ([`PATIENCE`]), or, where nothing announces it, asking
 //! again until it is so ([`wait_until`]); nothing sleeps to let something happen, and no verdict depends
 //! on how long anything took.
 
+#![allow(missing_docs, reason = "test support, read with the test that uses it")]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,8 +45,7 @@ pub mod supervisor;
 pub mod task_log;
 pub mod terminal;
 pub mod transcript;
-
-use std::time::{Duration, Instant};
+pub mod waiting;
 
 pub use client::{Client, Session};
 pub use follower::Follower;
@@ -45,26 +55,4 @@ pub use proxy::{Cut, Proxy};
 pub use supervisor::Supervisor;
 pub use terminal::Terminal;
 pub use transcript::Transcript;
-
-/// How long a test waits for an event before it fails. Far longer than anything takes and far
-/// shorter than a fixture lives, so that it decides nothing but "never".
-pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A text that no other test of any process uses: goes into the arguments of fixtures, so that they
-/// can be counted.
-#[must_use]
-pub fn unique_tag(name: &str) -> String {
-    format!("{name}-{}", uuid::Uuid::new_v4().simple())
-}
-
-/// Waits for something that nothing announces: asks again and again.
-///
-/// # Panics
-/// When it is not so within [`PATIENCE`].
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+pub use waiting::{PATIENCE, unique_tag, wait_until};

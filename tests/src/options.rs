@@ -88,7 +88,6 @@ impl Options {
         Some(Self::new().as_user(ORDINARY_USER))
     }
 
-    /// See [`Options::as_user`].
     pub(crate) fn user_id(&self) -> Option<u32> {
         self.user_id
     }

@@ -80,7 +80,6 @@ pub fn state(pid: i32) -> Option<String> {
     stat(pid).map(|fields| fields[0].clone())
 }
 
-/// The parent.
 #[must_use]
 pub fn parent(pid: i32) -> Option<i32> {
     stat(pid).and_then(|fields| fields[1].parse().ok())
@@ -115,9 +114,6 @@ pub struct Memory {
 }
 
 /// What a process holds in memory, from `/proc/PID/status`.
-///
-/// # Panics
-/// When there is no such process.
 #[must_use]
 pub fn memory(pid: i32) -> Memory {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
@@ -132,7 +128,6 @@ pub fn memory(pid: i32) -> Memory {
 #[derive(Debug)]
 pub struct Process {
     pidfd: OwnedFd,
-    /// Its number.
     pub pid: i32,
 }
 
@@ -174,9 +169,6 @@ impl Process {
 }
 
 /// Checks that none of the processes with `tag` in their arguments is left.
-///
-/// # Panics
-/// When one is.
 pub fn assert_gone(tag: &str) {
     let left = survivors(tag);
     assert!(left.is_empty(), "left behind: {}", describe(&left));
@@ -184,9 +176,6 @@ pub fn assert_gone(tag: &str) {
 
 /// Waits until none of the processes with `tag` in their arguments is left, also those that such a
 /// process has started meanwhile.
-///
-/// # Panics
-/// When one is left after [`crate::PATIENCE`].
 pub fn wait_until_gone(tag: &str) {
     let deadline = Instant::now() + crate::PATIENCE;
     loop {

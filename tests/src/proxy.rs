@@ -1,5 +1,5 @@
 //! A network that fails on purpose: a TCP proxy in the test's process that cuts its connections at a
-//! given byte, or when it is told to.
+//! given byte, or on request.
 //!
 //! A cut at a byte lands wherever that byte is: in the middle of a frame, of a header, of a
 //! character. One thread a connection owns both of its sockets, so that a reset is one.
@@ -23,12 +23,11 @@ pub enum Cut {
     Reset,
     /// Both sides get the end of the stream: a killed peer, an orderly proxy.
     Finish,
-    /// Nothing moves any more and nobody is told: a pulled cable, a closed lid.
+    /// Nothing moves any more, without an end or a reset: a pulled cable, a closed lid.
     Silence,
 }
 
 impl Cut {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::Reset, Self::Finish, Self::Silence];
 }
 
@@ -50,14 +49,13 @@ struct State {
     is_over: bool,
 }
 
-/// How a connection's thread is told something.
+/// One connection: its thread, and the pipe by which that gets its orders.
 struct Connection {
     orders: PipeWriter,
     thread: JoinHandle<()>,
 }
 
 impl Proxy {
-    /// Starts one.
     #[must_use]
     pub fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -69,7 +67,6 @@ impl Proxy {
         Self { address, state, wake, listener: Some(thread) }
     }
 
-    /// Where clients connect.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -104,7 +101,6 @@ impl Proxy {
         self.state.lock().unwrap().connections.append(&mut silenced);
     }
 
-    /// Connections so far.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.state.lock().unwrap().accepted

@@ -11,7 +11,6 @@ impl Random {
         Self(seed)
     }
 
-    /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -25,7 +24,6 @@ impl Random {
         self.number() % end
     }
 
-    /// One of them.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         let index = self.below(of.len() as u64);
         &of[usize::try_from(index).unwrap()]

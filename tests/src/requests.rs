@@ -19,9 +19,6 @@ pub fn speak(seed: u64, bytes: usize) -> Value {
 }
 
 /// Checks that a task of [`speak`] ended well and that all it said is there.
-///
-/// # Panics
-/// When it is not so.
 pub fn assert_spoken(transcript: &Transcript, seed: u64, bytes: usize) {
     let expected = speech(seed, bytes);
     assert_eq!(transcript.end(), ("exit", 0), "{}", transcript.completed());
@@ -42,27 +39,18 @@ pub fn pour(stop: &Fifo) -> Value {
 }
 
 /// The id in an answer or a task's summary.
-///
-/// # Panics
-/// When there is none.
 #[must_use]
 pub fn task_id(answer: &Value) -> &str {
     answer["task_id"].as_str().unwrap_or_else(|| panic!("no task_id: {answer}"))
 }
 
 /// The process in an answer to `execute`.
-///
-/// # Panics
-/// When there is none.
 #[must_use]
 pub fn pid(answer: &Value) -> i32 {
     i32::try_from(answer["pid"].as_i64().unwrap()).unwrap()
 }
 
 /// The worker of the task that was started with this answer.
-///
-/// # Panics
-/// When there is none.
 #[must_use]
 pub fn worker(answer: &Value) -> Process {
     Process::open(processes::parent(pid(answer)).unwrap()).unwrap()
@@ -75,9 +63,6 @@ pub fn last_seq(events: &[Value]) -> u64 {
 }
 
 /// An `execute` answer for a task that was met in another way, so that its transcript can be checked.
-///
-/// # Panics
-/// When the events do not begin with the start.
 #[must_use]
 pub fn answer_for(events: &[Value]) -> Value {
     let started = &events[0]["params"];

@@ -7,18 +7,14 @@ use crate::random::Random;
 /// Where a part of a speech goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 
 /// One `write` of a speech: a line, several, a part of one, or one of hundreds of kilobytes.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Where it goes.
     pub stream: Stream,
-    /// What it says.
     pub text: String,
 }
 
@@ -69,9 +65,6 @@ pub fn poured_end(count: u64) -> String {
 }
 
 /// Checks that this is everything that a task which was told to stop pouring has printed.
-///
-/// # Panics
-/// When a byte is missing or too many.
 pub fn check_poured(stdout: &str) {
     let lines = stdout.lines().count() as u64;
     assert!(lines > 0, "nothing was poured");
@@ -81,9 +74,6 @@ pub fn check_poured(stdout: &str) {
 }
 
 /// Checks that this is the beginning of what a pouring task prints.
-///
-/// # Panics
-/// When a byte is missing or too many.
 pub fn check_poured_prefix(stdout: &str) {
     let lines = stdout.lines().count() as u64;
     let expected: String = (0..=lines).map(poured_line).collect();

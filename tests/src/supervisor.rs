@@ -28,7 +28,7 @@ const MARK: &str = "CC_TESTS_MARK";
 const KEEPER: &str = "cc-keeper";
 
 /// A supervisor with a state directory, a port and a mark of its own, which can be ended and started
-/// again. Dropped, it is told to stop; the test fails if it does not, if its exit code is not 0, or
+/// again. Dropped, it gets SIGTERM; the test fails if it does not, if its exit code is not 0, or
 /// if any process of its tree is left, also of a supervisor that was ended before.
 pub struct Supervisor {
     process: Running,
@@ -38,7 +38,6 @@ pub struct Supervisor {
     is_over: bool,
 }
 
-/// One process of it.
 struct Running {
     child: Child,
     handle: Process,
@@ -49,9 +48,6 @@ struct Running {
 
 impl Supervisor {
     /// Starts one and waits for the line that says where it listens.
-    ///
-    /// # Panics
-    /// When it does not say so.
     #[must_use]
     pub fn start(options: &Options) -> Self {
         let directory = tempfile::tempdir().unwrap();
@@ -61,19 +57,16 @@ impl Supervisor {
         Self { process, address, mark, directory, is_over: false }
     }
 
-    /// One with default options.
     #[must_use]
     pub fn start_default() -> Self {
         Self::start(&Options::new())
     }
 
-    /// Opens a session.
     #[must_use]
     pub fn connect(&self) -> Client {
         Client::connect(self.address)
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -91,13 +84,11 @@ impl Supervisor {
         &self.process.first_line
     }
 
-    /// Its process.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process.handle.pid
     }
 
-    /// Its state directory.
     #[must_use]
     pub fn state_directory(&self) -> PathBuf {
         self.directory.path().join("state")
@@ -131,7 +122,7 @@ impl Supervisor {
         self.keepers().into_iter().flat_map(processes::children).collect()
     }
 
-    /// Its children, and its keepers', that have ended and that nobody has waited for, at this moment.
+    /// Its children, and its keepers', that have ended and were not waited for, at this moment.
     #[must_use]
     pub fn zombies(&self) -> Vec<i32> {
         let mut zombies = processes::children(self.pid());
@@ -151,7 +142,6 @@ impl Supervisor {
         fs::read_to_string(self.directory.path().join("stderr")).unwrap_or_default()
     }
 
-    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.handle.signal(signal);
     }
@@ -166,9 +156,6 @@ impl Supervisor {
     }
 
     /// Tells it by SIGUSR1 to stop and keep the tasks, as before an upgrade.
-    ///
-    /// # Panics
-    /// When it does not stop, or fails.
     pub fn leave(&mut self) {
         self.signal(Signal::USR1);
         let status = self.wait_for_exit();
@@ -176,9 +163,6 @@ impl Supervisor {
     }
 
     /// Starts it again after its end: the same state directory, port and mark.
-    ///
-    /// # Panics
-    /// When it does not say where it listens.
     pub fn start_again(&mut self, options: &Options) {
         assert!(self.is_over, "the one before still runs");
         let listen = self.address.to_string();
@@ -244,9 +228,6 @@ impl Supervisor {
     }
 
     /// Starts it again where it must refuse to run; returns what it says about that.
-    ///
-    /// # Panics
-    /// When it runs, or ends well.
     pub fn start_in_vain(&mut self, options: &Options) -> String {
         assert!(self.is_over, "the one before still runs");
         let mut child =
@@ -261,9 +242,6 @@ impl Supervisor {
     }
 
     /// Waits for it to exit, having been told to; what it leaves behind is the caller's.
-    ///
-    /// # Panics
-    /// When it does not exit.
     pub fn wait_for_exit(&mut self) -> ExitStatus {
         let is_gone = self.process.handle.wait_gone(PATIENCE);
         assert!(is_gone, "the supervisor did not stop\n{}", self.log());
@@ -272,9 +250,6 @@ impl Supervisor {
     }
 
     /// Waits for it to exit, having been told to; also checks that nothing of its tree is left.
-    ///
-    /// # Panics
-    /// When it does not exit, or something is left.
     pub fn wait(&mut self) -> ExitStatus {
         let status = self.wait_for_exit();
         self.assert_nothing_left();
@@ -288,7 +263,7 @@ impl Supervisor {
     }
 
     fn assert_nothing_left(&self) {
-        // A keeper of a supervisor that was killed holds the end of a dead worker for a moment, in case that somebody
+        // A keeper of a supervisor that was killed holds the end of a dead worker for a moment, in case that a successor
         // asks for it, and then goes by itself. Nothing else may be there.
         let is_keeper = |pid: &i32| processes::name(*pid).is_some_and(|name| name == "cc-keeper");
         let only_keepers = || {
@@ -305,7 +280,7 @@ impl Supervisor {
         assert!(left.is_empty(), "processes left behind: {described}\n{}", self.log());
     }
 
-    /// Processes of tasks, and workers, whoever their parent is now.
+    /// Processes of tasks, and workers, whatever their parent is.
     #[must_use]
     pub fn left_behind(&self) -> Vec<i32> {
         let mut left = processes::with_environment(&format!("{MARK}={}", self.mark));

@@ -6,7 +6,7 @@ use cc_events::{Completed, Event};
 use cc_link::record::{Body, Record, Stream, decode_frame, frame_bytes};
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogReader};
 
-/// All records of a log that nobody writes any more.
+/// All records of a log whose writer is gone.
 #[derive(Debug)]
 pub struct TaskLog {
     /// In their order, each line in one of its own.

@@ -1,4 +1,4 @@
-//! A program on a terminal of its own (made by `script` of util-linux), with somebody who types and reads.
+//! A program on a terminal of its own (made by `script` of util-linux), with a keyboard and a screen for the test.
 
 use std::{
     io::{Read, Write},
@@ -58,17 +58,11 @@ impl Terminal {
     }
 
     /// Waits until a text has been shown.
-    ///
-    /// # Panics
-    /// When it is not.
     pub fn wait_for(&self, text: &str) {
         wait_until(&format!("{text:?} on the screen"), || self.screen().contains(text));
     }
 
     /// Waits for the program's end; returns its status.
-    ///
-    /// # Panics
-    /// When it does not end.
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the program ends", || {

@@ -5,17 +5,12 @@ use serde_json::Value;
 /// The answer to `execute` and all notifications of the task, in order.
 #[derive(Debug)]
 pub struct Transcript {
-    /// The result of `execute`.
     pub answer: Value,
-    /// Whole messages.
     pub events: Vec<Value>,
 }
 
 impl Transcript {
     /// Checks what must be true of every transcript, also of one that several connections brought.
-    ///
-    /// # Panics
-    /// When something is missing, repeated or wrong.
     #[must_use]
     pub fn checked(answer: Value, events: Vec<Value>) -> Self {
         let transcript = Self { answer, events };
@@ -66,7 +61,6 @@ impl Transcript {
         }
     }
 
-    /// Names of the notifications.
     #[must_use]
     pub fn methods(&self) -> Vec<&str> {
         self.events.iter().map(|event| event["method"].as_str().unwrap()).collect()
@@ -91,13 +85,11 @@ impl Transcript {
         self.params_of("process.output")
     }
 
-    /// All of stdout.
     #[must_use]
     pub fn stdout(&self) -> String {
         self.stream("stdout")
     }
 
-    /// All of stderr.
     #[must_use]
     pub fn stderr(&self) -> String {
         self.stream("stderr")

@@ -1,8 +1,8 @@
-//! The worker's socket, where a supervisor that did not start this worker asks to have it.
+//! The worker's socket, on which a supervisor that did not start this worker asks to adopt it.
 //!
-//! Owns the listening socket and the callers that have not said yet what they want. Nobody waits for them:
-//! they are few, what they may say is short, and one that says anything else is hung up on. The task
-//! loop calls this, and takes an [`Adopter`] in the place of the supervisor that it had.
+//! Owns the listening socket and the callers that have not sent their question yet. Never blocks: callers are few, what they
+//! may send is short, and a connection that sends anything else is closed. The task loop calls this, and takes an
+//! [`Adopter`] in the place of its supervisor.
 
 use std::{
     collections::VecDeque,
@@ -33,19 +33,18 @@ use rustix::{
 
 use crate::{control_channel::ControlChannel, event_pipe::EventPipe, journal::wall_clock_ms};
 
-/// Callers that are waited for at a time, and connections that the kernel holds; the oldest caller has to
-/// go for a further one.
+/// Callers at a time, and connections that the kernel queues. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 4;
-/// After a connection that could not be accepted, for want of descriptors, none is for this time.
+/// How long no connection is accepted after one that could not be, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// The socket and its callers. The file is removed on drop.
 #[derive(Debug)]
-pub struct AdoptionSocket {
+pub(crate) struct AdoptionSocket {
     listener: OwnedFd,
     path: PathBuf,
     callers: VecDeque<Caller>,
-    is_deaf_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 /// A connection that has not sent a whole line.
@@ -55,29 +54,29 @@ struct Caller {
     line: Vec<u8>,
 }
 
-/// A supervisor that asks for this worker.
+/// A supervisor that asks to adopt this worker.
 #[derive(Debug)]
-pub struct Adopter {
+pub(crate) struct Adopter {
     /// Non-blocking.
     stream: UnixStream,
-    /// What it speaks.
+    /// The versions of the link that it speaks.
     pub versions: VersionRange,
-    /// What it sent after the question, and was read with it.
+    /// What it sent after the question and was read with it.
     rest: Vec<u8>,
 }
 
-/// What became of a caller.
-enum Heard {
+/// The state of a caller after a read.
+enum CallerState {
     Adopter(Adopter),
-    /// Nothing whole yet.
+    /// It has not sent a whole line.
     Waits(Caller),
-    /// It hung up, or said something else.
+    /// It closed the connection, or sent something else.
     Gone,
 }
 
 impl AdoptionSocket {
-    /// Listens in the directory of the task log. Only this user can connect.
-    pub fn listen_beside(log_path: &Path) -> io::Result<Self> {
+    /// Listens beside the task log. Only this user can connect.
+    pub(crate) fn listen_beside(log_path: &Path) -> io::Result<Self> {
         let directory = match log_path.parent() {
             Some(directory) if directory != Path::new("") => directory,
             Some(_) | None => Path::new("."),
@@ -103,44 +102,43 @@ impl AdoptionSocket {
             }
             Err(error) => return Err(error.into()),
         }
-        // From here on the file is this worker's, and dropped with it.
-        let socket = Self { listener, path, callers: VecDeque::new(), is_deaf_until: None };
+        // From here on the file is this worker's, and is removed on drop.
+        let socket = Self { listener, path, callers: VecDeque::new(), paused_until: None };
         listen(&socket.listener, CALLERS_LIMIT as i32)?;
         Ok(socket)
     }
 
     /// What to poll(2) for reading.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let listener = self.is_deaf_until.is_none().then(|| self.listener.as_fd());
+    pub(crate) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listener = self.paused_until.is_none().then(|| self.listener.as_fd());
         listener.into_iter().chain(self.callers.iter().map(|caller| caller.stream.as_fd()))
     }
 
-    /// When [`Self::receive`] is to be called although nothing was announced.
-    pub fn next(&self) -> Option<Instant> {
-        self.is_deaf_until
+    /// When [`Self::receive`] is to be called although no descriptor is ready.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        self.paused_until
     }
 
-    /// Accepts who is there and listens to what they say, waiting for nobody. Adopters come in the order in
-    /// which they connected.
-    pub fn receive(&mut self, now: Instant) -> Vec<Adopter> {
+    /// Accepts connections and reads from them, without blocking. Adopters come in the order in which they connected.
+    pub(crate) fn receive(&mut self, now: Instant) -> Vec<Adopter> {
         self.accept(now);
         let mut adopters = Vec::new();
         for caller in std::mem::take(&mut self.callers) {
-            match caller.hear() {
-                Heard::Adopter(adopter) => adopters.push(adopter),
-                Heard::Waits(caller) => self.callers.push_back(caller),
-                Heard::Gone => {}
+            match caller.read() {
+                CallerState::Adopter(adopter) => adopters.push(adopter),
+                CallerState::Waits(caller) => self.callers.push_back(caller),
+                CallerState::Gone => {}
             }
         }
         adopters
     }
 
     fn accept(&mut self, now: Instant) {
-        if self.is_deaf_until.is_some_and(|until| now < until) {
+        if self.paused_until.is_some_and(|until| now < until) {
             return;
         }
-        self.is_deaf_until = None;
-        // Those that come faster than this wait for the loop's next turn, as the task does not.
+        self.paused_until = None;
+        // Further ones wait for the loop's next turn: the task comes first.
         for _ in 0..CALLERS_LIMIT {
             match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(connection) if is_trusted(&connection) => {
@@ -153,7 +151,7 @@ impl AdoptionSocket {
                 Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
-                    self.is_deaf_until = Some(now + ACCEPT_PAUSE);
+                    self.paused_until = Some(now + ACCEPT_PAUSE);
                     return;
                 }
             }
@@ -169,25 +167,24 @@ impl Drop for AdoptionSocket {
 }
 
 impl Caller {
-    /// Reads once.
-    fn hear(mut self) -> Heard {
+    fn read(mut self) -> CallerState {
         let start = self.line.len();
         self.line.resize(ADOPT_LINE_BYTES_LIMIT, 0);
         let read = rustix::io::read(&self.stream, &mut self.line[start..]);
         self.line.truncate(start + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(1..) => {}
-            Err(Errno::AGAIN | Errno::INTR) => return Heard::Waits(self),
-            Ok(0) | Err(_) => return Heard::Gone,
+            Err(Errno::AGAIN | Errno::INTR) => return CallerState::Waits(self),
+            Ok(0) | Err(_) => return CallerState::Gone,
         }
         let Some(newline) = self.line.iter().position(|byte| *byte == b'\n') else {
             let is_too_long = self.line.len() == ADOPT_LINE_BYTES_LIMIT;
-            return if is_too_long { Heard::Gone } else { Heard::Waits(self) };
+            return if is_too_long { CallerState::Gone } else { CallerState::Waits(self) };
         };
         let rest = self.line.split_off(newline + 1);
         match Control::from_line(&self.line) {
             Ok(Control::Adopt(versions)) => {
-                Heard::Adopter(Adopter { stream: self.stream, versions, rest })
+                CallerState::Adopter(Adopter { stream: self.stream, versions, rest })
             }
             Ok(
                 Control::Run(_)
@@ -197,32 +194,32 @@ impl Caller {
                 | Control::Kill { .. }
                 | Control::Ping { .. },
             )
-            | Err(_) => Heard::Gone,
+            | Err(_) => CallerState::Gone,
         }
     }
 }
 
 impl Adopter {
-    /// Says that there is no version that both speak, and hangs up.
-    pub fn refuse(self, versions: VersionRange) {
+    /// Answers that there is no version that both speak, and closes the connection.
+    pub(crate) fn refuse(self, versions: VersionRange) {
         let body = Body::Notice(Notice::AdoptionRefused { versions });
         let record = Record { seq: 0, time_ms: wall_clock_ms(), body };
         let mut frame = Vec::new();
         if record.encode(&mut frame).is_ok() {
-            // An empty socket buffer takes this whole; a peer that is gone needs no answer.
+            // An empty socket buffer takes all of this; a peer that is gone needs no answer.
             let _written = rustix::io::write(&self.stream, &frame);
         }
     }
 
-    /// Both directions of the connection, in the shapes in which the loop has them.
-    pub fn into_channels(self) -> io::Result<(ControlChannel, EventPipe)> {
+    /// Both directions of the connection, as the loop uses them.
+    pub(crate) fn into_channels(self) -> io::Result<(ControlChannel, EventPipe)> {
         let control = ControlChannel::new(self.stream.try_clone()?.into(), self.rest);
         let pipe = EventPipe::new(self.stream.into())?;
         Ok((control, pipe))
     }
 }
 
-/// Whether the peer is this user or root. The file's mode says the same to everybody who comes by its path.
+/// Whether the peer is this user or root. The file's mode enforces the same for connections by its path.
 fn is_trusted(connection: &OwnedFd) -> bool {
     socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
 }

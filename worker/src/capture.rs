@@ -1,4 +1,4 @@
-//! Reads what the task prints and hands it on in order: split, bounded, watched for Claude's words.
+//! Reads what the task prints and passes it on in order: split into lines, bounded, observed as a Claude stream.
 
 use std::{
     fs::File,
@@ -26,15 +26,15 @@ use crate::{
 
 /// One read; also the default capacity of a pipe (pipe(7)).
 const READ_BYTES: usize = 64 * 1024;
-/// More than the largest pipe can hold (`/proc/sys/fs/pipe-max-size`, 1 MiB), so that reading the rest
-/// ends even if somebody outside the task has been handed its pipe and goes on writing.
+/// More than the largest pipe can hold (`/proc/sys/fs/pipe-max-size`, 1 MiB), so that reading the rest ends even if a
+/// process outside the task was handed its pipe and continues to write.
 const LAST_READS_LIMIT: usize = 64;
 /// An unfinished line is shown after this time: prompts and progress dots have no newline.
 const PARTIAL_LINE_WAIT: Duration = Duration::from_millis(100);
 
 /// Both streams of a task.
 #[derive(Debug)]
-pub struct Capture {
+pub(crate) struct Capture {
     stdout: Source,
     stderr: Source,
     bound: Bound,
@@ -60,7 +60,7 @@ struct Bound {
 }
 
 impl Capture {
-    pub fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
+    pub(crate) fn new(spec: &TaskSpec, stdout: File, stderr: File) -> Self {
         let now = Instant::now();
         let source = |file, stream, room| Source {
             file,
@@ -96,7 +96,7 @@ impl Capture {
     }
 
     /// The descriptor of a stream that has not ended, for poll(2).
-    pub fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self, stream: Stream) -> Option<BorrowedFd<'_>> {
         let source = match stream {
             Stream::Stdout => &self.stdout,
             Stream::Stderr => &self.stderr,
@@ -105,7 +105,7 @@ impl Capture {
     }
 
     /// Reads a stream once. Says whether anything came.
-    pub fn read(
+    pub(crate) fn read(
         &mut self,
         stream: Stream,
         now: Instant,
@@ -144,7 +144,7 @@ impl Capture {
         let time_ms = wall_clock_ms();
         let bound = &mut self.bound;
         source.splitter.push(buffer, &mut |fragment| bound.pass(&fragment, time_ms, journal));
-        if stream == Stream::Stdout && bound.learns_that_nobody_waits() {
+        if stream == Stream::Stdout && bound.learns_that_it_does_not_wait() {
             source.room.keep_most(&source.file);
             journal.let_more_wait();
         }
@@ -153,7 +153,7 @@ impl Capture {
     }
 
     /// When the next unfinished line is to be shown.
-    pub fn next_partial(&self) -> Option<Instant> {
+    pub(crate) fn next_partial(&self) -> Option<Instant> {
         [self.stdout.partial_since, self.stderr.partial_since]
             .into_iter()
             .flatten()
@@ -162,7 +162,7 @@ impl Capture {
     }
 
     /// Shows unfinished lines that have waited long enough.
-    pub fn flush_partials(&mut self, now: Instant, journal: &mut Journal) {
+    pub(crate) fn flush_partials(&mut self, now: Instant, journal: &mut Journal) {
         for stream in [Stream::Stdout, Stream::Stderr] {
             let is_due = self
                 .source(stream)
@@ -170,12 +170,12 @@ impl Capture {
                 .is_some_and(|since| since + PARTIAL_LINE_WAIT <= now);
             if is_due {
                 self.source(stream).partial_since = None;
-                self.hand_on(stream, journal, Splitter::flush_partial);
+                self.pass_on(stream, journal, Splitter::flush_partial);
             }
         }
     }
 
-    fn hand_on(
+    fn pass_on(
         &mut self,
         stream: Stream,
         journal: &mut Journal,
@@ -190,16 +190,16 @@ impl Capture {
         step(&mut source.splitter, &mut |fragment| bound.pass(&fragment, time_ms, journal));
     }
 
-    /// Reads what is still in the pipes, without waiting, and hands on everything that was held back.
+    /// Reads what is still in the pipes, without waiting, and passes on everything that was held back.
     /// To be called when no process of the task is left.
-    pub fn finish(&mut self, now: Instant, journal: &mut Journal) -> io::Result<()> {
+    pub(crate) fn finish(&mut self, now: Instant, journal: &mut Journal) -> io::Result<()> {
         for stream in [Stream::Stdout, Stream::Stderr] {
             for _ in 0..LAST_READS_LIMIT {
                 if self.fd(stream).is_none() || !self.read(stream, now, journal)? {
                     break;
                 }
             }
-            self.hand_on(stream, journal, Splitter::finish);
+            self.pass_on(stream, journal, Splitter::finish);
         }
         let (dropped, tail) = self.bound.head_tail.finish();
         if let Some(dropped) = dropped {
@@ -214,21 +214,21 @@ impl Capture {
         Ok(())
     }
 
-    /// The task has printed more than it may and is to be ended for that.
-    pub fn is_over_limit(&self) -> bool {
+    /// Whether the task has printed more than it may and is to be ended for that.
+    pub(crate) fn is_over_limit(&self) -> bool {
         self.bound.is_kill_at_limit && self.bound.head_tail.is_over()
     }
 
-    /// What a Claude task has said to be running.
-    pub fn work(&self) -> Work {
+    /// What a Claude task reports as running.
+    pub(crate) fn work(&self) -> Work {
         self.bound.observer.as_ref().map(StreamObserver::work).unwrap_or_default()
     }
 
-    pub fn summary(&self) -> Option<Summary> {
+    pub(crate) fn summary(&self) -> Option<Summary> {
         self.bound.observer.as_ref().map(StreamObserver::summary)
     }
 
-    pub fn counts(&self) -> OutputCounts {
+    pub(crate) fn counts(&self) -> OutputCounts {
         let (stdout, stderr) = (self.stdout.splitter.counts(), self.stderr.splitter.counts());
         let dropped = self.bound.head_tail.dropped();
         OutputCounts {
@@ -242,9 +242,9 @@ impl Capture {
 }
 
 impl Bound {
-    /// The CLI has said its version, for the first time, and it is one that loses at its exit what the pipe does not
-    /// hold: long before it prints its result.
-    fn learns_that_nobody_waits(&mut self) -> bool {
+    /// Whether the CLI has just reported its version, and it is one that loses at its exit what the pipe does not hold. The
+    /// version comes long before the result.
+    fn learns_that_it_does_not_wait(&mut self) -> bool {
         if self.is_version_known {
             return false;
         }

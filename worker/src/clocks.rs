@@ -18,7 +18,7 @@ const RETRY_DELAY_LONGEST_MS: u64 = 60 * 60_000;
 
 /// The state of all clocks.
 #[derive(Clone, Debug)]
-pub struct Clocks {
+pub(crate) struct Clocks {
     deadlines: Deadlines,
     started: Instant,
     last_output: Option<Instant>,
@@ -31,7 +31,7 @@ pub struct Clocks {
 
 /// Which clock has run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Due {
+pub(crate) enum Due {
     Total,
     FirstOutput,
     Silence,
@@ -39,7 +39,7 @@ pub enum Due {
 }
 
 impl Clocks {
-    pub fn new(deadlines: Deadlines, now: Instant) -> Self {
+    pub(crate) fn new(deadlines: Deadlines, now: Instant) -> Self {
         Self {
             deadlines,
             started: now,
@@ -51,17 +51,17 @@ impl Clocks {
         }
     }
 
-    pub fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.paused_at.is_some()
     }
 
     /// Something was read.
-    pub fn output(&mut self, now: Instant) {
+    pub(crate) fn output(&mut self, now: Instant) {
         self.last_output = Some(now);
     }
 
-    /// What a Claude task has said to be running, as of now.
-    pub fn work(&mut self, work: Work, now: Instant) {
+    /// What a Claude task reports as running.
+    pub(crate) fn work(&mut self, work: Work, now: Instant) {
         let is_background_over = self.work.is_background_in_flight && !work.is_background_in_flight;
         if work.results > self.work.results || (is_background_over && self.last_result.is_some()) {
             self.last_result = Some(now);
@@ -73,13 +73,12 @@ impl Clocks {
         self.work = work;
     }
 
-    /// Stops all clocks.
-    pub fn pause(&mut self, now: Instant) {
+    pub(crate) fn pause(&mut self, now: Instant) {
         self.paused_at.get_or_insert(now);
     }
 
-    /// Lets all clocks go on from where they stopped.
-    pub fn resume(&mut self, now: Instant) {
+    /// Resumes all clocks from where they stopped.
+    pub(crate) fn resume(&mut self, now: Instant) {
         let Some(paused_at) = self.paused_at.take() else { return };
         let paused = now.saturating_duration_since(paused_at);
         self.started += paused;
@@ -93,7 +92,7 @@ impl Clocks {
     }
 
     /// Takes back from all clocks the time, up to now, in which nothing could run.
-    pub fn skip(&mut self, gap: Duration, now: Instant) {
+    pub(crate) fn skip(&mut self, gap: Duration, now: Instant) {
         if !self.is_paused() {
             self.pause(now.checked_sub(gap).unwrap_or(now));
             self.resume(now);
@@ -101,7 +100,7 @@ impl Clocks {
     }
 
     /// The clock that runs out next and when; `None` while none runs.
-    pub fn next(&self) -> Option<(Instant, Due)> {
+    pub(crate) fn next(&self) -> Option<(Instant, Due)> {
         if self.is_paused() {
             return None;
         }
@@ -131,14 +130,14 @@ impl Clocks {
     }
 
     /// What is left of the total deadline, milliseconds; `None` where there is none.
-    pub fn total_left_ms(&self, now: Instant) -> Option<u64> {
+    pub(crate) fn total_left_ms(&self, now: Instant) -> Option<u64> {
         let total_ms = self.deadlines.total_ms?;
         let ran = self.paused_at.unwrap_or(now).saturating_duration_since(self.started);
         Some(total_ms.saturating_sub(u64::try_from(ran.as_millis()).unwrap_or(u64::MAX)))
     }
 
     /// The clock that has run out, if any.
-    pub fn due(&self, now: Instant) -> Option<Due> {
+    pub(crate) fn due(&self, now: Instant) -> Option<Due> {
         self.next().filter(|(moment, _)| *moment <= now).map(|(_, due)| due)
     }
 }

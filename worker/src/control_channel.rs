@@ -18,47 +18,45 @@ use rustix::buffer::spare_capacity;
 
 const READ_BYTES: usize = 64 * 1024;
 
-/// Where commands come from, and what was read of an unfinished line.
+/// The source of commands, and what was read of an unfinished line.
 #[derive(Debug)]
-pub struct ControlChannel {
+pub(crate) struct ControlChannel {
     /// `None`: the supervisor is gone.
     source: Option<OwnedFd>,
     pending: Vec<u8>,
 }
 
-/// What a reading brought.
+/// The result of a read.
 #[derive(Debug, Default)]
-pub struct Received {
-    /// Commands in order.
+pub(crate) struct Received {
     pub commands: Vec<Control>,
-    /// Lines that were none, as texts for the supervisor's log.
+    /// Messages about lines that are no commands, for the supervisor's log.
     pub complaints: Vec<String>,
 }
 
 impl ControlChannel {
-    /// A channel of which `pending` has been read already.
-    pub fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
+    /// A channel from which `pending` has been read already.
+    pub(crate) fn new(source: OwnedFd, pending: Vec<u8>) -> Self {
         Self { source: Some(source), pending }
     }
 
-    /// Whether the supervisor is still there, as far as this end knows.
-    pub fn is_open(&self) -> bool {
+    /// Whether the supervisor's end was open at the last read.
+    pub(crate) fn is_open(&self) -> bool {
         self.source.is_some()
     }
 
     /// The descriptor of an open channel, for poll(2).
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.source.as_ref().map(AsFd::as_fd)
     }
 
-    /// Nothing more is read.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.source = None;
     }
 
-    /// Waits for the first line, which must be a task spec of a version that this worker knows. `None`: the channel
-    /// ended before there was anything on it.
-    pub fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
+    /// Waits for the first line, which must be a task spec of this worker's version. `None`: the channel ended before
+    /// anything came.
+    pub(crate) fn read_spec(&mut self) -> anyhow::Result<Option<TaskSpec>> {
         let mut searched = 0;
         while !self.pending[searched..].contains(&b'\n') {
             searched = self.pending.len();
@@ -89,14 +87,14 @@ impl ControlChannel {
         Ok(Some(*spec))
     }
 
-    /// Reads once and returns the whole lines. Call when poll(2) says that there is something.
-    pub fn receive(&mut self) -> anyhow::Result<Received> {
+    /// Reads once and returns the complete lines. To be called when poll(2) reports input.
+    pub(crate) fn receive(&mut self) -> anyhow::Result<Received> {
         self.fill()?;
         Ok(self.pending())
     }
 
-    /// The whole lines that were read already.
-    pub fn pending(&mut self) -> Received {
+    /// The complete lines that were read already.
+    pub(crate) fn pending(&mut self) -> Received {
         let mut received = Received::default();
         for line in self.lines() {
             match Control::from_line(&line) {

@@ -19,27 +19,27 @@ use crate::clocks::Due;
 
 /// Why the worker ends its task: the reason, and a sentence that names the limit and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub(crate) struct Cause {
     pub reason: EndReason,
     pub error: String,
-    /// A Claude task had its result already, and something went on.
+    /// A Claude task had its result already, and something of it still ran.
     pub is_after_result: bool,
 }
 
 impl Cause {
-    pub fn new(reason: EndReason, error: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: EndReason, error: impl Into<String>) -> Self {
         Self { reason, error: error.into(), is_after_result: false }
     }
 
     /// For a Claude task whose clock ran out when its result was there: it ends as its result says.
-    pub fn after_result(error: impl std::fmt::Display) -> Self {
+    pub(crate) fn after_result(error: impl std::fmt::Display) -> Self {
         let error = format!("had its result and went on: it {error}");
         Self { is_after_result: true, ..Self::new(EndReason::Lingered, error) }
     }
 
     /// For a clock that has run out. Of a Claude task that has its result only what ran on is cut off, which does not make
     /// the result a bad one.
-    pub fn clock(due: Due, spec: &TaskSpec, has_result: bool) -> Self {
+    pub(crate) fn clock(due: Due, spec: &TaskSpec, has_result: bool) -> Self {
         let limits = &spec.deadlines;
         let seconds =
             |limit_ms: Option<u64>| Duration::from_millis(limit_ms.unwrap_or(0)).as_secs_f64();
@@ -73,14 +73,14 @@ impl Cause {
     }
 
     /// For a task log that takes no more.
-    pub fn log_failure(failure: &io::Error, spec: &TaskSpec) -> Self {
+    pub(crate) fn log_failure(failure: &io::Error, spec: &TaskSpec) -> Self {
         let log_path = spec.log_path.display();
         let error = format!("the task log {log_path} could not be written: {failure}");
         Self::new(EndReason::ResourceLimit, error)
     }
 
     /// For an end on request.
-    pub fn requested(reason: EndReason) -> Self {
+    pub(crate) fn requested(reason: EndReason) -> Self {
         let error = match reason {
             EndReason::Canceled => "canceled by the client",
             EndReason::Disconnected => "the client's connection ended while the task ran",
@@ -101,12 +101,12 @@ impl Cause {
 
 /// Everything that the terminal event is made of.
 #[derive(Debug)]
-pub struct End<'a> {
+pub(crate) struct End<'a> {
     pub spec: &'a TaskSpec,
     pub pid: i32,
     /// `None`: the main process ended by itself.
     pub cause: Option<Cause>,
-    /// `None`: it could not even be killed.
+    /// `None`: it could not be killed.
     pub status: Option<ExitStatus>,
     pub killed: Killed,
     pub duration: Duration,
@@ -115,7 +115,7 @@ pub struct End<'a> {
 }
 
 /// The terminal event of a task that ran.
-pub fn completed(end: End<'_>) -> Event {
+pub(crate) fn completed(end: End<'_>) -> Event {
     let reason = match (&end.cause, end.status) {
         (Some(cause), _) => cause.reason,
         (None, Some(ExitStatus::Code(_))) => EndReason::Exit,
@@ -215,7 +215,7 @@ fn exit_code(reason: EndReason, status: Option<ExitStatus>, summary: Option<&Sum
 }
 
 /// The terminal event of a task that could not be started.
-pub fn spawn_failed(failure: &StartError) -> Event {
+pub(crate) fn spawn_failed(failure: &StartError) -> Event {
     Event::Completed(Box::new(Completed {
         pid: 0,
         reason: EndReason::SpawnFailed,
@@ -240,7 +240,7 @@ pub fn spawn_failed(failure: &StartError) -> Event {
     }))
 }
 
-/// What was wanting, where it may come back by itself: a program that is just being replaced, for example.
+/// What was missing, where a later start may find it: a program that is being replaced, for example.
 fn kind_of(failure: &StartError) -> Option<SpawnFailureKind> {
     if failure.is_environmental() {
         return Some(SpawnFailureKind::Means);

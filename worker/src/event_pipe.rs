@@ -1,4 +1,4 @@
-//! The way of records to the supervisor: stdout, after an adoption the worker's socket. Never blocks.
+//! Sends records to the supervisor, on stdout or, after an adoption, on the worker's socket. Never blocks.
 //!
 //! What the descriptor does not take at once waits here. The loop bounds that by not reading the task
 //! meanwhile (see [`crate::journal::Journal::is_congested`]).
@@ -19,14 +19,14 @@ use nix::{
 
 /// What was sent of the backlog is removed from it when it is at least this, and half of it.
 const SENT_BYTES_LIMIT: usize = 256 * 1024;
-/// What a pipe is made to hold that was full once: several batches of records, so that neither side has to wait for
-/// the other after each. Most tasks never fill the pipe that they are born with.
+/// What a pipe is enlarged to once it was full: several batches of records, so that neither side waits for the other after
+/// each. Most tasks never fill the pipe that they start with.
 const ENLARGED_PIPE_BYTES: i32 = 256 * 1024;
 
-/// The descriptor, and what it has not taken yet.
+/// The descriptor and the records that it has not taken yet.
 #[derive(Debug)]
-pub struct EventPipe {
-    /// `None`: nobody listens.
+pub(crate) struct EventPipe {
+    /// `None`: the other end is closed.
     sink: Option<File>,
     is_terminal: bool,
     /// Whether it was tried to make the pipe hold more.
@@ -38,7 +38,7 @@ pub struct EventPipe {
 impl EventPipe {
     /// Takes a descriptor over. Only this end becomes non-blocking: the other end of a pipe or a socket
     /// is an open file of its own.
-    pub fn new(sink: OwnedFd) -> io::Result<Self> {
+    pub(crate) fn new(sink: OwnedFd) -> io::Result<Self> {
         let is_terminal = sink.is_terminal();
         if !is_terminal {
             let flags = OFlag::from_bits_retain(fcntl(&sink, FcntlArg::F_GETFL)?);
@@ -49,21 +49,21 @@ impl EventPipe {
     }
 
     /// The descriptor of an open pipe, for poll(2).
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.sink.as_ref().map(AsFd::as_fd)
     }
 
-    pub fn has_backlog(&self) -> bool {
+    pub(crate) fn has_backlog(&self) -> bool {
         self.sent < self.backlog.len()
     }
 
     /// How much waits for the supervisor.
-    pub fn backlog_bytes(&self) -> usize {
+    pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog.len() - self.sent
     }
 
     /// Sends `bytes` after the backlog, keeping what the pipe does not take.
-    pub fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         let Some(sink) = &self.sink else { return };
         if self.is_terminal {
             show(sink, bytes);
@@ -99,7 +99,7 @@ impl EventPipe {
             match rustix::io::write(sink, rest) {
                 Ok(written) => count += written,
                 Err(rustix::io::Errno::INTR) => {}
-                // A socket stays as it is, and so does a pipe of a user who has too many large ones.
+                // A socket stays as it is, and so does a pipe where the user has too many large ones.
                 Err(rustix::io::Errno::AGAIN)
                     if !std::mem::replace(&mut self.is_enlarged, true)
                         && fcntl(sink, FcntlArg::F_SETPIPE_SZ(ENLARGED_PIPE_BYTES)).is_ok() => {}
@@ -111,7 +111,7 @@ impl EventPipe {
     }
 
     /// Sends the backlog, waiting for the supervisor until `deadline`.
-    pub fn drain(&mut self, deadline: Instant) {
+    pub(crate) fn drain(&mut self, deadline: Instant) {
         while self.has_backlog()
             && let Some(sink) = &self.sink
         {
@@ -128,8 +128,8 @@ impl EventPipe {
         }
     }
 
-    /// Nobody listens any more: closes the descriptor and forgets the backlog.
-    pub fn close(&mut self) {
+    /// Closes the descriptor and drops the backlog.
+    pub(crate) fn close(&mut self) {
         self.sink = None;
         self.backlog = Vec::new();
         self.sent = 0;
@@ -144,7 +144,7 @@ fn show(mut terminal: &File, mut bytes: &[u8]) {
         text += &describe(frame);
         bytes = rest;
     }
-    // A terminal that is gone has nobody in front of it.
+    // A terminal that is gone needs no text.
     drop(terminal.write_all(text.as_bytes()));
 }
 

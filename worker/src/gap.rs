@@ -1,9 +1,9 @@
 //! The loop's turns, with sleeps cut into pieces that show when the worker could not run.
 //!
-//! Stopped together with its task, a worker wakes up late, and all clocks have run out at once. What a gap took is given
-//! back to them; see [`cc_gap`]. When exactly in its last sleep the worker was stopped nobody knows, so that nothing
-//! of that sleep counts, and sleeps are short where a clock is near. A stop may also come while the worker is at work,
-//! which takes no time otherwise. Pure: time comes in as an argument.
+//! A worker that was stopped together with its task wakes up late, and all clocks have run out at once. The length of the
+//! gap is given back to them; see [`cc_gap`]. It is not known when in its last sleep the worker was stopped, so nothing of
+//! that sleep counts, and sleeps are short where a clock is near. A stop may also come while the worker is at work, which
+//! takes no time otherwise. Pure: time comes in as an argument.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +19,7 @@ const PIECES: u32 = 4;
 
 /// What the worker does, sleep and work in turn.
 #[derive(Debug)]
-pub struct Turns {
+pub(crate) struct Turns {
     /// Of its sleeps, and of its work: being punctual at the one says nothing about the other.
     asleep: Lateness,
     at_work: Lateness,
@@ -38,7 +38,7 @@ enum Doing {
 
 impl Turns {
     /// At work.
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         Self {
             asleep: Lateness::default(),
             at_work: Lateness::default(),
@@ -50,7 +50,7 @@ impl Turns {
 
     /// When to wake up at the latest, where the nearest clock runs out at `clock` and something else is due at
     /// `other`.
-    pub fn sleep(
+    pub(crate) fn sleep(
         &mut self,
         now: Instant,
         clock: Option<Instant>,
@@ -66,7 +66,7 @@ impl Turns {
     }
 
     /// To be called on waking up, and when the work is done: what is to be given back to the clocks, nothing as a rule.
-    pub fn work(&mut self, now: Instant) -> Duration {
+    pub(crate) fn work(&mut self, now: Instant) -> Duration {
         let since = std::mem::replace(&mut self.since, now);
         let took = now.saturating_duration_since(since);
         let (lateness, asked) = match std::mem::replace(&mut self.doing, Doing::Working) {
@@ -80,7 +80,7 @@ impl Turns {
         if !lateness.is_gap(asked, took) {
             return Duration::ZERO;
         }
-        // The task goes on at the same moment: it gets the time for a sign of life.
+        // The task resumes at the same moment: it gets the time to print something.
         let left = self.clock.map_or(SETTLE, |clock| clock.saturating_duration_since(since));
         let settle = if lateness.is_first() { SETTLE.saturating_sub(left) } else { Duration::ZERO };
         took + settle

@@ -1,10 +1,9 @@
 //! Numbers what happens, appends it to the task log, and sends the same bytes to the supervisor.
 //!
-//! The log comes first: what a client sees is on record. Neither a full disk nor a supervisor that
-//! does not read stops the loop. What the pipe does not take waits, bounded, while the task is not read (see
-//! [`Journal::is_congested`]). A log that takes no more output still takes the last events, in the room that it has
-//! kept for them; output is then dropped and counted, never numbered. Only where not even these can be
-//! written are they held here and sent alone.
+//! The log comes first, so what a client sees is on record. Neither a full disk nor a supervisor that does not read stops
+//! the loop. What the pipe does not take waits here, bounded, while the task is not read (see [`Journal::is_congested`]). A
+//! log that takes no more output still takes the last events, in the room that is kept for them; output is then dropped and
+//! counted, never numbered. Events that the log cannot take either are kept here and only sent.
 
 use std::{
     io,
@@ -12,14 +11,14 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use cc_events::{Dropped, Event};
+use cc_events::{Dropped, Event, TRUNCATION_MARK};
 use cc_link::{
     adopt::Adopted,
     notice::Notice,
     record::{self, Body, Packer, Piece, Record, Stream},
     spec::Fsync,
 };
-use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter, splitter::TRUNCATION_MARK};
+use cc_tasklog::{LAST_EVENTS_BYTES, LogWriter};
 
 use crate::event_pipe::EventPipe;
 
@@ -39,7 +38,7 @@ const LARGE_BACKLOG_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 const LAST_FLUSH: Duration = Duration::from_secs(10);
 
 /// Milliseconds since the Unix epoch.
-pub fn wall_clock_ms() -> u64 {
+pub(crate) fn wall_clock_ms() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |elapsed| u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX))
@@ -47,7 +46,7 @@ pub fn wall_clock_ms() -> u64 {
 
 /// A position in the task log, by both measures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogEnd {
+pub(crate) struct LogEnd {
     pub end_offset: u64,
     /// Of the record before it; 0 when there is none.
     pub last_seq: u64,
@@ -55,7 +54,7 @@ pub struct LogEnd {
 
 /// The records of one task.
 #[derive(Debug)]
-pub struct Journal {
+pub(crate) struct Journal {
     /// Of everything that was recorded, and of the last record that the log has.
     last_seq: u64,
     logged_seq: u64,
@@ -78,7 +77,7 @@ pub struct Journal {
 
 impl Journal {
     /// Creates the task log. If that fails the journal only sends; [`Journal::log_failure`] says why.
-    pub fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
+    pub(crate) fn create(log_path: &Path, fsync: Fsync, pipe: EventPipe) -> Self {
         let (log, log_failure) = match LogWriter::create(log_path, fsync) {
             Ok(log) => (Some(log), None),
             Err(error) => (None, Some(error)),
@@ -98,17 +97,16 @@ impl Journal {
     }
 
     /// Why the log takes no more output.
-    pub fn log_failure(&self) -> Option<&io::Error> {
+    pub(crate) fn log_failure(&self) -> Option<&io::Error> {
         self.log_failure.as_ref()
     }
 
     /// Output that is in no record because the log did not take it.
-    pub fn dropped(&self) -> Dropped {
+    pub(crate) fn dropped(&self) -> Dropped {
         self.dropped
     }
 
-    /// Records an event.
-    pub fn event(&mut self, event: Event) {
+    pub(crate) fn event(&mut self, event: Event) {
         if self.log_failure.is_some() {
             self.last_event(event, wall_clock_ms());
             return;
@@ -123,7 +121,7 @@ impl Journal {
     }
 
     /// Records a line or a piece of one.
-    pub fn output(
+    pub(crate) fn output(
         &mut self,
         time_ms: u64,
         stream: Stream,
@@ -154,8 +152,8 @@ impl Journal {
         self.packer.close(&mut self.batch);
     }
 
-    /// Tells the supervisor something that is not part of the log.
-    pub fn notice(&mut self, notice: Notice) {
+    /// Sends the supervisor something that is not part of the log.
+    pub(crate) fn notice(&mut self, notice: Notice) {
         self.flush();
         let record = Record { seq: 0, time_ms: wall_clock_ms(), body: Body::Notice(notice) };
         if record.encode(&mut self.batch).is_ok() {
@@ -165,7 +163,7 @@ impl Journal {
     }
 
     /// Writes what was recorded since the last flush to the log, then to the pipe.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         self.close_lines();
         if self.batch.is_empty() {
             if self.pipe.has_backlog() {
@@ -247,7 +245,7 @@ impl Journal {
     }
 
     /// Completes the log: nothing is recorded after this.
-    pub fn seal(&mut self) {
+    pub(crate) fn seal(&mut self) {
         self.flush();
         let Some(log) = &mut self.log else { return };
         // There may be room again; if not, they were sent.
@@ -258,7 +256,7 @@ impl Journal {
     }
 
     /// Waits, for a bounded time, until the supervisor has taken what was sent, and leaves.
-    pub fn leave(mut self) {
+    pub(crate) fn leave(mut self) {
         self.pipe.drain(Instant::now() + LAST_FLUSH);
         self.pipe.close();
         if let Some(mut log) = self.log {
@@ -269,7 +267,7 @@ impl Journal {
 
     /// Sends on `pipe` from now on, and nowhere else. The first thing sent is what `adopted` makes of the
     /// log's end; what the log holds up to there is not sent again.
-    pub fn switch_to(&mut self, pipe: EventPipe, adopted: impl FnOnce(LogEnd) -> Adopted) {
+    pub(crate) fn switch_to(&mut self, pipe: EventPipe, adopted: impl FnOnce(LogEnd) -> Adopted) {
         self.flush();
         self.pipe = pipe;
         let end_offset = self.log.as_ref().map_or(0, LogWriter::offset);
@@ -279,23 +277,23 @@ impl Journal {
     }
 
     /// Whether so much waits for the supervisor that the task must not be read.
-    pub fn is_congested(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.pipe.backlog_bytes() > self.backlog_bytes_limit
     }
 
     /// From now on much more may wait for the supervisor before the task is not read: for a task that loses what is not
     /// read in time.
-    pub fn let_more_wait(&mut self) {
+    pub(crate) fn let_more_wait(&mut self) {
         self.backlog_bytes_limit = LARGE_BACKLOG_BYTES_LIMIT;
     }
 
     /// The event pipe, for poll(2).
-    pub fn pipe(&self) -> &EventPipe {
+    pub(crate) fn pipe(&self) -> &EventPipe {
         &self.pipe
     }
 
-    /// Nobody is at the other end of the pipe any more.
-    pub fn close_pipe(&mut self) {
+    /// The other end of the pipe is closed: nothing more is sent.
+    pub(crate) fn close_pipe(&mut self) {
         self.pipe.close();
     }
 }

@@ -1,9 +1,8 @@
-//! The keeper: a worker without a task, which makes a copy of itself for every task, and outlives its supervisor.
+//! The keeper: forks a worker for every task and stays the parent of them all. It outlives its supervisor.
 //!
-//! It runs nothing, reads nothing but requests and questions and keeps nothing, so that each copy is as fresh as a
-//! program that was just started. It is the parent of its workers: it reaps them, and ends what one that died has left.
-//! [`cc_link::keeper`] says what it is asked and answers. It goes when it has neither a supervisor nor a worker; no
-//! polite signal ends it before.
+//! It runs no task, reads nothing but requests and questions, and keeps no data, so that each worker is as fresh as a program
+//! that was just started. It reaps its workers and kills what a dead one has left. [`cc_link::keeper`] is the protocol. It
+//! exits when it has neither a supervisor nor a worker; SIGTERM, SIGINT and SIGHUP do not end it before.
 
 use std::{
     collections::VecDeque,
@@ -31,6 +30,7 @@ use cc_proctree::{
     fork::{Forked, fork},
     keeper::{Remains, Workers},
     pidfd::Pidfd,
+    procfs::own_pid,
     subreaper::{self, ExitStatus},
 };
 use nix::{
@@ -48,20 +48,20 @@ use rustix::{
         SendAncillaryMessage, SendFlags, SocketFlags, accept_with, listen, recvmsg, sendmsg,
         sockopt::socket_peercred,
     },
-    process::{geteuid, getpid},
+    process::geteuid,
     thread::set_name,
 };
 
-/// Callers that are listened to at a time; the oldest has to go for a further one.
+/// Callers at a time. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 32;
-/// After a connection that could not be accepted, for want of descriptors, none is for this time.
+/// How long no connection is accepted after one that could not be, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How long the end of a failed worker is kept for the next supervisor when nothing else holds the keeper.
+/// How long a keeper that has nothing else to do keeps the end of a failed worker for the next supervisor.
 const UNASKED_END_KEPT: Duration = Duration::from_secs(5);
 
-/// What a worker has of its supervisor.
+/// The three descriptors that a supervisor sends for a worker.
 #[derive(Debug)]
-pub struct Pipes {
+pub(crate) struct Pipes {
     pub stdin: OwnedFd,
     pub stdout: OwnedFd,
     pub stderr: OwnedFd,
@@ -69,39 +69,43 @@ pub struct Pipes {
 
 #[derive(Debug)]
 struct Keeper {
-    /// `None`: it is gone, or wants no more workers.
+    /// `None`: it is gone, or requests no more workers.
     supervisor: Option<UnixStream>,
     listener: OwnedFd,
-    /// The oldest first.
+    /// The oldest is the first.
     callers: VecDeque<Caller>,
-    is_deaf_until: Option<Instant>,
+    paused_until: Option<Instant>,
     signals: SignalFd,
     workers: Workers,
 }
 
-/// Somebody who has connected to the socket.
+/// A connection to the socket.
 #[derive(Debug)]
 struct Caller {
     stream: UnixStream,
     line: Vec<u8>,
-    /// What was asked, once that is known.
+    /// `None` until its line is complete.
     question: Option<Question>,
 }
 
-/// Serves as long as it is needed: `None`. `Some`: this is a new process, which is to be a worker.
-pub fn serve(supervisor: OwnedFd, listener: OwnedFd, path: &Path) -> anyhow::Result<Option<Pipes>> {
+/// Runs the keeper. Returns `None` when it is not needed any more, and `Some` in a new process, which is to be a worker.
+pub(crate) fn serve(
+    supervisor: OwnedFd,
+    listener: OwnedFd,
+    path: &Path,
+) -> anyhow::Result<Option<Pipes>> {
     // What `ps` shows; the copies get the workers' name back.
     set_name(c"cc-keeper").context("PR_SET_NAME")?;
     subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     warm_up()?;
     rustix::io::ioctl_fionbio(&listener, true).context("the keeper's socket")?;
-    // A second time, which makes this process the one that whoever connects sees as its peer.
+    // A second time: listen(2) makes this process the one that its callers see as their peer.
     listen(&listener, CALLERS_LIMIT as i32).context("the keeper's socket")?;
     let mut keeper = Keeper {
         supervisor: Some(supervisor.into()),
         listener,
         callers: VecDeque::new(),
-        is_deaf_until: None,
+        paused_until: None,
         signals: watch_signals().context("signalfd")?,
         workers: Workers::default(),
     };
@@ -118,7 +122,7 @@ impl Keeper {
         loop {
             let now = Instant::now();
             if let Err(error) = self.workers.tend(now) {
-                crate::complain(format_args!("the keeper: looking after workers: {error}"));
+                crate::stdio::complain(format_args!("the keeper: looking after workers: {error}"));
             }
             let workers = &mut self.workers;
             self.callers.retain_mut(|caller| !caller.is_answered(workers));
@@ -127,7 +131,7 @@ impl Keeper {
             }
             let ready = self.sleep(now).context("poll")?;
             if ready.has_signals {
-                // What each says is seen otherwise; further ones wake the next sleep.
+                // Which ones they were does not matter; further ones wake the next sleep.
                 let _which = self.signals.read_signal();
             }
             if ready.has_request {
@@ -139,7 +143,7 @@ impl Keeper {
                     }
                     Some(Ok(None)) | None => self.supervisor = None,
                     Some(Err(error)) => {
-                        crate::complain(format_args!("the keeper: {error:#}"));
+                        crate::stdio::complain(format_args!("the keeper: {error:#}"));
                         self.supervisor = None;
                     }
                 }
@@ -147,12 +151,12 @@ impl Keeper {
             if ready.has_caller {
                 self.accept(now);
             }
-            self.callers.retain_mut(Caller::hear);
+            self.callers.retain_mut(Caller::read);
         }
     }
 
     fn is_done(&self, now: Instant) -> bool {
-        // Right after the boot there is no such moment, and nobody can have failed before it.
+        // Right after the boot there is no such moment, and no worker can have failed before it.
         let long_ago = now.checked_sub(UNASKED_END_KEPT);
         self.supervisor.is_none()
             && self.workers.is_empty()
@@ -160,18 +164,17 @@ impl Keeper {
             && !long_ago.is_none_or(|moment| self.workers.has_unasked_since(moment))
     }
 
-    /// Sleeps until something happens.
     fn sleep(&self, now: Instant) -> io::Result<Ready> {
         let supervisor = self.supervisor.as_ref();
-        let deaf_until = self.is_deaf_until.filter(|until| now < *until);
-        let listening = if deaf_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
+        let paused_until = self.paused_until.filter(|until| now < *until);
+        let listening = if paused_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
         let mut fds =
             vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, listening)];
         fds.extend(supervisor.map(|socket| PollFd::new(socket, PollFlags::IN)));
         fds.extend(self.callers.iter().map(|caller| PollFd::new(&caller.stream, PollFlags::IN)));
         let lingers = self.supervisor.is_none() && self.workers.is_empty();
         let linger = lingers.then(|| now + UNASKED_END_KEPT);
-        let until = [self.workers.next(), linger, deaf_until].into_iter().flatten().min();
+        let until = [self.workers.next(), linger, paused_until].into_iter().flatten().min();
         // Rounded up, so that the moment has come when the sleep is over.
         let timeout = until.map(|moment| {
             let left = moment.saturating_duration_since(now) + Duration::from_millis(1);
@@ -189,7 +192,7 @@ impl Keeper {
         })
     }
 
-    /// Makes a worker. True: this is it.
+    /// Forks a worker. Returns true in the worker.
     fn fork(&mut self) -> anyhow::Result<bool> {
         match fork() {
             Ok(Forked::Parent { child }) => self.workers.add(child),
@@ -199,7 +202,7 @@ impl Keeper {
             }
             Err(error) => {
                 if let Some(supervisor) = &self.supervisor {
-                    // One that is gone is noticed when it is read from.
+                    // A supervisor that is gone is noticed at the next read.
                     let _written = rustix::io::write(supervisor, &Answer(Err(error)).to_bytes());
                 }
             }
@@ -207,12 +210,12 @@ impl Keeper {
         Ok(false)
     }
 
-    /// Answers only when it is what the supervisor expects: at the head of a process group.
+    /// Makes this process what a supervisor expects, the leader of a process group, and answers the request.
     fn become_worker(&self) -> anyhow::Result<()> {
         SigSet::empty().thread_set_mask().context("the signal mask")?;
         set_name(c"cc-worker").context("PR_SET_NAME")?;
         setpgid(Pid::from_raw(0), Pid::from_raw(0)).context("setpgid")?;
-        let handle = Pidfd::open(getpid().as_raw_nonzero().get()).context("pidfd_open")?;
+        let handle = Pidfd::open(own_pid()).context("pidfd_open")?;
         let descriptors = [handle.as_fd()];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -225,8 +228,8 @@ impl Keeper {
     }
 
     fn accept(&mut self, now: Instant) {
-        self.is_deaf_until = None;
-        // Those that come faster than this wait for the next turn.
+        self.paused_until = None;
+        // Further ones wait for the next turn.
         for _ in 0..CALLERS_LIMIT {
             match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
                 Ok(connection) if is_trusted(&connection) => {
@@ -239,7 +242,7 @@ impl Keeper {
                 Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return,
                 Err(_) => {
-                    self.is_deaf_until = Some(now + ACCEPT_PAUSE);
+                    self.paused_until = Some(now + ACCEPT_PAUSE);
                     return;
                 }
             }
@@ -247,7 +250,7 @@ impl Keeper {
     }
 }
 
-/// What poll(2) announced, but for callers that are there already.
+/// What poll(2) reported, without the callers.
 #[derive(Clone, Copy, Debug)]
 struct Ready {
     has_signals: bool,
@@ -256,8 +259,8 @@ struct Ready {
 }
 
 impl Caller {
-    /// Reads without waiting. False: it hung up, or said something else than a question.
-    fn hear(&mut self) -> bool {
+    /// Reads without blocking. False: it closed the connection, or sent something else than a question.
+    fn read(&mut self) -> bool {
         let start = self.line.len();
         self.line.resize(QUESTION_BYTES_LIMIT, 0);
         let read = rustix::io::read(&self.stream, &mut self.line[start..]);
@@ -274,12 +277,12 @@ impl Caller {
         self.line.len() < QUESTION_BYTES_LIMIT
     }
 
-    /// Answers if the answer is known by now.
+    /// Answers the question, if the answer is known. Says whether it did.
     fn is_answered(&self, workers: &mut Workers) -> bool {
         let Some(Question::Settle { worker }) = self.question else { return false };
         let Some(remains) = workers.claim(worker) else { return false };
         if let Ok(line) = to_line(&settled(remains)) {
-            // An empty socket buffer takes this whole; a caller that is gone needs no answer.
+            // An empty socket buffer takes all of this; a caller that is gone needs no answer.
             let _written = rustix::io::write(&self.stream, &line);
         }
         true
@@ -294,8 +297,8 @@ fn settled(remains: Remains) -> Settled {
     Settled { end, killed: remains.swept.killed, unkillable: remains.swept.unkillable }
 }
 
-/// SIGCHLD wakes the loop. The others do nothing: who ends a supervisor's process group or its unit means the tasks, which
-/// have workers of their own to end them, and these need their keeper until then.
+/// SIGCHLD wakes the loop. The others do nothing: a signal to a supervisor's process group or unit is meant for the tasks.
+/// Their workers end them, and need their keeper until then.
 fn watch_signals() -> nix::Result<SignalFd> {
     let signals = [Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
     let signals: SigSet = signals.into_iter().collect();
@@ -303,8 +306,8 @@ fn watch_signals() -> nix::Result<SignalFd> {
     SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)
 }
 
-/// Does once what every worker would do for the first time: which instructions there are for checksums and searches is
-/// found out when the first is wanted.
+/// Does once what every worker would otherwise do again: the first checksum and the first search detect the processor's
+/// instructions.
 fn warm_up() -> anyhow::Result<()> {
     let body = Body::Notice(Notice::Pong { nonce: 0 });
     Record { seq: 0, time_ms: 0, body }.encode(&mut Vec::new()).context("a record")?;
@@ -343,7 +346,7 @@ fn receive(socket: &UnixStream) -> anyhow::Result<Option<Pipes>> {
     Ok(Some(Pipes { stdin, stdout, stderr }))
 }
 
-/// Whether the peer is this user or root. The file's mode says the same to everybody who comes by its path.
+/// Whether the peer is this user or root. The file's mode enforces the same for connections by its path.
 fn is_trusted(connection: &OwnedFd) -> bool {
     socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
 }

@@ -26,33 +26,33 @@ use crate::{
 
 /// A task whose main process runs.
 #[derive(Debug)]
-pub struct Launched {
+pub(crate) struct Launched {
     pub facts: Started,
     pub tree: Tree,
     pub started: Instant,
-    /// Reading ends, non-blocking.
+    /// The reading end, non-blocking, as is that of stderr.
     pub stdout: File,
     pub stderr: File,
 }
 
-/// What a launch leaves, whether the task runs or not.
+/// The result of a launch, whether the task runs or not.
 #[derive(Debug)]
-pub struct Launch {
+pub(crate) struct Launch {
     pub task: Result<Launched, StartError>,
     pub journal: Journal,
-    /// Where the next supervisor finds this worker. To be kept until the log is complete: without it
-    /// a worker is taken for dead. `None` only if it could not be made.
+    /// Where the next supervisor finds this worker. Keep it until the log is complete: a worker without it is taken for
+    /// dead. `None` only if it could not be made.
     pub adoption: Option<AdoptionSocket>,
 }
 
 /// What following a task takes at most, roughly: buffers of its output, its log and the pipe to the supervisor.
 const WORKING_BYTES: usize = 4 * 1024 * 1024;
 
-/// Whether there is memory for what follows. A worker that gets none later is aborted, with a task that runs; before
-/// its log is made it can give up, and nothing has happened.
-pub fn check_memory() -> Result<(), TryReserveError> {
+/// Whether there is memory for what follows. A worker that gets none later aborts while its task runs; before its log is
+/// made it can still give up without harm.
+pub(crate) fn check_memory() -> Result<(), TryReserveError> {
     let mut memory = Vec::<u8>::new();
-    // Seen from here it has a use; else the compiler may leave it out.
+    // Without a use the compiler may leave the allocation out.
     let outcome = memory.try_reserve_exact(WORKING_BYTES);
     std::hint::black_box(&mut memory);
     outcome
@@ -60,10 +60,10 @@ pub fn check_memory() -> Result<(), TryReserveError> {
 
 /// Starts the task and records its start.
 ///
-/// The socket comes before the log, and the log before the task: where a log is, the worker that made it can be
-/// found or is dead, and a supervisor that finds neither makes the log itself, so that a worker which comes too
-/// late does not start its task.
-pub fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
+/// The socket is made before the log, and the log before the task. So where there is a log, the worker that made it can be
+/// found or is dead. A supervisor that finds neither makes the log itself, and then a worker that comes too late does not
+/// start its task.
+pub(crate) fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
     let adoption = AdoptionSocket::listen_beside(&spec.log_path);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
@@ -142,17 +142,19 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
     }
 }
 
-/// Sleeps so long; false, and at once, when the supervisor says something or is gone.
+/// Sleeps so long. Returns false at once when the supervisor sends something or is gone.
 fn is_silent_for(control: &ControlChannel, step: Duration) -> bool {
     let Some(fd) = control.fd() else { return false };
     let timeout = PollTimeout::try_from(step).unwrap_or(PollTimeout::ZERO);
     poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready == 0)
 }
 
-/// A cgroup that cannot be used is no fault of the task, which is contained less well then, and says so when it starts.
+/// A cgroup that cannot be used is not the task's fault: it is contained less well, and its start says so.
 fn say_outside(spec: &TaskSpec, error: &CgroupError) {
     let task_id = &spec.task_id;
-    crate::complain(format_args!("task {task_id}: contained by the subreaper alone: {error}"));
+    crate::stdio::complain(format_args!(
+        "task {task_id}: contained by the subreaper alone: {error}"
+    ));
 }
 
 /// `/dev/null`, or a memory file: a prompt can be longer than any argument may be, and a pipe would have

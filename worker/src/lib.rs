@@ -21,6 +21,8 @@
 //!
 //! How the tree of the task is killed is in [`cc_proctree::kill`].
 
+#![warn(unreachable_pub)]
+
 mod keeper;
 
 mod stdio;
@@ -49,13 +51,7 @@ mod ending;
 
 mod probe;
 
-use std::{
-    env,
-    io::Write,
-    os::fd::{AsFd, OwnedFd},
-    path::Path,
-    process::ExitCode,
-};
+use std::{env, os::fd::OwnedFd, path::Path, process::ExitCode};
 
 use anyhow::{Context, bail};
 use cc_link::{
@@ -63,7 +59,6 @@ use cc_link::{
     keeper::KEEPER_ARGUMENT,
     spec::{OPEN_FILES_VARIABLE, Stdin},
 };
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const USAGE: &str = "\
@@ -83,7 +78,7 @@ pub fn main() -> ExitCode {
     let exit = match dispatch() {
         Ok(()) => Exit::Done,
         Err(error) => {
-            complain(format_args!("{error:#}"));
+            stdio::complain(format_args!("{error:#}"));
             Exit::Failed
         }
     };
@@ -130,17 +125,6 @@ fn dispatch() -> anyhow::Result<()> {
             Ok(())
         }
         _ => bail!("unknown arguments {arguments:?}\n{USAGE}"),
-    }
-}
-
-/// Writes a message to standard error, or drops it where that is closed or full. (`eprintln!` would panic, and a worker
-/// that panics leaves its tree to its keeper.)
-fn complain(what: std::fmt::Arguments<'_>) {
-    let stderr = std::io::stderr();
-    // An adopted worker has the standard error of a supervisor that is gone: a full pipe must not block it.
-    let mut room = [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)];
-    if poll(&mut room, PollTimeout::ZERO).is_ok_and(|ready| ready > 0) {
-        drop(writeln!(&stderr, "cc-worker: {what}"));
     }
 }
 

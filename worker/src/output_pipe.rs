@@ -8,7 +8,7 @@
 //!
 //! | when | what |
 //! |---|---|
-//! | the task is started | a pipe holds 64 KiB, as everybody's |
+//! | the task is started | a pipe holds 64 KiB, as any pipe |
 //! | it has held half of what it can | it is made to hold four times as much, up to 1 MiB |
 //! | it has held little for 10 s | it is made to hold 64 KiB again |
 //! | the CLI says that it is of a version that does not wait | it is made to hold 1 MiB, as near to that as is granted, until the task ends; and the worker reads on when the supervisor does not ([`crate::journal::Journal::let_more_wait`]) |
@@ -35,7 +35,7 @@ use rustix::{
     },
 };
 
-/// What a pipe holds that nobody has changed (pipe(7)).
+/// The capacity of a pipe that was not changed (pipe(7)).
 const USUAL_BYTES: usize = 64 * 1024;
 /// Most that a pipe is made to hold: what an ordinary user may ask for (`/proc/sys/fs/pipe-max-size`).
 const MOST_BYTES: usize = 1024 * 1024;
@@ -55,17 +55,19 @@ const SOCKET_BYTES: usize = MOST_BYTES;
 ///
 /// # Errors
 /// When no descriptor is to be had.
-pub fn plain() -> Result<(File, OwnedFd), StartError> {
+pub(crate) fn plain() -> Result<(File, OwnedFd), StartError> {
     let (reading, writing) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe2"))?;
     fcntl(&reading, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system("pipe2"))?;
     Ok((File::from(reading), writing))
 }
 
-/// One that holds what is usual, or else a socket. `is_wanted`: sleeps so long; false: there is no time to wait.
+/// A pipe with the usual capacity, or else a socket. `is_wanted` sleeps so long and says whether to wait on.
 ///
 /// # Errors
 /// When no descriptor is to be had.
-pub fn roomy(mut is_wanted: impl FnMut(Duration) -> bool) -> Result<(File, OwnedFd), StartError> {
+pub(crate) fn roomy(
+    mut is_wanted: impl FnMut(Duration) -> bool,
+) -> Result<(File, OwnedFd), StartError> {
     let (reading, writing) = plain()?;
     let began = Instant::now();
     loop {
@@ -94,9 +96,9 @@ fn socket() -> Result<(File, OwnedFd), StartError> {
     Ok((File::from(reading), writing))
 }
 
-/// How much a pipe holds, as long as somebody reads from it.
+/// The capacity of a pipe, adapted to what is read from it.
 #[derive(Debug)]
-pub struct Room {
+pub(crate) struct Room {
     /// `None`: it is never changed.
     bytes: Option<usize>,
     /// When it was last made to hold more, or found in need of it.
@@ -107,18 +109,18 @@ pub struct Room {
 }
 
 impl Room {
-    /// Of a pipe that is never changed.
-    pub fn fixed(now: Instant) -> Self {
+    /// A pipe whose capacity is never changed.
+    pub(crate) fn fixed(now: Instant) -> Self {
         Self { bytes: None, needed_at: now, is_refused: false, is_kept: false }
     }
 
-    /// Of one that grows, if it is a pipe.
-    pub fn growing(pipe: &File, now: Instant) -> Self {
+    /// A pipe that grows; a socket is left as it is.
+    pub(crate) fn growing(pipe: &File, now: Instant) -> Self {
         Self { bytes: capacity(pipe), needed_at: now, is_refused: false, is_kept: false }
     }
 
-    /// Whoever writes into it does not wait at its end: as much room as there is, before that is needed.
-    pub fn keep_most(&mut self, pipe: &File) {
+    /// For a task that does not wait for its output when it exits: as much room as can be had, before it is needed.
+    pub(crate) fn keep_most(&mut self, pipe: &File) {
         let Some(bytes) = self.bytes else { return };
         self.is_kept = true;
         let halves = std::iter::successors(Some(MOST_BYTES), |bytes| Some(bytes / 2));
@@ -126,8 +128,8 @@ impl Room {
         self.bytes = larger.filter_map(|larger| set_capacity(pipe, larger)).next().or(self.bytes);
     }
 
-    /// So much was read at once.
-    pub fn after_read(&mut self, pipe: &File, read_bytes: usize, now: Instant) {
+    /// Adapts the capacity after so much was read at once.
+    pub(crate) fn after_read(&mut self, pipe: &File, read_bytes: usize, now: Instant) {
         let Some(bytes) = self.bytes else { return };
         // The usual case, which is to cost nothing.
         if read_bytes < LITTLE_BYTES && bytes <= USUAL_BYTES {
@@ -152,12 +154,12 @@ impl Room {
     }
 }
 
-/// `None`: it is no pipe.
+/// `None`: it is not a pipe.
 fn capacity(pipe: &File) -> Option<usize> {
     usize::try_from(fcntl(pipe, FcntlArg::F_GETPIPE_SZ).ok()?).ok()
 }
 
-/// What it holds then; `None`: that was refused.
+/// The new capacity; `None`: it was refused.
 fn set_capacity(pipe: &File, bytes: usize) -> Option<usize> {
     let asked = i32::try_from(bytes).ok()?;
     usize::try_from(fcntl(pipe, FcntlArg::F_SETPIPE_SZ(asked)).ok()?).ok()

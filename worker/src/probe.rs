@@ -29,13 +29,13 @@ use nix::{
 use crate::signals::Signals;
 
 /// Makes this program the child of a probe.
-pub const CHILD_ARGUMENT: &str = "--probe-child";
+pub(crate) const CHILD_ARGUMENT: &str = "--probe-child";
 /// How long the child may take to die.
 const KILL_MS_LIMIT: u16 = 2_000;
 
 /// How a task is put into its leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joining {
+pub(crate) enum Joining {
     /// Born there.
     CloneInto,
     /// By writing to `cgroup.procs`, about 0.5 ms slower.
@@ -43,7 +43,7 @@ pub enum Joining {
 }
 
 impl Joining {
-    pub fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::CloneInto => "clone-into",
             Self::Procs => "procs",
@@ -52,14 +52,14 @@ impl Joining {
 }
 
 /// Waits until the probe is over.
-pub fn be_child() {
+pub(crate) fn be_child() {
     let mut byte = [0];
     // Ends when the probe's end of the pipe is closed, if it was not killed before.
     drop(io::stdin().read(&mut byte));
 }
 
 /// Tries both ways of joining and both powers of a leaf.
-pub fn probe(directory: &Path) -> anyhow::Result<Joining> {
+pub(crate) fn probe(directory: &Path) -> anyhow::Result<Joining> {
     match try_joining(directory, Joining::CloneInto) {
         Ok(()) => Ok(Joining::CloneInto),
         Err(_) => try_joining(directory, Joining::Procs).map(|()| Joining::Procs),

@@ -11,26 +11,26 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
 };
 
-/// Somebody whose descriptor is watched.
+/// What a watched descriptor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub(crate) enum Source {
     /// A child has ended.
     Child,
-    /// The worker is told to stop.
+    /// A signal to stop has arrived.
     Stop,
-    /// The supervisor says something, or hangs up.
+    /// The supervisor has sent something, or closed its end.
     Control,
     /// The task prints something, or closes its end.
     Output(Stream),
-    /// There is room for records, or nobody reads them any more.
+    /// There is room for records, or the other end was closed.
     Pipe,
-    /// The worker's socket, and those who have connected to it.
+    /// The worker's socket and the connections to it.
     Adoption,
 }
 
-/// What poll(2) announced.
+/// What poll(2) reported.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ready {
+pub(crate) struct Ready {
     pub child: bool,
     pub stop: bool,
     pub control: bool,
@@ -42,7 +42,7 @@ pub struct Ready {
 
 /// The descriptors of one sleep.
 #[derive(Debug, Default)]
-pub struct Watched<'a> {
+pub(crate) struct Watched<'a> {
     sources: Vec<Source>,
     fds: Vec<PollFd<'a>>,
 }
@@ -50,7 +50,7 @@ pub struct Watched<'a> {
 impl<'a> Watched<'a> {
     /// Adds a descriptor, if there is one. An error and a hang-up are reported also where no `flags` ask
     /// for anything.
-    pub fn add(&mut self, source: Source, fd: Option<BorrowedFd<'a>>, flags: PollFlags) {
+    pub(crate) fn add(&mut self, source: Source, fd: Option<BorrowedFd<'a>>, flags: PollFlags) {
         if let Some(fd) = fd {
             self.sources.push(source);
             self.fds.push(PollFd::new(fd, flags));
@@ -58,7 +58,7 @@ impl<'a> Watched<'a> {
     }
 
     /// Sleeps until something happens, or until the moment given.
-    pub fn sleep(mut self, now: Instant, until: Option<Instant>) -> anyhow::Result<Ready> {
+    pub(crate) fn sleep(mut self, now: Instant, until: Option<Instant>) -> anyhow::Result<Ready> {
         // Rounded up, so that the clock has run out when the sleep is over.
         let timeout = until.map_or(PollTimeout::NONE, |moment| {
             let left = moment.saturating_duration_since(now) + Duration::from_millis(1);

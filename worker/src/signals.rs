@@ -15,14 +15,13 @@ use signal_hook::{
 
 /// Two self-pipes.
 #[derive(Debug)]
-pub struct Signals {
+pub(crate) struct Signals {
     child: UnixStream,
     stop: UnixStream,
 }
 
 impl Signals {
-    /// Installs the handlers.
-    pub fn install() -> io::Result<Self> {
+    pub(crate) fn install() -> io::Result<Self> {
         let (child, child_write) = UnixStream::pair()?;
         let (stop, stop_write) = UnixStream::pair()?;
         pipe::register(SIGCHLD, child_write)?;
@@ -35,17 +34,17 @@ impl Signals {
     }
 
     /// Readable when a child has ended.
-    pub fn child(&self) -> BorrowedFd<'_> {
+    pub(crate) fn child(&self) -> BorrowedFd<'_> {
         self.child.as_fd()
     }
 
-    /// Readable when the worker was told to stop (SIGTERM, SIGINT, SIGHUP).
-    pub fn stop(&self) -> BorrowedFd<'_> {
+    /// Readable after a signal to stop (SIGTERM, SIGINT, SIGHUP).
+    pub(crate) fn stop(&self) -> BorrowedFd<'_> {
         self.stop.as_fd()
     }
 
-    /// Makes both descriptors silent until the next signal.
-    pub fn clear(&mut self) {
+    /// Reads both descriptors empty: they become readable again with the next signal.
+    pub(crate) fn clear(&mut self) {
         let mut bytes = [0; 64];
         for stream in [&mut self.child, &mut self.stop] {
             while matches!(stream.read(&mut bytes), Ok(count) if count == bytes.len()) {}

@@ -1,4 +1,4 @@
-//! The loop that turns while the main process lives.
+//! The loop that runs while the main process lives.
 //!
 //! ```text
 //!            clock, limit, command, SIGTERM,          grace over, Kill,
@@ -8,8 +8,8 @@
 //!     └── main process ended ─────────────┴── main process ended ───────────▶ finish: kill what is left,
 //!                                                                            read the rest, terminal event
 //! ```
-//! The supervisor may be lost and another one adopt the worker at any moment of this; with
-//! [`OnSupervisorLoss::Keep`] the task does not notice.
+//! The supervisor may be lost, and another one may adopt the worker, at any moment of this. With
+//! [`OnSupervisorLoss::Keep`] this does not affect the task.
 
 use std::{
     io,
@@ -43,7 +43,7 @@ use crate::{
 
 /// One running task and everything that watches it.
 #[derive(Debug)]
-pub struct TaskLoop<'a> {
+pub(crate) struct TaskLoop<'a> {
     spec: &'a TaskSpec,
     facts: Started,
     started: Instant,
@@ -53,16 +53,16 @@ pub struct TaskLoop<'a> {
     turns: Turns,
     journal: Journal,
     channels: Channels,
-    /// The supervisor came by the socket: one connection for both directions.
+    /// Whether the supervisor came by the socket: one connection for both directions.
     is_adopted: bool,
     phase: Phase,
 }
 
-/// By what ways somebody tells the worker something.
+/// What the worker receives from.
 #[derive(Debug)]
-pub struct Channels {
+pub(crate) struct Channels {
     pub control: ControlChannel,
-    /// Always there while a task runs.
+    /// `Some` while a task runs.
     pub adoption: Option<AdoptionSocket>,
     pub signals: Signals,
 }
@@ -74,7 +74,7 @@ enum Phase {
 }
 
 impl<'a> TaskLoop<'a> {
-    pub fn new(
+    pub(crate) fn new(
         spec: &'a TaskSpec,
         launched: Launched,
         journal: Journal,
@@ -95,8 +95,8 @@ impl<'a> TaskLoop<'a> {
         }
     }
 
-    /// Turns until the task has ended, and records how.
-    pub fn run(mut self) -> anyhow::Result<()> {
+    /// Runs until the task has ended, and records how.
+    pub(crate) fn run(mut self) -> anyhow::Result<()> {
         let early = self.channels.control.pending();
         self.obey(early, Instant::now())?;
         while self.tree.main_status().is_none() {
@@ -117,7 +117,7 @@ impl<'a> TaskLoop<'a> {
 
     fn check_clocks(&mut self, now: Instant) -> io::Result<()> {
         if self.journal.is_congested() {
-            // Nobody listens at the moment; that is not the task's silence.
+            // The task's output is not read at the moment, which is not the task's silence.
             self.clocks.output(now);
         }
         let Some(due) = self.clocks.due(now) else { return Ok(()) };
@@ -149,7 +149,7 @@ impl<'a> TaskLoop<'a> {
         self.journal.notice(Notice::Ending { reason: cause.reason });
         let kill_at = now + Duration::from_millis(self.spec.deadlines.grace_ms);
         self.phase = Phase::Ending { cause, kill_at };
-        // Stopped clocks are of no use to an ending task: the grace is wall time.
+        // The grace is wall time, also for a paused task.
         self.clocks.resume(now);
         self.tree.ask_to_end()
     }
@@ -198,7 +198,7 @@ impl<'a> TaskLoop<'a> {
         self.turns.sleep(now, clock, other)
     }
 
-    /// What could not run has used up none of its time.
+    /// Gives the clocks back the time in which nothing could run.
     fn skip_gap(&mut self, now: Instant) {
         let gap = self.turns.work(now);
         if gap.is_zero() {
@@ -240,7 +240,7 @@ impl<'a> TaskLoop<'a> {
         }
         let listen = self.channels.adoption.as_ref().and_then(AdoptionSocket::next);
         if ready.adoption || listen.is_some_and(|moment| moment <= now) {
-            // Last: what was announced above came from the supervisor before this one.
+            // Last: what was announced above came from the earlier supervisor.
             self.receive_adopters(now)?;
         }
         Ok(())
@@ -254,14 +254,14 @@ impl<'a> TaskLoop<'a> {
         Ok(())
     }
 
-    /// Serves the sender from now on, if both speak one version of the link.
+    /// Makes the sender the supervisor, if both speak one version of the link.
     fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
         let own = VersionRange::OWN;
         let Some(link_version) = adopter.versions.common(own) else {
             adopter.refuse(own);
             return Ok(());
         };
-        // Without descriptors for it, it is as if it had not come; it sees its connection closed.
+        // Where no descriptors are free for it, its connection is closed.
         let Ok((control, pipe)) = adopter.into_channels() else { return Ok(()) };
         let ending = match &self.phase {
             Phase::Running => None,
@@ -297,7 +297,7 @@ impl<'a> TaskLoop<'a> {
 
     fn obey(&mut self, received: Received, now: Instant) -> io::Result<()> {
         for complaint in received.complaints {
-            crate::complain(format_args!("task {}: {complaint}", self.spec.task_id));
+            crate::stdio::complain(format_args!("task {}: {complaint}", self.spec.task_id));
         }
         for command in received.commands {
             match command {
@@ -313,11 +313,13 @@ impl<'a> TaskLoop<'a> {
                 Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
                 Control::Run(_) => {
                     let task_id = &self.spec.task_id;
-                    crate::complain(format_args!("task {task_id}: a worker runs one task only"));
+                    crate::stdio::complain(format_args!(
+                        "task {task_id}: a worker runs one task only"
+                    ));
                 }
                 Control::Adopt(_) => {
                     let task_id = &self.spec.task_id;
-                    crate::complain(format_args!(
+                    crate::stdio::complain(format_args!(
                         "task {task_id}: adoption is asked for on the socket"
                     ));
                 }
@@ -328,7 +330,7 @@ impl<'a> TaskLoop<'a> {
 
     fn supervisor_lost(&mut self, now: Instant) {
         if self.is_adopted {
-            // A connection has two directions and one end.
+            // Both directions are one connection.
             self.channels.control.close();
             self.journal.close_pipe();
         }
@@ -389,7 +391,7 @@ impl<'a> TaskLoop<'a> {
             summary: self.capture.summary(),
         }));
         self.journal.seal();
-        // Only now: whoever finds no socket, or is hung up on, reads a log that is complete.
+        // Only now: a supervisor that finds no socket, or whose connection is closed, reads a log that is complete.
         drop(self.channels.adoption);
         self.journal.leave();
         Ok(())

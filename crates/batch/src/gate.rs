@@ -7,17 +7,17 @@
 //! ```
 //! A limit that one task meets bars it: for all, or for the tasks of one family of models, until one time.
 //! ```text
-//!   bar:  shut ──(its time has come, or somebody opens it)──▶ ajar ──(the one has ended well, or runs long)──▶ gone
+//!   bar:  shut ──(its time has come, or it is opened)───────▶ ajar ──(the one has ended well, or runs long)──▶ gone
 //!            ▲                              lets one in ────────┘ └─(it meets the limit again: close)──▶ shut
 //! ```
 //! Then one begins, and the others follow when it has ended without a limit, or has run for a while, with
-//! gaps: parallel CLIs race on the login's refresh token, and a limit that is not over is met once and not
-//! by everybody. Who begins alone waits for no gap. A running task that has just been told of a limit holds
-//! everybody up ([`Gate::suspect`]) until it is known whether its CLI gets over it.
+//! gaps: parallel CLIs race on the login's refresh token, and a limit that is not over is met by one task and
+//! not by all. A task that begins alone waits for no gap. A running task whose CLI has just met a limit bars
+//! the others ([`Gate::suspect`]) until it is known whether that CLI recovers.
 //!
-//! Pure: the supervisor has one gate a credential, calls [`Gate::admit`] after every change and at the
-//! time of [`Gate::wake_at_ms`]. A gate is not stored but for its bars; after a restart whoever waits asks
-//! again, and adopted tasks are told by [`Gate::adopted`].
+//! Pure: the supervisor has one gate for each credential, and calls [`Gate::admit`] after every change and at the
+//! time of [`Gate::wake_at_ms`]. Of a gate only its bars are stored; after a restart each waiting job asks
+//! again, and [`Gate::adopted`] registers adopted tasks.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -30,30 +30,27 @@ use crate::{
 /// Who asks: one job of one batch.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
-    /// The batch's id.
     pub batch_id: String,
-    /// Its job.
     pub job: Job,
 }
 
-/// Whom a bar holds up: the tasks of a family of models, or with `None` those of the whole account.
+/// What a bar applies to: the tasks of a family of models, or with `None` those of the whole account.
 pub type Scope = Option<String>;
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct Gate {
     jobs_limit: usize,
     seed: u64,
     bars: BTreeMap<Scope, Bar>,
-    /// Running tasks that have met a limit which is perhaps none, and for whom it would be one.
+    /// Running tasks whose CLI has met a limit and may recover, each with the scope of that limit.
     suspects: BTreeMap<Ticket, Scope>,
-    /// The family of the model that tasks get which name none, as soon as one has said so.
+    /// The family of the account's default model, as soon as a task that names no model has reported it.
     default_model: Option<String>,
-    /// Before this nobody begins beside another.
+    /// Before this time no task begins beside another.
     next_start_ms: u64,
     starts: u64,
     waiting: VecDeque<Waiting>,
-    /// How many run of each batch, and who.
+    /// The jobs of each batch that run.
     running: BTreeMap<String, Vec<Job>>,
 }
 
@@ -68,11 +65,11 @@ struct Waiting {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Bar {
-    /// Nobody passes before this time, ms since the epoch.
+    /// No task passes before this time, ms since the epoch.
     Shut { until_ms: u64 },
     /// One passes, to see whether the limit is over.
     Ajar,
-    /// That one runs; the others wait for its end, and no longer than until this time.
+    /// That one runs; the others wait for its end, at most until this time.
     Probed { by: Ticket, until_ms: u64 },
 }
 
@@ -93,16 +90,16 @@ impl Gate {
         }
     }
 
-    /// Somebody wants to begin, with a model of this family, or with the one that the account has by default;
-    /// at most `batch_jobs` of its batch run at once. Asking twice is as asking once. The queue is as long as
-    /// all batches have tasks under way at most.
+    /// Queues a job that uses a model of this family, or the account's default model; at most `batch_jobs` of its
+    /// batch run at once. Asking twice is the same as asking once. The queue holds at most as many jobs as all
+    /// batches may have under way.
     pub fn ask(&mut self, ticket: Ticket, model: Option<String>, batch_jobs: usize) {
         if !self.is_waiting(&ticket) && !self.is_running(&ticket) {
             self.waiting.push_back(Waiting { ticket, model, batch_jobs: batch_jobs.max(1) });
         }
     }
 
-    /// Somebody has no wish to begin any more, or has ended.
+    /// Removes a job that was withdrawn, or has ended.
     pub fn leave(&mut self, ticket: &Ticket) {
         self.waiting.retain(|waiting| waiting.ticket != *ticket);
         self.suspects.remove(ticket);
@@ -116,7 +113,7 @@ impl Gate {
         }
     }
 
-    /// Somebody runs already, since before this supervisor.
+    /// Registers a job that runs since before this supervisor.
     pub fn adopted(&mut self, ticket: Ticket) {
         self.waiting.retain(|waiting| waiting.ticket != ticket);
         if !self.is_running(&ticket) {
@@ -124,8 +121,8 @@ impl Gate {
         }
     }
 
-    /// A limit was met: nobody in its scope begins before `until_ms`, ms since the epoch, which counts for at
-    /// most eight days. An earlier time than is known changes nothing.
+    /// A limit was met: no task in its scope begins before `until_ms`, ms since the epoch, of which at most eight
+    /// days count. A time earlier than the known one changes nothing.
     pub fn close(&mut self, scope: Scope, until_ms: u64, now_ms: u64) {
         let until_ms = until_ms.min(now_ms.saturating_add(WAIT_LONGEST_MS));
         if until_ms <= now_ms {
@@ -138,7 +135,7 @@ impl Gate {
         self.bars.insert(scope, Bar::Shut { until_ms: until_ms.max(known_ms) });
     }
 
-    /// Somebody knows that a limit is over: one task begins at once to see whether that is so. `false`: there
+    /// Opens a bar before its time: one task begins at once to see whether the limit is over. `false`: there
     /// is no such bar, or it is not shut.
     pub fn open(&mut self, scope: &Scope) -> bool {
         match self.bars.get_mut(scope) {
@@ -150,8 +147,8 @@ impl Gate {
         }
     }
 
-    /// The wall clock has gone by so much more, or less, than time in which something could run. One that was set back
-    /// makes nobody wait longer: rather one too many looks whether the limit is over.
+    /// The wall clock has gone by so much more, or less, than time in which something could run. A clock that was
+    /// set back makes no task wait longer: it is better that one task too many meets the limit.
     pub fn clock_moved(&mut self, by_ms: i64) {
         let back_ms = by_ms.min(0);
         self.next_start_ms = self.next_start_ms.saturating_add_signed(back_ms);
@@ -165,7 +162,7 @@ impl Gate {
         }
     }
 
-    /// A running task was told of a limit, and its CLI may get over it: nobody in its scope begins until the task
+    /// The CLI of a running task has met a limit and may recover: no task in its scope begins until this one
     /// has left, or is cleared.
     pub fn suspect(&mut self, ticket: Ticket, scope: Scope) {
         if self.is_running(&ticket) {
@@ -173,7 +170,7 @@ impl Gate {
         }
     }
 
-    /// It got over it.
+    /// The CLI of this task has recovered from the limit.
     pub fn clear(&mut self, ticket: &Ticket) {
         self.suspects.remove(ticket);
     }
@@ -199,7 +196,7 @@ impl Gate {
         })
     }
 
-    /// Who waits, in the order of their asking.
+    /// The jobs that wait, in the order in which they asked.
     pub fn waiting(&self) -> impl Iterator<Item = &Ticket> {
         self.waiting.iter().map(|waiting| &waiting.ticket)
     }
@@ -211,14 +208,13 @@ impl Gate {
         self.waiting.iter().filter(is_in).count()
     }
 
-    /// How many run.
     #[must_use]
     pub fn running(&self) -> usize {
         self.running.values().map(Vec::len).sum()
     }
 
-    /// Lets in who may begin now: in the order of asking, but nobody waits behind one whose own batch
-    /// has no place, or whose model has a limit of its own.
+    /// Admits the jobs that may begin: in the order in which they asked, except that none waits behind a job whose
+    /// own batch has no place, or whose model has a limit of its own.
     #[must_use = "who is admitted counts as running"]
     pub fn admit(&mut self, now_ms: u64) -> Vec<Ticket> {
         self.bars.retain(|_, bar| match bar {
@@ -244,7 +240,7 @@ impl Gate {
         admitted
     }
 
-    /// Whoever passes a bar that is ajar is the one to see whether its limit is over.
+    /// The job that passes a bar that is ajar is the one that shows whether its limit is over.
     fn probe(&mut self, ticket: &Ticket, model: Option<&str>, now_ms: u64) {
         let own = model.or(self.default_model.as_deref()).map(str::to_owned);
         for (scope, bar) in &mut self.bars {
@@ -255,7 +251,7 @@ impl Gate {
         }
     }
 
-    /// When to call [`Gate::admit`] though nothing has changed; `None` if that would let nobody in.
+    /// When to call [`Gate::admit`] though nothing has changed; `None` if that would admit no job.
     #[must_use]
     pub fn wake_at_ms(&self) -> Option<u64> {
         let bars = self.bars.values().filter_map(|bar| match bar {

@@ -12,11 +12,10 @@ pub const ARGUMENT_BYTES_LIMIT: usize = 131_071;
 pub const ARGUMENTS_BYTES_LIMIT: usize = 2_000_000;
 /// Longest name of a task or a batch, characters.
 pub const NAME_CHARS_LIMIT: usize = 100;
-/// Longest idempotency key, bytes.
 pub const IDEMPOTENCY_KEY_BYTES_LIMIT: usize = 200;
 /// Most tasks of a batch that are under way at once: as many as a supervisor runs by default.
 pub const JOBS_LIMIT: u32 = 200;
-/// Most mistakes that are collected; after so many nobody reads on.
+/// Most mistakes that are collected; the others are counted.
 pub const MISTAKES_LIMIT: usize = 1_000;
 /// Most tasks that one task may name in `needs`.
 pub const NEEDS_LIMIT: usize = 1_000;
@@ -41,7 +40,7 @@ pub const WAIT_LONGEST_MS: u64 = 8 * 86_400_000;
 pub const WAIT_UNKNOWN_FIRST_MS: u64 = 5 * 60_000;
 /// Longest wait for a limit that does not say when it ends, ms.
 pub const WAIT_UNKNOWN_LONGEST_MS: u64 = 60 * 60_000;
-/// What is added to a wait for a limit at most, ms, so that not everybody comes at once.
+/// Most that is added to a wait for a limit, ms, so that not all tasks come at once.
 pub const WAIT_JITTER_MS: u64 = 30_000;
 
 /// Timeout of a hook that names none, seconds.
@@ -55,7 +54,7 @@ pub const STAGGER_MS: u64 = 2_000;
 pub const STAGGER_JITTER_MS: u64 = 1_000;
 /// Claude tasks with one credential that run at once, over all batches, unless configured.
 pub const CREDENTIAL_JOBS_DEFAULT: u32 = 4;
-/// After a limit has ended one task begins, and the others wait for its end, but no longer than this, ms.
+/// After a limit has ended one task begins; the others wait for its end, but at most for this time, ms.
 pub const PROBE_MS: u64 = 30_000;
 
 /// So many refusals of the credentials in a row, as the CLI reports them while it tries again, mean that it will not

@@ -1,4 +1,4 @@
-//! What is wrong with a plan, so that whoever read it from a file can add line and column.
+//! What is wrong with a plan, and in which member, so that the reader of a file can add line and column.
 
 use std::fmt;
 
@@ -34,7 +34,6 @@ impl fmt::Display for Mistake {
 /// [`MISTAKES_LIMIT`] are kept; the others are counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub struct Mistakes {
-    /// The first ones.
     pub list: Vec<Mistake>,
     /// How many more there are.
     pub further: usize,
@@ -81,7 +80,6 @@ impl Mistakes {
     }
 }
 
-/// Where a member stands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Place<'a> {
     /// In the plan or its options.
@@ -89,7 +87,6 @@ pub(crate) enum Place<'a> {
         /// Such as `options.`.
         prefix: &'static str,
     },
-    /// In a task.
     Task {
         /// From 0.
         index: usize,

@@ -1,4 +1,4 @@
-//! What of a plan the state machine goes by: nothing that a task runs, only what decides when.
+//! The part of a plan that the state machine uses: what decides when a task runs, and nothing of what it runs.
 
 use std::collections::BTreeMap;
 
@@ -95,7 +95,7 @@ impl Rules {
     }
 }
 
-/// What a task says itself of its account: by that tasks of one batch are told apart.
+/// What a task itself says about its account. Tasks of one batch with the same value use the same account.
 fn account(task: &Execute) -> Vec<Option<&Option<String>>> {
     CREDENTIAL_VARIABLES.iter().map(|name| task.env.get(*name)).collect()
 }

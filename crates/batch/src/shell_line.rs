@@ -5,7 +5,7 @@
 //! a place inside quotes or after a backslash is refused; and so is a line with one of the few
 //! constructs that this scanner would have to be a shell for. It may refuse a line that
 //! would be safe; it never takes one that is not, as far as the line itself goes. What a program that
-//! the line starts makes of its argument (`sh -c`, `eval`, `ssh`) nobody can see from here.
+//! the line starts makes of its argument (`sh -c`, `eval`, `ssh`) cannot be seen from here.
 
 /// Constructs after which quotes mean something else, and how people call them.
 const REFUSED: [(&str, &str); 5] = [

@@ -44,10 +44,7 @@ pub enum TemplateError {
         "has {{{{{found}}}}}; between double braces only tasks.NAME.result and prev.result are \
          allowed; write {{{{{{{{ where {{{{ is meant"
     )]
-    Unknown {
-        /// Its beginning.
-        found: String,
-    },
+    Unknown { found: String },
     /// No closing braces.
     #[error("has {{{{ without }}}}; write {{{{{{{{ where {{{{ is meant")]
     Open,

@@ -42,7 +42,6 @@ pub const SAMPLES_LIMIT: usize = 200;
 /// A timeout and its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {
-    /// Seconds.
     pub timeout_s: u64,
     /// A sentence for the task's record.
     pub why: String,

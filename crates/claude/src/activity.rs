@@ -1,4 +1,4 @@
-//! What the CLI has said to be running, and what became of it.
+//! What the CLI reports to be running, and how it ended.
 //!
 //! Tool calls run from the answer that asks for them to their result; work in the background from its announcement to
 //! its end. While either runs, the CLI may be silent. Owns what is counted of both. Called by [`crate::stream`].
@@ -54,7 +54,7 @@ pub(crate) struct Unfinished {
     /// As the CLI describes it.
     pub(crate) description: String,
     /// A shell command or a watcher, which may be meant to be ended with the CLI; else an agent, or work of a kind
-    /// that is not known, for whose outcome somebody waits.
+    /// that is not known, whose outcome is waited for.
     pub(crate) is_command: bool,
 }
 
@@ -64,7 +64,7 @@ impl Activity {
         let parent = line.text("parent_tool_use_id");
         let message_id = line.text("message.id");
         if parent.is_none() && message_id != self.message_id {
-            // The main conversation goes on, so that its calls before have been answered.
+            // The main conversation continues, so its earlier calls have been answered.
             self.calls.retain(|_, caller| caller.is_some());
             self.message_id = message_id;
         }
@@ -102,7 +102,7 @@ impl Activity {
         }
     }
 
-    /// A result came: the main conversation waits for none of its calls any more.
+    /// A result came: the main conversation has stopped waiting for its calls.
     pub(crate) fn result(&mut self) {
         self.hooks.clear();
         self.is_compacting = false;
@@ -125,7 +125,7 @@ impl Activity {
         }
     }
 
-    /// The conversation goes on.
+    /// The conversation was summed up and continues.
     pub(crate) fn compacted(&mut self) {
         self.is_compacting = false;
     }

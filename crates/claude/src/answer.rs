@@ -2,10 +2,10 @@
 //!
 //! A run has one result for its prompt and one for each notice from the background that the model was given
 //! afterwards (`origin.kind`, such as `task-notification`). Such a result may bring the real answer, or say that there
-//! is nothing new; nobody can tell by its form. So:
+//! is nothing new; its form does not show which. So:
 //!
 //! 1. A result without an origin takes the place of those before it: older versions give several, of which the last
-//!    one counts. One that says nothing takes nobody's place.
+//!    one counts. One without content replaces none.
 //! 2. The text of a notice's result is added to the answer, after an empty line, unless it is empty or the same.
 //! 3. How the run ended (its error, its cost, its tokens) is what the last result says. Where that is an error, its
 //!    text is what the run says; earlier answers are in [`ClaudeResult::parts`].

@@ -1,34 +1,45 @@
 //! Everything that this product knows about the Claude Code CLI.
 //!
-//! Modules stand in the order of a task's life: [`invocation`] makes the command line of a prompt,
-//! [`stream`] reads what the CLI prints, [`verdict`] says what the end of the task means, [`dead_end`] what a person
-//! must see to, and `limit` (a feature, because it knows time zones) when a limit ends that was met. [`version`] says
-//! which versions of the CLI are tested.
+//! Modules in the order of a task's life:
+//! - [`invocation`] makes the command line of a prompt; [`version`] says which versions of the CLI are tested.
+//! - `scan` finds the members of a line that are wanted, and `line` gives them by name, within the limits of `bounds`;
+//!   `json` reads their values. `known` lists the names that may occur, and `unknown` counts those that are new.
+//! - [`stream`] reads what the CLI prints, a line at a time. `result` reads a result line, `refusal` the API's refusals,
+//!   `activity` follows tools and work in the background, `answer` makes one result of several, and `notes` collects
+//!   facts and warnings.
+//! - [`verdict`] says what the end of the task means.
+//! - [`dead_end`] recognizes what only a person can put right, and `limit` (a feature, because it needs time zones) when
+//!   a usage limit ends. `own_words` tells the CLI's own texts from the model's.
 //!
-//! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the
-//! task is looked at and never changed; what is unknown is ignored; ordinary text is never
-//! interpreted, whatever words it contains.
+//! Architecture invariants: no I/O, no clock, no runtime (the worker links this crate); a line of the task is read and
+//! never changed; an unknown name is ignored; ordinary text is never interpreted, whatever words it contains.
 
-pub mod dead_end;
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
+
 pub mod invocation;
-#[cfg(feature = "limit")]
-pub mod limit;
-pub mod stream;
-pub mod verdict;
 pub mod version;
 
-mod activity;
-mod answer;
 mod bounds;
 mod json;
 mod known;
 mod line;
-mod notes;
-mod own_words;
-mod refusal;
-mod result;
 mod scan;
 mod unknown;
+
+mod activity;
+mod answer;
+mod notes;
+mod refusal;
+mod result;
+pub mod stream;
+
+pub mod verdict;
+
+pub mod dead_end;
+#[cfg(feature = "limit")]
+pub mod limit;
+mod own_words;
 
 pub use bounds::{
     RESULT_BYTES_LIMIT, RESULT_JSON_BYTES_LIMIT, TEXT_BYTES_LIMIT, USAGE_BYTES_LIMIT, cut_answer,

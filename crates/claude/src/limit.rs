@@ -17,7 +17,7 @@ use crate::own_words;
 /// A refusal that is a usage limit, and not only too many requests at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageLimit {
-    /// When it ends, seconds since the Unix epoch; `None` where nobody said so that it is understood.
+    /// When it ends, seconds since the Unix epoch; `None` where no text says so in a known form.
     pub ends_at_s: Option<u64>,
     /// The family of models that it is for, as [`model_family`] has it; `None`: it is one of the whole account.
     pub model: Option<String>,
@@ -55,7 +55,7 @@ const LONG_PERIODS: [&str; 7] =
     ["per hour", "per day", "per week", "per month", "daily", "weekly", "monthly"];
 const USED_UP: [&str; 7] =
     ["too many", "limit", "quota", "exceed", "cap reached", "used up", "out of"];
-/// Somebody's whole share is used up, whatever stands between these words and the word `limit`.
+/// A whole share is used up, whatever stands between these words and the word `limit`.
 const SHARE: [&str; 5] =
     ["hit your", "reached your", "exceeded your", "used up your", "used all of your"];
 /// How the CLI's own sentences about a usage limit begin, in lower case.

@@ -25,7 +25,7 @@ use crate::{
 const TEXT: usize = 6 * TEXT_BYTES_LIMIT + 2;
 const WORD: usize = 1_024;
 
-/// Every member that means something to us, wherever it stands. What is not here passes through.
+/// Every member that is used, wherever it stands. All others are passed over.
 const WANTED: &[Wanted] = &[
     Wanted { path: "type", keep: Scalar(WORD) },
     Wanted { path: "subtype", keep: Scalar(WORD) },
@@ -160,7 +160,7 @@ impl LineReader {
         let content = data.strip_suffix(b"\n");
         let has_newline = content.is_some();
         let content = content.unwrap_or(data);
-        // A file that somebody has stored as "UTF-8 with signature" is passed on with it.
+        // A file in "UTF-8 with signature" begins with this mark.
         let content = match starts_line {
             true => content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content),
             false => content,

@@ -32,7 +32,7 @@ pub enum Standing {
     Tested,
     /// Between the two: expected to behave as one of them.
     Between,
-    /// After [`NEWEST_TESTED`]: it may say things that nobody here has seen.
+    /// After [`NEWEST_TESTED`]: it may print what is not known here.
     Newer,
 }
 
@@ -58,7 +58,6 @@ impl Version {
         })
     }
 
-    /// Where it stands.
     #[must_use]
     pub fn standing(self) -> Standing {
         if self < OLDEST_TESTED {

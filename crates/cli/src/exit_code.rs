@@ -1,4 +1,4 @@
-//! Exit codes: the one place where the end of a task or of a batch becomes a number.
+//! Exit codes: the one place where the end of a task, of a batch or of a command becomes a number.
 //!
 //! `run` follows env(1) and timeout(1), so that scripts can treat it as they treat those.
 
@@ -7,24 +7,24 @@ use cc_protocol::{
 };
 use serde_json::Value;
 
-use crate::row::{Fate, Row};
+use crate::error::CommandError;
 
 /// The command line or a task file is wrong.
-pub(crate) const USAGE: u8 = 2;
+const USAGE: u8 = 2;
 /// A deadline ended the task.
-pub(crate) const TIMED_OUT: u8 = 124;
+const TIMED_OUT: u8 = 124;
 /// `ccx`, the supervisor or the worker failed, not the task.
 pub(crate) const OWN_FAILURE: u8 = 125;
 /// The program was found and cannot be executed.
-pub(crate) const NOT_EXECUTABLE: u8 = 126;
+const NOT_EXECUTABLE: u8 = 126;
 /// The program is not there.
-pub(crate) const NOT_FOUND: u8 = 127;
+const NOT_FOUND: u8 = 127;
 /// More failures of a batch than are counted.
 const MANY_FAILURES: u8 = 101;
 /// Death by signal N is 128 + N.
 const SIGNAL_BASE: i32 = 128;
 
-/// The code of `ccx run` for a task that nobody at this end cancelled.
+/// The code of `ccx run` for a task that was not canceled from here.
 pub(crate) fn of_task(completed: &ProcessCompleted, is_prompt: bool) -> u8 {
     let code = of_end(completed.reason, completed.exit_code);
     // The agent exits with 0 without having done anything, too: only the verdict tells.
@@ -82,22 +82,27 @@ pub(crate) fn of_job(row: &BatchRow) -> u8 {
     code.max(1)
 }
 
-/// The code of these rows: failures, or 1 where nothing failed and not everything ran.
-pub(crate) fn of_rows(rows: &[Row], is_something_left: bool) -> u8 {
-    let count = |fates: &[Fate]| rows.iter().filter(|row| fates.contains(&row.fate)).count();
-    match of_batch(count(&[Fate::Failed, Fate::Unknown]), is_something_left) {
-        0 if count(&[Fate::NotRun]) > 0 => 1,
-        code => code,
+/// The code of a batch: the number of failures, or 101 for more than 100. Without a failure it is 0 only if every task
+/// ran and no process is left behind.
+pub(crate) fn of_batch(failures: usize, not_run: usize, is_something_left: bool) -> u8 {
+    match u8::try_from(failures) {
+        Ok(0) => u8::from(is_something_left || not_run > 0),
+        Ok(count) if count < MANY_FAILURES => count,
+        Ok(_) | Err(_) => MANY_FAILURES,
     }
 }
 
-/// The code of a batch that ran to its end: 0, the number of failures, or 101 for more than 100.
-/// Processes left behind are a failure even if every task succeeded.
-pub(crate) fn of_batch(failures: usize, is_something_left: bool) -> u8 {
-    match u8::try_from(failures) {
-        Ok(0) => u8::from(is_something_left),
-        Ok(count) if count < MANY_FAILURES => count,
-        Ok(_) | Err(_) => MANY_FAILURES,
+/// The code of a command that an error ended.
+pub(crate) fn of_error(error: &CommandError) -> u8 {
+    match error {
+        CommandError::Usage(_) => USAGE,
+        CommandError::AgentNotFound { .. } => NOT_FOUND,
+        CommandError::NotStarted(refusal) => of_refusal(refusal),
+        CommandError::Interrupted { signal, .. } => of_signal(*signal),
+        CommandError::NoSupervisor { .. }
+        | CommandError::Client(_)
+        | CommandError::Io { .. }
+        | CommandError::Failed(_) => OWN_FAILURE,
     }
 }
 
@@ -106,7 +111,7 @@ mod tests {
     use cc_protocol::error::ErrorCode;
 
     use super::*;
-    use crate::report::tests::completed;
+    use crate::fixtures::completed;
 
     #[test]
     fn a_task_that_ends_by_itself_passes_its_code_on() {
@@ -154,12 +159,17 @@ mod tests {
 
     #[test]
     fn a_batch_counts_its_failures_up_to_100() {
-        for (failures, is_something_left, expected) in
-            [(0, false, 0), (0, true, 1), (1, false, 1), (7, true, 7), (100, false, 100)]
-        {
-            assert_eq!(of_batch(failures, is_something_left), expected);
+        for (failures, not_run, is_something_left, expected) in [
+            (0, 0, false, 0),
+            (0, 0, true, 1),
+            (0, 3, false, 1),
+            (1, 0, false, 1),
+            (7, 2, true, 7),
+            (100, 0, false, 100),
+        ] {
+            assert_eq!(of_batch(failures, not_run, is_something_left), expected);
         }
-        assert_eq!(of_batch(101, false), 101);
-        assert_eq!(of_batch(100_000, false), 101);
+        assert_eq!(of_batch(101, 0, false), 101);
+        assert_eq!(of_batch(100_000, 0, false), 101);
     }
 }

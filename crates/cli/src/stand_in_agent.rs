@@ -1,8 +1,8 @@
-//! A stand-in for `claude -p --output-format stream-json --verbose`, played by `ccx` itself.
+//! A stand-in for `claude -p --output-format stream-json --verbose`, built into `ccx`.
 //!
-//! It speaks the same stream and misbehaves in the ways in which agents do, as the words at the
-//! beginning of its prompt say (`ccx stand-in-agent --help` lists them). It calls no model. Started
-//! by workers, like the real one; whatever hangs or lingers ends by itself after [`SAFETY_NET`].
+//! It writes the same stream and misbehaves as agents do, in the way that its prompt asks for (`ccx stand-in-agent
+//! --help` lists them). It calls no model. Workers start it like the real one; a process of it that hangs exits after
+//! [`SAFETY_NET`].
 
 use std::{
     env,
@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::args::StandInArguments;
 
-/// Nothing of this module lives longer, whoever forgets it.
+/// Longest life of every process of this module.
 const SAFETY_NET: Duration = Duration::from_secs(120);
 /// Length of a line of `print N MB`, about.
 const PRINTED_LINE_BYTES: usize = 1000;

@@ -18,10 +18,10 @@ use crate::{
     request::{BatchRequest, Request},
 };
 
-/// The answer.
+/// The response to a [`BatchRequest`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum BatchAnswer {
-    /// The batch is there.
+    /// The batch was created, or existed under this idempotency key.
     Submitted(BatchSubmitted),
     /// How it is now. Changes follow as notifications.
     Attached(Box<BatchSummary>),
@@ -29,7 +29,7 @@ pub enum BatchAnswer {
     Rows(BatchRowsResult),
     /// The result.
     Result(WholeResult),
-    /// It is being ended.
+    /// The batch is being canceled.
     Canceled,
 }
 
@@ -53,51 +53,51 @@ impl BatchAnswer {
 #[derive(Debug, Default)]
 pub(crate) struct Batches {
     /// Asked and not answered, and the attaches of batches that are not over.
-    standing: Vec<(u64, BatchRequest)>,
+    pending: Vec<(u64, BatchRequest)>,
 }
 
 impl Batches {
-    /// Whether anything would have to be asked again.
-    pub(crate) fn is_any_standing(&self) -> bool {
-        !self.standing.is_empty()
+    /// Whether a new connection would need any request again.
+    pub(crate) fn is_any_pending(&self) -> bool {
+        !self.pending.is_empty()
     }
 
-    /// Something is asked.
+    /// Remembers a request until it is answered.
     pub(crate) fn ask(&mut self, id: u64, request: BatchRequest) -> Request {
-        self.standing.push((id, request.clone()));
+        self.pending.push((id, request.clone()));
         Request::Batch(id, request)
     }
 
-    /// It is answered; none where nobody asked any more.
+    /// Takes the response; `None` where no request has this number.
     pub(crate) fn answered(
         &mut self,
         id: u64,
         outcome: Result<Value, ErrorObject>,
     ) -> Result<Option<Result<BatchAnswer, ErrorObject>>, Error> {
-        let Some(index) = self.standing.iter().position(|(standing, _)| *standing == id) else {
+        let Some(index) = self.pending.iter().position(|(pending, _)| *pending == id) else {
             return Ok(None);
         };
         let answer = match outcome {
-            Ok(result) => Ok(BatchAnswer::read(&self.standing[index].1, result)?),
+            Ok(result) => Ok(BatchAnswer::read(&self.pending[index].1, result)?),
             Err(error) => Err(error),
         };
         if !matches!(answer, Ok(BatchAnswer::Attached(_))) {
-            self.standing.remove(index);
+            self.pending.remove(index);
         }
         Ok(Some(answer))
     }
 
-    /// A batch that is over has nothing more to say.
+    /// A batch that is over sends nothing more.
     pub(crate) fn heard(&mut self, notification: &Notification<'_>) {
         if let Notification::BatchCompleted(completed) = notification {
             let over = BatchRequest::Attach(completed.batch.batch_id.clone());
-            self.standing.retain(|(_, request)| *request != over);
+            self.pending.retain(|(_, request)| *request != over);
         }
     }
 
-    /// What a new connection has to be asked.
+    /// The requests to repeat on a new connection.
     pub(crate) fn repeated(&self) -> impl Iterator<Item = Request> + '_ {
-        self.standing.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
+        self.pending.iter().map(|(id, request)| Request::Batch(*id, request.clone()))
     }
 }
 
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(asked(&batches), [2]);
         let error = ErrorObject::new(ErrorCode::NoProcess, "it is over");
         assert_eq!(batches.answered(2, Err(error.clone())).unwrap(), Some(Err(error)));
-        assert!(!batches.is_any_standing());
+        assert!(!batches.is_any_pending());
     }
 
     #[test]
@@ -149,6 +149,6 @@ mod tests {
         .to_string();
         let message: cc_protocol::notification::Message<'_> = serde_json::from_str(&text).unwrap();
         batches.heard(&message.notification);
-        assert!(!batches.is_any_standing());
+        assert!(!batches.is_any_pending());
     }
 }

@@ -30,7 +30,7 @@ impl Connection {
     ///
     /// # Errors
     /// -32010 for an unknown session or a wrong token, -32011 for one that is over; the connection then
-    /// goes on with the session that it has. Otherwise see the module.
+    /// keeps the session that it has. Otherwise see the module.
     pub async fn resume(&mut self, session: &SessionResume) -> Result<SessionResumeResult, Error> {
         self.call("session.resume", written(session)?).await
     }
@@ -43,7 +43,7 @@ impl Connection {
         self.call("session.configure", written(&choice)?).await
     }
 
-    /// Ends the session: its running task is cancelled, and nobody can resume it.
+    /// Ends the session: its running task is canceled, and nobody can resume it.
     ///
     /// # Errors
     /// See the module.
@@ -83,7 +83,7 @@ impl Connection {
         self.call("task.attach", written(task)?).await
     }
 
-    /// Follows it no longer. Events that are under way may still come.
+    /// Stops following it. Events that were sent before may still come.
     ///
     /// # Errors
     /// -32014 for a task that is not followed. Otherwise see the module.
@@ -144,7 +144,7 @@ impl Connection {
         self.call("batch.result", written(which)?).await
     }
 
-    /// Ends a batch: what runs is cancelled, and nothing more begins.
+    /// Ends a batch: what runs is canceled, and nothing more begins.
     ///
     /// # Errors
     /// -32015 for a batch that is unknown, -32002 for one that is over. Otherwise see the module.
@@ -161,7 +161,7 @@ impl Connection {
         self.call("batch.attach", batch_named(batch_id)?).await
     }
 
-    /// Follows it no longer.
+    /// Stops following it.
     ///
     /// # Errors
     /// -32015 for a batch that is unknown, -32602 for one that is not followed. Otherwise see the module.
@@ -169,7 +169,7 @@ impl Connection {
         self.call("batch.detach", batch_named(batch_id)?).await
     }
 
-    /// The gates of accounts: which ones a limit has shut, and who waits.
+    /// The gates of accounts: which ones a limit has shut, and how many tasks wait.
     ///
     /// # Errors
     /// -32601 from a server that has no such call. Otherwise see the module.

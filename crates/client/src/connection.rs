@@ -1,6 +1,6 @@
 //! One WebSocket connection to a supervisor, and what can be asked on it.
 //!
-//! Plain: it ends when its socket ends. [`crate::Session`] is the one that goes on.
+//! It ends with its socket; a [`crate::Session`] outlives it.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -22,7 +22,7 @@ use tokio_tungstenite::tungstenite::{
 use crate::{
     address::{Token, connect_error, handshake_request},
     error::Error,
-    event::{Answer, Event},
+    event::{Event, Response},
     reader::Reader,
     writer,
 };
@@ -110,10 +110,10 @@ impl Connection {
         self.call("execute", params).await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the request's id.
+    /// Asks for the running task to be paused, resumed or canceled, and returns the request's id.
     ///
     /// Does not wait: output that comes before the answer must be read first, and only the caller
-    /// can do that. The answer is the [`Event::Answer`] with this id.
+    /// can do that. The answer is the [`Event::Response`] with this id.
     ///
     /// # Errors
     /// When the connection is lost.
@@ -139,7 +139,7 @@ impl Connection {
     }
 
     /// Ends the session and closes the connection politely, within 2 s. A running task of the session is
-    /// cancelled. What the server still says is thrown away.
+    /// canceled. What the server still says is thrown away.
     pub async fn close(mut self) {
         // An old server does not know the method; for it the close itself is the end.
         let goodbye = async {
@@ -164,13 +164,13 @@ impl Connection {
         loop {
             let bytes_before = self.reader.bytes();
             match self.reader.event().await? {
-                Event::Answer(Answer { id: Some(answered), outcome }) if answered == id => {
+                Event::Response(Response { id: Some(answered), outcome }) if answered == id => {
                     return read_result(method, outcome.map_err(Error::Server)?);
                 }
-                Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+                Event::Response(Response { id: None, outcome: Err(error) }) => {
                     return Err(Error::SessionRefused(error));
                 }
-                early @ (Event::Notification(_) | Event::Answer(_)) => {
+                early @ (Event::Notification(_) | Event::Response(_)) => {
                     self.early_events_bytes += self.reader.bytes() - bytes_before;
                     if self.early_events_bytes > EARLY_EVENTS_BYTES_LIMIT {
                         let what = format!(
@@ -197,7 +197,7 @@ impl Connection {
         Ok(id)
     }
 
-    /// Reads to the end, and throws away what comes: whoever asks has nobody to give it to.
+    /// Reads to the end of the connection and discards what comes, for which there is no caller.
     async fn how_it_ended(&mut self) -> Error {
         loop {
             if let Err(error) = self.reader.event().await {
@@ -235,10 +235,10 @@ fn greeting(event: Event) -> Result<Connected, Error> {
             | Notification::BatchProgress(_)
             | Notification::BatchCompleted(_) => Err(no_greeting()),
         },
-        Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+        Event::Response(Response { id: None, outcome: Err(error) }) => {
             Err(Error::SessionRefused(error))
         }
-        Event::Answer(_) => Err(no_greeting()),
+        Event::Response(_) => Err(no_greeting()),
     }
 }
 

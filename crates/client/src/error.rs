@@ -38,7 +38,7 @@ pub enum Error {
     /// The token cannot be sent in an HTTP header.
     #[error("the token has characters that no HTTP header can carry")]
     Token,
-    /// Nobody answers there.
+    /// No server listens there.
     #[error("cannot connect to {url}: {source}; does cc-supervisor run there?")]
     Connect {
         /// As it was given.
@@ -108,7 +108,7 @@ pub enum Error {
         /// What is not known here.
         unknown: Unknown,
     },
-    /// The server does not have the session any more.
+    /// The session has expired on the server.
     #[error("the session is over: {}{unknown}", .error.message)]
     SessionOver {
         /// Why it cannot be resumed.
@@ -202,7 +202,7 @@ impl Error {
             Self::SessionRefused(object) | Self::Server(object) => {
                 object.data.get("retryable").and_then(Value::as_bool).unwrap_or(false)
             }
-            // Whoever says that this client did something wrong will say it again.
+            // These say that the client did something wrong, which the next connection would repeat.
             Self::Closed { code, .. } => !FINAL_CLOSE_CODES.contains(code),
             Self::Address { .. }
             | Self::Token

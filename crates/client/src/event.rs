@@ -1,9 +1,9 @@
-//! What comes from the server: text to types.
+//! From the text of a message of the server to its type.
 
 use std::borrow::Cow;
 
 use cc_protocol::{
-    envelope::Outcome,
+    envelope::ResponseBody,
     error::ErrorObject,
     notification::{Message, Notification},
 };
@@ -15,10 +15,10 @@ use crate::error::Error;
 /// Something that the server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// It said something unasked.
+    /// A notification.
     Notification(Box<Received>),
-    /// It answered a request that nobody waits for, such as a `control`.
-    Answer(Answer),
+    /// The response to a request whose caller does not wait for it, such as `control`.
+    Response(Response),
 }
 
 /// A notification, as a type and as text.
@@ -52,7 +52,7 @@ impl Received {
 
 /// The answer to a request.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
+pub struct Response {
     /// The request's id; none where the server could not or did not name it.
     pub id: Option<u64>,
     /// Result or error.
@@ -65,7 +65,7 @@ struct Outline {
     method: Option<String>,
     id: Option<Value>,
     #[serde(flatten)]
-    outcome: Option<Outcome>,
+    outcome: Option<ResponseBody>,
 }
 
 /// Reads a text message. `None` is a notification that this version does not know: newer servers may
@@ -91,11 +91,11 @@ pub(crate) fn read(text: String) -> Result<Option<Event>, Error> {
         return Ok(None);
     }
     let outcome = match outline.outcome {
-        Some(Outcome::Result(result)) => Ok(result),
-        Some(Outcome::Error(error)) => Err(error),
+        Some(ResponseBody::Result(result)) => Ok(result),
+        Some(ResponseBody::Error(error)) => Err(error),
         None => return Err(unreadable(&text, &"neither a notification nor an answer")),
     };
-    Ok(Some(Event::Answer(Answer { id: outline.id.as_ref().and_then(Value::as_u64), outcome })))
+    Ok(Some(Event::Response(Response { id: outline.id.as_ref().and_then(Value::as_u64), outcome })))
 }
 
 fn unreadable(text: &str, what: &dyn std::fmt::Display) -> Error {
@@ -144,10 +144,13 @@ mod tests {
     #[test]
     fn answers_carry_their_id_and_errors_may_have_none() {
         let answer = read(json!({"jsonrpc": "2.0", "id": 7, "result": null}).to_string()).unwrap();
-        assert_eq!(answer, Some(Event::Answer(Answer { id: Some(7), outcome: Ok(Value::Null) })));
+        assert_eq!(
+            answer,
+            Some(Event::Response(Response { id: Some(7), outcome: Ok(Value::Null) }))
+        );
         let refusal =
             json!({"jsonrpc": "2.0", "error": {"code": -32003, "message": "Session limit"}});
-        let Some(Event::Answer(answer)) = read(refusal.to_string()).unwrap() else {
+        let Some(Event::Response(answer)) = read(refusal.to_string()).unwrap() else {
             panic!("no answer")
         };
         assert_eq!((answer.id, answer.outcome.unwrap_err().code), (None, -32003));

@@ -60,9 +60,9 @@ struct Start {
     shown: Option<String>,
 }
 
-/// What is to be done after a resume.
+/// What remains to be done after a resume.
 #[derive(Debug, Default)]
-pub(crate) struct Plan {
+pub(crate) struct Recovery {
     pub(crate) events: Vec<SessionEvent>,
     pub(crate) requests: Vec<Request>,
     /// Look at this task soon.
@@ -80,7 +80,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Where a resume is to go on.
+    /// The position from which a resume continues.
     pub(crate) fn position(&self) -> Option<Position> {
         self.own.as_ref().map(|own| Position { task_id: own.task_id.clone(), seq: own.last_seq })
     }
@@ -97,25 +97,25 @@ impl Ledger {
         }
     }
 
-    /// Whether a task of this session is asked for or under way.
+    /// Whether a task of this session is requested or runs.
     pub(crate) fn is_busy(&self) -> bool {
         self.unknown() != Unknown::Nothing
     }
 
-    /// A task is asked for.
+    /// Requests a task.
     pub(crate) fn begin(&mut self, execute: &Execute) -> Request {
         let execute = Box::new(execute.clone());
         self.start = Some(Start { execute: execute.clone(), shown: None });
         Request::Start(execute)
     }
 
-    /// A control is asked for.
+    /// Requests a control.
     pub(crate) fn control(&mut self, id: u64, control: ControlType) -> Request {
         self.controls.push_back((id, control));
         Request::Control(id, control)
     }
 
-    /// It is answered.
+    /// A control is answered.
     pub(crate) fn controlled(&mut self, id: u64, outcome: Result<(), ErrorObject>) -> SessionEvent {
         self.controls.retain(|(waiting, _)| *waiting != id);
         SessionEvent::Controlled { id, outcome }
@@ -129,7 +129,7 @@ impl Ledger {
         request
     }
 
-    /// It cannot be followed.
+    /// A task cannot be followed.
     pub(crate) fn attach_refused(&mut self, task_id: String, error: ErrorObject) -> SessionEvent {
         self.attached.retain(|followed| followed.task_id != task_id);
         SessionEvent::AttachRefused { task_id, error }
@@ -214,8 +214,8 @@ impl Ledger {
     }
 
     /// The session has another connection: what is to be done about what the old one lost.
-    pub(crate) fn resumed(&mut self, tasks: &[TaskSummary]) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn resumed(&mut self, tasks: &[TaskSummary]) -> Recovery {
+        let mut recovery = Recovery::default();
         let last = self.own.as_ref().map(|own| own.task_id.clone());
         let shown = self.start.as_ref().and_then(|start| start.shown.clone());
         let answer = match &shown {
@@ -223,9 +223,11 @@ impl Ledger {
             None => tasks.iter().rfind(|task| Some(&task.task_id) != last.as_ref()),
         };
         match (&self.start, answer) {
-            (Some(_), Some(task)) => self.looked(task, &mut plan),
-            (Some(Start { shown: Some(task_id), .. }), None) => plan.look = Some(task_id.clone()),
-            (Some(start), None) => plan.requests.push(Request::Start(start.execute.clone())),
+            (Some(_), Some(task)) => self.looked(task, &mut recovery),
+            (Some(Start { shown: Some(task_id), .. }), None) => {
+                recovery.look = Some(task_id.clone())
+            }
+            (Some(start), None) => recovery.requests.push(Request::Start(start.execute.clone())),
             (None, Some(_) | None) => {}
         }
         let current = self.own.as_ref().map(|own| &own.task_id);
@@ -233,51 +235,51 @@ impl Ledger {
             && tasks
                 .iter()
                 .any(|task| Some(&task.task_id) == current && task.state == TaskState::Ended);
-        self.repeat(is_over, &mut plan);
-        plan
+        self.repeat(is_over, &mut recovery);
+        recovery
     }
 
     /// The session is lost, and nothing with it; there is a new one.
-    pub(crate) fn renewed(&mut self) -> Plan {
-        let mut plan = Plan::default();
+    pub(crate) fn renewed(&mut self) -> Recovery {
+        let mut recovery = Recovery::default();
         self.own = None;
-        self.repeat(true, &mut plan);
-        plan
+        self.repeat(true, &mut recovery);
+        recovery
     }
 
-    fn repeat(&mut self, is_over: bool, plan: &mut Plan) {
+    fn repeat(&mut self, is_over: bool, recovery: &mut Recovery) {
         if is_over {
             for (id, _) in std::mem::take(&mut self.controls) {
                 let error = ErrorObject::new(ErrorCode::NoProcess, "the task has ended");
-                plan.events.push(SessionEvent::Controlled { id, outcome: Err(error) });
+                recovery.events.push(SessionEvent::Controlled { id, outcome: Err(error) });
             }
         }
         let controls = self.controls.iter().map(|(id, control)| Request::Control(*id, *control));
-        plan.requests.extend(controls);
-        plan.requests.extend(self.attached.iter().map(Followed::attach));
+        recovery.requests.extend(controls);
+        recovery.requests.extend(self.attached.iter().map(Followed::attach));
     }
 
-    /// The task that was asked for is not known any more.
+    /// The server does not know the task that was asked for.
     pub(crate) fn look_refused(&mut self, error: ErrorObject) -> Option<SessionEvent> {
         self.start.is_some().then(|| self.answered(Err(error)))
     }
 
     /// The task that was asked for, as the server shows it: has it been started?
-    pub(crate) fn looked(&mut self, task: &TaskSummary, plan: &mut Plan) {
+    pub(crate) fn looked(&mut self, task: &TaskSummary, recovery: &mut Recovery) {
         let Some(start) = &mut self.start else { return };
         // Its end is all there is of it, so its events are not sent: it never ran.
         let is_failure = task.state == TaskState::Ended
             && (task.verdict == Some(Verdict::SpawnFailed) || task.last_seq <= 1);
         if is_failure {
-            plan.events.push(self.answered(Err(spawn_failure(task))));
+            recovery.events.push(self.answered(Err(spawn_failure(task))));
         } else if task.state == TaskState::Starting {
             start.shown = Some(task.task_id.clone());
             // Should the connection break again, the resume must show this task.
             self.own = Some(Followed::new(&task.task_id, 0));
-            plan.look = Some(task.task_id.clone());
+            recovery.look = Some(task.task_id.clone());
         } else {
             let started = StartedTask { task_id: task.task_id.clone(), pid: task.pid };
-            plan.events.push(self.answered(Ok(started)));
+            recovery.events.push(self.answered(Ok(started)));
         }
     }
 }

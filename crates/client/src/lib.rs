@@ -1,14 +1,16 @@
-//! Rust client of cc-supervisor: connect, start a task, steer it, follow its events.
+//! Rust client of cc-supervisor: connects, starts tasks, controls them and follows their events.
 //!
-//! Modules in the order in which a message travels: a [`session`] survives its connections, with its
-//! private ledger of what it has asked for and heard, what it asks about [`batches`], and its outages; a
-//! [`connection`] owns one
-//! WebSocket, with its typed [`calls`], a reader and a writer; [`event`] turns what comes back into
-//! types, and [`error`] says what may go wrong on the way.
+//! Modules in the order in which a message travels:
+//! - [`session`] survives its connections. Its `identity` resumes it, its `ledger` knows what was asked for and heard,
+//!   [`batches`] what was asked about batches, and `outage` makes the attempts to connect again. `request` is what a
+//!   session sends, `session_event` what it reports.
+//! - [`connection`] owns one WebSocket at an `address`, and [`calls`] are the typed calls on it. `writer` sends, `reader`
+//!   receives.
+//! - [`event`] turns what comes back into types, and [`error`] says what may go wrong on the way.
 //!
-//! Use [`Session`] for tasks: a broken connection costs it nothing. A [`Connection`] is for single
-//! questions, and ends when its socket does. This crate never starts processes and never interprets a task's
-//! output. It speaks plain `ws://`: the supervisor listens on loopback, where TLS has nothing to
+//! Use [`Session`] for tasks: it loses nothing when its connection breaks. A [`Connection`] is for single
+//! calls, and ends with its socket. This crate never starts processes and never interprets a task's
+//! output. It supports plain `ws://` only: the supervisor listens on loopback, where TLS has nothing to
 //! protect. `ccx` and the Rust tests are built on it.
 //!
 //! ```no_run
@@ -35,26 +37,28 @@
 //! # }
 //! ```
 
-mod address;
 pub mod batches;
-pub mod calls;
-pub mod connection;
-pub mod error;
-pub mod event;
 mod identity;
 mod ledger;
 mod outage;
-mod reader;
 mod request;
 pub mod session;
 mod session_event;
+
+mod address;
+pub mod calls;
+pub mod connection;
+mod reader;
 mod writer;
+
+pub mod error;
+pub mod event;
 
 pub use address::Token;
 pub use batches::BatchAnswer;
 pub use connection::Connection;
 pub use error::{Error, Unknown};
-pub use event::{Answer, Event, Received};
+pub use event::{Event, Received, Response};
 pub use outage::Reconnect;
 pub use request::BatchRequest;
 pub use session::Session;

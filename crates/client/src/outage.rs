@@ -49,7 +49,7 @@ pub(crate) struct Target {
 #[derive(Debug)]
 pub(crate) struct Regained {
     pub(crate) connection: Connection,
-    /// `Err` is a session that the server does not have any more.
+    /// `Err`: the server does not have the session.
     pub(crate) session: Result<SessionResumeResult, ErrorObject>,
 }
 
@@ -121,7 +121,7 @@ impl Outage {
         delay
     }
 
-    /// Goes on to the end of the next attempt. Cancel safe: an attempt that is under way stays so.
+    /// Waits for the end of the next attempt. Cancel safe: an attempt that has begun continues.
     pub(crate) async fn step(&mut self) -> Step {
         loop {
             match &mut self.stage {

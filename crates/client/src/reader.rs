@@ -1,5 +1,5 @@
-//! The receiving half: owns the stream, turns its frames into events, and notices a server that is
-//! no longer there.
+//! The receiving half: owns the stream, turns its frames into events, and detects a server that has
+//! vanished.
 //!
 //! A connection whose other end has vanished without a word (a pulled cable, a suspended machine, a
 //! forgetful proxy) looks like one on which nothing happens. The server pings every heartbeat
@@ -24,7 +24,7 @@ use crate::{
 
 /// So many heartbeat intervals without a frame, and the server counts as gone.
 const SILENT_HEARTBEATS: f64 = 2.5;
-/// What came while nobody listened must be found before silence is believed.
+/// Before silence counts, the socket is read for at least this long: frames may have come while it was not read.
 const LEAST_LISTENING: Duration = Duration::from_secs(1);
 
 pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -39,12 +39,12 @@ pub(crate) struct Reader {
 }
 
 impl Reader {
-    /// Believes in the server however silent it is, until it has named its heartbeat.
+    /// Sets no limit to silence until the server has named its heartbeat.
     pub(crate) fn new(incoming: SplitStream<Socket>) -> Self {
         Self { incoming, heard_at: Instant::now(), silence_limit: None, bytes: 0 }
     }
 
-    /// From now on a silence of 2.5 of these intervals is the end.
+    /// From this call on a silence of 2.5 of these intervals is an error.
     pub(crate) fn expect_heartbeat(&mut self, interval_s: f64) {
         let limit = Duration::try_from_secs_f64(interval_s * SILENT_HEARTBEATS);
         self.silence_limit = limit.ok().filter(|limit| !limit.is_zero());
@@ -91,7 +91,7 @@ impl Reader {
         }
     }
 
-    /// Reads to the end and throws it away.
+    /// Reads to the end and discards what comes.
     pub(crate) async fn drain(mut self) {
         while let Some(Ok(_)) = self.incoming.next().await {}
     }

@@ -68,7 +68,7 @@ pub(crate) enum Request {
 
 /// What a request that is under way was.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum Pending {
     Configure,
     Start,
     Control(u64),
@@ -79,26 +79,26 @@ pub(crate) enum Asked {
 
 impl Request {
     /// Method, parameters, and what to remember until the answer.
-    pub(crate) fn to_wire(&self) -> Result<(&'static str, Value, Asked), Error> {
+    pub(crate) fn to_wire(&self) -> Result<(&'static str, Value, Pending), Error> {
         Ok(match self {
             Self::Configure => {
                 let params = written(&SessionConfigure { output_batch: true })?;
-                ("session.configure", params, Asked::Configure)
+                ("session.configure", params, Pending::Configure)
             }
-            Self::Start(execute) => ("execute", written(execute)?, Asked::Start),
+            Self::Start(execute) => ("execute", written(execute)?, Pending::Start),
             Self::Control(id, control) => {
-                ("control", json!({ "type": control.as_str() }), Asked::Control(*id))
+                ("control", json!({ "type": control.as_str() }), Pending::Control(*id))
             }
             Self::Attach(attach) => {
-                ("task.attach", written(attach)?, Asked::Attach(attach.task_id.clone()))
+                ("task.attach", written(attach)?, Pending::Attach(attach.task_id.clone()))
             }
             Self::Look(task_id) => {
                 let task_id = task_id.clone();
-                ("task.get", written(&TaskNamed { task_id })?, Asked::Look)
+                ("task.get", written(&TaskNamed { task_id })?, Pending::Look)
             }
             Self::Batch(id, request) => {
                 let (method, params) = request.to_wire()?;
-                (method, params, Asked::Batch(*id))
+                (method, params, Pending::Batch(*id))
             }
         })
     }

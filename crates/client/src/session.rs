@@ -34,18 +34,18 @@ use crate::{
     batches::Batches,
     connection::{Connection, read_result},
     error::{Error, Severity},
-    event::{Answer, Event},
+    event::{Event, Response},
     identity::Identity,
-    ledger::{Ledger, Plan},
+    ledger::{Ledger, Recovery},
     outage::{Outage, Reconnect, Regained, Step, Target},
-    request::{Asked, BatchRequest, Request},
+    request::{BatchRequest, Pending, Request},
     session_event::{SessionEvent, StartedTask},
 };
 
 /// Between two questions about a task that is just starting.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
-enum Link {
+enum State {
     Up(Box<Connection>),
     Down(Box<Outage>),
     Over,
@@ -59,13 +59,13 @@ pub struct Session {
     token: Option<Token>,
     settings: Reconnect,
     identity: Identity,
-    link: Link,
+    state: State,
     ledger: Ledger,
     batches: Batches,
     /// What is to be sent on this connection; what a lost one took with it the ledger knows.
     outbox: VecDeque<Request>,
     /// By their ids on the connection.
-    asked: HashMap<u64, Asked>,
+    pending: HashMap<u64, Pending>,
     look_at: Option<(Instant, String)>,
     ready: VecDeque<SessionEvent>,
     last_control_id: u64,
@@ -73,7 +73,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, as [`Connection::open`] does. An address where nobody is, is an error at once.
+    /// Connects, as [`Connection::open`] does. An address where no server listens is an error at once.
     ///
     /// # Errors
     /// As [`Connection::open`].
@@ -86,7 +86,7 @@ impl Session {
         Self::over(connection, url, token, settings).await
     }
 
-    /// Goes on with a connection to this address, on which nothing was started and nothing is followed.
+    /// Uses a connection to this address, on which no task was started and none is followed.
     ///
     /// # Errors
     /// When it is lost, and there is no grace period.
@@ -101,11 +101,11 @@ impl Session {
             token: token.cloned(),
             settings,
             identity: Identity::of(&connection),
-            link: Link::Up(Box::new(connection)),
+            state: State::Up(Box::new(connection)),
             ledger: Ledger::default(),
             batches: Batches::default(),
             outbox: VecDeque::from([Request::Configure]),
-            asked: HashMap::new(),
+            pending: HashMap::new(),
             look_at: None,
             ready: VecDeque::new(),
             last_control_id: 0,
@@ -124,7 +124,7 @@ impl Session {
     /// Whether there is a connection, as far as is known.
     #[must_use]
     pub fn is_connected(&self) -> bool {
-        matches!(self.link, Link::Up(_))
+        matches!(self.state, State::Up(_))
     }
 
     /// Asks for a task. The answer is [`SessionEvent::Started`] or [`SessionEvent::NotStarted`]; only
@@ -140,7 +140,7 @@ impl Session {
         self.flush().await
     }
 
-    /// Asks for the running task to be paused, resumed or cancelled, and returns the number that
+    /// Asks for the running task to be paused, resumed or canceled, and returns the number that
     /// [`SessionEvent::Controlled`] will have. An outage in between does not lose it.
     ///
     /// # Errors
@@ -191,9 +191,9 @@ impl Session {
                 return Ok(event);
             }
             self.flush().await?;
-            let outcome = match &mut self.link {
-                Link::Over => return Err(Error::Lost("the session is over".into())),
-                Link::Up(connection) => match listen(connection, self.look_at.as_ref()).await {
+            let outcome = match &mut self.state {
+                State::Over => return Err(Error::Lost("the session is over".into())),
+                State::Up(connection) => match listen(connection, self.look_at.as_ref()).await {
                     Some(Ok(event)) => self.take(event),
                     Some(Err(error)) => self.lose(error),
                     None => {
@@ -202,7 +202,7 @@ impl Session {
                         Ok(())
                     }
                 },
-                Link::Down(outage) => match outage.step().await {
+                State::Down(outage) => match outage.step().await {
                     Step::Regained(regained) => self.regain(*regained),
                     Step::Failed { attempt, error, delay } => {
                         self.ready.push_back(SessionEvent::Reconnecting { attempt, error, delay });
@@ -216,18 +216,18 @@ impl Session {
                 },
             };
             if let Err(error) = outcome {
-                self.link = Link::Over;
+                self.state = State::Over;
                 return Err(error);
             }
         }
     }
 
-    /// Ends the session politely, within 2 s; a running task of it is cancelled. Without a connection the
+    /// Ends the session politely, within 2 s; a running task of it is canceled. Without a connection the
     /// session is left to its grace period.
     pub async fn close(self) {
-        match self.link {
-            Link::Up(connection) => connection.close().await,
-            Link::Down(_) | Link::Over => {}
+        match self.state {
+            State::Up(connection) => connection.close().await,
+            State::Down(_) | State::Over => {}
         }
     }
 
@@ -237,17 +237,17 @@ impl Session {
 
     /// Sends what is to be sent; without a connection that is nothing. Cancel safe.
     async fn flush(&mut self) -> Result<(), Error> {
-        while let (Link::Up(connection), Some(request)) = (&mut self.link, self.outbox.front()) {
-            let (method, params, asked) = request.to_wire()?;
+        while let (State::Up(connection), Some(request)) = (&mut self.state, self.outbox.front()) {
+            let (method, params, pending) = request.to_wire()?;
             let sent = connection.send(method, params).await;
             self.outbox.pop_front();
             match sent {
-                Ok(id) => drop(self.asked.insert(id, asked)),
+                Ok(id) => drop(self.pending.insert(id, pending)),
                 Err(error @ Error::MessageTooLarge { .. }) => {
                     let refusal = ErrorObject::new(ErrorCode::InvalidParams, error.to_string());
-                    self.answered(asked, Err(refusal))?;
+                    self.answered(pending, Err(refusal))?;
                 }
-                Err(error) => self.lose(error).inspect_err(|_| self.link = Link::Over)?,
+                Err(error) => self.lose(error).inspect_err(|_| self.state = State::Over)?,
             }
         }
         Ok(())
@@ -256,14 +256,14 @@ impl Session {
     /// The connection is gone. `Err` is the end of the session.
     fn lose(&mut self, error: Error) -> Result<(), Error> {
         // Batches need no session: any connection does.
-        let is_session_needed = self.ledger.is_busy() || !self.batches.is_any_standing();
+        let is_session_needed = self.ledger.is_busy() || !self.batches.is_any_pending();
         let is_session_kept = !self.identity.grace.is_zero();
         let can_resume = !self.patience().is_zero() && (is_session_kept || !is_session_needed);
         if error.severity() != Severity::Passing || !can_resume {
             return Err(self.last_error(error));
         }
         self.outbox.clear();
-        self.asked.clear();
+        self.pending.clear();
         self.look_at = None;
         let resume = SessionResume {
             session_id: self.identity.session_id.clone(),
@@ -273,7 +273,7 @@ impl Session {
         let target = Target { url: self.url.clone(), token: self.token.clone(), resume };
         let (outage, delay) = Outage::begin(target, &self.settings, self.patience());
         let attempt = outage.attempt();
-        self.link = Link::Down(Box::new(outage));
+        self.state = State::Down(Box::new(outage));
         self.ready.push_back(SessionEvent::Reconnecting { attempt, error, delay });
         Ok(())
     }
@@ -288,7 +288,7 @@ impl Session {
 
     fn regain(&mut self, regained: Regained) -> Result<(), Error> {
         let Regained { connection, session } = regained;
-        let plan = match session {
+        let recovery = match session {
             Ok(resumed) => self.ledger.resumed(&resumed.tasks),
             Err(error) if self.ledger.is_busy() => {
                 let unknown = self.ledger.unknown();
@@ -300,18 +300,18 @@ impl Session {
                 self.ledger.renewed()
             }
         };
-        self.link = Link::Up(Box::new(connection));
+        self.state = State::Up(Box::new(connection));
         self.ready.push_back(SessionEvent::Reconnected);
         self.outbox.push_back(Request::Configure);
-        self.carry_out(plan);
+        self.carry_out(recovery);
         self.outbox.extend(self.batches.repeated());
         Ok(())
     }
 
-    fn carry_out(&mut self, plan: Plan) {
-        self.ready.extend(plan.events);
-        self.outbox.extend(plan.requests);
-        if let Some(task_id) = plan.look {
+    fn carry_out(&mut self, recovery: Recovery) {
+        self.ready.extend(recovery.events);
+        self.outbox.extend(recovery.requests);
+        if let Some(task_id) = recovery.look {
             self.look_at = Some((Instant::now() + LOOK_INTERVAL, task_id));
         }
     }
@@ -323,47 +323,51 @@ impl Session {
                 self.ready.extend(self.ledger.heard(received)?);
                 Ok(())
             }
-            Event::Answer(Answer { id: Some(id), outcome }) => match self.asked.remove(&id) {
-                Some(asked) => self.answered(asked, outcome),
+            Event::Response(Response { id: Some(id), outcome }) => match self.pending.remove(&id) {
+                Some(pending) => self.answered(pending, outcome),
                 None => Err(Error::Protocol(format!("an answer to {id}, which nobody asked"))),
             },
-            Event::Answer(Answer { id: None, outcome: Err(error) }) => {
+            Event::Response(Response { id: None, outcome: Err(error) }) => {
                 Err(Error::SessionRefused(error))
             }
-            Event::Answer(Answer { id: None, outcome: Ok(_) }) => {
+            Event::Response(Response { id: None, outcome: Ok(_) }) => {
                 Err(Error::Protocol("an answer without an id".to_owned()))
             }
         }
     }
 
-    fn answered(&mut self, asked: Asked, outcome: Result<Value, ErrorObject>) -> Result<(), Error> {
-        match (asked, outcome) {
-            (Asked::Start, Ok(result)) => {
+    fn answered(
+        &mut self,
+        request: Pending,
+        outcome: Result<Value, ErrorObject>,
+    ) -> Result<(), Error> {
+        match (request, outcome) {
+            (Pending::Start, Ok(result)) => {
                 let ExecuteResult { task_id, pid, .. } = read_result("execute", result)?;
                 let started = StartedTask { task_id, pid: Some(pid) };
                 self.ready.push_back(self.ledger.answered(Ok(started)));
             }
-            (Asked::Start, Err(error)) => {
+            (Pending::Start, Err(error)) => {
                 self.ready.push_back(self.ledger.answered(Err(error)));
             }
-            (Asked::Control(id), outcome) => {
+            (Pending::Control(id), outcome) => {
                 self.ready.push_back(self.ledger.controlled(id, outcome.map(drop)));
             }
-            (Asked::Attach(task_id), Err(error)) => {
+            (Pending::Attach(task_id), Err(error)) => {
                 self.ready.push_back(self.ledger.attach_refused(task_id, error));
             }
-            (Asked::Look, Ok(result)) => {
+            (Pending::Look, Ok(result)) => {
                 let task: TaskSummary = read_result("task.get", result)?;
-                let mut plan = Plan::default();
-                self.ledger.looked(&task, &mut plan);
-                self.carry_out(plan);
+                let mut recovery = Recovery::default();
+                self.ledger.looked(&task, &mut recovery);
+                self.carry_out(recovery);
             }
-            (Asked::Look, Err(error)) => self.ready.extend(self.ledger.look_refused(error)),
-            (Asked::Batch(id), outcome) => {
+            (Pending::Look, Err(error)) => self.ready.extend(self.ledger.look_refused(error)),
+            (Pending::Batch(id), outcome) => {
                 let answer = self.batches.answered(id, outcome)?;
                 self.ready.extend(answer.map(|outcome| SessionEvent::Batch { id, outcome }));
             }
-            (Asked::Attach(_), Ok(_)) | (Asked::Configure, Ok(_) | Err(_)) => {}
+            (Pending::Attach(_), Ok(_)) | (Pending::Configure, Ok(_) | Err(_)) => {}
         }
         Ok(())
     }

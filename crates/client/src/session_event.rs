@@ -1,4 +1,4 @@
-//! What a [`crate::Session`] tells its caller.
+//! What a [`crate::Session`] reports to its caller.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub enum SessionEvent {
         /// Whether it was done.
         outcome: Result<(), ErrorObject>,
     },
-    /// A task cannot be followed, or no longer.
+    /// A task cannot be followed.
     AttachRefused {
         /// Which one.
         task_id: String,

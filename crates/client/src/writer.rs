@@ -1,8 +1,8 @@
 //! The sending half: owns the sink, sends requests in order, and shows that the client lives.
 //!
-//! It is a task of its own so that a client that is busy elsewhere, for example waiting for whoever
-//! reads its standard output, still says that it is there: the server counts every frame as life. It
-//! ends when the last sender of its queue is gone, after a close frame.
+//! It is a task of its own, so that a client that is blocked elsewhere, for example by the reader of its
+//! standard output, still shows that it is alive: the server counts every frame. It ends with a close frame
+//! when the last sender of its queue is dropped.
 
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use cc_client::{Answer, Connection, Error, Event};
+use cc_client::{Connection, Error, Event, Response};
 use cc_protocol::{
     control::ControlType,
     execute::{Execute, Program},
@@ -121,7 +121,7 @@ async fn a_refused_task_bears_the_servers_error_and_the_connection_goes_on() {
     let id = connection.control(ControlType::Pause).await.unwrap();
     let answer = connection.next_event().await.unwrap();
     let outcome = Ok(json!({"status": "paused"}));
-    assert_eq!(answer, Event::Answer(Answer { id: Some(id), outcome }));
+    assert_eq!(answer, Event::Response(Response { id: Some(id), outcome }));
     drop(connection);
     server.await.unwrap();
 }

@@ -19,13 +19,13 @@ pub enum ClaudeStream {
 /// One retry, as `{"type":"system","subtype":"api_retry",…}` reports it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClaudeRetry {
-    /// From 1.
+    /// Counts from 1.
     pub attempt: u64,
-    /// After this many the CLI gives up.
+    /// After so many attempts the CLI gives up.
     pub max_retries: u64,
-    /// Until the retry.
+    /// How long the CLI waits before the retry.
     pub retry_delay_ms: u64,
-    /// HTTP status, where there was an answer.
+    /// HTTP status of the API's answer; `None` where there was none.
     pub error_status: Option<u64>,
     /// The CLI's word for it, such as `rate_limit` or `authentication_failed`.
     pub error: Option<String>,
@@ -51,17 +51,13 @@ pub struct LimitReport {
 pub struct ClaudeResult {
     /// The CLI's own judgement; its `subtype` says `success` even for failures.
     pub is_error: bool,
-    /// The answer, cut to 256 KiB; the whole of it is in the output.
+    /// The answer, cut to 256 KiB; all of it is in the output.
     pub result: Option<String>,
-    /// `result` was cut.
+    /// Whether `result` was cut.
     pub result_truncated: bool,
     /// HTTP status of the API's refusal.
     pub api_error_status: Option<u64>,
-    /// Why the CLI's loop ended, such as `completed` or `max_turns`.
-    pub terminal_reason: Option<String>,
-    /// The CLI's `subtype`, such as `success` or `error_max_turns`.
-    pub subtype: Option<String>,
-    /// For `--resume`.
+    /// The conversation, for `--resume`.
     pub claude_session_id: Option<String>,
     /// Turns taken.
     pub num_turns: Option<u64>,
@@ -71,6 +67,10 @@ pub struct ClaudeResult {
     pub usage: Option<serde_json::Value>,
     /// The model of the stream's `init` line.
     pub model: Option<String>,
+    /// Why the CLI's loop ended, such as `completed` or `max_turns`.
+    pub terminal_reason: Option<String>,
+    /// The CLI's `subtype`, such as `success` or `error_max_turns`.
+    pub subtype: Option<String>,
     /// Token counts and cost of every model, subagents included, as they came.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_usage: Option<serde_json::Value>,
@@ -94,7 +94,7 @@ pub struct ClaudeResult {
     pub parts: Vec<ClaudeResultPart>,
 }
 
-/// One of several results of one run: the answer to the prompt, or what came of a notice from the background.
+/// One of several results of one run: the answer to the prompt, or to a notification from background work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClaudeResultPart {
     /// What the turn answered, in the CLI's word, such as `task-notification`; none for the prompt itself.

@@ -7,7 +7,7 @@ use crate::{claude::ClaudeFacts, output::OutputCounts, warning::Warning};
 /// How and why a task ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Completed {
-    /// Main process; 0 if it never ran.
+    /// Of the main process; 0 if it never ran.
     pub pid: i32,
     /// What ended the task.
     pub reason: EndReason,
@@ -17,8 +17,7 @@ pub struct Completed {
     pub exit_code: i32,
     /// The signal that the main process died of.
     pub signal: Option<i32>,
-    /// For people: what went wrong, naming the limit and what to do. Always there unless the task
-    /// ended by itself.
+    /// What went wrong, for people: it names the limit and what to do. `None` only for a task that ended by itself.
     pub error: Option<String>,
     /// From the start to the proof that the tree is gone.
     pub duration_ms: u64,
@@ -26,7 +25,7 @@ pub struct Completed {
     pub cpu_ms: u64,
     /// Largest resident set of any one process.
     pub max_rss_bytes: u64,
-    /// What was read.
+    /// How much it printed.
     pub output: OutputCounts,
     /// Processes that outlived the main one and were killed.
     pub killed_leftovers: u64,
@@ -38,7 +37,7 @@ pub struct Completed {
     /// What a Claude task's stream says of itself; none where there was no stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claude: Option<Box<ClaudeFacts>>,
-    /// Of a task that could not be started: what was wanting, where that may come back by itself.
+    /// For a task that could not be started: what was missing, where a later start may find it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spawn_failure: Option<SpawnFailureKind>,
 }
@@ -51,21 +50,21 @@ pub enum EndReason {
     Exit,
     /// The main process died of a signal that was not ours.
     Signal,
-    /// A client asked.
+    /// A client canceled it.
     Canceled,
-    /// The total deadline.
+    /// Its total deadline passed.
     Timeout,
-    /// The silence deadline, or no first output in time.
+    /// Its silence deadline passed, or there was no first output in time.
     IdleTimeout,
     /// A Claude task printed its result and did not exit.
     Lingered,
-    /// Too much output, where the policy is to kill.
+    /// It printed too much, where the policy is to kill.
     OutputLimit,
     /// The task could not be started.
     SpawnFailed,
     /// The worker was killed, crashed or stopped answering.
     WorkerDied,
-    /// The supervisor went away or was told to stop.
+    /// The supervisor went away or is being stopped.
     SupervisorLost,
     /// A resource that the worker needs is exhausted: the disk for its log, memory, descriptors.
     ResourceLimit,
@@ -100,7 +99,7 @@ impl EndReason {
 pub enum Verdict {
     /// Exit code 0, and for a Claude task a result that is no error.
     Succeeded,
-    /// It ran and failed.
+    /// It ran and did not succeed.
     Failed,
     /// A Claude task ended without a result line.
     NoResult,
@@ -108,11 +107,11 @@ pub enum Verdict {
     Auth,
     /// The API refused because of a rate or usage limit.
     RateLimited,
-    /// A deadline.
+    /// A deadline passed.
     TimedOut,
-    /// Somebody ended it: the client, its disconnect, or the supervisor's stop.
+    /// It was ended on request: by the client, by its disconnect, or by the supervisor's stop.
     Canceled,
-    /// It printed more than it may, where the policy is to kill.
+    /// It printed too much, where the policy is to kill.
     OutputLimit,
     /// It could not be started.
     SpawnFailed,
@@ -152,15 +151,15 @@ impl Verdict {
     }
 }
 
-/// What was wanting at a start that failed.
+/// What was missing at a start that failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpawnFailureKind {
-    /// Something of the machine's: a process, memory, a descriptor, room on a disk, the worker's program. It says
-    /// nothing about the task.
+    /// A resource of the machine: a process, memory, a descriptor, room on a disk, the worker's program. It says nothing
+    /// about the task.
     Means,
-    /// The task's program, or the interpreter that it names, is not there or cannot be executed.
+    /// The task's program, or the interpreter that it names, does not exist or cannot be executed.
     Program,
-    /// The task's working directory is not there.
+    /// The task's working directory does not exist.
     Folder,
 }

@@ -12,15 +12,15 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The main process runs.
+    /// The main process was started.
     Started(Started),
     /// The whole tree is stopped.
     Paused,
-    /// The whole tree goes on.
+    /// The whole tree runs again.
     Resumed,
     /// The worker has begun to end the task on request.
     Canceled {
-        /// Who asked.
+        /// Whose request it is.
         reason: EndReason,
     },
     /// The middle of an over-long output was dropped here.
@@ -37,14 +37,14 @@ pub enum Event {
     Completed(Box<Completed>),
 }
 
-/// The main process runs.
+/// A task whose main process was started.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
-    /// Main process; also its process group and session.
+    /// Of the main process; also its process group and session.
     pub pid: i32,
-    /// The worker.
+    /// Of the worker.
     pub worker_pid: i32,
-    /// What holds the tree together.
+    /// What finds and kills everything that the task starts.
     pub containment: Containment,
 }
 

@@ -3,6 +3,7 @@
 //! A worker's records, the task log, the wire of the clients and the database share these types, so that a task's end is
 //! the same value in all of them. This crate does no I/O, and does not know how its values are carried.
 //!
+//! Modules: `event`, `completed`, `warning`, `claude`, `output`; in the same order:
 //! - [`Event`] is everything that a worker records of a task beside its output.
 //! - [`Completed`] is the last of them: [`EndReason`] says what ended the task, [`Verdict`] what the end means.
 //! - [`Warning`] is what a person should know of that end, whatever the verdict.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Output that was read and thrown away.
+/// Output that was read and is in no record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// Lines of which at least a part is missing.

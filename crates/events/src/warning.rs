@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Something that a person should know of a task's end, whatever its verdict.
+/// Something that a person should know about a task's end, whatever its verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// What it is about.
+    /// Its class, for programs.
     pub kind: WarningKind,
-    /// In words, with the names concerned.
+    /// A sentence that names what is concerned.
     pub message: String,
 }
 
@@ -17,9 +17,9 @@ pub struct Warning {
 pub enum WarningKind {
     /// A tool's call was denied.
     PermissionDenied,
-    /// Work in the background was announced and has not ended.
+    /// Background work was announced and has not ended.
     BackgroundUnfinished,
-    /// The task was ended after its result, with something still going on.
+    /// The task was ended after its result, while something of it still ran.
     EndedAfterResult,
     /// The answer is empty.
     EmptyAnswer,
@@ -31,15 +31,15 @@ pub enum WarningKind {
     Plugin,
     /// The CLI could not save the conversation or its settings.
     WritesLost,
-    /// The conversation was begun anew in the middle.
+    /// The CLI started a new conversation in the middle of the run.
     ConversationReset,
     /// The model refused, or another model answered in its place.
     Refusal,
-    /// A limit is used up, and paid extra usage takes its place.
+    /// A limit is used up, and the run continues on paid extra usage.
     ExtraUsage,
     /// The loop of the CLI ended for an unusual reason.
     TerminalReason,
-    /// Results of notices from the background came beside the answer.
+    /// Background notifications were answered with results of their own.
     SeveralResults,
 }
 

@@ -1,21 +1,24 @@
 //! Notices that a process could not run: it was stopped, its container was paused, its cgroup frozen.
 //!
-//! Nobody tells a process that this happened, and the monotonic clock goes on meanwhile. What it can see is that a sleep
-//! ended much later than was asked. Such a sleep is a *gap*: clocks that bound how long something may take must not
-//! count it, because what they bound was not running either.
+//! The kernel does not report this to the process, and the monotonic clock runs meanwhile. What the process can see is
+//! that a sleep ended much later than it asked for. Such a sleep is a *gap*: clocks that bound how long something may take
+//! must not count it, because what they bound was not running either.
 //!
-//! A machine under load wakes processes late too, and then its clocks must go on all the same. Load makes sleep after
-//! sleep late; a stop makes one late. So only a few gaps in a row are believed.
+//! A machine under load wakes processes late too, and then the clocks must run. Load makes sleep after sleep late, a stop
+//! makes one sleep late, so only a few gaps in a row are believed.
 //!
-//! A machine that sleeps needs none of this: its monotonic clock stands still. Pure: durations come in as arguments.
+//! A suspended machine needs none of this: its monotonic clock stands still. Pure: durations come in as arguments.
+
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
 
 use std::time::Duration;
 
-/// What a sleep may be late without being a gap.
+/// How late a sleep may end without being a gap.
 pub const TOLERANCE: Duration = Duration::from_secs(2);
 /// Gaps that are believed without a punctual sleep between them.
 pub const GAPS_IN_A_ROW: u32 = 3;
-/// Between the end of a gap and the moment at which everybody else can be expected to run again too.
+/// How long after a gap the other processes can be expected to run again.
 pub const SETTLE: Duration = Duration::from_secs(1);
 
 /// Judges the sleeps of one process, one after the other.
@@ -25,13 +28,13 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// None yet.
+    /// Before the first sleep.
     #[must_use]
     pub const fn new() -> Self {
         Self { in_a_row: 0 }
     }
 
-    /// Whether a sleep that was to take `asked` and took `took` had a gap in it.
+    /// Whether a sleep of `asked` that took `took` had a gap in it.
     pub fn is_gap(&mut self, asked: Duration, took: Duration) -> bool {
         if took <= asked.saturating_add(TOLERANCE) {
             self.in_a_row = 0;

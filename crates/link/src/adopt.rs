@@ -1,10 +1,9 @@
 //! Adoption: a supervisor takes over a worker that an earlier one started.
 //!
-//! A worker listens on the Unix socket [`SOCKET_NAME`] in its task's directory, which only its user can
-//! enter. Whoever connects first sends [`crate::control::Control::Adopt`] and gets
-//! [`crate::notice::Notice::Adopted`] or [`crate::notice::Notice::AdoptionRefused`] as the first record.
-//! These three messages are the same in every version: they settle which one is spoken. The
-//! newest adopter wins; an older connection is closed.
+//! A worker listens on the Unix socket [`SOCKET_NAME`] in its task's directory, which only its user can enter. A
+//! supervisor that connects sends [`crate::control::Control::Adopt`] and gets [`crate::notice::Notice::Adopted`] or
+//! [`crate::notice::Notice::AdoptionRefused`] as the first record. These three messages are the same in every version,
+//! because they negotiate the version. The newest adopter wins; the connection of an earlier one is closed.
 
 use std::path::PathBuf;
 
@@ -40,12 +39,12 @@ impl VersionRange {
     }
 }
 
-/// Everything that a supervisor must know to go on with a task.
+/// What a supervisor must know to continue with a task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adopted {
-    /// What both speak from now on.
+    /// The version that both speak on this connection.
     pub link_version: u32,
-    /// The task's id.
+    /// A uuid in text form.
     pub task_id: String,
     /// The main process and the worker.
     pub started: Started,
@@ -53,13 +52,13 @@ pub struct Adopted {
     pub end_offset: u64,
     /// The seq of the last record before it; 0 when there is none.
     pub last_seq: u64,
-    /// The tree is stopped.
+    /// Whether the tree is stopped.
     pub is_paused: bool,
-    /// Why the task is being ended, if it is.
+    /// Why the task is being ended; `None` while it is not.
     pub ending: Option<EndReason>,
     /// The task's clocks, as its spec has them.
     pub deadlines: Deadlines,
-    /// What is left of the total deadline, milliseconds.
+    /// What is left of the total deadline.
     pub total_left_ms: Option<u64>,
     /// The task's cgroup leaf, where it has one.
     pub leaf: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! Supervisor to worker: one JSON text a line on the worker's stdin, so that it can be typed in a shell;
-//! after an adoption, on the worker's socket.
+//! Supervisor to worker: one JSON text a line on the worker's standard input, so that it can be typed in a shell. After an
+//! adoption the same lines travel on the worker's socket.
 
 use cc_events::EndReason;
 use serde::{Deserialize, Serialize};
@@ -15,11 +15,11 @@ pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
 pub enum Control {
     /// Run this task. Legal once, as the first line.
     Run(Box<TaskSpec>),
-    /// Serve the sender from now on. Legal as the first line on a connection to the worker's socket.
+    /// Make the sender the worker's supervisor. Legal as the first line on a connection to the worker's socket.
     Adopt(VersionRange),
     /// Stop the whole tree. Harmless when it is stopped.
     Pause,
-    /// Let the whole tree go on. Harmless when it runs.
+    /// Resume the whole tree. Harmless when it runs.
     Resume,
     /// End the task: SIGTERM to the whole tree, the grace of the spec, SIGKILL. Harmless when it is ending.
     Cancel {
@@ -28,12 +28,12 @@ pub enum Control {
     },
     /// End the task with SIGKILL now, also in the middle of a grace period.
     Kill {
-        /// As in `Cancel`.
+        /// Named in the terminal event, as for `Cancel`.
         reason: EndReason,
     },
-    /// Answer with [`crate::notice::Notice::Pong`]: shows that the worker's loop turns.
+    /// Answer with [`crate::notice::Notice::Pong`]: a health check of the worker's loop.
     Ping {
-        /// Comes back in the answer.
+        /// The answer repeats it.
         nonce: u64,
     },
 }
@@ -52,7 +52,7 @@ impl Control {
     /// Reads a line, with or without its newline.
     ///
     /// # Errors
-    /// When the line is no known control message; the text names what is wrong and where.
+    /// When the line is no known control message; the error says what is wrong and where.
     pub fn from_line(line: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(line)
     }

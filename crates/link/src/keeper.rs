@@ -1,48 +1,47 @@
-//! How a supervisor has its workers forked and kept: by one process of the worker program that is ready to be a
-//! worker and never becomes one itself, the keeper. It is the parent and the subreaper of all workers that it makes,
-//! so whoever is its child and no worker was left by a worker that has died.
+//! The keeper: the process of the worker program that forks a supervisor's workers and stays their parent. It is also
+//! their subreaper, so a child of it that is no worker was left by a worker that has died.
 //!
-//! It is started with [`KEEPER_ARGUMENT`] and the path of its socket. Its stdin is a stream socket on which a
-//! supervisor asks for workers: the byte [`REQUEST`], sent together with three descriptors, the worker's stdin, stdout
-//! and stderr. The answer is an [`Answer`], from the worker itself where there is one now, with a pidfd of it. One
-//! request is answered before the next is sent.
+//! It is started with [`KEEPER_ARGUMENT`] and the path of its socket. Its standard input is a stream socket on which the
+//! supervisor requests workers: the byte [`REQUEST`], sent together with three descriptors, the worker's stdin, stdout and
+//! stderr. The answer is an [`Answer`]; a new worker sends it itself, with a pidfd of itself. A supervisor waits for the
+//! answer before it sends the next request.
 //!
-//! Its stdout is a listening socket, bound to that path, on which every supervisor of the same user can ask one
-//! [`Question`] for each connection, a line of JSON, and gets one [`Settled`], another line. A keeper outlives its
-//! supervisor, and goes when it has neither that nor a worker.
+//! Its standard output is a listening socket, bound to that path. Every supervisor of the same user can send one
+//! [`Question`] on each connection, a line of JSON, and gets one [`Settled`], another line. A keeper outlives its
+//! supervisor, and exits when it has neither a supervisor nor a worker.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
-/// What makes the worker program a keeper; the path of its socket follows.
+/// The argument that makes the worker program a keeper; the path of its socket follows.
 pub const KEEPER_ARGUMENT: &str = "--keeper";
-/// What a request has beside its descriptors: these cannot travel alone.
+/// The byte of a request: descriptors cannot be sent without one.
 pub const REQUEST: u8 = b'w';
 /// Descriptors of a request.
 pub const REQUEST_DESCRIPTORS: usize = 3;
 /// Length of an [`Answer`].
 pub const ANSWER_BYTES: usize = 4;
-/// Longest question, its newline included. A keeper hangs up on who says more without one.
+/// Longest question, its newline included. A keeper closes a connection that sends more without one.
 pub const QUESTION_BYTES_LIMIT: usize = 256;
 
-/// What became of a request: a worker's pid, or why there is none.
+/// The outcome of a request: the worker's pid, or why there is none.
 #[derive(Debug)]
 pub struct Answer(pub io::Result<i32>);
 
 impl Answer {
-    /// As it is sent: a pid, or a negative number of an error as in errno(3), little-endian.
+    /// The bytes to send: the pid, or a negated errno(3), little-endian.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; ANSWER_BYTES] {
         let number = match &self.0 {
             Ok(pid) => *pid,
-            // An error that the kernel did not make is none of a fork.
+            // An error of fork(2) has a number; any other would be a bug.
             Err(error) => -error.raw_os_error().unwrap_or(1),
         };
         number.to_le_bytes()
     }
 
-    /// From what was received.
+    /// Reads what was received.
     #[must_use]
     pub fn from_bytes(bytes: [u8; ANSWER_BYTES]) -> Self {
         let number = i32::from_le_bytes(bytes);
@@ -54,13 +53,13 @@ impl Answer {
     }
 }
 
-/// What is asked on a keeper's socket.
+/// A question on a keeper's socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
-    /// Answer when this worker has ended and what it left is ended too. One that the keeper does not know has ended.
+    /// Answer when this worker and everything that it left have ended. A worker that the keeper does not know has ended.
     Settle {
-        /// Its pid.
+        /// The worker's pid.
         worker: i32,
     },
 }
@@ -68,9 +67,9 @@ pub enum Question {
 /// The answer to [`Question::Settle`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settled {
-    /// How the worker ended, where the keeper knows it.
+    /// How the worker ended; `None` where the keeper does not know.
     pub end: Option<WorkerEnd>,
-    /// Processes that it left alive and that are dead now.
+    /// Processes that it left and that were killed.
     pub killed: u64,
     /// Processes that it left and that could not be killed within the bound.
     pub unkillable: u64,

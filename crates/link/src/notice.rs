@@ -11,21 +11,21 @@ use crate::adopt::{Adopted, VersionRange};
 pub enum Notice {
     /// Answer to [`crate::control::Control::Ping`].
     Pong {
-        /// From the question.
+        /// The one of the ping.
         nonce: u64,
     },
-    /// Answer to [`crate::control::Control::Adopt`]: the sender has the worker now. What the task log
-    /// holds beyond the named position, and everything later, follows on this connection.
+    /// Answer to [`crate::control::Control::Adopt`]: the sender is the worker's supervisor. The records after the named
+    /// position of the task log follow on this connection.
     Adopted(Box<Adopted>),
-    /// Answer to [`crate::control::Control::Adopt`]: there is no version of the link that both speak. The
-    /// worker closes the connection and runs its task to the end.
+    /// Answer to [`crate::control::Control::Adopt`]: there is no version of the link that both speak. The worker closes
+    /// the connection and its task runs on.
     AdoptionRefused {
-        /// What the worker speaks.
+        /// The versions that the worker speaks.
         versions: VersionRange,
     },
     /// The task is being ended; its terminal event comes within the grace period and the kill bound.
     Ending {
-        /// Why.
+        /// Why it is ended.
         reason: EndReason,
     },
 }

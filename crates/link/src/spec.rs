@@ -1,6 +1,6 @@
-//! The task spec: everything that a worker must know to run one task, complete and resolved.
+//! The task spec: everything that a worker must know to run one task.
 //!
-//! A spec holds no defaults and no policy: the supervisor has already decided everything.
+//! A spec holds no defaults and no policy: the supervisor has decided everything.
 
 use std::path::PathBuf;
 
@@ -30,7 +30,7 @@ pub struct TaskSpec {
     pub bounds: Bounds,
     /// How long the task may take.
     pub deadlines: Deadlines,
-    /// The task log, created by the worker; its directory exists.
+    /// Where the worker creates the task log. The directory exists.
     pub log_path: PathBuf,
     /// Where to make the task's cgroup leaf; without one the subreaper alone contains the task.
     pub cgroup: Option<CgroupParent>,
@@ -38,7 +38,7 @@ pub struct TaskSpec {
     pub claude: ClaudeStream,
     /// What to do when the supervisor is gone.
     pub on_supervisor_loss: OnSupervisorLoss,
-    /// Whether anything waits for the disk.
+    /// Whether appending to the log waits for the disk.
     #[serde(default)]
     pub fsync: Fsync,
 }
@@ -47,8 +47,8 @@ pub struct TaskSpec {
 /// value: the last resort for finding leftovers whose worker is gone.
 pub const MARKER_VARIABLE: &str = "CC_EXECUTOR_TASK_ID";
 
-/// Name of the environment variable by which a worker is told of the soft limit of open files that it and its task
-/// are to have, where its supervisor has raised its own.
+/// Name of the environment variable with the soft limit of open files for a worker and its task. A supervisor that has
+/// raised its own limit sets it.
 pub const OPEN_FILES_VARIABLE: &str = "CC_EXECUTOR_OPEN_FILES";
 
 /// What the task reads on standard input.
@@ -106,14 +106,14 @@ pub struct CgroupParent {
     pub clone_into: bool,
 }
 
-/// Whether records are on the disk before anybody sees them.
+/// Whether records are on the disk before a client sees them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fsync {
     /// They survive the death of every process; a power failure can cost the last ones.
     #[default]
     Never,
-    /// They survive a power failure, too: fdatasync(2) for each group of them.
+    /// They survive a power failure, at the cost of an fdatasync(2) for each group of them.
     Always,
 }
 

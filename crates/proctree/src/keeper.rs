@@ -1,8 +1,8 @@
-//! The children of a keeper: workers, and what dead ones have left.
+//! The children of a keeper: workers, and what dead workers have left.
 //!
-//! A keeper is a subreaper that starts workers and nothing else. So a child of it that is no worker was left by one that
-//! has died, whatever it has done to its environment, session or group; it is ended with all that descends from it, at
-//! once. Nobody else is touched: descent from anybody but a keeper says nothing about who started a process.
+//! A keeper is a subreaper that starts workers and nothing else. So a child of it that is no worker was left by a worker
+//! that has died, whatever it has done to its environment, session or group. It is killed at once, with all that descends
+//! from it. No other process is touched: descent from any process but a keeper does not say who started it.
 //!
 //! Used by the keeper's loop, which calls [`Workers::tend`] after every SIGCHLD and at [`Workers::next`].
 
@@ -18,19 +18,18 @@ use crate::{
     subreaper::{self, Children, ExitStatus},
 };
 
-/// Passes before anybody is called unkillable: time alone says nothing where the machine, or this process, was stopped.
+/// Passes before a process is called unkillable: time alone says nothing where the machine, or this process, was stopped.
 const PASSES_BEFORE_GIVING_UP: u32 = 100;
 /// After a look that failed, as for want of a descriptor.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
-/// Failed workers whose end nobody has asked for yet; of more, the oldest are forgotten.
+/// Failed workers that no supervisor has asked about yet; of more, the oldest are forgotten.
 const UNASKED_ENDS_LIMIT: usize = 64;
 
 /// How a worker ended and what became of what it left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Remains {
-    /// `None`: it did well, or is not known here.
+    /// `None`: it exited with 0, or is not known here.
     pub status: Option<ExitStatus>,
-    /// What it left.
     pub swept: Swept,
 }
 
@@ -41,9 +40,9 @@ pub struct Workers {
     /// Failed ones, the oldest first.
     failed: VecDeque<Failed>,
     sweep: Option<Sweep>,
-    /// A look failed, and is tried again.
+    /// When to look again after a look that failed.
     again_at: Option<Instant>,
-    /// Those that were killed and have not died within the limit.
+    /// Processes that were killed and have not died within the limit.
     unkillable: HashSet<Identity>,
 }
 
@@ -51,7 +50,7 @@ pub struct Workers {
 struct Failed {
     pid: i32,
     status: ExitStatus,
-    /// When what it left was ended.
+    /// When what it left had ended.
     settled: Option<(Instant, Swept)>,
 }
 
@@ -75,7 +74,7 @@ impl Workers {
         self.alive.is_empty() && self.is_quiet() && self.unkillable.is_empty()
     }
 
-    /// Whether a worker has failed of which nobody has heard yet, after this moment.
+    /// Whether a worker that no supervisor has asked about has failed after this moment.
     #[must_use]
     pub fn has_unasked_since(&self, moment: Instant) -> bool {
         self.failed.iter().any(|failed| failed.settled.is_none_or(|(at, _)| at > moment))
@@ -92,7 +91,7 @@ impl Workers {
         self.sweep.is_none() && self.again_at.is_none()
     }
 
-    /// Reaps who has ended and goes on with ending what is left of dead workers. Does not wait.
+    /// Reaps the children that have ended and continues to kill what dead workers have left. Does not wait.
     ///
     /// # Errors
     /// When `/proc` cannot be read; then it is to be tried again.
@@ -110,7 +109,7 @@ impl Workers {
                 Children::None => break false,
             }
         };
-        // Somebody becomes a child here only when its parent dies.
+        // A process becomes a child here only when its parent dies.
         if is_any_ended || self.next().is_some_and(|moment| moment <= now) {
             self.again_at = Some(now + PAUSE_AFTER_FAILURE);
             self.look(now, has_children)?;
@@ -185,7 +184,7 @@ impl Workers {
         Ok(())
     }
 
-    /// What dead workers have left is ended. All of it is booked for the first of them: whose each was cannot be told.
+    /// What dead workers have left has ended. All of it is counted for the first of them: it is not known whose each was.
     fn settle(&mut self, now: Instant, unkillable: u64) {
         let killed = self.sweep.take().map_or(0, |sweep| sweep.killed.len() as u64);
         let mut swept = Swept { killed, unkillable };
@@ -194,8 +193,8 @@ impl Workers {
         }
     }
 
-    /// What is known of a worker that has ended; the next time nothing is. `None`: it has not, or something is still to
-    /// be ended.
+    /// What is known of a worker that has ended. It is forgotten with that. `None` while the worker, or something that a
+    /// worker left, is alive.
     pub fn claim(&mut self, pid: i32) -> Option<Remains> {
         if self.alive.contains(&pid) || !self.is_quiet() {
             return None;

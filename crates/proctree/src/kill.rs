@@ -5,8 +5,9 @@
 //! --------------------------+------------------------------------------------------+-------------------
 //! worker: its task ends     | ask_to_end: SIGTERM and SIGCONT to each; thaw the    | the caller's grace
 //!                           |   leaf                                               |
-//! worker: the grace is over | kill_descendants: cgroup.kill; SIGKILL to all that   | KILL_MS_LIMIT
-//!   or the main process is  |   descend, again and again until no child is left    |
+//! worker: after the grace,  | kill_descendants: cgroup.kill; SIGKILL to all that   | KILL_MS_LIMIT
+//!   or the main process     |   descend, again and again until no child is left    |
+//!   has ended               |                                                      |
 //! keeper: a worker has died | kill_each, called by `keeper`: SIGKILL to its other  | SWEEP_MS_LIMIT
 //!                           |   children and all that descend from them            |
 //! supervisor: after that    | end_leftovers: cgroup.kill; SIGKILL to each process  | SWEEP_MS_LIMIT
@@ -17,7 +18,7 @@
 //!
 //! A supervisor finds leftovers in two ways, by the cgroup leaf and by the marker variable, which every process of a task
 //! inherits. It does not use descent: a wrapper that becomes the supervisor by execve(2) leaves it its children, and
-//! process 1 of a container gets everybody's orphans.
+//! process 1 of a container becomes the parent of all orphans.
 
 use std::{
     collections::HashSet,
@@ -81,7 +82,7 @@ pub(crate) fn kill_descendants(
     mut reap: impl FnMut() -> io::Result<bool>,
     child_signals: impl AsFd,
 ) -> io::Result<Killed> {
-    // A process that somebody has moved into the leaf does not descend from here.
+    // A process that was moved into the leaf need not descend from here.
     let mut is_gone = || Ok::<bool, io::Error>(reap()? && !leaf.is_some_and(Leaf::is_populated));
     let mut seen: HashSet<Identity> = HashSet::new();
     let mut unkillable = 0;
@@ -139,10 +140,10 @@ pub(crate) fn kill_each(processes: &[Process], killed: &mut HashSet<Identity>) {
     }
 }
 
-/// Does something that makes children end; of all their ends there is one SIGCHLD, afterwards. Without this each
+/// Does `work`, which makes children end, with SIGCHLD blocked: one SIGCHLD for all of them comes afterwards. Otherwise each
 /// would interrupt the sending to the others, which costs more than the sending.
 fn without_interruption(work: impl FnOnce()) {
-    // An error only means the interruptions.
+    // An error only means that there are interruptions.
     let before = SigSet::from(SIGCHLD).thread_swap_mask(SigmaskHow::SIG_BLOCK);
     work();
     if let Ok(before) = before {
@@ -154,23 +155,23 @@ fn without_interruption(work: impl FnOnce()) {
 fn wait_for_child(child_signals: &impl AsFd) {
     let mut fds = [PollFd::new(child_signals.as_fd(), PollFlags::POLLIN)];
     if poll(&mut fds, PollTimeout::from(REAP_WAIT_MS)).is_ok_and(|ready| ready > 0) {
-        // The signal may be an old one that nobody has read: do not spin on it.
+        // The signal may be an old one that was not read yet: do not spin on it.
         thread::sleep(Duration::from_micros(200));
     }
 }
 
-/// Whose leftovers to end.
+/// What a worker's task is found by.
 #[derive(Clone, Debug)]
 pub struct Leftovers<'a> {
     /// Name and value of the variable that all processes of the task inherited.
     pub marker: (&'a str, &'a str),
     /// The task's cgroup leaf, where it had one.
     pub leaf: Option<PathBuf>,
-    /// Processes that are known to be the task's, as they were seen below its worker.
+    /// Processes that were seen below the task's worker.
     pub known: &'a [Process],
 }
 
-/// What a sweep found.
+/// The result of [`end_leftovers`], and of a keeper's killing.
 #[must_use = "a process may have survived"]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -188,7 +189,7 @@ impl std::ops::Add for Swept {
     }
 }
 
-/// Kills all leftovers. Blocks for at most [`SWEEP_MS_LIMIT`]. Reaps nobody: these are others' children.
+/// Kills all leftovers. Blocks for at most [`SWEEP_MS_LIMIT`]. Reaps none of them: they are other processes' children.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
@@ -196,8 +197,8 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
     let leaf = leftovers.leaf.clone().and_then(Leaf::existing);
     let mut seen = kill_leaf(leaf.as_ref());
     let deadline = Instant::now() + Duration::from_millis(SWEEP_MS_LIMIT);
-    // A process in the middle of an execve(2) shows no environment, and so no marker, and one that forks and exits all
-    // the time can be missed by a pass: one look is not enough.
+    // One pass is not enough: a process in the middle of an execve(2) shows no environment, and so no marker, and one that
+    // forks and exits all the time can be missed.
     let mut was_empty = false;
     loop {
         let found = find(leftovers, leaf.as_ref())?;
@@ -216,7 +217,7 @@ pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
     }
 }
 
-/// Everyone alive who bears the marker, is in the leaf or is known.
+/// All processes that are alive and bear the marker, are in the leaf, or are known.
 fn find(leftovers: &Leftovers<'_>, leaf: Option<&Leaf>) -> io::Result<Vec<Process>> {
     let (name, value) = leftovers.marker;
     let mut found = leaf.map(Leaf::members).unwrap_or_default();
@@ -232,8 +233,8 @@ fn find(leftovers: &Leftovers<'_>, leaf: Option<&Leaf>) -> io::Result<Vec<Proces
     Ok(found)
 }
 
-/// A variable can be copied, and seen from outside of a container: what another user, or another pid namespace, has
-/// started is theirs.
+/// A variable can be copied, and it can be seen from outside of a container: a process of another user or another pid
+/// namespace is not the task's.
 fn is_of_this_user_and_namespace(pid: i32) -> bool {
     let namespace = |of: &str| fs::read_link(format!("/proc/{of}/ns/pid")).ok();
     fs::metadata(format!("/proc/{pid}")).is_ok_and(|entry| entry.uid() == geteuid().as_raw())

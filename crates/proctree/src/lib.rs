@@ -16,6 +16,9 @@
 //! **All `unsafe` code of the workspace is in [`start`], [`fork`] and [`inherit`]. All signals of the workspace are sent by
 //! [`pidfd`]**, so that they cannot hit a process that got a dead one's pid, and by the kernel for [`cgroup`].
 
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
+
 #[expect(unsafe_code, reason = "fork, without handlers")]
 pub mod fork;
 

@@ -47,7 +47,7 @@ impl Pidfd {
         self.pid
     }
 
-    /// Sends a signal. One that has exited needs none.
+    /// Sends a signal; to a process that has exited this does nothing.
     ///
     /// # Errors
     /// When this user may not signal it.
@@ -91,7 +91,7 @@ impl Process {
     pub fn signal_in_turn(&self, signals: &[Signal]) -> bool {
         let Some(pid) = Pid::from_raw(self.pid) else { return false };
         let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-        // The handle pins whoever has the number now; only then is it worth asking who that is.
+        // The handle pins the process that has the pid now; only then can it be compared with this one.
         let is_same = Self::read(self.pid).is_some_and(|now| now.is_same_as(self));
         is_same && signals.iter().all(|signal| pidfd_send_signal(&handle, *signal).is_ok())
     }

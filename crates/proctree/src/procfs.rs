@@ -16,9 +16,9 @@ const STAT_BYTES_LIMIT: usize = 2_048;
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
-    /// Its number, which is used again after its death.
+    /// Its pid, which is used again after its death.
     pub pid: i32,
-    /// Its parent's.
+    /// The pid of its parent.
     pub parent: i32,
     /// One letter, such as `R`, `S`, `T` (stopped) or `Z` (zombie).
     pub state: u8,
@@ -30,7 +30,7 @@ pub struct Process {
 pub type Identity = (i32, u64);
 
 impl Process {
-    /// Reads one process; `None` if there is none of that number.
+    /// Reads one process; `None` if there is none with this pid.
     #[must_use]
     pub fn read(pid: i32) -> Option<Self> {
         let mut stat = [0; STAT_BYTES_LIMIT];
@@ -51,7 +51,7 @@ impl Process {
         (self.pid, self.start_ticks)
     }
 
-    /// Whether it is the same process, and not another one of the same number.
+    /// Whether it is the same process, and not another one with the same pid.
     #[must_use]
     pub fn is_same_as(&self, other: &Self) -> bool {
         self.identity() == other.identity()
@@ -122,8 +122,8 @@ pub fn below(ancestor: i32, processes: &[Process]) -> Vec<Process> {
     found
 }
 
-/// The children of a process with one thread, the dead ones included that are not reaped, as the kernel lists them. Who
-/// becomes one during the look is seen too: it comes last. `None` where the kernel has no such list.
+/// The children of a process with one thread, zombies included, as the kernel lists them. A process that becomes a child
+/// during the look is seen too: it comes last. `None` where the kernel has no such list.
 #[must_use]
 pub fn children(of: i32) -> Option<Vec<i32>> {
     let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;

@@ -1,17 +1,17 @@
-//! Which errors of the system say nothing about who met them: the machine was out of something, or somebody was just
-//! replacing a file. The same attempt may well succeed a little later.
+//! Which errors of the system are the machine's and not the caller's: it was out of a resource, or a file was being
+//! replaced. The same attempt may succeed a little later.
 
 use std::{io, path::PathBuf};
 
 use nix::errno::Errno;
 
-/// An error of the system, and the path that it is about. Made into an [`io::Error`] it is judged as the error in it.
+/// An error of the system with the path that it is about. [`is_environmental`] judges an [`io::Error`] made of it by its
+/// source.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", path.display())]
 pub struct AtPath {
     /// Of the file or directory.
     pub path: PathBuf,
-    /// What the system said.
     pub source: io::Error,
 }
 
@@ -19,7 +19,7 @@ pub struct AtPath {
 /// written, a disk or a network file system failed.
 #[must_use]
 pub fn is_environmental(error: &io::Error) -> bool {
-    // An error that was given other words may have kept its origin; else it has its kind, and no number.
+    // An error that was wrapped may have kept its source; else it has its kind, and no number.
     let origin = error.get_ref().and_then(|inner| inner.source()?.downcast_ref::<io::Error>());
     let is_of_kind = matches!(
         error.kind(),

@@ -22,7 +22,6 @@ pub fn enable() -> io::Result<()> {
 pub struct Ended {
     /// Its number, free for others from now on.
     pub pid: i32,
-    /// How it ended.
     pub status: ExitStatus,
 }
 

@@ -20,7 +20,7 @@ use rustix::process::Signal;
 use crate::{
     cgroup::Leaf,
     kill::{self, Killed},
-    procfs::{self, Process},
+    procfs::{self, Identity, Process},
     subreaper::{self, Children, ExitStatus},
 };
 
@@ -34,7 +34,7 @@ const PAUSE_BETWEEN_PASSES: Duration = Duration::from_micros(200);
 pub struct Tree {
     main: Main,
     leaf: Option<Leaf>,
-    stopped_by_themselves: HashSet<(i32, u64)>,
+    stopped_by_themselves: HashSet<Identity>,
 }
 
 /// The main process.
@@ -108,10 +108,10 @@ impl Tree {
         self.stop_all_but(&HashSet::new())
     }
 
-    /// Stops what descends from here until a pass finds nobody who still runs: a stop signal takes effect
-    /// some time after it was sent, and a process can have forked before that.
+    /// Stops what descends from here until a pass finds no process that runs: a stop signal takes effect some time after it
+    /// was sent, and a process can have forked before that.
     fn stop_all_but(&mut self, spared: &HashSet<i32>) -> io::Result<()> {
-        let mut told: HashSet<(i32, u64)> = HashSet::new();
+        let mut signaled: HashSet<Identity> = HashSet::new();
         let deadline = Instant::now() + Duration::from_millis(STOP_MS_LIMIT);
         loop {
             let mut is_any_running = false;
@@ -121,13 +121,13 @@ impl Tree {
                     continue;
                 }
                 if process.is_stopped() {
-                    if !told.contains(&key) {
+                    if !signaled.contains(&key) {
                         self.stopped_by_themselves.insert(key);
                     }
                     continue;
                 }
                 is_any_running = true;
-                if told.insert(key) {
+                if signaled.insert(key) {
                     let _is_there = process.signal(Signal::STOP);
                 }
             }
@@ -138,13 +138,13 @@ impl Tree {
         }
     }
 
-    /// Lets every member go on that [`Tree::pause`] has stopped.
+    /// Resumes every member that [`Tree::pause`] has stopped.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
     pub fn resume(&mut self) -> io::Result<()> {
         if let Some(leaf) = &self.leaf {
-            // A leaf that is gone has nobody in it to be thawed.
+            // A leaf that is gone has no member to be thawed.
             drop(leaf.thaw());
         }
         let spared = std::mem::take(&mut self.stopped_by_themselves);

@@ -1,4 +1,4 @@
-//! What a dead worker left is found wherever it is, and nobody is touched for being a child of whoever sweeps.
+//! What a dead worker left is found wherever it is, and no process is killed for being a child of the sweeper.
 
 #![expect(clippy::unwrap_used, reason = "tests: a broken assumption ends them where it is noticed")]
 
@@ -55,7 +55,7 @@ impl Orphan {
 }
 
 impl Drop for Orphan {
-    /// A test that fails leaves nobody behind.
+    /// A test that fails leaves no process behind.
     fn drop(&mut self) {
         let _was_there = self.process.signal(rustix::process::Signal::KILL);
     }

@@ -13,7 +13,7 @@ use crate::error::{ErrorCode, ErrorObject};
 pub enum ControlType {
     /// Stop the whole tree.
     Pause,
-    /// Let it go on.
+    /// Let the whole tree run again.
     Resume,
     /// End it.
     Cancel,

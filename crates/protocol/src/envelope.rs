@@ -118,7 +118,7 @@ pub struct Response {
     pub jsonrpc: String,
     /// Result or error: exactly one of the two.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub body: ResponseBody,
     /// From the request; null where it could not be read.
     pub id: Id,
 }
@@ -126,7 +126,7 @@ pub struct Response {
 /// Result or error.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Outcome {
+pub enum ResponseBody {
     /// The method's result.
     Result(Value),
     /// Why there is none.
@@ -137,13 +137,13 @@ impl Response {
     /// A successful answer.
     #[must_use]
     pub fn result(id: Id, result: Value) -> Self {
-        Self { jsonrpc: VERSION.to_owned(), outcome: Outcome::Result(result), id }
+        Self { jsonrpc: VERSION.to_owned(), body: ResponseBody::Result(result), id }
     }
 
     /// A refusal.
     #[must_use]
     pub fn error(id: Id, error: ErrorObject) -> Self {
-        Self { jsonrpc: VERSION.to_owned(), outcome: Outcome::Error(error), id }
+        Self { jsonrpc: VERSION.to_owned(), body: ResponseBody::Error(error), id }
     }
 }
 

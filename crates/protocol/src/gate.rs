@@ -1,4 +1,4 @@
-//! `gate.*`: who may not begin because an account has met a limit.
+//! `gate.*`: which tasks may not begin because their account has met a limit.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,7 +27,7 @@ pub struct GateSummary {
 /// The result of `gate.list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GateListResult {
-    /// Those that are shut, or have somebody waiting or running.
+    /// Those that are shut, or at which a task waits, or behind which one runs.
     pub gates: Vec<GateSummary>,
 }
 

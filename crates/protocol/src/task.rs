@@ -1,4 +1,4 @@
-//! `task.*`: look at any task, follow it and steer it by its id.
+//! `task.*`: shows, follows and controls any task by its id.
 
 use cc_events::{EndReason, Verdict};
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ use cc_protocol::{
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
     control::{ControlType, Done},
-    envelope::{self, Incoming, Outcome, Response},
+    envelope::{self, Incoming, Response, ResponseBody},
     error::ErrorCode,
     execute::{Execute, ExecuteResult},
     gate::{self, GateListResult, GateOpen, GateOpenResult},
@@ -48,7 +48,7 @@ fn every_example_is_what_the_types_read_and_write() {
         if value.get("method").is_none() {
             let response: Response = serde_json::from_str(&example).unwrap();
             assert_eq!(serde_json::to_value(&response).unwrap(), value);
-            if let Outcome::Result(result) = response.outcome {
+            if let ResponseBody::Result(result) = response.body {
                 let method = &asked[&value["id"].to_string()];
                 assert_eq!(reread_result(method, result.clone()), result, "of {method}");
             }
@@ -60,8 +60,9 @@ fn every_example_is_what_the_types_read_and_write() {
             let params = Value::Object(call.params.clone());
             assert_eq!(reread_params(&call.method, call.params), params, "{example}");
         } else {
+            // To the letter: the order of the members, too.
             let message: Message<'_> = serde_json::from_str(&example).unwrap();
-            assert_eq!(serde_json::to_value(message).unwrap(), value);
+            assert_eq!(serde_json::to_string(&message).unwrap(), example);
         }
     }
 }

@@ -11,7 +11,6 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// Writes `change`.
 pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<()> {
     match change {
         Change::SessionBegun { id, token_hash, at_ms } => connection

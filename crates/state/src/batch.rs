@@ -1,7 +1,8 @@
-//! Batches: what is stored of them, how it is written, and what can be asked.
+//! Batches: what is stored of them, how it is written, and what can be asked. Times are milliseconds since the Unix
+//! epoch.
 //!
-//! Plans and states are texts here, the JSON of the crate that knows batches. A step of a batch is one change: its
-//! head and the tasks that the step has changed, all or none.
+//! Plans and states are texts here, the JSON of the crate that knows batches. A step of a batch is one change: its head and
+//! the tasks that the step has changed, all or none.
 
 use rusqlite::{Connection, Result, Row, named_params, params};
 
@@ -16,31 +17,25 @@ pub type PlanHash = [u8; 32];
 const BATCH: &str =
     "SELECT id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms FROM batch";
 
-/// A batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRow {
-    /// A uuid.
     pub id: String,
-    /// Another submission under the same key is this one.
+    /// A further submission under the same key is this batch.
     pub idempotency_key: Option<String>,
     /// Of the plan as it was submitted.
     pub plan_hash: PlanHash,
-    /// The plan.
     pub plan: String,
     /// The state of what belongs to no task.
     pub head: String,
-    /// When it was submitted, milliseconds since the Unix epoch.
     pub submitted_ms: u64,
-    /// When it was over.
     pub over_ms: Option<u64>,
 }
 
-/// A task of a batch that is not as it was at the beginning.
+/// A task of a batch whose state differs from that at the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchTaskRow {
-    /// In the plan, from 0.
+    /// Its place in the plan, from 0.
     pub place: u64,
-    /// Where it stands.
     pub state: String,
     /// Its attempts. `None` where none was ever written; in a step: it is as it was.
     pub record: Option<String>,
@@ -49,27 +44,22 @@ pub struct BatchTaskRow {
     pub result: Option<String>,
 }
 
-/// What a step has made of a batch.
+/// A step of a batch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchStep {
-    /// Which.
     pub id: String,
-    /// See [`BatchRow::head`].
     pub head: String,
-    /// When it was over, if it is: then this is its last step.
+    /// `Some` for the last step.
     pub over_ms: Option<u64>,
-    /// The tasks that are not as they were.
+    /// The tasks that the step has changed.
     pub tasks: Vec<BatchTaskRow>,
 }
 
 /// Which batches [`StateDb::batches`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchFilter {
-    /// All that are known.
     All,
-    /// Those that are not over.
     Open,
-    /// Those that are over.
     Over,
 }
 
@@ -99,7 +89,7 @@ impl BatchRow {
     }
 }
 
-/// Writes a new batch, unless there is one of this id or under its key.
+/// Writes a new batch, unless there is one with its id or its key.
 pub(crate) fn submit(connection: &Connection, batch: &BatchRow) -> Result<usize> {
     connection
         .prepare_cached(
@@ -118,7 +108,6 @@ pub(crate) fn submit(connection: &Connection, batch: &BatchRow) -> Result<usize>
         })
 }
 
-/// Writes a step.
 pub(crate) fn step(connection: &Connection, step: &BatchStep) -> Result<usize> {
     let over_ms = step.over_ms.map(Unsigned);
     let changed = connection
@@ -151,29 +140,20 @@ pub(crate) fn prune(connection: &Connection, before_ms: u64) -> Result<usize> {
         .execute(params![Unsigned(before_ms)])
 }
 
-/// Every one of these fails with [`StateError::Damaged`], or [`StateError::Sqlite`] when the disk does.
+/// # Errors
+/// Every one of these fails with [`StateError::Damaged`], or with [`StateError::Sqlite`] where the disk fails.
 impl StateDb {
-    /// A batch.
-    ///
-    /// # Errors
-    /// See above.
     pub fn batch(&self, id: &str) -> std::result::Result<Option<BatchRow>, StateError> {
         self.first(&format!("{BATCH} WHERE id = ?1"), [id], BatchRow::read)
     }
 
     /// The batch that was submitted under this key.
-    ///
-    /// # Errors
-    /// See above.
     pub fn batch_of_key(&self, key: &str) -> std::result::Result<Option<BatchRow>, StateError> {
         self.first(&format!("{BATCH} WHERE idempotency_key = ?1"), [key], BatchRow::read)
     }
 
     /// At most `limit` batches, the newest first, of those submitted before the batch `before`. It may
     /// have been removed since: then its uuid tells the time.
-    ///
-    /// # Errors
-    /// See above.
     pub fn batches(
         &self,
         filter: BatchFilter,
@@ -196,9 +176,6 @@ impl StateDb {
 
     /// The tasks of a batch that are not as they were at the beginning, in the plan's order, from the place
     /// `first` on and before the place `end`.
-    ///
-    /// # Errors
-    /// See above.
     pub fn batch_tasks(
         &self,
         id: &str,
@@ -218,9 +195,6 @@ impl StateDb {
     }
 
     /// The results of these tasks of a batch, of those that have one that was kept.
-    ///
-    /// # Errors
-    /// See above.
     pub fn batch_results(
         &self,
         id: &str,
@@ -241,9 +215,6 @@ impl StateDb {
 
     /// The record of the newest task of a batch whose record holds this text; `None` where there is none. All records are
     /// looked through: for what is seldom asked.
-    ///
-    /// # Errors
-    /// See above.
     pub fn newest_batch_record_with(
         &self,
         text: &str,
@@ -257,9 +228,6 @@ impl StateDb {
     }
 
     /// How long the newest successful runs with this label took, milliseconds, the newest first.
-    ///
-    /// # Errors
-    /// See above.
     pub fn durations_of_label(
         &self,
         label: &str,
@@ -269,9 +237,6 @@ impl StateDb {
     }
 
     /// The same for prompts of this shape.
-    ///
-    /// # Errors
-    /// See above.
     pub fn durations_of_shape(
         &self,
         shape: &str,

@@ -1,9 +1,8 @@
 //! What can happen to sessions, tasks and batches, as the supervisor's owners of them report it.
 //!
-//! A change says what has happened and not what to do. It may be repeated, and it may come too late: one
-//! that has been made already keeps what was written first, and one about a session or task that is
-//! not there is nothing. So a supervisor that does not know whether the last one had come this far
-//! simply says it again.
+//! A change says what has happened and not what to do. It may be repeated, and it may come too late: a change that has been
+//! made already keeps what was written first, and one about a session or task that does not exist does nothing. So a
+//! supervisor that does not know whether its predecessor made a change can make it again.
 
 use cc_events::{Completed, Started};
 
@@ -17,80 +16,45 @@ use crate::{
 pub enum Change {
     /// A client has a session. It must be there before its first task, in the same transaction at the latest.
     SessionBegun {
-        /// A uuid.
         id: String,
         /// SHA-256 of its resume token.
         token_hash: TokenHash,
-        /// When.
         at_ms: u64,
     },
-    /// It has lost its connection: its grace period runs.
+    /// A session has lost its connection: its grace period runs.
     SessionDisconnected {
-        /// Which.
         id: String,
         /// When; the first loss counts until it is connected again.
         at_ms: u64,
     },
-    /// It has a connection again.
-    SessionConnected {
-        /// Which.
-        id: String,
-    },
-    /// It cannot be resumed any more. It stays as a tombstone.
-    SessionClosed {
-        /// Which.
-        id: String,
-        /// When.
-        at_ms: u64,
-    },
-    /// Nobody will ask again for sessions that were closed before this. Those that still have tasks stay.
-    TombstonesPruned {
-        /// When.
-        before_ms: u64,
-    },
+    /// A session has a connection again.
+    SessionConnected { id: String },
+    /// A session cannot be resumed any more. It stays as a tombstone.
+    SessionClosed { id: String, at_ms: u64 },
+    /// The tombstones of sessions that were closed before this are removed, but for those that still have tasks.
+    TombstonesPruned { before_ms: u64 },
     /// A task was accepted. Must be committed before its worker hears of it.
     TaskAccepted(Box<TaskAccepted>),
-    /// Its main process runs.
-    TaskStarted {
-        /// Which.
-        id: String,
-        /// When.
-        at_ms: u64,
-        /// What its log says.
-        started: Started,
-    },
-    /// It belongs to no session any more.
-    TaskDetached {
-        /// Which.
-        id: String,
-    },
-    /// Its log holds the terminal event.
+    /// The main process of a task was started.
+    TaskStarted { id: String, at_ms: u64, started: Started },
+    /// A task belongs to no session any more.
+    TaskDetached { id: String },
+    /// The log of a task holds the terminal event.
     TaskEnded {
-        /// Which.
         id: String,
-        /// When.
         at_ms: u64,
-        /// The terminal event.
         completed: Box<Completed>,
-        /// The terminal event's number.
         last_seq: u64,
-        /// Size of its log.
         log_bytes: u64,
-        /// Of a Claude task that came so far.
+        /// `None` for a task that is no Claude task or had no result line.
         result: Option<ResultSummary>,
     },
     /// A batch was submitted. Nothing happens where there is one under the same idempotency key.
     BatchSubmitted(Box<BatchRow>),
-    /// A batch went a step. Must be committed before anything follows from it.
+    /// A batch made a step. Must be committed before anything follows from it.
     BatchStepped(Box<BatchStep>),
-    /// Batches that were over before this are not asked for any more.
-    BatchesPruned {
-        /// When.
-        before_ms: u64,
-    },
-    /// Its log was removed. A task that has not ended is not forgotten.
-    TaskForgotten {
-        /// Which.
-        id: String,
-    },
+    /// Batches that were over before this are removed.
+    BatchesPruned { before_ms: u64 },
+    /// The log of a task was removed. A task that has not ended is not forgotten.
+    TaskForgotten { id: String },
 }

@@ -12,91 +12,49 @@ use rusqlite::ErrorCode;
 pub enum StateError {
     /// The file cannot be made.
     #[error("state database {path} cannot be created: {source}")]
-    Create {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    Create { path: PathBuf, source: io::Error },
     /// An SQLite database, but not one of ours. It is left as it is.
     #[error(
         "{path} is another program's database: give another --state-dir, or move it away to begin \
          with an empty one"
     )]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
+    Foreign { path: PathBuf },
     /// A newer version of this program has written it. It is left as it is.
     #[error(
         "state database {path} has schema version {found}, and this program knows those up to \
          {known}: start the newer program that wrote it, or give another --state-dir"
     )]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Of the file.
-        found: u32,
-        /// [`crate::schema::SCHEMA_VERSION`].
-        known: u32,
-    },
+    Newer { path: PathBuf, found: u32, known: u32 },
     /// It is no database at all, or its contents contradict themselves. It is left as it is.
     #[error(
         "state database {path} is damaged ({detail}): restore it from a copy, or move it and its \
          -wal file away to begin with an empty one; the task logs beside it are not affected"
     )]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        detail: String,
-    },
+    Damaged { path: PathBuf, detail: String },
     /// The file system has no shared memory files or no locks, as network file systems.
     #[error(
         "state database {path} cannot have a write-ahead log (journal mode {mode} is what its file \
          system allows): put --state-dir on a local disk"
     )]
     NoWriteAheadLog {
-        /// The file.
         path: PathBuf,
         /// The journal mode that it has instead.
         mode: String,
     },
     /// An older database could not be brought up to date. It is as it was.
     #[error("state database {path} cannot be brought from schema version {from} to {to}: {detail}")]
-    Migration {
-        /// The file.
-        path: PathBuf,
-        /// Of the file.
-        from: u32,
-        /// What was tried.
-        to: u32,
-        /// What SQLite says.
-        detail: String,
-    },
+    Migration { path: PathBuf, from: u32, to: u32, detail: String },
     /// There is no room on the disk for the change. It can be repeated when there is.
     #[error("state database {path} cannot grow: the disk is full, make room on it")]
-    DiskFull {
-        /// The file.
-        path: PathBuf,
-    },
+    DiskFull { path: PathBuf },
     /// Another program holds a lock on it. The call can be repeated.
     #[error(
-        "state database {path} is locked by another program: end the transaction of whoever looks \
-         into it by hand"
+        "state database {path} is locked by another program: close the program that has it open, \
+         such as sqlite3"
     )]
-    Busy {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Anything else.
+    Busy { path: PathBuf },
     #[error("state database {path}: {source}")]
-    Sqlite {
-        /// The file.
-        path: PathBuf,
-        /// What SQLite says.
-        source: rusqlite::Error,
-    },
+    Sqlite { path: PathBuf, source: rusqlite::Error },
 }
 
 /// Names the file and sorts out what a caller can do something about.

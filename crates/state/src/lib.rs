@@ -1,39 +1,55 @@
 //! `state.db`: what a supervisor must know again after its own end, beside what the task logs hold.
 //!
-//! Modules stand in the order in which a change travels: the supervisor's one writer thread
-//! [opens](StateDb::open) the file, which brings its [`schema`] up to date, and gives it [`Change`]s,
-//! as many in one transaction as have come together. What is [read](TaskRow) back serves `task.list`,
-//! `session.resume`, `batch.*`, retention and the next supervisor's start.
+//! In the order in which a change travels from the supervisor's one writer thread:
+//! - `db` is the open database.
+//! - `open` [opens](StateDb::open) the file, which must be ours, whole, and of a known version.
+//! - [`schema`] is what a new file gets, and how an older one is brought up to date.
+//! - [`change`] is what can be written; as many [`Change`]s as have come together are one transaction.
+//! - `apply` writes a change.
+//! - [`batch`] is what is stored of batches.
+//! - [`read`] answers `task.list`, `session.resume`, retention and the next supervisor's start.
+//! - [`row`] is what is stored of sessions and tasks; [`word`] reads words that a newer program may have written.
+//! - `convert` has the values that SQLite has no type for.
+//! - [`error`] says why the file cannot be opened, read or changed.
+//! - `fixture` is for tests.
 //!
-//! A task's log is the truth about the task; this database is an index of the logs that needs no
-//! directory scan, and the only place that knows the sessions. A kill -9 at any moment loses no
-//! committed transaction and leaves none half done; a power failure may lose the last ones, never
-//! the order of them.
+//! A task's log is the truth about the task; this database is an index of the logs that needs no directory scan, and the
+//! only place that knows the sessions. A kill -9 at any moment loses no committed transaction and leaves none half done; a
+//! power failure may lose the last ones, never their order.
 //!
-//! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that
-//! serves clients. It knows no clock, reads no log and removes no file.
+//! Everything here is synchronous, single-threaded, and waits for the disk: it is not for a thread that serves clients. It
+//! knows no clock, reads no log and removes no file.
 
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
+
+mod db;
 mod open;
 pub mod schema;
 
-mod apply;
 pub mod change;
 
+mod apply;
+
 pub mod batch;
+
 pub mod read;
+
 pub mod row;
+pub mod word;
 
 mod convert;
+
 pub mod error;
-pub mod word;
 
 #[cfg(test)]
 mod fixture;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use batch::{BatchFilter, BatchRow, BatchStep, BatchTaskRow, PlanHash};
 pub use change::Change;
+pub use db::StateDb;
 pub use error::StateError;
 pub use open::Opened;
 pub use read::{EndedTask, Filter, RetentionCandidates};
@@ -41,19 +57,12 @@ pub use row::{EndRow, ResultSummary, SessionRow, StartRow, TaskAccepted, TaskRow
 use rusqlite::{Connection, TransactionBehavior};
 pub use word::Word;
 
-/// The open database: one connection to one file.
-#[derive(Debug)]
-pub struct StateDb {
-    path: PathBuf,
-    connection: Connection,
-}
-
 impl StateDb {
     /// Opens the database at `path`; makes one, readable by its owner only, where there is none, and
     /// brings an older one to [`schema::SCHEMA_VERSION`]. Reads the whole file once to see whether
     /// it is sound.
     ///
-    /// Whoever opens it must hold the lock of the state directory.
+    /// The caller must hold the lock of the state directory.
     ///
     /// # Errors
     /// [`StateError::Foreign`], [`StateError::Newer`] and [`StateError::Damaged`] leave the file as
@@ -81,7 +90,7 @@ impl StateDb {
     /// # Errors
     /// [`StateError::DiskFull`], [`StateError::Busy`] after five seconds, [`StateError::Damaged`]; and
     /// [`StateError::Sqlite`] for what else the disk says, and for a task of a session that was
-    /// never begun. Nothing has changed then. Whoever has put together changes of several origins
+    /// never begun. Nothing has changed then. A caller that has put together changes of several origins
     /// makes them again one by one, so that the one at fault fails alone.
     pub fn transaction<'a>(
         &mut self,

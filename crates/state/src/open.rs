@@ -15,7 +15,7 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// For another program that has the database locked: somebody with `sqlite3`, or a copy being made.
+/// For another program that has the database locked: `sqlite3`, or a copy being made.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that are kept: all that this crate has.
 const STATEMENTS: usize = 64;
@@ -33,14 +33,12 @@ pub enum Opened {
     Migrated {
         /// The schema version that it had.
         from: u32,
-        /// [`crate::schema::SCHEMA_VERSION`].
         to: u32,
     },
     /// One of this version.
     AsItWas,
 }
 
-/// See [`crate::StateDb::open`].
 pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {
     create_if_missing(path)
         .map_err(|source| StateError::Create { path: path.to_owned(), source })?;
@@ -59,7 +57,7 @@ pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {
     Ok((connection, opened))
 }
 
-/// SQLite would make it readable by everybody. Its other files take their mode from this one.
+/// SQLite would make it readable by all users. Its other files take their mode from this one.
 fn create_if_missing(path: &Path) -> io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Ok(_) => Ok(()),
@@ -80,7 +78,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// The schema version of a database that is ours; 0 for an empty one.
 fn recognise(connection: &Connection, path: &Path) -> Result<u32, StateError> {
     let (application_id, version, is_empty) = identity(connection).map_err(error::at(path))?;
-    // Whoever was killed while it created the file has left an empty one: that is ours too.
+    // A supervisor that was killed while it created the file has left an empty one: that is ours too.
     if is_empty && application_id == 0 && version == 0 {
         return Ok(0);
     }

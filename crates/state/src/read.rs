@@ -24,11 +24,8 @@ const ENDED_FIRST: &str = "SELECT id, ended_ms, log_bytes FROM task
 /// Which tasks [`StateDb::tasks`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All that are known.
     All,
-    /// Those without an end.
     Unfinished,
-    /// Those with one.
     Ended,
 }
 
@@ -49,31 +46,25 @@ impl Filter {
 /// What retention chooses from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionCandidates {
-    /// All tasks that have ended.
     pub ended_tasks: u64,
     /// Size of the logs of all of them.
     pub log_bytes: u64,
-    /// Those of them that ended first, the first one first.
+    /// Those that ended first, the first one first.
     pub oldest: Vec<EndedTask>,
 }
 
 /// A task that retention may remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedTask {
-    /// A uuid.
     pub id: String,
-    /// When it ended, milliseconds since the Unix epoch.
     pub ended_ms: u64,
-    /// Size of its log.
     pub log_bytes: u64,
 }
 
-/// Every one of these fails with [`StateError::Damaged`], or [`StateError::Sqlite`] when the disk does.
+/// # Errors
+/// Every one of these fails with [`StateError::Damaged`], or with [`StateError::Sqlite`] where the disk fails.
 impl StateDb {
     /// The sessions that can be resumed, the oldest first.
-    ///
-    /// # Errors
-    /// See above.
     pub fn sessions(&self) -> std::result::Result<Vec<SessionRow>, StateError> {
         self.all(
             "SELECT * FROM session WHERE closed_ms IS NULL ORDER BY begun_ms, id",
@@ -83,34 +74,21 @@ impl StateDb {
     }
 
     /// A session, also a closed one, until its tombstone is pruned.
-    ///
-    /// # Errors
-    /// See above.
     pub fn session(&self, id: &str) -> std::result::Result<Option<SessionRow>, StateError> {
         self.first("SELECT * FROM session WHERE id = ?1", [id], SessionRow::read)
     }
 
-    /// A task.
-    ///
-    /// # Errors
-    /// See above.
     pub fn task(&self, id: &str) -> std::result::Result<Option<TaskRow>, StateError> {
         self.first(&format!("{TASK} {NAMED}"), [id], TaskRow::read)
     }
 
-    /// All tasks without an end, the oldest first: what a supervisor that starts has to see to.
-    ///
-    /// # Errors
-    /// See above.
+    /// All tasks without an end, the oldest first: what a supervisor takes over when it starts.
     pub fn unfinished_tasks(&self) -> std::result::Result<Vec<TaskRow>, StateError> {
         self.all(&format!("{TASK} {UNFINISHED}"), (), TaskRow::read)
     }
 
     /// At most `limit` tasks, the newest first, of those accepted before the task `before`. It may have
     /// been forgotten since: then its uuid tells the time.
-    ///
-    /// # Errors
-    /// See above.
     pub fn tasks(
         &self,
         filter: Filter,
@@ -130,9 +108,6 @@ impl StateDb {
 
     /// At most `limit` tasks of a session, the oldest first, from the task `from` on (inclusive). It may
     /// have been forgotten or detached since.
-    ///
-    /// # Errors
-    /// See above.
     pub fn session_tasks(
         &self,
         session_id: &str,
@@ -152,9 +127,6 @@ impl StateDb {
 
     /// How much there is of ended tasks, and the `limit` of them that ended first. Adds up all of them,
     /// half a millisecond for ten thousand: not for after every task.
-    ///
-    /// # Errors
-    /// See above.
     pub fn retention_candidates(
         &self,
         limit: usize,

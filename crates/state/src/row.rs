@@ -16,14 +16,10 @@ use crate::{
 /// SHA-256 of a resume token. Compare it in constant time.
 pub type TokenHash = [u8; 32];
 
-/// A session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {
-    /// A uuid.
     pub id: String,
-    /// Of its resume token.
     pub token_hash: TokenHash,
-    /// When it began.
     pub begun_ms: u64,
     /// When it lost its connection; `None` while it has one, or its supervisor died while it had one.
     pub disconnected_ms: Option<u64>,
@@ -42,7 +38,6 @@ pub struct TaskAccepted {
     pub label: Option<String>,
     /// The beginning of what it runs. Stored as it is given: the caller shortens it.
     pub command: String,
-    /// When it was accepted.
     pub accepted_ms: u64,
     /// Whether its output is read as a Claude stream.
     pub is_claude: bool,
@@ -58,7 +53,6 @@ pub struct TaskAccepted {
     pub shape: Option<String>,
 }
 
-/// A task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {
     /// What was known at first.
@@ -69,68 +63,45 @@ pub struct TaskRow {
     pub ended: Option<EndRow>,
 }
 
-/// A task's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRow {
-    /// When.
     pub at_ms: u64,
-    /// Main process.
     pub pid: i32,
-    /// The worker.
     pub worker_pid: i32,
-    /// What holds the tree together.
     pub containment: Word<Containment>,
 }
 
 /// A task's end: [`Completed`] with words that may be unknown, and what belongs to its log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EndRow {
-    /// When.
     pub at_ms: u64,
-    /// See [`Completed::reason`].
     pub reason: Word<EndReason>,
-    /// See [`Completed::verdict`].
     pub verdict: Word<Verdict>,
-    /// See [`Completed::exit_code`].
     pub exit_code: i32,
-    /// See [`Completed::signal`].
     pub signal: Option<i32>,
-    /// See [`Completed::error`].
     pub error: Option<String>,
-    /// See [`Completed::duration_ms`].
     pub duration_ms: u64,
-    /// See [`Completed::cpu_ms`].
     pub cpu_ms: u64,
-    /// See [`Completed::max_rss_bytes`].
     pub max_rss_bytes: u64,
-    /// See [`Completed::output`].
     pub output: OutputCounts,
-    /// See [`Completed::killed_leftovers`].
     pub killed_leftovers: u64,
-    /// See [`Completed::unkillable`].
     pub unkillable: u64,
-    /// The terminal event's number.
+    /// The seq of the terminal event.
     pub last_seq: u64,
-    /// Size of the task log.
     pub log_bytes: u64,
-    /// See [`Completed::warnings`]; without those that only a newer program knows.
+    /// Without those that only a newer program knows.
     pub warnings: Vec<Warning>,
-    /// See [`Completed::claude`].
     pub claude: Option<Box<ClaudeFacts>>,
-    /// Of a Claude task that came so far.
+    /// `None` for a task that is no Claude task or had no result line.
     pub result: Option<ResultSummary>,
 }
 
 /// What a Claude task's result says, but for its text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultSummary {
-    /// See [`ClaudeResult::is_error`].
     pub is_error: bool,
-    /// See [`ClaudeResult::total_cost_usd`].
     pub cost_usd: Option<f64>,
-    /// See [`ClaudeResult::num_turns`].
     pub turns: Option<u64>,
-    /// See [`ClaudeResult::claude_session_id`].
     pub claude_session_id: Option<String>,
 }
 
@@ -274,7 +245,7 @@ fn warnings(row: &Row<'_>) -> Result<Vec<Warning>> {
     Ok(list.into_iter().filter_map(|warning| serde_json::from_value(warning).ok()).collect())
 }
 
-/// What is no JSON of this type is as good as nothing: it says nothing that a task's end depends on.
+/// Text that is no JSON of this type is read as `None`: nothing that a task's end depends on is stored this way.
 fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))

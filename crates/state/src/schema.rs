@@ -21,7 +21,6 @@ pub const APPLICATION_ID: i32 = 0x4343_5853;
 
 /// The names, in SQLite, of the two numbers in the file's header.
 pub(crate) const APPLICATION_ID_PRAGMA: &str = "application_id";
-/// See [`APPLICATION_ID_PRAGMA`].
 pub(crate) const VERSION_PRAGMA: &str = "user_version";
 
 /// Goes the steps from version `from` to the last of `steps`, all of them or none.

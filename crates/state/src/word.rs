@@ -1,4 +1,4 @@
-//! Words of the link's vocabularies, read back from a file that a newer program may have written.
+//! Words of the vocabularies of `cc-events`, read back from a file that a newer program may have written.
 
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use serde::de::{
@@ -9,9 +9,7 @@ use serde::de::{
 /// A word as it stands in the database. One unknown word does not hide the row that it is in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word<T> {
-    /// One that this program knows.
     Known(T),
-    /// One that a newer program has written.
     Unknown(String),
 }
 

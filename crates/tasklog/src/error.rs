@@ -9,25 +9,16 @@ use cc_link::record::RecordError;
 pub enum LogError {
     /// The file cannot be opened, read or cut.
     #[error("task log {path}: {source}")]
-    Io {
-        /// The log.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The file does not begin as a task log does. It is left as it is.
     #[error(
         "{path} is no task log of a version known here (it does not begin with CCXLOG1): read it with the \
          program that wrote it, or move its directory away"
     )]
-    NotALog {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no record at this offset, although the file goes on after it.
+    NotALog { path: PathBuf },
+    /// There is no record at this offset, although the file continues after it.
     #[error("task log {path} is damaged at offset {offset}, recover it to cut it there: {source}")]
     Damaged {
-        /// The log.
         path: PathBuf,
         /// Where the record should be.
         offset: u64,
@@ -40,13 +31,10 @@ pub enum LogError {
          recover it to cut it there"
     )]
     SeqGap {
-        /// The log.
         path: PathBuf,
-        /// Where the record is.
         offset: u64,
         /// One more than that of the record before it.
         expected: u64,
-        /// In the record.
         found: u64,
     },
 }

@@ -1,10 +1,15 @@
-//! A window over a log file that moves from record to record; [`crate::reader`] and
-//! [`crate::recover`] look through it. Verifies every record; never writes, never judges a seq.
+//! A window over a log file that moves from record to record, for [`crate::reader`], [`summary`](mod@crate::summary) and
+//! [`recover`](mod@crate::recover). Verifies every record; never writes, never judges a seq.
 
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 use bytes::{Bytes, BytesMut};
 use cc_link::record::{LOG_MAGIC, RecordError, frame_bytes};
+
+use crate::error::LogError;
+
+/// Where the first record of a task log is.
+pub const FIRST_RECORD_OFFSET: u64 = LOG_MAGIC.len() as u64;
 
 /// Bytes read at once. The window holds at most this and one record.
 pub(crate) const BLOCK_BYTES: usize = 256 * 1024;
@@ -30,7 +35,7 @@ pub(crate) enum Place {
     Unfinished,
     /// The last record of the file is not what was written.
     TornEnd,
-    /// No record, although the file goes on.
+    /// No record, although the file continues.
     Damage(RecordError),
 }
 
@@ -41,7 +46,7 @@ pub(crate) enum Next {
     Frame(Bytes),
     /// The end, or a torn tail.
     End,
-    /// No record, although the file goes on.
+    /// No record, although the file continues.
     Damage(RecordError),
 }
 
@@ -121,7 +126,6 @@ pub(crate) enum Beginning {
     Other,
 }
 
-/// Looks at the magic.
 pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
     let mut found = [0; LOG_MAGIC.len()];
     let mut length = 0;
@@ -141,6 +145,6 @@ pub(crate) fn beginning(file: &File) -> io::Result<Beginning> {
 }
 
 /// Names the log in an error of the system.
-pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> crate::LogError + '_ {
-    |source| crate::LogError::Io { path: path.to_path_buf(), source }
+pub(crate) fn at(path: &Path) -> impl Fn(io::Error) -> LogError + '_ {
+    |source| LogError::Io { path: path.to_path_buf(), source }
 }

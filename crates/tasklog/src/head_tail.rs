@@ -14,12 +14,12 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use cc_events::Dropped;
-use cc_link::record::{Piece, Stream};
+use cc_events::{Dropped, TRUNCATION_MARK};
+use cc_link::record::Stream;
 
 use crate::{
-    held_queue::{Front, HeldQueue, HeldQueueDrain},
-    splitter::{Fragment, TRUNCATION_MARK},
+    held_queue::{Front, HeldFragment, HeldQueue, HeldQueueDrain},
+    splitter::Fragment,
 };
 
 #[cfg(test)]
@@ -33,21 +33,6 @@ pub enum Placed {
     Now,
     /// Do nothing: it was copied here, or dropped and counted.
     Held,
-}
-
-/// A fragment that was held to the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldFragment {
-    /// Where it was written.
-    pub stream: Stream,
-    /// `None` for a whole line. The first pieces of a line can be missing.
-    pub piece: Option<Piece>,
-    /// The line was longer than the line limit.
-    pub truncated: bool,
-    /// When it was placed.
-    pub time_ms: u64,
-    /// At most [`cc_link::record::PIECE_BYTES_LIMIT`] bytes.
-    pub data: Bytes,
 }
 
 /// Bounds what both streams of a task bring together.

@@ -18,7 +18,7 @@ use std::{collections::VecDeque, mem};
 use bytes::Bytes;
 use cc_link::record::{PIECE_BYTES_LIMIT, Piece, Stream};
 
-use crate::{head_tail::HeldFragment, splitter::Fragment};
+use crate::splitter::Fragment;
 
 /// A chunk that has reached this size takes no further fragment.
 const CHUNK_BYTES: usize = 256 * 1024;
@@ -30,6 +30,20 @@ const LAST: u8 = 4;
 const TRUNCATED: u8 = 8;
 const LONG: u8 = 16;
 const NEW_TIME: u8 = 32;
+
+/// A fragment that was held to the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFragment {
+    pub stream: Stream,
+    /// `None` for a whole line. The first pieces of a line can be missing.
+    pub piece: Option<Piece>,
+    /// The line was longer than the line limit.
+    pub truncated: bool,
+    /// When it was placed.
+    pub time_ms: u64,
+    /// At most [`PIECE_BYTES_LIMIT`] bytes.
+    pub data: Bytes,
+}
 
 /// Fragments in the order in which they were pushed.
 #[derive(Debug, Default)]
@@ -74,12 +88,10 @@ impl HeldQueue {
         chunk.extend_from_slice(fragment.data);
     }
 
-    /// The oldest fragment.
     pub(crate) fn front(&self) -> Option<Front<'_>> {
         read(self.chunks.front()?, self.front_at, self.front_time_ms)
     }
 
-    /// Forgets the oldest fragment.
     pub(crate) fn drop_front(&mut self) {
         let Some(Front { time_ms, end, .. }) = self.front() else { return };
         self.front_time_ms = time_ms;

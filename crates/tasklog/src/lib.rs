@@ -1,13 +1,19 @@
 //! The way of a task's output: from raw bytes to a bounded, append-only log, and back to a reader.
 //!
-//! Modules stand in the order in which a byte travels. The worker feeds what it reads to one
-//! [`splitter::Splitter`] a stream, lets one [`head_tail::HeadTail`] decide what is kept, and
-//! appends the records to the task log with a [`writer::LogWriter`]. The supervisor follows the log
-//! with a [`reader::LogReader`], asks [`summary::summary`] what the log of an ended task holds, and after
-//! the death of a worker makes it whole again with [`recover::recover`].
+//! In the order in which a byte travels:
+//! - [`splitter`] cuts what a worker reads of a stream into lines and pieces.
+//! - [`head_tail`] decides what is kept; `held_queue` is the memory of the tail.
+//! - [`writer`] appends the records to the task log.
+//! - [`reader`] gives them back to a supervisor, from any record on; `frames` is its window over the file.
+//! - [`summary`](mod@summary) says what the log of an ended task holds.
+//! - [`recover`](mod@recover) makes a log whole after the death of its worker.
+//! - [`error`] says why a log cannot be read.
 //!
-//! Everything here is synchronous and single-threaded, knows no clock and starts nothing; the
-//! record format itself belongs to [`cc_link::record`].
+//! Everything here is synchronous and single-threaded, knows no clock and starts nothing. The record format belongs to
+//! [`cc_link::record`].
+
+#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![warn(unreachable_pub)]
 
 pub mod splitter;
 
@@ -26,12 +32,11 @@ pub mod recover;
 pub mod error;
 
 pub use error::LogError;
-pub use head_tail::{HeadTail, HeldFragment, HeldFragments, Placed};
+pub use frames::FIRST_RECORD_OFFSET;
+pub use head_tail::{HeadTail, HeldFragments, Placed};
+pub use held_queue::HeldFragment;
 pub use reader::LogReader;
 pub use recover::{Recovered, recover};
 pub use splitter::{Fragment, Splitter, StreamCounts};
 pub use summary::{Summary, summary};
 pub use writer::{LAST_EVENTS_BYTES, LogWriter};
-
-/// Where the first record of a task log is.
-pub const FIRST_RECORD_OFFSET: u64 = cc_link::record::LOG_MAGIC.len() as u64;

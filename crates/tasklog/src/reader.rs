@@ -15,8 +15,8 @@ use cc_link::record::{HEADER_BYTES, frame_bytes, peek_seqs};
 use rustix::io::{ReadWriteFlags, preadv2};
 
 use crate::{
-    FIRST_RECORD_OFFSET, LogError,
-    frames::{BLOCK_BYTES, Beginning, Frames, Next, Place, at, beginning},
+    error::LogError,
+    frames::{BLOCK_BYTES, Beginning, FIRST_RECORD_OFFSET, Frames, Next, Place, at, beginning},
 };
 
 #[cfg(test)]
@@ -51,7 +51,7 @@ impl LogReader {
     /// of what was returned.
     ///
     /// # Errors
-    /// [`LogError::Damaged`] when there is no record at `offset`, although the file goes on after
+    /// [`LogError::Damaged`] when there is no record at `offset`, although the file continues after
     /// it; [`LogError::Io`].
     pub fn read(&mut self, offset: u64, bytes_limit: usize) -> Result<Bytes, LogError> {
         let block_bytes = bytes_limit.clamp(HEADER_BYTES, BLOCK_BYTES);
@@ -72,8 +72,8 @@ impl LogReader {
         }
     }
 
-    /// As [`Self::read`], if that takes no waiting for a disk. `None`: it would, or there is nothing to read, or
-    /// something is wrong; [`Self::read`] will say.
+    /// As [`Self::read`], if that need not wait for a disk. `None` where it would have to, where there is nothing to read,
+    /// and where something is wrong, which [`Self::read`] reports.
     #[must_use]
     pub fn read_cached(&self, offset: u64, bytes_limit: usize) -> Option<Bytes> {
         let mut block = vec![0; bytes_limit.clamp(HEADER_BYTES, BLOCK_BYTES)];

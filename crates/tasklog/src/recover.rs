@@ -15,8 +15,8 @@ use std::{
 use cc_events::Started;
 
 use crate::{
-    FIRST_RECORD_OFFSET, LogError,
-    frames::{Beginning, at, beginning},
+    error::LogError,
+    frames::{Beginning, FIRST_RECORD_OFFSET, at, beginning},
     splitter::StreamCounts,
     summary::scan,
     writer::LAST_EVENTS_BYTES,

@@ -16,7 +16,7 @@
 
 use std::mem;
 
-pub use cc_events::TRUNCATION_MARK;
+use cc_events::TRUNCATION_MARK;
 use cc_link::record::{PIECE_BYTES_LIMIT, Piece, Stream};
 
 #[cfg(test)]
@@ -25,7 +25,6 @@ mod tests;
 /// A line with its newline, or a piece of one, not copied yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fragment<'a> {
-    /// Where it was written.
     pub stream: Stream,
     /// `None` for a whole line.
     pub piece: Option<Piece>,

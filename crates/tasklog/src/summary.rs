@@ -10,8 +10,8 @@ use cc_events::{ClaudeResult, Completed, Event, Started};
 use cc_link::record::{Body, HEADER_BYTES, decode_frame, peek_seqs};
 
 use crate::{
-    FIRST_RECORD_OFFSET, LogError,
-    frames::{BLOCK_BYTES, Beginning, Frames, Next, at, beginning},
+    error::LogError,
+    frames::{BLOCK_BYTES, Beginning, FIRST_RECORD_OFFSET, Frames, Next, at, beginning},
     splitter::StreamCounts,
 };
 

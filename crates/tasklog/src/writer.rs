@@ -45,7 +45,7 @@ pub struct LogWriter {
 enum Reserve {
     /// The file has its space up to this offset.
     Until(u64),
-    /// The file system cannot take space ahead, or nobody asked for it.
+    /// No space is taken ahead: the file system cannot, or the log was reopened for its last event.
     None,
 }
 
@@ -108,8 +108,8 @@ impl LogWriter {
         }
     }
 
-    /// Gives back the space that was taken ahead, when nothing more is appended. Can take milliseconds on a busy
-    /// disk: nobody should be waiting for the caller.
+    /// Gives back the space that was taken ahead, when nothing more is appended. This can take milliseconds on a busy disk,
+    /// so it belongs after everything that a client waits for.
     ///
     /// # Errors
     /// As ftruncate(2). The log itself is whole nonetheless.
@@ -244,7 +244,7 @@ mod tests {
             return;
         }
         assert!(metadata.blocks() * 512 >= LAST_EVENTS_BYTES);
-        // What a dead writer has left is given back by whoever recovers its log.
+        // What a dead writer has left is given back by the recovery of its log.
         recover(&path).unwrap();
         assert!(fs::metadata(&path).unwrap().blocks() * 512 < LAST_EVENTS_BYTES);
         assert_eq!(fs::metadata(&path).unwrap().len(), writer.offset());

@@ -1,14 +1,12 @@
-//! Tells a client that is attached to a batch what changes in it.
+//! `batch.attach`: sends the changes of a batch to a client.
 //!
-//! One tokio task an attachment, and one message of it on its way at a time: while the client has not taken it,
-//! changes add up, and the next message holds them as they are then. So a slow client costs no memory, and never
-//! gets what is old.
+//! Each attachment is one tokio task with at most one message in flight. While the client has not taken it, changes add
+//! up, and the next message has the state of that moment. So a slow client costs no memory and never reads old state.
 
 use std::sync::Arc;
 
 use cc_protocol::{
     batch::{BatchCompleted, BatchProgress, BatchRow, BatchSummary},
-    error::ErrorObject,
     notification::Notification,
 };
 use tokio::{
@@ -16,16 +14,15 @@ use tokio::{
     task::AbortHandle,
 };
 
-use crate::batch::{query, snapshot::Snapshot};
 use crate::{
-    batch::Batches,
+    batch::{batches::Batches, error::BatchError, query, snapshot::Snapshot, stored},
     config::limits,
     delivery::{Outgoing, notification::to_text},
 };
 
-/// A client's attachment. Nothing is sent any more when it is dropped.
+/// A client's attachment. Dropping it stops the messages.
 #[derive(Debug)]
-pub struct Following {
+pub(crate) struct Following {
     task: AbortHandle,
 }
 
@@ -36,9 +33,9 @@ impl Drop for Following {
 }
 
 impl Following {
-    /// Begins to tell of a batch. What is sent goes to `outgoing`, the queue of the client's connection.
+    /// Begins to follow a batch. Messages go to `outgoing`, the queue of the client's connection.
     #[must_use]
-    pub fn begin(
+    pub(crate) fn begin(
         batches: &Arc<Batches>,
         attachment: Attachment,
         outgoing: mpsc::Sender<Box<Outgoing>>,
@@ -48,30 +45,26 @@ impl Following {
         Self { task: tokio::spawn(follower.run(snapshot)).abort_handle() }
     }
 
-    /// Whether there is nothing more to be sent.
+    /// Whether everything was sent.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.task.is_finished()
     }
 }
 
-/// Where a client's attachment begins.
+/// The point from which a client follows a batch.
 #[derive(Debug)]
-pub struct Attachment {
-    /// To which batch.
-    pub batch_id: String,
-    /// Its snapshot and the last change that the client's answer knows of; `None`: it was over already.
+pub(crate) struct Attachment {
+    pub(crate) batch_id: String,
+    /// The snapshot and the version that the answer shows; `None` if the batch was over.
     snapshot: Option<(Arc<Snapshot>, u64)>,
 }
 
-/// Answers `batch.attach`: how the batch stands, and what is to be followed from there.
-///
-/// # Errors
-/// That there is none, or that the database cannot be read.
-pub async fn attach(
+/// Answers `batch.attach`: the summary, and the point from which to follow the batch.
+pub(crate) async fn attach(
     batches: &Batches,
     batch_id: String,
-) -> Result<(BatchSummary, Attachment), ErrorObject> {
+) -> Result<(BatchSummary, Attachment), BatchError> {
     match batches.get(&batch_id).map(|handle| handle.snapshot) {
         Some(snapshot) => {
             let version = snapshot.version();
@@ -94,7 +87,7 @@ struct Follower {
 impl Follower {
     async fn run(self, snapshot: Option<(Arc<Snapshot>, u64)>) {
         let outcome = match &snapshot {
-            Some((snapshot, told)) => self.tell_progress(snapshot, *told).await,
+            Some((snapshot, sent)) => self.send_progress(snapshot, *sent).await,
             None => Some(()),
         };
         if outcome.is_none() {
@@ -105,19 +98,19 @@ impl Follower {
                 self.send(&Notification::BatchCompleted(Box::new(completed))).await;
             }
             Err(error) => {
-                tracing::error!(batch_id = self.batch_id, error = error.message, "batch.completed")
+                tracing::error!(batch_id = self.batch_id, %error, "the end of a batch cannot be sent to a client")
             }
         }
     }
 
-    /// Until the batch is over. `None`: the client is gone.
-    async fn tell_progress(&self, snapshot: &Snapshot, mut told: u64) -> Option<()> {
+    /// Returns when the batch is over; `None` if the client is gone.
+    async fn send_progress(&self, snapshot: &Snapshot, mut sent: u64) -> Option<()> {
         let mut updates = snapshot.subscribe();
         loop {
             if snapshot.is_over() {
                 return Some(());
             }
-            let changed = snapshot.changed_after(told);
+            let changed = snapshot.changed_after(sent);
             let is_news = !changed.is_empty() || updates.has_changed().ok()?;
             updates.mark_unchanged();
             if !is_news {
@@ -130,25 +123,25 @@ impl Follower {
                 Err(error) => {
                     tracing::error!(
                         batch_id = self.batch_id,
-                        error = error.message,
-                        "batch.progress"
+                        %error,
+                        "the progress of a batch cannot be sent to a client"
                     );
-                    (Vec::new(), changed.last().map_or(told, |(version, _)| *version))
+                    (Vec::new(), changed.last().map_or(sent, |(version, _)| *version))
                 }
             };
-            told = upto.max(told);
+            sent = upto.max(sent);
             let batch = snapshot.summary(&self.batches.gates);
             self.send(&Notification::BatchProgress(Box::new(BatchProgress { batch, rows })))
                 .await?;
         }
     }
 
-    /// As many of the changed tasks as fit, those first that changed first; and up to which change they are.
+    /// The rows of as many changed tasks as fit, in the order of their changes; and the version of the last of them.
     async fn rows(
         &self,
         snapshot: &Snapshot,
         changed: &[(u64, usize)],
-    ) -> Result<(Vec<BatchRow>, u64), ErrorObject> {
+    ) -> Result<(Vec<BatchRow>, u64), BatchError> {
         let (mut rows, mut bytes, mut upto) = (Vec::new(), 0, 0);
         let plan = &snapshot.facts().plan;
         for (version, index) in changed.iter().take(limits::BATCH_PROGRESS_ROWS) {
@@ -167,10 +160,10 @@ impl Follower {
         Ok((rows, upto))
     }
 
-    async fn completed(&self) -> Result<BatchCompleted, ErrorObject> {
-        let row = query::stored(&self.batches, &self.batch_id).await?;
-        let batch = query::last_summary(&row)?;
-        let plan = query::plan_of(&row)?;
+    async fn completed(&self) -> Result<BatchCompleted, BatchError> {
+        let row = stored::row(&self.batches, &self.batch_id).await?;
+        let batch = stored::last_summary(&row)?;
+        let plan = stored::plan_of(&row)?;
         let count = plan.tasks.len();
         let limit = limits::LIST_BYTES;
         let (rows, next) =
@@ -178,7 +171,7 @@ impl Follower {
         Ok(BatchCompleted { batch, rows, rows_omitted: next < count })
     }
 
-    /// Returns when it was handed to the socket. `None`: there is none any more.
+    /// Returns when the message was handed to the socket; `None` if the socket is closed.
     async fn send(&self, notification: &Notification<'_>) -> Option<()> {
         let (taken, was_taken) = oneshot::channel();
         let text = to_text(notification);

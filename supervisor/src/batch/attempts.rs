@@ -1,7 +1,7 @@
-//! What is on record of a task of a batch beside its state: its attempts, and what the last one said.
+//! The attempts of one task of a batch: what is stored of it beside its state.
 //!
-//! Stored with the state. In memory the owner keeps it without the long texts: those are read from the database
-//! by whoever shows them. Only owners write records.
+//! The JSON of [`Attempts`] is the column `record` of a task's row: its field names are a storage format. In memory the
+//! owner keeps it without long texts, which are read from the database when they are shown. Only owners write it.
 
 use cc_batch::{Scope, retry::Class};
 use cc_events::{ClaudeResultPart, Verdict, Warning};
@@ -12,112 +12,100 @@ use cc_protocol::batch::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::batch::{
-    attempt_end::End,
-    last_words::last_words,
-    money::{SessionTotal, Sums},
+use crate::{
+    batch::{
+        attempt_end::JobEnd,
+        last_words::last_words,
+        money::{SessionTotal, Sums},
+    },
+    config::limits,
 };
-use crate::config::limits;
 
-/// The record of one task of a batch.
+/// Costs, durations, leftovers and tokens are sums over all attempts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The newest ones; at most [`limits::BATCH_ATTEMPTS_SHOWN`].
-    pub attempts: Vec<BatchAttempt>,
-    /// How many there were.
-    pub starts: u64,
-    /// What the last attempt's end says; `None` while it runs.
-    pub last: Option<Last>,
+pub(super) struct Attempts {
+    /// At most [`limits::BATCH_ATTEMPTS_SHOWN`], the newest last.
+    #[serde(rename = "attempts")]
+    pub(super) newest: Vec<BatchAttempt>,
+    /// How many attempts there were.
+    pub(super) starts: u64,
+    /// `None` while the last attempt runs.
+    pub(super) last: Option<LastAttempt>,
     /// Why there was no attempt, or why the last one has a verdict that its own end does not explain.
-    pub error: Option<String>,
-    /// The words of the limit that the last attempt met, or of what it could not be started without.
-    pub limit: Option<String>,
-    /// Whom that limit concerns.
+    pub(super) error: Option<String>,
+    /// The text of the limit that the last attempt met, or what it could not be started without.
+    pub(super) limit: Option<String>,
+    /// The models that this limit concerns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub limit_scope: Scope,
-    /// What went wrong with the last attempt, in short, where it concerns others too.
+    pub(super) limit_scope: Scope,
+    /// What went wrong with the last attempt, in short, if it concerns other tasks too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub obstacle: Option<String>,
-    /// What the conversation of the last attempt has cost altogether.
+    pub(super) obstacle: Option<String>,
+    /// The totals of the last attempt's conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<SessionTotal>,
-    /// Of all attempts, US dollars.
-    pub cost_usd: Option<f64>,
-    /// Attempts of agents whose cost nobody said.
+    pub(super) session: Option<SessionTotal>,
+    pub(super) cost_usd: Option<f64>,
+    /// How many attempts of agents reported no cost.
     #[serde(default)]
-    pub unknown_costs: u64,
-    /// Of all attempts, milliseconds.
-    pub duration_ms: Option<u64>,
-    /// Of all attempts.
-    pub killed_leftovers: u64,
-    /// Of all attempts.
-    pub input_tokens: u64,
-    /// Of all attempts.
-    pub output_tokens: u64,
-    /// Of `input_tokens`, those that were read from a cache.
+    pub(super) unknown_costs: u64,
+    pub(super) duration_ms: Option<u64>,
+    pub(super) killed_leftovers: u64,
+    pub(super) input_tokens: u64,
+    pub(super) output_tokens: u64,
+    /// The part of `input_tokens` that was read from a cache.
     #[serde(default)]
-    pub cache_read_tokens: u64,
-    /// Of `input_tokens`, those that were put into a cache.
+    pub(super) cache_read_tokens: u64,
+    /// The part of `input_tokens` that was written to a cache.
     #[serde(default)]
-    pub cache_creation_tokens: u64,
-    /// How many warnings the last attempt's end has.
+    pub(super) cache_creation_tokens: u64,
+    /// Warnings of the last attempt.
     #[serde(default)]
-    pub warnings: u64,
-    /// Of the last attempt, seconds.
-    pub timeout_s: Option<f64>,
-    /// Why this one.
-    pub timeout_why: Option<String>,
+    pub(super) warnings: u64,
+    /// Of the last attempt.
+    pub(super) timeout_s: Option<f64>,
+    /// Why this timeout.
+    pub(super) timeout_why: Option<String>,
 }
 
-/// What an attempt's end says.
+/// What is shown of the last attempt's end, with its texts cut to the size of a row.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Last {
-    /// For people: what went wrong.
-    pub error: Option<String>,
-    /// The text of its result, cut.
-    pub result: Option<String>,
-    /// It was cut.
-    pub result_truncated: bool,
-    /// The text of which it is the beginning was not all that the task said, either.
+pub(super) struct LastAttempt {
+    pub(super) error: Option<String>,
+    /// The beginning of its result.
+    pub(super) result: Option<String>,
+    pub(super) result_truncated: bool,
+    /// The text that `result` is the beginning of was itself cut.
     #[serde(default)]
-    pub whole_result_truncated: bool,
-    /// The CLI's own judgement.
-    pub is_error: Option<bool>,
-    /// Turns.
-    pub num_turns: Option<u64>,
-    /// As they came.
-    pub usage: Option<Value>,
-    /// For `--resume`.
-    pub claude_session_id: Option<String>,
-    /// What a person should know beside the verdict.
+    pub(super) whole_result_truncated: bool,
+    pub(super) is_error: Option<bool>,
+    pub(super) num_turns: Option<u64>,
+    pub(super) usage: Option<Value>,
+    pub(super) claude_session_id: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub warnings: Vec<Warning>,
-    /// The answer to a JSON schema, where it is short enough for a row.
+    pub(super) warnings: Vec<Warning>,
+    /// The answer to a JSON schema, if it is short enough for a row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub structured_output: Option<Value>,
+    pub(super) structured_output: Option<Value>,
     /// The CLI's word for a failure before its first turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub startup_failure_reason: Option<String>,
+    pub(super) startup_failure_reason: Option<String>,
     /// The CLI's word for the API's refusal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_error: Option<String>,
+    pub(super) api_error: Option<String>,
     /// Names of tools.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub permission_denials: Vec<String>,
-    /// Beginnings of all results, where there were several.
+    pub(super) permission_denials: Vec<String>,
+    /// The beginnings of all results, if there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<ClaudeResultPart>,
-    /// The CLI's own.
+    pub(super) parts: Vec<ClaudeResultPart>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cli_version: Option<String>,
-    /// In the CLI's word.
+    pub(super) cli_version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_source: Option<String>,
+    pub(super) api_key_source: Option<String>,
 }
 
-impl Record {
-    /// An attempt was admitted.
-    pub fn begin(&mut self, task_id: &str, attempt: u32, now_ms: u64) {
+impl Attempts {
+    pub(super) fn begin(&mut self, task_id: &str, attempt: u32, now_ms: u64) {
         self.last = None;
         self.error = None;
         self.limit = None;
@@ -125,9 +113,9 @@ impl Record {
         self.limit_scope = None;
         self.obstacle = None;
         self.starts += 1;
-        let excess = (self.attempts.len() + 1).saturating_sub(limits::BATCH_ATTEMPTS_SHOWN);
-        self.attempts.drain(..excess);
-        self.attempts.push(BatchAttempt {
+        let excess = (self.newest.len() + 1).saturating_sub(limits::BATCH_ATTEMPTS_SHOWN);
+        self.newest.drain(..excess);
+        self.newest.push(BatchAttempt {
             task_id: task_id.to_owned(),
             attempt,
             started_ms: now_ms,
@@ -143,17 +131,24 @@ impl Record {
         });
     }
 
-    /// The attempt of this id never began.
-    pub fn never_began(&mut self, task_id: &str) {
-        if self.attempts.last().is_some_and(|attempt| attempt.task_id == task_id) {
-            self.attempts.pop();
+    /// A text that the stored JSON contains if and only if it has the total of this conversation: the database is
+    /// searched for it.
+    #[must_use]
+    pub(super) fn session_mark(claude_session_id: &str) -> String {
+        let id = Value::from(claude_session_id);
+        format!("\"session\":{{\"claude_session_id\":{id},")
+    }
+
+    pub(super) fn never_began(&mut self, task_id: &str) {
+        if self.newest.last().is_some_and(|attempt| attempt.task_id == task_id) {
+            self.newest.pop();
             self.starts = self.starts.saturating_sub(1);
         }
     }
 
-    /// The attempt of this id has ended.
-    pub fn end(&mut self, task_id: &str, end: &End) {
-        let Some(attempt) = self.attempts.last_mut().filter(|last| last.task_id == task_id) else {
+    /// Notes an attempt's end, once, and adds up what it cost.
+    pub(super) fn end(&mut self, task_id: &str, end: &JobEnd) {
+        let Some(attempt) = self.newest.last_mut().filter(|last| last.task_id == task_id) else {
             return;
         };
         if attempt.ended_ms.is_some() {
@@ -195,48 +190,48 @@ impl Record {
         self.session = end.bill.as_ref().and_then(|bill| bill.total.clone());
     }
 
-    /// What the state machine made of the last attempt: when the next one begins, and a verdict that is not
-    /// what the attempt's own end says.
-    pub fn conclude(&mut self, wait_until_ms: Option<u64>, verdict: Verdict) {
-        let Some(attempt) = self.attempts.last_mut() else { return };
+    /// Notes the state machine's decision on the last attempt: when the next one begins, and the verdict, which may
+    /// differ from that of the attempt's own end.
+    pub(super) fn conclude(&mut self, wait_until_ms: Option<u64>, verdict: Verdict) {
+        let Some(attempt) = self.newest.last_mut() else { return };
         attempt.wait_until_ms = wait_until_ms;
         attempt.verdict = Some(verdict);
-        // What is tried again was not final, whatever its class is by itself.
+        // An attempt that is retried was not final, whatever its own class is.
         if wait_until_ms.is_some() && attempt.class == Some(AttemptClass::Final) {
             attempt.class = Some(AttemptClass::Transient);
         }
     }
 
-    /// The same without what may be long.
+    /// A copy without long texts.
     #[must_use]
-    pub fn short(&self) -> Self {
+    pub(super) fn short(&self) -> Self {
         let mut short = Self { last: None, error: None, ..self.clone() };
-        for attempt in &mut short.attempts {
+        for attempt in &mut short.newest {
             attempt.stdout_tail = None;
             attempt.stderr_tail = None;
         }
         short
     }
 
-    /// Whether the record that is stored has last words of attempts that this one lacks.
+    /// Whether last words of attempts are only in the database.
     #[must_use]
-    pub fn is_short(&self) -> bool {
+    pub(super) fn is_short(&self) -> bool {
         let lacks = |attempt: &BatchAttempt| {
             attempt.output_bytes.is_some_and(|bytes| bytes > 0)
                 && attempt.stdout_tail.is_none()
                 && attempt.stderr_tail.is_none()
         };
-        self.attempts.iter().any(lacks)
+        self.newest.iter().any(lacks)
     }
 
-    /// Takes the last words of attempts from the record that is stored; of earlier ones less than of the newest.
-    pub fn recall(&mut self, stored: &Self) {
-        let newest = self.attempts.len().saturating_sub(1);
-        for (index, attempt) in self.attempts.iter_mut().enumerate() {
+    /// Restores the last words of attempts from the stored JSON; earlier attempts keep less of them than the newest.
+    pub(super) fn recall(&mut self, stored: &Self) {
+        let newest = self.newest.len().saturating_sub(1);
+        for (index, attempt) in self.newest.iter_mut().enumerate() {
             let same = |other: &&BatchAttempt| other.task_id == attempt.task_id;
             if attempt.stdout_tail.is_none()
                 && attempt.stderr_tail.is_none()
-                && let Some(stored) = stored.attempts.iter().find(same)
+                && let Some(stored) = stored.newest.iter().find(same)
             {
                 attempt.stdout_tail.clone_from(&stored.stdout_tail);
                 attempt.stderr_tail.clone_from(&stored.stderr_tail);
@@ -262,14 +257,14 @@ fn class_of(class: Class) -> Option<AttemptClass> {
     }
 }
 
-fn last_of(end: &End) -> Last {
+fn last_of(end: &JobEnd) -> LastAttempt {
     let result = end.result.as_deref();
     let text = end.text.as_deref();
     let cut = text.map(|text| &text[..text.floor_char_boundary(RESULT_BYTES_LIMIT)]);
     let was_cut = result.is_some_and(|result| result.result_truncated) || end.text_truncated;
     let facts = end.completed.as_ref().and_then(|completed| completed.claude.as_deref());
     let word = |word: &Option<String>| word.as_deref().map(|word| shortened(word, WORD_CHARS));
-    Last {
+    LastAttempt {
         error: end.error.clone(),
         result: cut.map(str::to_owned),
         whole_result_truncated: was_cut,
@@ -293,7 +288,7 @@ fn last_of(end: &End) -> Last {
     }
 }
 
-/// Longest word of the CLI in a row, characters.
+/// Characters of a word of the CLI that a row keeps.
 const WORD_CHARS: usize = 100;
 
 fn shortened(text: &str, chars: usize) -> String {
@@ -317,149 +312,4 @@ fn is_short(value: &Value) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use cc_events::{ClaudeResult, WarningKind};
-    use cc_protocol::batch::TAIL_BYTES_LIMIT;
-    use serde_json::json;
-
-    use super::*;
-    use crate::batch::attempt_end::{Collector, tests::completed};
-
-    fn end(verdict: Verdict) -> End {
-        let mut end = Collector::new().end(Some(completed(verdict, 1)), 20);
-        end.result = Some(Box::new(ClaudeResult {
-            total_cost_usd: Some(0.5),
-            usage: Some(
-                json!({"input_tokens": 1, "cache_read_input_tokens": 2, "output_tokens": 4}),
-            ),
-            ..ClaudeResult::default()
-        }));
-        end
-    }
-
-    #[test]
-    fn attempts_add_up_and_an_end_counts_once_and_only_for_its_own_attempt() {
-        let mut record = Record::default();
-        record.begin("a", 1, 10);
-        record.end("other", &end(Verdict::Failed));
-        assert_eq!(record.attempts[0].ended_ms, None);
-        record.end("a", &end(Verdict::Failed));
-        record.end("a", &end(Verdict::Failed));
-        record.conclude(Some(99), Verdict::Failed);
-        record.begin("b", 2, 100);
-        record.end("b", &end(Verdict::Failed));
-        assert_eq!((record.cost_usd, record.duration_ms), (Some(1.0), Some(20)));
-        assert_eq!((record.input_tokens, record.output_tokens), (6, 8));
-        assert_eq!((record.cache_read_tokens, record.cache_creation_tokens), (4, 0));
-        assert_eq!((record.starts, record.killed_leftovers), (2, 2));
-        let attempts = &record.attempts;
-        // What was tried again was not final after all.
-        assert_eq!(attempts[0].class, Some(AttemptClass::Transient));
-        assert_eq!((attempts[0].wait_until_ms, attempts[1].wait_until_ms), (Some(99), None));
-        assert_eq!(attempts[1].class, Some(AttemptClass::Final));
-    }
-
-    #[test]
-    fn an_agent_whose_cost_nobody_said_is_counted_and_a_program_that_is_none_is_not() {
-        let mut record = Record::default();
-        let mut unsaid = Collector::new().end(Some(completed(Verdict::TimedOut, -15)), 20);
-        record.begin("program", 1, 10);
-        record.end("program", &unsaid);
-        assert_eq!((record.cost_usd, record.unknown_costs), (None, 0));
-        unsaid.claude_session_id = Some("c".to_owned());
-        record.begin("agent", 1, 10);
-        record.end("agent", &unsaid);
-        assert_eq!((record.cost_usd, record.unknown_costs), (None, 1));
-        record.begin("said", 2, 10);
-        record.end("said", &end(Verdict::Failed));
-        assert_eq!((record.cost_usd, record.unknown_costs), (Some(0.5), 1));
-    }
-
-    #[test]
-    fn earlier_attempts_keep_less_of_their_last_words_and_memory_keeps_none() {
-        let with_words = |words: &str| {
-            let mut end = end(Verdict::Failed);
-            end.completed.as_mut().unwrap().output.bytes = words.len() as u64;
-            end.stderr_tail = Some(words.to_owned());
-            end
-        };
-        let long: String = (0..1_000).map(|number| format!("{number}\n")).collect();
-        let mut record = Record::default();
-        record.begin("a", 1, 10);
-        record.end("a", &with_words(&long));
-        let stored = record.clone();
-        assert!(!record.is_short());
-        record = record.short();
-        assert_eq!(record.attempts[0].stderr_tail, None);
-        assert!(record.is_short());
-        record.begin("b", 2, 20);
-        record.end("b", &with_words("second"));
-        record.recall(&stored);
-        let tails: Vec<&str> =
-            record.attempts.iter().map(|attempt| attempt.stderr_tail.as_deref().unwrap()).collect();
-        assert!(tails[0].ends_with("998\n999\n") && tails[0].len() <= EARLIER_TAIL_BYTES_LIMIT);
-        assert_eq!(tails[1], "second");
-        assert!(!record.is_short());
-    }
-
-    /// What is longest in JSON: each byte of it is written as six.
-    fn longest(bytes: usize) -> String {
-        "\u{1}".repeat(bytes)
-    }
-
-    #[test]
-    fn a_row_fits_a_message_whatever_a_task_has_said() {
-        let quotes = |bytes: usize| Some("\"".repeat(bytes));
-        let mut end = end(Verdict::Failed);
-        let part = ClaudeResultPart {
-            origin: Some(longest(5_000)),
-            is_error: true,
-            result: Some(longest(4_096)),
-            num_turns: Some(u64::MAX),
-        };
-        end.text = Some(longest(RESULT_BYTES_LIMIT));
-        end.error = Some(longest(limits::BATCH_ERROR_CHARS));
-        end.stdout_tail = quotes(TAIL_BYTES_LIMIT);
-        end.stderr_tail = quotes(TAIL_BYTES_LIMIT);
-        end.result = Some(Box::new(ClaudeResult {
-            usage: Some(json!("x".repeat(64 * 1024))),
-            structured_output: Some(json!("x".repeat(STRUCTURED_OUTPUT_BYTES_LIMIT - 2))),
-            startup_failure_reason: Some(longest(4_096)),
-            api_error: Some(longest(4_096)),
-            permission_denials: vec![longest(4_096); 64],
-            parts: vec![part; 16],
-            ..ClaudeResult::default()
-        }));
-        let warning = Warning { kind: WarningKind::BackgroundUnfinished, message: longest(4_096) };
-        end.completed.as_mut().unwrap().warnings = vec![warning; 32];
-        let mut record = Record::default();
-        for number in 0..limits::BATCH_ATTEMPTS_SHOWN {
-            let id = format!("0199f3a2-8001-7abc-9def-{number:012}");
-            record.begin(&id, u32::MAX, u64::MAX);
-            record.end(&id, &end);
-            record.conclude(Some(u64::MAX), Verdict::ResourceLimit);
-        }
-        record.recall(&Record::default());
-        let bytes = serde_json::to_string(&record).unwrap().len();
-        assert!(bytes < limits::LIST_BYTES, "{bytes}");
-        let last = record.last.unwrap();
-        assert_eq!(last.warnings.len(), 32);
-        assert!(last.structured_output.is_some());
-    }
-
-    #[test]
-    fn an_attempt_that_never_began_leaves_no_trace_and_of_very_many_the_newest_are_kept() {
-        let mut record = Record::default();
-        record.begin("a", 1, 10);
-        record.never_began("other");
-        assert_eq!(record.starts, 1);
-        record.never_began("a");
-        assert_eq!(record, Record::default());
-        for number in 0..=limits::BATCH_ATTEMPTS_SHOWN {
-            record.begin(&number.to_string(), 1, 0);
-        }
-        assert_eq!(record.attempts.len(), limits::BATCH_ATTEMPTS_SHOWN);
-        assert_eq!(record.attempts[0].task_id, "1");
-        assert_eq!(record.starts, limits::BATCH_ATTEMPTS_SHOWN as u64 + 1);
-    }
-}
+mod tests;

@@ -1,23 +1,23 @@
-//! The commands around the tasks of a batch: where they come from, and what they are told.
+//! The hooks of a batch: commands around its tasks, and the facts they get.
 //!
-//! A hook is a bounded task of its own. The facts come to it in variables, never in its command line, so that no
-//! text of a model is ever read by a shell.
+//! A hook is a task of its own, with limits. It gets its facts in environment variables, never in its command line, so
+//! that a shell never parses text of a model.
 
 use std::collections::BTreeMap;
 
 use cc_batch::{Job, Plan, life::TaskState, plan::Hook};
 use cc_protocol::{batch::BatchSummary, execute::Execute};
 
-use crate::batch::attempts::Record;
+use crate::batch::{attempts::Attempts, render};
 
-/// What a hook of a task runs. `None` where the plan has no such hook.
+/// The command of a task's hook; `None` if the plan has no such hook.
 #[must_use]
-pub fn of_task(
+pub(super) fn of_task(
     plan: &Plan,
     batch_id: &str,
     job: Job,
     state: &TaskState,
-    record: &Record,
+    attempts: &Attempts,
 ) -> Option<Execute> {
     let hooks = &plan.options.hooks;
     let (hook, name, index) = match job {
@@ -33,23 +33,23 @@ pub fn of_task(
     fact("TASK_NAME", task.name.clone().unwrap_or_default());
     fact("TASK_LABEL", task.execute.label.clone().unwrap_or_default());
     if let Some(outcome) = state.outcome() {
-        let last = record.attempts.last();
+        let last = attempts.newest.last();
         let exit_code = last.and_then(|last| last.exit_code);
         fact("VERDICT", outcome.verdict.as_str().to_owned());
-        fact("ATTEMPTS", record.starts.to_string());
-        // Not `CC_EXECUTOR_TASK_ID`: by that the hook's own processes are found.
+        fact("ATTEMPTS", attempts.starts.to_string());
+        // Not `CC_EXECUTOR_TASK_ID`: that variable identifies the hook's own processes.
         fact("ATTEMPT_ID", outcome.task_id.clone().unwrap_or_default());
         fact("EXIT_CODE", exit_code.map(|code| code.to_string()).unwrap_or_default());
-        fact("COST_USD", record.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
-        fact("WARNINGS", record.warnings.to_string());
+        fact("COST_USD", attempts.cost_usd.map(|cost| cost.to_string()).unwrap_or_default());
+        fact("WARNINGS", attempts.warnings.to_string());
     }
-    let called = super::render::called(plan, index);
-    Some(with_facts(hook, facts, format!("hook {name} of {called}")))
+    let task = render::display_name(plan, index);
+    Some(with_facts(hook, facts, format!("hook {name} of {task}")))
 }
 
-/// What the hook at the end runs.
+/// The command of the hook at the end of the batch.
 #[must_use]
-pub fn of_batch(plan: &Plan, summary: &BatchSummary, outcome: &str) -> Option<Execute> {
+pub(super) fn of_batch(plan: &Plan, summary: &BatchSummary, outcome: &str) -> Option<Execute> {
     let hook = plan.options.hooks.after_batch.as_ref()?;
     let mut facts = facts(plan, &summary.batch_id, "after_batch");
     let mut fact =
@@ -78,7 +78,7 @@ fn facts(plan: &Plan, batch_id: &str, hook: &str) -> BTreeMap<String, String> {
 
 fn with_facts(hook: &Hook, facts: BTreeMap<String, String>, label: String) -> Execute {
     let mut execute = hook.execute.clone();
-    // A label may hold a NUL as little as any argument; the protocol has refused both.
+    // The protocol has refused a NUL in any label or argument.
     execute.env.extend(facts.into_iter().map(|(name, value)| (name, Some(value))));
     execute.label = Some(label);
     execute
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_hook_is_told_of_warnings() {
         let plan = plan(json!({"after_task": {"command": "x"}}));
-        let outcome = cc_batch::life::Outcome {
+        let outcome = cc_batch::life::TaskOutcome {
             verdict: cc_events::Verdict::Succeeded,
             cause: cc_batch::life::Cause::Attempt { end: cc_batch::retry::Class::Done },
             task_id: None,
@@ -108,20 +108,20 @@ mod tests {
             has_result: true,
         };
         let state = TaskState::Over { outcome, after_task_failed: false };
-        let record = Record { warnings: 2, ..Record::default() };
-        let after = of_task(&plan, "b", Job::After(0), &state, &record).unwrap();
+        let attempts = Attempts { warnings: 2, ..Attempts::default() };
+        let after = of_task(&plan, "b", Job::After(0), &state, &attempts).unwrap();
         assert_eq!(after.env["CC_EXECUTOR_WARNINGS"].as_deref(), Some("2"));
     }
 
     #[test]
     fn a_hook_gets_its_facts_in_variables_and_keeps_its_own() {
         let plan = plan(json!({"before_task": {"command": "x"}}));
-        let record = Record::default();
-        let before = of_task(&plan, "b", Job::Before(0), &TaskState::Waiting, &record).unwrap();
+        let attempts = Attempts::default();
+        let before = of_task(&plan, "b", Job::Before(0), &TaskState::Waiting, &attempts).unwrap();
         assert_eq!(before.env["CC_EXECUTOR_TASK_NAME"].as_deref(), Some("a"));
         assert_eq!(before.env["CC_EXECUTOR_BATCH_ID"].as_deref(), Some("b"));
         assert!(!before.env.contains_key("CC_EXECUTOR_TASK_ID"));
         assert_eq!(before.label.as_deref(), Some("hook before_task of task 1 (a)"));
-        assert!(of_task(&plan, "b", Job::After(0), &TaskState::Waiting, &record).is_none());
+        assert!(of_task(&plan, "b", Job::After(0), &TaskState::Waiting, &attempts).is_none());
     }
 }

@@ -1,22 +1,21 @@
-//! The last words of an attempt: the end of what it printed on each stream, as text that people can be shown.
+//! The last words of an attempt: the end of its output on each stream, as text that is safe to show on a terminal.
 //!
-//! Bounded while the attempt runs, whatever it prints, and made readable once, at its end. The lines of a Claude
-//! stream are for programs: they are kept apart from the others, so that a warning among megabytes of them is found.
+//! Memory is bounded while the attempt runs; the text is cleaned once, at its end. The lines of a Claude stream are for
+//! programs: the other lines are kept apart, so that a warning among megabytes of the stream is not lost.
 
 use std::borrow::Cow;
 
 use cc_protocol::batch::TAIL_BYTES_LIMIT;
 use memchr::{memmem, memrchr};
 
-/// Bytes of a stream that are kept: escape sequences are to leave enough.
+/// Bytes of a stream that are kept: enough is left when escape sequences are removed.
 const KEPT_BYTES: usize = 4 * TAIL_BYTES_LIMIT;
 
-/// The end of one stream.
 #[derive(Debug, Default)]
 struct Ring {
-    /// At most twice as much as is wanted.
+    /// At most `2 * KEPT_BYTES`.
     bytes: Vec<u8>,
-    /// Something before it is not there any more.
+    /// Bytes before it were dropped.
     is_cut: bool,
 }
 
@@ -27,7 +26,7 @@ impl Ring {
             self.bytes.clear();
             self.is_cut = true;
         } else if self.bytes.len() + kept.len() > 2 * KEPT_BYTES {
-            // Seldom, so that a byte is moved once on average.
+            // Rarely, so that each byte is moved once on average.
             let surplus = (self.bytes.len() + kept.len() - KEPT_BYTES).min(self.bytes.len());
             self.bytes.drain(..surplus);
             self.is_cut = true;
@@ -41,26 +40,25 @@ impl Ring {
     }
 }
 
-/// The ends of both streams of an attempt that runs.
 #[derive(Debug, Default)]
-pub struct Tails {
+pub(super) struct Tails {
     /// All of standard output.
     stdout: Ring,
-    /// Those of its lines that are none of a Claude stream.
+    /// Its lines that are not lines of a Claude stream.
     words: Ring,
     stderr: Ring,
-    /// The line that pieces come of is one of a Claude stream.
+    /// The current line is one of a Claude stream.
     is_in_stream_line: bool,
-    /// The last line of standard output has no end.
+    /// The last line of standard output has no newline.
     is_line_open: bool,
 }
 
 impl Tails {
-    /// Takes a fragment of standard output: a line, or a piece of one.
-    pub fn stdout(&mut self, data: &[u8], starts_line: bool, ends_line: bool) {
+    /// `data` is a line, or a piece of one.
+    pub(super) fn stdout(&mut self, data: &[u8], starts_line: bool, ends_line: bool) {
         self.stdout.push(data);
         if starts_line {
-            // One that is cut off may have its type where it is cut.
+            // A truncated line may have lost its type.
             let is_whole = ends_line && data.trim_ascii_end().ends_with(b"}");
             self.is_in_stream_line =
                 data.starts_with(b"{") && (!is_whole || memmem::find(data, b"\"type\"").is_some());
@@ -71,20 +69,19 @@ impl Tails {
         self.is_line_open = !data.ends_with(b"\n");
     }
 
-    /// Takes a fragment of standard error.
-    pub fn stderr(&mut self, data: &[u8]) {
+    pub(super) fn stderr(&mut self, data: &[u8]) {
         self.stderr.push(data);
     }
 
-    /// The last line of standard output is one of a Claude stream, and its end is missing.
+    /// Whether standard output ends within a line of a Claude stream.
     #[must_use]
-    pub fn ends_in_stream_line(&self) -> bool {
+    pub(super) fn ends_in_stream_line(&self) -> bool {
         self.is_in_stream_line && self.is_line_open
     }
 
-    /// The end of standard output; of a Claude stream without its own lines, and then the end of `said`, its answer.
+    /// The end of standard output; for a Claude stream the other lines, then the end of `said`, its answer.
     #[must_use]
-    pub fn stdout_tail(&self, is_stream: bool, said: Option<&str>) -> Option<String> {
+    pub(super) fn stdout_tail(&self, is_stream: bool, said: Option<&str>) -> Option<String> {
         if !is_stream {
             return self.stdout.text();
         }
@@ -99,17 +96,16 @@ impl Tails {
         }
     }
 
-    /// The end of standard error.
     #[must_use]
-    pub fn stderr_tail(&self) -> Option<String> {
+    pub(super) fn stderr_tail(&self) -> Option<String> {
         self.stderr.text()
     }
 }
 
-/// The end of a text, in at most so many bytes: whole lines, or the end of a line that alone is longer, and then with
-/// `…` before it. `is_cut`: the text itself is an end. None where it is empty.
+/// The end of a text, at most `limit` bytes: whole lines, or `…` and the end of a line that alone is longer. `is_cut`
+/// says that `text` is itself the end of a longer one. `None` if it is empty.
 #[must_use]
-pub fn last_words(text: &str, limit: usize, is_cut: bool) -> Option<String> {
+pub(super) fn last_words(text: &str, limit: usize, is_cut: bool) -> Option<String> {
     const MARK: &str = "…";
     if text.trim().is_empty() {
         return None;
@@ -130,16 +126,16 @@ pub fn last_words(text: &str, limit: usize, is_cut: bool) -> Option<String> {
     })
 }
 
-/// The last line that is not empty, without the blanks around it.
+/// The last line that is not empty, trimmed.
 #[must_use]
-pub fn last_line(text: &str) -> Option<&str> {
+pub(super) fn last_line(text: &str) -> Option<&str> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty())
 }
 
-/// The text without what means something to a terminal: escape sequences, control characters but newlines and tabs,
-/// and characters that turn the direction of writing. Of a line that was written over only the last state is left.
+/// The text without anything that a terminal interprets: escape sequences, control characters except newline and tab,
+/// bidirectional controls. Of a line that was overwritten with carriage returns only the last state is kept.
 #[must_use]
-pub fn harmless(text: &str) -> Cow<'_, str> {
+pub(super) fn harmless(text: &str) -> Cow<'_, str> {
     if !text.contains(is_harmful) {
         return Cow::Borrowed(text);
     }
@@ -176,22 +172,22 @@ fn push_harmless(clean: &mut String, line: &str) {
     }
 }
 
-/// What follows an escape character and belongs to it.
+/// Skips the rest of an escape sequence.
 fn skip_escape(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     match letters.next_if(|letter| !letter.is_control()) {
-        // A control sequence: parameters, and a letter that ends it.
+        // CSI: parameters and a final byte.
         Some('[') => {
             while letters.next_if(|letter| matches!(letter, ' '..='?')).is_some() {}
             letters.next_if(|letter| matches!(letter, '@'..='~'));
         }
-        // A text for the terminal itself, such as its title, up to a bell or another escape.
+        // OSC and its kin, such as a window title: up to BEL or another escape.
         Some(']' | 'P' | 'X' | '^' | '_') => {
             while letters.next_if(|letter| !matches!(letter, '\u{7}' | '\u{1b}')).is_some() {}
             if letters.next() == Some('\u{1b}') {
                 letters.next_if_eq(&'\\');
             }
         }
-        // One of those that choose a set of characters has one letter more.
+        // A character set selection has one more character.
         Some('(' | ')' | '*' | '+' | '#' | '%') => drop(letters.next()),
         Some(_) | None => {}
     }

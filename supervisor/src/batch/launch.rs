@@ -1,36 +1,57 @@
-//! Starts one job of a batch as an ordinary task that belongs to no session.
+//! Starts one job of a batch as an ordinary task that belongs to no session, and chooses its timeout.
 
 use std::sync::Arc;
 
 use cc_batch::{
     Plan,
     plan::Timeout,
+    template::Missing,
     timeout_auto::{self, Policy, SAMPLES_LIMIT},
 };
-use cc_protocol::execute::{Execute, Program};
+use cc_protocol::{
+    error::ErrorObject,
+    execute::{Execute, Program},
+};
 
 use crate::{
-    batch::Batches,
+    batch::batches::Batches,
     ops::clock::now_ms,
     storage::database::StoreError,
     task::{self, TaskHandle, TaskInfo, registry::Refusal, spec},
 };
 
-/// How a start went, as far as that is known at once: whether its main process runs is told by its end.
+/// How a start went. Whether the main process ran is known only from the job's end.
 #[derive(Debug)]
-pub enum Start {
-    /// It has an owner.
+pub(super) enum Start {
+    /// The task has an owner.
     Begun(TaskHandle),
-    /// As many tasks run as may: it is to be started when one of them has ended.
+    /// The limit of running tasks is reached: start the job again when one of them has ended.
     NoRoom,
-    /// The supervisor is stopping: it is for the next one to start.
+    /// The supervisor is stopping: the next one starts the job.
     Stopping,
-    /// It cannot be started.
-    Failed(String),
+    Failed(StartError),
 }
 
-/// Starts a task.
-pub fn start(batches: &Arc<Batches>, batch_id: &str, task_id: &str, execute: Execute) -> Start {
+/// Why a job cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StartError {
+    #[error("the plan has no such hook")]
+    NoHook,
+    #[error(transparent)]
+    Missing(#[from] Missing),
+    #[error(transparent)]
+    Database(#[from] StoreError),
+    /// The request is invalid, or the configuration forbids it.
+    #[error("{}", .0.message)]
+    Refused(ErrorObject),
+}
+
+pub(super) fn start(
+    batches: &Arc<Batches>,
+    batch_id: &str,
+    task_id: &str,
+    execute: Execute,
+) -> Start {
     let facts = TaskInfo {
         task_id: task_id.to_owned(),
         label: execute.label.clone(),
@@ -48,19 +69,19 @@ pub fn start(batches: &Arc<Batches>, batch_id: &str, task_id: &str, execute: Exe
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,
-        Err(error) => return Start::Failed(error.message),
+        Err(error) => return Start::Failed(StartError::Refused(error)),
     };
     match task::accept(&batches.tasks, spec, facts, None) {
-        // Nobody waits for an answer.
+        // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         Err(Refusal::Full { .. }) => Start::NoRoom,
         Err(Refusal::Closed) => Start::Stopping,
     }
 }
 
-/// What a prompt has in common with others of its kind.
+/// The shape of a prompt: equal for prompts that differ only in details, so that they share a history of durations.
 #[must_use]
-pub fn shape(program: &Program) -> Option<String> {
+pub(crate) fn shape(program: &Program) -> Option<String> {
     match program {
         Program::Prompt(prompt) => Some(timeout_auto::shape(&prompt.prompt)),
         Program::Argv { .. } | Program::Command { .. } => None,
@@ -69,25 +90,25 @@ pub fn shape(program: &Program) -> Option<String> {
 
 /// The name under which a task of a batch is listed.
 #[must_use]
-pub fn label(plan: &Plan, index: usize) -> Option<String> {
+pub(super) fn label(plan: &Plan, index: usize) -> Option<String> {
     let task = plan.tasks.get(index)?;
     task.execute.label.clone().or_else(|| task.name.clone())
 }
 
-/// The timeout of an attempt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Chosen {
-    /// Seconds; `None`: the supervisor's default.
-    pub timeout_s: Option<f64>,
-    /// Where it was chosen: why this one.
-    pub why: Option<String>,
+pub(super) struct Chosen {
+    /// `None`: the supervisor's default.
+    pub(super) timeout_s: Option<f64>,
+    /// Why this one, if it was chosen from the history.
+    pub(super) why: Option<String>,
 }
 
-/// Chooses the timeout of a task: by the history of its label, else of its prompt's shape, else of its name.
-///
-/// # Errors
-/// When the history cannot be read.
-pub async fn timeout(batches: &Batches, plan: &Plan, index: usize) -> Result<Chosen, StoreError> {
+/// Chooses the timeout of a task. `auto` uses the history of its label, else of its prompt's shape, else of its name.
+pub(super) async fn timeout(
+    batches: &Batches,
+    plan: &Plan,
+    index: usize,
+) -> Result<Chosen, StoreError> {
     let Some(task) = plan.tasks.get(index) else {
         return Ok(Chosen { timeout_s: None, why: None });
     };

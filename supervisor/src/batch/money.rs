@@ -1,8 +1,8 @@
 //! What an attempt has cost, and how many tokens it took.
 //!
-//! The totals of a CLI that goes on with an earlier conversation contain that conversation's past, since version
-//! 2.1.277: only what has come on top counts. What the past was is known from the attempts of this batch, and of others
-//! before it. Subagents' tokens are in the counts by model, not in those of the main loop.
+//! Since version 2.1.277 the totals of a CLI that resumes a conversation contain the conversation's past: only the
+//! difference counts. The past is known from earlier attempts of this and other batches. Subagents' tokens are in the
+//! counts by model, not in those of the main loop.
 
 use std::collections::HashMap;
 
@@ -12,34 +12,31 @@ use cc_protocol::execute::{Execute, Program};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// As many conversations are remembered.
 const SESSIONS_LIMIT: usize = 10_000;
-/// The first version whose totals contain the past of a conversation that it goes on with.
+/// The first version whose totals contain the past of a resumed conversation.
 const TOTALS_WITH_PAST_SINCE: Version = Version::new(2, 1, 277);
 
-/// Sums, of an attempt or of a whole conversation.
+/// The sums of an attempt or of a whole conversation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Sums {
-    /// US dollars, by the CLI's own reckoning; `None`: it says nothing.
-    pub cost_usd: Option<f64>,
-    /// With those that were read from a cache, and those that were put into one.
-    pub input_tokens: u64,
-    /// Of `input_tokens`, those that were read from a cache.
+pub(super) struct Sums {
+    /// US dollars, as the CLI reports them; `None` if it reports none.
+    pub(super) cost_usd: Option<f64>,
+    /// Includes tokens read from a cache and tokens written to one.
+    pub(super) input_tokens: u64,
+    /// The part of `input_tokens` that was read from a cache.
     #[serde(default)]
-    pub cache_read_tokens: u64,
-    /// Of `input_tokens`, those that were put into one.
+    pub(super) cache_read_tokens: u64,
+    /// The part of `input_tokens` that was written to a cache.
     #[serde(default)]
-    pub cache_creation_tokens: u64,
-    /// That the models wrote.
-    pub output_tokens: u64,
-    /// The tokens are those of all models, subagents included, and of the past where the cost is.
-    pub is_by_model: bool,
+    pub(super) cache_creation_tokens: u64,
+    pub(super) output_tokens: u64,
+    /// The tokens are counted by model: subagents are included, and the past wherever the cost includes it.
+    pub(super) is_by_model: bool,
 }
 
 impl Sums {
-    /// What a result says.
     #[must_use]
-    pub fn of_result(result: &ClaudeResult) -> Self {
+    pub(super) fn of_result(result: &ClaudeResult) -> Self {
         let by_model = result.model_usage.as_ref().and_then(Value::as_object);
         let is_amount = |cost: &f64| cost.is_finite();
         let costs = || {
@@ -80,10 +77,10 @@ impl Sums {
         }
     }
 
-    /// What has come on top of the past; all of it where these sums do not contain the past.
+    /// The difference to the past; all of it if these sums do not contain the past.
     fn since(self, past: Self) -> Self {
         let contains = |total: Option<f64>, past: Option<f64>| match (total, past) {
-            // Sums of floats, printed with few digits.
+            // Both are sums of floats, printed with few digits.
             (Some(total), Some(past)) => total + 1e-9 >= past,
             (_, None) => true,
             (None, Some(_)) => false,
@@ -111,56 +108,44 @@ fn count(of: Option<&Value>, names: &[&str]) -> u64 {
     names.iter().filter_map(count).fold(0, u64::saturating_add)
 }
 
-/// What the record of a task has of the total of a conversation, and of no other one.
-#[must_use]
-pub fn mark_of(claude_session_id: &str) -> String {
-    let id = Value::from(claude_session_id);
-    format!("\"session\":{{\"claude_session_id\":{id},")
-}
-
-/// The totals of a conversation, as its last attempt printed them.
+/// The totals of a conversation, past included, as its last attempt printed them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SessionTotal {
-    /// For `--resume`.
-    pub claude_session_id: String,
-    /// They contain its past.
-    pub sums: Sums,
+pub(super) struct SessionTotal {
+    pub(super) claude_session_id: String,
+    pub(super) sums: Sums,
 }
 
-/// What is known of conversations.
+/// The last known totals of conversations, at most [`SESSIONS_LIMIT`] of them.
 #[derive(Debug, Default)]
-pub struct Totals {
+pub(super) struct Totals {
     of_session: HashMap<String, Sums>,
 }
 
-/// What an attempt has cost.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Bill {
-    /// Its own.
-    pub sums: Sums,
-    /// To be remembered.
-    pub total: Option<SessionTotal>,
-    /// It went on with a conversation of which nothing was known: its past is in the sums.
-    pub may_contain_past: bool,
+pub(super) struct Bill {
+    /// Of the attempt alone.
+    pub(super) sums: Sums,
+    /// Of its conversation, to be remembered.
+    pub(super) total: Option<SessionTotal>,
+    /// It resumed a conversation whose past is not known: the sums contain the past.
+    pub(super) may_contain_past: bool,
 }
 
 impl Totals {
-    /// Takes note of a conversation.
-    pub fn remember(&mut self, total: &SessionTotal) {
+    pub(super) fn remember(&mut self, total: &SessionTotal) {
         if self.of_session.len() >= SESSIONS_LIMIT {
             self.of_session.clear();
         }
         self.of_session.insert(total.claude_session_id.clone(), total.sums);
     }
 
-    /// Whether something is known of a conversation.
     #[must_use]
-    pub fn knows(&self, claude_session_id: &str) -> bool {
+    pub(super) fn knows(&self, claude_session_id: &str) -> bool {
         self.of_session.contains_key(claude_session_id)
     }
 
-    /// What an attempt of this task has cost. Takes note of its conversation.
-    pub fn bill(
+    /// The bill of an attempt of this task. Remembers the totals of its conversation.
+    pub(super) fn bill(
         &mut self,
         task: &Execute,
         completed: Option<&Completed>,
@@ -191,9 +176,9 @@ fn contains_past(cli_version: &str) -> bool {
     Version::read(cli_version).is_none_or(|version| version >= TOTALS_WITH_PAST_SINCE)
 }
 
-/// The conversation with which a task goes on: `Some(None)` for the last one, whichever that is.
+/// The conversation that a task resumes: `Some(None)` for `--continue`, which resumes the last one.
 #[must_use]
-pub fn resumed(task: &Execute) -> Option<Option<String>> {
+pub(super) fn resumed(task: &Execute) -> Option<Option<String>> {
     let (own, arguments) = match &task.program {
         Program::Prompt(prompt) => (prompt.resume_claude_session.clone(), &prompt.extra_args[..]),
         Program::Argv { argv } => (None, &argv[..]),
@@ -279,16 +264,6 @@ mod tests {
     }
 
     #[test]
-    fn a_record_is_found_by_the_conversation_whose_total_it_has() {
-        let sums = Sums { cost_usd: Some(1.5), ..Sums::default() };
-        let session = Some(SessionTotal { claude_session_id: ID.to_owned(), sums });
-        let record = crate::batch::attempts::Record { session, ..Default::default() };
-        let stored = serde_json::to_string(&record).unwrap();
-        assert!(stored.contains(&mark_of(ID)), "{stored}");
-        assert!(!stored.contains(&mark_of("another")), "{stored}");
-    }
-
-    #[test]
     fn without_a_total_the_costs_of_the_models_are_the_cost() {
         let of = |total_cost_usd, models: Value| {
             let model_usage = Some(models);
@@ -303,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_past_that_nobody_knows_is_told() {
+    fn a_past_that_is_not_known_is_reported() {
         let mut totals = Totals::default();
         assert!(totals.bill(&task(true), None, &result(1.0)).may_contain_past);
         assert!(!totals.bill(&task(true), None, &result(1.5)).may_contain_past);

@@ -1,4 +1,4 @@
-//! Follows one task of a batch to its end, and tells the batch's owner. One tokio task a running job.
+//! Follows the records of one job to its end and reports to the batch's owner. One tokio task for each running job.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use cc_batch::{Job, Scope, Ticket};
 use cc_state::TaskRow;
 use tokio::sync::mpsc;
 
-use crate::batch::{
-    attempt_end::{Collector, End},
-    gates::Credential,
-    messages::Message,
-};
 use crate::{
-    batch::Batches,
+    batch::{
+        attempt_end::{Collector, JobEnd},
+        batches::Batches,
+        gates::Credential,
+        messages::Message,
+    },
     config::limits,
     ops::clock::now_ms,
     task::{
@@ -21,19 +21,16 @@ use crate::{
     },
 };
 
-/// A running task that has passed a gate. Nobody follows it through while it seems to have met a limit.
+/// A running task that has passed a gate. While it seems to have met a limit, the gate admits no other task.
 #[derive(Debug)]
-pub struct AtGate {
-    /// All gates.
-    pub batches: Arc<Batches>,
-    /// Which one.
-    pub credential: Credential,
-    /// As whom it passed.
-    pub ticket: Ticket,
+pub(super) struct AtGate {
+    pub(super) batches: Arc<Batches>,
+    pub(super) credential: Credential,
+    pub(super) ticket: Ticket,
 }
 
 impl AtGate {
-    fn tell(&self, suspected: Option<&Scope>) {
+    fn report(&self, suspected: Option<&Scope>) {
         let gates = &self.batches.gates;
         match suspected {
             Some(scope) => gates.suspect(&self.credential, self.ticket.clone(), scope.clone()),
@@ -42,9 +39,8 @@ impl AtGate {
     }
 }
 
-/// Tells the owner, and the gate, of everything that matters of a task that is not over; last of all the owner of its
-/// end, when its worker is gone.
-pub async fn watch(
+/// Reports refused credentials and suspected limits of a running task, and its end when its worker is gone.
+pub(super) async fn watch(
     handle: TaskHandle,
     job: Job,
     at_gate: Option<AtGate>,
@@ -53,7 +49,7 @@ pub async fn watch(
     let task_id = handle.task_id().to_owned();
     let mut cursor = handle.feed().cursor_after(0);
     let mut collector = Collector::new();
-    let mut was_told = false;
+    let mut was_reported = false;
     let mut suspected: Option<Scope> = None;
     while let Some(item) = cursor.next(limits::WRITER_TAKE_BYTES).await {
         match item {
@@ -65,13 +61,13 @@ pub async fn watch(
         if collector.suspected_limit() != suspected.as_ref() {
             suspected = collector.suspected_limit().cloned();
             if let Some(at_gate) = &at_gate {
-                at_gate.tell(suspected.as_ref());
+                at_gate.report(suspected.as_ref());
             }
         }
-        if collector.is_auth_refused() && !was_told {
-            was_told = true;
+        if collector.is_auth_refused() && !was_reported {
+            was_reported = true;
             let task_id = task_id.clone();
-            // An owner that is gone does not care.
+            // The owner may be gone.
             messages.send(Message::AuthRefused { job, task_id }).await.ok();
         }
     }
@@ -83,8 +79,8 @@ pub async fn watch(
     messages.send(Message::Ended { job, task_id, end }).await.ok();
 }
 
-/// How a task ended that is over.
-pub async fn end_of(batches: &Batches, row: &TaskRow) -> End {
+/// The end of a task that is over, from its log.
+pub(super) async fn end_of(batches: &Batches, row: &TaskRow) -> JobEnd {
     let at_ms = row.ended.as_ref().map_or_else(now_ms, |ended| ended.at_ms);
     let mut cursor = Cursor::over_log(batches.tasks.log_path(&row.accepted.id), 0);
     let mut collector = Collector::new();
@@ -99,9 +95,13 @@ pub async fn end_of(batches: &Batches, row: &TaskRow) -> End {
     collector.end(row.completed(), at_ms)
 }
 
-/// The text of a task that is over, from its log, and whether it is not all of it; nothing of it where there is no
-/// log any more. The whole log is read for an agent, whose result is its last line.
-pub async fn text_of(batches: &Batches, task_id: &str, is_agent: bool) -> (Option<String>, bool) {
+/// The text of a task that is over, from its log, and whether a part of it is missing. The whole log of an agent is
+/// read: its result is the last line.
+pub(super) async fn text_of(
+    batches: &Batches,
+    task_id: &str,
+    is_agent: bool,
+) -> (Option<String>, bool) {
     let mut cursor = Cursor::over_log(batches.tasks.log_path(task_id), 0);
     let mut collector = Collector::new();
     let mut is_part_missing = false;

@@ -1,9 +1,9 @@
-//! What a batch's tasks are started with, and whether it has been there: the agent's program, and the folder that all
-//! tasks have in common.
+//! The preconditions of a start, and whether they have ever held: the agent's program exists, the folder that all tasks
+//! have in common exists.
 //!
-//! An update takes such a thing away for seconds. A start that fails for want of it says nothing about the task; but
-//! where it was never there, it is the plan's mistake. Looked at when the batch begins, or is gone on with; whatever a
-//! task has started with was there, too.
+//! An update removes such a thing for seconds. A start that fails meanwhile says nothing about the task; but where the
+//! thing never existed, the plan is wrong. They are checked when a batch begins or is restored, and hold for whatever a
+//! task was started with.
 
 use std::{
     collections::BTreeSet,
@@ -14,21 +14,20 @@ use cc_batch::Plan;
 use cc_events::SpawnFailureKind;
 use cc_protocol::execute::{Execute, Program};
 
-/// See the module.
 #[derive(Debug, Default)]
-pub struct Preconditions {
-    /// The agent's program was there.
+pub(super) struct Preconditions {
+    /// The agent's program existed.
     agent: bool,
-    /// The folder of all tasks, if they have one and it was there.
+    /// The common folder of all tasks, if it existed.
     folder: Option<String>,
     /// Programs of other tasks that have been started.
     programs: BTreeSet<String>,
 }
 
 impl Preconditions {
-    /// Looks. `agent` is the program of prompts; `path` is where programs without a slash are looked for.
+    /// Checks them. `agent` is the program of prompts; `path` is the search path for programs without a slash.
     #[must_use]
-    pub fn look(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
+    pub(super) fn check(plan: &Plan, agent: Option<&str>, path: Option<&str>) -> Self {
         let mut folders = plan.tasks.iter().map(|task| task.execute.cwd.as_deref());
         let first = folders.next().flatten();
         let is_common = folders.all(|folder| folder == first);
@@ -40,8 +39,7 @@ impl Preconditions {
         }
     }
 
-    /// A task has been started.
-    pub fn has_started(&mut self, task: &Execute) {
+    pub(super) fn has_started(&mut self, task: &Execute) {
         match &task.program {
             Program::Prompt(_) => self.agent = true,
             Program::Argv { argv } => {
@@ -55,9 +53,9 @@ impl Preconditions {
         }
     }
 
-    /// Whether what a start lacked was there before, so that it may come back.
+    /// Whether what a start lacked existed before, so that it may come back.
     #[must_use]
-    pub fn was_there(&self, task: &Execute, lacking: SpawnFailureKind) -> bool {
+    pub(super) fn existed(&self, task: &Execute, lacking: SpawnFailureKind) -> bool {
         match lacking {
             SpawnFailureKind::Means => true,
             SpawnFailureKind::Folder => self.folder.is_some() && self.folder == task.cwd,
@@ -96,42 +94,42 @@ mod tests {
     fn an_agent_that_was_there_may_come_back_and_one_that_never_was_may_not() {
         let prompt = plan(&json!([{"prompt": "x"}]));
         let task = &prompt.tasks[0].execute;
-        let was_there = |agent: Option<&str>| {
-            Preconditions::look(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
-                .was_there(task, SpawnFailureKind::Program)
+        let existed = |agent: Option<&str>| {
+            Preconditions::check(&prompt, agent, Some("/nowhere:/bin:/usr/bin"))
+                .existed(task, SpawnFailureKind::Program)
         };
-        assert!(was_there(Some("/bin/sh")));
-        assert!(was_there(Some("sh")));
-        assert!(!was_there(Some("/bin/no-such-agent")));
-        assert!(!was_there(Some("no-such-agent")));
-        assert!(!was_there(None));
-        let mut there = Preconditions::look(&prompt, Some("/bin/no-such-agent"), None);
-        there.has_started(task);
-        assert!(there.was_there(task, SpawnFailureKind::Program));
+        assert!(existed(Some("/bin/sh")));
+        assert!(existed(Some("sh")));
+        assert!(!existed(Some("/bin/no-such-agent")));
+        assert!(!existed(Some("no-such-agent")));
+        assert!(!existed(None));
+        let mut preconditions = Preconditions::check(&prompt, Some("/bin/no-such-agent"), None);
+        preconditions.has_started(task);
+        assert!(preconditions.existed(task, SpawnFailureKind::Program));
     }
 
     #[test]
     fn another_program_may_come_back_if_a_task_has_run_it() {
         let plan = plan(&json!([{"argv": ["sh", "-c", "x"]}, {"argv": ["make"]}]));
         let (sh, make) = (&plan.tasks[0].execute, &plan.tasks[1].execute);
-        let mut there = Preconditions::look(&plan, None, None);
-        assert!(!there.was_there(sh, SpawnFailureKind::Program));
-        there.has_started(sh);
-        assert!(there.was_there(sh, SpawnFailureKind::Program));
-        assert!(!there.was_there(make, SpawnFailureKind::Program));
-        assert!(there.was_there(make, SpawnFailureKind::Means));
+        let mut preconditions = Preconditions::check(&plan, None, None);
+        assert!(!preconditions.existed(sh, SpawnFailureKind::Program));
+        preconditions.has_started(sh);
+        assert!(preconditions.existed(sh, SpawnFailureKind::Program));
+        assert!(!preconditions.existed(make, SpawnFailureKind::Program));
+        assert!(preconditions.existed(make, SpawnFailureKind::Means));
     }
 
     #[test]
     fn only_the_folder_of_all_tasks_may_come_back() {
-        let was_there = |tasks: serde_json::Value| {
+        let existed = |tasks: serde_json::Value| {
             let plan = plan(&tasks);
-            let there = Preconditions::look(&plan, None, None);
+            let preconditions = Preconditions::check(&plan, None, None);
             let task = plan.tasks.last().unwrap();
-            there.was_there(&task.execute, SpawnFailureKind::Folder)
+            preconditions.existed(&task.execute, SpawnFailureKind::Folder)
         };
-        assert!(was_there(json!([{"prompt": "x", "cwd": "/tmp"}, {"prompt": "y", "cwd": "/tmp"}])));
-        assert!(!was_there(json!([{"prompt": "x", "cwd": "/"}, {"prompt": "y", "cwd": "/tmp"}])));
-        assert!(!was_there(json!([{"prompt": "x", "cwd": "/no/such/folder"}])));
+        assert!(existed(json!([{"prompt": "x", "cwd": "/tmp"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!existed(json!([{"prompt": "x", "cwd": "/"}, {"prompt": "y", "cwd": "/tmp"}])));
+        assert!(!existed(json!([{"prompt": "x", "cwd": "/no/such/folder"}])));
     }
 }

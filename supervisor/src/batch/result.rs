@@ -1,34 +1,33 @@
-//! `batch.result`: the text of one task's result as far as it was kept, of which its row has the beginning.
+//! `batch.result`: the whole text of one task's result, as far as it was kept. The task's row has only its beginning.
 //!
-//! Taken from the database where a later task refers to it, else from the log of the last attempt. What is found
-//! must begin as the row does: then it is of the same attempt, and no part before the cut is missing. Where
-//! retention has removed the log, the row's beginning is all there is.
+//! It is read from the database where another task refers to it, else from the log of the last attempt. The text that
+//! is found must begin as the row does: then it is of the same attempt and complete up to the cut. Where retention has
+//! removed the log, only the row's beginning is left.
 
 use cc_batch::plan::PlanTask;
-use cc_protocol::{
-    batch::{BatchTask, WholeResult},
-    error::{ErrorCode, ErrorObject},
-};
+use cc_protocol::batch::{BatchTask, WholeResult};
 
-use crate::batch::{attempts::Last, observe, query};
 use crate::{
-    batch::Batches,
-    task::{lookup::failed, spec},
+    batch::{attempts::LastAttempt, batches::Batches, error::BatchError, observe, query, stored},
+    task::spec,
 };
 
 /// Answers `batch.result`.
-///
-/// # Errors
-/// That there is no such batch or task, or that the database cannot be read.
-pub async fn result(batches: &Batches, wanted: &BatchTask) -> Result<WholeResult, ErrorObject> {
+pub(crate) async fn result(
+    batches: &Batches,
+    wanted: &BatchTask,
+) -> Result<WholeResult, BatchError> {
     let batch_id = &wanted.batch_id;
     let plan = query::plan(batches, batch_id).await?;
     let index = usize::try_from(wanted.index).unwrap_or(usize::MAX);
-    let task = plan.tasks.get(index).ok_or_else(|| no_such_index(wanted, plan.tasks.len()))?;
-    let found = query::tasks(batches, batch_id, index, index + 1).await?.pop();
-    let record = found.map(|(_, record)| record).unwrap_or_default();
-    let task_id = record.attempts.last().map(|attempt| attempt.task_id.clone());
-    let last = record.last.unwrap_or_default();
+    let task = plan.tasks.get(index).ok_or_else(|| BatchError::NoSuchTask {
+        batch_id: batch_id.clone(),
+        tasks: plan.tasks.len(),
+    })?;
+    let found = stored::tasks(batches, batch_id, index, index + 1).await?.pop();
+    let attempts = found.map(|(_, attempts)| attempts).unwrap_or_default();
+    let task_id = attempts.newest.last().map(|attempt| attempt.task_id.clone());
+    let last = attempts.last.unwrap_or_default();
     let whole = match (&last.result, &task_id) {
         (Some(beginning), Some(task_id)) if last.result_truncated => {
             let kept = kept(batches, wanted, beginning, &last).await?;
@@ -46,16 +45,16 @@ pub async fn result(batches: &Batches, wanted: &BatchTask) -> Result<WholeResult
     Ok(WholeResult { result, truncated, task_id })
 }
 
-/// What was kept for tasks that refer to it. An earlier attempt may have left it.
+/// The text that was kept for tasks that refer to it. It may be of an earlier attempt.
 async fn kept(
     batches: &Batches,
     wanted: &BatchTask,
     beginning: &str,
-    last: &Last,
-) -> Result<Option<(String, bool)>, ErrorObject> {
+    last: &LastAttempt,
+) -> Result<Option<(String, bool)>, BatchError> {
     let BatchTask { batch_id, index } = wanted.clone();
     let reading = batches.tasks.store.read(move |db| db.batch_results(&batch_id, &[index]));
-    let kept = reading.await.map_err(|error| failed(&error))?.pop().map(|(_, text)| text);
+    let kept = reading.await?.pop().map(|(_, text)| text);
     let kept = kept.filter(|text| text.starts_with(beginning));
     Ok(kept.map(|text| (text, last.whole_result_truncated)))
 }
@@ -69,14 +68,4 @@ async fn logged(
     let is_agent = spec::is_claude(&task.execute.program);
     let (text, truncated) = observe::text_of(batches, task_id, is_agent).await;
     text.filter(|text| text.starts_with(beginning)).map(|text| (text, truncated))
-}
-
-fn no_such_index(wanted: &BatchTask, count: usize) -> ErrorObject {
-    let message = format!(
-        "Invalid params: index must be less than {count}, the number of tasks of batch {}",
-        wanted.batch_id
-    );
-    ErrorObject::new(ErrorCode::InvalidParams, message)
-        .with("field", "index")
-        .with("batch_id", wanted.batch_id.clone())
 }

@@ -1,160 +1,115 @@
-//! A batch as everybody but its owner sees it: its plan, its state, and which of its tasks have changed.
+//! A batch as everything but its owner sees it: its plan, its state, and which of its tasks have changed.
 //!
-//! Written by the batch's owner alone, after each step that is stored; nobody holds the lock while waiting. Long
+//! Only the batch's owner writes it, after each step that is stored. The lock is never held across an await. Long
 //! texts are not here: they are read from the database when they are shown.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cc_batch::{
-    Batch, Plan,
-    life::{Head, TaskState},
-};
+use cc_batch::life::{Head, TaskState};
 use cc_protocol::batch::BatchSummary;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::batch::{attempts::Record, gates::Gates, render};
+use crate::batch::{
+    attempts::Attempts,
+    gates::Gates,
+    render,
+    run_state::{BatchFacts, RunState},
+};
 
-/// What never changes of a batch.
-#[derive(Clone, Debug)]
-pub struct BatchFacts {
-    /// uuid v7.
-    pub batch_id: String,
-    /// What it runs.
-    pub plan: Arc<Plan>,
-    /// When it was submitted, milliseconds since the Unix epoch.
-    pub submitted_ms: u64,
-}
-
-/// What the database has as the head of a batch.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredHead {
-    /// Of the state machine.
-    pub head: Head,
-    /// When its first attempt began, milliseconds since the Unix epoch.
-    pub started_ms: Option<u64>,
-    /// Of a batch that is over: all that is shown of it in a list.
-    pub summary: Option<BatchSummary>,
-}
-
-/// All that can change of a batch.
-#[derive(Clone, Debug)]
-pub struct RunState {
-    /// The state machine's.
-    pub batch: Batch,
-    /// A task each, without long texts.
-    pub records: Vec<Record>,
-    /// When its first attempt began.
-    pub started_ms: Option<u64>,
-    /// When it was over.
-    pub over_ms: Option<u64>,
-}
-
-/// See the module.
 #[derive(Debug)]
-pub struct Snapshot {
+pub(super) struct Snapshot {
     facts: BatchFacts,
     inner: Mutex<Inner>,
-    /// Counts whatever has changed.
+    /// Counts all changes, also of what the snapshot shows but does not own.
     updates: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    standing: RunState,
-    /// With which version each task changed last. No two change with the same one.
+    state: RunState,
+    /// The version with which each task changed last. No two tasks change with the same version.
     changed: Vec<u64>,
-    /// The last version.
     version: u64,
 }
 
 /// A task that a step has changed.
 #[derive(Debug)]
-pub struct Changed {
-    /// From 0.
-    pub index: usize,
-    /// Where it stands.
-    pub state: TaskState,
-    /// Its record without long texts.
-    pub record: Record,
+pub(super) struct ChangedTask {
+    pub(super) index: usize,
+    pub(super) state: TaskState,
+    /// Without long texts.
+    pub(super) attempts: Attempts,
 }
 
 impl Snapshot {
-    /// Of a batch that stands so.
     #[must_use]
-    pub fn new(facts: BatchFacts, standing: RunState) -> Self {
-        let changed = vec![0; standing.batch.tasks.len()];
-        let inner = Mutex::new(Inner { standing, changed, version: 0 });
+    pub(super) fn new(facts: BatchFacts, state: RunState) -> Self {
+        let changed = vec![0; state.batch.tasks.len()];
+        let inner = Mutex::new(Inner { state, changed, version: 0 });
         Self { facts, inner, updates: watch::Sender::new(0) }
     }
 
-    /// What never changes.
     #[must_use]
-    pub fn facts(&self) -> &BatchFacts {
+    pub(super) fn facts(&self) -> &BatchFacts {
         &self.facts
     }
 
-    /// Its id.
     #[must_use]
-    pub fn batch_id(&self) -> &str {
+    pub(super) fn batch_id(&self) -> &str {
         &self.facts.batch_id
     }
 
-    /// Takes a step over.
-    pub fn publish(
+    /// Publishes a step that is stored.
+    pub(super) fn publish(
         &self,
         head: &Head,
         started_ms: Option<u64>,
         over_ms: Option<u64>,
-        tasks: Vec<Changed>,
+        tasks: Vec<ChangedTask>,
     ) {
         {
             let mut inner = self.inner();
-            inner.standing.batch.head = head.clone();
-            inner.standing.started_ms = started_ms;
-            inner.standing.over_ms = over_ms;
+            inner.state.batch.head = head.clone();
+            inner.state.started_ms = started_ms;
+            inner.state.over_ms = over_ms;
             for task in tasks {
                 inner.version += 1;
-                inner.standing.batch.tasks[task.index] = task.state;
-                inner.standing.records[task.index] = task.record;
+                inner.state.batch.tasks[task.index] = task.state;
+                inner.state.attempts[task.index] = task.attempts;
                 inner.changed[task.index] = inner.version;
             }
         }
         self.touch();
     }
 
-    /// Something that it shows, but does not own, has changed.
-    pub fn touch(&self) {
+    /// Something that the snapshot shows but does not own has changed, such as a gate.
+    pub(super) fn touch(&self) {
         self.updates.send_modify(|count| *count += 1);
     }
 
-    /// As clients see it.
     #[must_use]
-    pub fn summary(&self, gates: &Gates) -> BatchSummary {
-        render::summary(&self.facts, &self.inner().standing, gates)
+    pub(super) fn summary(&self, gates: &Gates) -> BatchSummary {
+        render::summary(&self.facts, &self.inner().state, gates)
     }
 
-    /// Whether nothing will happen any more.
     #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.inner().standing.batch.is_over()
+    pub(super) fn is_over(&self) -> bool {
+        self.inner().state.batch.is_over()
     }
 
-    /// The version of the last change of a task.
     #[must_use]
-    pub fn version(&self) -> u64 {
+    pub(super) fn version(&self) -> u64 {
         self.inner().version
     }
 
-    /// Told of every change.
     #[must_use]
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.updates.subscribe()
     }
 
-    /// The tasks that have changed since this version, those first that changed first, with the version of each.
+    /// The tasks that have changed since this version, with the version of each, in the order of their changes.
     #[must_use]
-    pub fn changed_after(&self, version: u64) -> Vec<(u64, usize)> {
+    pub(super) fn changed_after(&self, version: u64) -> Vec<(u64, usize)> {
         let inner = self.inner();
         let changed = inner.changed.iter().enumerate().filter(|(_, changed)| **changed > version);
         let mut changed: Vec<(u64, usize)> = changed.map(|(index, at)| (*at, index)).collect();

@@ -1,10 +1,10 @@
-//! The machine's time zone, for texts that name a time of day without one. Asked once.
+//! The machine's time zone, for texts that name a time of day without one. It is read once.
 
 use std::{fs, sync::OnceLock};
 
 /// Its IANA name; UTC where it has none.
 #[must_use]
-pub fn of_machine() -> &'static str {
+pub(super) fn of_machine() -> &'static str {
     static ZONE: OnceLock<String> = OnceLock::new();
     ZONE.get_or_init(|| {
         let link = fs::read_link("/etc/localtime").unwrap_or_default();
@@ -16,7 +16,7 @@ fn name(variable: Option<&str>, link: &str) -> String {
     let variable =
         variable.map(|name| name.trim_start_matches(':')).filter(|name| !name.is_empty());
     let name = variable.unwrap_or(link);
-    // A path into the zone database names the zone behind its directory.
+    // A path into the zone database contains the name behind its directory.
     let name = name.rsplit_once("zoneinfo/").map_or(name, |(_, name)| name);
     if name.is_empty() || name.starts_with(['/', '.']) { "UTC".to_owned() } else { name.to_owned() }
 }

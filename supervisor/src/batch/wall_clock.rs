@@ -1,30 +1,33 @@
-//! How far the wall clock goes otherwise than time in which something could run.
+//! By how much the wall clock deviates from the time in which this process could run.
 //!
-//! It is set by hand or from the network, it goes on while the machine sleeps, and while this process is stopped. Pure:
-//! both clocks come in as arguments.
+//! The wall clock is set by hand or from the network, and it continues while the machine sleeps and while this process
+//! is stopped. Pure: both clocks are arguments.
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What the two may differ without the wall clock having moved: it is read a little before or after the other,
-/// and is slowed or sped up to come right.
+use crate::config::limits;
+
+/// A smaller difference is no jump: the clocks are read one after the other, and the wall clock is slewed.
 const TOLERANCE_MS: u64 = 2_000;
 
-/// The two clocks as they were when they last went alike.
+/// Both clocks at the last moment at which they agreed.
 #[derive(Clone, Copy, Debug)]
-pub struct WallClock {
+pub(super) struct WallClock {
     wall_ms: u64,
     uptime: Instant,
 }
 
 impl WallClock {
-    /// From now on; `wall_ms` are milliseconds since the Unix epoch, `uptime` is that of [`crate::ops::uptime`].
+    /// `wall_ms` is milliseconds since the Unix epoch, `uptime` the clock of [`crate::ops::uptime`].
     #[must_use]
-    pub fn new(wall_ms: u64, uptime: Instant) -> Self {
+    pub(super) fn new(wall_ms: u64, uptime: Instant) -> Self {
         Self { wall_ms, uptime }
     }
 
-    /// By how much more than the other it has gone, milliseconds; `None` while they go alike. Says it once.
-    pub fn moved(&mut self, wall_ms: u64, uptime: Instant) -> Option<i64> {
+    /// How far the wall clock has jumped, in milliseconds; `None` while both agree. Each jump is returned once.
+    pub(super) fn moved(&mut self, wall_ms: u64, uptime: Instant) -> Option<i64> {
         let ran = uptime.saturating_duration_since(self.uptime).as_millis();
         let ran_ms = i64::try_from(ran).unwrap_or(i64::MAX);
         let moved_ms = wall_ms.checked_signed_diff(self.wall_ms)?.saturating_sub(ran_ms);
@@ -36,10 +39,16 @@ impl WallClock {
     }
 }
 
+/// How long to sleep until a time on the wall clock. Never long: a suspended machine stops the clock that the sleep
+/// is measured by.
+#[must_use]
+pub(super) fn until(at_ms: Option<u64>, now_ms: u64) -> Duration {
+    let wait = at_ms.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(now_ms)));
+    wait.unwrap_or(limits::BATCH_CLOCK_CHECK).min(limits::BATCH_CLOCK_CHECK)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const NOW_MS: u64 = 1_790_000_000_000;

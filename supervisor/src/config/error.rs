@@ -1,43 +1,83 @@
-//! What is wrong with a configuration, named by the argument or variable that it came from.
+//! What can be wrong with a configuration, named by the argument, the variable or the line that it comes from.
 
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
+
+use crate::config::origin::Place;
 
 /// Why the supervisor does not start.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A value cannot be used.
+pub(crate) enum ConfigError {
     #[error("{origin} is {value:?}: {problem}")]
-    Value {
-        /// The argument or variable.
-        origin: String,
-        /// As it came.
-        value: String,
-        /// What it must be.
-        problem: String,
-    },
-    /// Beyond loopback without what that takes.
+    Value { origin: String, value: String, problem: ValueError },
     #[error(
         "{0} is not a loopback address: everyone who reaches it could run commands; \
          give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1"
     )]
     Remote(SocketAddr),
-    /// There is no place for state.
     #[error("no state directory: set HOME, or give --state-dir")]
     NoStateDir,
-    /// The worker program is nowhere.
     #[error("cc-worker is neither beside this program nor on the PATH: give --worker")]
     NoWorker,
-    /// The default working directory cannot be used.
     #[error("{origin}: {path}: {error}")]
-    Path {
-        /// The argument.
-        origin: &'static str,
-        /// Its value.
-        path: PathBuf,
-        /// Why not.
-        error: std::io::Error,
-    },
+    Path { origin: String, path: PathBuf, error: std::io::Error },
+    #[error("{place}: {message}")]
+    Syntax { place: Place, message: String },
+    #[error("{place}: there is no setting {key:?}{}", suggestion(*.nearest))]
+    UnknownSetting { place: Place, key: String, nearest: Option<&'static str> },
+    #[error("{place}: {name} must be {expected}, not {found}")]
+    Type { place: Place, name: &'static str, expected: &'static str, found: &'static str },
 }
 
-/// Reads an environment variable.
-pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+fn suggestion(nearest: Option<&'static str>) -> String {
+    nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default()
+}
+
+/// Why a text is no value of its setting: what it must be.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ValueError {
+    #[error("must be a whole number from {least} to {most}")]
+    Count { least: u64, most: u64 },
+    #[error("must be a number of days from 0 to {most}")]
+    Days { most: f64 },
+    #[error("must be a number of seconds from 0 to {most} (a year)")]
+    Seconds { most: f64 },
+    #[error("must be more than 0 seconds")]
+    NoTime,
+    #[error("must be an octal number from 000 to 777")]
+    Octal,
+    #[error(transparent)]
+    CommandLine(#[from] shell_words::ParseError),
+    #[error("must name a program")]
+    NoProgram,
+    #[error("must be the name or path of a shell")]
+    NoShell,
+    #[error("must be auto, off or an absolute path")]
+    Cgroup,
+    #[error("must be trace, debug, info, warning, error or off, or a list of target=level")]
+    LogLevel,
+    #[error("must be trace, debug, info, warning, error or off, or a list of target=level ({0})")]
+    LogTargets(#[from] tracing_subscriber::filter::ParseError),
+    #[error("must be a port number from 0 to 65535")]
+    Port,
+    #[error("must be HOST:PORT, such as 127.0.0.1:8003 ({0})")]
+    Address(std::io::Error),
+    #[error("the name has no address")]
+    NoAddress,
+    #[error("must be {}", .words.join(" or "))]
+    Choice { words: Vec<&'static str> },
+    #[error("must be true or false")]
+    Switch,
+    #[error("must be valid UTF-8")]
+    NotUnicode,
+    #[error(transparent)]
+    Token(#[from] TokenError),
+}
+
+/// Why a text is no token. The text itself stays out of the message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokenError {
+    #[error("a token must have at least 16 characters")]
+    Short,
+    #[error("a token may have only letters, digits and -._~+/=")]
+    Characters,
+}

@@ -6,20 +6,17 @@ use cc_batch::{
 };
 use cc_protocol::execute::{Execute, Program};
 
-/// The operator's hooks, for plans that have none of their own.
+/// The operator's hooks, as command lines.
 #[derive(Clone, Debug, Default)]
-pub struct HookDefaults {
-    /// A command line.
-    pub before_task: Option<String>,
-    /// A command line.
-    pub after_task: Option<String>,
-    /// A command line.
-    pub after_batch: Option<String>,
+pub(crate) struct HookDefaults {
+    pub(crate) before_task: Option<String>,
+    pub(crate) after_task: Option<String>,
+    pub(crate) after_batch: Option<String>,
 }
 
 impl HookDefaults {
-    /// Fills in what the plan does not say.
-    pub fn fill(&self, hooks: &mut Hooks) {
+    /// Sets the hooks that the plan does not have.
+    pub(crate) fn fill(&self, hooks: &mut Hooks) {
         let hook = |command: &Option<String>| {
             command.as_ref().map(|command| Hook {
                 execute: Execute {

@@ -1,220 +1,186 @@
-//! Command line and environment become one checked configuration.
+//! The configuration: settings from the command line, the environment and a file become one checked [`Config`].
 //!
-//! An argument wins over its environment variable, an empty variable counts as none. Every error names
-//! the argument or the variable that it comes from. Nothing here is changed after the start.
+//! An argument wins over its environment variable, that over the configuration file, and that over the default. Every
+//! error names the argument, the variable or the line that it comes from. Nothing here changes after the start.
+//!
+//! A setting is defined in [`settings::table`] alone. What no operator can change is in [`limits`].
 
-pub(crate) mod args;
+/// `--check-config`.
+pub(crate) mod check;
+/// The command line, made from the table.
+pub(crate) mod command_line;
+/// Which environment variables a task gets.
 pub(crate) mod environment;
+/// What can be wrong with a configuration.
 pub(crate) mod error;
+/// The configuration file.
+mod file;
+/// The operator's hooks for batches.
 pub(crate) mod hooks;
+/// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
-pub(crate) mod parse;
+/// Where a value comes from.
+pub(crate) mod origin;
+/// The settings: one table in code.
+pub(crate) mod settings;
+/// The secret that clients present.
 pub(crate) mod token;
+/// All sources of values, and their order.
+pub(crate) mod values;
 
 use std::{
     fs,
-    net::{SocketAddr, ToSocketAddrs},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
-use cc_proctree::cgroup::Setting;
+use cc_proctree::cgroup;
 
 use self::{
-    args::{Args, FsyncPolicy, LogFormat, OnStop, OutputLimitPolicy, SupervisorLossPolicy},
+    command_line::Arguments,
     environment::Pattern,
-    error::{ConfigError, Lookup},
+    error::{ConfigError, ValueError},
     hooks::HookDefaults,
-    parse::{
-        Sources, any_time, cgroup, count, count_or_none, days, shell, some_time, umask, words,
+    origin::Origin,
+    settings::{
+        choices::{LogFormat, OnStop},
+        setting::AnySetting as _,
+        table,
     },
     token::Token,
+    values::{Lookup, Values},
 };
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
-pub struct Config {
-    /// Where to listen.
-    pub listen: SocketAddr,
-    /// It may be reached from other machines: there is a token, and an operator has said so.
-    pub may_be_remote: bool,
-    /// Somebody said so: an inherited socket must listen there.
-    pub is_listen_given: bool,
-    /// Task logs and the lock.
-    pub state_dir: PathBuf,
+pub(crate) struct Config {
+    pub(crate) listen: SocketAddr,
+    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
+    pub(crate) may_be_remote: bool,
+    /// An inherited socket must listen on the address that was given.
+    pub(crate) is_listen_given: bool,
+    /// Absolute.
+    pub(crate) state_dir: PathBuf,
     /// The worker program, absolute.
-    pub worker: PathBuf,
-    /// Sessions at once.
-    pub sessions_limit: usize,
-    /// How long a session without a connection waits for one.
-    pub resume_grace: Duration,
-    /// Tasks at once.
-    pub tasks_limit: usize,
-    /// Claude tasks with one credential at once, over all batches.
-    pub claude_jobs: usize,
-    /// Commands around the tasks of batches.
-    pub hooks: HookDefaults,
-    /// What becomes of running tasks at a stop.
-    pub on_stop: OnStop,
-    /// How long logs are kept.
-    pub keep: Keep,
+    pub(crate) worker: PathBuf,
+    pub(crate) sessions_limit: usize,
+    /// How long a session without a connection waits for its client.
+    pub(crate) resume_grace: Duration,
+    pub(crate) tasks_limit: usize,
+    /// Claude tasks with one credential that run at once, over all batches.
+    pub(crate) claude_jobs: usize,
+    pub(crate) hooks: HookDefaults,
+    pub(crate) on_stop: OnStop,
+    pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
-    pub agent: Vec<String>,
-    /// What runs a command line.
-    pub shell: String,
-    /// First words that are allowed; empty allows all.
-    pub allowed_commands: Vec<String>,
-    /// What a task gets unless its request says otherwise.
-    pub task: TaskDefaults,
-    /// Whether logs and state wait for the disk.
-    pub fsync: Fsync,
+    pub(crate) agent: Vec<String>,
+    pub(crate) shell: String,
+    /// First words of commands; empty allows all.
+    pub(crate) allowed_commands: Vec<String>,
+    pub(crate) task: TaskDefaults,
+    pub(crate) fsync: Fsync,
     /// If not empty, only these variables are passed on.
-    pub env_allow: Vec<Pattern>,
-    /// These variables are never passed on.
-    pub env_deny: Vec<Pattern>,
-    /// Where tasks' cgroups are made.
-    pub cgroup: Setting,
-    /// Between WebSocket pings.
-    pub heartbeat: Duration,
-    /// For a handshake.
-    pub handshake_timeout: Duration,
-    /// Longest message of a client.
-    pub message_bytes_limit: usize,
-    /// Required from everyone if there is one.
-    pub token: Option<Token>,
+    pub(crate) env_allow: Vec<Pattern>,
+    pub(crate) env_deny: Vec<Pattern>,
+    pub(crate) cgroup: cgroup::Setting,
+    pub(crate) heartbeat: Duration,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) message_bytes_limit: usize,
+    /// If there is one, every client must present it.
+    pub(crate) token: Option<Token>,
     /// Web origins whose pages may connect.
-    pub allowed_origins: Vec<String>,
-    /// Form of the log.
-    pub log_format: LogFormat,
-    /// Filter of the log.
-    pub log_filter: String,
-    /// Stop when standard input ends.
-    pub stop_on_stdin_eof: bool,
+    pub(crate) allowed_origins: Vec<String>,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_filter: String,
+    pub(crate) stop_on_stdin_eof: bool,
 }
 
 /// What a task gets unless its request says otherwise.
 #[derive(Clone, Debug)]
-pub struct TaskDefaults {
-    /// Longest line.
-    pub line_bytes_limit: u64,
-    /// Most output.
-    pub output_bytes_limit: u64,
-    /// What happens then.
-    pub on_output_limit: OnOutputLimit,
-    /// Silence; `None`: any.
-    pub idle_timeout: Option<Duration>,
+pub(crate) struct TaskDefaults {
+    pub(crate) line_bytes_limit: u64,
+    pub(crate) output_bytes_limit: u64,
+    pub(crate) on_output_limit: OnOutputLimit,
+    /// Longest silence; `None`: unbounded.
+    pub(crate) idle_timeout: Option<Duration>,
     /// Total time.
-    pub timeout: Duration,
-    /// First output of a prompt task; `None`: any.
-    pub first_output_timeout: Option<Duration>,
-    /// Result to exit of a Claude task.
-    pub linger: Duration,
-    /// SIGTERM to SIGKILL.
-    pub grace: Duration,
-    /// File mode creation mask.
-    pub umask: u32,
-    /// Working directory, absolute.
-    pub cwd: PathBuf,
+    pub(crate) timeout: Duration,
+    /// Until the first output of a prompt task; `None`: unbounded.
+    pub(crate) first_output_timeout: Option<Duration>,
+    /// From a Claude task's result to its exit.
+    pub(crate) linger: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub(crate) grace: Duration,
+    pub(crate) umask: u32,
+    /// Absolute.
+    pub(crate) cwd: PathBuf,
     /// Whether setuid programs gain nothing.
-    pub no_new_privs: bool,
-    /// What its worker does without its supervisor.
-    pub on_supervisor_loss: OnSupervisorLoss,
+    pub(crate) no_new_privs: bool,
+    pub(crate) on_supervisor_loss: OnSupervisorLoss,
 }
 
-/// How long the logs of tasks that have ended are kept; whichever is reached first.
+/// How long the logs of tasks that have ended are kept: until the first of these limits is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// Since a task's end.
-    pub age: Duration,
-    /// So many tasks.
-    pub tasks: usize,
-    /// So many bytes; `None`: the default, which depends on the file system.
-    pub bytes: Option<u64>,
+    pub(crate) age: Duration,
+    pub(crate) tasks: usize,
+    /// `None`: the default, which depends on the file system.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Config {
-    /// Puts the command line and the environment together.
+    /// Puts the command line, the environment and the configuration file together.
     ///
     /// # Errors
     /// For the first value that cannot be used.
-    pub fn resolve(args: Args, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let sources = Sources { lookup };
-        let token = token(&args, &sources)?;
-        let may_be_remote = args.insecure_remote && token.is_some();
-        let listen = check_listen(listen(&args, &sources)?, may_be_remote)?;
+    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
+        let mut values = Values::gather(arguments, lookup)?;
+        let mistakes = std::mem::take(&mut values.file().mistakes);
+        match mistakes.into_iter().next() {
+            Some(mistake) => Err(mistake),
+            None => Self::resolve(&values),
+        }
+    }
+
+    /// Reads every setting, and checks what depends on several.
+    ///
+    /// # Errors
+    /// For the first value that cannot be used.
+    pub(crate) fn resolve(values: &Values<'_>) -> Result<Self, ConfigError> {
+        let token = token(values)?;
+        let may_be_remote = values.value(&table::INSECURE_REMOTE)? && token.is_some();
         Ok(Self {
             may_be_remote,
-            is_listen_given: args.listen.is_some(),
-            listen,
-            state_dir: state_dir(args.state_dir.as_deref(), &sources)?,
-            worker: worker(args.worker.as_deref(), &sources)?,
-            sessions_limit: sources.value(
-                "--max-sessions",
-                args.max_sessions.as_deref(),
-                Some("MAX_SESSIONS"),
-                limits::DEFAULT_SESSIONS,
-                |text| count(text, limits::MOST_SESSIONS as u64).map(|count| count as usize),
-            )?,
-            resume_grace: sources.argument(
-                "--resume-grace",
-                &args.resume_grace,
-                limits::DEFAULT_RESUME_GRACE,
-                |text| Ok(any_time(text)?.unwrap_or_default()),
-            )?,
-            tasks_limit: sources.argument(
-                "--max-tasks",
-                &args.max_tasks,
-                limits::DEFAULT_TASKS,
-                |text| count(text, limits::MOST_TASKS as u64).map(|count| count as usize),
-            )?,
-            claude_jobs: claude_jobs(&args, &sources)?,
-            hooks: hooks(&args),
-            on_stop: args.on_stop,
-            keep: keep(&args, &sources)?,
-            agent: sources.argument("--agent", &args.agent, vec!["claude".to_owned()], words)?,
-            shell: sources.value(
-                "--shell",
-                args.shell.as_deref(),
-                Some("CC_EXECUTOR_SHELL"),
-                "sh".to_owned(),
-                shell,
-            )?,
-            allowed_commands: allowed_commands(&args, &sources),
-            task: task_defaults(&args, &sources)?,
-            fsync: fsync(args.fsync),
-            env_allow: args.env_allow.iter().map(|text| Pattern::new(text)).collect(),
-            env_deny: args.env_deny.iter().map(|text| Pattern::new(text)).collect(),
-            cgroup: sources.value(
-                "--cgroup",
-                args.cgroup.as_deref(),
-                Some("CC_EXECUTOR_CGROUP"),
-                Setting::Auto,
-                cgroup,
-            )?,
-            heartbeat: sources.argument(
-                "--heartbeat",
-                &args.heartbeat,
-                limits::DEFAULT_HEARTBEAT,
-                some_time,
-            )?,
-            handshake_timeout: sources.argument(
-                "--handshake-timeout",
-                &args.handshake_timeout,
-                limits::DEFAULT_HANDSHAKE_TIMEOUT,
-                some_time,
-            )?,
-            message_bytes_limit: sources.argument(
-                "--max-message-bytes",
-                &args.max_message_bytes,
-                limits::DEFAULT_MESSAGE_BYTES,
-                |text| count(text, limits::MOST_MESSAGE_BYTES as u64).map(|count| count as usize),
-            )?,
+            is_listen_given: is_listen_given(values)?,
+            listen: check_listen(values.value(&table::LISTEN)?, may_be_remote)?,
+            state_dir: state_dir(values)?,
+            worker: worker(values)?,
+            sessions_limit: values.value(&table::MAX_SESSIONS)?,
+            resume_grace: values.value(&table::RESUME_GRACE)?,
+            tasks_limit: values.value(&table::MAX_TASKS)?,
+            claude_jobs: values.value(&table::CLAUDE_JOBS)?,
+            hooks: hooks(values)?,
+            on_stop: values.value(&table::ON_STOP)?,
+            keep: keep(values)?,
+            agent: values.value(&table::AGENT)?,
+            shell: values.value(&table::SHELL)?,
+            allowed_commands: values.value(&table::ALLOW_COMMAND)?,
+            task: task_defaults(values)?,
+            fsync: values.value(&table::FSYNC)?,
+            env_allow: patterns(values.value(&table::ENV_ALLOW)?),
+            env_deny: patterns(values.value(&table::ENV_DENY)?),
+            cgroup: values.value(&table::CGROUP)?,
+            heartbeat: values.value(&table::HEARTBEAT)?,
+            handshake_timeout: values.value(&table::HANDSHAKE_TIMEOUT)?,
+            message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
             token,
-            allowed_origins: args.allow_origin,
-            log_format: args.log_format,
-            log_filter: log_filter(&sources)?,
-            stop_on_stdin_eof: args.stop_on_stdin_eof,
+            allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
+            log_format: values.value(&table::LOG_FORMAT)?,
+            log_filter: values.value(&table::LOG_LEVEL)?,
+            stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,
         })
     }
 }
@@ -223,7 +189,10 @@ impl Config {
 ///
 /// # Errors
 /// [`ConfigError::Remote`].
-pub fn check_listen(address: SocketAddr, may_be_remote: bool) -> Result<SocketAddr, ConfigError> {
+pub(crate) fn check_listen(
+    address: SocketAddr,
+    may_be_remote: bool,
+) -> Result<SocketAddr, ConfigError> {
     if address.ip().is_loopback() || may_be_remote {
         Ok(address)
     } else {
@@ -231,174 +200,98 @@ pub fn check_listen(address: SocketAddr, may_be_remote: bool) -> Result<SocketAd
     }
 }
 
-fn task_defaults(args: &Args, sources: &Sources<'_>) -> Result<TaskDefaults, ConfigError> {
-    let seconds = |name, argument: &Option<String>, default| {
-        sources.argument(name, argument, default, some_time)
-    };
+/// The predecessor's variable has only a port, and says nothing about an inherited socket.
+fn is_listen_given(values: &Values<'_>) -> Result<bool, ConfigError> {
+    let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
+    Ok(match origin {
+        Some(Origin::Argument | Origin::File(_)) => true,
+        Some(Origin::Variable(_) | Origin::Default) | None => false,
+    })
+}
+
+fn task_defaults(values: &Values<'_>) -> Result<TaskDefaults, ConfigError> {
     Ok(TaskDefaults {
-        line_bytes_limit: sources.value(
-            "--max-line-bytes",
-            args.max_line_bytes.as_deref(),
-            Some("MAX_BUFFER_SIZE"),
-            limits::DEFAULT_LINE_BYTES,
-            |text| count(text, limits::MOST_LINE_BYTES),
-        )?,
-        output_bytes_limit: sources.argument(
-            "--max-output-bytes",
-            &args.max_output_bytes,
-            limits::DEFAULT_OUTPUT_BYTES,
-            |text| count(text, limits::MOST_OUTPUT_BYTES),
-        )?,
-        on_output_limit: match args.on_output_limit {
-            OutputLimitPolicy::Drop => OnOutputLimit::DropMiddle,
-            OutputLimitPolicy::Kill => OnOutputLimit::Kill,
-        },
-        idle_timeout: sources.value(
-            "--idle-timeout",
-            args.idle_timeout.as_deref(),
-            Some("STREAM_TIMEOUT"),
-            Some(limits::DEFAULT_IDLE_TIMEOUT),
-            any_time,
-        )?,
-        timeout: seconds("--timeout", &args.timeout, limits::DEFAULT_TIMEOUT)?,
-        first_output_timeout: sources.argument(
-            "--first-output-timeout",
-            &args.first_output_timeout,
-            Some(limits::DEFAULT_FIRST_OUTPUT_TIMEOUT),
-            any_time,
-        )?,
-        linger: seconds("--linger", &args.linger, limits::DEFAULT_LINGER)?,
-        grace: sources.argument("--grace", &args.grace, limits::DEFAULT_GRACE, |text| {
-            Ok(any_time(text)?.unwrap_or_default())
-        })?,
-        umask: sources.argument("--umask", &args.umask, limits::DEFAULT_UMASK, umask)?,
-        cwd: cwd(args.cwd.as_deref())?,
-        no_new_privs: !args.allow_new_privileges,
-        on_supervisor_loss: match args.on_supervisor_loss {
-            SupervisorLossPolicy::Keep => OnSupervisorLoss::Keep,
-            SupervisorLossPolicy::Kill => OnSupervisorLoss::Kill,
-        },
+        line_bytes_limit: values.value(&table::MAX_LINE_BYTES)?,
+        output_bytes_limit: values.value(&table::MAX_OUTPUT_BYTES)?,
+        on_output_limit: values.value(&table::ON_OUTPUT_LIMIT)?,
+        idle_timeout: values.value(&table::IDLE_TIMEOUT)?,
+        timeout: values.value(&table::TIMEOUT)?,
+        first_output_timeout: values.value(&table::FIRST_OUTPUT_TIMEOUT)?,
+        linger: values.value(&table::LINGER)?,
+        grace: values.value(&table::GRACE)?,
+        umask: values.value(&table::UMASK)?,
+        cwd: cwd(values)?,
+        no_new_privs: !values.value(&table::ALLOW_NEW_PRIVILEGES)?,
+        on_supervisor_loss: values.value(&table::ON_SUPERVISOR_LOSS)?,
     })
 }
 
-fn claude_jobs(args: &Args, sources: &Sources<'_>) -> Result<usize, ConfigError> {
-    let most = limits::MOST_TASKS as u64;
-    sources.argument("--claude-jobs", &args.claude_jobs, limits::DEFAULT_CLAUDE_JOBS, |text| {
-        count(text, most).map(|count| count as usize)
-    })
-}
-
-fn hooks(args: &Args) -> HookDefaults {
-    HookDefaults {
-        before_task: args.before_task.clone(),
-        after_task: args.after_task.clone(),
-        after_batch: args.after_batch.clone(),
-    }
-}
-
-fn log_filter(sources: &Sources<'_>) -> Result<String, ConfigError> {
-    sources.value("LOG_LEVEL", None, Some("LOG_LEVEL"), "info".to_owned(), parse::log_filter)
-}
-
-fn fsync(policy: FsyncPolicy) -> Fsync {
-    match policy {
-        FsyncPolicy::Never => Fsync::Never,
-        FsyncPolicy::Always => Fsync::Always,
-    }
-}
-
-fn keep(args: &Args, sources: &Sources<'_>) -> Result<Keep, ConfigError> {
+fn keep(values: &Values<'_>) -> Result<Keep, ConfigError> {
     Ok(Keep {
-        age: sources.argument("--keep-days", &args.keep_days, limits::DEFAULT_KEEP_AGE, days)?,
-        tasks: sources.argument(
-            "--keep-tasks",
-            &args.keep_tasks,
-            limits::DEFAULT_KEEP_TASKS,
-            |text| Ok(count_or_none(text, limits::MOST_KEEP_TASKS as u64)? as usize),
-        )?,
-        bytes: sources.argument("--keep-bytes", &args.keep_bytes, None, |text| {
-            count_or_none(text, limits::MOST_KEEP_BYTES).map(Some)
-        })?,
+        age: values.value(&table::KEEP_DAYS)?,
+        tasks: values.value(&table::KEEP_TASKS)?,
+        bytes: values.optional(&table::KEEP_BYTES)?.map(|(bytes, _)| bytes),
     })
 }
 
-fn listen(args: &Args, sources: &Sources<'_>) -> Result<SocketAddr, ConfigError> {
-    if args.listen.is_none() {
-        let port = sources.value(
-            "DEFAULT_PORT",
-            None,
-            Some("DEFAULT_PORT"),
-            limits::DEFAULT_PORT,
-            |text| text.parse().map_err(|_| "must be a port number from 0 to 65535".to_owned()),
-        )?;
-        let host = std::net::IpAddr::from(std::net::Ipv4Addr::LOCALHOST);
-        return Ok(SocketAddr::new(host, port));
-    }
-    let fallback = SocketAddr::from(([127, 0, 0, 1], limits::DEFAULT_PORT));
-    sources.argument("--listen", &args.listen, fallback, |text| {
-        text.to_socket_addrs()
-            .map_err(|error| {
-                format!("must be HOST:PORT, such as {}:8003 ({error})", limits::DEFAULT_HOST)
-            })?
-            .next()
-            .ok_or_else(|| "the name has no address".to_owned())
+fn hooks(values: &Values<'_>) -> Result<HookDefaults, ConfigError> {
+    let command = |setting| Ok(values.optional(setting)?.map(|(command, _)| command));
+    Ok(HookDefaults {
+        before_task: command(&table::BEFORE_TASK)?,
+        after_task: command(&table::AFTER_TASK)?,
+        after_batch: command(&table::AFTER_BATCH)?,
     })
 }
 
-fn token(args: &Args, sources: &Sources<'_>) -> Result<Option<Token>, ConfigError> {
-    let (origin, text) = match &args.token_file {
-        Some(path) => {
-            let text = fs::read_to_string(path).map_err(|error| ConfigError::Path {
-                origin: "--token-file",
-                path: path.clone(),
-                error,
-            })?;
-            (format!("the content of --token-file {}", path.display()), text)
+fn patterns(texts: Vec<String>) -> Vec<Pattern> {
+    texts.iter().map(|text| Pattern::new(text)).collect()
+}
+
+/// The argument and the file name a file with the token; the variable is the token.
+fn token(values: &Values<'_>) -> Result<Option<Token>, ConfigError> {
+    let Some((value, origin)) = values.optional(&table::TOKEN_FILE)? else { return Ok(None) };
+    let name = table::TOKEN_FILE.about().name;
+    let (origin, text) = match origin {
+        Origin::Variable(_) => (origin.of(name), value.to_string_lossy().into_owned()),
+        Origin::Argument | Origin::File(_) | Origin::Default => {
+            let origin = origin.of(name);
+            match fs::read_to_string(&value) {
+                Ok(text) => (format!("the content of {origin} {}", value.display()), text),
+                Err(error) => return Err(ConfigError::Path { origin, path: value, error }),
+            }
         }
-        None => match sources.variable("CC_EXECUTOR_TOKEN") {
-            Some(text) => ("the environment variable CC_EXECUTOR_TOKEN".to_owned(), text),
-            None => return Ok(None),
-        },
     };
     // The value itself stays out of the error.
     Token::new(text.trim()).map(Some).map_err(|problem| ConfigError::Value {
         origin,
         value: "…".to_owned(),
-        problem: problem.to_owned(),
+        problem: ValueError::Token(problem),
     })
 }
 
-fn state_dir(argument: Option<&Path>, sources: &Sources<'_>) -> Result<PathBuf, ConfigError> {
+fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     use etcetera::BaseStrategy as _;
-    let path = match argument {
-        Some(path) => path.to_owned(),
-        None => match sources.variable("STATE_DIRECTORY") {
-            // systemd joins several by colons; the first is ours.
-            Some(value) => PathBuf::from(value.split(':').next().unwrap_or_default()),
-            None => etcetera::base_strategy::Xdg::new()
-                .ok()
-                .and_then(|xdg| xdg.state_dir())
-                .ok_or(ConfigError::NoStateDir)?
-                .join("cc-executor"),
-        },
+    let (path, origin) = match values.optional(&table::STATE_DIR)? {
+        Some(given) => given,
+        None => {
+            let xdg = etcetera::base_strategy::Xdg::new().ok();
+            let directory = xdg.and_then(|xdg| xdg.state_dir()).ok_or(ConfigError::NoStateDir)?;
+            (directory.join("cc-executor"), Origin::Default)
+        }
     };
-    std::path::absolute(&path).map_err(|error| ConfigError::Path {
-        origin: "--state-dir",
-        path,
-        error,
+    std::path::absolute(&path).map_err(|error| {
+        let origin = origin.of(table::STATE_DIR.about().name);
+        ConfigError::Path { origin, path, error }
     })
 }
 
-fn worker(argument: Option<&Path>, sources: &Sources<'_>) -> Result<PathBuf, ConfigError> {
-    if let Some(path) = argument {
-        return path.canonicalize().map_err(|error| ConfigError::Path {
-            origin: "--worker",
-            path: path.to_owned(),
-            error,
-        });
+fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some((path, origin)) = values.optional(&table::WORKER)? {
+        let origin = origin.of(table::WORKER.about().name);
+        return path.canonicalize().map_err(|error| ConfigError::Path { origin, path, error });
     }
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("cc-worker"));
-    let search = sources.variable("PATH").unwrap_or_default();
+    let search = values.variable("PATH").unwrap_or_default();
     beside
         .into_iter()
         .chain(std::env::split_paths(&search).map(|directory| directory.join("cc-worker")))
@@ -407,24 +300,23 @@ fn worker(argument: Option<&Path>, sources: &Sources<'_>) -> Result<PathBuf, Con
         .ok_or(ConfigError::NoWorker)
 }
 
-fn cwd(argument: Option<&Path>) -> Result<PathBuf, ConfigError> {
-    let path = argument.unwrap_or_else(|| Path::new("."));
-    let problem = |error| ConfigError::Path { origin: "--cwd", path: path.to_owned(), error };
-    let absolute = path.canonicalize().map_err(problem)?;
-    if absolute.is_dir() {
-        Ok(absolute)
-    } else {
-        Err(problem(std::io::ErrorKind::NotADirectory.into()))
+fn cwd(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
+    let given = values.optional(&table::CWD)?;
+    let (path, origin) = given.unwrap_or_else(|| (PathBuf::from("."), Origin::Default));
+    let origin = origin.of(table::CWD.about().name);
+    match directory(&path) {
+        Ok(directory) => Ok(directory),
+        Err(error) => Err(ConfigError::Path { origin, path, error }),
     }
 }
 
-fn allowed_commands(args: &Args, sources: &Sources<'_>) -> Vec<String> {
-    if !args.allow_command.is_empty() {
-        return args.allow_command.clone();
-    }
-    let listed = sources.variable("ALLOWED_COMMANDS").unwrap_or_default();
-    listed.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+/// The absolute path of a directory.
+fn directory(path: &Path) -> std::io::Result<PathBuf> {
+    let absolute = path.canonicalize()?;
+    if absolute.is_dir() { Ok(absolute) } else { Err(std::io::ErrorKind::NotADirectory.into()) }
 }
 
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -1,24 +1,21 @@
 use std::{collections::HashMap, ffi::OsString};
 
-use super::*;
+use super::{origin::Given, *};
+use crate::config::check::check;
 
-/// Arguments that need nothing of the machine, changed by the test.
-fn args() -> Args {
-    Args {
-        worker: Some(PathBuf::from("/bin/sh")),
-        state_dir: Some(PathBuf::from("/state")),
-        ..Args::default()
-    }
+/// Arguments that need nothing of the machine, and these.
+fn args(more: &[&str]) -> Arguments {
+    Arguments::from_words([&["--worker", "/bin/sh", "--state-dir", "/state"], more].concat())
 }
 
-fn resolve(args: Args, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+fn resolve(args: Arguments, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
-    Config::resolve(args, &|name| variables.get(name).map(OsString::from))
+    Config::load(args, &|name| variables.get(name).map(OsString::from))
 }
 
 #[test]
 fn without_anything_the_documented_defaults_hold() {
-    let config = resolve(args(), &[]).unwrap();
+    let config = resolve(args(&[]), &[]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8003");
     assert_eq!(config.sessions_limit, 100);
     assert_eq!(config.shell, "sh");
@@ -34,7 +31,7 @@ fn without_anything_the_documented_defaults_hold() {
 #[test]
 fn the_predecessors_variables_work() {
     let config = resolve(
-        args(),
+        args(&[]),
         &[
             ("DEFAULT_PORT", "9000"),
             ("MAX_SESSIONS", "3"),
@@ -57,9 +54,9 @@ fn the_predecessors_variables_work() {
 
 #[test]
 fn an_argument_wins_over_its_variable_and_an_empty_variable_is_none() {
-    let both = Args { max_sessions: Some("7".to_owned()), ..args() };
+    let both = args(&["--max-sessions", "7"]);
     assert_eq!(resolve(both, &[("MAX_SESSIONS", "3")]).unwrap().sessions_limit, 7);
-    assert_eq!(resolve(args(), &[("MAX_SESSIONS", "")]).unwrap().sessions_limit, 100);
+    assert_eq!(resolve(args(&[]), &[("MAX_SESSIONS", "")]).unwrap().sessions_limit, 100);
 }
 
 #[test]
@@ -72,17 +69,19 @@ fn an_error_names_where_the_value_came_from() {
         ("LOG_LEVEL", "=loud="),
         ("CC_EXECUTOR_CGROUP", "yes"),
     ] {
-        let error = resolve(args(), &[(name, value)]).unwrap_err().to_string();
+        let error = resolve(args(&[]), &[(name, value)]).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(value), "{error}");
     }
-    let bad = Args { grace: Some("soon".to_owned()), ..args() };
+    let bad = args(&["--grace", "soon"]);
     assert!(resolve(bad, &[]).unwrap_err().to_string().starts_with("--grace is \"soon\""));
 }
 
 #[test]
 fn beyond_loopback_takes_a_token_and_the_loud_flag() {
-    let remote =
-        |insecure_remote| Args { listen: Some("0.0.0.0:0".to_owned()), insecure_remote, ..args() };
+    let remote = |is_insecure| {
+        let more = ["--listen", "0.0.0.0:0", "--insecure-remote"];
+        args(if is_insecure { &more } else { &more[..2] })
+    };
     let token = [("CC_EXECUTOR_TOKEN", "0123456789abcdef")];
     assert!(matches!(resolve(remote(false), &[]), Err(ConfigError::Remote(_))));
     assert!(matches!(resolve(remote(true), &[]), Err(ConfigError::Remote(_))));
@@ -93,8 +92,120 @@ fn beyond_loopback_takes_a_token_and_the_loud_flag() {
 #[test]
 fn a_token_never_shows() {
     let secret = "s3cret-s3cret-s3cret";
-    let config = resolve(args(), &[("CC_EXECUTOR_TOKEN", secret)]).unwrap();
+    let config = resolve(args(&[]), &[("CC_EXECUTOR_TOKEN", secret)]).unwrap();
     assert!(!format!("{config:?}").contains(secret));
-    let error = resolve(args(), &[("CC_EXECUTOR_TOKEN", "s3cret s3cret")]).unwrap_err();
+    let error = resolve(args(&[]), &[("CC_EXECUTOR_TOKEN", "s3cret s3cret")]).unwrap_err();
     assert!(!error.to_string().contains("s3cret"), "{error}");
+}
+
+#[test]
+fn every_setting_has_an_effect_and_its_default_is_one_of_its_values() {
+    let values = Values::gather(args(&[]), &|_| None).unwrap();
+    Config::resolve(&values).unwrap();
+    for setting in table::all() {
+        let name = setting.about().name;
+        assert!(values.was_asked(name), "{name} is never read");
+        if let Some(texts) = setting.default_texts() {
+            setting.check(&Given { origin: Origin::Default, texts }).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_parser_accepts_its_own_definition() {
+    command_line::command().debug_assert();
+}
+
+/// A configuration file with this text, and arguments that name it.
+fn file(text: &str, more: &[&str]) -> (tempfile::NamedTempFile, Arguments) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), text).unwrap();
+    let path = file.path().to_str().unwrap();
+    let args = args(&[&["--config", path], more].concat());
+    (file, args)
+}
+
+#[test]
+fn a_variable_wins_over_the_file_and_an_argument_over_both() {
+    let text = "max-sessions = 5\nidle-timeout = 2.5\nmax-output-bytes = 0x10\numask = \"077\"\n\
+                on-stop = \"keep-tasks\"\nallow-command = [\"a b\", \"c\"]\nstop-on-stdin-eof = true\n";
+    let (_file, args) = file(text, &[]);
+    let config = resolve(args.clone(), &[]).unwrap();
+    assert_eq!(config.sessions_limit, 5);
+    assert_eq!(config.task.idle_timeout, Some(Duration::from_secs_f64(2.5)));
+    assert_eq!(config.task.output_bytes_limit, 16);
+    assert_eq!(config.task.umask, 0o077);
+    assert_eq!(config.on_stop, OnStop::KeepTasks);
+    assert_eq!(config.allowed_commands, ["a b", "c"]);
+    assert!(config.stop_on_stdin_eof);
+    assert_eq!(resolve(args, &[("MAX_SESSIONS", "3")]).unwrap().sessions_limit, 3);
+    let (_file, args) = self::file(text, &["--max-sessions", "7"]);
+    assert_eq!(resolve(args, &[("MAX_SESSIONS", "3")]).unwrap().sessions_limit, 7);
+}
+
+#[test]
+fn a_check_names_all_mistakes_of_a_file_with_their_lines() {
+    let text = "# a comment\nmax_sesions = 5\nlisten = 8003\n\ngrace = \"10\"\ntimeout = -1\n\
+                fsync = \"sometimes\"\nallow-origin = \"https://example.org\"\n[section]\nx = 1\n";
+    let (_file, args) = file(text, &["--max-tasks", "0", "--timeout", "5"]);
+    let mistakes = check(args.clone(), &|_| None).unwrap_err();
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    for (line, words) in [
+        (2, "there is no setting \"max_sesions\"; did you mean max-sessions?"),
+        (3, "listen must be a text in quotes, not integer"),
+        (5, "grace must be a number, not string"),
+        (6, "timeout is \"-1\": must be a number of seconds from 0 to"),
+        (7, "fsync is \"sometimes\": must be never or always"),
+        (8, "allow-origin must be a list of texts in quotes, not string"),
+        (9, "there is no setting \"section\""),
+    ] {
+        let place = format!(", line {line}: {words}");
+        assert!(mistakes.iter().any(|mistake| mistake.contains(&place)), "{place}: {mistakes:#?}");
+    }
+    assert!(mistakes.iter().any(|mistake| mistake.starts_with("--max-tasks is \"0\"")));
+    assert_eq!(mistakes.len(), 8, "{mistakes:#?}");
+    assert!(resolve(args, &[]).is_err(), "it does not start with such a file");
+
+    let (_file, args) = file("grace = 10\ngrace = \n", &[]);
+    let mistakes = check(args, &|_| None).unwrap_err();
+    assert!(mistakes.iter().all(|mistake| mistake.to_string().contains(", line 2: ")));
+    assert!(!mistakes.is_empty());
+}
+
+#[test]
+fn a_check_prints_each_setting_with_its_source_as_a_file_and_no_secret() {
+    let secret = "s3cret-s3cret-s3cret";
+    let variable = |name: &str| match name {
+        "CC_EXECUTOR_TOKEN" => Some(secret.into()),
+        "DEFAULT_PORT" => Some("9000".into()),
+        "ALLOWED_COMMANDS" => Some("ls, claude".into()),
+        _ => None,
+    };
+    let (found, arguments) = file("grace = 3\n", &["--max-tasks", "9", "--agent", "my \"agent\""]);
+    let printed = check(arguments, &variable).unwrap();
+    assert!(!printed.contains(secret));
+    let place = format!("grace = 3  # {}, line 1\n", found.path().display());
+    for line in [
+        "max-tasks = 9  # command line\n",
+        "agent = \"my \\\"agent\\\"\"  # command line\n",
+        "listen = \"127.0.0.1:9000\"  # environment variable DEFAULT_PORT\n",
+        "allow-command = [\"ls\", \"claude\"]  # environment variable ALLOWED_COMMANDS\n",
+        "state-dir = \"/state\"  # command line\n",
+        "insecure-remote = false  # default\n",
+        "allow-origin = []  # default\n",
+        "umask = \"022\"  # default\n",
+        "# before-task: none  # default\n",
+        "# token-file: the environment variable CC_EXECUTOR_TOKEN has the secret itself\n",
+        &place,
+    ] {
+        assert!(printed.contains(line), "{line}{printed}");
+    }
+    let (_file, arguments) = file(&printed, &[]);
+    check(arguments, &|_| None).unwrap();
+    for setting in table::all() {
+        assert!(
+            printed.contains(&format!("{} = ", setting.about().name))
+                || printed.contains(&format!("# {}: ", setting.about().name))
+        );
+    }
 }

@@ -30,7 +30,7 @@ use crate::{
     task::{
         TaskInfo,
         context::TaskContext,
-        recover::{self, Taken, Unfinished},
+        recover::{self, Recovered, UnfinishedTask},
     },
     worker::cgroup,
 };
@@ -41,7 +41,7 @@ const UNKNOWN_COMMAND: &str = "(its record was lost)";
 /// The tasks of earlier supervisors that have no known end.
 pub(super) struct EarlierTasks {
     /// Those that the database has without an end.
-    unfinished: Vec<Unfinished>,
+    unfinished: Vec<UnfinishedTask>,
     /// Those of which there is only a directory.
     unknown: Vec<String>,
 }
@@ -61,7 +61,7 @@ impl EarlierTasks {
             ended.iter().map(|task| task.id.as_str()).chain(unfinished_ids).collect();
         let mut unknown = state_dir::task_ids(tasks_dir)?;
         unknown.retain(|id| !known.contains(id.as_str()));
-        Ok(Self { unfinished: unfinished.iter().map(Unfinished::from).collect(), unknown })
+        Ok(Self { unfinished: unfinished.iter().map(UnfinishedTask::from).collect(), unknown })
     }
 }
 
@@ -76,12 +76,12 @@ struct Counts {
 }
 
 impl Counts {
-    fn add(&mut self, taken: Option<Taken>) {
+    fn add(&mut self, taken: Option<Recovered>) {
         match taken {
-            Some(Taken::Adopted) => self.adopted += 1,
-            Some(Taken::LeftAlone) => self.left_alone += 1,
-            Some(Taken::Ended) => self.ended += 1,
-            Some(Taken::HadEnded) => self.had_ended += 1,
+            Some(Recovered::Adopted) => self.adopted += 1,
+            Some(Recovered::LeftAlone) => self.left_alone += 1,
+            Some(Recovered::Ended) => self.ended += 1,
+            Some(Recovered::HadEnded) => self.had_ended += 1,
             None => self.failed += 1,
         }
     }
@@ -132,7 +132,7 @@ pub(super) async fn recover(
 async fn finish(
     context: Arc<TaskContext>,
     batches: Arc<Batches>,
-    mut under_way: JoinSet<Option<Taken>>,
+    mut under_way: JoinSet<Option<Recovered>>,
     old: Vec<String>,
 ) {
     let began = Instant::now();
@@ -141,7 +141,7 @@ async fn finish(
     while let Some(outcome) = under_way.join_next().await {
         counts.add(outcome.ok().flatten());
     }
-    batches.tasks_are_seen_to();
+    batches.tasks_are_recovered();
     for task_id in old {
         let directory = context.tasks_dir.join(&task_id);
         if state_dir::log_path(&directory).exists() {
@@ -158,11 +158,11 @@ async fn finish(
     cgroup::remove_abandoned(context.cgroup.as_ref(), context.registry.task_ids()).await;
 }
 
-async fn recover_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Taken> {
+async fn recover_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<Recovered> {
     let task_id = task.info.task_id.clone();
-    match recover::take_over(&context, task).await {
+    match recover::recover(&context, task).await {
         Ok(taken) => {
-            if taken == Taken::Adopted {
+            if taken == Recovered::Adopted {
                 context.metrics.task_adopted();
             }
             tracing::debug!(task_id, ?taken, "recovered a task of an earlier supervisor");
@@ -176,7 +176,7 @@ async fn recover_one(context: Arc<TaskContext>, task: Unfinished) -> Option<Take
 }
 
 /// A task that the database does not know. A row is written for it.
-async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
+async fn unknown(context: &TaskContext, task_id: String) -> UnfinishedTask {
     // A task id contains the time at which it was made.
     let accepted_ms =
         uuid::Uuid::try_parse(&task_id).ok().and_then(|id| id.get_timestamp()).map_or(0, |made| {
@@ -195,7 +195,7 @@ async fn unknown(context: &TaskContext, task_id: String) -> Unfinished {
         shape: None,
     };
     context.store.write(vec![info.record(false, None, None)]).await;
-    Unfinished { info, leaf: None }
+    UnfinishedTask { info, leaf: None }
 }
 
 /// To be called when their tasks have owners again, so that the end of a grace period finds the task to cancel.

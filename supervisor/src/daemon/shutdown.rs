@@ -16,7 +16,7 @@ use cc_events::EndReason;
 use tokio::sync::watch;
 
 use crate::{
-    config::{args::OnStop, limits},
+    config::{limits, settings::choices::OnStop},
     daemon::signals::{Stop, Stops},
     http::Connections,
     ops::{stage::Stage, systemd, uptime::timeout},

@@ -1,7 +1,7 @@
-//! Records of a task become notifications of the wire contract, as JSON texts.
+//! Records of a task become notifications of the wire contract, as JSON.
 //!
-//! Pure. Called by [`crate::delivery`] for every record that it sends. Output, which is nearly all, is written by
-//! [`crate::delivery::output_json`].
+//! Pure. Called by [`crate::delivery::writer`] for all records that it sends, and by sessions for single notifications.
+//! Output, which is nearly all, is written by [`crate::delivery::output_json`].
 
 use std::borrow::Cow;
 
@@ -19,72 +19,73 @@ use cc_protocol::{
 use crate::{
     config::limits,
     delivery::{
-        output_json::{Line, OutputText},
-        pending::{PendingRecords, UntoldLines},
+        output_json::{Line, OutputJson},
+        pending::{PendingLines, PendingRecords},
         socket::MessageBuffer,
     },
 };
 
 /// Translates the records of one task.
 #[derive(Clone, Debug)]
-pub struct Translator {
+pub(crate) struct Translator {
     task_id: String,
     pid: i32,
-    /// The client has been told, or had before, what comes up to here.
+    /// The client has everything up to here.
     after_seq: u64,
     has_ended: bool,
-    output_text: OutputText,
+    output_json: OutputJson,
 }
 
 impl Translator {
-    /// Of a task whose main process has this pid. Lines up to `after_seq` are left out.
+    /// `pid` is the task's main process. Lines up to `after_seq` are left out.
     #[must_use]
-    pub fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
-        let output_text = OutputText::new(&task_id);
-        Self { task_id, pid, after_seq, has_ended: false, output_text }
+    pub(crate) fn new(task_id: String, pid: i32, after_seq: u64) -> Self {
+        let output_json = OutputJson::new(&task_id);
+        Self { task_id, pid, after_seq, has_ended: false, output_json }
     }
 
-    /// Whether the terminal event was among what was translated.
+    /// Whether the terminal event was translated.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.has_ended
     }
 
-    /// The terminal event of a task whose log cannot tell it any more.
+    /// The terminal event of a task whose log has lost it.
     #[must_use]
-    pub fn terminal(&self, completed: &Completed, seq: u64) -> String {
+    pub(crate) fn terminal(&self, completed: &Completed, seq: u64) -> String {
         let position = Position { task_id: self.task_id.clone(), seq };
         to_text(&Notification::Completed(Box::new(process_completed(completed, position))))
     }
 
-    /// Takes records off `pending` and adds their notifications to `texts`, in their order; lines together where
-    /// `is_batching`. Ends when there are no more or the texts are enough to be sent.
+    /// Takes records off `pending` and adds their notifications to `messages` in order, lines together where
+    /// `is_batching`. Returns when no record is left or there are enough messages to send.
     ///
     /// # Errors
-    /// When a record cannot be read; those before it are in `texts`.
-    pub fn translate(
+    /// When a record cannot be read; those before it are in `messages`.
+    pub(crate) fn translate(
         &mut self,
         pending: &mut PendingRecords,
         is_batching: bool,
-        texts: &mut MessageBuffer,
+        messages: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
         let mut batch = is_batching.then(Batch::default);
-        texts.reserve(limits::TEXTS_BYTES.min(pending.bytes()));
-        let outcome = self.translate_some(pending, &mut batch, texts);
-        self.end_batch(&mut batch, texts);
+        messages.reserve(limits::TEXTS_BYTES.min(pending.bytes()));
+        let outcome = self.translate_some(pending, &mut batch, messages);
+        self.end_batch(&mut batch, messages);
         outcome
     }
 
-    /// The same; what cannot be read is announced, and passed over with what follows it.
-    pub fn translate_or_tell(
+    /// As [`Translator::translate`]. A record that cannot be read is dropped with all that follow it, and a notification
+    /// says so.
+    pub(crate) fn translate_or_report(
         &mut self,
         pending: &mut PendingRecords,
         is_batching: bool,
-        texts: &mut MessageBuffer,
+        messages: &mut MessageBuffer,
     ) {
-        if let Err(error) = self.translate(pending, is_batching, texts) {
+        if let Err(error) = self.translate(pending, is_batching, messages) {
             let lost = std::mem::take(pending);
-            texts.push(&self.lost(lost.bytes() as u64, &error.to_string()));
+            messages.push(&self.lost(lost.bytes() as u64, &error.to_string()));
         }
     }
 
@@ -92,11 +93,11 @@ impl Translator {
         &mut self,
         pending: &mut PendingRecords,
         batch: &mut Option<Batch>,
-        texts: &mut MessageBuffer,
+        messages: &mut MessageBuffer,
     ) -> Result<(), RecordError> {
-        while texts.bytes() < limits::TEXTS_BYTES {
+        while messages.bytes() < limits::TEXTS_BYTES {
             if let Some(lines) = &mut pending.lines {
-                self.lines(lines, batch, texts);
+                self.lines(lines, batch, messages);
                 if lines.data.is_empty() {
                     pending.lines = None;
                 }
@@ -106,17 +107,17 @@ impl Translator {
             match body {
                 Body::Lines(lines) => {
                     let (stream, data) = (lines.stream(), lines.data().clone());
-                    pending.lines = Some(UntoldLines { seq, stream, data });
+                    pending.lines = Some(PendingLines { seq, stream, data });
                 }
                 Body::Output(Output { stream, piece, truncated, data }) => {
                     let line = Line { seq, stream, piece, truncated, data: &data };
-                    self.line(&line, batch, texts);
+                    self.line(&line, batch, messages);
                 }
                 Body::Event(event) => {
-                    self.end_batch(batch, texts);
+                    self.end_batch(batch, messages);
                     self.has_ended |= matches!(event, Event::Completed(_));
                     let position = Position { task_id: self.task_id.clone(), seq };
-                    texts.push(&self.fit(self.event(&event, position), seq));
+                    messages.push(&self.fit(self.event(&event, position), seq));
                 }
                 Body::Notice(_) => {}
             }
@@ -124,61 +125,61 @@ impl Translator {
         Ok(())
     }
 
-    /// Lines until there are no more or the texts are enough.
+    /// Adds lines until none is left or there are enough messages to send.
     fn lines(
         &mut self,
-        rest: &mut UntoldLines,
+        rest: &mut PendingLines,
         batch: &mut Option<Batch>,
-        texts: &mut MessageBuffer,
+        messages: &mut MessageBuffer,
     ) {
-        let UntoldLines { seq, stream, data } = rest;
+        let PendingLines { seq, stream, data } = rest;
         let mut start = 0;
         for newline in memchr::memchr_iter(b'\n', data) {
             if *seq > self.after_seq {
                 let data = &data[start..=newline];
                 let line = Line { seq: *seq, stream: *stream, piece: None, truncated: false, data };
-                self.line(&line, batch, texts);
+                self.line(&line, batch, messages);
                 self.after_seq = *seq;
             }
             start = newline + 1;
             *seq = seq.saturating_add(1);
-            if texts.bytes() >= limits::TEXTS_BYTES {
+            if messages.bytes() >= limits::TEXTS_BYTES {
                 break;
             }
         }
-        // There is a newline behind every line; without one nothing could be told.
+        // Every line ends with a newline. Without one no line can be sent.
         data.advance(if start == 0 { data.len() } else { start });
     }
 
-    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
+    fn line(&self, line: &Line<'_>, batch: &mut Option<Batch>, messages: &mut MessageBuffer) {
         if batch.as_ref().is_some_and(|batch| !batch.has_room_for(line)) {
-            self.end_batch(batch, texts);
+            self.end_batch(batch, messages);
         }
         let Some(batch) = batch else {
-            self.output_text.message(line, texts);
+            self.output_json.message(line, messages);
             return;
         };
         let is_first = batch.items == 0;
         if is_first {
-            self.output_text.begin_batch(texts);
+            self.output_json.begin_batch(messages);
         }
-        self.output_text.item(line, is_first, texts);
+        self.output_json.item(line, is_first, messages);
         batch.items += 1;
         batch.data_bytes += line.data.len();
     }
 
-    /// Completes the message of what was added to the batch, if anything was; begins anew.
-    fn end_batch(&self, batch: &mut Option<Batch>, texts: &mut MessageBuffer) {
+    /// Completes the message of the batch if it holds anything, and empties the batch.
+    fn end_batch(&self, batch: &mut Option<Batch>, messages: &mut MessageBuffer) {
         if let Some(batch) = batch
             && std::mem::take(batch).items > 0
         {
-            self.output_text.end_batch(texts);
+            self.output_json.end_batch(messages);
         }
     }
 
-    /// Says that records could not be read.
+    /// A notification that records could not be read.
     #[must_use]
-    pub fn lost(&self, bytes: u64, error: &str) -> String {
+    pub(crate) fn lost(&self, bytes: u64, error: &str) -> String {
         let error = format!("{bytes} bytes of this task's log are missing: {error}");
         self.error(error)
     }
@@ -212,7 +213,7 @@ impl Translator {
         }
     }
 
-    /// As JSON, and never over the limit: a long result is cut further, anything else is announced.
+    /// The notification as JSON, never over the limit: a long result is cut further; for anything else an error is sent.
     fn fit(&self, mut notification: Notification<'_>, seq: u64) -> String {
         loop {
             let text = to_text(&notification);
@@ -221,9 +222,9 @@ impl Translator {
             }
             match &mut notification {
                 Notification::TaskResult(result)
-                    if result.result.as_ref().is_some_and(|text| !text.is_empty()) =>
+                    if result.claude.result.as_ref().is_some_and(|text| !text.is_empty()) =>
                 {
-                    halve(result);
+                    halve(&mut result.claude);
                 }
                 Notification::TaskResult(_)
                 | Notification::Connected(_)
@@ -253,7 +254,7 @@ impl Translator {
     }
 }
 
-/// What the message that is being written holds already.
+/// The size of the batch message that is being written.
 #[derive(Debug, Default)]
 struct Batch {
     items: usize,
@@ -268,9 +269,9 @@ impl Batch {
     }
 }
 
-/// A notification as it is sent.
+/// The JSON-RPC message of a notification.
 #[must_use]
-pub fn to_text(notification: &Notification<'_>) -> String {
+pub(crate) fn to_text(notification: &Notification<'_>) -> String {
     #[derive(serde::Serialize)]
     struct Envelope<'a, 'b> {
         jsonrpc: &'static str,
@@ -278,11 +279,11 @@ pub fn to_text(notification: &Notification<'_>) -> String {
         notification: &'a Notification<'b>,
     }
     let jsonrpc = cc_protocol::envelope::VERSION;
-    // All keys are strings; a failure here is excluded by the types.
+    // All keys are strings: the types exclude a failure.
     serde_json::to_string(&Envelope { jsonrpc, notification }).unwrap_or_default()
 }
 
-fn halve(result: &mut TaskResult) {
+fn halve(result: &mut ClaudeResult) {
     if let Some(text) = &mut result.result {
         let mut cut = text.len() / 2;
         while !text.is_char_boundary(cut) {
@@ -329,39 +330,11 @@ fn process_completed(completed: &Completed, position: Position) -> ProcessComple
 }
 
 fn task_result(result: &ClaudeResult, position: Position) -> TaskResult {
-    let result = result.clone();
-    TaskResult {
-        is_error: result.is_error,
-        result: result.result,
-        result_truncated: result.result_truncated,
-        api_error_status: result.api_error_status,
-        claude_session_id: result.claude_session_id,
-        num_turns: result.num_turns,
-        total_cost_usd: result.total_cost_usd,
-        usage: result.usage,
-        model: result.model,
-        terminal_reason: result.terminal_reason,
-        subtype: result.subtype,
-        model_usage: result.model_usage,
-        errors: result.errors,
-        structured_output: result.structured_output,
-        startup_failure_reason: result.startup_failure_reason,
-        api_error: result.api_error,
-        permission_denials: result.permission_denials,
-        parts: result.parts,
-        position,
-    }
+    TaskResult { claude: result.clone(), position }
 }
 
 fn retrying(retry: &ClaudeRetry, position: Position) -> TaskRetrying {
-    TaskRetrying {
-        attempt: retry.attempt,
-        max_retries: retry.max_retries,
-        retry_delay_ms: retry.retry_delay_ms,
-        error_status: retry.error_status,
-        error: retry.error.clone(),
-        position,
-    }
+    TaskRetrying { retry: retry.clone(), position }
 }
 
 fn limit(report: &LimitReport, position: Position) -> LimitExceeded {

@@ -1,46 +1,42 @@
-//! Output as JSON, written straight from the bytes of a record: the way that nearly every byte goes.
+//! Output as JSON, written straight from the bytes of a record. Nearly every byte of a task goes this way.
 //!
-//! What it writes is to the letter what serde would write of the types in [`cc_protocol::notification`], without
-//! making any of them. Pure. Called by [`crate::delivery::notification`].
+//! It writes exactly what serde would write for the types in [`cc_protocol::notification`], without making any of them; a
+//! property test compares the two. Pure. Called by [`crate::delivery::notification`].
 
 use cc_link::record::{Piece, Stream};
 
 use crate::delivery::socket::MessageBuffer;
 
-/// Bytes that are looked at together for whether JSON must escape any of them.
+/// Bytes that are checked together: must JSON escape any of them?
 const BLOCK_BYTES: usize = 32;
-/// Bytes that are looked at together for which of them.
+/// Bytes that are checked together: which of them must be escaped?
 const WORD_BYTES: usize = 8;
 
 /// A line, or a piece of one.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
-    /// Its number.
+pub(crate) struct Line<'a> {
     pub seq: u64,
-    /// Where it was written.
     pub stream: Stream,
-    /// `None` for a whole one.
+    /// `None` for a whole line.
     pub piece: Option<Piece>,
-    /// It was cut at the line limit.
+    /// The line was cut at its limit.
     pub truncated: bool,
-    /// As the task wrote it.
     pub data: &'a [u8],
 }
 
 /// Writes the output of one task.
 #[derive(Clone, Debug)]
-pub struct OutputText {
-    /// What stands between the data and the seq of a whole line.
+pub(crate) struct OutputJson {
+    /// The text between the data and the seq of a whole line.
     plain: String,
-    /// The same for any other, without what it says of the piece.
+    /// The same for a piece, after the fields of the piece.
     task: String,
     batch_head: String,
 }
 
-impl OutputText {
-    /// Of this task.
+impl OutputJson {
     #[must_use]
-    pub fn new(task_id: &str) -> Self {
+    pub(crate) fn new(task_id: &str) -> Self {
         let mut id = String::new();
         push_string(&mut id, task_id.as_bytes());
         let task = format!(",\"task_id\":{id},\"seq\":");
@@ -55,8 +51,8 @@ impl OutputText {
     }
 
     /// Adds a `process.output` message.
-    pub fn message(&self, line: &Line<'_>, texts: &mut MessageBuffer) {
-        let text = texts.open();
+    pub(crate) fn message(&self, line: &Line<'_>, messages: &mut MessageBuffer) {
+        let text = messages.open();
         text.push_str(match line.stream {
             Stream::Stdout => {
                 "{\"jsonrpc\":\"2.0\",\"method\":\"process.output\",\
@@ -86,17 +82,17 @@ impl OutputText {
         }
         push_number(text, line.seq);
         text.push_str("}}");
-        texts.close();
+        messages.close();
     }
 
-    /// Begins a `process.output_batch` message, to which [`OutputText::item`] adds.
-    pub fn begin_batch(&self, texts: &mut MessageBuffer) {
-        texts.open().push_str(&self.batch_head);
+    /// Begins a `process.output_batch` message, to which [`OutputJson::item`] adds.
+    pub(crate) fn begin_batch(&self, messages: &mut MessageBuffer) {
+        messages.open().push_str(&self.batch_head);
     }
 
     /// Adds a line to the batch that has been begun.
-    pub fn item(&self, line: &Line<'_>, is_first: bool, texts: &mut MessageBuffer) {
-        let text = texts.open();
+    pub(crate) fn item(&self, line: &Line<'_>, is_first: bool, messages: &mut MessageBuffer) {
+        let text = messages.open();
         text.push_str(if is_first { "{\"seq\":" } else { ",{\"seq\":" });
         push_number(text, line.seq);
         text.push_str(match line.stream {
@@ -115,10 +111,10 @@ impl OutputText {
         text.push('}');
     }
 
-    /// Completes it.
-    pub fn end_batch(&self, texts: &mut MessageBuffer) {
-        texts.open().push_str("]}}");
-        texts.close();
+    /// Completes the batch.
+    pub(crate) fn end_batch(&self, messages: &mut MessageBuffer) {
+        messages.open().push_str("]}}");
+        messages.close();
     }
 }
 
@@ -146,7 +142,7 @@ fn push_number(text: &mut String, mut number: u64) {
     text.push_str(std::str::from_utf8(&digits[start..]).unwrap_or_default());
 }
 
-/// As a JSON string; bytes that are no UTF-8 become U+FFFD.
+/// Appends a JSON string. Bytes that are no UTF-8 become U+FFFD.
 fn push_string(text: &mut String, data: &[u8]) {
     text.push('"');
     match std::str::from_utf8(data) {
@@ -165,7 +161,7 @@ fn push_string(text: &mut String, data: &[u8]) {
 
 fn push_escaped(text: &mut String, valid: &str) {
     let bytes = valid.as_bytes();
-    // What is before it has been written; it never lies within a character.
+    // Everything before this index is written. It is never within a character.
     let mut written = 0;
     let mut escape = |index: usize, text: &mut String| {
         if must_be_escaped(bytes[index]) {
@@ -176,7 +172,7 @@ fn push_escaped(text: &mut String, valid: &str) {
     };
     let (blocks, rest) = bytes.as_chunks::<BLOCK_BYTES>();
     for (block_index, block) in blocks.iter().enumerate() {
-        // Most have nothing to escape, and the compiler makes few instructions of this.
+        // Most blocks have nothing to escape, and the compiler makes few instructions of this check.
         if !block.iter().fold(false, |any, byte| any | must_be_escaped(*byte)) {
             continue;
         }
@@ -196,13 +192,13 @@ fn push_escaped(text: &mut String, valid: &str) {
     text.push_str(&valid[written..]);
 }
 
-/// Looks at eight bytes at once. The highest bit is set in the place of each byte that must be escaped, and now and
-/// then in that of another one.
+/// Checks eight bytes at once. The highest bit of each byte that must be escaped is set in the result, and sometimes that
+/// of another byte.
 fn suspects(word: [u8; WORD_BYTES]) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; WORD_BYTES]);
     const HIGHEST_BITS: u64 = EACH << 7;
     let word = u64::from_le_bytes(word);
-    // A byte whose highest bit comes only from the subtraction was less; or the one before it was.
+    // The subtraction sets the highest bit of a byte that was less than the limit, or that follows such a one.
     let below =
         |word: u64, limit: u8| word.wrapping_sub(EACH * u64::from(limit)) & !word & HIGHEST_BITS;
     let is = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
@@ -265,14 +261,14 @@ mod tests {
             data in any_data(),
         ) {
             let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };
-            let writer = OutputText::new("an \"id\"");
+            let writer = OutputJson::new("an \"id\"");
             let line = Line { seq, stream, piece, truncated, data: &data };
-            let mut texts = MessageBuffer::default();
-            writer.message(&line, &mut texts);
-            writer.begin_batch(&mut texts);
-            writer.item(&line, true, &mut texts);
-            writer.item(&line, false, &mut texts);
-            writer.end_batch(&mut texts);
+            let mut messages = MessageBuffer::default();
+            writer.message(&line, &mut messages);
+            writer.begin_batch(&mut messages);
+            writer.item(&line, true, &mut messages);
+            writer.item(&line, false, &mut messages);
+            writer.end_batch(&mut messages);
             let output = ProcessOutput {
                 stream: Cow::Borrowed(stream.as_str()),
                 data: String::from_utf8_lossy(&data),
@@ -294,7 +290,7 @@ mod tests {
             let batch = OutputBatch { task_id: "an \"id\"".to_owned(), items };
             let expected =
                 [to_text(&Notification::Output(output)), to_text(&Notification::OutputBatch(batch))];
-            prop_assert_eq!(texts.iter().collect::<Vec<_>>(), expected);
+            prop_assert_eq!(messages.iter().collect::<Vec<_>>(), expected);
         }
     }
 }

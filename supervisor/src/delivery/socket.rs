@@ -1,10 +1,10 @@
-//! The socket of a connection, and the short way of a task's messages to it: many of them at once, as complete
-//! WebSocket frames, past the codec of the connection.
+//! The socket of a connection, and the bypass of its codec: the messages of tasks are written to it as complete WebSocket
+//! frames, many at once.
 //!
-//! The codec costs more for each message than a short line does. It still answers pings, closes, and sends all that is
-//! not a task's; so the two must not cut into each other's frames. That is kept on both sides: the writer gives frames
-//! to the [`FrameLane`] only when the codec has nothing under way, and the [`Socket`] writes all of them before
-//! anything else. This is the only file that knows of this bypass.
+//! For a short line the codec costs more than the line. It still answers pings, closes, and sends all that is not a
+//! task's, so the two must not cut into each other's frames. Both sides ensure that: the writer gives frames to the
+//! [`FrameLane`] only when the codec has nothing under way, and the [`Socket`] writes all of them before anything else.
+//! Only this file knows the bypass.
 //!
 //! The socket also records what proves that its other end is alive. Two things do: bytes that arrive, and bytes that
 //! are taken after the socket was full (a slow reader of a long output answers pings late, because they wait behind
@@ -26,45 +26,44 @@ use tokio::{
     net::TcpStream,
 };
 
-/// Messages in their order.
+/// Messages in order, in one allocation.
 #[derive(Debug, Default)]
-pub struct MessageBuffer {
+pub(crate) struct MessageBuffer {
     text: String,
     /// Where each message ends.
     ends: Vec<usize>,
 }
 
 impl MessageBuffer {
-    /// Makes room for about so much more.
-    pub fn reserve(&mut self, bytes: usize) {
+    pub(crate) fn reserve(&mut self, bytes: usize) {
         self.text.reserve(bytes);
     }
 
     /// Adds a message.
-    pub fn push(&mut self, text: &str) {
+    pub(crate) fn push(&mut self, text: &str) {
         self.open().push_str(text);
         self.close();
     }
 
-    /// The message that is being written, behind those that are complete: only to be added to.
-    pub fn open(&mut self) -> &mut String {
+    /// The text to which the message that is being written is appended. It begins with the complete messages.
+    pub(crate) fn open(&mut self) -> &mut String {
         &mut self.text
     }
 
     /// Completes the message that is being written.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.ends.push(self.text.len());
     }
 
-    /// Of all messages, one that is not complete included.
+    /// The length of all messages, with that of one that is not complete.
     #[must_use]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.text.len()
     }
 
-    /// The complete messages as WebSocket frames, one behind the other.
+    /// The complete messages as WebSocket frames.
     #[must_use]
-    pub fn into_frames(self) -> Bytes {
+    pub(crate) fn into_frames(self) -> Bytes {
         let mut frames = Vec::with_capacity(self.text.len() + self.ends.len() * HEADER_BYTES_LIMIT);
         for text in self.iter() {
             push_header(&mut frames, text.len());
@@ -73,8 +72,7 @@ impl MessageBuffer {
         frames.into()
     }
 
-    /// The complete messages.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
         self.ends.iter().map(move |end| {
             let text = &self.text[start..*end];
@@ -84,17 +82,17 @@ impl MessageBuffer {
     }
 }
 
-/// A final frame of text.
+/// The first byte of a frame that is a whole text message.
 const FINAL_TEXT: u8 = 0x81;
-/// Lengths that do not fit the first byte for them, and those that do not fit two further ones.
+/// The length byte of a frame whose length follows in two bytes, or in eight.
 const TWO_BYTES: u8 = 126;
 const EIGHT_BYTES: u8 = 127;
 
-/// Most that a frame has before its text.
-pub const HEADER_BYTES_LIMIT: usize = 10;
+/// The longest header of a frame.
+const HEADER_BYTES_LIMIT: usize = 10;
 
-/// Begins the frame of a text of so many bytes, as a server sends it: not masked.
-pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
+/// Appends the header of a frame as a server sends it: not masked.
+fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
     frames.push(FINAL_TEXT);
     match (u8::try_from(text_bytes), u16::try_from(text_bytes)) {
         (Ok(bytes), _) if bytes < TWO_BYTES => frames.push(bytes),
@@ -109,42 +107,41 @@ pub fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
     }
 }
 
-/// Frames that the socket has not taken yet: what its writer gave last.
+/// The frames that the writer gave last and the socket has not taken yet. Clones are the same lane.
 #[derive(Clone, Debug, Default)]
-pub struct FrameLane(Arc<Mutex<Bytes>>);
+pub(crate) struct FrameLane(Arc<Mutex<Bytes>>);
 
 impl FrameLane {
-    /// Takes whole frames, to be written before whatever the codec writes from now on. The codec must have been
-    /// flushed, which empties the lane too: otherwise a frame of which it has written a part would be torn.
-    pub fn put(&self, frames: Bytes) {
+    /// Gives whole frames to the socket, which writes them before anything that the codec writes later. The codec must
+    /// have been flushed, which empties the lane too: otherwise a frame that it has written in part would be torn.
+    pub(crate) fn put(&self, frames: Bytes) {
         *self.frames() = frames;
     }
 
-    /// What is to be written next; empty if there is nothing.
+    /// The bytes that are to be written next.
     #[must_use]
-    pub fn rest(&self) -> Bytes {
+    fn rest(&self) -> Bytes {
         self.frames().clone()
     }
 
-    /// The socket has taken so much of it.
-    pub fn advance(&self, bytes: usize) {
+    fn advance(&self, bytes: usize) {
         let mut frames = self.frames();
         frames.advance(bytes);
         if frames.is_empty() {
-            // Its memory goes with it.
+            // Releases the memory.
             *frames = Bytes::new();
         }
     }
 
     fn frames(&self) -> MutexGuard<'_, Bytes> {
-        // Whoever panicked has left it whole.
+        // A panic while it was locked has left it whole.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Set by the socket, read by the heartbeat.
+/// Signs of life: set by the socket, read by [`crate::connection::heartbeat`].
 #[derive(Clone, Debug, Default)]
-pub struct Liveness(Arc<Signs>);
+pub(crate) struct Liveness(Arc<Signs>);
 
 #[derive(Debug, Default)]
 struct Signs {
@@ -170,22 +167,20 @@ impl Liveness {
     }
 }
 
-/// A TCP stream that reports signs of life of its other end. What is in its lane is written before anything else.
+/// A TCP stream that reports signs of life of its other end and writes its lane before anything else.
 #[derive(Debug)]
-pub struct Socket {
+pub(crate) struct Socket {
     stream: TcpStream,
-    life: Liveness,
+    liveness: Liveness,
     lane: FrameLane,
 }
 
 impl Socket {
-    /// Reports to `life`.
     #[must_use]
-    pub fn new(stream: TcpStream, life: Liveness, lane: FrameLane) -> Self {
-        Self { stream, life, lane }
+    pub(crate) fn new(stream: TcpStream, liveness: Liveness, lane: FrameLane) -> Self {
+        Self { stream, liveness, lane }
     }
 
-    /// Writes what is in the lane.
     fn poll_lane(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let rest = self.lane.rest();
@@ -203,11 +198,11 @@ impl Socket {
     fn wrote(&self, outcome: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &outcome {
             Poll::Pending => {
-                self.life.set_full(true);
+                self.liveness.set_full(true);
             }
             Poll::Ready(_) => {
-                if self.life.set_full(false) {
-                    self.life.show();
+                if self.liveness.set_full(false) {
+                    self.liveness.show();
                 }
             }
         }
@@ -224,7 +219,7 @@ impl AsyncRead for Socket {
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
         if buffer.filled().len() > before {
-            self.life.show();
+            self.liveness.show();
         }
         Poll::Ready(Ok(()))
     }

@@ -1,6 +1,6 @@
-//! What the tasks' CLI has said that is new to this version: told to the operator once, not once a task.
+//! What the Claude CLI of tasks prints that this version does not know: logged once, not once a task.
 //!
-//! Owns what was told already. Nothing is refused because of it: a stream is read by the names that are known.
+//! Owns what has been logged. It never refuses anything: a stream is read by the names that are known.
 
 use std::{
     collections::BTreeSet,
@@ -12,40 +12,41 @@ use cc_events::ClaudeFacts;
 
 use crate::config::limits;
 
-/// What was told.
+/// What has been logged since the start.
 #[derive(Debug, Default)]
-pub struct CliNews {
-    told: Mutex<Told>,
+pub(crate) struct CliNews {
+    logged: Mutex<Logged>,
 }
 
 #[derive(Debug, Default)]
-struct Told {
+struct Logged {
     versions: BTreeSet<Version>,
     names: BTreeSet<String>,
 }
 
-/// What is to be told now.
+/// What is to be logged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub(crate) struct News {
     /// A version that is newer than the newest tested one.
-    pub newer: Option<Version>,
-    /// Line types and members that nobody here knows, with how often the task's stream had each.
-    pub unknown: Vec<(String, u64)>,
+    pub(crate) newer: Option<Version>,
+    /// Unknown line types and members, with how often the task's stream had each.
+    pub(crate) unknown: Vec<(String, u64)>,
 }
 
 impl CliNews {
-    /// Takes note of a task's stream. What comes back is new since the start of this supervisor.
+    /// Takes note of a task's stream. Returns what is new since the start of this supervisor.
     #[must_use]
-    pub fn note(&self, facts: &ClaudeFacts) -> News {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn note(&self, facts: &ClaudeFacts) -> News {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let version = facts.cli_version.as_deref().and_then(Version::read);
         let newer =
             version.filter(|version| version.standing() == Standing::Newer).filter(|version| {
-                told.versions.len() < limits::CLI_VERSIONS_TOLD && told.versions.insert(*version)
+                logged.versions.len() < limits::CLI_VERSIONS_TOLD
+                    && logged.versions.insert(*version)
             });
         let mut unknown = Vec::new();
         for (name, count) in &facts.unknown {
-            if told.names.len() < limits::CLI_NAMES_TOLD && told.names.insert(name.clone()) {
+            if logged.names.len() < limits::CLI_NAMES_TOLD && logged.names.insert(name.clone()) {
                 unknown.push((name.clone(), *count));
             }
         }

@@ -1,41 +1,38 @@
-//! What is wrong with the supervisor's own house, in words that say what to do: for `/healthz`.
+//! Whether task logs and the database can be written: for `/healthz`, in words that say what to do.
 //!
-//! A problem stays until what failed has worked again. It never stops anything; whoever fails says so to its
-//! client as well.
+//! A problem stays until what failed works again. It never stops anything; the failed request has an error of its own.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cc_events::{Completed, EndReason};
 
-/// What is wrong at the moment.
+/// The current problems.
 #[derive(Debug, Default)]
-pub struct Health {
-    now: Mutex<Now>,
+pub(crate) struct Health {
+    problems: Mutex<Problems>,
 }
 
 #[derive(Debug, Default)]
-struct Now {
+struct Problems {
     log: Option<String>,
     database: Option<String>,
 }
 
 impl Health {
-    /// A task log could not be written, for this reason.
     fn log_failed(&self, reason: &str) {
-        self.now().log = Some(format!(
+        self.problems().log = Some(format!(
             "a task could not be logged ({reason}): make room on the disk of the state directory, or correct its \
              permissions; this stands until a task's log works again"
         ));
     }
 
-    /// A task log could be written.
     fn log_works(&self) {
-        self.now().log = None;
+        self.problems().log = None;
     }
 
-    /// How the last transaction went.
-    pub fn database(&self, error: Option<String>) {
-        self.now().database = error.map(|error| {
+    /// The outcome of the last transaction.
+    pub(crate) fn note_database(&self, error: Option<String>) {
+        self.problems().database = error.map(|error| {
             format!(
                 "{error}; tasks cannot be accepted until it can be written: make room on the disk of the state \
                  directory, or correct its permissions"
@@ -43,8 +40,8 @@ impl Health {
         });
     }
 
-    /// Takes note of what a task's end says about its log. `has_log`: there is one. True: the log has failed.
-    pub fn note_end(&self, completed: &Completed, has_log: bool) -> bool {
+    /// Takes note of what a task's end says about its log. `has_log`: there is one. Returns whether the log has failed.
+    pub(crate) fn note_end(&self, completed: &Completed, has_log: bool) -> bool {
         let has_failed = completed.reason == EndReason::ResourceLimit || !has_log;
         if has_failed {
             self.log_failed(completed.error.as_deref().unwrap_or("no reason is known"));
@@ -54,15 +51,15 @@ impl Health {
         has_failed
     }
 
-    /// All of them.
+    /// One text for each problem.
     #[must_use]
-    pub fn texts(&self) -> Vec<String> {
-        let now = self.now();
-        [&now.log, &now.database].into_iter().flatten().cloned().collect()
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let problems = self.problems();
+        [&problems.log, &problems.database].into_iter().flatten().cloned().collect()
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn problems(&self) -> MutexGuard<'_, Problems> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,22 +89,22 @@ mod tests {
 
     #[test]
     fn a_full_disk_is_a_problem_until_a_task_is_logged_again() {
-        let problems = Health::default();
-        assert!(problems.note_end(&ended(EndReason::ResourceLimit), true));
-        assert!(problems.texts()[0].contains("No space left on device"));
-        assert!(problems.note_end(&ended(EndReason::SpawnFailed), false));
-        assert_eq!(problems.texts().len(), 1);
-        assert!(!problems.note_end(&ended(EndReason::Exit), true));
-        assert!(problems.texts().is_empty());
+        let health = Health::default();
+        assert!(health.note_end(&ended(EndReason::ResourceLimit), true));
+        assert!(health.texts()[0].contains("No space left on device"));
+        assert!(health.note_end(&ended(EndReason::SpawnFailed), false));
+        assert_eq!(health.texts().len(), 1);
+        assert!(!health.note_end(&ended(EndReason::Exit), true));
+        assert!(health.texts().is_empty());
     }
 
     #[test]
     fn a_database_that_fails_is_a_problem_of_its_own() {
-        let problems = Health::default();
-        problems.database(Some("disk full".to_owned()));
-        problems.log_works();
-        assert!(problems.texts()[0].contains("disk full"));
-        problems.database(None);
-        assert!(problems.texts().is_empty());
+        let health = Health::default();
+        health.note_database(Some("disk full".to_owned()));
+        health.log_works();
+        assert!(health.texts()[0].contains("disk full"));
+        health.note_database(None);
+        assert!(health.texts().is_empty());
     }
 }

@@ -1,6 +1,6 @@
 //! The log of the supervisor itself: one line an event on standard error.
 //!
-//! Owns the form and the filter. Standard output is not for logs: its first line is read by programs.
+//! Owns the form and the filter. It never writes to standard output, whose first line is read by programs.
 
 use std::io::IsTerminal as _;
 
@@ -11,20 +11,20 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::config::{Config, args::LogFormat};
+use crate::config::{Config, settings::choices::LogFormat};
 
 /// Starts logging.
 ///
 /// # Errors
 /// When something else in this process logs already.
-pub fn init(config: &Config) -> anyhow::Result<()> {
+pub(crate) fn init(config: &Config) -> anyhow::Result<()> {
     let targets: Targets = config.log_filter.parse()?;
     let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
     let builder = tracing_subscriber::fmt()
-        // Known beforehand, what is not logged by anybody costs nothing.
+        // Known in advance, a level that nothing logs costs nothing.
         .with_max_level(most.unwrap_or(LevelFilter::OFF))
-        // It would be reported by `eprintln!`, which panics when standard error is closed: whoever read the
-        // log may be gone, and that must end nothing.
+        // They are reported by `eprintln!`, which panics when standard error is closed: the reader of the log may be
+        // gone, and that must end nothing.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     let outcome = match config.log_format {
@@ -39,8 +39,8 @@ pub fn init(config: &Config) -> anyhow::Result<()> {
     outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }
 
-/// Never the WebSocket library's traces, whatever the filter says: they are every message as it is on
-/// the wire, resume tokens, prompts and output included.
+/// Whether a line may be logged whatever the filter says. Traces of the WebSocket library may not: they have every
+/// message as it is on the wire, resume tokens, prompts and output included.
 fn may_be_logged(metadata: &Metadata<'_>) -> bool {
     let target = metadata.target();
     let is_wire = target.starts_with("tungstenite") || target.starts_with("tokio_tungstenite");

@@ -1,6 +1,6 @@
 //! Counters for `/metrics`, in the OpenMetrics text format.
 //!
-//! Owns the registry. What can be counted from state (sessions, running tasks) is set when it is asked for,
+//! Owns the registry. A gauge that can be computed from state (sessions, running tasks) is set when a page is requested,
 //! so that it cannot drift.
 
 use std::sync::atomic::AtomicU64;
@@ -15,7 +15,7 @@ use prometheus_client::{
 };
 
 /// The content type of [`Metrics::text`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByVerdict {
@@ -34,22 +34,20 @@ struct ByCredential {
     model: String,
 }
 
-/// What the caller of [`Metrics::text`] has counted.
+/// What the caller of [`Metrics::text`] counts.
 #[derive(Clone, Debug, Default)]
-pub struct Now {
-    /// Sessions.
-    pub sessions: usize,
+pub(crate) struct Now {
+    pub(crate) sessions: usize,
     /// Tasks that are not over.
-    pub tasks: usize,
+    pub(crate) tasks: usize,
     /// Batches that are not over.
-    pub batches: usize,
+    pub(crate) batches: usize,
     /// The gates of their Claude tasks.
-    pub gates: Vec<GateSummary>,
+    pub(crate) gates: Vec<GateSummary>,
 }
 
-/// The metrics of one supervisor.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     registry: Registry,
     tasks_started: Counter<u64, AtomicU64>,
     tasks_completed: Family<ByVerdict, Counter>,
@@ -67,9 +65,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero.
     #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("cc_executor");
         let to = &mut registry;
         Self {
@@ -119,7 +116,7 @@ impl Metrics {
     }
 
     /// An attempt, or a hook, of a batch ended.
-    pub fn attempt_ended(&self, class: Class) {
+    pub(crate) fn attempt_ended(&self, class: Class) {
         let class = match class {
             Class::Done => "done",
             Class::Transient { .. } => "transient",
@@ -133,46 +130,41 @@ impl Metrics {
         self.batch_attempts.get_or_create(&ByClass { class: class.to_owned() }).inc();
     }
 
-    /// A worker was started.
-    pub fn task_started(&self) {
+    pub(crate) fn task_started(&self) {
         self.tasks_started.inc();
     }
 
-    /// A task ended.
-    pub fn task_completed(&self, verdict: Verdict) {
+    pub(crate) fn task_completed(&self, verdict: Verdict) {
         self.tasks_completed
             .get_or_create(&ByVerdict { verdict: verdict.as_str().to_owned() })
             .inc();
     }
 
-    /// A worker was adopted.
-    pub fn task_adopted(&self) {
+    pub(crate) fn task_adopted(&self) {
         self.tasks_adopted.inc();
     }
 
-    /// A task's log could not be written.
-    pub fn log_failed(&self) {
+    pub(crate) fn log_failed(&self) {
         self.log_failures.inc();
     }
 
     /// The log of an ended task was removed.
-    pub fn log_removed(&self) {
+    pub(crate) fn log_removed(&self) {
         self.logs_removed.inc();
     }
 
-    /// A connection was refused at the session limit.
-    pub fn session_refused(&self) {
+    pub(crate) fn session_refused(&self) {
         self.sessions_refused.inc();
     }
 
-    /// Everything, with what the caller has counted now.
+    /// The page, with what the caller has counted.
     #[must_use]
-    pub fn text(&self, now: &Now) -> String {
+    pub(crate) fn text(&self, now: &Now) -> String {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.sessions.set(gauge(now.sessions));
         self.tasks_running.set(gauge(now.tasks));
         self.batches_running.set(gauge(now.batches));
-        // A gate that is not there any more is not shown.
+        // Without this a gate that is gone would stay on the page.
         for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {
             family.clear();
         }
@@ -190,7 +182,7 @@ impl Metrics {
         let mut out = String::new();
         match text::encode(&mut out, &self.registry) {
             Ok(()) => out,
-            // Writing to a text does not fail.
+            // Writing to a `String` does not fail.
             Err(_) => String::new(),
         }
     }

@@ -1,14 +1,24 @@
-//! For operators: the structured log, metrics, health, what systemd is told, and the clocks.
+//! For operators: the log, metrics, health, what the service manager is told, and the clocks that all rooms use.
 //!
-//! Nothing here starts, changes or ends a task.
+//! Owns what one process has once: its log, its limit of open files, its stage. It never starts, changes or ends a task.
 
+/// What the log says once about a CLI that is newer than this version.
 pub(crate) mod cli_news;
+/// The wall clock and the time since boot.
 pub(crate) mod clock;
+/// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
+/// The log on standard error.
 pub(crate) mod logging;
+/// `/metrics`.
 pub(crate) mod metrics;
+/// The limit of open files.
 pub(crate) mod open_files;
+/// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
+/// Socket activation and readiness.
 pub(crate) mod systemd;
+/// The wall clock as far as it is believed when old logs are removed.
 pub(crate) mod trusted_time;
+/// The clock of timeouts, which stands still while this process cannot run.
 pub(crate) mod uptime;

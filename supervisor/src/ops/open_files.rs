@@ -1,7 +1,7 @@
-//! The limit of open files: raised to what the configured sessions and tasks can need, if that may be done.
+//! The limit of open files: raised to what the configured sessions and tasks can need, as far as the hard limit allows.
 //!
-//! Workers are told of the limit that this program was started with, so that tasks get that one (a program that
-//! uses select(2) breaks with descriptors beyond 1024).
+//! Workers get the limit that this program was started with and give it to their tasks: a program that uses select(2)
+//! breaks with descriptors beyond 1024.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -9,7 +9,7 @@ use crate::config::{Config, limits};
 
 /// Raises the soft limit as far as `config` needs it and the hard limit allows. Returns the one before, if it was
 /// raised.
-pub fn raise(config: &Config) -> Option<u64> {
+pub(crate) fn raise(config: &Config) -> Option<u64> {
     let needed = needed(config.sessions_limit, config.tasks_limit);
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let soft = current.filter(|soft| *soft < needed)?;
@@ -42,13 +42,17 @@ fn needed(sessions: usize, tasks: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::{
+        numbers::Count,
+        setting::{Fixed, Setting},
+        table,
+    };
 
     #[test]
     fn every_session_and_every_task_has_its_files() {
         assert!(needed(10_000, 200) > 10_000 + 200 * 4);
-        assert!(
-            needed(limits::DEFAULT_SESSIONS, limits::DEFAULT_TASKS) < 4096,
-            "a common hard limit"
-        );
+        let default = |setting: &Setting<Count, Fixed>| setting.read(&setting.default()).unwrap();
+        let (sessions, tasks) = (default(&table::MAX_SESSIONS), default(&table::MAX_TASKS));
+        assert!(needed(sessions, tasks) < 4096, "a common hard limit");
     }
 }

@@ -1,6 +1,6 @@
-//! What a service manager gives (a listening socket) and is told (that the supervisor is ready, or stopping).
+//! The service manager: the listening socket that it hands over, and the notifications that it gets (ready, stopping).
 //!
-//! Without one nothing of this happens: no variable, no socket, no message. Owns no state.
+//! Without a service manager nothing of this happens: no variable, no socket, no message. Owns no state.
 
 use std::{
     io,
@@ -13,45 +13,37 @@ use sd_notify::NotifyState;
 
 /// Why the sockets that were handed over cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum InheritError {
-    /// There must be one.
+pub(crate) enum InheritError {
     #[error(
         "{0} sockets were handed over (LISTEN_FDS): this program listens on one; give its socket unit a single \
          ListenStream="
     )]
     Number(usize),
-    /// It is something else.
     #[error(
         "what was handed over (LISTEN_FDS) is no TCP socket ({0}): its socket unit needs ListenStream= with a port"
     )]
     NotTcp(io::Error),
-    /// It is connected, or was never told to listen.
+    /// It is connected, or not in the listening state.
     #[error(
         "the socket that was handed over (LISTEN_FDS) does not listen: its socket unit needs Accept=no"
     )]
     NotListening,
-    /// It cannot be used.
     #[error("the socket that was handed over (LISTEN_FDS): {0}")]
     Io(#[from] io::Error),
-    /// It listens elsewhere than the operator believes.
+    /// It listens on another address than the configured one.
     #[error(
         "the socket that was handed over (LISTEN_FDS) listens on {found}, but --listen says {expected}: correct one \
          of the two"
     )]
-    Address {
-        /// Where it does.
-        found: SocketAddr,
-        /// Where it should.
-        expected: SocketAddr,
-    },
+    Address { found: SocketAddr, expected: SocketAddr },
 }
 
-/// The listening socket that a service manager has handed over, if it has. Takes the variables that say so out of
-/// the environment: to be called before there are threads.
+/// The listening socket that a service manager has handed over, if any. Removes its variables from the environment, so
+/// it must be called before there are threads.
 ///
 /// # Errors
 /// When what was handed over is anything but one listening TCP socket.
-pub fn inherited_listener() -> Result<Option<TcpListener>, InheritError> {
+pub(crate) fn inherited_listener() -> Result<Option<TcpListener>, InheritError> {
     let mut handed_over = ListenFd::from_env();
     match handed_over.len() {
         0 => return Ok(None),
@@ -72,7 +64,7 @@ pub fn inherited_listener() -> Result<Option<TcpListener>, InheritError> {
 ///
 /// # Errors
 /// [`InheritError::Address`].
-pub fn check_address(found: SocketAddr, expected: SocketAddr) -> Result<(), InheritError> {
+pub(crate) fn check_address(found: SocketAddr, expected: SocketAddr) -> Result<(), InheritError> {
     let is_port = expected.port() == 0 || found.port() == expected.port();
     if is_port && found.ip() == expected.ip() {
         Ok(())
@@ -81,17 +73,17 @@ pub fn check_address(found: SocketAddr, expected: SocketAddr) -> Result<(), Inhe
     }
 }
 
-/// Clients are served from now on.
-pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+/// Notifies that clients are served.
+pub(crate) fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// The end has begun.
-pub fn stopping(status: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+/// Notifies that the supervisor is stopping.
+pub(crate) fn stopping(status: &str) {
+    notify(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "the service manager (NOTIFY_SOCKET) cannot be told");
     }

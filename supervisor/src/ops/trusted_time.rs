@@ -1,35 +1,35 @@
-//! The wall clock as far as it may be believed when old things are removed by it.
+//! The wall clock as far as it is believed when old logs are removed by it.
 //!
-//! What a wrong clock has removed is gone. A clock that is wrong forward is wrong for a moment as a rule: until the network
-//! has set it right after a start, or by a slip of somebody's hand. So a time that lies further ahead than has passed
-//! since the last believed one is believed only when it has stayed so for a while; until then the time goes on from the
-//! last believed one. A time that lies back removes less, and is believed at once.
+//! What a wrong clock has removed is gone. A clock that is ahead is usually so for a moment: until NTP has corrected it
+//! after boot, or after an operator's slip. So a wall clock that is further ahead than the time that has passed is believed
+//! only when it has stayed so for a while; until then the believed time advances from the last believed value. A clock
+//! that is set back removes less, and is believed at once.
 //!
-//! Pure: the wall clock and the time since the machine's start come in as arguments.
+//! Pure: the wall clock and the time since boot are arguments.
 
 use std::time::Duration;
 
-/// What the wall clock may be ahead at once.
+/// How far the wall clock may be ahead and still be believed at once.
 const TOLERANCE_MS: i64 = 60_000;
-/// At a start: what it may be ahead of the newest record of any earlier time.
+/// How far it may be ahead of the newest record at a start.
 const PLAUSIBLE_MS: u64 = 2 * 86_400_000;
-/// How long a time ahead has to stay so. Not longer than what is kept by it.
+/// How long it must stay ahead before it is believed; less where logs are kept for less.
 const LONGEST_HOLD: Duration = Duration::from_secs(3_600);
 
 /// See the module. Times are milliseconds, those of the wall clock since the Unix epoch.
 #[derive(Debug)]
-pub struct TrustedTime {
+pub(crate) struct TrustedTime {
     hold_ms: u64,
-    /// Between the time since the machine's start and the believed time.
+    /// From the time since boot to the believed time.
     offset_ms: i64,
-    /// The offset that the wall clock shows instead, and since when.
+    /// The offset that the wall clock shows instead, and since when (time since boot).
     claim: Option<(i64, u64)>,
 }
 
 impl TrustedTime {
-    /// At a start; `newest_ms` is the newest time on record, and `keep` how long things are kept by this.
+    /// At a start. `newest_ms` is the newest time on record, `keep` how long logs are kept.
     #[must_use]
-    pub fn new(wall_ms: u64, boot_ms: u64, newest_ms: Option<u64>, keep: Duration) -> Self {
+    pub(crate) fn new(wall_ms: u64, boot_ms: u64, newest_ms: Option<u64>, keep: Duration) -> Self {
         let hold = keep.min(LONGEST_HOLD);
         let believed_ms = newest_ms.map_or(wall_ms, |newest_ms| {
             if wall_ms.saturating_sub(newest_ms) <= PLAUSIBLE_MS { wall_ms } else { newest_ms }
@@ -41,8 +41,8 @@ impl TrustedTime {
         }
     }
 
-    /// The time that may be believed now.
-    pub fn now_ms(&mut self, wall_ms: u64, boot_ms: u64) -> u64 {
+    /// The believed time.
+    pub(crate) fn now_ms(&mut self, wall_ms: u64, boot_ms: u64) -> u64 {
         let offset_ms = offset(wall_ms, boot_ms);
         if offset_ms.saturating_sub(self.offset_ms) <= TOLERANCE_MS {
             self.believe(offset_ms);

@@ -1,11 +1,11 @@
-//! The clock of everything that waits for somebody else: it stands still while this process cannot run.
+//! The clock of timeouts for others, such as workers and clients: it stands still while this process cannot run.
 //!
-//! After a stop (SIGSTOP, a paused container, a frozen cgroup) every timer has run out at once, and whoever was waited
-//! for was stopped as well. So what bounds a worker's silence, a client's absence or a batch's time goes by this
-//! clock. [`keep`] looks at it again and again, so that a gap between two looks shows; see [`cc_gap`].
+//! After a stop (SIGSTOP, a paused container, a frozen cgroup) all timers of the monotonic clock expire at once, although
+//! the workers were stopped as well. So a worker's silence, a client's absence and a batch's time are measured with
+//! this clock. [`keep`] reads it periodically, so that a gap between two reads shows; see [`cc_gap`].
 //!
-//! Its moments are [`Instant`]s that lie behind the real ones by all gaps so far, and compare with each other only. It
-//! is one for the whole process, as the clock is that it is made from.
+//! Its instants lie behind those of the monotonic clock by the sum of all gaps. They must be compared only with each
+//! other. There is one such clock in the process, as there is one monotonic clock.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -17,20 +17,20 @@ use tokio::time::{self, Instant};
 
 use crate::config::limits;
 
-/// The time ran out.
+/// A timeout has expired.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimedOut;
+pub(crate) struct TimedOut;
 
 static METER: Mutex<Meter> = Mutex::new(Meter::new());
 
-/// What it shows. Costs no more than the real clock and a lock that nobody holds for long.
+/// The current instant. It costs a read of the monotonic clock and a lock that is held briefly.
 #[must_use]
-pub fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     read(None)
 }
 
-/// Looks at the clock for as long as it is polled, so that gaps are found.
-pub async fn keep() {
+/// Reads the clock periodically for as long as it is polled, so that gaps are found.
+pub(crate) async fn keep() {
     loop {
         METER.lock().unwrap_or_else(PoisonError::into_inner).is_kept = true;
         let until = Instant::now() + limits::UPTIME_CHECK;
@@ -39,8 +39,8 @@ pub async fn keep() {
     }
 }
 
-/// Returns when the clock shows `at`.
-pub async fn sleep_until(at: Instant) {
+/// Returns when the clock has reached `at`.
+pub(crate) async fn sleep_until(at: Instant) {
     loop {
         let left = at.saturating_duration_since(now());
         if left.is_zero() {
@@ -52,16 +52,19 @@ pub async fn sleep_until(at: Instant) {
     }
 }
 
-/// Returns when the clock has gone on by `duration`.
-pub async fn sleep(duration: Duration) {
+/// Returns when `duration` has passed on this clock.
+pub(crate) async fn sleep(duration: Duration) {
     sleep_until(now() + duration).await;
 }
 
-/// What the future gives within `duration` by this clock.
+/// The output of the future, if it is ready within `duration` on this clock.
 ///
 /// # Errors
 /// It is not ready by then.
-pub async fn timeout<F: Future>(duration: Duration, future: F) -> Result<F::Output, TimedOut> {
+pub(crate) async fn timeout<F: Future>(
+    duration: Duration,
+    future: F,
+) -> Result<F::Output, TimedOut> {
     tokio::select! {
         biased;
         output = future => Ok(output),
@@ -79,17 +82,17 @@ fn read(promised: Option<Instant>) -> Instant {
     shown
 }
 
-/// How far the clock has gone.
+/// The state of the clock.
 #[derive(Debug)]
 struct Meter {
-    /// The latest look, as the real clock has it.
+    /// The monotonic clock at the latest read.
     seen: Option<Instant>,
-    /// In all gaps.
+    /// The sum of all gaps.
     skipped: Duration,
-    /// After a gap the clock goes on from here.
+    /// When the clock starts again after a gap.
     settled: Option<Instant>,
     lateness: Lateness,
-    /// Somebody looks often enough for a long time without a look to be a gap.
+    /// [`keep`] runs: a long time without a read is a gap.
     is_kept: bool,
 }
 
@@ -104,15 +107,14 @@ impl Meter {
         }
     }
 
-    /// What it shows at this moment; `promised` is when the caller was to be woken. And the gap that this look
-    /// has found.
+    /// The current instant, and the gap that this read has found. `promised` is when the caller was to be woken.
     fn read(&mut self, real: Instant, promised: Option<Instant>) -> (Instant, Option<Duration>) {
         let seen = self.seen.replace(real).unwrap_or(real);
         let took = real.saturating_duration_since(seen);
         let promised = promised.map(|promised| promised.saturating_duration_since(seen));
         let asked = promised.unwrap_or(limits::UPTIME_CHECK).min(limits::UPTIME_CHECK);
         let mut gap = None;
-        // Where in this time it could not run nobody knows: nothing of it counts.
+        // When in this time the process could not run is unknown: none of it counts.
         if self.is_kept && self.lateness.is_gap(asked, took) {
             self.skipped += took;
             self.settled = Some(real + SETTLE);

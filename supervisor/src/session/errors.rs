@@ -41,7 +41,7 @@ pub(super) enum CallError {
     Stopping { task_id: Option<String> },
     #[error("the task could not be started: {}", start_problem(completed))]
     NotStarted { task_id: String, completed: Box<Completed> },
-    #[error("the task's owner failed")]
+    #[error("the supervisor failed while it ran the task; its log says why")]
     OwnerFailed,
     /// The `execute` waited for a canceled task to be gone when the client canceled again.
     #[error("the task was canceled before it could be started")]

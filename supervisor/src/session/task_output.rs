@@ -50,7 +50,7 @@ impl Handler {
                     None => break,
                 }
             }
-            translator.translate_or_tell(&mut pending, false, &mut texts);
+            translator.translate_or_report(&mut pending, false, &mut texts);
             if !page.add(&texts, limit, last_seq) {
                 break;
             }

@@ -1,15 +1,14 @@
-//! The one thread that owns the database, and the handle by which everybody else uses it.
+//! The thread that owns the database, and the handle by which the other rooms use it.
 //!
-//! Changes are queued and committed in groups: whatever waits when the thread is free goes into one
-//! transaction. Reads see every change that was queued before them. A caller either waits until its change is
-//! committed ([`Store::commit`], and [`Store::put_on_record`] for a new task) or leaves it to the thread
-//! ([`Store::write`]). The task log is the truth about a task; what is lost here by a failing disk is found again at
-//! the next start.
+//! Changes are queued and committed in groups: all that are queued when the thread is free become one transaction. A
+//! read sees every change that was queued before it. A caller either waits until its change is committed
+//! ([`Store::commit`], and [`Store::put_on_record`] for a new task) or only queues it ([`Store::write`]). The task log is
+//! the truth about a task: what a failing disk loses here is recovered from the log at the next start.
 //!
-//! A transaction, and waking a thread for it, costs more than what is in it. So what the task logs say as well
-//! ([`Store::note`]) does not wake a thread that has just written something: it goes with what comes next, and waits
-//! for that no longer than [`limits::STORE_LINGER`]. A short task costs one transaction: its acceptance takes the
-//! start and the end of the one before along.
+//! A transaction, and waking a thread for it, costs more than its changes. So a change that the task log has as well
+//! ([`Store::note`]) does not wake a thread that has just written: it is committed with the next changes, after
+//! [`limits::STORE_LINGER`] at the latest. A short task costs one transaction: its acceptance is committed together
+//! with the start and the end of the task before it.
 
 use std::{
     io,
@@ -24,18 +23,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{config::limits, ops::health::Health, storage::state_dir::make_task_directory};
 
-/// Why what was asked was not done.
+/// Why a change was not committed, or a read failed.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A task's directory cannot be made: a full disk, a missing permission.
+pub(crate) enum StoreError {
+    /// A task's directory cannot be created: a full disk, a missing permission.
     #[error("{path}: {error}")]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// What the system says.
-        error: Arc<io::Error>,
-    },
-    /// The database failed.
+    Directory { path: PathBuf, error: Arc<io::Error> },
     #[error("the state database: {0}")]
     Database(Arc<StateError>),
     /// The database is closed: the supervisor is ending.
@@ -52,12 +45,12 @@ enum Job {
     Close(Done),
 }
 
-/// Changes that belong together.
+/// Changes that are committed or refused together.
 struct Write {
-    /// Of a new task, to be made before it is on record: what has a row but no directory would not be found again.
+    /// The directory of a new task. It is created first: a task with a row but no directory would not be recovered.
     directory: Option<PathBuf>,
     changes: Vec<Change>,
-    /// Hears how it went.
+    /// Gets the outcome.
     done: Option<Done>,
 }
 
@@ -69,34 +62,34 @@ impl Write {
 
 /// The handle. Clones share the thread, which ends when the last one is gone.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
     thread: Thread,
 }
 
 impl Store {
-    /// Starts the thread. It ends when the last handle is dropped, with everything committed that was queued.
+    /// Starts the thread. It ends when the last handle is dropped, after it has committed everything that was queued.
     ///
     /// # Errors
-    /// When there can be no more threads.
-    pub fn start(db: StateDb, problems: Arc<Health>) -> io::Result<Self> {
+    /// When a thread cannot be started.
+    pub(crate) fn start(db: StateDb, health: Arc<Health>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
         let thread = thread::Builder::new()
             .name("state.db".to_owned())
-            .spawn(move || Server { db, queue, problems, overdue: Vec::new() }.serve())?;
+            .spawn(move || Server { db, queue, health, overdue: Vec::new() }.serve())?;
         Ok(Self { jobs, thread: thread.thread().clone() })
     }
 
-    /// Returns when everything is committed that was queued before.
-    pub async fn flush(&self) {
+    /// Returns when everything that was queued before is committed.
+    pub(crate) async fn flush(&self) {
         if let Err(error) = self.commit(Vec::new()).await {
             tracing::error!(%error, "the last changes of state");
         }
     }
 
-    /// Commits everything that was queued before and closes the database, which leaves it in a single file. Nothing
-    /// can be changed or read any more.
-    pub async fn close(&self) {
+    /// Commits everything that was queued before and closes the database, which leaves it in a single file. Every later
+    /// change or read fails.
+    pub(crate) async fn close(&self) {
         self.flush().await;
         let (done, closed) = oneshot::channel();
         if self.queue(Job::Close(done)).await.is_ok() {
@@ -104,16 +97,16 @@ impl Store {
         }
     }
 
-    /// Queues changes and goes on; waits only where the queue is full.
-    pub async fn write(&self, changes: Vec<Change>) {
+    /// Queues changes without waiting for their commit. Waits only where the queue is full.
+    pub(crate) async fn write(&self, changes: Vec<Change>) {
         if self.queue(Job::Write(Write::of(changes))).await.is_err() {
             tracing::error!("a change of state came after the database was closed");
         }
     }
 
-    /// Queues a change without ever waiting, to be committed soon. Where the queue is full it is left out: only for
-    /// what the task log says as well. Says whether it is queued.
-    pub fn note(&self, change: Change) -> bool {
+    /// Queues a change without waiting. Where the queue is full the change is dropped: only for what the task log has as
+    /// well. Returns whether it is queued.
+    pub(crate) fn note(&self, change: Change) -> bool {
         let is_queued = self.jobs.try_send(Job::Write(Write::of(vec![change]))).is_ok();
         if !is_queued {
             tracing::warn!("the state database is slow: a change is left out");
@@ -124,16 +117,16 @@ impl Store {
     /// Queues changes and waits until they are committed.
     ///
     /// # Errors
-    /// When they are not.
-    pub async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
+    /// When they cannot be committed.
+    pub(crate) async fn commit(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         self.wait_for(Write::of(changes)).await
     }
 
-    /// Makes the directory of a new task and commits the changes that put it on record, in this order; waits for both.
+    /// Creates the directory of a new task, then commits the changes that put it on record; waits for both.
     ///
     /// # Errors
-    /// When one of them is not done. Without a directory nothing is committed.
-    pub async fn put_on_record(
+    /// When either fails. Without a directory nothing is committed.
+    pub(crate) async fn put_on_record(
         &self,
         directory: PathBuf,
         changes: Vec<Change>,
@@ -141,17 +134,17 @@ impl Store {
         self.wait_for(Write { directory: Some(directory), ..Write::of(changes) }).await
     }
 
-    /// Reads, after everything that was queued before.
+    /// Reads, after the changes that were queued before.
     ///
     /// # Errors
     /// When it cannot be read.
-    pub async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &self,
         reading: impl FnOnce(&StateDb) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (done, outcome) = oneshot::channel();
         let reading = move |db: &StateDb| {
-            // Whoever has stopped waiting does not care.
+            // The caller may have stopped waiting.
             drop(done.send(reading(db)));
         };
         self.queue(Job::Read(Box::new(reading))).await?;
@@ -165,7 +158,7 @@ impl Store {
         outcome.await.map_err(|_| StoreError::Closed)?
     }
 
-    /// Queues a job that is not to wait for others to come.
+    /// Queues a job and wakes the thread.
     async fn queue(&self, job: Job) -> Result<(), StoreError> {
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)?;
         self.thread.unpark();
@@ -173,12 +166,12 @@ impl Store {
     }
 }
 
-/// What the thread works with.
+/// The thread's side.
 struct Server {
     db: StateDb,
     queue: mpsc::Receiver<Job>,
-    problems: Arc<Health>,
-    /// Changes that nobody waits for and that the database did not take: they go first the next time.
+    health: Arc<Health>,
+    /// Changes without a waiting caller that could not be committed: the first of the next transaction.
     overdue: Vec<Change>,
 }
 
@@ -194,7 +187,7 @@ impl Server {
                 Job::Write(write) => self.write_group(write),
                 Job::Close(done) => {
                     drop(self.db);
-                    // Whoever has stopped waiting does not care.
+                    // The caller may have stopped waiting.
                     drop(done.send(Ok(())));
                     return;
                 }
@@ -203,7 +196,7 @@ impl Server {
         }
     }
 
-    /// The next job; `None` when there will be none. For a while after the last one a note does not wake this thread.
+    /// The next job; `None` when all handles are dropped. For a while after the last job a note does not wake this thread.
     fn next(&mut self) -> Option<Job> {
         let until = Instant::now() + limits::STORE_LINGER;
         while self.queue.is_empty() {
@@ -216,7 +209,7 @@ impl Server {
         self.queue.try_recv().ok().or_else(|| self.queue.blocking_recv())
     }
 
-    /// Commits these changes together with those that wait. Returns the job that ended the group.
+    /// Commits these changes together with those that are queued. Returns the job that ended the group.
     fn write_group(&mut self, first: Write) -> Option<Job> {
         let mut group = Vec::new();
         let mut count = 0;
@@ -243,7 +236,7 @@ impl Server {
         let is_alone = group.len() == 1;
         let mut problem = None;
         for Write { changes, done, .. } in group {
-            // One that cannot be made must not take the others with it.
+            // A change that cannot be committed must not fail the others.
             let outcome = if together.is_ok() || is_alone {
                 together.clone()
             } else {
@@ -253,13 +246,13 @@ impl Server {
                 problem = Some(error.to_string());
             }
             match done {
-                // Whoever has stopped waiting does not care.
+                // The caller may have stopped waiting.
                 Some(done) => drop(done.send(outcome)),
                 None if outcome.is_err() => self.keep(changes),
                 None => {}
             }
         }
-        self.problems.database(problem);
+        self.health.note_database(problem);
     }
 
     fn transaction<'a>(
@@ -279,13 +272,13 @@ impl Server {
     }
 }
 
-/// Makes the directory that this needs. `None`: it cannot be made, and whoever waits has heard so.
+/// Creates the directory that this needs. `None`: it cannot be created, and the caller has the error.
 fn with_directory(write: Write) -> Option<Write> {
     let Some(path) = &write.directory else { return Some(write) };
     let Err(error) = make_task_directory(path) else { return Some(write) };
     let error = StoreError::Directory { path: path.clone(), error: Arc::new(error) };
     if let Some(done) = write.done {
-        // Whoever has stopped waiting does not care.
+        // The caller may have stopped waiting.
         drop(done.send(Err(error)));
     }
     None
@@ -345,8 +338,8 @@ mod tests {
     async fn a_task_without_a_directory_is_not_put_on_record_and_stops_no_other() {
         let directory = tempfile::tempdir().unwrap();
         let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-        let problems = Arc::<Health>::default();
-        let store = Store::start(db, Arc::clone(&problems)).unwrap();
+        let health = Arc::<Health>::default();
+        let store = Store::start(db, Arc::clone(&health)).unwrap();
         let (there, missing) = (directory.path().join("there"), directory.path().join("no/where"));
         let (good, bad) = tokio::join!(
             store.put_on_record(there.clone(), vec![task("good", None)]),
@@ -358,11 +351,11 @@ mod tests {
         assert!(error.contains(missing.to_str().unwrap()), "which one: {error}");
         assert!(store.read(|db| db.task("good")).await.unwrap().is_some());
         assert!(store.read(|db| db.task("bad")).await.unwrap().is_none());
-        assert!(problems.texts().is_empty(), "the database is not at fault");
+        assert!(health.texts().is_empty(), "the database is not at fault");
     }
 
     #[tokio::test]
-    async fn a_note_is_committed_without_anybody_waiting_for_it() {
+    async fn a_note_is_committed_although_no_caller_waits_for_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("state.db");
         let (db, _) = StateDb::open(&path).unwrap();

@@ -1,6 +1,9 @@
-//! What is on the disk: the database of sessions, tasks and batches, and the state directory with the tasks' logs.
+//! The disk: the state directory, and in it the database of sessions, tasks and batches.
 //!
-//! Everything that must survive this process is stored here before it is carried out.
+//! Owns the layout of the directory and the thread of the database. A change that must survive this process is committed
+//! here before it is carried out. Nothing is removed here: `task/retention.rs` decides what is.
 
+/// The thread that owns the database, and its handle.
 pub(crate) mod database;
+/// The layout of the state directory, and its lock.
 pub(crate) mod state_dir;

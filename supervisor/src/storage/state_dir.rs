@@ -1,6 +1,7 @@
 //! The state directory: the lock that makes one supervisor its only user, and a directory for each task.
 //!
-//! Owns the layout `lock`, `state.db`, `tasks/TASK_ID/log`, `keepers/ID.sock`. It never removes anything: that is [`crate::task::retention`].
+//! Owns the layout `lock`, `state.db`, `tasks/TASK_ID/log`, `keepers/ID.sock`. It never removes anything: `task/retention.rs`
+//! does.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -18,31 +19,23 @@ const OWNER_ONLY: u32 = 0o700;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum StateDirError {
-    /// Another supervisor uses it.
+pub(crate) enum StateDirError {
     #[error(
         "the state directory {path} is in use by the supervisor with pid {holder}: \
          stop that one, or give another --state-dir"
     )]
     InUse {
-        /// The directory.
         path: PathBuf,
-        /// What the lock file says.
+        /// As the lock file says.
         holder: String,
     },
-    /// A system call failed.
     #[error("state directory: {path}: {error}")]
-    Io {
-        /// On this.
-        path: PathBuf,
-        /// With this.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
 }
 
-/// The state directory, locked for as long as this lives.
+/// The state directory. It is locked until this is dropped.
 #[derive(Debug)]
-pub struct StateDir {
+pub(crate) struct StateDir {
     tasks: PathBuf,
     keepers: PathBuf,
     database: PathBuf,
@@ -50,11 +43,11 @@ pub struct StateDir {
 }
 
 impl StateDir {
-    /// Makes what is missing and takes the lock.
+    /// Creates what is missing and takes the lock.
     ///
     /// # Errors
-    /// When it cannot be made or used, or is in use.
-    pub fn open(path: &Path) -> Result<Self, StateDirError> {
+    /// When it cannot be created or is in use.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
         let (tasks, keepers) = (path.join("tasks"), path.join("keepers"));
         for directory in [path, &tasks, &keepers] {
             DirBuilder::new()
@@ -67,36 +60,35 @@ impl StateDir {
         Ok(Self { tasks, keepers, database: path.join("state.db"), _lock: lock })
     }
 
-    /// The file of the state database.
     #[must_use]
-    pub fn database(&self) -> &Path {
+    pub(crate) fn database(&self) -> &Path {
         &self.database
     }
 
-    /// Where the keepers' sockets are.
+    /// The directory of the keepers' sockets.
     #[must_use]
-    pub fn keepers(&self) -> &Path {
+    pub(crate) fn keepers(&self) -> &Path {
         &self.keepers
     }
 
-    /// Where the tasks' directories are.
+    /// The directory that holds one directory a task.
     #[must_use]
-    pub fn tasks(&self) -> &Path {
+    pub(crate) fn tasks(&self) -> &Path {
         &self.tasks
     }
 }
 
-/// Makes the directory of a task. Waits for the disk.
+/// Creates the directory of a task. Blocks on the disk.
 ///
 /// # Errors
-/// When it cannot be made: a full disk, a missing permission.
-pub fn make_task_directory(directory: &Path) -> io::Result<()> {
+/// When it cannot be created: a full disk, a missing permission.
+pub(crate) fn make_task_directory(directory: &Path) -> io::Result<()> {
     DirBuilder::new().mode(OWNER_ONLY).create(directory)
 }
 
-/// The log in a task's directory.
+/// The log's path in a task's directory.
 #[must_use]
-pub fn log_path(task_directory: &Path) -> PathBuf {
+pub(crate) fn log_path(task_directory: &Path) -> PathBuf {
     task_directory.join("log")
 }
 
@@ -104,7 +96,7 @@ pub fn log_path(task_directory: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the directory cannot be listed.
-pub fn task_ids(tasks_dir: &Path) -> io::Result<Vec<String>> {
+pub(crate) fn task_ids(tasks_dir: &Path) -> io::Result<Vec<String>> {
     let mut ids = Vec::new();
     for entry in fs::read_dir(tasks_dir)? {
         // Task ids are uuids of version 7: their order is that of time. Anything else is not ours.
@@ -134,8 +126,8 @@ fn lock(directory: &Path) -> Result<File, StateDirError> {
             Ok(()) => break,
             Err(TryLockError::WouldBlock) => {
                 let holder = holder(&mut file).map_err(|error| io_error(&path, error))?;
-                // A supervisor that was killed while it started a worker is gone, but the child has its lock until
-                // it executes the worker.
+                // When a supervisor is killed while it starts a worker, the child has its lock until it executes the
+                // worker.
                 if is_alive(&holder) || Instant::now() >= patience {
                     return Err(StateDirError::InUse { path: directory.to_owned(), holder });
                 }
@@ -151,7 +143,7 @@ fn lock(directory: &Path) -> Result<File, StateDirError> {
     Ok(file)
 }
 
-/// What the lock file says of who has locked it.
+/// The pid in the lock file.
 fn holder(file: &mut File) -> io::Result<String> {
     let mut holder = String::new();
     file.rewind()?;
@@ -172,9 +164,9 @@ fn io_error(path: &Path, error: io::Error) -> StateDirError {
     StateDirError::Io { path: path.to_owned(), error }
 }
 
-/// Size of a file, 0 where there is none.
+/// The size of a file; 0 where there is none.
 #[must_use]
-pub fn file_bytes(path: &Path) -> u64 {
+pub(crate) fn file_bytes(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
@@ -185,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_supervisor_is_told_who_holds_the_directory() {
+    fn a_second_supervisor_learns_who_holds_the_directory() {
         let temporary = tempfile::tempdir().unwrap();
         let path = temporary.path().join("state");
         let first = StateDir::open(&path).unwrap();

@@ -16,9 +16,9 @@ use crate::{
     worker::spawner::Spawner,
 };
 
-/// What a task needs from its supervisor. The rooms above `task` hold it as well, to start tasks and to ask for them.
+/// What a task needs from its supervisor. The rooms above `task` hold it too, to start tasks and to look them up.
 #[derive(Debug)]
-pub struct TaskContext {
+pub(crate) struct TaskContext {
     pub config: Config,
     /// What tasks get of the supervisor's environment.
     pub environment: Base,
@@ -26,7 +26,7 @@ pub struct TaskContext {
     pub registry: Arc<Registry>,
     pub store: Store,
     pub health: Arc<Health>,
-    /// Versions and words of the tasks' CLI that the log has told of.
+    /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
     pub retention: Arc<Retention>,
@@ -39,14 +39,13 @@ pub struct TaskContext {
 }
 
 impl TaskContext {
-    /// The path of a task's log.
     #[must_use]
-    pub fn log_path(&self, task_id: &str) -> PathBuf {
+    pub(crate) fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
     }
 
-    /// Takes note of a task that has just ended, and removes the logs that are too much now.
-    pub fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
+    /// Gives a task that has just ended to retention, and removes the logs that exceed the limits then.
+    pub(crate) fn task_ended(&self, task_id: &str, feed: &Arc<Feed>) {
         let log_bytes = feed.position().end_offset;
         let feed = Arc::downgrade(feed);
         let ended_ms = self.retention.now_ms();
@@ -56,8 +55,8 @@ impl TaskContext {
         }
     }
 
-    /// Removes the logs of ended tasks that are too many, too large or too old.
-    pub fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
+    /// Removes the logs of ended tasks that exceed the limits of retention.
+    pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
         retention::clean(Arc::clone(&self.retention), store, metrics)
     }
@@ -65,17 +64,15 @@ impl TaskContext {
 
 #[cfg(test)]
 impl TaskContext {
-    /// Of a supervisor whose state is in this directory and that serves nobody. Its worker is no worker.
-    pub fn for_tests(directory: &std::path::Path) -> Arc<Self> {
-        use crate::{config::args::Args, storage::state_dir::StateDir, worker::keepers::Keepers};
-        let args = Args {
-            worker: Some("/bin/false".into()),
-            state_dir: Some(directory.join("state")),
-            cwd: Some("/".into()),
-            cgroup: Some("off".to_owned()),
-            ..Args::default()
+    /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
+    pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
+        use crate::{
+            config::command_line::Arguments, storage::state_dir::StateDir, worker::keepers::Keepers,
         };
-        let config = Config::resolve(args, &|_| None).unwrap();
+        let state = directory.join("state").into_os_string();
+        let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
+        let words = words.map(Into::into).into_iter().chain([state]);
+        let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
         let health = Arc::new(Health::default());

@@ -1,212 +1,172 @@
-//! A task as everybody but its owner sees it: what it is, how far it is, and how to ask for something.
+//! A task as all but its owner see it: what it is, how far it is, and how to send it a request. All messages between a
+//! task and the rest of the supervisor are in this file.
+//!
+//! Held by sessions, batches, the registry and the shutdown. A handle decides nothing: [`crate::task::owner`] does.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
-use cc_events::{Completed, EndReason};
-use cc_link::spec::{Deadlines, OnSupervisorLoss};
+use cc_events::{Completed, EndReason, Started};
+use cc_link::spec::OnSupervisorLoss;
 use cc_protocol::task::TaskState;
-use cc_state::{Change, TaskAccepted};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{config::limits, task::feed::Feed, worker::ControlReply};
+use crate::{
+    config::limits,
+    task::{feed::Feed, info::TaskInfo},
+};
 
 /// What may be asked of a task.
 #[derive(Debug)]
-pub enum Request {
-    /// Stop the tree; answered when it is stopped.
+pub(crate) enum Request {
+    /// Stop the process tree. Answered when it is stopped.
     Pause(oneshot::Sender<ControlReply>),
-    /// Let the tree go on; answered when it does.
+    /// Continue the process tree. Answered when it runs.
     Resume(oneshot::Sender<ControlReply>),
-    /// End the task. Whoever asks for a client is answered when the worker has it in its pipe: then the task ends,
-    /// whatever becomes of this supervisor.
+    /// End the task. Answered when the worker has the order in its pipe: from then on the task ends even if this
+    /// supervisor dies.
     Cancel(EndReason, Option<oneshot::Sender<ControlReply>>),
     /// End the task with SIGKILL.
     Kill(EndReason),
 }
 
-/// What is known of a task before it runs.
-#[derive(Clone, Debug)]
-pub struct TaskInfo {
-    /// uuid v7.
-    pub task_id: String,
-    /// The name that its request gave it.
-    pub label: Option<String>,
-    /// The beginning of what it runs, for people.
-    pub command: String,
-    /// The session that it belongs to; none for a detached one.
-    pub session_id: Option<String>,
-    /// Milliseconds since the Unix epoch.
-    pub accepted_ms: u64,
-    /// It was given as a prompt.
-    pub is_prompt: bool,
-    /// The batch that it is an attempt, or a hook, of.
-    pub batch_id: Option<String>,
-    /// What a prompt has in common with others of its kind.
-    pub shape: Option<String>,
-}
-
-impl TaskInfo {
-    /// What the database is told of the task before its worker hears of it.
-    #[must_use]
-    pub fn record(
-        &self,
-        is_claude: bool,
-        leaf: Option<PathBuf>,
-        deadlines: Option<Deadlines>,
-    ) -> Change {
-        Change::TaskAccepted(Box::new(TaskAccepted {
-            id: self.task_id.clone(),
-            session_id: self.session_id.clone(),
-            label: self.label.clone(),
-            command: self.command.clone(),
-            accepted_ms: self.accepted_ms,
-            is_claude,
-            is_prompt: self.is_prompt,
-            leaf,
-            deadlines,
-            batch_id: self.batch_id.clone(),
-            shape: self.shape.clone(),
-        }))
-    }
-}
-
-/// Where a task is in its life, for those who ask.
+/// The answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskStatus {
-    /// Its state.
+pub(crate) enum ControlReply {
+    Done,
+    /// The task is over or being ended.
+    NotRunning,
+}
+
+/// How the start of a task went.
+#[derive(Debug)]
+pub(crate) enum StartOutcome {
+    /// The main process runs.
+    Started(Started),
+    /// The main process never ran. The log holds this terminal event, and nothing more is to be sent.
+    NotStarted(Box<Completed>),
+}
+
+/// Where a task is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TaskStatus {
     pub state: TaskState,
-    /// Its main process, once it runs.
+    /// The main process, once it runs.
     pub pid: Option<i32>,
-    /// Somebody asked for its end, and was or will be told that it comes.
+    /// A cancel was requested. It was answered, or will be, which old clients take for the end.
     pub is_canceled: bool,
 }
 
 /// How a task ended.
 #[derive(Clone, Debug)]
-pub struct Ended {
+pub(crate) struct Ended {
     /// Milliseconds since the Unix epoch.
     pub at_ms: u64,
-    /// The terminal event.
     pub completed: Completed,
 }
 
-/// What sessions, the registry and the shutdown hold of a task.
 #[derive(Clone, Debug)]
-pub struct TaskHandle {
+pub(crate) struct TaskHandle {
     info: Arc<TaskInfo>,
     feed: Arc<Feed>,
     requests: mpsc::Sender<Request>,
-    progress: watch::Receiver<TaskStatus>,
+    status: watch::Receiver<TaskStatus>,
     on_supervisor_loss: OnSupervisorLoss,
     ended: Arc<OnceLock<Ended>>,
 }
 
 /// The owner's end of a [`TaskHandle`].
 #[derive(Debug)]
-pub struct OwnerSide {
-    /// What was known of the task before it ran.
+pub(crate) struct OwnerSide {
     pub info: Arc<TaskInfo>,
-    /// Its records.
     pub feed: Arc<Feed>,
-    /// What is asked.
     pub requests: mpsc::Receiver<Request>,
-    /// Where the task is in its life.
-    pub progress: watch::Sender<TaskStatus>,
-    /// Set when its end is published.
+    pub status: watch::Sender<TaskStatus>,
+    /// Set before the terminal event is in the feed.
     pub ended: Arc<OnceLock<Ended>>,
 }
 
 impl TaskHandle {
-    /// Both ends.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         info: TaskInfo,
         feed: Arc<Feed>,
-        progress: TaskStatus,
+        status: TaskStatus,
         on_supervisor_loss: OnSupervisorLoss,
     ) -> (Self, OwnerSide) {
         let info = Arc::new(info);
         let ended = Arc::new(OnceLock::new());
         let (requests, queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
-        let (to_progress, progress) = watch::channel(progress);
+        let (status_sender, status) = watch::channel(status);
         let side = OwnerSide {
             info: Arc::clone(&info),
             feed: Arc::clone(&feed),
             requests: queue,
-            progress: to_progress,
+            status: status_sender,
             ended: Arc::clone(&ended),
         };
-        (Self { info, feed, requests, progress, on_supervisor_loss, ended }, side)
+        (Self { info, feed, requests, status, on_supervisor_loss, ended }, side)
     }
 
-    /// Its id.
     #[must_use]
-    pub fn task_id(&self) -> &str {
+    pub(crate) fn task_id(&self) -> &str {
         &self.info.task_id
     }
 
-    /// What was known of it before it ran.
     #[must_use]
-    pub fn info(&self) -> &TaskInfo {
+    pub(crate) fn info(&self) -> &TaskInfo {
         &self.info
     }
 
-    /// Where it is in its life.
     #[must_use]
-    pub fn progress(&self) -> TaskStatus {
-        *self.progress.borrow()
+    pub(crate) fn status(&self) -> TaskStatus {
+        *self.status.borrow()
     }
 
-    /// Whether its worker can be left without a supervisor.
+    /// Whether the worker runs on when this supervisor ends.
     #[must_use]
-    pub fn can_be_kept(&self) -> bool {
+    pub(crate) fn can_be_kept(&self) -> bool {
         match self.on_supervisor_loss {
             OnSupervisorLoss::Keep => true,
             OnSupervisorLoss::Kill => false,
         }
     }
 
-    /// Its records.
     #[must_use]
-    pub fn feed(&self) -> &Arc<Feed> {
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
         &self.feed
     }
 
-    /// Whether its client has been told that it ends, which old clients take for its end.
     #[must_use]
-    pub fn is_canceled(&self) -> bool {
-        self.progress.borrow().is_canceled
+    pub(crate) fn is_canceled(&self) -> bool {
+        self.status.borrow().is_canceled
     }
 
-    /// Whether the terminal event is published.
+    /// Whether the terminal event is in the feed.
     #[must_use]
-    pub fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.feed.position().is_done
     }
 
-    /// How it ended, once it has and its owner is done.
+    /// How it ended. Set before the terminal event is in the feed.
     #[must_use]
-    pub fn ended(&self) -> Option<&Ended> {
+    pub(crate) fn ended(&self) -> Option<&Ended> {
         self.ended.get()
     }
 
-    /// Returns when its start is decided.
-    pub async fn is_decided(&self) {
-        let mut progress = self.progress.clone();
-        // An error means that its owner is gone: nothing is decided any more.
-        drop(progress.wait_for(|progress| progress.state != TaskState::Starting).await);
+    /// Waits until the task has started or ended.
+    pub(crate) async fn is_decided(&self) {
+        let mut status = self.status.clone();
+        // An error means that the owner is gone: the task is over.
+        drop(status.wait_for(|status| status.state != TaskState::Starting).await);
     }
 
-    /// Returns when its owner is done: the end is on record, the worker gone.
-    pub async fn is_over(&self) {
+    /// Waits until the owner has finished: the end is on record, the worker is gone.
+    pub(crate) async fn is_over(&self) {
         self.requests.closed().await;
     }
 
-    /// Asks the task's owner. A task that is over does not mind.
-    pub async fn request(&self, request: Request) {
+    /// Sends a request to the owner. For a task that is over this does nothing.
+    pub(crate) async fn request(&self, request: Request) {
         if self.requests.send(request).await.is_err() {
             tracing::debug!(task_id = self.task_id(), "a request came after the end");
         }

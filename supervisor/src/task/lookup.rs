@@ -1,6 +1,6 @@
-//! Tasks as clients see them, from the registry while they live and from the database afterwards.
+//! Tasks as clients see them: from the registry while they run, from the database when they are over.
 //!
-//! Called by [`crate::session::task_calls`] and [`crate::session::resume`]. It only reads.
+//! It only reads. Called by [`crate::session`] and [`crate::batch`].
 
 use cc_events::Completed;
 use cc_protocol::{
@@ -12,24 +12,22 @@ use cc_state::{Filter, TaskRow};
 use crate::{
     config::limits,
     storage::{database::StoreError, state_dir},
-    task::{TaskHandle, context::TaskContext},
+    task::{context::TaskContext, handle::TaskHandle},
 };
 
-/// A task that is known, alive or not.
+/// A task, over or not.
 #[derive(Debug)]
-pub enum TaskRef {
-    /// Its owner is there.
+pub(crate) enum TaskRef {
+    /// It has an owner.
     Live(TaskHandle),
-    /// It has ended, or its owner could not be made again.
+    /// It has ended, or could not be recovered.
     Stored(Box<TaskRow>),
 }
 
 impl TaskRef {
-    /// The task with this id.
-    ///
     /// # Errors
-    /// That there is none, or that the database cannot be read.
-    pub async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
+    /// When there is no such task, or the database cannot be read.
+    pub(crate) async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
         if let Some(handle) = context.registry.get(task_id) {
             return Ok(Self::Live(handle));
         }
@@ -39,56 +37,53 @@ impl TaskRef {
         row.map(|row| Self::Stored(Box::new(row))).ok_or_else(|| no_such_task(task_id))
     }
 
-    /// The session that it belongs to.
     #[must_use]
-    pub fn session_id(&self) -> Option<&str> {
+    pub(crate) fn session_id(&self) -> Option<&str> {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
             Self::Stored(row) => row.accepted.session_id.as_deref(),
         }
     }
 
-    /// The seq of its last event; 0 when there is none.
+    /// 0 when there is no event.
     #[must_use]
-    pub fn last_seq(&self) -> u64 {
+    pub(crate) fn last_seq(&self) -> u64 {
         match self {
             Self::Live(handle) => handle.feed().position().last_seq,
             Self::Stored(row) => row.ended.as_ref().map_or(0, |ended| ended.last_seq),
         }
     }
 
-    /// It has ended and its main process never ran: its client was told so in the answer to its request.
+    /// Whether it has ended without a main process: then the answer to its request said so.
     #[must_use]
-    pub fn never_ran(&self) -> bool {
+    pub(crate) fn never_ran(&self) -> bool {
         match self {
-            Self::Live(handle) => handle.is_done() && handle.progress().pid.is_none(),
-            // The end is all that there is of it. That its start is not on record does not say so: a start is
-            // noted without anybody waiting for it.
+            Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
+            // The end is its only event. A start that is not on record is no proof: nothing waits for that record.
             Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
         }
     }
 
-    /// The terminal event and its seq, where the database has them.
+    /// The terminal event and its seq, if the database has them.
     #[must_use]
-    pub fn stored_end(&self) -> Option<(Completed, u64)> {
+    pub(crate) fn stored_end(&self) -> Option<(Completed, u64)> {
         match self {
             Self::Live(_) => None,
             Self::Stored(row) => Some((row.completed()?, row.ended.as_ref()?.last_seq)),
         }
     }
 
-    /// Its main process, once it ran.
+    /// The main process, once it ran.
     #[must_use]
-    pub fn pid(&self) -> Option<i32> {
+    pub(crate) fn pid(&self) -> Option<i32> {
         match self {
-            Self::Live(handle) => handle.progress().pid,
+            Self::Live(handle) => handle.status().pid,
             Self::Stored(row) => row.started.as_ref().map(|started| started.pid),
         }
     }
 
-    /// As a client sees it.
     #[must_use]
-    pub fn summary(&self, context: &TaskContext) -> TaskSummary {
+    pub(crate) fn summary(&self, context: &TaskContext) -> TaskSummary {
         match self {
             Self::Live(handle) => of_handle(handle),
             Self::Stored(row) => of_row(context, row),
@@ -98,19 +93,19 @@ impl TaskRef {
 
 fn of_handle(handle: &TaskHandle) -> TaskSummary {
     let info = handle.info();
-    let progress = handle.progress();
+    let status = handle.status();
     let position = handle.feed().position();
     let ended = handle.ended();
     TaskSummary {
         task_id: info.task_id.clone(),
-        state: if ended.is_some() { TaskState::Ended } else { progress.state },
+        state: if ended.is_some() { TaskState::Ended } else { status.state },
         label: info.label.clone(),
         command: info.command.clone(),
         is_prompt: info.is_prompt,
         session_id: info.session_id.clone(),
         accepted_ms: info.accepted_ms,
         ended_ms: ended.as_ref().map(|ended| ended.at_ms),
-        pid: progress.pid,
+        pid: status.pid,
         last_seq: position.last_seq,
         log_bytes: position.end_offset,
         reason: ended.as_ref().map(|ended| ended.completed.reason),
@@ -123,7 +118,7 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
 fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
     let accepted = &row.accepted;
     let ended = row.ended.as_ref();
-    // A row without an end and without an owner is a task that a starting supervisor is seeing to.
+    // A row without an end and without an owner is a task that is being recovered.
     let state = if ended.is_some() { TaskState::Ended } else { TaskState::Running };
     TaskSummary {
         task_id: accepted.id.clone(),
@@ -151,7 +146,7 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
 ///
 /// # Errors
 /// When the database cannot be read.
-pub async fn list(
+pub(crate) async fn list(
     context: &TaskContext,
     filter: ListFilter,
     before: Option<String>,
@@ -182,18 +177,18 @@ pub async fn list(
     Ok((tasks, has_more))
 }
 
-/// What the registry has of a task is newer than its row.
+/// The task of a row. What the registry has of it is newer.
 #[must_use]
-pub fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
+pub(crate) fn live_or_stored(context: &TaskContext, row: TaskRow) -> TaskRef {
     match context.registry.get(&row.accepted.id) {
         Some(handle) => TaskRef::Live(handle),
         None => TaskRef::Stored(Box::new(row)),
     }
 }
 
-/// As many of the newest ones as an answer can hold.
+/// The newest tasks, as many as an answer can hold.
 #[must_use]
-pub fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<TaskSummary> {
+pub(crate) fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<TaskSummary> {
     let mut list_bytes = 0;
     let fitting = tasks
         .iter()
@@ -213,14 +208,14 @@ fn json_bytes(summary: &TaskSummary) -> usize {
 
 /// The answer when the database fails.
 #[must_use]
-pub fn failed(error: &StoreError) -> ErrorObject {
-    tracing::error!(%error, "a question to the state database");
+pub(crate) fn failed(error: &StoreError) -> ErrorObject {
+    tracing::error!(%error, "reading the state database failed");
     ErrorObject::new(ErrorCode::InternalError, error.to_string())
 }
 
 /// The answer when there is no such task.
 #[must_use]
-pub fn no_such_task(task_id: &str) -> ErrorObject {
+pub(crate) fn no_such_task(task_id: &str) -> ErrorObject {
     let shown: String = task_id.chars().take(64).collect();
     let message = format!("no such task: {shown:?}; it may have been removed by retention");
     ErrorObject::new(ErrorCode::NoSuchTask, message).with("task_id", shown)

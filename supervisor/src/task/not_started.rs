@@ -1,33 +1,31 @@
-//! Why a task that was accepted never got as far as its worker.
+//! Why an accepted task was never given to a worker.
 
 use cc_proctree::shortage;
 
 use crate::{storage::database::StoreError, worker::spawner::SpawnError};
 
-/// Why no worker was ever told of a task.
 #[derive(Debug, thiserror::Error)]
-pub enum NotStarted {
-    /// It could not be put on record.
+pub(crate) enum NotStarted {
+    /// The task could not be put on record.
     #[error(transparent)]
     Record(#[from] StoreError),
-    /// There is no worker to be had.
     #[error("the worker could not be started: {0}")]
     Worker(#[from] SpawnError),
 }
 
 impl NotStarted {
-    /// Whether it is the machine's trouble and not the task's: another start may succeed, and no other task would have
-    /// fared better now.
+    /// Whether the machine is the cause and not the task: any other task would have failed too, and a later start may
+    /// succeed.
     #[must_use]
-    pub fn is_environmental(&self) -> bool {
+    pub(crate) fn is_environmental(&self) -> bool {
         match self {
             Self::Record(StoreError::Directory { error, .. }) => shortage::is_environmental(error),
-            // No task can do anything about the database.
+            // A failure of the database is never the task's fault.
             Self::Record(StoreError::Database(_)) => true,
-            // Nothing is started any more.
+            // No task is started any more.
             Self::Record(StoreError::Closed) => false,
-            // The program is ours: whatever keeps it from running (somebody replaces it at this moment, its file is
-            // half there, may not be executed, is of another machine) is no task's fault.
+            // Whatever keeps the worker program from running is no task's fault: it is being replaced, its file is
+            // incomplete, may not be executed, or is for another machine.
             Self::Worker(_) => true,
         }
     }

@@ -1,4 +1,4 @@
-//! A task that an earlier supervisor did not see to its end gets an owner again, or its end.
+//! A task of an earlier supervisor that has no known end gets an owner again, or its end.
 //!
 //! ```text
 //!               answers: adopted ──────────────────────────────▶ followed to its end as any other
@@ -6,9 +6,9 @@
 //!   listens     answers nothing ──▶ hung: killed ─────────┐
 //!               is foreign ───────▶ left alone until it exits ─┐
 //!                                                         ▼    ▼
-//!   nobody does ──▶ the log has the terminal event: so it ended;  it has none: `worker_died`
+//!   none does ──▶ the log has the terminal event: so it ended;  it has none: `worker_died`
 //! ```
-//! Called once per task by [`crate::daemon::recovery`]. Whatever happens, one task cannot hold up another one.
+//! Called once for each such task by [`crate::daemon::recovery`], for all tasks at once: one task cannot hold up another.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use cc_link::spec::OnSupervisorLoss;
+use cc_link::{adopt::Adopted, spec::OnSupervisorLoss};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary, TaskRow};
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogWriter, Summary, summary};
@@ -29,15 +29,17 @@ use crate::{
     config::limits,
     storage::state_dir,
     task::{
-        TaskHandle, TaskInfo, TaskStatus,
         context::TaskContext,
         feed::{Feed, Position},
-        owner::{DeadWorker, Owner},
+        handle::{TaskHandle, TaskStatus},
+        info::TaskInfo,
+        owner::Owner,
         retention::EndedTask,
-        worker_lost::{Failure, publish_undelivered, recover_log},
+        worker_error::WorkerError,
+        worker_lost::{Failure, LostWorker, publish_undelivered, recover_log},
     },
     worker::{
-        adopt::{AdoptReply, Candidate},
+        adopt::{AdoptReply, Candidate, Foreign},
         cgroup,
         process::ProcessHandle,
     },
@@ -45,69 +47,54 @@ use crate::{
 
 /// A task without a known end.
 #[derive(Clone, Debug)]
-pub struct Unfinished {
-    /// What is known of it.
+pub(crate) struct UnfinishedTask {
     pub info: TaskInfo,
-    /// Its cgroup, where that is known.
+    /// The task's cgroup, where it is known.
     pub leaf: Option<PathBuf>,
 }
 
-impl From<&TaskRow> for Unfinished {
+impl From<&TaskRow> for UnfinishedTask {
     fn from(row: &TaskRow) -> Self {
-        let accepted = &row.accepted;
-        let info = TaskInfo {
-            task_id: accepted.id.clone(),
-            label: accepted.label.clone(),
-            command: accepted.command.clone(),
-            session_id: accepted.session_id.clone(),
-            accepted_ms: accepted.accepted_ms,
-            is_prompt: accepted.is_prompt,
-            batch_id: accepted.batch_id.clone(),
-            shape: accepted.shape.clone(),
-        };
-        Self { info, leaf: accepted.leaf.clone() }
+        Self { info: TaskInfo::from(&row.accepted), leaf: row.accepted.leaf.clone() }
     }
 }
 
-/// What became of it.
+/// What became of an unfinished task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// Its worker serves this supervisor now.
+pub(crate) enum Recovered {
+    /// Its worker serves this supervisor.
     Adopted,
-    /// Its worker runs on, out of reach.
+    /// Its worker runs on and cannot be talked to.
     LeftAlone,
-    /// Its worker was gone or hung: it has its terminal event now.
+    /// Its worker was gone or hung: it was given its terminal event.
     Ended,
-    /// It had ended before, and its log says how.
+    /// Its log had the terminal event already.
     HadEnded,
 }
 
-/// Why a task could not be looked at.
+/// Why a task was not recovered. It stays as it is for the next start.
 #[derive(Debug, thiserror::Error)]
-pub enum TakeoverError {
-    /// Whether its worker lives cannot be told.
+pub(crate) enum RecoverError {
     #[error("looking for its worker: {0}")]
     Worker(#[from] io::Error),
-    /// A thread died.
     #[error("{0}")]
     Thread(#[from] JoinError),
-    /// The supervisor is being stopped already.
     #[error("the supervisor is stopping")]
     Stopping,
 }
 
-/// Sees to one task. Returns when it has an owner or an end.
+/// Recovers one task. Returns when it has an owner or an end.
 ///
 /// # Errors
-/// When it cannot be told how the task stands: it stays as it is for the next start.
-pub async fn take_over(
+/// When it is not known whether the task has a worker, or the supervisor is stopping.
+pub(crate) async fn recover(
     context: &Arc<TaskContext>,
-    mut task: Unfinished,
-) -> Result<Taken, TakeoverError> {
+    mut task: UnfinishedTask,
+) -> Result<Recovered, RecoverError> {
     let directory = context.tasks_dir.join(&task.info.task_id);
     let log_path = state_dir::log_path(&directory);
-    // A worker that has its spec but no log yet finds that there is one now, and does not start the task. So
-    // nobody who does not listen by now ever will: a worker's socket is there before its log.
+    // A worker that has its spec but no log yet will find this log and then not start the task. So a worker that does
+    // not listen by now never will: its socket is there before its log.
     let (path, fsync) = (log_path.clone(), context.config.fsync);
     let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
@@ -118,124 +105,106 @@ pub async fn take_over(
     };
     match candidate.answer(limits::ADOPT_SOON).await {
         Some(AdoptReply::Adopted(adopted)) => {
-            // What is before is not looked at: that would take as long as the log is.
+            // The log is not read: that would take time that grows with its length.
             let (end_offset, last_seq) = (adopted.end_offset, adopted.last_seq);
-            let held = Summary { end_offset, last_seq, ..Summary::default() };
-            let mut owner = owner_at(context, task, log_path, held)?;
-            owner.adopted(*adopted);
-            let (worker, received) = candidate.into_worker();
-            tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
-            Ok(Taken::Adopted)
+            let logged = Summary { end_offset, last_seq, ..Summary::default() };
+            let owner = owner_of(context, task, log_path, logged)?;
+            Ok(follow(owner, candidate, *adopted))
         }
         Some(AdoptReply::HungUp) => {
             end_process(&candidate.process).await;
             without_worker(context, task, log_path, failure).await
         }
         Some(AdoptReply::Foreign(why)) => {
-            leave_alone(context, task, log_path, candidate.process, why).await
+            let logged = read_log(&log_path).await?;
+            let owner = owner_of(context, task, log_path, logged)?;
+            Ok(leave_alone(owner, candidate.process, &why))
         }
         None => wait_for_answer(context, task, log_path, candidate).await,
     }
 }
 
-/// Nobody listens: the log says how the task ended, or is told now.
+/// No worker listens: the log says how the task ended, or gets a terminal event.
 async fn without_worker(
     context: &Arc<TaskContext>,
-    task: Unfinished,
+    task: UnfinishedTask,
     log_path: PathBuf,
     failure: Failure,
-) -> Result<Taken, TakeoverError> {
-    let held = look_at(&log_path).await?;
-    if held.completed.is_some() {
-        record_end(context, &task.info.task_id, &log_path, held).await;
-        return Ok(Taken::HadEnded);
+) -> Result<Recovered, RecoverError> {
+    let logged = read_log(&log_path).await?;
+    if logged.completed.is_some() {
+        record_end(context, &task.info.task_id, &log_path, logged).await;
+        return Ok(Recovered::HadEnded);
     }
-    let owner = owner_at(context, task, log_path, held)?;
-    let text = "the worker died while no supervisor was there".to_owned();
-    // Its number is in the log, if it came so far.
-    owner.bury_as(failure, DeadWorker::default(), Some(text)).await;
-    Ok(Taken::Ended)
+    let owner = owner_of(context, task, log_path, logged)?;
+    // The worker's pid is in the log if the task had started.
+    owner.end_lost(failure, LostWorker::default(), Some(WorkerError::DiedAlone)).await;
+    Ok(Recovered::Ended)
 }
 
-/// It has not answered yet. The task has an owner meanwhile, so that its client finds it.
+/// Waits longer for a worker that has not answered yet. The task has an owner meanwhile, so that its client finds it.
 async fn wait_for_answer(
     context: &Arc<TaskContext>,
-    task: Unfinished,
+    task: UnfinishedTask,
     log_path: PathBuf,
     mut candidate: Candidate,
-) -> Result<Taken, TakeoverError> {
-    let held = look_at(&log_path).await?;
-    if held.completed.is_some() {
+) -> Result<Recovered, RecoverError> {
+    let logged = read_log(&log_path).await?;
+    if logged.completed.is_some() {
         end_process(&candidate.process).await;
-        record_end(context, &task.info.task_id, &log_path, held).await;
-        return Ok(Taken::HadEnded);
+        record_end(context, &task.info.task_id, &log_path, logged).await;
+        return Ok(Recovered::HadEnded);
     }
-    let mut owner = owner_at(context, task, log_path, held)?;
-    let text = match candidate.answer(limits::ADOPT_ANSWER).await {
+    let owner = owner_of(context, task, log_path, logged)?;
+    let error = match candidate.answer(limits::ADOPT_ANSWER).await {
         Some(AdoptReply::Adopted(adopted)) => {
             let (feed, end_offset) = (Arc::clone(owner.feed()), adopted.end_offset);
-            // What it has written since the look at its log is the adopter's to read.
+            // The worker sends what follows `end_offset`. What it has written between the look at its log and there is
+            // read from the log.
             let catching_up = spawn_blocking(move || publish_undelivered(&feed, end_offset));
-            if let Err(error) = catching_up.await? {
-                candidate.process.kill().await;
-                let text = format!("its log cannot be read: {error}");
-                owner.end_lost(dead(&candidate), Some(text)).await;
-                return Ok(Taken::Ended);
+            match catching_up.await? {
+                Ok(_) => return Ok(follow(owner, candidate, *adopted)),
+                Err(error) => {
+                    candidate.process.kill().await;
+                    WorkerError::Log(error)
+                }
             }
-            owner.adopted(*adopted);
-            let (worker, received) = candidate.into_worker();
-            tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
-            return Ok(Taken::Adopted);
         }
-        Some(AdoptReply::Foreign(why)) => {
-            warn_of_foreign(&owner, &candidate.process, &why);
-            tokio::spawn(owner.watch_from_afar(candidate.process));
-            return Ok(Taken::LeftAlone);
-        }
+        Some(AdoptReply::Foreign(why)) => return Ok(leave_alone(owner, candidate.process, &why)),
         Some(AdoptReply::HungUp) => {
             end_process(&candidate.process).await;
-            "the worker died".to_owned()
+            WorkerError::HungUp
         }
         None => {
             candidate.process.kill().await;
-            let seconds = (limits::ADOPT_SOON + limits::ADOPT_ANSWER).as_secs();
-            format!("the worker did not answer a new supervisor within {seconds} s")
+            WorkerError::NotAdopted
         }
     };
-    owner.end_lost(dead(&candidate), Some(text)).await;
-    Ok(Taken::Ended)
+    let worker = LostWorker { pid: Some(candidate.process.pid()), descendants: Vec::new() };
+    owner.end_lost(Failure::Died, worker, Some(error)).await;
+    Ok(Recovered::Ended)
 }
 
-fn dead(candidate: &Candidate) -> DeadWorker {
-    DeadWorker { pid: Some(candidate.process.pid()), known: Vec::new() }
+fn follow(mut owner: Owner, candidate: Candidate, adopted: Adopted) -> Recovered {
+    owner.adopted(adopted);
+    let (worker, received) = candidate.into_worker();
+    tokio::spawn(owner.lifeline().hold(owner.follow(worker, received)));
+    Recovered::Adopted
 }
 
-/// It cannot be talked to, so its task runs to its end by itself.
-async fn leave_alone(
-    context: &Arc<TaskContext>,
-    task: Unfinished,
-    log_path: PathBuf,
-    process: ProcessHandle,
-    why: String,
-) -> Result<Taken, TakeoverError> {
-    let held = look_at(&log_path).await?;
-    let owner = owner_at(context, task, log_path, held)?;
-    warn_of_foreign(&owner, &process, &why);
-    tokio::spawn(owner.watch_from_afar(process));
-    Ok(Taken::LeftAlone)
-}
-
-fn warn_of_foreign(owner: &Owner, process: &ProcessHandle, why: &str) {
+fn leave_alone(owner: Owner, process: ProcessHandle, why: &Foreign) -> Recovered {
     tracing::warn!(
         task_id = owner.task_id(),
         worker_pid = process.pid(),
-        why,
+        why = why.to_string(),
         "a worker cannot be adopted: its task runs to its end, but its output only comes then, it cannot be \
          paused, and a cancel is a SIGTERM to its worker"
     );
+    tokio::spawn(owner.watch_from_afar(process));
+    Recovered::LeftAlone
 }
 
-/// Waits for a worker that has hung up to be gone; kills it if it takes longer than its own kill may.
+/// Waits until a worker that has hung up is gone, and kills it if that takes longer than the kill of a task may.
 async fn end_process(process: &ProcessHandle) {
     if timeout(limits::WORKER_KILL, process.ended()).await.is_err() {
         tracing::warn!(worker = process.pid(), "a worker did not exit: killed");
@@ -243,25 +212,25 @@ async fn end_process(process: &ProcessHandle) {
     }
 }
 
-/// Gives the task an owner that everybody can find.
-fn owner_at(
+/// Registers the task, so that clients find it, and makes its owner.
+fn owner_of(
     context: &Arc<TaskContext>,
-    task: Unfinished,
+    task: UnfinishedTask,
     log_path: PathBuf,
-    held: Summary,
-) -> Result<Owner, TakeoverError> {
-    let (end_offset, last_seq) = (held.end_offset, held.last_seq);
+    logged: Summary,
+) -> Result<Owner, RecoverError> {
+    let (end_offset, last_seq) = (logged.end_offset, logged.last_seq);
     let position = Position { end_offset, last_seq, is_done: false };
     let feed = Feed::continued(log_path, limits::RING_BYTES, position);
-    let pid = held.started.as_ref().map(|started| started.pid);
-    let progress = TaskStatus { state: TaskState::Running, pid, is_canceled: false };
-    let (handle, side) = TaskHandle::new(task.info, feed, progress, OnSupervisorLoss::Keep);
-    context.registry.insert_found(handle).map_err(|_| TakeoverError::Stopping)?;
-    Ok(Owner::of_found_task(context, side, task.leaf, held))
+    let pid = logged.started.as_ref().map(|started| started.pid);
+    let status = TaskStatus { state: TaskState::Running, pid, is_canceled: false };
+    let (handle, side) = TaskHandle::new(task.info, feed, status, OnSupervisorLoss::Keep);
+    context.registry.insert_recovered(handle).map_err(|_| RecoverError::Stopping)?;
+    Ok(Owner::of_recovered_task(context, side, task.leaf, logged))
 }
 
-/// Reads a log where blocking is allowed. One that cannot be read holds nothing that anybody can be sent.
-async fn look_at(log_path: &Path) -> Result<Summary, JoinError> {
+/// Summarizes a log. One that cannot be read counts as empty: no client can be sent anything of it.
+async fn read_log(log_path: &Path) -> Result<Summary, JoinError> {
     let path = log_path.to_owned();
     let summary = spawn_blocking(move || summary(&path)).await?;
     Ok(summary.unwrap_or_else(|error| {
@@ -270,10 +239,10 @@ async fn look_at(log_path: &Path) -> Result<Summary, JoinError> {
     }))
 }
 
-/// The database is told what the log says.
-async fn record_end(context: &TaskContext, task_id: &str, log_path: &Path, held: Summary) {
-    let Some(completed) = held.completed else { return };
-    if held.torn_bytes > 0 {
+/// Records the end that the log holds in the database, and cuts a torn end off the log.
+async fn record_end(context: &TaskContext, task_id: &str, log_path: &Path, logged: Summary) {
+    let Some(completed) = logged.completed else { return };
+    if logged.torn_bytes > 0 {
         let path = log_path.to_owned();
         if let Ok(Err(error)) = spawn_blocking(move || recover_log(&path)).await {
             tracing::error!(task_id, %error, "the damaged end of a log stays as it is");
@@ -281,11 +250,11 @@ async fn record_end(context: &TaskContext, task_id: &str, log_path: &Path, held:
     }
     let id = task_id.to_owned();
     let mut changes = Vec::new();
-    if let (Some(started), Some(at_ms)) = (held.started, held.started_time_ms) {
+    if let (Some(started), Some(at_ms)) = (logged.started, logged.started_time_ms) {
         changes.push(Change::TaskStarted { id: id.clone(), at_ms, started });
     }
-    let (at_ms, log_bytes, last_seq) = (held.last_time_ms, held.end_offset, held.last_seq);
-    let result = held.result.map(|result| ResultSummary::from(&*result));
+    let (at_ms, log_bytes, last_seq) = (logged.last_time_ms, logged.end_offset, logged.last_seq);
+    let result = logged.result.map(|result| ResultSummary::from(&*result));
     changes.push(Change::TaskEnded { id, at_ms, completed, last_seq, log_bytes, result });
     context.store.write(changes).await;
     let task_id = task_id.to_owned();

@@ -1,7 +1,7 @@
 //! The tasks that are not over: from before the worker's start, or its adoption, until the worker is gone.
 //!
-//! Once closed it takes no more, so that no start in flight slips past a shutdown. It owns handles, not
-//! tasks: a task belongs to its [`crate::task::owner`].
+//! A closed registry refuses tasks, so that no start in flight slips past a shutdown. It owns handles: a task belongs to
+//! its [`crate::task::owner`].
 
 use std::{
     collections::HashMap,
@@ -10,11 +10,10 @@ use std::{
 
 use tokio::sync::watch;
 
-use crate::task::TaskHandle;
+use crate::task::handle::TaskHandle;
 
-/// The tasks that are not over.
 #[derive(Debug)]
-pub struct Registry {
+pub(crate) struct Registry {
     limit: usize,
     tasks: Mutex<Tasks>,
     /// Counts the tasks that have left.
@@ -29,28 +28,24 @@ struct Tasks {
 
 /// Why no task may be started now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
     /// As many tasks run as may.
-    Full {
-        /// So many.
-        limit: usize,
-    },
+    Full { limit: usize },
 }
 
 impl Registry {
-    /// Empty and open, for at most `limit` tasks.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
     }
 
     /// Adds a task that is about to be started.
     ///
     /// # Errors
-    /// When it is closed or full: the task must not be started.
-    pub fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    /// When the registry is closed or full: the task must not be started.
+    pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
@@ -62,11 +57,11 @@ impl Registry {
         Ok(())
     }
 
-    /// Adds a task that an earlier supervisor started: it is there, however many there are.
+    /// Adds a task that an earlier supervisor started. It runs already, so the limit does not apply.
     ///
     /// # Errors
-    /// When it is closed.
-    pub fn insert_found(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    /// When the registry is closed.
+    pub(crate) fn insert_recovered(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
@@ -77,38 +72,36 @@ impl Registry {
 
     /// The task with this id, if it is not over.
     #[must_use]
-    pub fn get(&self, task_id: &str) -> Option<TaskHandle> {
+    pub(crate) fn get(&self, task_id: &str) -> Option<TaskHandle> {
         self.tasks().handles.get(task_id).cloned()
     }
 
-    /// The ids of all.
     #[must_use]
-    pub fn task_ids(&self) -> Vec<String> {
+    pub(crate) fn task_ids(&self) -> Vec<String> {
         self.tasks().handles.keys().cloned().collect()
     }
 
     /// Removes a task whose worker is reaped.
-    pub fn remove(&self, task_id: &str) {
+    pub(crate) fn remove(&self, task_id: &str) {
         self.tasks().handles.remove(task_id);
         self.left.send_modify(|count| *count += 1);
     }
 
-    /// Told whenever there may be room again.
+    /// Changes whenever there may be room again.
     #[must_use]
-    pub fn room(&self) -> watch::Receiver<u64> {
+    pub(crate) fn room(&self) -> watch::Receiver<u64> {
         self.left.subscribe()
     }
 
-    /// Takes no more from now on. Returns what is there.
-    pub fn close(&self) -> Vec<TaskHandle> {
+    /// Refuses all further tasks. Returns those that are there.
+    pub(crate) fn close(&self) -> Vec<TaskHandle> {
         let mut tasks = self.tasks();
         tasks.is_closed = true;
         tasks.handles.values().cloned().collect()
     }
 
-    /// Tasks now.
     #[must_use]
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.tasks().handles.len()
     }
 

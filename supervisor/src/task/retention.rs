@@ -1,10 +1,10 @@
-//! Keeps the disk from filling: of ended tasks only those of a certain age, number and size of logs are kept; the
-//! oldest go first.
+//! Keeps the disk from filling: the logs of ended tasks are kept up to an age, a number and a size; the oldest are removed
+//! first.
 //!
-//! Owns the list of ended tasks, which is given to it at the start and kept up as tasks end, so that nothing is
-//! listed again. It never touches a running task, nor one that somebody follows, nor one that has ended so
-//! recently that a client may still resume its session for the end of it. A limit of 0 keeps nothing beyond that.
-//! What is old is old by [`crate::ops::trusted_time`]: a clock that is wrong for a moment removes nothing.
+//! Owns the list of ended tasks. It gets those of earlier supervisors at the start and each task as it ends, so the disk is
+//! never listed. It never removes a running task, one that has a follower, or one that has ended so recently that its
+//! client may still resume the session for its end. A limit of 0 keeps nothing else. Ages are measured by
+//! [`crate::ops::trusted_time`]: a clock that is wrong for a moment removes nothing.
 
 use std::{
     collections::VecDeque,
@@ -27,23 +27,22 @@ use crate::{
     task::feed::Feed,
 };
 
-/// How much is kept; whichever limit is reached first.
+/// How much is kept: until one of the limits is reached.
 #[derive(Clone, Copy, Debug)]
-pub struct RetentionLimits {
+pub(crate) struct RetentionLimits {
     /// Since a task's end.
     pub age: Duration,
-    /// Tasks.
     pub tasks: usize,
-    /// Bytes of all logs together.
+    /// All logs together.
     pub bytes: u64,
-    /// Since a task's end, whatever the others say: its client may come back for it.
+    /// Since a task's end. A task is kept so long whatever the other limits are: its client may resume the session.
     pub grace: Duration,
 }
 
 impl RetentionLimits {
-    /// As configured, on the file system that holds `tasks_dir`.
+    /// The limits as configured, for the file system that holds `tasks_dir`.
     #[must_use]
-    pub fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
+    pub(crate) fn new(keep: Keep, grace: Duration, tasks_dir: &Path) -> Self {
         let bytes = keep.bytes.unwrap_or_else(|| {
             let share = file_system_bytes(tasks_dir) / limits::KEEP_BYTES_SHARE;
             limits::DEFAULT_KEEP_BYTES.min(share)
@@ -58,42 +57,38 @@ fn file_system_bytes(path: &Path) -> u64 {
     })
 }
 
-/// A task that has ended.
 #[derive(Clone, Debug)]
-pub struct EndedTask {
-    /// Its id.
+pub(crate) struct EndedTask {
     pub task_id: String,
     /// Milliseconds since the Unix epoch.
     pub ended_ms: u64,
-    /// Size of its log.
     pub log_bytes: u64,
-    /// Alive while somebody follows the task.
+    /// Alive while the task has a follower.
     pub feed: Weak<Feed>,
 }
 
-/// The tasks that have ended.
 #[derive(Debug)]
-pub struct Retention {
+pub(crate) struct Retention {
     tasks_dir: PathBuf,
     rules: RetentionLimits,
-    /// Whoever was to come back before this can come back only from now on.
+    /// The start of this supervisor: the grace of an earlier end begins here, because no client could come before.
     began_ms: AtomicU64,
     ended: Mutex<EndedTasks>,
-    /// Since somebody first asked.
+    /// Set by the first call of `now_ms`.
     time: Mutex<Option<TrustedTime>>,
 }
 
 #[derive(Debug, Default)]
 struct EndedTasks {
-    /// By the time of their end.
+    /// Ordered by the time of their end.
     tasks: VecDeque<EndedTask>,
     bytes: u64,
 }
 
 impl Retention {
-    /// Of the tasks below `tasks_dir`, none of which is known yet, by a supervisor that began at `began_ms`.
+    /// Knows no ended task yet. `began_ms` is the start of the supervisor.
     #[must_use]
-    pub fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
+    pub(crate) fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
         Self {
             tasks_dir: tasks_dir.to_owned(),
             rules,
@@ -103,10 +98,10 @@ impl Retention {
         }
     }
 
-    /// The time by which things are old, milliseconds since the Unix epoch. The tasks of earlier supervisors have been
-    /// added before this is first asked.
+    /// The time by which ages are measured, in milliseconds since the Unix epoch. The tasks of earlier supervisors must be
+    /// added before the first call.
     #[must_use]
-    pub fn now_ms(&self) -> u64 {
+    pub(crate) fn now_ms(&self) -> u64 {
         let (wall_ms, boot_ms) = (clock::now_ms(), clock::boot_ms());
         let newest_ms = self.ended().tasks.back().map(|task| task.ended_ms);
         let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,17 +115,17 @@ impl Retention {
         now_ms
     }
 
-    /// Takes note of a task that has ended; removes nothing.
-    pub fn add(&self, task: EndedTask) {
+    /// Adds a task that has ended. Removes nothing.
+    pub(crate) fn add(&self, task: EndedTask) {
         let mut ended = self.ended();
         ended.bytes += task.log_bytes;
         let place = ended.tasks.partition_point(|earlier| earlier.ended_ms <= task.ended_ms);
         ended.tasks.insert(place, task);
     }
 
-    /// Removes what is too much. Returns the ids of what is gone. Blocks.
+    /// Removes the logs that exceed the limits. Returns the ids of their tasks. Blocks.
     #[must_use]
-    pub fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
+    pub(crate) fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
         let mut removed = Vec::new();
         while let Some(task) = self.take_one_too_many(now_ms) {
             match fs::remove_dir_all(self.tasks_dir.join(&task.task_id)) {
@@ -145,9 +140,9 @@ impl Retention {
         removed
     }
 
-    /// Whether there is something to remove, unless somebody follows it. Costs next to nothing.
+    /// Whether the limits are exceeded; all that exceeds them may have followers, though. Costs next to nothing.
     #[must_use]
-    pub fn has_too_much(&self, now_ms: u64) -> bool {
+    pub(crate) fn has_too_much(&self, now_ms: u64) -> bool {
         self.too_much(&self.ended(), now_ms).next().is_some()
     }
 
@@ -159,7 +154,8 @@ impl Retention {
         Some(task)
     }
 
-    /// The first tasks of the list, as far as the rules have them go: as long as they are too many, the next one.
+    /// The tasks at the beginning of the list that may be removed. Where number or bytes are exceeded these are all whose
+    /// grace is over: each removal is followed by another call.
     fn too_much<'a>(
         &self,
         ended: &'a EndedTasks,
@@ -171,7 +167,7 @@ impl Retention {
             since_ms.saturating_add(time_ms) <= now_ms
         };
         let are_too_many = ended.tasks.len() > rules.tasks || ended.bytes > rules.bytes;
-        // Whoever has ended later has not waited longer.
+        // The list is ordered by end: a task behind one that must stay has not waited longer.
         ended.tasks.iter().take_while(move |task| {
             is_over(task.ended_ms.max(began_ms), rules.grace)
                 && (are_too_many || is_over(task.ended_ms, rules.age))
@@ -183,8 +179,8 @@ impl Retention {
     }
 }
 
-/// Removes what is too much, and has the database forget it.
-pub async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
+/// Removes the logs that exceed the limits, and their tasks from the database.
+pub(crate) async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
     let removing = spawn_blocking(move || retention.remove_too_much(retention.now_ms()));
     match removing.await {
         Ok(removed) if removed.is_empty() => {}

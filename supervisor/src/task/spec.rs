@@ -1,7 +1,6 @@
-//! The parameters of `execute` become a task spec: program, environment, limits, all resolved.
+//! The parameters of `execute` become a task spec: program, environment and limits, all resolved.
 //!
-//! Pure but for the identity of the configuration: it starts nothing and touches no file. Called by
-//! [`crate::session`] and [`crate::batch`].
+//! It starts nothing and touches no file. Called by [`crate::session`] and [`crate::batch`].
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,27 +18,23 @@ use cc_protocol::{
 
 use crate::config::{Config, TaskDefaults, environment::Base, limits};
 
-/// Has a Claude CLI end a failure at its start with a result line that says why, where it would else print a sentence on
-/// standard error.
+/// Makes a Claude CLI report a failure at its start in a result line. Without it, it prints a sentence on standard error.
 const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
 
-/// What a request is resolved against.
+/// The settings that a request is resolved against.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting<'a> {
-    /// Defaults and rules.
+pub(crate) struct Setting<'a> {
     pub config: &'a Config,
-    /// The environment before the request's wishes.
+    /// The environment before the request's own variables.
     pub environment: &'a Base,
-    /// Where cgroups are made.
+    /// The parent of the tasks' cgroups.
     pub cgroup: Option<&'a CgroupParent>,
 }
 
 impl Setting<'_> {
-    /// The spec of a task.
-    ///
     /// # Errors
-    /// The answer to send: the command is not allowed, or a limit is over what there is.
-    pub fn spec(
+    /// The answer to send: the command is not allowed, or a requested limit is too high.
+    pub(crate) fn spec(
         &self,
         execute: Execute,
         task_id: &str,
@@ -50,7 +45,7 @@ impl Setting<'_> {
         let deadlines = deadlines(&execute, program.claude, &self.config.task);
         let defaults = &self.config.task;
         let env = self.environment_of(&execute, task_id);
-        // A relative directory is one below the default.
+        // A relative directory is below the default one.
         let cwd = match execute.cwd {
             Some(cwd) => defaults.cwd.join(cwd),
             None => defaults.cwd.clone(),
@@ -80,7 +75,7 @@ impl Setting<'_> {
     fn environment_of(&self, execute: &Execute, task_id: &str) -> Vec<(String, String)> {
         let mut variables = self.environment.of_task(&execute.env, task_id);
         let is_prompt = matches!(execute.program, Program::Prompt(_));
-        // Whoever sets it, or removes it, means that.
+        // A request or a configuration that sets or removes the variable is respected.
         let is_wished = execute.env.contains_key(STARTUP_FAILURE_RESULTS)
             || self.environment.get(STARTUP_FAILURE_RESULTS).is_some();
         if is_prompt && !is_wished {
@@ -92,7 +87,7 @@ impl Setting<'_> {
 
 /// The beginning of what a request runs, for people.
 #[must_use]
-pub fn shown(program: &Program) -> String {
+pub(crate) fn shown(program: &Program) -> String {
     let text = match program {
         Program::Command { command } => command.clone(),
         Program::Argv { argv } => shell_words::join(argv),
@@ -111,7 +106,7 @@ pub fn shown(program: &Program) -> String {
 
 /// Whether it runs a Claude CLI, as far as the request shows.
 #[must_use]
-pub fn is_claude(program: &Program) -> bool {
+pub(crate) fn is_claude(program: &Program) -> bool {
     match program {
         Program::Prompt(_) => true,
         Program::Command { command } => is_claude_command(command),
@@ -130,7 +125,7 @@ fn program(config: &Config, program: &Program) -> Result<Resolved, ErrorObject> 
             argv: vec![config.shell.clone(), "-c".to_owned(), command.clone()],
             claude: observed_if(is_claude_command(command)),
         },
-        // With a list of allowed commands no shell is involved: it could run anything.
+        // With a list of allowed commands no shell is used: it could run any command.
         Program::Command { command } => {
             let argv = shell_words::split(command).map_err(|error| {
                 invalid("command", &format!("cannot be split into words: {error}"))
@@ -237,18 +232,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::args::Args;
+    use crate::config::command_line::Arguments;
 
     fn config(allowed: &[&str]) -> Config {
-        let args = Args {
-            worker: Some("/bin/sh".into()),
-            state_dir: Some("/state".into()),
-            cwd: Some("/".into()),
-            agent: Some("claude --debug".to_owned()),
-            allow_command: allowed.iter().map(|name| (*name).to_owned()).collect(),
-            ..Args::default()
-        };
-        Config::resolve(args, &|_| None).unwrap()
+        let mut words = vec!["--worker", "/bin/sh", "--state-dir", "/state", "--cwd", "/"];
+        words.extend(["--agent", "claude --debug"]);
+        words.extend(allowed.iter().flat_map(|name| ["--allow-command", name]));
+        Config::load(Arguments::from_words(words), &|_| None).unwrap()
     }
 
     fn spec(allowed: &[&str], params: Value) -> Result<TaskSpec, ErrorObject> {
@@ -279,7 +269,8 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_has_its_failures_at_the_start_end_with_a_result_unless_somebody_says_otherwise() {
+    fn a_prompt_has_its_failures_at_the_start_end_with_a_result_unless_the_request_says_otherwise()
+    {
         let set = |params| {
             let env = spec(&[], params).unwrap().env;
             let mut set = env.into_iter().filter(|(name, _)| name == STARTUP_FAILURE_RESULTS);

@@ -10,24 +10,20 @@
 //!
 //!   motion:  Moving ──pause──▶ Stopping ──paused──▶ Stopped ──resume──▶ Continuing ──resumed──▶ Moving
 //! ```
-//! Requests come from sessions and from the shutdown, the other inputs from the worker. One pure, total
-//! function; it starts nothing and knows no time. Called by [`crate::task::owner`] alone.
+//! Requests come from sessions, batches and the shutdown, the other inputs from the worker. One pure, total function without
+//! I/O and time. Called by [`crate::task::owner`] alone.
 
 use cc_events::EndReason;
 
 /// Where a task is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The worker has its spec.
+pub(crate) enum State {
+    /// The worker has its spec, or is about to get it.
     Starting,
     /// The main process runs.
-    Running {
-        /// Whether it is stopped.
-        motion: Motion,
-    },
+    Running { motion: Motion },
     /// It is being ended.
     Ending {
-        /// Why.
         reason: EndReason,
         /// SIGKILL was asked for.
         is_killing: bool,
@@ -37,9 +33,9 @@ pub enum State {
 }
 
 impl State {
-    /// Of a task whose worker was adopted, as the worker describes it.
+    /// The state of a task whose worker was adopted, as the worker reports it.
     #[must_use]
-    pub fn of_adopted(is_paused: bool, ending: Option<EndReason>) -> Self {
+    pub(crate) fn of_adopted(is_paused: bool, ending: Option<EndReason>) -> Self {
         match (ending, is_paused) {
             (Some(reason), _) => Self::Ending { reason, is_killing: false },
             (None, true) => Self::Running { motion: Motion::Stopped },
@@ -50,54 +46,44 @@ impl State {
 
 /// Whether a running task's tree is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Motion {
-    /// It runs.
+pub(crate) enum Motion {
     Moving,
-    /// The worker was told to stop it.
+    /// The worker has the order to stop it.
     Stopping,
-    /// It is stopped.
     Stopped,
-    /// The worker was told to let it go on.
+    /// The worker has the order to continue it.
     Continuing,
 }
 
-/// What can happen to a task.
+/// What can happen to a task: a request, a record of its worker, or the loss of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// Somebody wants it stopped.
+pub(crate) enum Input {
     Pause,
-    /// Somebody wants it to go on.
     Resume,
-    /// Somebody wants it to end.
     Cancel(EndReason),
-    /// Somebody wants it to end at once.
     Kill(EndReason),
     /// The worker: the main process runs.
     Started,
     /// The worker: the tree is stopped.
     Paused,
-    /// The worker: the tree goes on.
+    /// The worker: the tree runs again.
     Resumed,
     /// The worker: it has begun to end the task.
     Ending(EndReason),
     /// The worker: the terminal event.
     Completed,
-    /// The worker is gone or does not answer.
+    /// The worker is gone, or was given up.
     Lost,
 }
 
 /// What the owner has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
-    /// Nothing.
+pub(crate) enum Effect {
     None,
-    /// Tell the worker to stop the tree.
+    /// Send the worker the order; the same for the next three.
     TellPause,
-    /// Tell the worker to let the tree go on.
     TellResume,
-    /// Tell the worker to end the task.
     TellCancel(EndReason),
-    /// Tell the worker to end the task at once.
     TellKill(EndReason),
     /// The request is fulfilled already.
     AlreadySo,
@@ -105,13 +91,12 @@ pub enum Effect {
     UnderWay,
     /// The request cannot be fulfilled: there is nothing to pause, resume or cancel.
     Refuse,
-    /// A working worker does not say this now: treat it as lost.
+    /// A worker that works does not send this in this state: treat it as lost.
     Violation,
 }
 
-/// The next state, and what to do.
 #[must_use]
-pub fn transition(state: State, input: Input) -> (State, Effect) {
+pub(crate) fn transition(state: State, input: Input) -> (State, Effect) {
     match state {
         State::Starting => starting(input),
         State::Running { motion } => running(motion, input),

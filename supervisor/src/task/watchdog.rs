@@ -1,8 +1,8 @@
 //! The clocks by which a supervisor watches a worker: is it alive, and does it keep its task's deadlines?
 //!
-//! The worker keeps the deadlines; this only notices when it does not. Pure: it is told what happens and
-//! when, and says when it wants to be asked again. Called by [`crate::task::owner`], by the clock of [`crate::ops::uptime`]: a worker
-//! that was stopped together with this supervisor is not late.
+//! The worker enforces the deadlines; this notices when it does not. Pure: the caller says what happens and when, and
+//! [`Watchdog::next_check`] says when to check. Called by [`crate::task::owner`] with the clock of [`crate::ops::uptime`], so that a worker
+//! which was stopped together with this supervisor is not late.
 
 use std::time::Duration;
 
@@ -11,31 +11,28 @@ use tokio::time::Instant;
 
 use crate::config::limits;
 
-/// What the owner has to do.
+/// What the owner has to do when a clock has run out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Alarm {
-    /// Ask the worker for a sign of life.
+pub(crate) enum Alarm {
     Ping,
     /// The worker has failed: kill it.
     Hung(Hang),
 }
 
-/// How a worker has failed.
+/// How a worker has failed to answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Hang {
-    /// Neither `started` nor a terminal event.
+pub(crate) enum Hang {
+    /// It sent neither `started` nor a terminal event.
     #[error("the worker did not start the task within {} s", limits::WORKER_START.as_secs())]
     Start,
-    /// No sign of life after a ping.
     #[error("the worker did not answer its health check within {} s", .0.as_secs())]
     Silent(Duration),
-    /// The total deadline passed, and it is not ending the task.
+    /// The total deadline has passed, and it answers but does not end the task.
     #[error("the worker did not end the task at its total timeout of {} ms", .0.as_millis())]
     Overdue(Duration),
-    /// No sign of life after the total deadline passed.
     #[error("the worker did not answer when the task's total timeout of {} ms had passed", .0.as_millis())]
     OverdueSilent(Duration),
-    /// The grace period and the time to kill passed without a terminal event.
+    /// The grace period and the time for the kill have passed without a terminal event.
     #[error("the worker did not end the task within its grace period of {} ms", .0.as_millis())]
     Grace(Duration),
 }
@@ -46,7 +43,7 @@ enum Phase {
         until: Instant,
     },
     Running,
-    /// The total deadline has passed; the worker gets a little time to say that it is ending the task.
+    /// The total deadline has passed: the worker gets a little time to report that it is ending the task.
     Overdue {
         until: Instant,
     },
@@ -64,24 +61,24 @@ struct Ping {
 
 /// The clocks of one worker.
 #[derive(Debug)]
-pub struct Watchdog {
+pub(crate) struct Watchdog {
     grace: Duration,
     total: Option<Duration>,
-    /// What is left of `total`, as of `moving_since`.
+    /// What was left of `total` at `moving_since`.
     left: Option<Duration>,
     /// `None` while the task is paused or not started.
     moving_since: Option<Instant>,
     phase: Phase,
     ping: Option<Ping>,
     next_ping: Instant,
-    /// Between the next ping and the one after it.
+    /// The time between the next ping and the one after it.
     ping_interval: Duration,
 }
 
 impl Watchdog {
-    /// Of a worker that was just started.
+    /// The clocks of a worker that was just started.
     #[must_use]
-    pub fn new(now: Instant, deadlines: &Deadlines) -> Self {
+    pub(crate) fn new(now: Instant, deadlines: &Deadlines) -> Self {
         let total = deadlines.total_ms.map(Duration::from_millis);
         Self {
             grace: Duration::from_millis(deadlines.grace_ms),
@@ -95,9 +92,9 @@ impl Watchdog {
         }
     }
 
-    /// Of a worker that has just said this of itself.
+    /// The clocks of an adopted worker, by what it has reported.
     #[must_use]
-    pub fn of_adopted(now: Instant, adopted: &Adopted) -> Self {
+    pub(crate) fn of_adopted(now: Instant, adopted: &Adopted) -> Self {
         let mut watchdog = Self::new(now, &adopted.deadlines);
         watchdog.left = adopted.total_left_ms.map(Duration::from_millis);
         watchdog.started(now);
@@ -105,14 +102,14 @@ impl Watchdog {
             watchdog.paused(now);
         }
         if adopted.ending.is_some() {
-            // When it began is not known: the worker gets the whole of the time again.
+            // When the end began is not known: the worker gets the whole time again.
             watchdog.ending(now);
         }
         watchdog
     }
 
     /// The main process runs.
-    pub fn started(&mut self, now: Instant) {
+    pub(crate) fn started(&mut self, now: Instant) {
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Running;
             self.moving_since = Some(now);
@@ -120,40 +117,40 @@ impl Watchdog {
         }
     }
 
-    /// The tree is stopped: its time stands still.
-    pub fn paused(&mut self, now: Instant) {
+    /// The tree is stopped, and so is the clock of the total deadline.
+    pub(crate) fn paused(&mut self, now: Instant) {
         if let Some(since) = self.moving_since.take() {
             self.left = self.left.map(|left| left.saturating_sub(now - since));
         }
     }
 
-    /// The tree goes on.
-    pub fn resumed(&mut self, now: Instant) {
+    /// The tree runs again.
+    pub(crate) fn resumed(&mut self, now: Instant) {
         self.moving_since.get_or_insert(now);
     }
 
-    /// The worker was told to end the task, or says that it does.
-    pub fn ending(&mut self, now: Instant) {
+    /// The worker has the order to end the task, or reports that it does.
+    pub(crate) fn ending(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Ending { .. }) {
             self.phase = Phase::Ending { until: now + self.grace + limits::WORKER_KILL };
             self.ping = None;
         }
     }
 
-    /// The worker was told to kill the task: no grace is left.
-    pub fn killing(&mut self, now: Instant) {
+    /// The worker has the order to kill the task: there is no grace.
+    pub(crate) fn killing(&mut self, now: Instant) {
         self.phase = Phase::Ending { until: now + limits::WORKER_KILL };
         self.ping = None;
     }
 
-    /// Anything came from the worker.
-    pub fn heard(&mut self) {
+    /// The worker has sent anything.
+    pub(crate) fn heard(&mut self) {
         self.ping = None;
     }
 
     /// When to call [`Watchdog::check`] next.
     #[must_use]
-    pub fn next_check(&self) -> Instant {
+    pub(crate) fn next_check(&self) -> Instant {
         let of_phase = match self.phase {
             Phase::Starting { until } | Phase::Ending { until } => return until,
             Phase::Overdue { until } => Some(until),
@@ -163,8 +160,7 @@ impl Watchdog {
         of_phase.map_or(of_ping, |of_phase| of_phase.min(of_ping))
     }
 
-    /// What is due.
-    pub fn check(&mut self, now: Instant) -> Option<Alarm> {
+    pub(crate) fn check(&mut self, now: Instant) -> Option<Alarm> {
         match self.phase {
             Phase::Starting { until } => {
                 return (now >= until).then_some(Alarm::Hung(Hang::Start));

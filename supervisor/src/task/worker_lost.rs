@@ -1,8 +1,9 @@
-//! What happens after a worker has failed: its leftovers are killed, its log is made whole, what the pipe
-//! did not deliver is published, and the terminal event that it owed is written.
+//! What happens when a worker is gone without a terminal event: what it left is killed, its log is made whole, the
+//! records that the pipe did not deliver are published, and the terminal event is written here.
 //!
-//! Called by [`crate::task::owner`], once per failed worker. However much of it fails, the feed ends with exactly
-//! one terminal event.
+//! Who kills: the worker's keeper, which is the parent of its orphans, and then [`crate::worker::spawner`]'s `sweep` for
+//! what no keeper found; both by `cc_proctree::kill`. Called by [`crate::task::owner`], once for each lost worker.
+//! Whatever fails here, the feed ends with exactly one terminal event.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,67 +23,69 @@ use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
 use crate::{
     config::limits,
     ops::clock::now_ms,
-    task::{context::TaskContext, feed::Feed},
+    task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
 };
 
 const SIGKILL: i32 = 9;
-/// As env(1) has it for a failure that is not the program's. With [`EndReason::WorkerDied`] it is the mark of
+/// The exit code of env(1) for a failure that is not the program's. Together with [`EndReason::WorkerDied`] it marks
 /// [`Failure::TooLate`].
 const NOT_STARTED: i32 = 125;
-/// Added to what is said of a worker's end where it had not made its task's log.
+/// Added to how a worker ended that had not made its task's log.
 const BEFORE_START: &str = ", before it had started the task";
-/// Added to what is said of a worker's end where the parent that its orphans would have had is gone.
+/// Added to how a worker ended when its keeper, the parent of its orphans, is gone.
 const KEEPER_LOST: &str = "; the keeper of the workers had died before, so a process of the task that had cleared its \
                            environment may have been missed";
 
-/// How a task lost its worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// There never was one; for want of this, if it is something that comes back.
-    NotStarted(Option<SpawnFailureKind>),
-    /// It died before it had made the log, which it does before it starts the task; or it lives and finds that
-    /// there is a log now, and does not start it. So for certain nothing of the task has run, or ever will.
+/// How far a lost worker had come.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// There was no worker, or it was never given the task.
+    NotStarted(NotStarted),
+    /// For certain nothing of the task has run, or ever will: the worker died before it had made the log, which it does
+    /// before it starts the task; or it lives, will find the log that was made here, and then does not start the task.
     TooLate,
-    /// It died, or was killed because it had failed.
+    /// The worker died, or was killed because it had failed.
     Died,
 }
 
-/// Whether a task for certain never began: its end is that of [`Failure::TooLate`].
+/// Whether a task for certain never began: the mark of [`Failure::TooLate`].
 #[must_use]
-pub fn never_began(completed: &Completed) -> bool {
+pub(crate) fn never_began(completed: &Completed) -> bool {
     completed.reason == EndReason::WorkerDied && completed.exit_code == NOT_STARTED
 }
 
-/// A task whose worker is gone and reaped.
-#[derive(Debug)]
-pub struct LostTask {
-    /// Its id.
-    pub task_id: String,
-    /// Where its cgroup is, if it got that far.
-    pub leaf: Option<PathBuf>,
-    /// Its records as far as they are known.
-    pub feed: Arc<Feed>,
-    /// Its main process, if it ran.
-    pub started: Option<Started>,
-    /// Since its worker was started. `None`: that was done by an earlier supervisor, and only the log tells.
-    pub duration: Option<Duration>,
-    /// What became of its worker.
-    pub failure: Failure,
-    /// Its worker, where that is known.
-    pub worker_pid: Option<i32>,
-    /// Who was seen below that worker before it was killed.
-    pub known: Vec<Process>,
-    /// What happened, for people; `None`: how the worker ended says it.
-    pub text: Option<String>,
+/// A worker that is gone.
+#[derive(Debug, Default)]
+pub(crate) struct LostWorker {
+    pub pid: Option<i32>,
+    /// The processes that were seen below it before it was killed.
+    pub descendants: Vec<Process>,
 }
 
-/// Does all that, and returns the terminal event.
-pub async fn write_terminal_event(
+/// A task whose worker is gone.
+#[derive(Debug)]
+pub(crate) struct LostTask {
+    pub task_id: String,
+    /// The task's cgroup, if it got one.
+    pub leaf: Option<PathBuf>,
+    pub feed: Arc<Feed>,
+    /// The main process, if it ran.
+    pub started: Option<Started>,
+    /// Since the worker was started. `None`: an earlier supervisor did that, and only the log tells.
+    pub duration: Option<Duration>,
+    pub failure: Failure,
+    pub worker: LostWorker,
+    /// Why the worker was given up. `None`: how it ended says it.
+    pub error: Option<WorkerError>,
+}
+
+/// Brings the task's log and feed to their end and returns the terminal event.
+pub(crate) async fn write_terminal_event(
     context: &Arc<TaskContext>,
     mut lost: LostTask,
 ) -> Box<Completed> {
-    let (text, swept) = match lost.failure {
-        Failure::NotStarted(_) => (lost.text.take().unwrap_or_default(), Swept::default()),
+    let (text, swept) = match &lost.failure {
+        Failure::NotStarted(error) => (error.to_string(), Swept::default()),
         Failure::TooLate | Failure::Died => end_leftovers(context, &mut lost).await,
     };
     if swept.unkillable > 0 {
@@ -103,36 +106,42 @@ pub async fn write_terminal_event(
     }
 }
 
-/// Has the worker's keeper end what it left, and looks for the rest. Says what there is to be said of both.
+/// Waits until the worker's keeper has ended what the worker left, and sweeps for the rest. Returns the error text of the
+/// terminal event, and what both have killed.
 async fn end_leftovers(context: &TaskContext, lost: &mut LostTask) -> (String, Swept) {
-    // Nobody has the number 0: then the answer is that all that keepers have found is ended.
-    let remains = context.spawner.keepers().settle(lost.worker_pid.unwrap_or(0)).await;
-    let known = std::mem::take(&mut lost.known);
-    let sweep = context.spawner.sweep(&lost.task_id, lost.leaf.as_deref(), known).await;
+    // No process has the number 0: then the answer is that all that keepers have found is ended.
+    let exit = context.spawner.keepers().settle(lost.worker.pid.unwrap_or(0)).await;
+    let descendants = std::mem::take(&mut lost.worker.descendants);
+    let sweep = context.spawner.sweep(&lost.task_id, lost.leaf.as_deref(), descendants).await;
     let swept = sweep.unwrap_or_else(|error| {
         tracing::error!(task_id = lost.task_id, %error, "the sweep failed");
         Swept::default()
     });
-    let text = lost.text.take();
-    let mut text = text.unwrap_or_else(|| format!("the worker {}", remains.describe()));
-    // Who knows how it ended was its parent, and has ended what it left.
-    if remains.is_keeper_lost && remains.end.is_none() && lost.leaf.is_none() {
+    let mut text = match &lost.error {
+        Some(error) => error.to_string(),
+        None => format!("the worker {exit}"),
+    };
+    // A keeper that knows how the worker ended was its parent, and has ended what it left.
+    if exit.is_keeper_lost && exit.end.is_none() && lost.leaf.is_none() {
         text += KEEPER_LOST;
     }
-    tracing::warn!(task_id = lost.task_id, worker_pid = lost.worker_pid, text, "worker failed");
-    (text, remains.swept + swept)
+    let (task_id, worker_pid) = (&lost.task_id, lost.worker.pid);
+    tracing::warn!(task_id, worker_pid, text, "worker failed");
+    (text, exit.swept + swept)
 }
 
-/// The terminal event that the worker owed.
+/// The terminal event that the worker did not send.
 fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
-    let (reason, verdict, exit_code, signal) = match lost.failure {
-        Failure::NotStarted(_) => (EndReason::SpawnFailed, Verdict::SpawnFailed, NOT_STARTED, None),
-        Failure::TooLate => (EndReason::WorkerDied, Verdict::WorkerDied, NOT_STARTED, None),
-        Failure::Died => {
-            let signal = lost.started.as_ref().map(|_| SIGKILL);
-            (EndReason::WorkerDied, Verdict::WorkerDied, -SIGKILL, signal)
+    let died = (EndReason::WorkerDied, Verdict::WorkerDied);
+    let ((reason, verdict), exit_code, signal, spawn_failure) = match &lost.failure {
+        Failure::NotStarted(error) => {
+            let spawn_failure = error.is_environmental().then_some(SpawnFailureKind::Means);
+            ((EndReason::SpawnFailed, Verdict::SpawnFailed), NOT_STARTED, None, spawn_failure)
         }
+        Failure::TooLate => (died, NOT_STARTED, None, None),
+        Failure::Died => (died, -SIGKILL, lost.started.as_ref().map(|_| SIGKILL), None),
     };
+    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Completed {
         pid: lost.started.as_ref().map_or(0, |started| started.pid),
         reason,
@@ -140,9 +149,7 @@ fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
         exit_code,
         signal,
         error: Some(text),
-        duration_ms: lost
-            .duration
-            .map_or(0, |duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)),
+        duration_ms: lost.duration.map_or(0, millis),
         cpu_ms: 0,
         max_rss_bytes: 0,
         output: OutputCounts::default(),
@@ -150,21 +157,17 @@ fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
         unkillable: swept.unkillable,
         warnings: Vec::new(),
         claude: None,
-        spawn_failure: match lost.failure {
-            Failure::NotStarted(want) => want,
-            Failure::TooLate | Failure::Died => None,
-        },
+        spawn_failure,
     }
 }
 
-/// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. What cannot
-/// be done to the log is done to the feed all the same.
+/// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. The feed gets it even
+/// where the log cannot be written.
 fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
     let feed = &lost.feed;
-    // The worker makes the log before it starts the task; it may not have come to that. If there is one, this changes
-    // nothing.
+    // The worker makes the log before it starts the task and may not have come to that. A log that exists stays as it is.
     let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
-    if is_made_here && lost.failure == Failure::Died && feed.position().last_seq == 0 {
+    if is_made_here && matches!(lost.failure, Failure::Died) && feed.position().last_seq == 0 {
         completed = Box::new(before_start(*completed));
     }
     let recovered = match recover_log(feed.log_path()) {
@@ -184,11 +187,11 @@ fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Bo
         completed.signal = Some(SIGKILL);
     }
     if let (None, Some(started_ms)) = (lost.duration, recovered.started_time_ms) {
-        // The last sign of life; when it died nobody knows.
+        // When the worker died is not known; this was its last sign of life.
         completed.duration_ms = recovered.last_time_ms.saturating_sub(started_ms);
     }
     match publish_undelivered(feed, recovered.end_offset) {
-        // The worker had written the terminal event and could not say so any more: that one counts.
+        // The worker had written its terminal event to the log and died before it sent it: that one counts.
         Ok(Some(own)) => return own,
         Ok(None) => {}
         Err(error) => tracing::error!(task_id = lost.task_id, %error, "records were lost"),
@@ -207,7 +210,7 @@ fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Bo
     completed
 }
 
-/// For certain nothing of the task ran. What a worker dies of that has done nothing yet is the machine's doing.
+/// For certain nothing of the task ran. A worker that dies before it has done anything dies of the machine's trouble.
 fn before_start(completed: Completed) -> Completed {
     Completed {
         exit_code: NOT_STARTED,
@@ -218,11 +221,11 @@ fn before_start(completed: Completed) -> Completed {
     }
 }
 
-/// Makes the log of a dead writer whole, and says so where something was cut off.
+/// Makes the log of a dead writer whole, and logs it where something was cut off.
 ///
 /// # Errors
 /// When it cannot be read or cut, or is no log.
-pub fn recover_log(path: &Path) -> Result<Recovered, LogError> {
+pub(crate) fn recover_log(path: &Path) -> Result<Recovered, LogError> {
     let recovered = recover(path)?;
     if recovered.cut_bytes > 0 {
         tracing::warn!(
@@ -235,12 +238,12 @@ pub fn recover_log(path: &Path) -> Result<Recovered, LogError> {
     Ok(recovered)
 }
 
-/// Publishes what the worker wrote to the log but not, or not wholly, to the pipe. Returns the terminal event
-/// if it is there.
+/// Publishes the records that the worker wrote to the log but not, or not wholly, to the pipe. Returns the terminal event
+/// if it is among them.
 ///
 /// # Errors
 /// When the log cannot be read.
-pub fn publish_undelivered(
+pub(crate) fn publish_undelivered(
     feed: &Feed,
     end_offset: u64,
 ) -> Result<Option<Box<Completed>>, LogError> {
@@ -285,7 +288,7 @@ fn terminal_frame(feed: &Feed, completed: &Completed) -> (Bytes, u64) {
     let body = Body::Event(Event::Completed(Box::new(completed.clone())));
     let mut frame = Vec::new();
     if let Err(error) = (Record { seq, time_ms: now_ms(), body }).encode(&mut frame) {
-        // Excluded by its types; followers are released all the same.
+        // Its types exclude this. Followers are released all the same.
         tracing::error!(%error, "a terminal event cannot be written");
     }
     (frame.into(), seq)

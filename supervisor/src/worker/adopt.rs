@@ -1,88 +1,98 @@
-//! Finds the worker that listens in a task's directory, and asks to have it (see [`cc_link::adopt`]).
+//! Finds the worker that listens in a task's directory and asks it to serve this supervisor (see [`cc_link::adopt`]).
 //!
-//! It knows nothing of tasks and kills nobody: what follows from an answer, or from none, is decided by
+//! It knows nothing of tasks and kills no process: what follows from an answer, or from none, is decided by
 //! [`crate::task::recover`].
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use bytes::BytesMut;
 use cc_link::{
     adopt::{Adopted, SOCKET_NAME, VersionRange},
     control::Control,
     notice::Notice,
-    record::{Body, decode},
+    record::{Body, RecordError, decode},
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
-    time::{Instant, sleep},
 };
 
 use crate::{
-    config::limits,
     ops::uptime,
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle, unix_socket::connect},
 };
 
-/// A live worker that was asked to be adopted.
+/// A worker that lives and was asked to be adopted.
 #[derive(Debug)]
-pub struct Candidate {
-    /// The worker.
+pub(crate) struct Candidate {
     pub process: ProcessHandle,
     connection: UnixStream,
-    /// What it has sent and was not used yet.
+    /// What it has sent and was not read yet.
     received: BytesMut,
 }
 
-/// What a worker answers.
 #[derive(Debug)]
-pub enum AdoptReply {
+pub(crate) enum AdoptReply {
     /// It serves this supervisor now.
     Adopted(Box<Adopted>),
-    /// It lives, but cannot be talked to: the text says why.
-    Foreign(String),
-    /// It hung up: it is ending, or dead.
+    /// It lives, but cannot be talked to.
+    Foreign(Foreign),
+    /// It closed the connection: it is ending, or dead.
     HungUp,
 }
 
+/// Why a worker cannot be talked to.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Foreign {
+    #[error("it sent no record: {0}")]
+    NoRecord(#[source] RecordError),
+    #[error(
+        "it speaks versions {} to {} of the link, this supervisor {} to {}",
+        .0.oldest, .0.newest, VersionRange::OWN.oldest, VersionRange::OWN.newest
+    )]
+    Versions(VersionRange),
+    #[error("it did not answer the question")]
+    NoAnswer,
+}
+
 impl Candidate {
-    /// Connects to the worker of the task in `directory` and sends the question. `None`: nobody listens there, and
-    /// nobody who could be that task's worker ever will if its log exists.
+    /// Connects to the worker of the task in `directory` and sends the question. `None`: no worker listens there, and if
+    /// the task's log exists none ever will.
     ///
     /// # Errors
-    /// When it cannot be told whether there is one.
-    pub async fn find(directory: &Path) -> io::Result<Option<Self>> {
+    /// When it is not known whether there is one.
+    pub(crate) async fn find(directory: &Path) -> io::Result<Option<Self>> {
         let Some(mut connection) = connect(directory, SOCKET_NAME).await? else {
             return Ok(None);
         };
-        // Who called listen(2): the worker, as its socket is inherited by nobody.
+        // The peer is the process that called listen(2): the worker, whose socket no other process inherits.
         let pid = connection.peer_cred()?.pid().unwrap_or(0);
         let process = match ProcessHandle::open(pid) {
             Ok(process) => process,
             Err(error) if error.raw_os_error() == Some(nix::libc::ESRCH) => return Ok(None),
             Err(error) => return Err(error),
         };
-        // Between connecting and opening the handle the worker could have died and its number been used again.
-        // Then its socket is closed; while it is open, the handle is on the worker.
+        // Between connecting and opening the pidfd the worker could have died and its pid been reused. Then its socket
+        // is closed; while that is open, the pidfd is the worker's.
         if is_hung_up(&connection)? {
             return Ok(None);
         }
         let question = Control::Adopt(VersionRange::OWN).to_line()?;
-        // A fresh connection takes these few bytes at once. If it breaks here, the answer is missing too.
+        // A new connection takes these few bytes at once. If it breaks here, the answer does not come either.
         drop(connection.write_all(&question).await);
         Ok(Some(Self { process, connection, received: BytesMut::new() }))
     }
 
-    /// Waits for the answer. `None`: there is none yet, and it may be waited for again.
-    pub async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
+    /// Waits for the answer. `None`: there is none yet, and this may be called again.
+    pub(crate) async fn answer(&mut self, patience: Duration) -> Option<AdoptReply> {
         let deadline = uptime::now() + patience;
         loop {
             match decode(&mut self.received) {
                 Ok(Some(record)) => return Some(understand(record.body)),
                 Ok(None) => {}
                 Err(error) => {
-                    return Some(AdoptReply::Foreign(format!("it sent no record: {error}")));
+                    return Some(AdoptReply::Foreign(Foreign::NoRecord(error)));
                 }
             }
             let reading = self.connection.read_buf(&mut self.received);
@@ -95,62 +105,24 @@ impl Candidate {
         }
     }
 
-    /// After [`AdoptReply::Adopted`]: the worker, and what it has sent already.
+    /// The worker, after [`AdoptReply::Adopted`], and the bytes that it has sent already.
     #[must_use]
-    pub fn into_worker(self) -> (Worker, BytesMut) {
-        (Worker::adopted(self.process, self.connection), self.received)
+    pub(crate) fn into_worker(self) -> (Worker, BytesMut) {
+        (Worker::over_socket(self.process, self.connection), self.received)
     }
 }
 
 fn understand(body: Body) -> AdoptReply {
-    let own = VersionRange::OWN;
     match body {
         Body::Notice(Notice::Adopted(adopted)) => AdoptReply::Adopted(adopted),
-        Body::Notice(Notice::AdoptionRefused { versions }) => AdoptReply::Foreign(format!(
-            "it speaks versions {} to {} of the link, this supervisor {} to {}",
-            versions.oldest, versions.newest, own.oldest, own.newest
-        )),
+        Body::Notice(Notice::AdoptionRefused { versions }) => {
+            AdoptReply::Foreign(Foreign::Versions(versions))
+        }
         Body::Notice(Notice::Pong { .. } | Notice::Ending { .. })
         | Body::Event(_)
         | Body::Lines(_)
-        | Body::Output(_) => AdoptReply::Foreign("it did not answer the question".to_owned()),
+        | Body::Output(_) => AdoptReply::Foreign(Foreign::NoAnswer),
     }
-}
-
-/// Connects to the socket of this name in `directory`; `None` if there is none, or nobody behind it.
-///
-/// # Errors
-/// When it cannot be told whether there is somebody.
-pub async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
-    // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
-    let directory = match File::open(directory) {
-        Ok(directory) => directory,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
-    let deadline = Instant::now() + limits::ADOPT_ANSWER;
-    loop {
-        match UnixStream::connect(&path).await {
-            Ok(connection) => return Ok(Some(connection)),
-            Err(error) if is_nobody(&error) => return Ok(None),
-            // Others are waiting to be heard.
-            Err(error)
-                if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
-            {
-                sleep(limits::ADOPT_RETRY).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The last is what a worker gives that exits while it is being connected to.
-fn is_nobody(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset
-    )
 }
 
 fn is_hung_up(connection: &UnixStream) -> io::Result<bool> {

@@ -1,9 +1,13 @@
 //! Whether tasks get cgroups, decided once at the start by trying it.
 //!
-//! Owns the parent directory of all tasks' leaves. Leaves belong to workers; those of tasks that an earlier
-//! supervisor started stay in its parent directory, beside this one, which goes with the last of them.
+//! Owns the parent directory of all tasks' leaves. Leaves belong to workers. Those of an earlier supervisor's tasks stay
+//! in its parent directory, beside this one, which is removed with the last of them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+};
 
 use cc_link::spec::CgroupParent;
 use cc_proctree::cgroup::{self, Parent, Setting};
@@ -11,11 +15,22 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{config::limits, worker::spawner::Spawner};
 
-/// Finds or makes the place for cgroups and has a worker try it. `None`: the subreaper alone contains tasks.
+/// Why the probe of a cgroup failed.
+#[derive(Debug, thiserror::Error)]
+enum ProbeError {
+    #[error("the probe did not end in time")]
+    Timeout,
+    #[error("the worker could not be started: {0}")]
+    Start(#[source] io::Error),
+    #[error("the probe ended with {status} {stdout:?} {stderr:?}")]
+    Failed { status: ExitStatus, stdout: String, stderr: String },
+}
+
+/// Finds or makes the parent cgroup and has a worker try it. `None`: the subreaper alone contains tasks.
 ///
 /// # Errors
-/// When an operator named the place and it does not work.
-pub async fn find(
+/// When the operator named the parent and it cannot be used.
+pub(crate) async fn find(
     setting: &Setting,
     spawner: &Spawner,
 ) -> anyhow::Result<Option<(Parent, CgroupParent)>> {
@@ -44,7 +59,7 @@ pub async fn find(
                 Setting::Auto | Setting::Off => {
                     tracing::warn!(
                         path = %path.display(),
-                        problem,
+                        problem = problem.to_string(),
                         "cgroups cannot be used; tasks are contained by the subreaper alone"
                     );
                     Ok(None)
@@ -54,33 +69,33 @@ pub async fn find(
     }
 }
 
-/// Has a worker try to start, freeze and kill a process in a leaf. Says whether `CLONE_INTO_CGROUP` works.
-async fn probe(parent: &Parent, spawner: &Spawner) -> Result<bool, String> {
+/// Has a worker try to start, freeze and kill a process in a leaf. Returns whether `CLONE_INTO_CGROUP` works.
+async fn probe(parent: &Parent, spawner: &Spawner) -> Result<bool, ProbeError> {
     let mut command = spawner.command();
-    command.arg("--probe-cgroup").arg(parent.path()).stdin(std::process::Stdio::null());
+    command.arg("--probe-cgroup").arg(parent.path()).stdin(Stdio::null());
     let output = timeout(limits::CGROUP_PROBE, command.kill_on_drop(true).output())
         .await
-        .map_err(|_| "the probe did not end in time".to_owned())?
-        .map_err(|error| format!("the worker could not be started: {error}"))?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    match (output.status.success(), said.trim()) {
-        (true, "clone-into") => Ok(true),
-        (true, "procs") => Ok(false),
-        (_, said) => {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            Err(format!("the probe ended with {} {said:?} {:?}", output.status, errors.trim()))
+        .map_err(|_| ProbeError::Timeout)?
+        .map_err(ProbeError::Start)?;
+    let text = |bytes| String::from_utf8_lossy(bytes).trim().to_owned();
+    match (output.status.success(), text(&output.stdout)) {
+        (true, said) if said == "clone-into" => Ok(true),
+        (true, said) if said == "procs" => Ok(false),
+        (_, stdout) => {
+            let stderr = text(&output.stderr);
+            Err(ProbeError::Failed { status: output.status, stdout, stderr })
         }
     }
 }
 
 /// The leaf of a task of an earlier supervisor, if it is there.
 #[must_use]
-pub fn find_leaf(parent: Option<&CgroupParent>, task_id: &str) -> Option<PathBuf> {
+pub(crate) fn find_leaf(parent: Option<&CgroupParent>, task_id: &str) -> Option<PathBuf> {
     cgroup::find_leaf(&parent?.path, task_id)
 }
 
-/// A task's leaf is not needed any more: if it was another supervisor's and the last one, its parent goes too.
-pub async fn left(parent: Option<&CgroupParent>, leaf: &Path) {
+/// To be called when a task has left its leaf. If that was the last one of an earlier supervisor, its parent is removed.
+pub(crate) async fn left(parent: Option<&CgroupParent>, leaf: &Path) {
     let own = parent.map(|parent| parent.path.as_path());
     if leaf.parent() != own {
         let leaf = leaf.to_owned();
@@ -90,9 +105,9 @@ pub async fn left(parent: Option<&CgroupParent>, leaf: &Path) {
     }
 }
 
-/// Removes the cgroups of supervisors that run no more. `running`: the tasks whose leaves are in use. To be called when
+/// Removes the cgroups of supervisors that have ended. `running` are the tasks whose leaves are in use. To be called when
 /// every task of an earlier supervisor has an owner or an end.
-pub async fn remove_abandoned(parent: Option<&CgroupParent>, running: Vec<String>) {
+pub(crate) async fn remove_abandoned(parent: Option<&CgroupParent>, running: Vec<String>) {
     let Some(parent) = parent.map(|parent| parent.path.clone()) else { return };
     let removing = spawn_blocking(move || {
         let in_use: Vec<PathBuf> =

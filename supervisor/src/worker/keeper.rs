@@ -1,8 +1,8 @@
-//! The process that workers are forked by and that is their parent, as [`cc_link::keeper`] says: this supervisor's own.
+//! This supervisor's keeper: the process that forks its workers and is their parent (see [`cc_link::keeper`]).
 //!
-//! Owns the connection on which workers are asked for. Closing it is all that ends a keeper: it goes when its last worker
-//! has gone. It does not know what the workers are for; used by [`crate::worker::spawner`], one request at a time. What is asked of
-//! keepers after a worker's death is in [`crate::worker::keepers`].
+//! Owns the connection on which workers are requested. When that is closed, the keeper exits with its last worker.
+//! Used by [`crate::worker::spawner`], one request at a time. The questions about a dead worker are in
+//! [`crate::worker::keepers`].
 
 use std::{
     fs, io,
@@ -40,9 +40,9 @@ use crate::{
     worker::{keepers::Keepers, process::ProcessHandle},
 };
 
-/// Which file a program was started from.
+/// The identity of a program file: another one means that the program was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Build {
+pub(crate) struct Build {
     device: u64,
     inode: u64,
     bytes: u64,
@@ -50,11 +50,9 @@ pub struct Build {
 }
 
 impl Build {
-    /// Of the program that is there now.
-    ///
     /// # Errors
-    /// When there is none.
-    pub fn of(program: &Path) -> io::Result<Self> {
+    /// When there is no such program.
+    pub(crate) fn of(program: &Path) -> io::Result<Self> {
         let file = fs::metadata(program)?;
         Ok(Self {
             device: file.dev(),
@@ -65,31 +63,39 @@ impl Build {
     }
 }
 
-/// A worker that was just forked, and this end of its pipes.
+/// A worker that was just forked, and this process's ends of its pipes.
 #[derive(Debug)]
-pub struct Forked {
-    /// A child of the keeper, which reaps it.
+pub(crate) struct Forked {
+    /// Reaped by the keeper, its parent.
     pub process: ProcessHandle,
-    /// To its stdin.
     pub stdin: pipe::Sender,
-    /// From its stdout.
     pub stdout: pipe::Receiver,
 }
 
-/// Why there is no worker.
+/// Why no worker was forked.
 #[derive(Debug, thiserror::Error)]
-pub enum ForkError {
-    /// The kernel refused it now; the keeper is as good as before.
+pub(crate) enum ForkError {
+    /// The kernel refused the fork. The keeper can be used again.
     #[error(transparent)]
     Refused(#[from] io::Error),
-    /// The keeper does not answer, or not as it should: it is not to be asked again.
     #[error("the keeper of the workers {0}")]
-    Lost(String),
+    Lost(#[from] KeeperLost),
 }
 
-/// A running keeper. Dropped, it is asked for no more workers, and goes when those that it has are gone.
+/// Why a keeper must not be used again.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum KeeperLost {
+    #[error("did not answer in time")]
+    Silent,
+    #[error("ended ({0}): install both programs from one build")]
+    Ended(#[source] io::Error),
+    #[error("sent no handle")]
+    NoPidfd,
+}
+
+/// A running keeper. When it is dropped, it is asked for no more workers and exits with its last one.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     process: ProcessHandle,
     socket: UnixStream,
     build: Build,
@@ -99,11 +105,11 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Starts one. `command` runs the worker program without arguments, and `build` is that of the program.
+    /// Starts a keeper. `command` runs the worker program without arguments, `build` is the program's.
     ///
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
-    pub fn start(mut command: Command, keepers: &Keepers, build: Build) -> io::Result<Self> {
+    pub(crate) fn start(mut command: Command, keepers: &Keepers, build: Build) -> io::Result<Self> {
         let (own, others) = StdUnixStream::pair()?;
         own.set_nonblocking(true)?;
         let socket = UnixStream::from_std(own)?;
@@ -115,7 +121,7 @@ impl Keeper {
             .stdout(Stdio::from(listener))
             .spawn();
         let process = spawned.and_then(|child| {
-            // Not reaped before this is done with, so the number is its. Then it is the runtime's to reap.
+            // The child is not reaped before `child` is dropped, so the pid is its own. The runtime reaps it then.
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
             ProcessHandle::open(pid)
         });
@@ -125,18 +131,18 @@ impl Keeper {
         Ok(Self { process, socket, build, path, has_forked: false, is_expected_to_end })
     }
 
-    /// What its workers are copies of.
+    /// The build that its workers are copies of.
     #[must_use]
-    pub fn build(&self) -> Build {
+    pub(crate) fn build(&self) -> Build {
         self.build
     }
 
-    /// A new worker. When the future is dropped before its end, the answer to it would be taken for that to the next
-    /// request: such a keeper must not be used again.
+    /// Forks a worker. If the future is dropped, its answer would be taken for that to the next request: the keeper must
+    /// not be used again.
     ///
     /// # Errors
     /// [`ForkError`].
-    pub async fn fork(&mut self) -> Result<Forked, ForkError> {
+    pub(crate) async fn fork(&mut self) -> Result<Forked, ForkError> {
         let (stdin, to_stdin) = io::pipe()?;
         let (from_stdout, stdout) = io::pipe()?;
         let to_stdin = pipe::Sender::from_owned_fd(to_stdin.into())?;
@@ -145,16 +151,13 @@ impl Keeper {
             self.ask([stdin.as_fd(), stdout.as_fd(), io::stderr().as_fd()]).await?;
             self.answer().await
         };
-        let answer = uptime::timeout(limits::WORKER_FORK, asking)
-            .await
-            .map_err(|_| ForkError::Lost("did not answer in time".to_owned()))?;
-        let (answer, handle) = answer.map_err(|error| {
-            ForkError::Lost(format!("ended ({error}): install both programs from one build"))
-        })?;
+        let answer =
+            uptime::timeout(limits::WORKER_FORK, asking).await.map_err(|_| KeeperLost::Silent)?;
+        let (answer, pidfd) = answer.map_err(KeeperLost::Ended)?;
         let pid = answer.0?;
-        let handle = handle.ok_or_else(|| ForkError::Lost("sent no handle".to_owned()))?;
+        let pidfd = pidfd.ok_or(KeeperLost::NoPidfd)?;
         self.has_forked = true;
-        let process = ProcessHandle::of(pid, handle)?;
+        let process = ProcessHandle::received(pid, pidfd)?;
         Ok(Forked { process, stdin: to_stdin, stdout: from_stdout })
     }
 
@@ -170,7 +173,7 @@ impl Keeper {
         self.socket.async_io(Interest::WRITABLE, sending).await.map(drop)
     }
 
-    /// The answer, and the handle that comes with a pid.
+    /// Receives an answer, and the pidfd that comes with a pid.
     async fn answer(&self) -> io::Result<(Answer, Option<OwnedFd>)> {
         let receiving = || {
             let mut answer = [0; ANSWER_BYTES];
@@ -179,7 +182,7 @@ impl Keeper {
             let mut bytes = [IoSliceMut::new(&mut answer)];
             let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
             let received = recvmsg(&self.socket, &mut bytes, &mut ancillary, flags)?.bytes;
-            let handle = ancillary.drain().find_map(|message| match message {
+            let pidfd = ancillary.drain().find_map(|message| match message {
                 RecvAncillaryMessage::ScmRights(mut received) => received.next(),
                 RecvAncillaryMessage::ScmCredentials(_) | _ => None,
             });
@@ -187,21 +190,21 @@ impl Keeper {
             if received < ANSWER_BYTES {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            Ok((Answer::from_bytes(answer), handle))
+            Ok((Answer::from_bytes(answer), pidfd))
         };
         self.socket.async_io(Interest::READABLE, receiving).await
     }
 
-    /// Asks it for no more. One that was stopped goes on, so that it can see to its workers and go.
-    pub fn dismiss(self) -> ProcessHandle {
+    /// Closes the connection: the keeper exits with its last worker. A stopped one is continued, so that it can.
+    pub(crate) fn dismiss(self) -> ProcessHandle {
         self.is_expected_to_end.store(true, Ordering::Relaxed);
         self.process.signal(Signal::CONT);
         self.process
     }
 
-    /// The same for one that does not answer as it should. If it is dead, its socket says so to whoever asks after one
-    /// of its workers.
-    pub fn give_up(self) {
+    /// Dismisses a keeper that is lost. If it is dead and has forked workers, its socket stays: that tells
+    /// [`Keepers::settle`] that what they leave has lost its parent.
+    pub(crate) fn give_up(self) {
         if self.process.has_ended() && !self.has_forked {
             Keepers::forget(&self.path);
         }
@@ -209,7 +212,7 @@ impl Keeper {
     }
 }
 
-/// Says so when a keeper dies whose workers may live on: they are init's children then.
+/// Logs the death of a keeper whose workers may live on, as children of init.
 async fn watch(process: ProcessHandle, is_expected_to_end: Arc<AtomicBool>) {
     process.ended().await;
     if !is_expected_to_end.load(Ordering::Relaxed) {

@@ -1,12 +1,12 @@
-//! The keepers whose sockets are in the state directory: this supervisor's own, those of earlier supervisors that still
+//! All keepers whose sockets are in the state directory: this supervisor's own, those of earlier supervisors that still
 //! have workers, and those whose program was replaced.
 //!
-//! Each is the parent of its workers and ends what a dead one leaves. Here it is asked whether it has, and they are waited
-//! for at the end. A keeper that goes by itself takes its socket along; one that was killed leaves it behind, which says
-//! that what its workers leave can only be looked for.
+//! A keeper is the parent of its workers and ends what a dead one leaves. Here it is asked whether it has, and its exit is
+//! waited for. A keeper that exits by itself removes its socket. A socket without a listener is that of a keeper that was
+//! killed: what its workers leave has lost its parent, and [`crate::worker::spawner::Spawner::sweep`] must find it.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     os::{
         fd::{AsRawFd as _, OwnedFd},
         unix::fs::PermissionsExt as _,
@@ -35,52 +35,52 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{adopt, process::ProcessHandle},
+    worker::{process::ProcessHandle, unix_socket},
 };
 
 const SUFFIX: &str = ".sock";
-/// Connections that the kernel holds for a keeper.
+/// Connections that the kernel queues for a keeper.
 const BACKLOG: i32 = 32;
 
-/// The directory of their sockets.
+/// The keepers whose sockets are in one directory.
 #[derive(Clone, Debug)]
-pub struct Keepers {
+pub(crate) struct Keepers {
     directory: PathBuf,
 }
 
-/// What keepers say of a worker that has ended.
+/// How a worker ended, and what became of what it left.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Remains {
-    /// How it ended, where its keeper knows.
+pub(crate) struct WorkerExit {
+    /// `None`: no keeper knows.
     pub end: Option<WorkerEnd>,
-    /// What it left.
+    /// What the keeper has killed.
     pub swept: Swept,
-    /// A keeper has died, which may have been its: what it left may be anywhere.
+    /// A keeper has died, and may have been the worker's: then what the worker left has another parent.
     pub is_keeper_lost: bool,
 }
 
-impl Remains {
-    /// For people, after "the worker".
-    #[must_use]
-    pub fn describe(&self) -> String {
+/// How the worker ended, for people; it follows "the worker".
+impl fmt::Display for WorkerExit {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.end {
             Some(WorkerEnd::Signal(number)) => match nix::sys::signal::Signal::try_from(number) {
-                Ok(signal) => format!("was killed by {signal}"),
-                Err(_) => format!("was killed by signal {number}"),
+                Ok(signal) => write!(formatter, "was killed by {signal}"),
+                Err(_) => write!(formatter, "was killed by signal {number}"),
             },
             Some(WorkerEnd::Code(code)) => match Exit::of_code(code) {
-                Some(Exit::Done) | None => format!("exited with code {code}"),
-                Some(Exit::Failed) => {
-                    format!(
-                        "exited with code {code}, the supervisor's standard error has its message"
-                    )
-                }
-                Some(Exit::Panicked) => format!("panicked (exit code {code})"),
+                Some(Exit::Done) | None => write!(formatter, "exited with code {code}"),
+                Some(Exit::Failed) => write!(
+                    formatter,
+                    "exited with code {code}, the supervisor's standard error has its message"
+                ),
+                Some(Exit::Panicked) => write!(formatter, "panicked (exit code {code})"),
             },
-            None => "ended".to_owned(),
+            None => formatter.write_str("ended"),
         }
     }
+}
 
+impl WorkerExit {
     fn add(&mut self, settled: &Settled) {
         self.end = self.end.or(settled.end);
         let Settled { killed, unkillable, .. } = *settled;
@@ -88,30 +88,30 @@ impl Remains {
     }
 }
 
-/// What became of a question.
+/// What became of a question to a keeper.
 enum Asked {
     Answered(Settled),
-    /// It has gone, or is going: it has nobody left to look after.
+    /// It has exited, or is about to: it has no worker left, and nothing of one.
     Gone,
-    /// Its socket is there and nobody listens.
+    /// Its socket is there and has no listener.
     Dead,
-    /// It lives and says nothing.
+    /// It lives and does not answer.
     Silent,
 }
 
 impl Keepers {
-    /// Those in this directory, which exists.
+    /// The keepers whose sockets are in `directory`, which exists.
     #[must_use]
-    pub fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
 
-    /// A socket for a new one, which only this user can connect to, and its path. It listens already: until the keeper
-    /// does, who connects waits.
+    /// Makes the socket of a new keeper, to which only this user can connect; returns it with its path. It listens
+    /// already: a connection that is made before the keeper accepts waits.
     ///
     /// # Errors
     /// When the directory cannot be written, or descriptors are missing.
-    pub fn listen(&self) -> io::Result<(OwnedFd, PathBuf)> {
+    pub(crate) fn listen(&self) -> io::Result<(OwnedFd, PathBuf)> {
         let name = format!("{}{SUFFIX}", uuid::Uuid::now_v7().simple());
         let flags = SocketFlags::CLOEXEC;
         let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -127,8 +127,8 @@ impl Keepers {
         Ok((listener, path))
     }
 
-    /// Removes the socket of one that is gone.
-    pub fn forget(path: &Path) {
+    /// Removes the socket of a keeper that is gone.
+    pub(crate) fn forget(path: &Path) {
         if let Err(error) = fs::remove_file(path)
             && error.kind() != io::ErrorKind::NotFound
         {
@@ -136,22 +136,22 @@ impl Keepers {
         }
     }
 
-    /// Waits until what a worker that has ended has left is ended too. The question goes to all: whose it was is not
-    /// known of a worker of an earlier supervisor.
-    pub async fn settle(&self, worker: i32) -> Remains {
-        let mut remains = Remains::default();
+    /// Waits until the keeper of a worker that has ended has killed what the worker left. All keepers are asked, because
+    /// it is not known which one forked a worker of an earlier supervisor.
+    pub(crate) async fn settle(&self, worker: i32) -> WorkerExit {
+        let mut exit = WorkerExit::default();
         for path in self.sockets() {
             match self.ask(&path, Question::Settle { worker }).await {
-                Asked::Answered(settled) => remains.add(&settled),
+                Asked::Answered(settled) => exit.add(&settled),
                 Asked::Gone => {}
-                Asked::Dead => remains.is_keeper_lost = true,
+                Asked::Dead => exit.is_keeper_lost = true,
                 Asked::Silent => {
                     tracing::warn!(path = %path.display(), "a keeper does not answer");
-                    remains.is_keeper_lost = true;
+                    exit.is_keeper_lost = true;
                 }
             }
         }
-        remains
+        exit
     }
 
     async fn ask(&self, path: &Path, question: Question) -> Asked {
@@ -163,7 +163,7 @@ impl Keepers {
             if credentials.uid() != geteuid().as_raw() {
                 return Err(io::Error::other("it is another user's"));
             }
-            // One that somebody has stopped could not answer.
+            // A stopped keeper could not answer.
             if let Some(pid) = credentials.pid().filter(|pid| !is_own(*pid))
                 && let Ok(process) = ProcessHandle::open(pid)
             {
@@ -175,7 +175,7 @@ impl Keepers {
             (&mut connection).take(most).read_to_end(&mut line).await?;
             Ok::<Asked, io::Error>(match from_line(&line) {
                 Ok(settled) => Asked::Answered(settled),
-                // It went before it had read the question: there is nobody left.
+                // It exited before it had read the question, so it has no worker left.
                 Err(_) => Asked::Gone,
             })
         };
@@ -192,12 +192,12 @@ impl Keepers {
 
     async fn connect(&self, path: &Path) -> io::Result<Option<UnixStream>> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-        adopt::connect(&self.directory, name).await
+        unix_socket::connect(&self.directory, name).await
     }
 
-    /// Removes the sockets of those that were killed. To be called when nobody asks any more what their workers left, and
-    /// none is being started.
-    pub async fn remove_dead(&self) {
+    /// Removes the sockets of keepers that were killed. To be called when no task of an earlier supervisor is waiting for
+    /// [`Keepers::settle`] and no keeper is being started.
+    pub(crate) async fn remove_dead(&self) {
         for path in self.sockets() {
             if matches!(self.connect(&path).await, Ok(None)) {
                 Self::forget(&path);
@@ -205,9 +205,9 @@ impl Keepers {
         }
     }
 
-    /// Waits for those to go that have been left by their supervisor: for all where `are_tasks_over`, else for those that
-    /// have nobody to look after. One of these that does not go is killed.
-    pub async fn ended(&self, are_tasks_over: bool) {
+    /// Waits for the exit of the keepers that their supervisors have left: of all where `are_tasks_over`, else of those
+    /// that have no worker. A keeper without a worker that does not exit is killed.
+    pub(crate) async fn ended(&self, are_tasks_over: bool) {
         for path in self.sockets() {
             let connection = match self.connect(&path).await {
                 Ok(Some(connection)) => connection,
@@ -227,17 +227,17 @@ impl Keepers {
                 continue;
             }
             process.signal(Signal::CONT);
-            // It waits for its callers.
+            // A keeper does not exit while it has a connection.
             drop(connection);
             if uptime::timeout(limits::WORKER_EXIT, process.ended()).await.is_ok() {
                 continue;
             }
             if is_idle(pid) {
-                tracing::warn!(pid, "a keeper did not go: killed");
+                tracing::warn!(pid, "a keeper did not exit: killed");
                 process.kill().await;
                 Self::forget(&path);
             } else {
-                tracing::warn!(pid, "a keeper has still somebody to look after");
+                tracing::warn!(pid, "a keeper still has a worker, or what one left");
             }
         }
     }
@@ -249,14 +249,14 @@ impl Keepers {
     }
 }
 
-/// Whether it is known that a keeper has no worker, and nothing of one.
+/// Whether it is certain that a keeper has no worker, and nothing that one left.
 #[must_use]
-pub fn is_idle(pid: i32) -> bool {
+pub(crate) fn is_idle(pid: i32) -> bool {
     let is_gone = |pid: &i32| Process::read(*pid).is_none_or(|process| process.is_dead());
     procfs::children(pid).is_some_and(|children| children.iter().all(is_gone))
 }
 
-/// Until a keeper has called listen(2), whoever connects sees the supervisor that started it as the peer.
+/// Until a keeper has called listen(2), the peer of a connection to its socket is the supervisor that made the socket.
 fn is_own(pid: i32) -> bool {
     u32::try_from(pid).is_ok_and(|pid| pid == std::process::id())
 }

@@ -1,184 +1,33 @@
-//! A worker as its task's owner sees it: control lines go in, records come out, and its end is waited for or
-//! brought about. The same for one that this supervisor started and for one that it adopted.
+//! The processes that run tasks: how a worker is started, adopted, spoken to and ended.
 //!
-//! It never judges what a worker says; that is the owner's business. Made by [`crate::worker::spawner`] and
-//! [`crate::worker::adopt`].
+//! The room owns the worker processes and their keepers, which are their parents. It knows nothing of tasks: what a worker
+//! says is judged by [`crate::task::owner`], and what follows from an adoption by [`crate::task::recover`].
+//!
+//! In reading order, each file above those that it uses:
+//! - [`cgroup`]: whether tasks get cgroups, tried once at the start
+//! - [`spawner`]: starts workers, and sweeps up what a dead one left
+//! - [`adopt`]: asks a worker of an earlier supervisor to serve this one
+//! - [`link`]: a running worker: control lines go in, records come out
+//! - [`keeper`]: this supervisor's keeper, which forks workers on request
+//! - [`keepers`]: all keepers, with those of earlier supervisors: how did a worker end, and is all that it left ended?
+//! - [`process`]: a process by its pidfd: signals, and the wait for its exit
+//! - [`unix_socket`]: a connection to a socket with a long path
+//!
+//! A process tree is killed by its worker while that lives, and otherwise by the worker's keeper and by
+//! [`spawner::Spawner::sweep`], which [`crate::task::worker_lost`] calls. All of them use `cc_proctree::kill`.
 
-pub(crate) mod adopt;
 pub(crate) mod cgroup;
-pub(crate) mod keeper;
-pub(crate) mod keepers;
-pub(crate) mod process;
+
 pub(crate) mod spawner;
 
-use std::io;
+pub(crate) mod adopt;
 
-use bytes::BytesMut;
-use cc_link::control::Control;
-use cc_proctree::procfs::{self, Process};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, pipe},
-    },
-    sync::{mpsc, oneshot},
-    task::spawn_blocking,
-    time::timeout,
-};
+pub(crate) mod link;
 
-use self::{keeper::Forked, process::ProcessHandle};
-use crate::config::limits;
+mod keeper;
 
-/// What became of a control that a client asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ControlReply {
-    /// The worker has it.
-    Done,
-    /// The task is over or being ended.
-    NotRunning,
-}
+pub(crate) mod keepers;
 
-/// A running worker. Dropped, it is not killed (nobody would be there to end its tree): its control channel
-/// closes, and then it does what its spec says for the loss of its supervisor.
-#[derive(Debug)]
-pub struct Worker {
-    /// For the log; signals go through the handle.
-    pub pid: i32,
-    /// Whoever is its parent reaps it: its keeper.
-    process: ProcessHandle,
-    control: mpsc::Sender<Line>,
-    events: Events,
-}
+pub(crate) mod process;
 
-/// A control line on its way.
-#[derive(Debug)]
-struct Line {
-    bytes: Vec<u8>,
-    /// Hears when the worker has it.
-    told: Option<oneshot::Sender<ControlReply>>,
-}
-
-#[derive(Debug)]
-enum Events {
-    Pipe(pipe::Receiver),
-    Socket(OwnedReadHalf),
-}
-
-impl Worker {
-    /// One that was just forked.
-    #[must_use]
-    pub fn started(forked: Forked) -> Self {
-        let Forked { process, stdin, stdout } = forked;
-        Self {
-            pid: process.pid(),
-            process,
-            control: spawn_control(stdin),
-            events: Events::Pipe(stdout),
-        }
-    }
-
-    /// One that has accepted to be adopted on `connection`.
-    #[must_use]
-    pub fn adopted(process: ProcessHandle, connection: UnixStream) -> Self {
-        let (events, control) = connection.into_split();
-        Self {
-            pid: process.pid(),
-            process,
-            control: spawn_control(control),
-            events: Events::Socket(events),
-        }
-    }
-
-    /// By which it can be ended, whatever becomes of this.
-    #[must_use]
-    pub fn handle(&self) -> ProcessHandle {
-        self.process.clone()
-    }
-
-    /// Queues a control line. A line that finds no room is dropped: the worker has not read for so long that
-    /// its health check will fail.
-    pub fn tell(&self, control: &Control) {
-        self.tell_for(control, None);
-    }
-
-    /// The same; `told` hears [`ControlReply::Done`] when the line is in the worker's pipe, and nothing when it never will be.
-    pub fn tell_for(&self, control: &Control, told: Option<oneshot::Sender<ControlReply>>) {
-        match control.to_line() {
-            Ok(bytes) => {
-                if self.control.try_send(Line { bytes, told }).is_err() {
-                    tracing::warn!(worker = self.pid, "a control line was dropped");
-                }
-            }
-            Err(error) => tracing::error!(%error, "a control message is no JSON"),
-        }
-    }
-
-    /// Reads more records into `buffer`; 0 is their end. Dropping the future loses nothing.
-    ///
-    /// # Errors
-    /// As read(2).
-    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        match &mut self.events {
-            Events::Pipe(pipe) => read_more(pipe, buffer).await,
-            Events::Socket(socket) => read_more(socket, buffer).await,
-        }
-    }
-
-    /// Waits for a worker that has no more to say, and kills it if it takes too long.
-    pub async fn end(self) {
-        drop(self.control);
-        if timeout(limits::WORKER_EXIT, self.process.ended()).await.is_err() {
-            tracing::warn!(worker = self.pid, "a worker did not exit: killed");
-            kill(&self.process).await;
-        }
-    }
-
-    /// Kills a worker that has failed. Returns who was below it then: if its keeper is gone, nobody else knows.
-    pub async fn kill(self) -> Vec<Process> {
-        let pid = self.pid;
-        let looking = spawn_blocking(move || procfs::descendants(pid)).await;
-        kill(&self.process).await;
-        looking.ok().and_then(Result::ok).unwrap_or_default()
-    }
-}
-
-async fn kill(process: &ProcessHandle) {
-    if !process.kill().await {
-        let worker = process.pid();
-        tracing::error!(
-            worker,
-            "a worker was killed and has not ended yet (uninterruptible sleep)"
-        );
-    }
-}
-
-async fn read_more(
-    from: &mut (impl AsyncRead + Unpin),
-    buffer: &mut BytesMut,
-) -> io::Result<usize> {
-    // What is left of an allocation is used up before the next one: a small read must not pin a large
-    // buffer.
-    if buffer.capacity() - buffer.len() < limits::EVENT_READ_BYTES / 16 {
-        buffer.reserve(limits::EVENT_READ_BYTES);
-    }
-    from.read_buf(buffer).await
-}
-
-/// Writes control lines in their order, in the background. A worker that does not read stops only this.
-fn spawn_control(mut to: impl AsyncWrite + Send + Unpin + 'static) -> mpsc::Sender<Line> {
-    let (control, mut lines) = mpsc::channel::<Line>(limits::WORKER_CONTROL_QUEUE_LINES);
-    tokio::spawn(async move {
-        while let Some(line) = lines.recv().await {
-            if let Err(error) = to.write_all(&line.bytes).await {
-                tracing::debug!(%error, "a worker closed its control channel");
-                return;
-            }
-            if let Some(told) = line.told {
-                // Whoever asked may have gone.
-                told.send(ControlReply::Done).ok();
-            }
-        }
-    });
-    control
-}
+mod unix_socket;

@@ -1,9 +1,8 @@
-//! A process that this one did not start, held by a pidfd and waited for in the runtime. Used for workers and for their
-//! keepers.
+//! A process that is not a child of this one, by its pidfd: workers, which are children of their keepers, and keepers.
 
 use std::{io, os::fd::OwnedFd, sync::Arc};
 
-use cc_proctree::pidfd;
+use cc_proctree::pidfd::Pidfd;
 use rustix::process::Signal;
 use tokio::{
     io::{Interest, unix::AsyncFd},
@@ -12,10 +11,10 @@ use tokio::{
 
 use crate::config::limits;
 
-/// A handle on a process; clones mean the same one.
+/// Clones are the same process.
 #[derive(Clone, Debug)]
-pub struct ProcessHandle {
-    process: Arc<AsyncFd<pidfd::Pidfd>>,
+pub(crate) struct ProcessHandle {
+    pidfd: Arc<AsyncFd<Pidfd>>,
 }
 
 impl ProcessHandle {
@@ -23,53 +22,52 @@ impl ProcessHandle {
     ///
     /// # Errors
     /// When there is no such process, or no descriptor is free.
-    pub fn open(pid: i32) -> io::Result<Self> {
-        Self::watch(pidfd::Pidfd::open(pid)?)
+    pub(crate) fn open(pid: i32) -> io::Result<Self> {
+        Self::watch(Pidfd::open(pid)?)
     }
 
-    /// The process with this pid, from a non-blocking pidfd that came from it.
+    /// The process with this pid, from a non-blocking pidfd that the process sent.
     ///
     /// # Errors
     /// When the runtime cannot watch it.
-    pub fn of(pid: i32, handle: OwnedFd) -> io::Result<Self> {
-        Self::watch(pidfd::Pidfd::received(pid, handle))
+    pub(super) fn received(pid: i32, pidfd: OwnedFd) -> io::Result<Self> {
+        Self::watch(Pidfd::received(pid, pidfd))
     }
 
     #[expect(
         deprecated,
         reason = "deprecated for what is no descriptor of its own; a pidfd is, and the replacement is unsafe"
     )]
-    fn watch(process: pidfd::Pidfd) -> io::Result<Self> {
-        Ok(Self { process: Arc::new(AsyncFd::with_interest(process, Interest::READABLE)?) })
+    fn watch(pidfd: Pidfd) -> io::Result<Self> {
+        Ok(Self { pidfd: Arc::new(AsyncFd::with_interest(pidfd, Interest::READABLE)?) })
     }
 
-    /// The pid, for messages.
+    /// For messages. Signals go through the pidfd.
     #[must_use]
-    pub fn pid(&self) -> i32 {
-        self.process.get_ref().pid()
+    pub(crate) fn pid(&self) -> i32 {
+        self.pidfd.get_ref().pid()
     }
 
-    /// Sends a signal; for a process that has exited this does nothing.
-    pub fn signal(&self, signal: Signal) {
-        if let Err(error) = self.process.get_ref().signal(signal) {
+    /// Sends a signal. For a process that has exited this does nothing.
+    pub(crate) fn signal(&self, signal: Signal) {
+        if let Err(error) = self.pidfd.get_ref().signal(signal) {
             tracing::warn!(pid = self.pid(), %error, "signalling a worker");
         }
     }
 
-    /// Whether it has exited.
     #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.process.get_ref().has_ended()
+    pub(crate) fn has_ended(&self) -> bool {
+        self.pidfd.get_ref().has_ended()
     }
 
-    /// Returns when it has exited, whether its parent has reaped it or not.
-    pub async fn ended(&self) {
-        // It stays readable from the exit on. An error means that the runtime is going down.
-        drop(self.process.readable().await);
+    /// Waits for the exit. The process may not be reaped then.
+    pub(crate) async fn ended(&self) {
+        // The pidfd stays readable from the exit on. An error means that the runtime is going down.
+        drop(self.pidfd.readable().await);
     }
 
-    /// Kills it and waits for its exit. False: it has not exited in time (uninterruptible sleep).
-    pub async fn kill(&self) -> bool {
+    /// Sends SIGKILL and waits for the exit. False: it has not exited in time (uninterruptible sleep).
+    pub(crate) async fn kill(&self) -> bool {
         self.signal(Signal::KILL);
         timeout(limits::WORKER_EXIT, self.ended()).await.is_ok()
     }

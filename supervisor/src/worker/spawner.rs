@@ -1,7 +1,8 @@
-//! Has workers forked, and sweeps up after those that died.
+//! Has workers forked by a keeper, and sweeps up what a dead worker left: [`Spawner::sweep`] calls
+//! `cc_proctree::kill`.
 //!
-//! Owns the keeper that makes them. It is started for the first worker, and again when it is gone or its program was
-//! replaced; then the one before goes with its last worker. What a worker costs does not grow with this process.
+//! Owns this supervisor's keeper. It is started for the first worker, and again when it is gone or its program was
+//! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
     io,
@@ -20,25 +21,23 @@ use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
 use crate::{
     config::limits,
     worker::{
-        Worker,
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers},
+        link::Worker,
     },
 };
 
-/// Why there is no worker.
+/// Why no worker could be started.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {error}", program.display())]
-pub struct SpawnError {
-    /// The worker's program.
+pub(crate) struct SpawnError {
     pub program: PathBuf,
-    /// What went wrong.
     pub error: ForkError,
 }
 
-/// Starts workers. Clones mean the same one.
+/// Starts workers. Clones are the same spawner.
 #[derive(Clone, Debug)]
-pub struct Spawner {
+pub(crate) struct Spawner {
     program: Arc<Path>,
     keeper: Arc<Mutex<Option<Keeper>>>,
     keepers: Keepers,
@@ -46,9 +45,9 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Of workers that run this program, with `open_files` as their limit where that is not to be this process's.
+    /// Starts workers that run `program`. `open_files` is their limit; `None`: as this process's.
     #[must_use]
-    pub fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
+    pub(crate) fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
         Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
     }
 
@@ -56,17 +55,19 @@ impl Spawner {
     ///
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
-    pub async fn spawn(&self) -> Result<Worker, SpawnError> {
+    pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
         let forked = self.fork(&mut *self.keeper.lock().await).await;
-        let failed = |error| SpawnError { program: self.program.to_path_buf(), error };
-        forked.map(Worker::started).map_err(failed)
+        match forked {
+            Ok(Forked { process, stdin, stdout }) => Ok(Worker::over_pipes(process, stdin, stdout)),
+            Err(error) => Err(SpawnError { program: self.program.to_path_buf(), error }),
+        }
     }
 
     async fn fork(&self, place: &mut Option<Keeper>) -> Result<Forked, ForkError> {
-        // Read for each worker: a program that was replaced on the disk needs another keeper.
+        // Looked at for each worker: a program that was replaced on the disk needs another keeper.
         let build = Build::of(&self.program)?;
         loop {
-            // While it is asked it is nobody's: a future that is dropped takes it along.
+            // Out of its place while it forks: if this future is dropped, the keeper goes with it (see `Keeper::fork`).
             let used = place.take();
             let was_there = used.is_some();
             let mut keeper = match used {
@@ -97,14 +98,14 @@ impl Spawner {
         }
     }
 
-    /// Lets the keeper go with its last worker. Waits for that and for other keepers to go: for all where
-    /// `are_tasks_over`, else for those that have no worker.
-    pub async fn close(&self, are_tasks_over: bool) {
+    /// Dismisses the keeper, which exits with its last worker. Waits for the exit of keepers: of all where
+    /// `are_tasks_over`, else of those that have no worker.
+    pub(crate) async fn close(&self, are_tasks_over: bool) {
         let keeper = self.keeper.lock().await.take();
         if let Some(keeper) = keeper {
             let process = keeper.dismiss();
             if are_tasks_over || keepers::is_idle(process.pid()) {
-                // One that takes longer is seen to with the others.
+                // If it takes longer, it is waited for with the others.
                 drop(timeout(limits::WORKER_EXIT, process.ended()).await);
             }
         }
@@ -113,13 +114,13 @@ impl Spawner {
 
     /// The keepers of this supervisor's workers, and of earlier ones'.
     #[must_use]
-    pub fn keepers(&self) -> &Keepers {
+    pub(crate) fn keepers(&self) -> &Keepers {
         &self.keepers
     }
 
-    /// A command that runs the worker program, cleanly.
+    /// A command that runs the worker program in a clean environment.
     #[must_use]
-    pub fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&*self.program);
         command.env_clear().current_dir("/").process_group(0).stderr(Stdio::inherit());
         if let Some(value) = std::env::var_os("RUST_BACKTRACE") {
@@ -131,22 +132,23 @@ impl Spawner {
         command
     }
 
-    /// Kills what a dead worker's task has left and its keeper has not ended. `known`: who was seen below the worker
-    /// before.
+    /// Kills the processes that a dead worker's task has left and its keeper has not ended: those in its cgroup, those
+    /// with its marker in their environment, and the `descendants` that were seen below the worker before. Called by
+    /// [`crate::task::worker_lost`].
     ///
     /// # Errors
     /// When `/proc` cannot be read.
-    pub async fn sweep(
+    pub(crate) async fn sweep(
         &self,
         task_id: &str,
         leaf: Option<&Path>,
-        known: Vec<Process>,
+        descendants: Vec<Process>,
     ) -> io::Result<Swept> {
         let task_id = task_id.to_owned();
         let leaf = leaf.map(Path::to_owned);
         let sweeping = spawn_blocking(move || {
             let marker = (MARKER_VARIABLE, task_id.as_str());
-            end_leftovers(&Leftovers { marker, leaf, known: &known })
+            end_leftovers(&Leftovers { marker, leaf, known: &descendants })
         });
         sweeping.await.map_err(io::Error::other)?
     }

@@ -59,7 +59,7 @@ fn median(values: &[f64]) -> f64 {
 pub type Contender<'a> = Box<dyn FnMut() -> f64 + 'a>;
 
 /// Lets the contenders take turns for so many rounds; a sample each, in their order. What is done for
-/// the first time is slow for whoever comes first, so a first round is not counted.
+/// the first time is slow for the contender that comes first, so a first round is not counted.
 pub fn in_turns(rounds: usize, contenders: Vec<Contender<'_>>) -> Vec<Sample> {
     in_turns_of(1, rounds, contenders)
 }

@@ -113,7 +113,7 @@ fn a_gate_that_somebody_opens_lets_one_task_see_whether_the_limit_is_over() {
     assert_eq!(unknown["data"]["field"], "gate_id");
     let opened = client.call("gate.open", &json!({ "gate_id": gate_id })).unwrap();
     assert_eq!(opened["opened"], json!([gate_id]));
-    // The limit is not over for the one that asks first, or the other one gets through: nobody waits for hours.
+    // The limit is not over for the one that asks first, or the other one gets through: no test waits for hours.
     until(&mut client, &batch_id, |batch: &Value| {
         batch["counts"]["succeeded"] == 1 || batch["retries"] == 1
     });

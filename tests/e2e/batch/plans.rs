@@ -1,5 +1,5 @@
-//! What is taken as a batch and what is not: mistakes are told all at once, limits by name, and the same
-//! wish twice is one batch.
+//! What is taken as a batch and what is not: mistakes are reported all at once, limits by name, and the
+//! same submission twice is one batch.
 
 use cc_tests::{
     Client, Options, Supervisor,

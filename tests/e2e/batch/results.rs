@@ -25,7 +25,7 @@ fn of_length(letter: &str, bytes: usize) -> Value {
     json!(letter.repeat(bytes / letter.len()))
 }
 
-/// An answer, which the next task uses, an answer that nobody uses, and what a program prints.
+/// An answer, which the next task uses, an answer that no task uses, and what a program prints.
 fn long_ones(notes: &Notes) -> [Value; 4] {
     let answer = "a".repeat(100 * 1024);
     let program = |name: &str, bytes: usize| {

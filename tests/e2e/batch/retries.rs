@@ -1,4 +1,4 @@
-//! What is tried again, and when: by class and never blindly, and a limit is waited out by everybody.
+//! What is tried again, and when: by class and never blindly; all batches wait for the end of a limit.
 
 use cc_tests::{
     Options, Supervisor,
@@ -135,7 +135,7 @@ fn waited_ms(over: &Over) -> u64 {
     refused["wait_until_ms"].as_u64().unwrap() - refused["ended_ms"].as_u64().unwrap()
 }
 
-/// The limit, at least a second, and up to half a minute so that not everybody comes at once.
+/// The limit, at least a second, and up to half a minute so that not all batches come at once.
 const LONGEST_WAIT_MS: u64 = 3_000 + 31_000;
 
 #[test]

@@ -185,7 +185,7 @@ fn a_limit_closes_the_gate_for_all_batches_with_the_same_credentials() {
     }
 }
 
-/// Tasks that note their start in a file; the one in the middle waits to be told.
+/// Tasks that note their start in a file; the one in the middle waits for the pipe.
 fn noted(log: &std::path::Path, fifo: &Fifo, count: usize) -> Value {
     let note = |number: usize| format!("echo {number} >> {}", log.display());
     let tasks: Vec<Value> = (0..count)

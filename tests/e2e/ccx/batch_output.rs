@@ -5,16 +5,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{
-    desk::{Desk, json_lines},
-    output::{shown, stderr, stdout},
-};
 use cc_tests::{
     batches::{attempts, get, with},
     binaries,
     fifo::Fifo,
 };
 use serde_json::{Value, json};
+
+use super::{
+    desk::{Desk, json_lines},
+    output::{shown, stderr, stdout},
+};
 
 #[test]
 fn the_reports_hold_what_the_server_has_on_record() {

@@ -2,10 +2,6 @@
 
 use std::process::Child;
 
-use super::{
-    desk::{Desk, json_lines},
-    output::{shown, stdout},
-};
 use cc_tests::{
     Cut, Proxy, Terminal,
     batches::{get, options},
@@ -15,6 +11,11 @@ use cc_tests::{
 };
 use rustix::process::Signal;
 use serde_json::json;
+
+use super::{
+    desk::{Desk, json_lines},
+    output::{shown, stdout},
+};
 
 #[test]
 fn a_batch_that_is_left_runs_on_and_can_be_watched_to_its_end_by_several() {

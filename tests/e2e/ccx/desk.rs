@@ -6,15 +6,15 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use super::output::{shown, stdout};
 use cc_tests::{
     Supervisor,
-    batches::options,
-    batches::{Notes, Over},
+    batches::{Notes, Over, options},
     binaries,
     fifo::Fifo,
 };
 use serde_json::{Value, json};
+
+use super::output::{shown, stdout};
 
 /// A supervisor, what its tasks note, and a folder for files.
 pub(super) struct Desk {

@@ -58,8 +58,7 @@ impl Folder {
     pub(super) fn results(&self, name: &str) -> Vec<Value> {
         self.read(name).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
-}
-impl Folder {
+
     /// An agent that prints the file that the first word of its prompt names, and runs the rest of the prompt as a
     /// line of shell.
     pub(super) fn with_player(tasks: &str, streams: &[(&str, String)]) -> Self {

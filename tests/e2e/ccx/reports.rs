@@ -2,9 +2,10 @@
 
 use std::{fs, path::Path};
 
-use super::{folder::Folder, output::text};
 use cc_tests::{fifo::Fifo, processes, unique_tag, wait_until};
 use serde_json::Value;
+
+use super::{folder::Folder, output::text};
 
 #[test]
 fn a_batch_of_a_toml_file_leaves_all_four_reports() {
@@ -64,10 +65,10 @@ prompt = "What is 2+2?"
         "{markdown}"
     );
     assert!(markdown.contains("claude /login"), "{markdown}");
-    // Refused credentials end the batch at once, and whoever wakes up reads that first.
+    // Refused credentials end the batch at once, and that is the first line of the report.
     assert!(markdown.lines().next().unwrap().starts_with("**Stopped: "), "{markdown}");
     let table = text(&output.stdout);
-    // Of those that were ended before their result nobody knows what they have cost.
+    // The cost of those that were ended before their result is unknown.
     assert!(table.contains("cost: unknown; tokens: 2 in, 2 out; retries: 1"), "{table}");
     assert!(table.contains("leftovers killed: 1"), "{table}");
 }
@@ -92,7 +93,7 @@ fn a_resume_runs_what_has_not_succeeded_and_nothing_that_has() {
     assert_eq!(folder.read("ran"), "one\ntwo\ntwo\ntwo\nthree\n");
     assert_eq!(folder.jobs("log").len(), 5);
     assert_eq!(folder.results("results").len(), 5);
-    // As often as anybody likes.
+    // As often as one likes.
     folder.run("tasks.jsonl --resume log", 0);
     folder.run("tasks.jsonl --resume-failed log", 0);
     assert_eq!(folder.jobs("log").len(), 5);
@@ -156,7 +157,7 @@ fn a_ccx_that_is_killed_leaves_what_was_done_and_a_resume_goes_on_there() {
     let arguments = "tasks.jsonl --quiet --joblog log --results results --report report.md";
     let mut child = folder.command(arguments).spawn().unwrap();
     assert_eq!(begun.read(), "begun\n");
-    // The server does not wait for whoever writes the reports.
+    // The server does not wait for the client that writes the reports.
     wait_until("the first task is in all reports", || {
         !folder.jobs("log").is_empty()
             && !folder.results("results").is_empty()

@@ -6,7 +6,6 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
-use super::output::{stderr, stdout};
 use cc_tests::{
     Options, PATIENCE, Supervisor,
     binaries::{self, misbehave},
@@ -15,6 +14,8 @@ use cc_tests::{
     unique_tag,
 };
 use rustix::process::Signal;
+
+use super::output::{stderr, stdout};
 
 /// `ccx` with a private supervisor, whose environment holds nothing that changes a test.
 fn ccx(arguments: &[&str]) -> Command {

@@ -7,7 +7,6 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use super::output::{stderr, stdout};
 use cc_tests::{
     Cut, Follower, Options, Proxy, Supervisor,
     binaries::{self, misbehave},
@@ -20,6 +19,8 @@ use cc_tests::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use super::output::{stderr, stdout};
 
 fn ccx(url: &str, arguments: &[&str]) -> Command {
     let mut command = binaries::ccx_command(url);

@@ -1,10 +1,11 @@
-//! What agents say at their ends - warnings, failures, last words - as the reports of a batch show it.
+//! What agents say at their ends (warnings, failures, last words), as the reports of a batch show it.
 
 use std::fs;
 
-use super::{folder::Folder, output::text};
 use cc_tests::binaries;
 use serde_json::Value;
+
+use super::{folder::Folder, output::text};
 
 /// The first line of every stream.
 const INIT: &str =
@@ -70,7 +71,7 @@ fn what_an_agent_says_when_it_fails_is_what_people_read() {
     assert_eq!(error(1), "No such conversation: 17");
     assert!(error(2).contains("1 s"), "{}", error(2));
     assert!(error(3).contains("cut") || error(3).contains("middle"), "{}", error(3));
-    // A prompt that was ended can be gone on with, and its stream is not its last words.
+    // A prompt that was ended can be continued, and its stream is not its last words.
     let ended = &results[2];
     assert_eq!(ended["claude_session_id"], "c0ffee00-0000-4000-8000-000000000001");
     assert_eq!(ended["attempts"][0]["stdout_tail"], "a word of its wrapper");
@@ -80,7 +81,7 @@ fn what_an_agent_says_when_it_fails_is_what_people_read() {
     assert!(!markdown.contains("{\"type\""), "{markdown}");
 }
 
-/// A success that nobody should take for one without a look, and one after it that needs it.
+/// A success that deserves a look, and one after it that needs its result.
 fn doubtful() -> Folder {
     let server = r#""mcp_servers":[{"name":"ledger","status":"failed"}]"#;
     let init = INIT.replacen('{', &format!("{{{server},"), 1);

@@ -139,7 +139,7 @@ fn fix_7_cancellation_is_awaited() {
     assert_eq!(transcript.completed()["reason"], "canceled");
 }
 
-/// There: what a cancelled task had left behind slowed every later one down.
+/// There: what a canceled task had left behind slowed every later one down.
 #[test]
 fn fix_8_cleanup_after_cancellation() {
     let mut supervisor = Supervisor::start(&Options::new().flag("--grace", 1));

@@ -1,4 +1,4 @@
-//! Real Claude tasks whose end does not say by itself what it means: what a user is told of it, with each
+//! Real Claude tasks whose end does not say by itself what it means: what a user reads about it, with each
 //! of the tested versions.
 
 use cc_tests::{

@@ -1,4 +1,4 @@
-//! Any task can be looked at, followed and steered by its id, by anybody, at any time.
+//! Any task can be looked at, followed and steered by its id, by any client, at any time.
 
 use std::thread;
 

@@ -1,6 +1,5 @@
 //! Output in batches of lines is the same lines in the same order, and what the log holds.
 
-use super::resume::{SPEECH_BYTES, undisturbed};
 use cc_tests::{
     Client, Supervisor, Transcript,
     binaries::misbehave_argv,
@@ -11,6 +10,8 @@ use cc_tests::{
     task_log::TaskLog,
 };
 use serde_json::{Value, json};
+
+use super::resume::{SPEECH_BYTES, undisturbed};
 
 #[test]
 fn batched_output_is_the_same_lines_in_the_same_order() {

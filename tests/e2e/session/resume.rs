@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// Size of the speech of a task whose connection is cut.
 pub(super) const SPEECH_BYTES: usize = 2_000_000;
 
-/// Everything that is said about a task, to somebody whose connection nobody cuts.
+/// All events of a task, as a client receives them whose connection is not cut.
 pub(super) fn undisturbed(supervisor: &Supervisor, task_id: &str) -> Vec<Value> {
     supervisor.connect().watch(task_id, 0)
 }
@@ -228,7 +228,7 @@ fn a_resume_while_the_task_is_paused_finds_it_paused_and_can_let_it_go_on() {
 }
 
 #[test]
-fn a_resume_while_the_task_is_being_cancelled_gets_its_end() {
+fn a_resume_while_the_task_is_being_canceled_gets_its_end() {
     let supervisor = Supervisor::start(&Options::new().flag("--grace", 1));
     let mut client = supervisor.connect();
     let session = client.session();

@@ -15,7 +15,7 @@ with_both_containments!(
 );
 
 /// A supervisor that ends a session with its connection, as the predecessor did. What a session that
-/// waits for its client does is in `resume.rs`.
+/// waits for its client does is in `resume`.
 fn without_grace(options: Options) -> Supervisor {
     Supervisor::start(&options.flag("--resume-grace", 0).flag("--grace", 1))
 }
@@ -57,7 +57,7 @@ fn of_105_connections_exactly_100_are_accepted_and_5_get_the_error_of_the_contra
         }
     }
     assert_eq!((accepted.len(), refused), (100, 5));
-    // It cost nobody else anything.
+    // It cost the other clients nothing.
     for client in &mut accepted {
         assert!(client.call("ping", &json!({})).is_ok());
     }

@@ -1,4 +1,4 @@
-//! A client that does not read costs the supervisor no memory to speak of, delays nobody, and loses
+//! A client that does not read costs the supervisor no memory to speak of, delays no other, and loses
 //! nothing.
 //!
 //! The budget, read from `/proc`: beyond what it holds when it is idle and has run a task, the supervisor
@@ -81,7 +81,7 @@ fn ten_clients_that_do_not_read_cost_no_memory_delay_nobody_and_get_everything_l
     let slow: Vec<(Client, Value)> =
         (0..10).map(|_| start_and_read_no_more(&supervisor, LONG_LINES)).collect();
     let mut other = supervisor.connect();
-    // Meanwhile somebody else works.
+    // Meanwhile another client works.
     for number in 0..10 {
         assert_eq!(other.run_shell(&format!("echo {number}")).stdout(), format!("{number}\n"));
     }

@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use super::resume::SPEECH_BYTES;
 use cc_tests::{
     Client, Options, Session, Supervisor, Transcript,
     binaries::misbehave_argv,
@@ -13,6 +12,8 @@ use cc_tests::{
     unique_tag, wait_until,
 };
 use serde_json::{Value, json};
+
+use super::resume::SPEECH_BYTES;
 
 /// The connection is what it was: a new session that runs tasks.
 fn assert_goes_on(client: &mut Client) {

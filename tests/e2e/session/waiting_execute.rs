@@ -124,7 +124,7 @@ fn a_second_one_that_would_wait_is_refused_as_before_and_so_is_one_without_a_can
     client.control("CANCEL").unwrap();
     let first = client.send_request("execute", &json!({"command": "echo first"}));
     refused(client.execute(&json!({"command": "echo second"})).unwrap_err(), &deaf.task_id);
-    // One that is nobody's need not wait.
+    // One that belongs to no session need not wait.
     let detached = client.execute(&json!({"command": "echo detached", "detach": true})).unwrap();
     assert_eq!(detached["status"], "started");
     deaf.fifo.release();
@@ -144,7 +144,7 @@ fn a_cancel_by_the_task_s_id_counts_as_well_and_so_does_one_of_a_task_that_ends_
     let messages = read_until(&mut client, |message| is_answer(message, id));
     assert_eq!(client.collect(messages.last().unwrap()["result"].clone()).stdout(), "by id\n");
 
-    // Out of time, and deaf: it was ending before anybody canceled it.
+    // Out of time, and deaf: it was ending before it was canceled.
     let mut fifo = Fifo::create();
     let command =
         format!("trap 'echo late' TERM; echo ready; while :; do read go < {}; done", fifo.path());
@@ -323,7 +323,7 @@ fn a_close_of_the_session_and_a_stop_of_the_supervisor_refuse_it_at_once() {
     supervisor.signal(Signal::TERM);
     let messages = read_until(&mut client, |message| is_answer(message, waiting));
     assert_eq!(messages.last().unwrap()["error"]["code"], -32012);
-    // The end of the task that it waited for is told before the connection is closed.
+    // The end of the task that it waited for is sent before the connection is closed.
     let mut rest = Vec::new();
     while let Incoming::Json(message) = client.recv() {
         rest.push(message);

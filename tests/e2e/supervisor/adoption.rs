@@ -1,5 +1,5 @@
-//! A supervisor that is gone costs no task: the next one on the same state directory goes on with all
-//! of them, whether it was killed, or left for an upgrade.
+//! A supervisor that is killed, or leaves for an upgrade, costs no task: the next one on the same state directory
+//! adopts all of them.
 
 use cc_tests::{
     Follower, Options, PATIENCE, Supervisor,
@@ -7,7 +7,7 @@ use cc_tests::{
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process, is_held},
-    requests::{assert_spoken, gated, pid, pour, speak},
+    requests::{assert_spoken, gated, pid, pour},
     spoken_output::check_poured,
     unique_tag, with_both_containments,
 };
@@ -20,7 +20,7 @@ with_both_containments!(
     a_task_whose_worker_died_meanwhile_has_ended_as_that_and_its_tree_is_gone,
     a_paused_task_whose_worker_died_meanwhile_leaves_nothing,
     a_worker_that_is_stopped_when_it_should_be_adopted_ends_as_died,
-    a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it,
+    a_task_that_is_canceled_after_its_adoption_takes_its_whole_tree_with_it,
     an_adopted_task_whose_worker_is_killed_ends_as_that_and_its_tree_is_gone,
     two_restarts_in_a_row_lose_nothing,
     a_supervisor_that_may_not_keep_tasks_takes_them_with_it_when_it_is_killed,
@@ -34,6 +34,12 @@ fn options(containment: &Containment) -> Options {
 /// Seed and size of the speech that is under way when the supervisor goes.
 const SPEECH: (u64, usize) = (21, 6_000_000);
 
+/// That speech, by a task that does not end before the gate is opened, however slow the machine is.
+fn speak_and_wait(gate: &Fifo) -> Value {
+    let speak = misbehave_argv(&["speak", &SPEECH.0.to_string(), &SPEECH.1.to_string()]).join(" ");
+    json!({"command": format!("{speak}; read go < {}", gate.path())})
+}
+
 /// Ten tasks, each in the middle of something else.
 struct Ten {
     tag: String,
@@ -42,7 +48,7 @@ struct Ten {
     speaking: Follower,
     silent: Follower,
     paused: Follower,
-    cancelled: Follower,
+    canceled: Follower,
     ended_meanwhile: (Follower, Fifo),
     died_meanwhile: Follower,
     family: Follower,
@@ -69,7 +75,7 @@ impl Ten {
             pouring,
             silent: start(&gated(&gate, "echo silent no more"), "ready"),
             paused,
-            cancelled: start(&deaf, "deaf"),
+            canceled: start(&deaf, "deaf"),
             ended_meanwhile: (
                 start(&gated(&ending_gate, "echo alone; exit 7"), "ready"),
                 ending_gate,
@@ -77,12 +83,12 @@ impl Ten {
             died_meanwhile: start(&family(&format!("{tag}-died")), "the sleepers sleep"),
             family: start(&family(&tag), "the sleepers sleep"),
             with_daemon: start(&gated(&gate, &format!("{daemon}; exit 5")), "ready"),
-            speaking: Follower::start(supervisor, &speak(SPEECH.0, SPEECH.1)),
+            speaking: Follower::start(supervisor, &speak_and_wait(&gate)),
             tag,
             gate,
         };
         ten.speaking.events.extend((0..200).map(|_| ten.speaking.client.recv_json()));
-        ten.cancelled.client.control("CANCEL").unwrap();
+        ten.canceled.client.control("CANCEL").unwrap();
         ten
     }
 
@@ -94,7 +100,7 @@ impl Ten {
             &mut self.speaking,
             &mut self.silent,
             &mut self.paused,
-            &mut self.cancelled,
+            &mut self.canceled,
             &mut self.ended_meanwhile.0,
             &mut self.died_meanwhile,
             &mut self.family,
@@ -112,14 +118,14 @@ impl Ten {
         assert!(self.died_meanwhile.worker().wait_gone(PATIENCE));
     }
 
-    /// Every client comes back, every task ends, and nobody has missed anything.
+    /// Every client comes back, every task ends, and no client has missed an event.
     fn finish(mut self, supervisor: &Supervisor) {
         for follower in self.followers() {
             follower.come_back(supervisor);
         }
         assert_eq!(self.paused.client.control("RESUME").unwrap()["status"], "resumed");
         assert_eq!(self.family.client.control("CANCEL").unwrap()["status"], "canceled");
-        self.gate.write(b"go\ngo\ngo\n");
+        self.gate.write(b"go\ngo\ngo\ngo\n");
         self.pouring.iter_mut().for_each(|(_, stop)| stop.release());
         for (follower, _stop) in self.pouring {
             let transcript = follower.finish(supervisor);
@@ -133,7 +139,7 @@ impl Ten {
         };
         finish(self.silent, "ready\nsilent no more\n", ("exit", 0));
         finish(self.paused, "ready\npaused no more\n", ("exit", 0));
-        finish(self.cancelled, "deaf\n", ("canceled", -9));
+        finish(self.canceled, "deaf\n", ("canceled", -9));
         finish(self.ended_meanwhile.0, "ready\nalone\n", ("exit", 7));
         finish(self.with_daemon, "ready\nthe daemon runs\n", ("exit", 5));
         assert_eq!(self.died_meanwhile.finish(supervisor).end().0, "worker_died");
@@ -201,7 +207,7 @@ fn a_task_whose_worker_died_meanwhile_has_ended_as_that_and_its_tree_is_gone(
         worker.signal(Signal::KILL);
         assert!(worker.wait_gone(PATIENCE));
     }
-    // Their keeper does not wait for anybody.
+    // Their keeper does not wait for a supervisor.
     processes::wait_until_gone(&tag);
     supervisor.start_again(&options(containment));
     follower.come_back(&supervisor);
@@ -243,7 +249,7 @@ fn a_worker_that_is_stopped_when_it_should_be_adopted_ends_as_died(containment: 
     healthy.lose();
     follower.worker().signal(Signal::STOP);
     supervisor.start_again(&options(containment));
-    // It is in nobody's way.
+    // It blocks no other task.
     healthy.come_back(&supervisor);
     healthy.client.control("CANCEL").unwrap();
     assert_eq!(healthy.finish(&supervisor).end().0, "canceled");
@@ -252,7 +258,7 @@ fn a_worker_that_is_stopped_when_it_should_be_adopted_ends_as_died(containment: 
     assert_eq!(follower.finish(&supervisor).end().0, "worker_died");
 }
 
-fn a_task_that_is_cancelled_after_its_adoption_takes_its_whole_tree_with_it(
+fn a_task_that_is_canceled_after_its_adoption_takes_its_whole_tree_with_it(
     containment: &Containment,
 ) {
     let (supervisor, mut follower, tag) = adopted_family(containment);
@@ -315,7 +321,7 @@ fn a_supervisor_that_may_not_keep_tasks_takes_them_with_it_when_it_is_killed(
     let mut paused = family(&supervisor, &tag);
     paused.client.control("PAUSE").unwrap();
     supervisor.kill();
-    // Without anybody's help.
+    // By themselves.
     processes::wait_until_gone(&tag);
     for follower in [&mut running, &mut paused] {
         assert!(follower.worker().wait_gone(PATIENCE));

@@ -7,19 +7,18 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use super::keeper::{death, family};
 use cc_tests::{
-    Client, Options, Supervisor,
-    binaries::{self},
+    Client, Options, Supervisor, binaries,
     cgroup::Containment,
     fifo::Fifo,
     processes::{self, Process},
-    requests::{self},
-    unique_tag, wait_until,
+    requests, unique_tag, wait_until,
 };
 use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
+
+use super::keeper::{death, family};
 
 /// Processes that a wrapper starts before it becomes the supervisor: its children, and none of its business.
 struct Bystanders {
@@ -87,7 +86,7 @@ fn what_a_wrapper_had_started_outlives_workers_a_crash_a_restart_and_a_stop() {
     death(&mut client, &answer);
     processes::assert_gone(&tag);
     bystanders.assert_untouched(1);
-    // One whose worker dies while nobody is there.
+    // One whose worker dies while there is no supervisor.
     let answer = family(&mut client, &tag);
     supervisor.kill();
     requests::worker(&answer).signal(Signal::KILL);
@@ -223,7 +222,7 @@ fn a_supervisor_in_another_pid_namespace_removes_nothing_of_the_first() {
         // Both of these have the pid 1, as in containers.
         let Some(second) = ProcessOne::start("", Some(root.path())) else { return };
         let mut client = Client::connect(second.address);
-        // When it serves, it has seen to what it took for abandoned; its task shows that it uses the place.
+        // When it serves, it has removed what it took for abandoned; its task shows that it uses the place.
         let answer = client.execute(&json!({"argv": ["echo", "well"]})).unwrap();
         assert_eq!(answer["containment"], "cgroup", "round {round}");
         assert_eq!(client.collect_after(answer, Vec::new()).end(), ("exit", 0));

@@ -28,7 +28,6 @@ use std::{
     time::Duration,
 };
 
-use self::load::Plan;
 use cc_link::record;
 use cc_tests::{
     Client, Options, PATIENCE, Session, Supervisor, Transcript,
@@ -41,6 +40,8 @@ use cc_tests::{
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use self::load::Plan;
 
 mod load;
 
@@ -146,7 +147,7 @@ impl<'a> Survivor<'a> {
         }
     }
 
-    /// Reads until the task ends, is to be cancelled, or the connection is lost.
+    /// Reads until the task ends, is to be canceled, or the connection is lost.
     fn listen(&mut self) {
         let Some(client) = &mut self.client else {
             self.come_back();
@@ -345,7 +346,7 @@ fn run(seed: u64) {
         assert_eq!(log.records.len(), transcript.events.len());
         assert_eq!(log.stream(record::Stream::Stdout), transcript.stdout().as_bytes());
     }
-    // No task that nobody asked for.
+    // No task that no client asked for.
     let mut client = supervisor.connect();
     let all = client.call("task.list", &json!({"limit": 1_000})).unwrap();
     let all: Vec<&str> = all["tasks"].as_array().unwrap().iter().map(task_id).collect();

@@ -1,4 +1,4 @@
-//! The process that workers are forked by: nobody notices that it is there, nor that it was gone.
+//! The process that workers are forked by costs no task when it is replaced or has died.
 
 use std::{fs, path::Path};
 

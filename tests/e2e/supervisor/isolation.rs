@@ -1,4 +1,4 @@
-//! Nothing crosses over: what happens to one worker, or to the supervisor, touches nobody else.
+//! What happens to one worker, or to the supervisor, affects no other task.
 
 use std::{process::Command, time::Duration};
 

@@ -53,7 +53,7 @@ fn nothing_is_left_behind_whatever_the_task_was() {
 }
 
 #[test]
-fn the_deaf_and_the_forking_are_cancelled() {
+fn the_deaf_and_the_forking_are_canceled() {
     let Some(options) = options() else { return };
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
@@ -143,7 +143,7 @@ fn where_no_threads_can_be_made_it_says_so_and_exits_or_it_serves_without_a_pani
     assert!(refused >= 3, "{refused}");
 }
 
-/// How many processes and threads may run of the user of the supervisor and of its keepers, as they are told.
+/// Sets how many processes and threads the user of the supervisor and of its keepers may have.
 fn limit_processes(supervisor: &Supervisor, soft: &str) {
     for pid in std::iter::once(supervisor.pid()).chain(supervisor.keepers()) {
         let user = format!("--reuid={RESTING_USER}");

@@ -1,18 +1,19 @@
-//! Stops, upgrades and restarts: what clients are told, which tasks are kept, and what the next supervisor knows.
+//! Stops, upgrades and restarts: what clients receive, which tasks are kept, and what the next supervisor knows.
 
 use std::fs;
 
-use super::adoption::family;
 use cc_tests::{
     Follower, Options, PATIENCE, Supervisor, Transcript,
     fifo::Fifo,
-    processes::{self},
+    processes,
     requests::{gated, task_id},
     task_log::TaskLog,
     unique_tag, wait_until,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
+
+use super::adoption::family;
 
 /// A supervisor with one client whose task waits for the gate.
 fn with_a_gated_task(options: &Options) -> (Supervisor, Follower, Fifo) {
@@ -72,7 +73,7 @@ fn every_other_stop_ends_the_tasks() {
         (Options::new(), Signal::INT),
         // Somebody at a terminal wants the end.
         (keep.clone(), Signal::INT),
-        // What may not outlive its supervisor is not kept, whatever the supervisor is told.
+        // A task that may not outlive its supervisor is not kept, by whatever signal the supervisor stops.
         (keep.clone().flag("--on-supervisor-loss", "kill"), Signal::TERM),
         (Options::new().flag("--on-supervisor-loss", "kill"), Signal::USR1),
     ] {
@@ -161,7 +162,7 @@ fn a_worker_that_speaks_another_language_is_left_to_its_end() {
     let (mut supervisor, mut follower, mut gate) = with_a_gated_task(&options);
     supervisor.kill();
     follower.lose();
-    // Plays the worker of another version, whose task the real worker goes on with.
+    // Plays the worker of another version; the real worker runs the task meanwhile.
     let mut stop = Fifo::create();
     let socket = supervisor.task_directory(follower.task_id()).join("worker.sock");
     let mut foreign = std::process::Command::new(cc_tests::binaries::misbehave())
@@ -172,7 +173,7 @@ fn a_worker_that_speaks_another_language_is_left_to_its_end() {
     wait_for_a_line(foreign.stdout.as_mut().unwrap());
     supervisor.start_again(&options);
     wait_until("it says what it cannot do", || supervisor.log().contains("version"));
-    // It is in nobody's way.
+    // It blocks no other task.
     assert_eq!(supervisor.connect().run_shell("echo new").stdout(), "new\n");
     let task = supervisor.connect().task(follower.task_id()).unwrap();
     assert_ne!(task["state"], "ended", "{task}");

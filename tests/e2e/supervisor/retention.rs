@@ -1,5 +1,5 @@
 //! The disk does not fill: of tasks that have ended only so many days, so many, so many bytes are kept;
-//! and what the disk refuses is told.
+//! and a disk that refuses a write is reported.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -175,7 +175,7 @@ fn health(supervisor: &Supervisor, path: &str) -> (u16, Value) {
 
 #[test]
 fn a_log_that_cannot_be_written_is_told_by_the_probe_until_it_can_be() {
-    // Root may write anywhere, so the supervisor runs as somebody else.
+    // Root may write anywhere, so the supervisor runs as another user.
     let Some(options) = Options::of_an_ordinary_user() else { return };
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();

@@ -47,7 +47,7 @@ const MEMORY_SLACK_BYTES: u64 = 8 * 1024 * 1024;
 /// What the database may have written beside its file before it puts it there.
 const DATABASE_SLACK_BYTES: u64 = 8 * 1024 * 1024;
 /// For what is remembered of a client's round, in memory or on the disk: two sessions that are over (of the last ten
-/// thousand, so that a late client is told what became of its own), and a batch.
+/// thousand, so that a late client learns what became of its own), and a batch.
 const REMEMBERED_BYTES: u64 = 8 * 1024;
 
 fn what_was_used_is_given_back(containment: &Containment) {

@@ -43,7 +43,7 @@ fn who_connects_while_there_is_no_supervisor_is_served_by_the_next_one() {
     let mut follower = Follower::start_until(&supervisor, &pour(&stop), "poured");
     supervisor.leave();
     follower.lose();
-    // All of these connect to nobody, and wait.
+    // All of these connect while there is no supervisor, and wait.
     thread::scope(|scope| {
         let early: Vec<_> = (0..20)
             .map(|number| {

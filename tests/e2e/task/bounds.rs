@@ -302,7 +302,7 @@ fn a_client_that_does_not_read_delays_neither_its_task_nor_others() {
     let flood = misbehave_argv(&["flood", "9000000"]).join(" ");
     let command = format!("{flood}; echo gone > {}", fifo.path());
     let id = slow.send_request("execute", &json!({ "command": command }));
-    // The task itself says that it has printed everything, although nobody has read it.
+    // The task itself says that it has printed everything, although no client has read it.
     let params = json!({"argv": ["sh", "-c", format!("read word < {}; echo $word", fifo.path())]});
     assert_eq!(other.run_to_end(&params).stdout(), "gone\n");
     fifo.release();

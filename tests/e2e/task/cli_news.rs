@@ -1,4 +1,4 @@
-//! What the supervisor's log says of a CLI that nobody here has seen: its version, and what its stream has that
+//! What the supervisor's log says of a CLI that was never tested: its version, and what its stream has that
 //! is not known. Told once, whatever the number of tasks, and nothing is refused because of it.
 
 use std::fs;

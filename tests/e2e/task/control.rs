@@ -18,7 +18,7 @@ with_both_containments!(
     cancel_twice_is_harmless,
     cancel_is_answered_before_the_tree_is_gone,
     pause_and_resume_twice_say_it_once,
-    a_cancelled_task_that_ends_well_is_still_cancelled_and_not_completed,
+    a_canceled_task_that_ends_well_is_still_canceled_and_not_completed,
     a_task_may_be_paused_while_it_prints,
     a_child_in_the_middle_of_a_pipeline_is_paused_too,
     a_resume_right_after_a_pause_forgets_nobody,
@@ -106,7 +106,7 @@ fn cancel_is_answered_before_the_tree_is_gone(containment: &Containment) {
     let (answer, mut events) = start(&mut client, &json!({ "command": command }));
     assert_eq!(client.control("CANCEL").unwrap(), json!({"status": "canceled"}));
     events.extend(client.recv_until_method("process.canceled"));
-    // Still running, although it has been cancelled.
+    // Still running, although it has been canceled.
     let task = client.task(answer["task_id"].as_str().unwrap()).unwrap();
     assert_eq!(task["state"], "ending");
     fifo.release();
@@ -131,7 +131,7 @@ fn pause_and_resume_twice_say_it_once(containment: &Containment) {
     assert_eq!(transcript.params_of("process.resumed").count(), 1);
 }
 
-fn a_cancelled_task_that_ends_well_is_still_cancelled_and_not_completed(containment: &Containment) {
+fn a_canceled_task_that_ends_well_is_still_canceled_and_not_completed(containment: &Containment) {
     // A shell runs its trap when its child is gone, and that may be a second later.
     let supervisor = Supervisor::start(&containment.options().flag("--grace", 600));
     let mut client = supervisor.connect();
@@ -185,7 +185,7 @@ fn a_child_in_the_middle_of_a_pipeline_is_paused_too(containment: &Containment) 
     assert!(transcript.stdout().ends_with("written while it was paused\n"));
 }
 
-/// A process that is told to stop needs a moment to do so, and a resume may come within it.
+/// A process needs a moment to stop after the signal, and a resume may come within it.
 fn a_resume_right_after_a_pause_forgets_nobody(containment: &Containment) {
     let supervisor = supervisor(containment);
     let mut client = supervisor.connect();

@@ -13,7 +13,7 @@ use cc_tests::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-/// Longer than every time that the tests give to somebody, and than what a late wake-up may be.
+/// Longer than every deadline of the tests, and than what a late wake-up may be.
 const STOP: Duration = Duration::from_secs(8);
 
 /// A shell that takes so many fifths of a second of running time, silently, and then ends with `then`.
@@ -27,7 +27,7 @@ struct Stopped {
 }
 
 impl Stopped {
-    /// Stops from the top down, so that nobody sees anybody else stopped, and looks again for those that were being
+    /// Stops from the top down, so that no process sees another one stopped, and looks again for those that were being
     /// started.
     fn stop(supervisor: &Supervisor) -> Self {
         let mut stopped = Self { processes: Vec::new() };

@@ -42,7 +42,7 @@ impl Drop for Hoard {
     }
 }
 
-/// A supervisor of a user that nobody else is. `None`, loudly, where that cannot be tried.
+/// A supervisor with a user of its own. `None`, loudly, where that cannot be tried.
 fn supervisor_of(user_id: u32) -> Option<Supervisor> {
     // Checks that an ordinary user can reach the programs.
     let options = Options::of_an_ordinary_user()?.as_user(user_id).fixture_agent();

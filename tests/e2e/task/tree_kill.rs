@@ -12,10 +12,10 @@ with_both_containments!(
     two_hundred_sleepers_in_sessions_of_their_own_are_killed_and_counted,
     a_task_that_is_deaf_to_sigterm_is_killed_after_the_grace,
     a_child_that_has_stopped_itself_is_killed,
-    a_main_process_that_has_stopped_itself_is_cancelled,
+    a_main_process_that_has_stopped_itself_is_canceled,
     a_process_manager_that_forks_while_it_is_killed_is_killed,
     a_comet_that_is_a_new_process_every_millisecond_is_killed,
-    a_comet_is_killed_when_its_task_is_cancelled,
+    a_comet_is_killed_when_its_task_is_canceled,
     a_cancel_reaches_children_in_sessions_of_their_own_with_sigterm_first,
     an_endless_loop_is_ended_by_a_cancel,
     a_daemon_that_threw_its_marker_away_is_killed,
@@ -92,7 +92,7 @@ fn a_child_that_has_stopped_itself_is_killed(containment: &Containment) {
     assert_eq!(*leftovers(&transcript), 1);
 }
 
-fn a_main_process_that_has_stopped_itself_is_cancelled(containment: &Containment) {
+fn a_main_process_that_has_stopped_itself_is_canceled(containment: &Containment) {
     let transcript = cancel(containment, &["stop-self"], &unique_tag("stopped"));
     assert_ne!(transcript.completed()["exit_code"], 0);
 }
@@ -108,7 +108,7 @@ fn a_comet_that_is_a_new_process_every_millisecond_is_killed(containment: &Conta
     assert_ne!(*leftovers(&transcript), 0);
 }
 
-fn a_comet_is_killed_when_its_task_is_cancelled(containment: &Containment) {
+fn a_comet_is_killed_when_its_task_is_canceled(containment: &Containment) {
     cancel(containment, &["comet", "stay"], &unique_tag("comet"));
 }
 

@@ -1,5 +1,5 @@
 //! The typed verdict of a Claude task, played by an agent that fails in every reported way. (The real
-//! CLI has suites of its own: `real_claude.rs` and `stress_report.rs`.)
+//! CLI has suites of its own: `compat::real_claude` and `compat::stress_report`.)
 
 use cc_tests::{
     Options, Supervisor, Transcript, binaries::misbehave, cgroup::Containment, processes,
@@ -163,7 +163,7 @@ fn an_agent_that_falls_silent_meets_the_silence_clock() {
 }
 
 #[test]
-fn a_cancelled_claude_task_is_cancelled_and_not_without_result() {
+fn a_canceled_claude_task_is_canceled_and_not_without_result() {
     let supervisor = Supervisor::start(&Options::new().fixture_agent().flag("--grace", 1));
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"prompt": "retry without end: "})).unwrap();

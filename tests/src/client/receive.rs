@@ -81,10 +81,6 @@ impl Client {
         self.recv_until(|message| message["method"] == method)
     }
 
-    /// The next JSON message.
-    ///
-    /// # Panics
-    /// When the connection ends or nothing comes.
     pub fn recv_json(&mut self) -> Value {
         match self.recv() {
             Incoming::Json(value) => value,
@@ -150,9 +146,6 @@ impl Client {
 
     /// Reads to the close frame and then to the end of the connection; returns code and reason, and
     /// what came before.
-    ///
-    /// # Panics
-    /// When the connection ends without a close frame.
     pub fn recv_close(&mut self) -> (u16, String, Vec<Value>) {
         let mut earlier = Vec::new();
         loop {
@@ -174,9 +167,6 @@ impl Client {
     }
 
     /// Reads raw bytes until the server closes the connection.
-    ///
-    /// # Errors
-    /// When it does not, or resets it.
     pub fn drain(&mut self) -> io::Result<u64> {
         let stream = self.socket.get_mut();
         stream.set_read_timeout(Some(self.patience))?;

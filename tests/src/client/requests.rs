@@ -9,9 +9,6 @@ use crate::Transcript;
 
 impl Client {
     /// The session that this connection began with.
-    ///
-    /// # Panics
-    /// When `connected` had no token.
     #[must_use]
     pub fn session(&self) -> Session {
         let text = |name: &str| {
@@ -22,9 +19,6 @@ impl Client {
     }
 
     /// `session.resume` from after this task and seq, or from the beginning.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn resume(
         &mut self,
         session: &Session,
@@ -47,9 +41,6 @@ impl Client {
     }
 
     /// Connects and takes the session over.
-    ///
-    /// # Panics
-    /// When the server refuses.
     #[must_use]
     pub fn resumed(address: SocketAddr, session: &Session, after: Option<(&str, u64)>) -> Self {
         let mut client = Self::connect(address);
@@ -59,41 +50,25 @@ impl Client {
     }
 
     /// A call about one task, which is named by its id.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn by_id(&mut self, method: &str, task_id: &str) -> Result<Value, Value> {
         self.call(method, &json!({ "task_id": task_id }))
     }
 
     /// Checks that the server answers.
-    ///
-    /// # Panics
-    /// When it does not.
     pub fn assert_alive(&mut self) {
         assert!(self.call("ping", &json!({})).is_ok());
     }
 
     /// `execute`; the error is the `error` member of the response.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn execute(&mut self, params: &Value) -> Result<Value, Value> {
         self.call("execute", params)
     }
 
-    /// `control`.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn control(&mut self, kind: &str) -> Result<Value, Value> {
         self.call("control", &json!({"type": kind}))
     }
 
     /// Runs a task to its end and checks the invariants of every transcript.
-    ///
-    /// # Panics
-    /// When `execute` is refused.
     #[must_use]
     pub fn run_to_end(&mut self, params: &Value) -> Transcript {
         let answer = self.execute(params).expect("execute is accepted");
@@ -107,9 +82,6 @@ impl Client {
     }
 
     /// `task.attach` from after this seq on.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn attach(&mut self, task_id: &str, after_seq: u64) -> Result<Value, Value> {
         self.call("task.attach", &json!({"task_id": task_id, "after_seq": after_seq}))
     }
@@ -126,18 +98,11 @@ impl Client {
         events
     }
 
-    /// `task.get`.
-    ///
-    /// # Errors
-    /// When the server refuses.
     pub fn task(&mut self, task_id: &str) -> Result<Value, Value> {
         self.call("task.get", &json!({ "task_id": task_id }))
     }
 
     /// Waits until `task.get` says that the task has ended; returns what it says.
-    ///
-    /// # Panics
-    /// When it does not end, or is unknown.
     pub fn wait_for_end(&mut self, task_id: &str) -> Value {
         let mut task = Value::Null;
         crate::wait_until("the task ends", || {

@@ -39,10 +39,6 @@ pub struct Conversation {
 const NOTICE: &str = "<task-notification>";
 
 impl Conversation {
-    /// Reads a request.
-    ///
-    /// # Errors
-    /// When it is no request: the text says where.
     pub fn read(body: &[u8]) -> Result<Self, serde_json::Error> {
         let request: Request = serde_json::from_slice(body)?;
         let mut conversation =

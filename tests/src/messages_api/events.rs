@@ -12,16 +12,10 @@ pub enum Block<'a> {
     Stopped {
         /// As with [`Block::Text`].
         deltas: &'a [String],
-        /// The `stop_reason`.
         reason: &'a str,
     },
     /// A call of a tool.
-    ToolUse {
-        /// Its name.
-        name: &'a str,
-        /// Its input.
-        input: Value,
-    },
+    ToolUse { name: &'a str, input: Value },
 }
 
 /// The events of one message, ready to send. The first is always `message_start`.

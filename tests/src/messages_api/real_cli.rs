@@ -28,10 +28,6 @@ pub struct RealCli {
 }
 
 impl RealCli {
-    /// Starts the stand-in.
-    ///
-    /// # Panics
-    /// When [`CLI_VARIABLE`] does not name a program.
     #[must_use]
     pub fn start() -> Self {
         let program = std::env::var_os(CLI_VARIABLE).map(PathBuf::from).unwrap_or_else(|| {
@@ -48,7 +44,6 @@ impl RealCli {
         Self { api: MessagesApi::start(), home, program: program.to_owned() }
     }
 
-    /// The stand-in.
     #[must_use]
     pub fn api(&self) -> &MessagesApi {
         &self.api
@@ -70,7 +65,6 @@ impl RealCli {
             .fold(options, |options, (name, value)| options.env(name, value))
     }
 
-    /// The program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
@@ -151,19 +145,13 @@ pub fn wait(duration: Duration) -> String {
 }
 
 /// Checks that no process of a task is left, wherever it went: all of them inherit the marker.
-///
-/// # Panics
-/// When one is left.
 pub fn assert_nothing_left(transcript: &Transcript) {
     let left = processes::with_environment(transcript.task_id());
     assert!(left.is_empty(), "left behind: {}", processes::describe(&left));
     assert_eq!(transcript.completed()["unkillable"], 0);
 }
 
-/// Waits until somebody writes a line to the pipe.
-///
-/// # Panics
-/// When nobody does.
+/// Waits until a line is written to the pipe.
 pub fn wait_for_line(fifo: &Fifo) {
     let (sender, receiver) = sync_channel(1);
     let reader = fs::File::open(fifo.path()).unwrap();

@@ -48,37 +48,29 @@ const SLOW_PAUSE: Duration = Duration::from_millis(200);
 pub enum Reply {
     /// Text, a delta each, with a pause before each.
     Text {
-        /// In order.
         deltas: Vec<String>,
         /// Before each delta.
         pause: Duration,
     },
     /// The beginning of a text, and why it ends there.
     Stop {
-        /// The `stop_reason`.
         reason: String,
     },
-    /// Calls a tool.
     Tool {
-        /// Its name.
         name: String,
-        /// What it gets.
         input: Value,
     },
     /// An error of the API.
     Status(u16),
     /// An error of the API in words of the prompt.
     Error {
-        /// The HTTP status.
         status: u16,
         /// Such as `billing_error`.
         kind: String,
-        /// For people.
         message: String,
     },
     /// Headers about a usage limit, with a text where it does not refuse.
     Usage(Usage),
-    /// No answer.
     Hang,
     /// Half an answer.
     DropConnection {

@@ -76,9 +76,6 @@ impl MessagesApi {
     }
 
     /// Starts on this port; 0 picks a free one.
-    ///
-    /// # Errors
-    /// When the port is taken.
     pub fn start_on(port: u16) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
         listener.set_nonblocking(true)?;
@@ -180,7 +177,7 @@ async fn answer(
         (Method::POST, "/v1/messages/count_tokens") => {
             whole(200, json!({"input_tokens": 10}).to_string())
         }
-        // The CLI looks whether anybody is there before it asks.
+        // The CLI looks whether there is a server before it asks.
         (Method::HEAD, _) => whole(200, ""),
         _ => error(404),
     })

@@ -1,4 +1,4 @@
-//! A full disk ends a task, and its log says so whoever is there to hear it.
+//! A full disk ends a task, and its log says so, with or without a supervisor.
 
 use std::path::Path;
 

@@ -38,7 +38,7 @@ pub struct Worker {
     /// `None`: the supervisor that started it is gone.
     pub starter: Option<Starter>,
     directory: PathBuf,
-    /// Where the task waits between its halves; held open, so that writing there waits for nobody.
+    /// Where the task waits between its halves; held open, so that writing there does not block.
     gate: File,
     /// Removed with this, where it is not the caller's.
     temporary: Option<TempDir>,
@@ -162,7 +162,7 @@ impl Worker {
         (&self.gate).write_all(b"go\n").unwrap();
     }
 
-    /// Connects; `None` when nobody listens any more.
+    /// Connects; `None` when the worker listens no more.
     pub fn try_connect(&self) -> Option<Connection> {
         let directory = File::open(&self.directory).unwrap();
         let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", directory.as_raw_fd());

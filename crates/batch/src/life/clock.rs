@@ -5,7 +5,7 @@
 //! clock. A limit that ends at a time ends at that time, whatever the clock showed before.
 
 use super::{
-    state::{Cause, Outcome, TaskState},
+    state::{Cause, TaskOutcome, TaskState},
     step::Stepping,
 };
 use crate::{
@@ -26,13 +26,13 @@ impl Stepping<'_> {
                 self.changed.push(task);
             }
         }
-        // Whoever is to be woken was told a time on the clock as it was.
+        // The timer was set for a time on the clock before it moved.
         self.wake_before = None;
     }
 }
 
 /// Whether a wait is for the end of a limit that was named.
-fn is_for_a_time(at_ms: u64, last: &Outcome) -> bool {
+fn is_for_a_time(at_ms: u64, last: &TaskOutcome) -> bool {
     let Cause::Attempt { end: Class::Limit { ends_at_ms: Some(ends_at_ms) } } = last.cause else {
         return false;
     };

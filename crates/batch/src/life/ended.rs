@@ -4,7 +4,9 @@ use cc_events::Verdict;
 
 use super::{
     message::{Effect, Job},
-    state::{Alike, Attempt, Cause, Ending, LostModel, Outcome, Phase, Run, Skip, Stop, TaskState},
+    state::{
+        Alike, Attempt, Cause, Ending, LostModel, Phase, Run, Skip, Stop, TaskOutcome, TaskState,
+    },
     step::Stepping,
 };
 use crate::{
@@ -50,7 +52,7 @@ impl Stepping<'_> {
             _ if has_failed => {
                 self.conclude(
                     task,
-                    Outcome {
+                    TaskOutcome {
                         verdict: Verdict::Failed,
                         cause: Cause::BeforeTaskFailed,
                         task_id: None,
@@ -82,7 +84,7 @@ impl Stepping<'_> {
             Some(Ending::AuthRefused | Ending::Stop) | None => {}
         }
         self.note_end(task, &end);
-        let outcome = Outcome {
+        let outcome = TaskOutcome {
             verdict: end.verdict,
             cause,
             task_id: Some(id.to_owned()),
@@ -157,7 +159,7 @@ impl Stepping<'_> {
     fn after_refusal(
         &self,
         task: usize,
-        outcome: &Outcome,
+        outcome: &TaskOutcome,
         number: u32,
         waits: u32,
     ) -> Option<Next> {
@@ -214,7 +216,7 @@ impl Stepping<'_> {
     }
 
     /// Gives a task its verdict, and draws the batch's conclusions from it.
-    pub(super) fn conclude(&mut self, task: usize, outcome: Outcome) {
+    pub(super) fn conclude(&mut self, task: usize, outcome: TaskOutcome) {
         let settled = outcome.clone();
         if self.rules.after_task {
             self.set(task, TaskState::After { run: Run::Queued, outcome: settled });
@@ -260,7 +262,7 @@ impl Stepping<'_> {
 }
 
 /// Whether the credentials were refused.
-fn is_refusal(outcome: &Outcome) -> bool {
+fn is_refusal(outcome: &TaskOutcome) -> bool {
     matches!(
         outcome.cause,
         Cause::Attempt { end: Class::Never { cause: Never::Auth | Never::Forbidden } }

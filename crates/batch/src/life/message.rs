@@ -1,4 +1,4 @@
-//! What a batch is told, and what it asks for: every message between it and its supervisor.
+//! Every message between a batch and its supervisor: its inputs and its effects.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum Job {
     AfterBatch,
 }
 
-/// What a batch is told.
+/// What happened, for the batch to react to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "input", rename_all = "snake_case")]
 pub enum Input {
@@ -36,7 +36,6 @@ pub enum Input {
         job: Job,
         /// As in [`Effect::Start`].
         task_id: String,
-        /// How.
         end: AttemptEnd,
     },
     /// The CLI reports that its credentials were refused, several times in a row, and tries again by itself.
@@ -47,16 +46,9 @@ pub enum Input {
         task_id: String,
     },
     /// Answer to [`Effect::AskFate`], where there is no terminal event ([`Input::Ended`] is one too).
-    Fate {
-        /// As in the question.
-        job: Job,
-        /// As in the question.
-        task_id: String,
-        /// What became of it.
-        fate: Fate,
-    },
-    /// A limit is over, or may be, before the time that was named: these tasks need not wait for it any more. They pass
-    /// the gate as ever.
+    Fate { job: Job, task_id: String, fate: Fate },
+    /// A limit is over, or may be, before the time that was named: these tasks stop waiting for it, and pass the gate
+    /// like all others.
     LimitLifted {
         /// From 0.
         tasks: Vec<usize>,
@@ -64,12 +56,9 @@ pub enum Input {
     /// The time of [`Effect::WakeAt`] has come.
     Time,
     /// The wall clock has gone by so much more, or less, than time in which something could run: it was set, or
-    /// the machine slept. Told before anything else that is told by the new time.
-    ClockMoved {
-        /// Milliseconds.
-        by_ms: i64,
-    },
-    /// Somebody wants the batch to end.
+    /// the machine slept. Comes before any other input with the new time.
+    ClockMoved { by_ms: i64 },
+    /// A client cancels the batch.
     Cancel,
     /// This is the stored state, and a new supervisor has it. What was asked for before may or may not
     /// have been done; it is asked for again.
@@ -84,7 +73,7 @@ pub enum Fate {
     Adopted,
     /// It was admitted, but no worker ever got it. Only for what is certain: it is started again.
     NeverBegan,
-    /// Its worker died, and nobody knows how far it came.
+    /// Its worker died, and it is not known how far it came.
     Lost,
 }
 
@@ -93,41 +82,22 @@ pub enum Fate {
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum Effect {
     /// Answer with [`Input::Admitted`] when the job can begin.
-    Enqueue {
-        /// What.
-        job: Job,
-    },
-    /// The answer to `Enqueue` is not wanted any more: a job that waits at a gate leaves it.
-    Withdraw {
-        /// What.
-        job: Job,
-    },
+    Enqueue { job: Job },
+    /// `Enqueue` is withdrawn: a job that waits at a gate leaves it.
+    Withdraw { job: Job },
     /// Start the job. Answer with [`Input::Ended`].
     Start {
-        /// What.
         job: Job,
-        /// Its id.
         task_id: String,
         /// From 1; of a hook always 1.
         attempt: u32,
     },
-    /// End the job. Its end is told as any other.
-    End {
-        /// What.
-        job: Job,
-        /// Its id.
-        task_id: String,
-    },
+    /// End the job. Its end is reported like any other.
+    End { job: Job, task_id: String },
     /// Answer with [`Input::Ended`] or [`Input::Fate`].
-    AskFate {
-        /// What.
-        job: Job,
-        /// Its id.
-        task_id: String,
-    },
+    AskFate { job: Job, task_id: String },
     /// Close the gate of the job's credential: a limit was met.
     CloseGate {
-        /// Who met it.
         job: Job,
         /// When the task itself will try again, ms since the epoch.
         until_ms: u64,
@@ -137,6 +107,6 @@ pub enum Effect {
         /// Milliseconds since the epoch.
         at_ms: u64,
     },
-    /// The batch is over: nothing will be asked for any more.
+    /// The batch is over: no further effect follows.
     Over,
 }

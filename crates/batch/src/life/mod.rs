@@ -19,10 +19,10 @@
 //!     └─────── every task is Over or Skipped ──────────┴──▶ [AfterBatch] ──▶ Over
 //! ```
 //!
-//! What holds, whatever is told in whatever order: each task gets exactly one verdict or is skipped,
+//! What holds for any inputs in any order: each task gets exactly one verdict or is skipped,
 //! once; it is started again only after an end that is known (or where the plan says so for a lost
-//! one); at most `jobs` tasks are under way; a task begins after all that it needs. What is told about
-//! a job that is not as the teller thinks is ignored.
+//! one); at most `jobs` tasks are under way; a task begins after all that it needs. An input about a job that is
+//! not in the state that it assumes is ignored.
 //!
 //! Called by the supervisor's owner of the batch; the crate's header says how.
 
@@ -38,8 +38,8 @@ mod progress;
 pub use self::{
     message::{Effect, Fate, Input, Job},
     state::{
-        Alike, Attempt, Batch, Cause, Counts, Ending, Head, LostModel, Outcome, Phase, Run, Skip,
-        Stop, TaskState,
+        Alike, Attempt, Batch, Cause, Counts, Ending, Head, LostModel, Phase, Run, Skip, Stop,
+        TaskOutcome, TaskState,
     },
     step::Step,
 };

@@ -81,7 +81,7 @@ impl Stepping<'_> {
         }
     }
 
-    /// Tasks for a model that there is not: whoever has begun ends by itself, nobody else begins.
+    /// Tasks whose model does not exist: those that have begun end on their own, no other begins.
     fn give_up_lost_models(&mut self) {
         if self.batch.head.lost_models.is_empty() {
             return;
@@ -136,7 +136,7 @@ impl Stepping<'_> {
         }
     }
 
-    /// Why whoever needs the task will never begin; `None` while it may.
+    /// Why a task that needs this one will never begin; `None` while it may.
     fn hindrance(&self, task: usize, needs_result: bool) -> Option<Skip> {
         match self.batch.tasks.get(task)? {
             TaskState::Skipped { .. } => Some(Skip::NeededTaskFailed { task }),
@@ -179,7 +179,7 @@ impl Stepping<'_> {
         }
     }
 
-    /// What could never begin was skipped before, so whoever is over is as it is needed.
+    /// Tasks that could never begin were skipped before, so a needed task that is over has the end that is needed.
     fn has_what_it_needs(&self, task: usize) -> bool {
         let needs = self.rules.tasks.get(task).map_or(&[][..], |rules| &rules.needs);
         needs.iter().all(|need| self.batch.tasks.get(need.task).is_none_or(TaskState::is_settled))
@@ -230,7 +230,7 @@ impl Stepping<'_> {
                 TaskState::Attempt { run: Run::Running { .. }, .. } if stop.ends_running() => {
                     self.end_job(task, Job::Task(task));
                 }
-                // A hook that comes after is bounded, and somebody relies on it.
+                // A hook after a task has a time limit, and users rely on it.
                 TaskState::Before { .. }
                 | TaskState::Attempt { .. }
                 | TaskState::After { .. }

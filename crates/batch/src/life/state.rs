@@ -27,7 +27,6 @@ pub struct Head {
     /// How much further the wall clock has gone since then than time in which something could run.
     #[serde(default)]
     pub skipped_ms: i64,
-    /// Where it stands.
     pub phase: Phase,
     /// Failures that count for a halt.
     pub failures: u32,
@@ -42,7 +41,7 @@ pub struct Head {
     /// Accounts whose credentials were good for a task of this batch, by [`crate::rules`]' numbers.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub good_accounts: BTreeSet<u32>,
-    /// Since when tasks cannot be started for want of something, ms since the epoch.
+    /// Since when tasks cannot be started because a resource is missing, ms since the epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since_ms: Option<u64>,
 }
@@ -52,7 +51,6 @@ pub struct Head {
 pub struct Alike {
     /// What they have in common.
     pub sameness: u64,
-    /// How many there were.
     pub tasks: u32,
     /// The last one, from 0.
     pub last: usize,
@@ -69,17 +67,13 @@ pub struct LostModel {
     pub task: usize,
 }
 
-/// Where a batch stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
     /// Tasks begin.
     Going,
-    /// No task begins any more; some are not over yet.
-    Stopping {
-        /// Why.
-        stop: Stop,
-    },
+    /// No further task begins; some are not over yet.
+    Stopping { stop: Stop },
     /// All tasks are over; the `after_batch` hook is not.
     AfterBatch {
         /// Why not every task had its turn; `None` where each had.
@@ -87,16 +81,15 @@ pub enum Phase {
         /// How far the hook is.
         run: Run,
     },
-    /// The end.
     Over {
         /// Why not every task had its turn; `None` where each had.
         stop: Option<Stop>,
-        /// The `after_batch` hook failed. It changes nobody's verdict.
+        /// The `after_batch` hook failed. It changes no verdict.
         after_batch_failed: bool,
     },
 }
 
-/// Why no task begins any more.
+/// Why no further task begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stop {
@@ -104,7 +97,7 @@ pub enum Stop {
     HaltSoon,
     /// Failures, where the rule ends running tasks: `halt = "now,fail=N"`.
     HaltNow,
-    /// Somebody asked.
+    /// A client canceled the batch.
     Canceled,
     /// The API refused the credentials.
     Auth,
@@ -112,7 +105,7 @@ pub enum Stop {
     Account,
     /// Tasks in a row ended alike without a turn.
     Alike,
-    /// Something that every task needs was wanting for too long.
+    /// A resource that every task needs was missing for too long.
     Unavailable,
     /// A task was lost with its worker; what it has done a person must see.
     Lost,
@@ -152,7 +145,6 @@ pub enum Run {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// The batch stops.
     Stop,
     /// The CLI reported that its credentials were refused, and would go on trying.
     AuthRefused,
@@ -169,43 +161,35 @@ pub enum TaskState {
         /// How far the hook is.
         run: Run,
     },
-    /// An attempt.
     Attempt {
         /// Which, and what came before.
         attempt: Attempt,
-        /// How far it is.
         run: Run,
     },
     /// Between two attempts.
     RetryAt {
         /// When the next one begins, ms since the epoch.
         at_ms: u64,
-        /// The next one's number.
         number: u32,
         /// Waits for a limit so far, with this one if it is one.
         waits: u32,
         /// How the last one ended: the verdict, should no other follow.
-        last: Outcome,
+        last: TaskOutcome,
     },
     /// It has its verdict; its `after_task` hook is not over.
     After {
         /// How far the hook is.
         run: Run,
-        /// The verdict.
-        outcome: Outcome,
+        outcome: TaskOutcome,
     },
     /// It has its verdict.
     Over {
-        /// The verdict.
-        outcome: Outcome,
+        outcome: TaskOutcome,
         /// Its `after_task` hook failed. It changes no verdict.
         after_task_failed: bool,
     },
     /// It will never begin.
-    Skipped {
-        /// Why.
-        skip: Skip,
-    },
+    Skipped { skip: Skip },
 }
 
 /// Which attempt of a task it is.
@@ -216,15 +200,12 @@ pub struct Attempt {
     /// Waits for a limit so far. They are no attempts.
     pub waits: u32,
     /// Of an attempt that is not the first start: how the one before ended.
-    pub last: Option<Outcome>,
+    pub last: Option<TaskOutcome>,
 }
 
-/// How a task ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Outcome {
-    /// What the end means.
+pub struct TaskOutcome {
     pub verdict: Verdict,
-    /// In more detail.
     pub cause: Cause,
     /// The supervisor's id of the last attempt, whose result is the task's; `None` where there was none.
     pub task_id: Option<String>,
@@ -236,7 +217,7 @@ pub struct Outcome {
     pub has_result: bool,
 }
 
-impl Outcome {
+impl TaskOutcome {
     /// Whether it did what it was for.
     #[must_use]
     pub fn has_succeeded(&self) -> bool {
@@ -248,7 +229,6 @@ impl Outcome {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "cause", rename_all = "snake_case")]
 pub enum Cause {
-    /// The last attempt's end.
     Attempt {
         /// And its class: `lost` says that it may have had effects.
         end: Class,
@@ -278,9 +258,7 @@ pub enum Skip {
         /// To which task first, from 0.
         task: usize,
     },
-    /// The batch stops.
     Stopped {
-        /// Why.
         stop: Stop,
     },
 }
@@ -299,7 +277,7 @@ impl TaskState {
         }
     }
 
-    /// It takes one of the batch's places: nobody else begins in it.
+    /// It occupies one of the batch's places.
     #[must_use]
     pub fn is_under_way(&self) -> bool {
         *self != Self::Waiting && !self.is_settled()
@@ -307,7 +285,7 @@ impl TaskState {
 
     /// Its verdict, as soon as it has one.
     #[must_use]
-    pub fn outcome(&self) -> Option<&Outcome> {
+    pub fn outcome(&self) -> Option<&TaskOutcome> {
         match self {
             Self::After { outcome, .. } | Self::Over { outcome, .. } => Some(outcome),
             Self::Waiting
@@ -355,7 +333,7 @@ impl Batch {
         counts
     }
 
-    /// Nothing will happen any more.
+    /// It has reached its final state.
     #[must_use]
     pub fn is_over(&self) -> bool {
         matches!(self.head.phase, Phase::Over { .. })

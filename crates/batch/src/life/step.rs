@@ -41,7 +41,7 @@ impl Batch {
         };
         let batch = Self { head, tasks: vec![TaskState::Waiting; rules.tasks.len()] };
         let mut stepping = Stepping::new(rules, batch, now_ms);
-        // Nobody has been asked for a time yet.
+        // No timer has been set yet.
         stepping.wake_before = None;
         stepping.finish()
     }
@@ -55,7 +55,6 @@ impl Batch {
     }
 }
 
-/// A step under way.
 pub(super) struct Stepping<'a> {
     pub(super) rules: &'a Rules,
     pub(super) batch: Batch,
@@ -219,7 +218,7 @@ impl<'a> Stepping<'a> {
         }
         match (job, self.running(job, id)) {
             (Job::Task(_), Some(ending @ None)) => *ending = Some(Ending::AuthRefused),
-            // A hook's credentials are its own business; who is told to end is told once.
+            // A hook's credentials are no concern of the batch, and a job is ended only once.
             (Job::Task(_), Some(Some(_)) | None) => return,
             (Job::Before(_) | Job::After(_) | Job::AfterBatch, _) => return,
         }

@@ -12,7 +12,6 @@ use crate::{
     mistake::{Mistakes, Place},
 };
 
-/// Members of `options`.
 pub const OPTION_MEMBERS: [&str; 10] = [
     "jobs",
     "claude_jobs",
@@ -137,12 +136,12 @@ impl Serialize for Halt {
     }
 }
 
-/// What follows when a task's worker died, so that nobody knows how far the task came and what it
+/// What follows when a task's worker died, so that it is not known how far the task came and what it
 /// has done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
-    /// No task begins any more; a person looks first.
+    /// No further task begins; a person has to look first.
     #[default]
     Stop,
     /// The task has failed; the next one begins.
@@ -211,7 +210,6 @@ impl Hooks {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Hook {
-    /// What to run.
     pub execute: Execute,
 }
 

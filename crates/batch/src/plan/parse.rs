@@ -19,7 +19,6 @@ use crate::{
     template::{self, Missing, Reference},
 };
 
-/// Members of a plan.
 pub const PLAN_MEMBERS: [&str; 4] = ["name", "idempotency_key", "options", "tasks"];
 
 /// A sound plan: there is no other. Written as JSON and read again it is the same plan.

@@ -56,7 +56,6 @@ pub enum Timeout {
     /// The supervisor's default.
     #[default]
     Default,
-    /// So many seconds.
     Seconds(f64),
     /// From experience: see [`crate::timeout_auto`].
     Auto,

@@ -8,11 +8,9 @@ use super::evidence::Want;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Class {
-    /// It succeeded.
     Done,
     /// The same may work soon.
     Transient {
-        /// What happened.
         cause: Transient,
     },
     /// It works when the limit has ended.
@@ -20,22 +18,20 @@ pub enum Class {
         /// See [`super::UsageLimit::ends_at_ms`].
         ends_at_ms: Option<u64>,
     },
-    /// It could not be started for want of something that no other task would have got either. It is waited for, and no
-    /// attempt is counted.
+    /// It could not be started because a resource was missing that every task needs. The batch waits for it and counts
+    /// no attempt.
     Unavailable {
-        /// Of what.
         want: Want,
     },
-    /// It was ended because there was no supervisor any more: one that was stopped, or had vanished. It is made
-    /// again as the same attempt, unless [`crate::plan::OnLost`] says to go on without it.
+    /// It was ended because its supervisor was stopped or had vanished. The same attempt is repeated, unless
+    /// [`crate::plan::OnLost`] says to continue without it.
     Interrupted,
-    /// Nobody knows how far it came: see [`crate::plan::OnLost`].
+    /// It is not known how far it came: see [`crate::plan::OnLost`].
     Lost,
     /// A deadline: tried again only where the task says so.
     TimedOut,
-    /// The same will fail again, or somebody wanted the end.
+    /// The same would fail again, or the task was canceled.
     Never {
-        /// What happened.
         cause: Never,
     },
 }
@@ -60,7 +56,6 @@ pub enum Transient {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Never {
-    /// The credentials.
     Auth,
     /// The API forbade the first request (403), and the CLI did not try again, as it does with a 401: it may have been a
     /// token that was just being renewed.
@@ -77,7 +72,7 @@ pub enum Never {
     Budget,
     /// The CLI's own limit of turns.
     MaxTurns,
-    /// Somebody ended it.
+    /// A client canceled it.
     Canceled,
     /// Too much output, where the policy is to kill.
     OutputLimit,

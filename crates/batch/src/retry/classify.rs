@@ -4,7 +4,7 @@ use cc_events::{ClaudeResult, ClaudeRetry, EndReason, Verdict};
 
 use super::{
     class::{Class, Never, Transient},
-    evidence::{DeadEnd, Evidence, Progress},
+    evidence::{DeadEnd, Evidence, ToolUse},
 };
 
 /// `EX_TEMPFAIL` of sysexits.h: by it a program that is not Claude says "try again later".
@@ -38,7 +38,7 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
             Some(want) => Class::Unavailable { want },
             None => Class::Lost,
         },
-        // Nobody wanted this end, and unlike with a lost worker it is known that it was one.
+        // No client asked for this end, and other than with a lost worker the end is known.
         Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => {
             Class::Interrupted
         }
@@ -60,7 +60,7 @@ fn is_forbidden(evidence: &Evidence<'_>) -> bool {
     let Some(result) = evidence.result else { return false };
     result.api_error_status == Some(403)
         && result.api_error.as_deref() != Some("oauth_org_not_allowed")
-        && evidence.progress != Progress::Tool
+        && evidence.tool_use != ToolUse::Tool
         && evidence.last_retry.is_none()
         && result.num_turns.unwrap_or(0) <= 1
 }
@@ -155,13 +155,13 @@ fn own_limit(result: &ClaudeResult) -> Never {
 
 fn no_result(evidence: &Evidence<'_>) -> Class {
     let has_exited = evidence.completed.reason == EndReason::Exit;
-    match evidence.progress {
-        Progress::NoTool => Class::Transient { cause: Transient::NoResult },
-        Progress::Tool => Class::Never { cause: Never::NoResultAfterTool },
+    match evidence.tool_use {
+        ToolUse::NoTool => Class::Transient { cause: Transient::NoResult },
+        ToolUse::Tool => Class::Never { cause: Never::NoResultAfterTool },
         // It prints its first line before it asks the API: whatever it disliked stays as it is.
-        Progress::NotBegun if has_exited && evidence.completed.exit_code != 0 => {
+        ToolUse::NotBegun if has_exited && evidence.completed.exit_code != 0 => {
             Class::Never { cause: Never::Arguments }
         }
-        Progress::NotBegun => Class::Transient { cause: Transient::NoResult },
+        ToolUse::NotBegun => Class::Transient { cause: Transient::NoResult },
     }
 }

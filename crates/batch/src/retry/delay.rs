@@ -38,8 +38,8 @@ pub fn limit_until_ms(
     now_ms.saturating_add(wait_ms).saturating_add(jitter)
 }
 
-/// When a start is tried again that failed for want of something, which has been wanting since `since_ms`, ms since the
-/// epoch: after a second, then after as long as was waited already, and at least once a minute.
+/// When a start is tried again that failed because a resource was missing, since `since_ms`, ms since the epoch: after a
+/// second, then after as long as the wait has lasted, and at least once a minute.
 #[must_use]
 pub fn unavailable_until_ms(now_ms: u64, since_ms: u64, seed: u64, task: usize) -> u64 {
     let waited_ms = now_ms.saturating_sub(since_ms);

@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 use super::{
     class::{Class, Never, Transient},
     classify::{classify, is_of_the_api},
-    evidence::{Evidence, Progress},
+    evidence::{Evidence, ToolUse},
 };
 
 /// What the state machine needs to know of an attempt's end.
@@ -15,9 +15,8 @@ use super::{
 pub struct AttemptEnd {
     /// See [`cc_events::Completed::verdict`].
     pub verdict: Verdict,
-    /// What may follow.
     pub class: Class,
-    /// What it cost, US dollars; 0 where nobody said.
+    /// What it cost, US dollars; 0 where that is not known.
     pub cost_usd: f64,
     /// There is a text that others may refer to.
     pub has_result: bool,
@@ -27,7 +26,6 @@ pub struct AttemptEnd {
 }
 
 impl AttemptEnd {
-    /// Reads the evidence.
     #[must_use]
     pub fn of(evidence: &Evidence<'_>) -> Self {
         let class = classify(evidence);
@@ -73,11 +71,11 @@ impl AttemptEnd {
 fn sameness(evidence: &Evidence<'_>) -> Option<u64> {
     let verdict = evidence.completed.verdict;
     let is_agent = evidence.result.is_some()
-        || evidence.progress != Progress::NotBegun
+        || evidence.tool_use != ToolUse::NotBegun
         || verdict == Verdict::NoResult;
     let result = evidence.result;
     let turns = result.and_then(|result| result.num_turns).unwrap_or(0);
-    if !is_agent || !is_of_the_api(verdict) || evidence.progress == Progress::Tool || turns > 1 {
+    if !is_agent || !is_of_the_api(verdict) || evidence.tool_use == ToolUse::Tool || turns > 1 {
         return None;
     }
     // Two prompts may well have the same answer: only what went wrong is compared.

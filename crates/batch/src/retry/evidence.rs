@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 /// What is known of an attempt that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
-    /// The terminal event.
     pub completed: &'a Completed,
     /// The last result line of a Claude task.
     pub result: Option<&'a ClaudeResult>,
@@ -17,10 +16,10 @@ pub struct Evidence<'a> {
     pub usage_limit: Option<UsageLimit>,
     /// Nothing but a person's act will help, as the crate `cc-claude` reads it.
     pub dead_end: Option<DeadEnd>,
-    /// Of what was not started: what was wanting, if it is something that comes back.
+    /// Where the task was not started: the missing resource, if it may return.
     pub want: Option<Want>,
     /// How far the stream came.
-    pub progress: Progress,
+    pub tool_use: ToolUse,
 }
 
 /// What only a person can put right.
@@ -34,7 +33,7 @@ pub enum DeadEnd {
     LongContext,
 }
 
-/// What was wanting when a task could not be started, through no fault of its own.
+/// The resource whose lack kept a task from being started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Want {
@@ -47,14 +46,14 @@ pub enum Want {
 /// A usage limit that rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageLimit {
-    /// When it ends, milliseconds since the epoch; `None` where nobody said.
+    /// When it ends, milliseconds since the epoch; `None` where that is not known.
     pub ends_at_ms: Option<u64>,
 }
 
 /// How far a Claude task came, as its stream shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Progress {
+pub enum ToolUse {
     /// Not one line of a stream: the CLI did not take its arguments, or it is no Claude task.
     NotBegun,
     /// It began, and for sure no tool ran.

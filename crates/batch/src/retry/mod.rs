@@ -1,7 +1,7 @@
 //! Whether an attempt is made again, and when.
 //!
-//! By class and never blindly: a transient failure soon and with chance, so that many do not come
-//! back at once; a limit when it ends; everything else never. Pure functions, called by the
+//! By class and never blindly: a transient failure soon and with jitter, so that not all attempts
+//! come at once; a limit when it ends; everything else never. Pure functions, called by the
 //! supervisor ([`AttemptEnd::of`]) and by [`crate::life`].
 
 mod evidence;
@@ -17,7 +17,7 @@ pub use self::{
     classify::classify,
     delay::{backoff_until_ms, limit_until_ms, unavailable_until_ms},
     end::AttemptEnd,
-    evidence::{DeadEnd, Evidence, Progress, UsageLimit, Want},
+    evidence::{DeadEnd, Evidence, ToolUse, UsageLimit, Want},
 };
 
 #[cfg(test)]

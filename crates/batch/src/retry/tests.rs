@@ -33,7 +33,7 @@ fn error(status: Option<u64>, text: &str) -> ClaudeResult {
 }
 
 /// The class of an attempt that exited with 1.
-fn class(verdict: Verdict, result: Option<&ClaudeResult>, progress: Progress) -> Class {
+fn class(verdict: Verdict, result: Option<&ClaudeResult>, tool_use: ToolUse) -> Class {
     let completed = completed(verdict, EndReason::Exit, 1);
     classify(&Evidence {
         completed: &completed,
@@ -42,7 +42,7 @@ fn class(verdict: Verdict, result: Option<&ClaudeResult>, progress: Progress) ->
         usage_limit: None,
         dead_end: None,
         want: None,
-        progress,
+        tool_use,
     })
 }
 
@@ -66,7 +66,7 @@ fn a_limit_that_was_met_is_the_verdict_also_where_no_status_says_so() {
             usage_limit,
             dead_end,
             want: None,
-            progress: Progress::NoTool,
+            tool_use: ToolUse::NoTool,
         })
     };
     let limit = Some(UsageLimit { ends_at_ms: None });
@@ -91,7 +91,7 @@ fn every_verdict_has_its_class() {
         (Verdict::WorkerDied, Class::Lost),
         (Verdict::ResourceLimit, never(Never::ResourceLimit)),
     ] {
-        assert_eq!(class(verdict, None, Progress::Tool), expected, "{verdict:?}");
+        assert_eq!(class(verdict, None, ToolUse::Tool), expected, "{verdict:?}");
     }
 }
 
@@ -112,7 +112,7 @@ fn an_api_failure_is_transient_by_its_status() {
         (None, "I could not finish: Connection error", never(Never::Failed)),
     ] {
         let result = error(status, text);
-        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), expected, "{text}");
+        assert_eq!(class(Verdict::Failed, Some(&result), ToolUse::Tool), expected, "{text}");
     }
 }
 
@@ -138,7 +138,7 @@ fn retries_without_an_answer_explain_an_api_error_without_a_status() {
             usage_limit: None,
             dead_end: None,
             want: None,
-            progress: Progress::NoTool,
+            tool_use: ToolUse::NoTool,
         };
         assert_eq!(classify(&evidence), expected);
     }
@@ -153,15 +153,15 @@ fn the_clis_own_limits_are_never_tried_again() {
         ("error_during_execution", Never::Failed),
     ] {
         let result = ClaudeResult { subtype: Some(subtype.to_owned()), ..error(None, "") };
-        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), never(expected));
+        assert_eq!(class(Verdict::Failed, Some(&result), ToolUse::Tool), never(expected));
     }
 }
 
 #[test]
 fn no_result_is_tried_again_only_while_no_tool_ran() {
-    assert_eq!(class(Verdict::NoResult, None, Progress::NoTool), transient(Transient::NoResult));
-    assert_eq!(class(Verdict::NoResult, None, Progress::Tool), never(Never::NoResultAfterTool));
-    assert_eq!(class(Verdict::NoResult, None, Progress::NotBegun), never(Never::Arguments));
+    assert_eq!(class(Verdict::NoResult, None, ToolUse::NoTool), transient(Transient::NoResult));
+    assert_eq!(class(Verdict::NoResult, None, ToolUse::Tool), never(Never::NoResultAfterTool));
+    assert_eq!(class(Verdict::NoResult, None, ToolUse::NotBegun), never(Never::Arguments));
     let killed = completed(Verdict::NoResult, EndReason::Signal, -9);
     let evidence = Evidence {
         completed: &killed,
@@ -170,7 +170,7 @@ fn no_result_is_tried_again_only_while_no_tool_ran() {
         usage_limit: None,
         dead_end: None,
         want: None,
-        progress: Progress::NotBegun,
+        tool_use: ToolUse::NotBegun,
     };
     assert_eq!(classify(&evidence), transient(Transient::NoResult));
 }
@@ -186,7 +186,7 @@ fn a_usage_limit_is_waited_for_and_a_bare_429_is_not() {
         usage_limit: limit,
         dead_end: None,
         want: None,
-        progress: Progress::Tool,
+        tool_use: ToolUse::Tool,
     };
     assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: Some(7) });
     evidence.usage_limit = None;
@@ -204,7 +204,7 @@ fn a_limit_that_only_the_result_names_is_waited_for_too() {
         usage_limit: Some(UsageLimit { ends_at_ms: None }),
         dead_end: None,
         want: None,
-        progress: Progress::Tool,
+        tool_use: ToolUse::Tool,
     };
     assert_eq!(classify(&evidence), Class::Limit { ends_at_ms: None });
     let fine = completed(Verdict::Succeeded, EndReason::Exit, 0);
@@ -222,7 +222,7 @@ fn a_plain_program_is_tried_again_only_if_it_asks_to_be() {
             usage_limit: None,
             dead_end: None,
             want: None,
-            progress: Progress::NotBegun,
+            tool_use: ToolUse::NotBegun,
         })
     };
     assert_eq!(of(75), transient(Transient::Temporary));
@@ -239,7 +239,7 @@ fn a_task_that_was_ended_for_want_of_a_supervisor_was_interrupted_and_nobody_can
         usage_limit: None,
         dead_end: None,
         want: None,
-        progress: Progress::Tool,
+        tool_use: ToolUse::Tool,
     };
     assert_eq!(classify(&evidence), Class::Interrupted);
 }
@@ -256,7 +256,7 @@ fn a_result_and_its_cost_are_noted() {
             usage_limit: None,
             dead_end: None,
             want: None,
-            progress: Progress::Tool,
+            tool_use: ToolUse::Tool,
         })
     };
     assert!(end(&result).has_result);
@@ -313,15 +313,15 @@ fn a_first_request_that_was_forbidden_once_is_no_final_refusal() {
         num_turns: Some(turns),
         ..error(Some(403), "API Error: 403")
     };
-    let class_of = |result: &ClaudeResult, progress| class(Verdict::Auth, Some(result), progress);
+    let class_of = |result: &ClaudeResult, tool_use| class(Verdict::Auth, Some(result), tool_use);
     let once = forbidden(Some("authentication_failed"), 1);
-    assert_eq!(class_of(&once, Progress::NoTool), never(Never::Forbidden));
-    assert_eq!(class_of(&once, Progress::Tool), never(Never::Auth), "its work is not done twice");
+    assert_eq!(class_of(&once, ToolUse::NoTool), never(Never::Forbidden));
+    assert_eq!(class_of(&once, ToolUse::Tool), never(Never::Auth), "its work is not done twice");
     let for_good = forbidden(Some("oauth_org_not_allowed"), 1);
-    assert_eq!(class_of(&for_good, Progress::NoTool), never(Never::Auth));
-    assert_eq!(class_of(&forbidden(None, 484), Progress::NoTool), never(Never::Auth));
+    assert_eq!(class_of(&for_good, ToolUse::NoTool), never(Never::Auth));
+    assert_eq!(class_of(&forbidden(None, 484), ToolUse::NoTool), never(Never::Auth));
     let refused = error(Some(401), "API Error: 401");
-    assert_eq!(class_of(&refused, Progress::NoTool), never(Never::Auth));
+    assert_eq!(class_of(&refused, ToolUse::NoTool), never(Never::Auth));
 }
 
 #[test]
@@ -343,13 +343,13 @@ fn a_stream_that_died_is_a_lost_connection_by_the_reason_that_the_cli_gives() {
         ),
         (died(Some("completed"), None, "the response stopped arriving"), never(Never::Failed)),
     ] {
-        assert_eq!(class(Verdict::Failed, Some(&result), Progress::Tool), expected, "{result:?}");
+        assert_eq!(class(Verdict::Failed, Some(&result), ToolUse::Tool), expected, "{result:?}");
     }
 }
 
 #[test]
 fn ends_look_the_same_by_what_went_wrong_and_only_of_an_agent_that_has_done_nothing() {
-    let sameness = |verdict, result: Option<&ClaudeResult>, progress| {
+    let sameness = |verdict, result: Option<&ClaudeResult>, tool_use| {
         let completed = completed(verdict, EndReason::Exit, 1);
         let evidence = Evidence {
             completed: &completed,
@@ -358,20 +358,20 @@ fn ends_look_the_same_by_what_went_wrong_and_only_of_an_agent_that_has_done_noth
             usage_limit: None,
             dead_end: None,
             want: None,
-            progress,
+            tool_use,
         };
         AttemptEnd::of(&evidence).sameness
     };
-    let failed = |text: &str| sameness(Verdict::Failed, Some(&error(None, text)), Progress::NoTool);
+    let failed = |text: &str| sameness(Verdict::Failed, Some(&error(None, text)), ToolUse::NoTool);
     assert!(failed("request 17 went wrong").is_some());
     assert_eq!(failed("request 17 went wrong"), failed("request 18 went wrong"));
     assert_ne!(failed("request 17 went wrong"), failed("something else"));
-    assert_eq!(sameness(Verdict::Failed, Some(&error(None, "x")), Progress::Tool), None);
-    assert_eq!(sameness(Verdict::Failed, None, Progress::NotBegun), None, "another program");
-    assert!(sameness(Verdict::NoResult, None, Progress::NotBegun).is_some());
-    assert_eq!(sameness(Verdict::Succeeded, None, Progress::NoTool), None);
+    assert_eq!(sameness(Verdict::Failed, Some(&error(None, "x")), ToolUse::Tool), None);
+    assert_eq!(sameness(Verdict::Failed, None, ToolUse::NotBegun), None, "another program");
+    assert!(sameness(Verdict::NoResult, None, ToolUse::NotBegun).is_some());
+    assert_eq!(sameness(Verdict::Succeeded, None, ToolUse::NoTool), None);
     let many_turns = ClaudeResult { num_turns: Some(3), ..error(None, "x") };
-    assert_eq!(sameness(Verdict::Failed, Some(&many_turns), Progress::NoTool), None);
+    assert_eq!(sameness(Verdict::Failed, Some(&many_turns), ToolUse::NoTool), None);
 }
 
 #[test]

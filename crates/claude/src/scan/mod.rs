@@ -22,14 +22,12 @@ pub(crate) use self::{
 
 /// Most bytes of a member's name, as it is written. A longer one is none that is wanted.
 const NAME_BYTES_LIMIT: usize = 128;
-/// How a line ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// One whole object.
     Object,
     /// The beginning of one.
     Beginning,
-    /// Anything else.
     Other,
 }
 
@@ -56,7 +54,7 @@ enum State {
         is_escaped: bool,
     },
     Scalar,
-    /// In an object or array that nobody wants to see into.
+    /// In an object or array in which nothing is wanted.
     Passed {
         depth: u64,
         text: Option<bool>,
@@ -84,7 +82,7 @@ pub(crate) struct Scanner {
     node: Option<usize>,
     objects: u32,
     kept: Kept,
-    /// The first names of members of the line itself that nobody knows.
+    /// The first names of members of the line itself that are not known.
     unknown: Vec<String>,
 }
 
@@ -105,7 +103,6 @@ impl Scanner {
         }
     }
 
-    /// Begins a new line.
     pub(crate) fn restart(&mut self) {
         self.state = State::Start;
         self.stack.clear();
@@ -146,7 +143,6 @@ impl Scanner {
         }
     }
 
-    /// Ends the line.
     pub(crate) fn finish(&mut self) -> Shape {
         match self.state {
             State::End => Shape::Object,
@@ -242,7 +238,7 @@ impl Scanner {
                 self.open(node, false);
                 State::FirstName
             }
-            // An array in an array is nothing that anybody wants.
+            // Nothing is wanted of an array in an array.
             b'[' if (is_walked || matches!(keep, Some(Keep::Each(_))))
                 && in_array.is_none()
                 && let Some(node) = node =>

@@ -2,8 +2,8 @@
 //!
 //! The worker feeds [`StreamObserver`] with every fragment of stdout; the bytes themselves go their
 //! own way untouched. Only what the CLI states in structured form counts: words in an answer or in a
-//! tool's output never do. Owns the [`Summary`] from which [`crate::verdict`] judges the end; what runs is
-//! `activity`'s, which result is the answer `answer`'s, what a person is told `notes`'s.
+//! tool's output never do. Owns the [`Summary`] from which [`crate::verdict`] judges the end. `activity` follows
+//! what runs, `answer` makes one result of several, `notes` collects what a person should know.
 
 mod summary;
 

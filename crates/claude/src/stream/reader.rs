@@ -96,7 +96,7 @@ impl Reader {
         }
     }
 
-    /// The main conversation goes on: what came before was not its last word.
+    /// The main conversation continues: what came before was not its end.
     fn turn(&mut self) {
         if self.results > 0 {
             self.is_in_turn = true;

@@ -11,8 +11,8 @@ pub struct Summary {
     pub result: Option<ClaudeResult>,
     /// At least one line was Claude's: its `init`, a retry or a result.
     pub is_stream: bool,
-    /// A tool of the CLI's ran, or may have: without a result nobody knows what it has done. False only
-    /// where that is sure.
+    /// A tool of the CLI's ran, or may have: without a result it is not known what it has done. False only
+    /// where none can have run.
     pub tool_may_have_run: bool,
     /// The API's last word was a refusal: nothing was answered since.
     pub refusal: Option<Refusal>,

@@ -1,15 +1,18 @@
 //! Options of the commands for batches.
 
-use std::{path::PathBuf, str::FromStr};
+use std::path::PathBuf;
 
 use cc_batch::{
     limits,
-    plan::{Halt, OnAuthRefused, OnLost, Timeout, UnknownWord},
+    plan::{Halt, OnAuthRefused, OnLost, Timeout},
 };
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
-use super::{AgentOption, Format, TaskOptions, seconds};
-use crate::{reports::ReportOptions, text};
+use super::{
+    reports::ReportOptions,
+    task::{AgentOption, TaskOptions},
+    values::{amount, auth, duration, timeout, word},
+};
 
 const BATCH_HELP: &str = "\
 Files:
@@ -47,6 +50,21 @@ Exit status: 0 if every task succeeded, else how many failed (101 for more than 
 failed and not all ran; 125 if ccx or the supervisor failed; 127 if the agent is not found; 130 after
 Ctrl-C, whether it ended the batch or left it running.";
 
+/// How a task file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A prompt a line
+    Text,
+    /// A Markdown list
+    Markdown,
+    /// An object of JSON a line
+    Jsonl,
+    /// A list of objects of JSON, or an object that has one
+    Json,
+    /// A batch with defaults
+    Toml,
+}
+
 /// Options of `batch`.
 #[derive(Debug, Args)]
 #[command(
@@ -81,7 +99,7 @@ pub(crate) struct BatchArguments {
     #[arg(long, short, conflicts_with_all = ["json", "show_output", "dry_run"])]
     pub(crate) detach: bool,
     /// Run what has not succeeded: of a batch of a running supervisor, or according to this joblog,
-    /// which is then gone on with
+    /// to which this run appends
     #[arg(long, value_name = "ID|JOBLOG", conflicts_with = "resume_failed")]
     pub(crate) resume: Option<String>,
     /// The same, but only what failed
@@ -126,11 +144,11 @@ pub(crate) struct BatchAttachArguments {
 }
 
 const BATCH_CANCEL_HELP: &str = "\
-Prints the whole id of each batch. What runs is cancelled, and nothing more begins; `ccx batch attach`
+Prints the whole id of each batch. Running tasks are canceled, and no other task starts; `ccx batch attach`
 waits for the end.
 
-Exit status: 0 if every batch was told to end; 1 if one was not, because it is over or there is no
-such batch; 125 if ccx or the supervisor failed.";
+Exit status: 0 if every batch was canceled; 1 if one is over or does not exist; 125 if ccx or the
+supervisor failed.";
 
 /// Which batches.
 #[derive(Debug, Args)]
@@ -178,19 +196,19 @@ pub(crate) struct PlanOptions {
     #[arg(long, value_name = "USD", value_parser = amount)]
     pub(crate) max_cost: Option<f64>,
     /// End the batch after this time: seconds, or a number with s, m, h or d, such as 8h
-    #[arg(long, value_name = "TIME", value_parser = text::parse_seconds)]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) max_time: Option<f64>,
     /// End a task after this many seconds, paused time not counted; auto takes it from earlier runs
     #[arg(long, value_name = "auto|SECONDS", value_parser = timeout)]
     pub(crate) timeout: Option<Timeout>,
-    /// Attempts after the first where a task failed for a passing reason [default: 2]
+    /// Attempts after the first one, if a task failed for a transient reason [default: 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=i64::from(limits::RETRIES_LIMIT)))]
     pub(crate) retries: Option<u32>,
     /// When a task is lost with its worker and may have had effects: stop, continue, retry
     /// [default: stop]
     #[arg(long, value_name = "WHAT", value_parser = word::<OnLost>)]
     pub(crate) on_lost: Option<OnLost>,
-    /// When the CLI reports refused credentials and would go on trying: fail-fast, let-cli-retry
+    /// When the CLI reports refused credentials and would keep trying: fail-fast, let-cli-retry
     /// [default: fail-fast]
     #[arg(long, value_name = "WHAT", value_parser = auth)]
     pub(crate) auth: Option<OnAuthRefused>,
@@ -209,7 +227,7 @@ pub(crate) struct PlanOptions {
     /// Command line to run after each task, with CC_EXECUTOR_VERDICT in its environment
     #[arg(long, value_name = "CMD")]
     pub(crate) after_task: Option<String>,
-    /// Command line to run at the end, to tell somebody
+    /// Command line to run at the end, for example to send a notification
     #[arg(long, value_name = "CMD")]
     pub(crate) after_batch: Option<String>,
 }
@@ -231,25 +249,4 @@ pub(crate) struct BatchesArguments {
     /// Print an object of JSON for each batch instead of the table
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-fn timeout(text: &str) -> Result<Timeout, String> {
-    match text {
-        "auto" => Ok(Timeout::Auto),
-        number => seconds(number).map(Timeout::Seconds).map_err(|what| format!("{what}, or auto")),
-    }
-}
-
-fn amount(text: &str) -> Result<f64, String> {
-    let number = text.parse().ok().filter(|number: &f64| number.is_finite() && *number > 0.0);
-    number.ok_or_else(|| "must be a number greater than 0".to_owned())
-}
-
-fn word<T: FromStr>(text: &str) -> Result<T, T::Err> {
-    text.parse()
-}
-
-fn auth(text: &str) -> Result<OnAuthRefused, String> {
-    let other = || format!("is {text:?}; it takes fail-fast and let-cli-retry");
-    text.replace('-', "_").parse().map_err(|_: UnknownWord| other())
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::AgentOption;
+use super::task::AgentOption;
 
 const DOCTOR_HELP: &str = "\
 Checks the programs, the agent and its login, how tasks are contained, pipes, open files and the state

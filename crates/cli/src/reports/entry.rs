@@ -1,5 +1,4 @@
-//! All that is known of one task that has ended: a line of `--results` and of `--json`, and what the
-//! other reports are made of.
+//! One task that has ended: a line of `--results` and of `--json`, and the source of the other reports.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +10,11 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Task, Tokens, remedy};
-use crate::{exit_code, text::at};
+use super::remedy;
+use crate::{
+    display::{batch_row::repeats, row::Tokens, task::Task, text::at},
+    exit_code,
+};
 
 /// How much of an answer the whole-file reports show.
 const EXCERPT_BYTES_LIMIT: usize = 4 * 1024;
@@ -39,9 +41,9 @@ pub(crate) struct Entry {
     pub(crate) error: Option<String>,
     /// What a person should know beside the verdict.
     pub(crate) warnings: Vec<Warning>,
-    /// Each start of it, the last one last.
+    /// All starts, in order.
     pub(crate) attempts: Vec<Attempt>,
-    /// Starts after failures that pass.
+    /// Starts after transient failures.
     pub(crate) retries: u64,
     /// Starts after waits for a limit.
     pub(crate) waits: u64,
@@ -55,14 +57,14 @@ pub(crate) struct Entry {
     /// Of the last attempt.
     pub(crate) task_id: Option<String>,
     #[serde(flatten)]
-    pub(crate) answer: Answer,
-    /// Not in the JSON: the reports say it in their own ways.
+    pub(crate) answer: AgentResult,
+    /// Not in the JSON.
     #[serde(skip)]
     pub(crate) is_success: bool,
     /// When its first attempt began.
     #[serde(skip)]
     pub(crate) begun_at: Option<SystemTime>,
-    /// From there to its end, with all waits.
+    /// From there to its end, waits included.
     #[serde(skip)]
     pub(crate) elapsed: Duration,
     /// What all attempts have printed.
@@ -73,7 +75,7 @@ pub(crate) struct Entry {
     pub(crate) job_exit_code: u8,
     #[serde(skip)]
     pub(crate) remedy: Option<&'static str>,
-    /// Whether it ran and failed; else what is about it has failed.
+    /// Whether the task itself failed, and not the machinery around it.
     #[serde(skip)]
     pub(crate) is_own_failure: bool,
 }
@@ -88,7 +90,7 @@ pub(crate) struct Attempt {
     pub(crate) verdict: Option<Verdict>,
     reason: Option<EndReason>,
     exit_code: Option<i32>,
-    /// What its failure meant for the next one.
+    /// How its failure was classified.
     pub(crate) class: Option<AttemptClass>,
     /// Until when the next one waited.
     pub(crate) wait_until: Option<String>,
@@ -97,16 +99,16 @@ pub(crate) struct Attempt {
     pub(crate) stderr_tail: Option<String>,
 }
 
-/// What an agent said at its end.
+/// The result of an agent.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct AgentResult {
     pub(crate) result: Option<String>,
     pub(crate) result_truncated: bool,
     pub(crate) is_error: Option<bool>,
     pub(crate) claude_session_id: Option<String>,
     pub(crate) num_turns: Option<u64>,
     pub(crate) total_cost_usd: Option<f64>,
-    /// Attempts whose cost nobody said.
+    /// Attempts whose cost is unknown.
     pub(crate) unknown_costs: u64,
     /// Of all attempts, subagents included.
     tokens: Tokens,
@@ -130,7 +132,7 @@ impl Entry {
         let ended_ms = row.attempts.last().and_then(|attempt| attempt.ended_ms);
         let begun_at = begun_ms.map(at);
         let elapsed_ms = ended_ms.zip(begun_ms).map(|(ended, begun)| ended.saturating_sub(begun));
-        // What has no verdict was not heard to its end.
+        // Without a verdict the end of the task is unknown.
         let verdict = row.verdict.map_or("unknown", Verdict::as_str);
         Self {
             r#type: "task",
@@ -158,7 +160,7 @@ impl Entry {
             timeout_why: row.timeout_why.clone(),
             killed_leftovers: row.killed_leftovers,
             task_id: row.attempts.last().map(|attempt| attempt.task_id.clone()),
-            answer: Answer {
+            answer: AgentResult {
                 result: row.result.clone(),
                 result_truncated: row.result_truncated,
                 is_error: row.is_error,
@@ -186,7 +188,6 @@ impl Entry {
         }
     }
 
-    /// One line.
     pub(crate) fn json(&self) -> String {
         // Texts, numbers and values that were JSON before: there is nothing to refuse.
         serde_json::to_string(self).unwrap_or_default()
@@ -251,13 +252,6 @@ impl Attempt {
     pub(super) fn word(&self) -> &'static str {
         self.verdict.map_or("unknown", Verdict::as_str)
     }
-}
-
-/// How many attempts of this class were followed by another one.
-pub(crate) fn repeats(row: &BatchRow, class: AttemptClass) -> u64 {
-    let others = row.attempts.len().saturating_sub(1);
-    let followed = row.attempts.iter().take(others);
-    followed.filter(|attempt| attempt.class == Some(class)).count() as u64
 }
 
 fn is_own_failure(reason: EndReason) -> bool {

@@ -7,9 +7,13 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use quick_junit::{NonSuccessKind, Property, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Account, Done, Entry, entry::Attempt, remedy};
+use super::{
+    account::Account,
+    entry::{Attempt, Entry},
+    remedy,
+    resume::Done,
+};
 
-/// The whole file.
 pub(super) fn render(account: &Account) -> String {
     let mut names = Names::of(account);
     let mut suite = TestSuite::new(&account.name);

@@ -1,7 +1,7 @@
 //! A file to which whole lines are appended, one a task.
 //!
-//! A line is written with one call and nothing is kept back, so a process that is killed has lost no
-//! ended task. What a full disk refuses is kept and written with the next line.
+//! A line is written with one call and nothing is buffered, so a killed process has lost no task that ended. A line that
+//! a full disk refuses is kept and written with the next one.
 
 use std::{
     fmt,
@@ -11,12 +11,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::failure::Failure;
+use crate::error::CommandError;
 
 /// Most that is kept for later when lines cannot be written.
 const UNWRITTEN_BYTES_LIMIT: usize = 16 * 1024 * 1024;
 
-/// See the module.
 #[derive(Debug)]
 pub(super) struct LineLog {
     path: PathBuf,
@@ -29,7 +28,7 @@ pub(super) struct LineLog {
 impl LineLog {
     /// A new log with this first line. A file that already has lines is refused: it may be all that
     /// is left of a night.
-    pub(super) fn create(path: &Path, header: &str) -> Result<Self, Failure> {
+    pub(super) fn create(path: &Path, header: &str) -> Result<Self, CommandError> {
         let mut log = Self::of(path, open(path, true)?);
         let metadata = log.file.metadata().map_err(|error| log.refusal(&error))?;
         if metadata.is_file() && metadata.len() > 0 {
@@ -39,17 +38,17 @@ impl LineLog {
             {
                 return Ok(log);
             }
-            return Err(Failure::usage(format!(
-                "{log} has lines already; go on with a joblog by --resume, or name another file, or remove this one"
+            return Err(CommandError::usage(format!(
+                "{log} has lines already; resume a joblog with --resume, or name another file, or remove this one"
             )));
         }
         log.append(header).map_err(|error| log.refusal(&error))?;
         Ok(log)
     }
 
-    /// Goes on with a log that may be there. A last line that was cut off in the middle stays, and
+    /// Appends to a log that may exist. A last line that was cut off in the middle stays, and
     /// is closed.
-    pub(super) fn go_on(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn go_on(path: &Path) -> Result<Self, CommandError> {
         let log = Self::of(path, open(path, true)?);
         let metadata = log.file.metadata().map_err(|error| log.refusal(&error))?;
         let mut last = [b'\n'];
@@ -61,7 +60,7 @@ impl LineLog {
         Ok(if last == [b'\n'] { log } else { log.after(b"\n") })
     }
 
-    /// Goes on with an open file.
+    /// Appends to an open file.
     pub(super) fn of(path: &Path, file: File) -> Self {
         Self { path: path.to_owned(), file, unwritten: Vec::new(), lost_lines: 0 }
     }
@@ -107,7 +106,7 @@ impl LineLog {
         Ok(())
     }
 
-    fn refusal(&self, error: &io::Error) -> Failure {
+    fn refusal(&self, error: &io::Error) -> CommandError {
         refusal(&self.path, error)
     }
 }
@@ -119,7 +118,7 @@ impl fmt::Display for LineLog {
 }
 
 /// Opens a log to read and to append to, for this process alone.
-pub(super) fn open(path: &Path, may_create: bool) -> Result<File, Failure> {
+pub(super) fn open(path: &Path, may_create: bool) -> Result<File, CommandError> {
     let is_special = path.metadata().is_ok_and(|metadata| !metadata.is_file());
     let file = OpenOptions::new()
         // A pipe that was opened to be read, too, would never tell that its reader is gone.
@@ -129,17 +128,17 @@ pub(super) fn open(path: &Path, may_create: bool) -> Result<File, Failure> {
         .open(path)
         .map_err(|error| refusal(path, &error))?;
     match file.try_lock() {
-        // Not every file can be locked; then nobody else has it locked either.
+        // Not every file can be locked; then no other process has it locked either.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Failure::usage(format!(
+        Err(TryLockError::WouldBlock) => Err(CommandError::usage(format!(
             "{} is being written by another ccx; wait for it, or name another file",
             path.display()
         ))),
     }
 }
 
-fn refusal(path: &Path, error: &io::Error) -> Failure {
-    Failure::usage(format!("cannot write {}: {error}", path.display()))
+fn refusal(path: &Path, error: &io::Error) -> CommandError {
+    CommandError::usage(format!("cannot write {}: {error}", path.display()))
 }
 
 #[cfg(test)]
@@ -167,7 +166,7 @@ mod tests {
         let (_folder, path) = path();
         fs::write(&path, "of last night\n").unwrap();
         let refusal = LineLog::create(&path, "header\n").unwrap_err();
-        assert!(refusal.text.contains("--resume"), "{refusal}");
+        assert!(refusal.to_string().contains("--resume"), "{refusal}");
         assert_eq!(fs::read_to_string(&path).unwrap(), "of last night\n");
     }
 
@@ -183,7 +182,7 @@ mod tests {
     fn two_batches_cannot_write_one_log() {
         let (_folder, path) = path();
         let _first = LineLog::create(&path, "").unwrap();
-        assert!(LineLog::create(&path, "").unwrap_err().text.contains("another ccx"));
+        assert!(LineLog::create(&path, "").unwrap_err().to_string().contains("another ccx"));
     }
 
     #[test]

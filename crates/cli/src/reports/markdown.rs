@@ -6,15 +6,14 @@ use std::time::Duration;
 use cc_protocol::{Warning, batch::usd_at_least};
 
 use super::{
-    Account, Entry,
-    entry::{Attempt, timestamp},
+    account::Account,
+    entry::{Attempt, Entry, timestamp},
 };
-use crate::text;
+use crate::display::text;
 
 /// How many lines of what an attempt printed are shown.
 const LAST_WORDS_LINES: usize = 40;
 
-/// The whole file.
 pub(super) fn render(account: &Account) -> String {
     let mut page = match account.end.as_ref().and_then(|end| end.stopped.as_ref()) {
         // Who looks at a telephone in the morning sees why before anything else.
@@ -222,7 +221,7 @@ fn last_lines(text: &str) -> &str {
     }
 }
 
-/// What a person needs to go on with it, a line each.
+/// What a person needs to continue with it, a line each.
 fn facts(entry: &Entry) -> String {
     let mut facts = vec![format!("`{}`", entry.command.replace('`', "'"))];
     if let Some(task_id) = &entry.task_id {

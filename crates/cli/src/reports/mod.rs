@@ -1,118 +1,45 @@
-//! What a batch leaves behind for people and programs that were not there: a joblog, results, JUnit
-//! and Markdown.
+//! The files that a batch leaves: joblog, results, JUnit and Markdown.
 //!
-//! Modules in the order of a batch: `options` says which files are wanted, `past` reads the joblog of
-//! an earlier run and says what is left to do, `earlier` what its tasks answered, `task` and `entry` are all that is known of one task before and
-//! after it ran, `totals` adds up, `joblog`, `junit` and `markdown` put it in words, `line_log` and `whole_file` on disk.
+//! In the order of a batch: `options` says which files are written, `resume` reads the joblog and the results of an
+//! earlier run; `entry` is all that is known of a task that ended, with a `remedy` where it failed, and `account` the
+//! batch; `joblog`, `junit` and `markdown` render them; `line_log` appends lines to a file, `atomic_file` replaces one.
 //!
-//! Every file is opened or created before anything runs, so that a wrong path costs no night. Logs get
-//! their line when a task ends; whole files are replaced then, never written in place: a `ccx` that is
-//! killed leaves readable files with what was done. What fails later is said, and ends no task.
-//! Called by `batch`; the totals by `report`, too.
+//! Every file is opened or created before anything runs, so that a wrong path costs no night. A log gets its line when
+//! a task ends; the other files are replaced then, never written in place: a `ccx` that is killed leaves readable files.
+//! A later failure is reported, and ends no task.
 
-pub(crate) mod earlier;
+mod account;
+mod atomic_file;
 mod entry;
 mod joblog;
 mod junit;
 mod line_log;
 mod markdown;
 mod options;
-mod past;
 mod remedy;
-mod task;
-mod totals;
-mod whole_file;
+pub(crate) mod resume;
 
 use std::{
-    collections::{BTreeMap, HashSet},
-    io::Write as _,
-    path::PathBuf,
+    collections::BTreeMap,
     time::{Duration, Instant, SystemTime},
 };
 
 use cc_protocol::batch::BatchSummary;
 
+use self::{account::Account, atomic_file::AtomicFile, line_log::LineLog};
 pub(crate) use self::{
-    entry::{Entry, repeats},
-    joblog::{command_cell, key as command_key},
-    options::{ReportOptions, Wanted},
-    past::{Past, Ticks, Which, commands},
-    task::Task,
-    totals::{Tokens, Totals},
+    account::AccountEnd,
+    entry::Entry,
+    options::ReportPaths,
+    resume::{Past, Ticks, Which, commands},
 };
-use self::{line_log::LineLog, past::Done, whole_file::WholeFile};
-use crate::{failure::Failure, row::Row};
+use crate::{
+    display::{row::Row, task::Task, terminal, totals::Totals},
+    error::CommandError,
+};
 
 /// Whole files are replaced after a task unless that would take more than this part of the time.
 const REWRITING_SHARE: u32 = 20;
-
-/// A batch as its whole-file reports show it.
-#[derive(Debug)]
-struct Account {
-    /// Of the task file.
-    name: String,
-    begun_at: SystemTime,
-    /// Number and title of each task of this run, in order.
-    planned: Vec<(usize, String)>,
-    /// The same of those that are left for another run.
-    left_out: Vec<(usize, String)>,
-    /// What succeeded in earlier runs.
-    done: Vec<Done>,
-    /// One a task that ended; its answer cut to an excerpt.
-    entries: Vec<Entry>,
-    totals: Totals,
-    joblog: Option<PathBuf>,
-    /// Of a supervisor that others reach, too: for a resume.
-    batch_id: Option<String>,
-    /// Why tasks do not run, by their numbers.
-    why_not: BTreeMap<usize, String>,
-    /// `None` while the batch runs.
-    end: Option<AccountEnd>,
-}
-
-/// How the batch came to its end.
-#[derive(Clone, Debug)]
-pub(crate) struct AccountEnd {
-    /// From the first task to the last end.
-    pub(crate) elapsed: Duration,
-    /// Why it did not come to its last task.
-    pub(crate) stopped: Option<String>,
-    /// How many processes were left behind, where that can be seen.
-    pub(crate) left_behind: Option<usize>,
-}
-
-impl Account {
-    /// Tasks that have not ended, and those that are left out.
-    fn open_tasks(&self) -> impl Iterator<Item = &(usize, String)> {
-        let ended: HashSet<usize> = self.entries.iter().map(|entry| entry.number).collect();
-        let open = self.planned.iter().filter(move |(number, _)| !ended.contains(number));
-        open.chain(&self.left_out)
-    }
-
-    /// What goes on with the batch, where anything does.
-    fn resume_command(&self) -> Option<String> {
-        if let Some(batch_id) = &self.batch_id {
-            return Some(format!("ccx batch --resume {batch_id}"));
-        }
-        let joblog = self.joblog.as_ref()?.display().to_string();
-        let (name, joblog) = (shell_words::quote(&self.name), shell_words::quote(&joblog));
-        Some(format!("ccx batch {name} --resume {joblog}"))
-    }
-
-    /// All of the task file.
-    fn tasks(&self) -> usize {
-        self.planned.len() + self.left_out.len() + self.done.len()
-    }
-
-    /// What succeeded, and yet a person should look at.
-    fn warned(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter().filter(|entry| entry.is_success && !entry.warnings.is_empty())
-    }
-
-    fn succeeded(&self) -> usize {
-        self.entries.iter().filter(|entry| entry.is_success).count()
-    }
-}
 
 /// The open reports of a batch.
 #[derive(Debug)]
@@ -120,22 +47,22 @@ pub(crate) struct Reports {
     account: Account,
     joblog: Option<LineLog>,
     results: Option<LineLog>,
-    junit: Option<WholeFile>,
-    markdown: Option<WholeFile>,
+    junit: Option<AtomicFile>,
+    markdown: Option<AtomicFile>,
     last_rewriting: Option<(Instant, Duration)>,
     troubles: usize,
 }
 
 impl Reports {
-    /// Opens or creates what is wanted. `past` is the joblog that is gone on with, `left_out` what
+    /// Opens or creates what is wanted. `past` is the joblog that is resumed, `left_out` what
     /// has not succeeded and is not to run.
     pub(crate) fn open(
-        wanted: &Wanted,
+        wanted: &ReportPaths,
         name: &str,
         tasks: &[Task],
         left_out: &[Task],
         past: Option<Past>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, CommandError> {
         let is_new = past.is_none();
         let (joblog, done) = match past {
             Some(past) => {
@@ -167,8 +94,8 @@ impl Reports {
             end: None,
         };
         let reports = Self {
-            junit: wanted.junit.as_deref().map(WholeFile::new).transpose()?,
-            markdown: wanted.markdown.as_deref().map(WholeFile::new).transpose()?,
+            junit: wanted.junit.as_deref().map(AtomicFile::new).transpose()?,
+            markdown: wanted.markdown.as_deref().map(AtomicFile::new).transpose()?,
             account,
             joblog,
             results,
@@ -177,7 +104,7 @@ impl Reports {
         };
         for (file, text) in reports.renderings() {
             file.replace(&text)
-                .map_err(|error| Failure::usage(format!("cannot write {file}: {error}")))?;
+                .map_err(|error| CommandError::usage(format!("cannot write {file}: {error}")))?;
         }
         Ok(reports)
     }
@@ -256,7 +183,7 @@ impl Reports {
         self.last_rewriting = Some((Instant::now(), begun_at.elapsed()));
     }
 
-    fn renderings(&self) -> Vec<(&WholeFile, String)> {
+    fn renderings(&self) -> Vec<(&AtomicFile, String)> {
         let junit = self.junit.as_ref().map(|file| (file, junit::render(&self.account)));
         let markdown = self.markdown.as_ref().map(|file| (file, markdown::render(&self.account)));
         junit.into_iter().chain(markdown).collect()
@@ -270,8 +197,7 @@ fn names(tasks: &[Task]) -> Vec<(usize, String)> {
 /// Says what went wrong at once: who looks at a running batch can still make room. Counts it.
 fn tell(file: &str, outcome: std::io::Result<()>) -> usize {
     let Err(error) = outcome else { return 0 };
-    // Nobody may be there to read it; the exit code says it too.
-    drop(writeln!(std::io::stderr(), "ccx: cannot write {file}: {error}; the batch goes on"));
+    terminal::note(&format!("ccx: cannot write {file}: {error}; the batch goes on"));
     1
 }
 

@@ -1,4 +1,4 @@
-//! Which reports are wanted, by the command line and by the task file.
+//! Which reports are written, by the command line and by the task file.
 
 use std::{
     fs,
@@ -6,32 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
-
-use super::past::Which;
-use crate::{failure::Failure, task_file::FileOptions};
-
-/// Files that a batch writes, and the one that it goes on with.
-#[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Reports")]
-pub(crate) struct ReportOptions {
-    /// A line a task with GNU parallel's columns, for --resume
-    #[arg(long, value_name = "FILE")]
-    pub(crate) joblog: Option<PathBuf>,
-    /// All that is known of each task, an object of JSON a line
-    #[arg(long, value_name = "FILE")]
-    pub(crate) results: Option<PathBuf>,
-    /// JUnit XML, for continuous integration
-    #[arg(long, value_name = "FILE")]
-    pub(crate) junit: Option<PathBuf>,
-    /// Markdown for people: totals, a table, what failed, why, and what to do
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
-}
+use super::resume::Which;
+use crate::{args::ReportOptions, error::CommandError, input::FileOptions};
 
 /// The same, settled.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Wanted {
+pub(crate) struct ReportPaths {
     pub(crate) joblog: Option<PathBuf>,
     pub(crate) results: Option<PathBuf>,
     pub(crate) junit: Option<PathBuf>,
@@ -40,47 +20,39 @@ pub(crate) struct Wanted {
     pub(crate) resume: Option<(PathBuf, Which)>,
 }
 
-impl ReportOptions {
-    /// Whether any file is wanted.
-    pub(crate) fn is_any(&self) -> bool {
-        let Self { joblog, results, junit, report } = self;
-        [joblog, results, junit, report].into_iter().any(Option::is_some)
-    }
-
-    /// What the command line says comes before what the file says. A joblog that is gone on with is the
+impl ReportPaths {
+    /// What the command line says comes before what the file says. A resumed joblog is the
     /// joblog of this run, too.
     pub(crate) fn settle(
-        &self,
+        own: &ReportOptions,
         file: &FileOptions,
         resume: Option<(PathBuf, Which)>,
-    ) -> Result<Wanted, Failure> {
+    ) -> Result<Self, CommandError> {
         let own_or = |own: &Option<PathBuf>, of_file: &Option<PathBuf>| {
             own.as_ref().or(of_file.as_ref()).cloned()
         };
-        if let (Some((resumed, _)), Some(joblog)) = (&resume, &self.joblog)
+        if let (Some((resumed, _)), Some(joblog)) = (&resume, &own.joblog)
             && resumed != joblog
         {
-            return Err(Failure::usage(
-                "a resumed joblog is gone on with; leave --joblog away, or give the same file",
+            return Err(CommandError::usage(
+                "a resumed joblog is also the joblog of this run; omit --joblog, or give the same file",
             ));
         }
         let joblog = match &resume {
             Some((path, _)) => Some(path.clone()),
-            None => own_or(&self.joblog, &file.joblog),
+            None => own_or(&own.joblog, &file.joblog),
         };
-        let wanted = Wanted {
+        let wanted = Self {
             joblog,
-            results: own_or(&self.results, &file.results),
-            junit: own_or(&self.junit, &file.junit),
-            markdown: own_or(&self.report, &file.report),
+            results: own_or(&own.results, &file.results),
+            junit: own_or(&own.junit, &file.junit),
+            markdown: own_or(&own.report, &file.report),
             resume,
         };
         wanted.check_distinct()?;
         Ok(wanted)
     }
-}
 
-impl Wanted {
     /// Whether any file is wanted.
     pub(crate) fn is_any(&self) -> bool {
         let Self { joblog, results, junit, markdown, resume: _ } = self;
@@ -94,9 +66,9 @@ impl Wanted {
     }
 
     /// A report in the place of the plan would destroy it.
-    pub(crate) fn check_apart_from(&self, task_file: &Path) -> Result<(), Failure> {
+    pub(crate) fn check_apart_from(&self, task_file: &Path) -> Result<(), CommandError> {
         match self.paths().find(|path| is_same_file(path, task_file)) {
-            Some(path) => Err(Failure::usage(format!(
+            Some(path) => Err(CommandError::usage(format!(
                 "{} is the task file, and a report would be written over it; name another file",
                 path.display()
             ))),
@@ -104,11 +76,11 @@ impl Wanted {
         }
     }
 
-    fn check_distinct(&self) -> Result<(), Failure> {
+    fn check_distinct(&self) -> Result<(), CommandError> {
         let paths: Vec<&Path> = self.paths().collect();
         for (index, path) in paths.iter().enumerate() {
             if paths.iter().take(index).any(|other| is_same_file(other, path)) {
-                return Err(Failure::usage(format!(
+                return Err(CommandError::usage(format!(
                     "{} is named for two reports; give each its own file",
                     path.display()
                 )));

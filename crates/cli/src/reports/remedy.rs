@@ -17,7 +17,7 @@ pub(super) fn of(verdict: Verdict) -> Option<&'static str> {
         Verdict::TimedOut => {
             "it had to be ended at its deadline: allow more with timeout or idle_timeout, or make the task smaller"
         }
-        Verdict::Canceled => "somebody ended it; resume when it is wanted again",
+        Verdict::Canceled => "it was canceled; resume when it is wanted again",
         Verdict::OutputLimit => {
             "it printed more than the server allows: make it print less, or raise max_output_bytes"
         }

@@ -117,14 +117,14 @@ fn a_batch_is_unpacked_into_single_lines_and_checked_as_they_are() {
 fn a_request_that_never_arrived_is_sent_again_and_one_that_did_is_not() {
     let mut ledger = following("a", 3);
     let request = ledger.begin(&Execute::default());
-    let plan = ledger.resumed(&[task("a", TaskState::Ended)]);
-    assert_eq!((plan.requests, plan.events.len()), (vec![request], 0));
+    let recovery = ledger.resumed(&[task("a", TaskState::Ended)]);
+    assert_eq!((recovery.requests, recovery.events.len()), (vec![request], 0));
 
-    let plan = ledger.resumed(&[task("a", TaskState::Ended), task("b", TaskState::Running)]);
-    assert!(plan.requests.is_empty());
+    let recovery = ledger.resumed(&[task("a", TaskState::Ended), task("b", TaskState::Running)]);
+    assert!(recovery.requests.is_empty());
     assert!(
-        matches!(plan.events.as_slice(), [SessionEvent::Started(task)] if task.task_id == "b"),
-        "{plan:?}"
+        matches!(recovery.events.as_slice(), [SessionEvent::Started(task)] if task.task_id == "b"),
+        "{recovery:?}"
     );
     assert_eq!(ledger.position(), Some(Position { task_id: "b".to_owned(), seq: 0 }));
 }
@@ -133,13 +133,15 @@ fn a_request_that_never_arrived_is_sent_again_and_one_that_did_is_not() {
 fn the_lost_answer_of_a_task_that_never_started_is_its_failure() {
     let mut ledger = following("a", 1);
     ledger.begin(&Execute::default());
-    let plan = ledger.resumed(&[task("a", TaskState::Ended), never_started("b")]);
-    let [SessionEvent::NotStarted(error)] = plan.events.as_slice() else { panic!("{plan:?}") };
+    let recovery = ledger.resumed(&[task("a", TaskState::Ended), never_started("b")]);
+    let [SessionEvent::NotStarted(error)] = recovery.events.as_slice() else {
+        panic!("{recovery:?}")
+    };
     assert_eq!((error.code, &error.data["exit_code"]), (-32017, &json!(127)));
     // It is the last known one from now on: the next resume must not take it for another answer.
     let next = ledger.begin(&Execute::default());
-    let plan = ledger.resumed(&[never_started("b")]);
-    assert_eq!(plan.requests, [next]);
+    let recovery = ledger.resumed(&[never_started("b")]);
+    assert_eq!(recovery.requests, [next]);
 }
 
 #[test]
@@ -157,14 +159,14 @@ fn a_task_that_is_just_starting_is_looked_at_until_it_is_known() {
     let starting = || {
         let mut ledger = Ledger::default();
         ledger.begin(&Execute::default());
-        let plan = ledger.resumed(&[task("a", TaskState::Starting)]);
-        assert_eq!((plan.look.as_deref(), plan.events.len()), (Some("a"), 0));
+        let recovery = ledger.resumed(&[task("a", TaskState::Starting)]);
+        assert_eq!((recovery.look.as_deref(), recovery.events.len()), (Some("a"), 0));
         assert_eq!(ledger.position(), Some(Position { task_id: "a".to_owned(), seq: 0 }));
         ledger
     };
-    let mut plan = Plan::default();
-    starting().looked(&never_started("a"), &mut plan);
-    assert!(matches!(plan.events.as_slice(), [SessionEvent::NotStarted(_)]));
+    let mut recovery = Recovery::default();
+    starting().looked(&never_started("a"), &mut recovery);
+    assert!(matches!(recovery.events.as_slice(), [SessionEvent::NotStarted(_)]));
 
     // Its first event says that it runs, and then the answer to the question is no news.
     let mut ledger = starting();
@@ -173,13 +175,13 @@ fn a_task_that_is_just_starting_is_looked_at_until_it_is_known() {
         matches!(events.as_slice(), [SessionEvent::Started(_), SessionEvent::Notification(_)]),
         "{events:?}"
     );
-    let mut plan = Plan::default();
-    ledger.looked(&task("a", TaskState::Running), &mut plan);
-    assert!(plan.events.is_empty());
+    let mut recovery = Recovery::default();
+    ledger.looked(&task("a", TaskState::Running), &mut recovery);
+    assert!(recovery.events.is_empty());
 
     // Another outage in between changes nothing.
-    let plan = starting().resumed(&[task("a", TaskState::Running)]);
-    assert!(matches!(plan.events.as_slice(), [SessionEvent::Started(_)]));
+    let recovery = starting().resumed(&[task("a", TaskState::Running)]);
+    assert!(matches!(recovery.events.as_slice(), [SessionEvent::Started(_)]));
 }
 
 #[test]
@@ -187,10 +189,11 @@ fn a_control_is_repeated_unless_the_task_has_ended() {
     let mut ledger = following("a", 1);
     let control = ledger.control(1, ControlType::Cancel);
     assert_eq!(ledger.resumed(&[task("a", TaskState::Ending)]).requests, [control]);
-    let plan = ledger.resumed(&[task("a", TaskState::Ended)]);
-    assert!(plan.requests.is_empty());
-    let [SessionEvent::Controlled { id: 1, outcome: Err(error) }] = plan.events.as_slice() else {
-        panic!("{plan:?}")
+    let recovery = ledger.resumed(&[task("a", TaskState::Ended)]);
+    assert!(recovery.requests.is_empty());
+    let [SessionEvent::Controlled { id: 1, outcome: Err(error) }] = recovery.events.as_slice()
+    else {
+        panic!("{recovery:?}")
     };
     assert_eq!(error.code, -32002);
     assert!(ledger.resumed(&[task("a", TaskState::Ended)]).events.is_empty(), "answered once");

@@ -32,7 +32,7 @@ pub(super) const FLAG_LAST: u8 = 2;
 pub(super) const FLAG_TRUNCATED: u8 = 4;
 pub(super) const FLAG_LINES: u8 = 8;
 
-/// Why bytes are no record.
+/// Why bytes are not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The length is impossible.
@@ -41,9 +41,9 @@ pub enum RecordError {
     /// The checksum does not match.
     #[error("record checksum is {found:08x}, computed {computed:08x}")]
     Checksum {
-        /// In the record.
+        /// The one in the record.
         found: u32,
-        /// Of its bytes.
+        /// The one of its bytes.
         computed: u32,
     },
     /// An unknown kind: written by a newer version.
@@ -55,9 +55,9 @@ pub enum RecordError {
     /// Packed lines are not as many as the header says.
     #[error("record of {stated} lines has {found}, or ends within one")]
     Lines {
-        /// In the header.
+        /// The number in the header.
         stated: u32,
-        /// Newlines.
+        /// The number of newlines.
         found: usize,
     },
 }
@@ -76,6 +76,7 @@ pub(super) fn encode_json(
     Ok(())
 }
 
+#[inline]
 pub(super) fn encode_raw(
     buffer: &mut Vec<u8>,
     seq: u64,
@@ -90,6 +91,7 @@ pub(super) fn encode_raw(
 }
 
 /// Appends a header without length and checksum, and returns where it begins.
+#[inline]
 pub(super) fn begin(
     buffer: &mut Vec<u8>,
     seq: u64,
@@ -108,6 +110,7 @@ pub(super) fn begin(
 }
 
 /// Writes length and checksum of the record that begins at `start` and reaches to the end of `buffer`.
+#[inline]
 pub(super) fn seal(buffer: &mut [u8], start: usize) {
     let frame = &mut buffer[start..];
     let length = (frame.len() - PREFIX_BYTES) as u32;
@@ -127,7 +130,7 @@ pub fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
     if found == computed { Ok(Some(total)) } else { Err(RecordError::Checksum { found, computed }) }
 }
 
-/// The same of bytes that [`frame_bytes`] has verified before: the checksum is not computed again.
+/// The same for bytes that [`frame_bytes`] has verified before: the checksum is not computed again.
 ///
 /// # Errors
 /// When the length is impossible.

@@ -1,11 +1,10 @@
-//! Lines that were read together travel and lie together: one header and one checksum for all of them.
+//! Lines that were read together share a record: one header and one checksum for all of them.
 //!
-//! A record of packed lines holds whole lines of one stream, each with its newline, that a worker read at one
-//! time. Every line keeps a seq of its own: they are numbered from the record's on. Whoever needs to begin in the
-//! middle of one skips the lines before. A line that is cut, comes in pieces or has no newline has a record of its
-//! own, and so has a lone one.
+//! A record of packed lines holds whole lines of one stream, each with its newline, that a worker read at one time. Every
+//! line has a seq of its own: they are numbered from the record's on. A reader that begins in the middle of a record skips
+//! the lines before. A line that is cut, comes in pieces or has no newline has a record of its own, and so has a lone one.
 //!
-//! A [`Packer`] makes such records in a worker; [`Lines`] is what everybody else sees.
+//! A worker makes such records with a [`Packer`]; a reader gets [`Lines`].
 
 use bytes::Bytes;
 
@@ -14,11 +13,11 @@ use super::{
     output::{Output, Stream, kind_of},
 };
 
-/// Most payload of a record to which lines are added: whoever needs one of them reads all, so it is not much. A line
-/// that is longer is alone.
+/// Most payload of a record to which lines are added. It is small because a reader of one line reads them all. A longer
+/// line has a record of its own.
 pub const PACKED_BYTES_LIMIT: usize = 16 * 1024;
 
-/// Several whole lines. Their number and their newlines agree: that is checked when they are read.
+/// Several whole lines. Their number agrees with their newlines, which is checked when they are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lines {
     stream: Stream,
@@ -27,7 +26,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// So many lines, each with its newline.
+    /// Checks that `data` is so many lines, each with its newline.
     ///
     /// # Errors
     /// [`RecordError::Lines`] when there are more or fewer, or the last one has no newline.
@@ -45,19 +44,19 @@ impl Lines {
         self.stream
     }
 
-    /// How many.
+    /// The number of lines.
     #[must_use]
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// All of them, as the task wrote them.
+    /// All lines, as the task wrote them.
     #[must_use]
     pub fn data(&self) -> &Bytes {
         &self.data
     }
 
-    /// One after the other, each with its newline.
+    /// Each line, with its newline.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut start = 0;
         memchr::memchr_iter(b'\n', &self.data).map(move |newline| {
@@ -67,7 +66,7 @@ impl Lines {
         })
     }
 
-    /// Each as if it were alone.
+    /// Each line as a record of its own would hold it.
     pub(crate) fn into_outputs(self) -> impl Iterator<Item = Output> {
         let Self { stream, data: mut rest, .. } = self;
         std::iter::from_fn(move || {
@@ -80,7 +79,7 @@ impl Lines {
 
 /// Makes records of whole lines at the end of a buffer: the hot path of a worker.
 ///
-/// While a record is open nobody else may add to the buffer.
+/// While a record is open, only the packer may add to the buffer.
 #[derive(Debug, Default)]
 pub struct Packer {
     open: Option<Open>,

@@ -47,9 +47,9 @@ pub enum Body {
     Output(Output),
     /// Several whole lines, each with a seq of its own.
     Lines(Lines),
-    /// Anything else that happened to the task.
+    /// Something else that happened to the task.
     Event(Event),
-    /// Worker to supervisor, beside the log.
+    /// Something that the worker tells its supervisor and does not log.
     Notice(Notice),
 }
 

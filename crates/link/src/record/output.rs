@@ -68,6 +68,7 @@ pub fn encode_output(
     frame::encode_raw(buffer, seq, time_ms, [kind_of(stream), flags], index, data);
 }
 
+#[inline]
 pub(super) fn kind_of(stream: Stream) -> u8 {
     match stream {
         Stream::Stdout => KIND_STDOUT,

@@ -10,7 +10,7 @@ pub(super) fn remove_tree(path: &Path) {
     for child in child_directories(path) {
         remove_tree(&child);
     }
-    // A refusal means that somebody is still in there; whoever kills them tries again.
+    // A refusal means that it still has members; what kills them tries again.
     drop(fs::remove_dir(path));
 }
 

@@ -17,14 +17,8 @@ pub enum CgroupError {
     /// The kernel is older than 5.14.
     #[error("{0} has no cgroup.kill: the kernel is older than 5.14")]
     NoKill(PathBuf),
-    /// A system call failed.
     #[error("{path}: {error}")]
-    Io {
-        /// On this file.
-        path: PathBuf,
-        /// With this error.
-        error: io::Error,
-    },
+    Io { path: PathBuf, error: io::Error },
 }
 
 impl CgroupError {

@@ -26,7 +26,7 @@ pub struct Leaf {
 }
 
 impl Leaf {
-    /// Makes a leaf that nobody has used before, and the directory that is to hold it if somebody has removed that.
+    /// Makes a new leaf, and the directory that is to hold it if that was removed.
     ///
     /// # Errors
     /// When a directory cannot be made, or the leaf is there already.
@@ -49,7 +49,6 @@ impl Leaf {
         path.is_dir().then_some(Self { path })
     }
 
-    /// Its place.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -109,7 +108,7 @@ impl Leaf {
         }
     }
 
-    /// Lets all members go on.
+    /// Resumes all members.
     ///
     /// # Errors
     /// When the file cannot be written.

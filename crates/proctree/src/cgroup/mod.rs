@@ -1,7 +1,10 @@
 //! cgroup v2: a leaf for each task, which kills and freezes its members without a race
 //! (Documentation/admin-guide/cgroup-v2.rst of the kernel).
 //!
-//! A supervisor makes one [`Parent`]; each task's worker makes a [`Leaf`] in it. A leaf is never used again after a kill.
+//! - `parent`: the supervisor makes one [`Parent`].
+//! - `leaf`: each task's worker makes a [`Leaf`] in it. A leaf is never used again after a kill.
+//! - `directory`: what both do with directories of a hierarchy.
+//! - `error`: why cgroups cannot be used.
 
 mod parent;
 

@@ -22,7 +22,7 @@ const PARENT_PREFIX: &str = "cc-executor-";
 /// Supervisors with one pid that have parents in one directory.
 const NAMESAKES_LIMIT: u32 = 1_000;
 
-/// Where a supervisor looks for a place for its tasks' leaves.
+/// Where a supervisor makes the directory for its tasks' leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// Below its own cgroup, if that can be written; else nowhere.
@@ -37,18 +37,18 @@ pub enum Setting {
 #[derive(Debug)]
 pub struct Parent {
     path: PathBuf,
-    /// Says to others that it is in use, for as long as this process lives.
+    /// Tells others that it is in use, for as long as this process lives.
     _lock: Lock,
 }
 
-/// A directory that nobody else removes as long as this lives.
+/// A lock on a directory, which no other supervisor removes as long as it is held.
 #[derive(Debug)]
 struct Lock {
     _directory: File,
 }
 
 impl Lock {
-    /// `None`: another process has it, or the directory is gone.
+    /// `None`: another process holds it, or the directory is gone.
     fn take(directory: &Path) -> io::Result<Option<Self>> {
         let file = match File::open(directory) {
             Ok(file) => file,
@@ -60,7 +60,7 @@ impl Lock {
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(error),
         }
-        // Before it was locked somebody may have removed it, and somebody else made another one.
+        // Before it was locked it may have been removed and made anew by others.
         let is_same = fs::metadata(directory)
             .and_then(|now| Ok(now.ino() == file.metadata()?.ino()))
             .unwrap_or(false);
@@ -110,7 +110,7 @@ impl Parent {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 Err(error) => return Err(CgroupError::io(&path, error)),
             }
-            // `None`: somebody has taken the new one for abandoned.
+            // `None`: another supervisor has taken the new one for abandoned.
             if let Some(lock) = Lock::take(&path).map_err(|error| CgroupError::io(&path, error))? {
                 return Ok(Self { path, _lock: lock });
             }
@@ -119,7 +119,6 @@ impl Parent {
         Err(CgroupError::io(&directory.join(own), error))
     }
 
-    /// Its place.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -142,8 +141,8 @@ pub fn find_leaf(parent: &Path, name: &str) -> Option<PathBuf> {
     parents_beside(parent).into_iter().map(|path| path.join(name)).find(|leaf| leaf.is_dir())
 }
 
-/// Removes the parent directories beside `parent` whose supervisors run no more, with what empty leaves are in
-/// them, but for those that hold one of the leaves `in_use`: that may be empty and about to be used.
+/// Removes the parent directories beside `parent` whose supervisors are gone, with the empty leaves in them, but not those
+/// that hold one of the leaves `in_use`: such a leaf may be empty and about to be used.
 pub fn remove_abandoned(parent: &Path, in_use: &[PathBuf]) {
     for path in parents_beside(parent) {
         let is_used = in_use.iter().any(|leaf| leaf.parent() == Some(&path));
@@ -153,7 +152,7 @@ pub fn remove_abandoned(parent: &Path, in_use: &[PathBuf]) {
     }
 }
 
-/// Calls `remove` while nobody else can use or remove it.
+/// Calls `remove` while no other supervisor can use or remove it.
 fn remove_if_abandoned(parent: &Path, remove: impl FnOnce(&Path)) {
     if let Ok(Some(_lock)) = Lock::take(parent) {
         remove(parent);

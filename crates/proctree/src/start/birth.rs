@@ -61,6 +61,6 @@ pub(super) fn birth(prepared: &Prepared) -> Result<i32, Errno> {
 }
 
 extern "C" fn child_main(prepared: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `birth` passes a pointer to its `prepared`, which nobody changes.
+    // SAFETY: `birth` passes a pointer to its `prepared`, which nothing changes.
     become_task(unsafe { &*prepared.cast::<Prepared>() })
 }

@@ -17,17 +17,12 @@ pub enum StartError {
     /// An argument or variable has a NUL byte in it.
     #[error("{0} contains a NUL byte")]
     Nul(String),
-    /// The program is not there.
+    /// The program does not exist.
     #[error("program {0:?} was not found{1}")]
     ProgramNotFound(String, &'static str),
     /// The working directory cannot be entered.
     #[error("working directory {path:?}: {error}")]
-    Cwd {
-        /// As given.
-        path: PathBuf,
-        /// What chdir(2) said.
-        error: io::Error,
-    },
+    Cwd { path: PathBuf, error: io::Error },
     /// Arguments and environment together are over the kernel's limit.
     #[error(
         "the arguments and environment are too long ({bytes} bytes); give long text on standard input \
@@ -37,27 +32,17 @@ pub enum StartError {
         /// All strings with their ends.
         bytes: usize,
     },
-    /// The program is there and cannot be executed.
+    /// The program exists and cannot be executed.
     #[error("program {program:?} cannot be executed: {error}")]
-    Exec {
-        /// As given.
-        program: String,
-        /// What execve(2) said.
-        error: io::Error,
-    },
-    /// The machine is out of something, or a preparation failed.
+    Exec { program: String, error: io::Error },
+    /// The machine is out of a resource, or a preparation failed.
     #[error("{step}: {error}")]
-    System {
-        /// Which preparation.
-        step: &'static str,
-        /// What the kernel said.
-        error: io::Error,
-    },
+    System { step: &'static str, error: io::Error },
 }
 
 impl StartError {
-    /// Whether it is the machine's trouble and not the task's: it was out of something, or somebody was just replacing a
-    /// file (see [`shortage`]). The same start may well succeed later.
+    /// Whether the machine is the cause and not the task: it was out of a resource, or a file was being replaced (see
+    /// [`shortage`]). The same start may succeed later.
     #[must_use]
     pub fn is_environmental(&self) -> bool {
         match self {
@@ -68,8 +53,8 @@ impl StartError {
         }
     }
 
-    /// Whether the program, the interpreter in its first line, or the working directory is not there. Whether that is the
-    /// task's mistake, or somebody is just replacing it, cannot be told from one start.
+    /// Whether the program, the interpreter in its first line, or the working directory does not exist. One start cannot tell
+    /// whether that is the task's mistake or it is being replaced.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         match self {

@@ -2,14 +2,20 @@
 //!
 //! Between the birth of the child and its exec only system calls run. The caller must be
 //! single-threaded (the worker is): the child runs in its memory while it waits, or in a copy of it.
+//!
+//! - [`start`] prepares everything that the child needs, and hears from it why it could not become the task.
+//! - `birth` makes the child.
+//! - `child` is the child's side, from its birth to its exec.
+//! - `strings` are arguments, environment and paths as execve(2) takes them.
+//! - `error` says why a main process did not start.
 
 mod birth;
 
 mod child;
 
-mod error;
-
 mod strings;
+
+mod error;
 
 use std::{
     ffi::CString,
@@ -57,7 +63,7 @@ pub struct Start<'a> {
 /// A main process that was started.
 #[derive(Debug)]
 pub struct Born {
-    /// Its number, which is also its session and process group.
+    /// Also its session and process group.
     pub pid: i32,
     /// Why it is not in the cgroup that it was to be in.
     pub outside: Option<CgroupError>,
@@ -65,20 +71,19 @@ pub struct Born {
 
 /// Starts the main process. It is dead when its starter dies (`PR_SET_PDEATHSIG`).
 ///
-/// Where the cgroup cannot be used, because somebody has removed it or forbids it, the process is started outside of it:
-/// that contains it less well, and is not the task's fault.
+/// Where the cgroup cannot be used, because it was removed or may not be entered, the process is started outside of it: that
+/// contains it less well, and is not the task's fault.
 ///
 /// The caller must have one thread only: the child continues as a copy of it.
 ///
 /// # Errors
 /// [`StartError`]; no child is left then.
 pub fn start(start: Start<'_>) -> Result<Born, StartError> {
-    let argv = c_strings(start.argv.iter().map(|argument| argument.as_bytes().to_vec()))
-        .map_err(|text| StartError::Nul(format!("argument {text:?}")))?;
-    let env = c_strings(
-        start.env.iter().map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()),
-    )
-    .map_err(|text| StartError::Nul(format!("variable {text:?}")))?;
+    let bytes = |argument: &String| argument.as_bytes().to_vec();
+    let argv = c_strings("argument", start.argv.iter().map(bytes))?;
+    let assignment =
+        |(name, value): &(String, String)| [name.as_bytes(), b"=", value.as_bytes()].concat();
+    let env = c_strings("variable", start.env.iter().map(assignment))?;
     let (reading, report) = pipe2(OFlag::O_CLOEXEC).map_err(system("pipe2"))?;
     let [stdin, stdout, stderr] = start.stdio.map(above_stdio);
     let stdio = [stdin?, stdout?, stderr?];

@@ -2,6 +2,8 @@
 
 use std::ffi::{CStr, CString};
 
+use super::error::StartError;
+
 /// Looked through for a program without a slash when the environment has no `PATH` (execvp(3)).
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -22,12 +24,17 @@ pub(super) fn candidates(argv: &[String], env: &[(String, String)]) -> Vec<CStri
         .collect()
 }
 
-/// NUL-terminated copies, or the beginning of the first text that has a NUL byte in it.
-pub(super) fn c_strings(texts: impl Iterator<Item = Vec<u8>>) -> Result<Vec<CString>, String> {
+/// NUL-terminated copies. `what` they are is named in the error, with the beginning of the text that has a NUL byte in it.
+pub(super) fn c_strings(
+    what: &str,
+    texts: impl Iterator<Item = Vec<u8>>,
+) -> Result<Vec<CString>, StartError> {
     texts
         .map(|text| {
             CString::new(text).map_err(|error| {
-                String::from_utf8_lossy(&error.into_vec()).chars().take(40).collect()
+                let text = error.into_vec();
+                let start: String = String::from_utf8_lossy(&text).chars().take(40).collect();
+                StartError::Nul(format!("{what} {start:?}"))
             })
         })
         .collect()

@@ -1,8 +1,8 @@
-//! `batch.*`: lists of tasks that run by themselves, and how far they are.
+//! `batch.*`: lists of tasks that the supervisor runs on its own, and their progress.
 //!
-//! A batch belongs to no session: it outlives its client and its supervisor. What `batch.submit` takes, the
-//! plan, is the crate `cc-batch`'s to read, since all its mistakes are told at once. The tasks of a batch are
-//! ordinary tasks, which `task.*` shows and steers.
+//! A batch belongs to no session: it outlives its client and its supervisor. The crate `cc-batch` reads the plan of
+//! `batch.submit`, since all mistakes in it are reported at once. The tasks of a batch are ordinary tasks, which
+//! `task.*` shows and controls.
 
 mod params;
 

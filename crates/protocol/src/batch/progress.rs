@@ -13,7 +13,7 @@ pub struct BatchProgress {
     pub rows: Vec<BatchRow>,
 }
 
-/// `batch.completed`: the last word about a batch.
+/// `batch.completed`: the end of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchCompleted {
     /// As it is for good.

@@ -26,7 +26,7 @@ pub const EARLIER_TAIL_BYTES_LIMIT: usize = 1024;
 pub enum RowState {
     /// Its turn has not come, or it waits at the gate of its credentials: for a limit, or for tasks of other batches.
     Waiting,
-    /// Something of it is under way, be it a hook.
+    /// The task or one of its hooks runs.
     Running,
     /// Between two attempts.
     Retrying,
@@ -58,7 +58,7 @@ pub enum AttemptClass {
     Transient,
     /// It works when a limit has ended.
     Limit,
-    /// It could not be started for want of something that comes back. Such a wait counts as no attempt.
+    /// It could not be started because a resource was missing that may return. Such a wait is not counted as an attempt.
     Unavailable,
     /// The same is not tried again.
     Final,
@@ -81,13 +81,13 @@ pub struct BatchAttempt {
     pub reason: Option<EndReason>,
     /// As in `process.completed`.
     pub exit_code: Option<i32>,
-    /// Bytes that it has printed; null until its end is told.
+    /// Bytes that it has printed; null until it has ended.
     pub output_bytes: Option<u64>,
     /// What may follow; null while it runs, and where it has succeeded.
     pub class: Option<AttemptClass>,
     /// When the next one begins, where one follows.
     pub wait_until_ms: Option<u64>,
-    /// Its last words on standard output: whole lines, no control characters but newlines and tabs. Of a Claude
+    /// The end of its standard output: whole lines, no control characters but newlines and tabs. Of a Claude
     /// stream the lines that are none of it, and the end of the answer. At most [`TAIL_BYTES_LIMIT`], of earlier
     /// attempts [`EARLIER_TAIL_BYTES_LIMIT`]; none where there were none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,9 +128,9 @@ pub struct BatchRow {
     pub result_truncated: bool,
     /// The CLI's own judgement.
     pub is_error: Option<bool>,
-    /// What all its attempts have cost, US dollars; null where nobody said.
+    /// What all its attempts have cost, US dollars; null where that is not known.
     pub cost_usd: Option<f64>,
-    /// Those of its attempts whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    /// Those of its attempts whose cost is not known: where there are any, `cost_usd` is a lower bound.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_costs: u64,
     /// Of all its attempts, subagents included, as far as their results say so; with those that were read from a cache.

@@ -11,7 +11,7 @@ pub const RUNNING_LIMIT: usize = 100;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchState {
-    /// Something of it is under way, or may be at any moment.
+    /// A task of it runs, or may begin at any moment.
     Running,
     /// Nothing of it runs, because it waits for a limit to end.
     WaitingLimit,
@@ -35,11 +35,11 @@ impl BatchState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchOutcome {
-    /// Every task had its turn and succeeded, but for those that may fail.
+    /// Every task ran and succeeded, except for those that may fail.
     Succeeded,
-    /// Every task had its turn or was skipped for want of another one, and not all succeeded.
+    /// Every task ran, or was skipped because one that it needs failed, and not all succeeded.
     Failed,
-    /// Somebody asked for its end.
+    /// A client canceled it.
     Canceled,
     /// As many tasks failed as `halt` allows.
     Halted,
@@ -68,7 +68,7 @@ pub struct BatchCounts {
     pub tasks: u64,
     /// Their turn has not come, or they wait at the gate of their credentials.
     pub waiting: u64,
-    /// Something of them is under way, be it a hook.
+    /// The task or one of its hooks runs.
     pub running: u64,
     /// Between two attempts.
     pub retrying: u64,
@@ -83,7 +83,7 @@ pub struct BatchCounts {
 /// A limit that a batch waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchWait {
-    /// When it goes on, milliseconds since the Unix epoch.
+    /// When the batch continues, milliseconds since the Unix epoch.
     pub until_ms: u64,
     /// What it waits for, for people.
     pub reason: String,
@@ -135,7 +135,7 @@ pub struct BatchSummary {
     /// Of `input_tokens`, those that were put into a cache.
     #[serde(default)]
     pub cache_creation_tokens: u64,
-    /// Attempts of agents whose cost nobody said: `cost_usd` is a lower bound where there are any.
+    /// Attempts of agents whose cost is not known: where there are any, `cost_usd` is a lower bound.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unknown_costs: u64,
     /// Tasks whose last attempt ended with warnings, whatever its verdict.

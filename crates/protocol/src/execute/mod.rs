@@ -123,7 +123,7 @@ pub struct Prompt {
     /// `--max-turns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_turns: Option<u64>,
-    /// `--resume`: go on with an earlier conversation.
+    /// `--resume`: continues an earlier conversation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resume_claude_session: Option<String>,
     /// Further arguments, as they are.

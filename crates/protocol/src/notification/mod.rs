@@ -43,7 +43,7 @@ pub enum Notification<'a> {
     /// The whole tree is stopped.
     #[serde(rename = "process.paused")]
     Paused(ProcessStatus),
-    /// The whole tree goes on.
+    /// The whole tree runs again.
     #[serde(rename = "process.resumed")]
     Resumed(ProcessStatus),
     /// The task is being ended on request; `process.completed` comes when the tree is gone.
@@ -163,3 +163,6 @@ impl<'a> Message<'a> {
         Self { jsonrpc: Cow::Borrowed(envelope::VERSION), notification }
     }
 }
+
+#[cfg(test)]
+mod tests;

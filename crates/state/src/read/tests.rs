@@ -97,7 +97,7 @@ fn a_session_has_its_own_tasks_and_not_those_that_were_detached() {
     let db = &fixture.db;
     assert_eq!(ids(&db.session_tasks("s", None, 9).unwrap()), [id(0), id(4)]);
     assert_eq!(ids(&db.session_tasks("s", None, 1).unwrap()), [id(0)]);
-    // Whoever followed the detached one goes on with what came after it.
+    // A reader that followed the detached task continues with what came after it.
     assert_eq!(ids(&db.session_tasks("s", Some(&id(2)), 9).unwrap()), [id(4)]);
 }
 

@@ -1,8 +1,8 @@
 //! Which of the supervisor's environment variables a task gets.
 //!
-//! The table of families is the policy; each has its reason. `--env-allow` turns it into a list of what
-//! may pass, `--env-deny` adds to what may not, and a request's own `env` comes on top of all: an explicit
-//! wish wins. The marker by which leftovers are found comes last, and nothing can replace it.
+//! The policy is a table of families of names, each with its reason. `--env-allow` restricts it to the names that may
+//! pass, `--env-deny` adds names that may not, and a request's own `env` is applied last: an explicit wish wins. The
+//! marker by which leftover processes are found comes after that, and nothing can replace it.
 
 mod table;
 
@@ -14,14 +14,13 @@ use self::table::glob;
 
 /// A variable's name, in which `*` stands for any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub(crate) struct Pattern {
     text: String,
 }
 
 impl Pattern {
-    /// Reads one.
     #[must_use]
-    pub fn new(text: &str) -> Self {
+    pub(crate) fn new(text: &str) -> Self {
         Self { text: text.to_owned() }
     }
 
@@ -36,14 +35,13 @@ impl Pattern {
 
 /// What every task gets before its request's wishes.
 #[derive(Clone, Debug)]
-pub struct Base {
+pub(crate) struct Base {
     variables: BTreeMap<String, String>,
 }
 
 impl Base {
-    /// Applies the policy to `variables`. The names of those that are no UTF-8, and so cannot be passed on,
-    /// come back too.
-    pub fn new(
+    /// Applies the policy to `variables`. Returns also the names of those that are not UTF-8: they cannot be passed on.
+    pub(crate) fn new(
         variables: impl Iterator<Item = (OsString, OsString)>,
         allow: &[Pattern],
         deny: &[Pattern],
@@ -62,15 +60,14 @@ impl Base {
         (Self { variables: passed }, unusable)
     }
 
-    /// A variable's value.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }
 
     /// The whole environment of a task: `wishes` on top (`None` removes), the marker last.
     #[must_use]
-    pub fn of_task(
+    pub(crate) fn of_task(
         &self,
         wishes: &BTreeMap<String, Option<String>>,
         task_id: &str,
@@ -87,7 +84,7 @@ impl Base {
     }
 }
 
-/// An operator who allows a name letter by letter means it, whatever the table says.
+/// A name that an operator allows literally, without a `*`, passes whatever the table says.
 fn passes(name: &str, value: &str, allow: &[Pattern], deny: &[Pattern]) -> bool {
     if deny.iter().any(|pattern| pattern.matches(name)) {
         return false;
@@ -104,6 +101,7 @@ mod tests {
     use std::os::unix::ffi::OsStringExt as _;
 
     use super::*;
+    use crate::config::settings;
 
     fn base(variables: &[(&str, &str)], allow: &[&str], deny: &[&str]) -> BTreeMap<String, String> {
         let patterns = |texts: &[&str]| -> Vec<Pattern> {
@@ -128,6 +126,16 @@ mod tests {
             assert!(base(&[(name, "x")], &[], &[]).is_empty(), "{name} passed");
         }
         assert!(base(&[("ANTHROPIC_BASE_URL", "")], &[], &[]).is_empty());
+    }
+
+    #[test]
+    fn the_variables_of_the_supervisors_own_settings_stay_out() {
+        let variables = settings::table::all().filter_map(|setting| setting.about().variable);
+        let names: Vec<_> = variables.map(|variable| variable.name).collect();
+        assert!(names.contains(&"DEFAULT_PORT") && names.contains(&"STATE_DIRECTORY"));
+        for name in names {
+            assert!(base(&[(name, "x")], &[], &[]).is_empty(), "{name} passed");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! What of the supervisor's environment stays out of a task's: by families of names, each with its reason.
+//! What of the supervisor's environment stays out of a task's: families of names, each with its reason.
 //!
-//! Whoever starts a supervisor, or `ccx`, inside a Claude session or below an SDK host hands it what that host told its
-//! own session: whose it is, what file descriptors and sockets it has, how it logs in, how it is to go on. To a task,
-//! which is a session of its own, all of that is wrong. The names change with every version of the CLI, so that they
-//! are matched by family: these were read off the names in 2.1.197 and 2.1.332, among them the CLI's own lists of what
-//! it takes away before it starts a session elsewhere.
+//! A supervisor or `ccx` that is started inside a Claude session or below an SDK host inherits what that host set for
+//! its own session: its account, its file descriptors and sockets, its login, how it is to be resumed. All of that is
+//! wrong for a task, which is a session of its own. The names change with every version of the CLI, so they are matched
+//! by family. The families come from the names in 2.1.197 and 2.1.332, among them the CLI's own lists of what it removes
+//! before it starts a session elsewhere.
+
+use crate::config::settings::{self, setting::AnySetting};
 
 /// What becomes of the variables of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,12 +141,6 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("PWD", Out, "names the supervisor's directory, not the task's"),
     ("OLDPWD", Out, "names the directory before that"),
     ("_", Out, "names the supervisor's program"),
-    ("DEFAULT_PORT", Out, "the supervisor's own configuration"),
-    ("MAX_SESSIONS", Out, "the supervisor's own configuration"),
-    ("MAX_BUFFER_SIZE", Out, "the supervisor's own configuration"),
-    ("STREAM_TIMEOUT", Out, "the supervisor's own configuration"),
-    ("ALLOWED_COMMANDS", Out, "the supervisor's own configuration"),
-    ("LOG_LEVEL", Out, "the supervisor's own configuration"),
     ("CC_EXECUTOR_*", Out, "the supervisor's own configuration and its token; the marker is set anew"),
     ("NOTIFY_SOCKET", Out, "a task could tell the service manager that the supervisor is ready or stopping"),
     ("LISTEN_FDS", Out, "describes descriptors that a task does not have"),
@@ -158,7 +154,6 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("MEMORY_PRESSURE_*", Out, "where the service manager wants the supervisor to watch its memory"),
     ("INVOCATION_ID", Out, "the service's run; log tools would file the task under it"),
     ("JOURNAL_STREAM", Out, "describes the supervisor's standard error"),
-    ("STATE_DIRECTORY", Out, "the supervisor's own directory"),
     ("RUNTIME_DIRECTORY", Out, "the supervisor's own directory"),
     ("CACHE_DIRECTORY", Out, "the supervisor's own directory"),
     ("LOGS_DIRECTORY", Out, "the supervisor's own directory"),
@@ -166,8 +161,14 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CREDENTIALS_DIRECTORY", Out, "the supervisor's own secrets"),
 ];
 
-/// Whether a variable stays out.
+/// Whether a variable stays out: by its family, or because it is one of the supervisor's settings.
 pub(super) fn is_kept_out(name: &str, value: &str) -> bool {
+    let is_setting = |setting: &dyn AnySetting| {
+        setting.about().variable.is_some_and(|variable| variable.name == name)
+    };
+    if settings::table::all().any(is_setting) {
+        return true;
+    }
     let family = FAMILIES.iter().find(|(pattern, fate, _reason)| {
         (*fate != OutIfEmpty || value.is_empty()) && glob(pattern, name)
     });

@@ -101,7 +101,7 @@ fn lines_that_are_ready_together_come_together_and_in_order_and_never_over_the_l
 
 proptest! {
     #[test]
-    fn whoever_goes_on_in_the_middle_of_packed_lines_gets_each_later_line_once(
+    fn a_client_that_resumes_in_the_middle_of_packed_lines_gets_each_later_line_once(
         counts in proptest::collection::vec(1u32..6, 1..6),
         is_batching in any::<bool>(),
     ) {

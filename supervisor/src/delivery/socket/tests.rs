@@ -17,24 +17,24 @@ use super::*;
 
 #[test]
 fn messages_come_out_as_they_went_in() {
-    let mut texts = MessageBuffer::default();
-    texts.push("one");
-    texts.push("");
-    texts.open().push_str("thr");
-    texts.open().push_str("ee");
-    assert_eq!((texts.iter().count(), texts.bytes()), (2, 8));
-    texts.close();
-    assert_eq!(texts.iter().collect::<Vec<_>>(), ["one", "", "three"]);
+    let mut messages = MessageBuffer::default();
+    messages.push("one");
+    messages.push("");
+    messages.open().push_str("thr");
+    messages.open().push_str("ee");
+    assert_eq!((messages.iter().count(), messages.bytes()), (2, 8));
+    messages.close();
+    assert_eq!(messages.iter().collect::<Vec<_>>(), ["one", "", "three"]);
 }
 
 #[test]
 fn a_message_of_any_length_is_a_frame_that_others_understand() {
     let lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000];
-    let mut texts = MessageBuffer::default();
+    let mut messages = MessageBuffer::default();
     for length in lengths {
-        texts.push(&"x".repeat(length));
+        messages.push(&"x".repeat(length));
     }
-    let frames = texts.into_frames();
+    let frames = messages.into_frames();
     // The least header that says the length is the only one that is allowed.
     let header_bytes = 3 * 2 + 3 * 4 + 2 * 10;
     assert_eq!(frames.len(), lengths.iter().sum::<usize>() + header_bytes);
@@ -63,10 +63,10 @@ async fn serve(server: TcpStream) {
     let (mut sink, mut stream) = socket.split();
     let writing = async {
         for _ in 0..ROUNDS {
-            let mut texts = MessageBuffer::default();
-            (0..LINES).for_each(|_| texts.push(&line()));
+            let mut messages = MessageBuffer::default();
+            (0..LINES).for_each(|_| messages.push(&line()));
             sink.flush().await.unwrap();
-            lane.put(texts.into_frames());
+            lane.put(messages.into_frames());
             sink.flush().await.unwrap();
         }
         sink.send(Message::text("end")).await.unwrap();

@@ -1,3 +1,6 @@
+use std::path::PathBuf;
+
+use bytes::Bytes;
 use cc_link::{
     record::{Packer, Stream, encode_output, frame_bytes, peek_seqs},
     spec::Fsync,
@@ -99,7 +102,7 @@ proptest! {
             prop_assert_eq!(&*got, &written);
             prop_assert_eq!(seqs(got), (1..=last_seq + 1).collect::<Vec<_>>());
         }
-        // Whoever comes later, from whatever position, gets exactly the rest, from the feed or the log alone.
+        // A reader that comes later, from any position, gets exactly the rest, from the feed or from the log alone.
         for seq in 0..=last_seq + 1 {
             let rest: Vec<u64> = (seq + 1..=last_seq + 1).collect();
             for mut cursor in [
@@ -173,7 +176,7 @@ async fn every_position_of_a_long_log_is_found_from_the_nearest_mark() {
 }
 
 #[tokio::test]
-async fn whoever_goes_on_within_packed_lines_begins_with_their_record() {
+async fn a_reader_that_resumes_within_packed_lines_begins_with_their_record() {
     const LINES: u64 = 10;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");

@@ -2,16 +2,19 @@
 
 use cc_link::control::Control;
 use rustix::process::Signal;
-use tokio::sync::oneshot;
 
 use crate::{
     ops::uptime,
     task::{
-        ControlReply, Request,
-        owner::{DeadWorker, Owner},
+        handle::{ControlReply, Request},
+        owner::{Owner, replies::answer},
         state::{Effect, Input, transition},
+        worker_lost::{Failure, LostWorker},
     },
-    worker::{Worker, process::ProcessHandle},
+    worker::{
+        link::{OnWritten, Worker},
+        process::ProcessHandle,
+    },
 };
 
 impl Owner {
@@ -25,18 +28,14 @@ impl Owner {
         let (state, effect) = transition(self.state, input);
         self.state = state;
         self.is_canceled |= matches!(input, Input::Cancel(_));
-        self.show_progress();
+        self.show_status();
         match effect {
             Effect::TellPause => worker.tell(&Control::Pause),
             Effect::TellResume => worker.tell(&Control::Resume),
             Effect::TellCancel(reason) => {
                 self.watchdog.ending(uptime::now());
                 self.refuse_waiting();
-                let told = match request {
-                    Request::Cancel(_, told) => told,
-                    Request::Pause(_) | Request::Resume(_) | Request::Kill(_) => None,
-                };
-                worker.tell_for(&Control::Cancel { reason }, told);
+                worker.tell_then(&Control::Cancel { reason }, reply_when_written(request));
                 return;
             }
             Effect::TellKill(reason) => {
@@ -56,47 +55,55 @@ impl Owner {
             return;
         };
         match (effect, input) {
-            (Effect::AlreadySo, _) => answer(&mut vec![sender], ControlReply::Done),
+            (Effect::AlreadySo, _) => answer(sender, ControlReply::Done),
             (Effect::TellPause | Effect::UnderWay, Input::Pause) => self.pausing.push(sender),
             (Effect::TellResume | Effect::UnderWay, _) => self.resuming.push(sender),
-            _ => answer(&mut vec![sender], ControlReply::NotRunning),
+            _ => answer(sender, ControlReply::NotRunning),
         }
     }
 
-    /// Waits for a worker that an earlier supervisor started and that cannot be talked to; then the log decides.
-    pub async fn watch_from_afar(mut self, process: ProcessHandle) {
+    /// Follows a task whose worker lives but cannot be adopted: waits until the worker exits; then its log says how the
+    /// task ended. Without a link to the worker, signals are all that it can be sent.
+    pub(crate) async fn watch_from_afar(mut self, process: ProcessHandle) {
         loop {
             tokio::select! {
                 Some(request) = self.side.requests.recv() => match request {
                     Request::Pause(sender) | Request::Resume(sender) => {
-                        answer(&mut vec![sender], ControlReply::NotRunning);
+                        answer(sender, ControlReply::NotRunning);
                     }
-                    Request::Cancel(reason, told) => {
+                    Request::Cancel(reason, sender) => {
                         self.state = transition(self.state, Input::Ending(reason)).0;
                         self.is_canceled = true;
-                        self.show_progress();
+                        self.show_status();
                         process.signal(Signal::TERM);
-                        answer(&mut told.into_iter().collect(), ControlReply::Done);
+                        if let Some(sender) = sender {
+                            answer(sender, ControlReply::Done);
+                        }
                     }
                     Request::Kill(_) => process.signal(Signal::KILL),
                 },
                 () = process.ended() => break,
             }
         }
-        self.end_lost(DeadWorker { pid: Some(process.pid()), known: Vec::new() }, None).await;
+        let worker = LostWorker { pid: Some(process.pid()), descendants: Vec::new() };
+        self.end_lost(Failure::Died, worker, None).await;
     }
 
-    /// Whoever waits for a pause or a resume that will not be.
+    /// Answers the pauses and resumes that wait for a confirmation which will not come.
     pub(super) fn refuse_waiting(&mut self) {
-        answer(&mut self.pausing, ControlReply::NotRunning);
-        answer(&mut self.resuming, ControlReply::NotRunning);
+        self.pausing.answer_all(ControlReply::NotRunning);
+        self.resuming.answer_all(ControlReply::NotRunning);
     }
 }
 
-/// Answers all that wait.
-pub(super) fn answer(waiting: &mut Vec<oneshot::Sender<ControlReply>>, with: ControlReply) {
-    for sender in waiting.drain(..) {
-        // A session that has stopped waiting does not care.
-        sender.send(with).ok();
+/// A cancel is answered when it is in the worker's pipe: from then on the task ends even if this supervisor dies.
+fn reply_when_written(request: Request) -> Option<OnWritten> {
+    match request {
+        Request::Cancel(_, Some(sender)) => {
+            Some(Box::new(move || answer(sender, ControlReply::Done)))
+        }
+        Request::Cancel(_, None) | Request::Pause(_) | Request::Resume(_) | Request::Kill(_) => {
+            None
+        }
     }
 }

@@ -1,6 +1,5 @@
-//! The end of a task: who is told, and in which order.
-
-use std::sync::{Arc, PoisonError};
+//! The end of a task, in this order: its handle shows it, the client that waits for the start is answered, then logs,
+//! metrics, the database and retention get it, and the registry lets the task go.
 
 use cc_claude::version::NEWEST_TESTED;
 use cc_events::{Completed, EndReason};
@@ -13,62 +12,29 @@ use crate::{
     ops::clock::now_ms,
     storage::state_dir,
     task::{
-        Ended, StartOutcome, TaskStatus,
         feed::Position,
-        owner::{DeadWorker, Owner},
-        worker_lost::{Failure, LostTask},
+        handle::{Ended, StartOutcome},
+        owner::Owner,
     },
     worker::cgroup,
 };
 
 impl Owner {
-    /// Tells whoever asked for the task how its start went, once.
-    pub(super) fn announce(&mut self, outcome: StartOutcome) {
-        let announce = self.announce.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(announce) = announce {
-            // A session that has gone does not care.
-            drop(announce.send(outcome));
+    /// If the start has not been answered yet, the end is the answer.
+    pub(super) fn reply_not_started(&self, completed: &Completed) {
+        if self.start_reply.is_awaited() {
+            self.start_reply.send(StartOutcome::NotStarted(Box::new(completed.clone())));
         }
     }
 
-    /// An end before the start is the answer, too.
-    pub(super) fn announce_end(&mut self, completed: &Completed) {
-        let is_waited_for = self.announce.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        if is_waited_for {
-            self.announce(StartOutcome::NotStarted(Box::new(completed.clone())));
-        }
-    }
-
-    /// Everything that the aftermath has to know.
-    pub(super) fn lost(
-        &self,
-        failure: Failure,
-        worker: DeadWorker,
-        text: Option<String>,
-    ) -> LostTask {
-        LostTask {
-            task_id: self.task_id().to_owned(),
-            leaf: self.leaf.clone(),
-            feed: Arc::clone(&self.side.feed),
-            started: self.started.clone(),
-            duration: self.born.map(|born| born.elapsed()),
-            failure,
-            worker_pid: worker.pid.or(self.started.as_ref().map(|started| started.worker_pid)),
-            known: worker.known,
-            text,
-        }
-    }
-
-    /// The first one counts; there is only one. Says when it was.
+    /// Shows the end in the task's handle. Of several calls the first one counts; returns its time.
     pub(super) fn note_end(&self, completed: &Completed, at_ms: u64) -> u64 {
         let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
-        let pid = self.started.as_ref().map(|started| started.pid);
-        let is_canceled = self.is_canceled;
-        self.side.progress.send_replace(TaskStatus { state: TaskState::Ended, pid, is_canceled });
+        self.set_status(TaskState::Ended);
         ended.at_ms
     }
 
-    /// What the database is told; it keeps what it heard first.
+    /// The end for the database, which keeps the first one that it gets.
     pub(super) fn record_of_end(&self, completed: Completed, at_ms: u64, end: Position) -> Change {
         Change::TaskEnded {
             id: self.task_id().to_owned(),
@@ -80,24 +46,24 @@ impl Owner {
         }
     }
 
-    /// Of an adopted task, whose result may have come before its adoption.
+    /// The result of an adopted task may have come before its adoption.
     async fn result_in_log(&self) -> Option<ResultSummary> {
         let path = self.side.feed.log_path().to_owned();
-        let held = spawn_blocking(move || summary(&path)).await.ok()?.ok()?;
-        held.result.map(|result| ResultSummary::from(&*result))
+        let logged = spawn_blocking(move || summary(&path)).await.ok()?.ok()?;
+        logged.result.map(|result| ResultSummary::from(&*result))
     }
 
-    /// The last thing: everything is published, the worker is gone.
+    /// The last step of an owner: the terminal event is published and the worker is gone.
     pub(super) async fn finish(mut self, completed: Box<Completed>) {
         let at_ms = self.note_end(&completed, now_ms());
-        // A worker that could not make its log says so only here; every other task has one.
+        // Every task has a log but one whose worker could not make it.
         let has_log = completed.reason != EndReason::SpawnFailed
             || state_dir::file_bytes(self.side.feed.log_path()) > 0;
-        // Whoever hears of it and asks what is wrong must be told.
+        // Before the answer: a client that hears of a failed log finds it in the health page.
         if self.context.health.note_end(&completed, has_log) {
             self.context.metrics.log_failed();
         }
-        self.announce_end(&completed);
+        self.reply_not_started(&completed);
         self.context.metrics.task_completed(completed.verdict);
         tracing::info!(
             task_id = self.task_id(),
@@ -109,11 +75,11 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
-        self.tell_cli_news(&completed);
+        self.log_cli_news(&completed);
         if self.born.is_none() && self.result.is_none() {
             self.result = self.result_in_log().await;
         }
-        // Whoever asks after the task has left the registry finds its end in the database.
+        // Before the task leaves the registry, so that it is always found in one of the two.
         if !self.is_end_queued {
             let position = self.side.feed.position();
             let ended = self.record_of_end(*completed, at_ms, position);
@@ -126,8 +92,7 @@ impl Owner {
         self.context.registry.remove(self.task_id());
     }
 
-    /// What the task's CLI said that nobody here has seen before.
-    fn tell_cli_news(&self, completed: &Completed) {
+    fn log_cli_news(&self, completed: &Completed) {
         let Some(info) = &completed.claude else { return };
         let news = self.context.cli_news.note(info);
         if let Some(version) = news.newer {

@@ -1,5 +1,5 @@
-//! What sees to a task whose owner has failed. A panic is a mistake of this program, and must not leave a task without
-//! an end, nor its place taken.
+//! The end of a task whose owner has panicked. A panic is a mistake of this program; even so the task must get its one
+//! terminal event and leave the registry.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -12,48 +12,51 @@ use cc_tasklog::Summary;
 use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, watch};
 
-use crate::task::owner::{Announce, DeadWorker, Owner};
 use crate::{
-    task::{Ended, OwnerSide, TaskInfo, TaskStatus, context::TaskContext, feed::Feed},
+    task::{
+        context::TaskContext,
+        feed::Feed,
+        handle::{Ended, OwnerSide, TaskStatus},
+        info::TaskInfo,
+        owner::{Owner, replies::StartReply},
+        worker_error::WorkerError,
+        worker_lost::{Failure, LostWorker},
+    },
     worker::process::ProcessHandle,
 };
 
-/// Said of a task whose owner has failed.
-const FAILED: &str = "the supervisor failed while it followed the task, which is a mistake of its own: its log has the \
-                      details";
-
-/// What has to be known of a task to end it without its owner.
+/// What is needed to end a task without its owner.
 #[derive(Debug)]
-pub struct Lifeline {
+pub(crate) struct Lifeline {
     context: Arc<TaskContext>,
     info: Arc<TaskInfo>,
     feed: Arc<Feed>,
     ended: Arc<OnceLock<Ended>>,
     leaf: Option<PathBuf>,
-    announce: Announce,
-    /// Its worker, once there is one.
+    start_reply: StartReply,
+    /// Set once there is one.
     worker: Arc<OnceLock<ProcessHandle>>,
 }
 
 impl Owner {
-    /// To be taken before the owner begins.
+    /// To be taken before the owner runs.
     #[must_use]
-    pub fn lifeline(&self) -> Lifeline {
+    pub(crate) fn lifeline(&self) -> Lifeline {
         Lifeline {
             context: Arc::clone(&self.context),
             info: Arc::clone(&self.side.info),
             feed: Arc::clone(&self.side.feed),
             ended: Arc::clone(&self.side.ended),
             leaf: self.leaf.clone(),
-            announce: Arc::clone(&self.announce),
+            start_reply: self.start_reply.clone(),
             worker: Arc::clone(&self.worker),
         }
     }
 }
 
 impl Lifeline {
-    /// Runs the owner, and ends its task should it panic.
-    pub async fn hold(self, owner: impl Future<Output = ()>) {
+    /// Runs the owner, and ends its task if it panics.
+    pub(crate) async fn hold(self, owner: impl Future<Output = ()>) {
         if AssertUnwindSafe(owner).catch_unwind().await.is_ok() {
             return;
         }
@@ -66,29 +69,32 @@ impl Lifeline {
     }
 
     async fn end(self) {
-        let worker = self.worker.get();
-        if let Some(worker) = worker {
-            worker.kill().await;
+        let process = self.worker.get();
+        if let Some(process) = process {
+            process.kill().await;
         }
-        let dead = DeadWorker { pid: worker.map(ProcessHandle::pid), known: Vec::new() };
+        let worker = LostWorker { pid: process.map(ProcessHandle::pid), descendants: Vec::new() };
         let is_done = self.feed.position().is_done;
-        // Whoever asks it anything finds that it is over.
+        // A closed queue: requests find that the task is over.
         let (_, requests) = mpsc::channel(1);
-        let state = TaskStatus { state: TaskState::Ending, pid: None, is_canceled: false };
+        let status = TaskStatus { state: TaskState::Ending, pid: None, is_canceled: false };
         let side = OwnerSide {
             info: self.info,
             feed: self.feed,
             requests,
-            progress: watch::Sender::new(state),
+            status: watch::Sender::new(status),
             ended: self.ended,
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
-        let mut owner = Owner::of_found_task(&self.context, side, self.leaf, Summary::default());
-        owner.announce = self.announce;
+        let mut owner =
+            Owner::of_recovered_task(&self.context, side, self.leaf, Summary::default());
+        owner.start_reply = self.start_reply;
         match ended {
             Some(completed) if is_done => owner.finish(completed).await,
             Some(_) | None if is_done => self.context.registry.remove(owner.task_id()),
-            Some(_) | None => owner.end_lost(dead, Some(FAILED.to_owned())).await,
+            Some(_) | None => {
+                owner.end_lost(Failure::Died, worker, Some(WorkerError::OwnerPanicked)).await;
+            }
         }
     }
 }
@@ -105,7 +111,10 @@ mod tests {
     use crate::{
         config::limits,
         storage::state_dir,
-        task::{StartOutcome, TaskHandle, spec::Setting},
+        task::{
+            handle::{StartOutcome, TaskHandle},
+            spec::Setting,
+        },
     };
 
     fn spec(context: &TaskContext, task_id: &str) -> TaskSpec {
@@ -117,7 +126,7 @@ mod tests {
         setting.spec(execute, task_id, log_path).unwrap()
     }
 
-    /// A task that is counted, with its owner and whoever waits for its start.
+    /// A task in the registry, its owner, and the receiver of its start.
     fn accepted(
         context: &Arc<TaskContext>,
         task_id: &str,
@@ -135,8 +144,8 @@ mod tests {
             shape: None,
         };
         let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
-        let progress = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
-        let (handle, side) = TaskHandle::new(info, feed, progress, OnSupervisorLoss::Keep);
+        let status = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
+        let (handle, side) = TaskHandle::new(info, feed, status, OnSupervisorLoss::Keep);
         context.registry.insert(handle.clone()).unwrap();
         let (announce, announced) = oneshot::channel();
         (handle, Owner::of_new_task(context, side, &spec, announce), announced)
@@ -161,7 +170,10 @@ mod tests {
         };
         assert_eq!(completed.reason, EndReason::WorkerDied);
         assert_eq!(completed.verdict, Verdict::WorkerDied);
-        assert!(completed.error.as_ref().unwrap().contains(FAILED), "{completed:?}");
+        assert!(
+            completed.error.as_ref().unwrap().contains(&WorkerError::OwnerPanicked.to_string()),
+            "{completed:?}"
+        );
         assert!(handle.is_done());
         assert_eq!(handle.ended().unwrap().completed, *completed);
         let log = cc_tasklog::summary(handle.feed().log_path()).unwrap();
@@ -175,7 +187,7 @@ mod tests {
         let (handle, owner, _announced) = accepted(&context, "0");
         let lifeline = owner.lifeline();
         let end = async move {
-            owner.end_lost(DeadWorker::default(), Some("it died".to_owned())).await;
+            owner.end_lost(Failure::Died, LostWorker::default(), Some(WorkerError::HungUp)).await;
             panic!("a mistake")
         };
         lifeline.hold(end).await;

@@ -1,47 +1,59 @@
-//! The owner of one task: starts its worker or goes on with one that was adopted, publishes its records, passes
-//! requests on, watches the clocks, and sees to it that there is exactly one terminal event.
+//! The owner of one task: one tokio task that starts the worker or takes an adopted one, publishes its records, passes
+//! requests on to it, watches its clocks, and brings about exactly one terminal event.
 //!
-//! One tokio task per task owns everything about it; everybody else has a [`TaskHandle`](crate::task::TaskHandle).
-//! It never waits for a client or for the disk, except after its worker has failed. How an owner comes to the
-//! worker of an earlier supervisor is in [`crate::task::recover`].
+//! Everything about a task belongs to its owner; all others have a [`TaskHandle`](crate::task::handle::TaskHandle). The
+//! owner never waits for a client, and for the disk only before the worker has its spec and after the worker is gone.
+//!
+//! - this file: start a worker, follow it to its end, and what comes when it was lost
+//! - [`received`]: what the worker says
+//! - [`control`]: what others ask of the task
+//! - [`end`]: the terminal event, and who hears of it in which order
+//! - [`lifeline`]: the end of a task whose owner has panicked
+//! - [`replies`]: senders that wait for an answer
+//!
+//! How an owner comes to the worker of an earlier supervisor is in [`crate::task::recover`].
+
+mod received;
 
 mod control;
+
 mod end;
+
 mod lifeline;
+
+mod replies;
 
 use std::{
     path::PathBuf,
-    sync::{Arc, Mutex, OnceLock},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::BytesMut;
-use cc_events::{ClaudeStream, Completed, EndReason, Event, SpawnFailureKind, Started};
+use cc_events::{ClaudeStream, Completed, EndReason, Started};
 use cc_link::{
     adopt::Adopted,
     control::Control,
-    notice::Notice,
     spec::{Deadlines, TaskSpec},
 };
-use cc_proctree::procfs::Process;
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary};
 use cc_tasklog::Summary;
 use tokio::{sync::oneshot, time::Instant};
 
-use self::control::answer;
+use self::replies::{PendingReplies, StartReply};
 use crate::{
     ops::{clock::now_ms, uptime},
     task::{
-        ControlReply, OwnerSide, StartOutcome, TaskStatus,
         context::TaskContext,
-        feed::{Feed, Position},
+        feed::Feed,
+        handle::{OwnerSide, StartOutcome, TaskStatus},
         not_started::NotStarted,
-        relay::{self, Listener},
-        state::{Effect, Input, Motion, State, transition},
+        state::{Input, Motion, State, transition},
         watchdog::{Alarm, Watchdog},
-        worker_lost::{self, Failure},
+        worker_error::WorkerError,
+        worker_lost::{self, Failure, LostTask, LostWorker},
     },
-    worker::{Worker, process::ProcessHandle},
+    worker::{link::Worker, process::ProcessHandle},
 };
 
 const NO_DEADLINES: Deadlines = Deadlines {
@@ -52,70 +64,56 @@ const NO_DEADLINES: Deadlines = Deadlines {
     grace_ms: 0,
 };
 
-/// Whoever waits to hear how the start went, until it has.
-type Announce = Arc<Mutex<Option<oneshot::Sender<StartOutcome>>>>;
-
-/// One task's owner.
-pub struct Owner {
+pub(crate) struct Owner {
     context: Arc<TaskContext>,
     side: OwnerSide,
+    /// The task's cgroup, where it has one.
     leaf: Option<PathBuf>,
-    /// Taken when the start is decided.
-    announce: Announce,
-    pausing: Vec<oneshot::Sender<ControlReply>>,
-    resuming: Vec<oneshot::Sender<ControlReply>>,
+    start_reply: StartReply,
+    pausing: PendingReplies,
+    resuming: PendingReplies,
     state: State,
-    /// Somebody asked for the end, whatever has begun it.
+    /// A cancel was requested, whatever has begun the end.
     is_canceled: bool,
     watchdog: Watchdog,
     started: Option<Started>,
-    /// Of a Claude task that came so far.
+    /// The result of a Claude task, once it came.
     result: Option<ResultSummary>,
-    /// When its worker was started; `None`: by an earlier supervisor.
+    /// When the worker was started. `None`: an earlier supervisor did that.
     born: Option<Instant>,
-    /// The database will be told of its end.
+    /// The database has the task's end in its queue.
     is_end_queued: bool,
-    /// For its [`lifeline::Lifeline`].
+    /// Set once there is a worker, so that the lifeline can kill it.
     worker: Arc<OnceLock<ProcessHandle>>,
-}
-
-/// What is known of a worker that is gone.
-#[derive(Debug, Default)]
-pub struct DeadWorker {
-    /// Its number.
-    pub pid: Option<i32>,
-    /// Who was seen below it before it was killed.
-    pub known: Vec<Process>,
 }
 
 /// How the watch over a worker ended.
 enum Watched {
-    /// The terminal event came.
     Completed(Box<Completed>),
-    /// The worker has failed, for this reason; `None`: it closed its pipe.
-    Failed(Option<String>),
+    /// The worker closed its pipe without a terminal event.
+    HungUp,
+    Failed(WorkerError),
 }
 
 impl Owner {
-    /// Of a task that is about to be started.
+    /// The owner of a task that is about to be started. `start_reply` hears how its start went.
     #[must_use]
-    pub fn of_new_task(
+    pub(crate) fn of_new_task(
         context: &Arc<TaskContext>,
         side: OwnerSide,
         spec: &TaskSpec,
-        announce: oneshot::Sender<StartOutcome>,
+        start_reply: oneshot::Sender<StartOutcome>,
     ) -> Self {
-        let now = uptime::now();
         Self {
             context: Arc::clone(context),
             side,
             leaf: spec.cgroup.as_ref().map(|parent| parent.path.join(&spec.task_id)),
-            announce: Arc::new(Mutex::new(Some(announce))),
-            pausing: Vec::new(),
-            resuming: Vec::new(),
+            start_reply: StartReply::new(start_reply),
+            pausing: PendingReplies::default(),
+            resuming: PendingReplies::default(),
             state: State::Starting,
             is_canceled: false,
-            watchdog: Watchdog::new(now, &spec.deadlines),
+            watchdog: Watchdog::new(uptime::now(), &spec.deadlines),
             started: None,
             result: None,
             born: Some(Instant::now()),
@@ -124,43 +122,47 @@ impl Owner {
         }
     }
 
-    /// Of a task that an earlier supervisor started, as far as it is known before its worker has answered.
+    /// The owner of a task that an earlier supervisor started. `logged` is what its log says; what its worker says is
+    /// added by [`Owner::adopted`].
     #[must_use]
-    pub fn of_found_task(
+    pub(crate) fn of_recovered_task(
         context: &Arc<TaskContext>,
         side: OwnerSide,
         leaf: Option<PathBuf>,
-        held: Summary,
+        logged: Summary,
     ) -> Self {
         let owner = Self {
             context: Arc::clone(context),
             side,
             leaf,
-            announce: Announce::default(),
-            pausing: Vec::new(),
-            resuming: Vec::new(),
+            start_reply: StartReply::default(),
+            pausing: PendingReplies::default(),
+            resuming: PendingReplies::default(),
             state: State::Running { motion: Motion::Moving },
             is_canceled: false,
-            // Not asked before the worker has told its own.
+            // Replaced before its first check, by the deadlines that the worker reports.
             watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
-            started: held.started,
-            result: held.result.map(|result| ResultSummary::from(&*result)),
+            started: logged.started,
+            result: logged.result.map(|result| ResultSummary::from(&*result)),
             born: None,
             is_end_queued: false,
             worker: Arc::default(),
         };
-        if let (Some(started), Some(at_ms)) = (&owner.started, held.started_time_ms) {
+        if let (Some(started), Some(at_ms)) = (&owner.started, logged.started_time_ms) {
             owner.record_start(started, at_ms);
         }
         owner
     }
 
-    /// Starts the worker and follows it to the end.
-    pub async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
-        let changes = session.into_iter().chain([self.record(&spec)]).collect();
+    /// Starts the worker and follows it to the end. `session` is the change that records the task's session, where the
+    /// database does not have it yet.
+    pub(crate) async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
+        let is_claude = spec.claude != ClaudeStream::No;
+        let accepted = self.side.info.record(is_claude, self.leaf.clone(), Some(spec.deadlines));
+        let changes = session.into_iter().chain([accepted]).collect();
         let directory = self.context.tasks_dir.join(self.task_id());
-        // Before its worker hears of it the task is on record. That is asked for first: it needs another thread, which
-        // is at it while the worker is started here.
+        // The task is on record before its worker has the spec. The record is asked for first: the thread of the
+        // database writes it while the worker is started here.
         let recording = self.context.store.put_on_record(directory, changes);
         let (recorded, worker) = tokio::join!(recording, self.context.spawner.spawn());
         let worker = match (recorded, worker) {
@@ -172,31 +174,24 @@ impl Owner {
             (_, Err(error)) => return self.not_started(error.into()).await,
         };
         self.context.metrics.task_started();
-        // The clock of the start begins now, not while other workers were started or swept up after.
+        // The clock of the start begins here: the wait for other workers' starts does not count.
         self.born = Some(Instant::now());
         self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
         worker.tell(&Control::Run(Box::new(spec)));
         self.follow(worker, BytesMut::new()).await;
     }
 
-    async fn not_started(self, problem: NotStarted) {
-        let is_environmental = problem.is_environmental();
-        let want = is_environmental.then_some(SpawnFailureKind::Means);
-        let problem = problem.to_string();
-        let task_id = self.task_id();
+    async fn not_started(self, error: NotStarted) {
+        let is_environmental = error.is_environmental();
+        let (task_id, problem) = (self.task_id(), error.to_string());
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
-        let lost = self.lost(Failure::NotStarted(want), DeadWorker::default(), Some(problem));
+        let lost = self.lost(Failure::NotStarted(error), LostWorker::default(), None);
         let completed = worker_lost::write_terminal_event(&self.context, lost).await;
         self.finish(completed).await;
     }
 
-    fn record(&self, spec: &TaskSpec) -> Change {
-        let is_claude = spec.claude != ClaudeStream::No;
-        self.side.info.record(is_claude, self.leaf.clone(), Some(spec.deadlines))
-    }
-
-    /// Takes note of what an adopted worker says of itself.
-    pub fn adopted(&mut self, adopted: Adopted) {
+    /// Takes over the state that an adopted worker reports.
+    pub(crate) fn adopted(&mut self, adopted: Adopted) {
         let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
         self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
@@ -204,101 +199,91 @@ impl Owner {
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
         self.started = Some(adopted.started);
-        self.show_progress();
+        self.show_status();
     }
 
-    /// Also of a task that was found: whoever started it may have died before that was on record, and what has
-    /// no start is taken for a task that never ran.
+    /// Records the start of a recovered task too: the supervisor that started it may have died before, and a task
+    /// without a start on record counts as one that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
         let (id, started) = (self.task_id().to_owned(), started.clone());
         let _is_in_the_log_anyway =
             self.context.store.note(Change::TaskStarted { id, at_ms, started });
     }
 
-    /// Follows a worker to its end, and sees to the task's. `received` has come from it already.
-    pub async fn follow(mut self, mut worker: Worker, received: BytesMut) {
+    /// Follows a worker to its end and brings about the task's. `received` are bytes that the worker has sent already.
+    pub(crate) async fn follow(mut self, mut worker: Worker, received: BytesMut) {
         self.worker.get_or_init(|| worker.handle());
-        let completed = match self.watch(&mut worker, received).await {
+        let pid = worker.pid;
+        let (descendants, error) = match self.watch(&mut worker, received).await {
             Watched::Completed(completed) => {
                 self.end_state(Input::Completed);
-                self.announce_end(&completed);
+                self.reply_not_started(&completed);
                 worker.end().await;
-                completed
+                return self.finish(completed).await;
             }
-            Watched::Failed(text) => {
-                let worker_pid = worker.pid;
-                let known = match &text {
-                    Some(_) => worker.kill().await,
-                    None => {
-                        worker.end().await;
-                        Vec::new()
-                    }
-                };
-                let dead = DeadWorker { pid: Some(worker_pid), known };
-                return self.end_lost(dead, text).await;
+            Watched::HungUp => {
+                worker.end().await;
+                (Vec::new(), None)
             }
+            Watched::Failed(error) => (worker.kill().await, Some(error)),
         };
-        self.finish(completed).await;
+        let lost = LostWorker { pid: Some(pid), descendants };
+        self.end_lost(Failure::Died, lost, error).await;
     }
 
-    /// Ends a task whose worker is gone. Without a text, how the worker ended is said.
-    pub async fn end_lost(self, worker: DeadWorker, text: Option<String>) {
-        self.bury_as(Failure::Died, worker, text).await;
-    }
-
-    /// The same, where it is known how far the worker came.
-    pub async fn bury_as(mut self, failure: Failure, worker: DeadWorker, text: Option<String>) {
-        self.end_state(Input::Lost);
-        let lost = self.lost(failure, worker, text);
-        let completed = worker_lost::write_terminal_event(&self.context, lost).await;
-        self.finish(completed).await;
-    }
-
-    /// Publishes what the worker says until the terminal event or the worker's failure.
+    /// Publishes what the worker sends until the terminal event or the worker's failure.
     async fn watch(&mut self, worker: &mut Worker, mut buffer: BytesMut) -> Watched {
         let feed = Arc::clone(&self.side.feed);
         loop {
-            match relay::publish(&feed, &mut buffer, self) {
+            match self.on_received(&feed, &mut buffer) {
                 Ok(None) => {}
                 Ok(Some(completed)) => return Watched::Completed(completed),
-                Err(text) => return Watched::Failed(Some(text)),
+                Err(error) => return Watched::Failed(error),
             }
             let check_at = self.watchdog.next_check();
             tokio::select! {
                 biased;
                 Some(request) = self.side.requests.recv() => self.on_request(request, worker),
-                // Before the clocks: what waits in the pipe may be the very answer that they miss.
+                // Before the clocks: the bytes in the pipe may be the answer that the watchdog misses.
                 read = worker.read(&mut buffer) => match read {
-                    Ok(0) => return Watched::Failed(None),
+                    Ok(0) => return Watched::HungUp,
                     Ok(_) => self.watchdog.heard(),
-                    Err(error) => {
-                        return Watched::Failed(Some(format!("reading from the worker: {error}")));
-                    }
+                    Err(error) => return Watched::Failed(WorkerError::Read(error)),
                 },
                 () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
                     Some(Alarm::Ping) => worker.tell(&Control::Ping { nonce: 0 }),
-                    Some(Alarm::Hung(hang)) => return Watched::Failed(Some(hang.to_string())),
+                    Some(Alarm::Hung(hang)) => return Watched::Failed(hang.into()),
                     None => {}
                 },
             }
         }
     }
 
-    fn on_ending(&mut self, reason: EndReason) -> Result<(), String> {
-        self.step(Input::Ending(reason))?;
-        self.watchdog.ending(uptime::now());
-        self.refuse_waiting();
-        Ok(())
+    /// Ends a task whose worker is gone. Without an `error` the terminal event says how the worker ended.
+    pub(crate) async fn end_lost(
+        mut self,
+        failure: Failure,
+        worker: LostWorker,
+        error: Option<WorkerError>,
+    ) {
+        self.end_state(Input::Lost);
+        let lost = self.lost(failure, worker, error);
+        let completed = worker_lost::write_terminal_event(&self.context, lost).await;
+        self.finish(completed).await;
     }
 
-    fn step(&mut self, input: Input) -> Result<(), String> {
-        let (state, effect) = transition(self.state, input);
-        let from = std::mem::replace(&mut self.state, state);
-        self.show_progress();
-        if effect == Effect::Violation {
-            return Err(format!("the worker said {input:?} while the task was {from:?}"));
+    fn lost(&self, failure: Failure, worker: LostWorker, error: Option<WorkerError>) -> LostTask {
+        let in_log = self.started.as_ref().map(|started| started.worker_pid);
+        LostTask {
+            task_id: self.task_id().to_owned(),
+            leaf: self.leaf.clone(),
+            feed: Arc::clone(&self.side.feed),
+            started: self.started.clone(),
+            duration: self.born.map(|born| born.elapsed()),
+            failure,
+            worker: LostWorker { pid: worker.pid.or(in_log), ..worker },
+            error,
         }
-        Ok(())
     }
 
     fn end_state(&mut self, input: Input) {
@@ -306,8 +291,8 @@ impl Owner {
         self.refuse_waiting();
     }
 
-    /// The state as others see it; the end only shows with the terminal event, in [`Owner::finish`].
-    fn show_progress(&self) {
+    /// Shows the state to the others. `Ended` shows only with the terminal event, in [`Owner::note_end`].
+    fn show_status(&self) {
         let state = match self.state {
             State::Starting => TaskState::Starting,
             State::Running { motion: Motion::Stopped } => TaskState::Paused,
@@ -316,85 +301,26 @@ impl Owner {
             }
             State::Ending { .. } | State::Done => TaskState::Ending,
         };
-        let pid = self.started.as_ref().map(|started| started.pid);
-        let is_canceled = self.is_canceled;
-        self.side.progress.send_replace(TaskStatus { state, pid, is_canceled });
+        self.set_status(state);
     }
 
-    /// Of its task.
+    fn set_status(&self, state: TaskState) {
+        let pid = self.started.as_ref().map(|started| started.pid);
+        let is_canceled = self.is_canceled;
+        self.side.status.send_replace(TaskStatus { state, pid, is_canceled });
+    }
+
     #[must_use]
-    pub fn task_id(&self) -> &str {
+    pub(crate) fn task_id(&self) -> &str {
         &self.side.info.task_id
     }
 
-    /// Its task's records.
     #[must_use]
-    pub fn feed(&self) -> &Arc<Feed> {
+    pub(crate) fn feed(&self) -> &Arc<Feed> {
         &self.side.feed
     }
 
     fn label(&self) -> &str {
         self.side.info.label.as_deref().unwrap_or_default()
-    }
-}
-
-impl Listener for Owner {
-    fn before_end(&mut self, completed: &Completed, time_ms: u64, end: Position) {
-        let at_ms = self.note_end(completed, time_ms);
-        // Whoever has seen the end and asks for what runs must not be shown this task. An adopted one is recorded
-        // when it is known what its log says of a result.
-        if self.born.is_some() {
-            let ended = self.record_of_end(completed.clone(), at_ms, end);
-            self.is_end_queued = self.context.store.note(ended);
-        }
-    }
-
-    fn on_event(&mut self, event: Event) -> Result<Option<Box<Completed>>, String> {
-        match event {
-            Event::Started(started) => {
-                self.started = Some(started.clone());
-                self.step(Input::Started)?;
-                self.watchdog.started(uptime::now());
-                tracing::info!(
-                    task_id = self.task_id(),
-                    label = self.label(),
-                    pid = started.pid,
-                    worker_pid = started.worker_pid,
-                    containment = started.containment.as_str(),
-                    "task started"
-                );
-                self.record_start(&started, now_ms());
-                self.announce(StartOutcome::Started(started));
-            }
-            Event::Paused => {
-                self.step(Input::Paused)?;
-                self.watchdog.paused(uptime::now());
-                answer(&mut self.pausing, ControlReply::Done);
-            }
-            Event::Resumed => {
-                self.step(Input::Resumed)?;
-                self.watchdog.resumed(uptime::now());
-                answer(&mut self.resuming, ControlReply::Done);
-            }
-            Event::Canceled { reason } => self.on_ending(reason)?,
-            Event::Completed(completed) => return Ok(Some(completed)),
-            Event::ClaudeResult(result) => self.result = Some(ResultSummary::from(&*result)),
-            Event::OutputDropped(_)
-            | Event::ClaudeRetrying(_)
-            | Event::RateLimited(_)
-            | Event::TokenLimited(_) => {}
-        }
-        Ok(None)
-    }
-
-    fn on_notice(&mut self, notice: &Notice) -> Result<(), String> {
-        match notice {
-            // Any byte is a sign of life; see `watch`.
-            Notice::Pong { nonce: _ } => Ok(()),
-            Notice::Ending { reason } => self.on_ending(*reason),
-            Notice::Adopted(_) | Notice::AdoptionRefused { .. } => {
-                Err("the worker answered a question that was not asked".to_owned())
-            }
-        }
     }
 }

@@ -31,9 +31,8 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> LostTask {
         started: (delivered > 0).then(started),
         duration: Some(Duration::from_millis(5)),
         failure: Failure::Died,
-        worker_pid: Some(6),
-        known: Vec::new(),
-        text: None,
+        worker: LostWorker { pid: Some(6), descendants: Vec::new() },
+        error: None,
     }
 }
 

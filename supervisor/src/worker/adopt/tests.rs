@@ -1,6 +1,10 @@
 use std::{
+    fs::File,
     io::{BufRead as _, BufReader, Write as _},
-    os::unix::net::{UnixListener, UnixStream},
+    os::{
+        fd::AsRawFd as _,
+        unix::net::{UnixListener, UnixStream},
+    },
     path::PathBuf,
     thread::{self, JoinHandle},
 };
@@ -28,7 +32,7 @@ fn listen(directory: &Path) -> UnixListener {
     UnixListener::bind(path).unwrap()
 }
 
-/// A worker in this process, which hears the question and does as it is told.
+/// A worker in this process, which reads the question and then runs `behave`.
 fn worker(
     listener: UnixListener,
     behave: impl FnOnce(&mut UnixStream) + Send + 'static,
@@ -91,7 +95,7 @@ async fn a_worker_is_found_by_its_directory_however_long_its_path_is() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_there_is_no_worker() {
+async fn where_no_process_listens_there_is_no_worker() {
     let directory = tempfile::tempdir().unwrap();
     let find = async |path: &Path| Candidate::find(path).await.unwrap().is_none();
     assert!(find(directory.path()).await, "no socket");
@@ -113,12 +117,12 @@ async fn a_worker_that_speaks_no_common_version_is_foreign_and_says_what_it_spea
     let Some(AdoptReply::Foreign(why)) = candidate.answer(PATIENCE).await else {
         panic!("not foreign");
     };
-    assert!(why.contains("7 to 9"), "{why}");
+    assert!(why.to_string().contains("7 to 9"), "{why}");
     worker.join().unwrap();
 }
 
 #[tokio::test]
-async fn whoever_says_something_else_is_left_alone_and_not_believed() {
+async fn a_listener_that_says_anything_else_is_foreign() {
     for bytes in
         [b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(4), frame(1, Body::Event(Event::Paused))]
     {
@@ -138,7 +142,7 @@ async fn an_answer_can_be_waited_for_again_and_its_end_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listen(directory.path());
     let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
-    assert!(candidate.answer(SOON).await.is_none(), "nobody has accepted yet");
+    assert!(candidate.answer(SOON).await.is_none(), "no worker has accepted yet");
     let worker = worker(listener, |connection| {
         connection.write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1 }))[..5]).unwrap();
     });

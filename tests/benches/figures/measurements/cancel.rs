@@ -30,7 +30,7 @@ use crate::{
 
 pub const CANCEL: Measurement = Measurement {
     name: "cancel",
-    about: "cancelling a tree of 200 processes in own sessions, until nothing of it is left",
+    about: "canceling a tree of 200 processes in own sessions, until nothing of it is left",
     run,
 };
 

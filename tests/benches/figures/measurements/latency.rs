@@ -65,7 +65,7 @@ fn run(effort: Effort, peers: &Peers) -> Vec<Row> {
     rows
 }
 
-/// With pipes that are read to their ends, as anybody would who starts it.
+/// With pipes that are read to their ends, as every caller would.
 pub fn start_directly() {
     let mut command = Command::new(PROGRAM[0]);
     let output = command.args(&PROGRAM[1..]).stdin(Stdio::null()).output().unwrap();

@@ -147,7 +147,7 @@ fn run(wire: &mut Wire, output: &Output, is_batched: bool) {
     assert_eq!(received.messages < output.lines, is_batched, "{received:?}");
 }
 
-/// What everybody has to do at least.
+/// What every contender has to do at least.
 fn read_pipe(output: &Output) {
     let mut command = Command::new(&output.argv[0]);
     let mut child = command

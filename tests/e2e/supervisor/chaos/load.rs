@@ -15,7 +15,7 @@ pub(super) struct Plan {
     pub(super) params: Value,
     pub(super) stdout: String,
     pub(super) stderr: String,
-    /// Cancelled by its client when this many of its events have come.
+    /// Canceled by its client when this many of its events have come.
     pub(super) cancel_after: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ impl Plan {
         }
     }
 
-    /// The bytes: all of them, unless somebody ended the task before it had said them.
+    /// All bytes are there, unless the task was ended before it had printed them.
     pub(super) fn check(&self, transcript: &Transcript) {
         let (stdout, stderr) = (transcript.stdout(), transcript.stderr());
         match transcript.end().0 {

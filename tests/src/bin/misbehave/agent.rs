@@ -21,7 +21,6 @@ use crate::{family, pipes, refusals};
 struct Script {
     /// Where starts and ends are noted.
     ledger: PathBuf,
-    /// As what.
     name: String,
     /// For the first start, the second, …; the last one also for all after it.
     plays: Vec<String>,

@@ -48,7 +48,7 @@ fn start(kind: &str, tag: &str, pipes: Pipes) -> Child {
 }
 
 fn report_ready() {
-    // Fails when nobody waits any more.
+    // Fails when the reader is gone.
     nix::unistd::write(std::io::stdin(), b".").ok();
 }
 

@@ -23,7 +23,7 @@ mod trace;
 
 use std::process::ExitCode;
 
-/// A fixture that nobody ends is ended by its own alarm.
+/// A fixture that is left alone is ended by its own alarm.
 const LIFETIME_S: u32 = 120;
 
 fn main() -> ExitCode {

@@ -15,7 +15,6 @@ const DAY_S: u64 = 86_400;
 /// Asia/Kolkata, which has no summer time: 5:30 ahead of UTC.
 const KOLKATA_AHEAD_S: u64 = 19_800;
 
-/// Plays a refusal.
 pub fn play(play: &str, text: &str) -> ExitCode {
     match play {
         "status 401" => {

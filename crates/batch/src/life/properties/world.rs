@@ -11,7 +11,7 @@ use crate::{
     rules::Rules,
 };
 
-/// A supervisor and its machine. What it is told to do it does, unless it crashes before.
+/// A supervisor and its machine. It carries out every effect, unless it crashes before.
 pub(super) struct World {
     rules: Rules,
     pub(super) batch: Batch,
@@ -131,7 +131,7 @@ impl World {
         }
     }
 
-    /// After a restart whoever waits is asked about before it has asked again.
+    /// After a restart a job may be withdrawn before it has asked again.
     fn was_asked(&self) -> bool {
         !self.questions.is_empty()
     }
@@ -248,7 +248,7 @@ impl World {
         self.answer_questions(kind % 3 == 0);
     }
 
-    /// What is told too late, twice, or about somebody else.
+    /// Inputs that come too late, twice, or about another job.
     fn tell_nonsense(&mut self, pick: u8, kind: u8) {
         let job = match kind % 4 {
             0 => Job::Before(usize::from(pick)),

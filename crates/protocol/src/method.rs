@@ -1,0 +1,32 @@
+//! The methods of the contract.
+
+/// Every method that a client may call, in the order of the reference.
+pub const METHODS: [&str; 27] = [
+    "execute",
+    "control",
+    "session.resume",
+    "session.configure",
+    "session.close",
+    "task.get",
+    "task.list",
+    "task.output",
+    "task.attach",
+    "task.detach",
+    "task.cancel",
+    "task.pause",
+    "task.resume",
+    "batch.submit",
+    "batch.get",
+    "batch.list",
+    "batch.rows",
+    "batch.result",
+    "batch.cancel",
+    "batch.attach",
+    "batch.detach",
+    "batch.resume",
+    "gate.list",
+    "gate.open",
+    "hook_status",
+    "ping",
+    "pong",
+];

@@ -1,0 +1,126 @@
+//! The command line, made from the table of settings.
+//!
+//! Every value stays a text here. It is read where all sources come together, so that an error names its source.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use clap::{
+    Arg, ArgAction, ArgMatches, Command,
+    builder::{PossibleValue, PossibleValuesParser},
+};
+
+use crate::config::settings::{
+    kind::Shape,
+    setting::AnySetting,
+    table::{self, GROUPS},
+};
+
+/// The options that are no settings: they cannot stand in the configuration file.
+const CONFIG: &str = "config";
+const CHECK_CONFIG: &str = "check-config";
+
+/// The command line as typed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arguments {
+    /// The configuration file.
+    pub(crate) config: Option<PathBuf>,
+    /// Only check the configuration.
+    pub(crate) is_check: bool,
+    /// The texts of each setting that is given, by its name.
+    pub(crate) settings: BTreeMap<&'static str, Vec<OsString>>,
+}
+
+impl Arguments {
+    /// Reads the command line of this process. Ends the process where it is wrong, or asks for help or the version.
+    pub(crate) fn from_process() -> Self {
+        Self::of(&command().get_matches())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn from_words<W: Into<OsString> + Clone>(
+        words: impl IntoIterator<Item = W>,
+    ) -> Self {
+        let matches = command().no_binary_name(true).try_get_matches_from(words).unwrap();
+        Self::of(&matches)
+    }
+
+    fn of(matches: &ArgMatches) -> Self {
+        let given = |setting: &'static dyn AnySetting| {
+            let name = setting.about().name;
+            Some((name, texts(matches, name, &setting.shape())?))
+        };
+        Self {
+            config: matches.get_one(CONFIG).cloned(),
+            is_check: matches.get_flag(CHECK_CONFIG),
+            settings: table::all().filter_map(given).collect(),
+        }
+    }
+}
+
+fn texts(matches: &ArgMatches, name: &str, shape: &Shape) -> Option<Vec<OsString>> {
+    match shape {
+        Shape::Switch => matches.get_flag(name).then(|| vec!["true".into()]),
+        Shape::Choice(_) => {
+            let words: Option<_> = matches.get_many::<String>(name);
+            words.map(|words| words.map(OsString::from).collect())
+        }
+        Shape::Text | Shape::Number | Shape::List => {
+            matches.get_many::<OsString>(name).map(|texts| texts.cloned().collect())
+        }
+    }
+}
+
+/// The parser.
+pub(crate) fn command() -> Command {
+    let file = Arg::new(CONFIG)
+        .long(CONFIG)
+        .value_name("FILE")
+        .value_parser(clap::value_parser!(PathBuf))
+        .help("A TOML file with settings, named as these options are, without --");
+    let check = Arg::new(CHECK_CONFIG).long(CHECK_CONFIG).action(ArgAction::SetTrue).help(
+        "Print every setting with its value and where that comes from, or all mistakes, and exit",
+    );
+    let mut command = Command::new("cc-supervisor")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Runs tasks for its clients: one fresh worker process for every task")
+        .args([file, check]);
+    for (group, settings) in GROUPS {
+        command = command.next_help_heading(*group);
+        command = command.args(settings.iter().map(|setting| argument(*setting)));
+    }
+    command
+}
+
+fn argument(setting: &'static dyn AnySetting) -> Arg {
+    let about = setting.about();
+    let argument = Arg::new(about.name).long(about.name).help(help(setting));
+    let valued = |argument: Arg| argument.value_name(setting.value_name());
+    match setting.shape() {
+        Shape::Switch => argument.action(ArgAction::SetTrue),
+        Shape::List => {
+            valued(argument).action(ArgAction::Append).value_parser(clap::value_parser!(OsString))
+        }
+        Shape::Text | Shape::Number => valued(argument).value_parser(clap::value_parser!(OsString)),
+        Shape::Choice(words) => {
+            let words = words.into_iter().map(|(word, help)| PossibleValue::new(word).help(help));
+            valued(argument).value_parser(PossibleValuesParser::new(words))
+        }
+    }
+}
+
+/// The help text, with the default, the bounds and the variable.
+fn help(setting: &dyn AnySetting) -> String {
+    let about = setting.about();
+    let default = setting.default_text().map(|default| format!("default: {default}"));
+    let variable = about.variable.map(|variable| {
+        let note = variable.note.map(|note| format!(", {note}")).unwrap_or_default();
+        format!("environment: {}{note}", variable.name)
+    });
+    let allowed = setting.allowed().map(|allowed| format!("allowed: {allowed}"));
+    let facts: Vec<String> = [default, allowed, variable].into_iter().flatten().collect();
+    if facts.is_empty() {
+        about.help.to_owned()
+    } else {
+        format!("{} [{}]", about.help, facts.join("; "))
+    }
+}

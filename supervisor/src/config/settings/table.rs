@@ -1,0 +1,235 @@
+//! Every setting of the supervisor: name, kind with its limits, default, help text, environment variable.
+//!
+//! All of that stands here and nowhere else. What is used elsewhere as well has a name in
+//! [`crate::config::limits`].
+
+use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
+
+use crate::config::{
+    limits,
+    settings::{
+        choices::{self, LogFormat, OnStop},
+        numbers::{Bytes, Count, Days, PositiveSeconds, Seconds, SecondsOrUnbounded, Umask},
+        setting::{
+            AnySetting, Computed,
+            Fixed::{self, Nothing, Number},
+            Setting,
+        },
+        texts::{
+            Address, Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory,
+            Shell, Switch, Text,
+        },
+    },
+};
+
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+// What the default of keep-bytes says.
+const _: () = assert!(limits::DEFAULT_KEEP_BYTES == 10 * 1024 * MIB);
+const _: () = assert!(limits::KEEP_BYTES_SHARE == 10);
+
+/// Defines the settings, and the list of them all by groups.
+macro_rules! settings {
+    ($($group:literal { $($name:ident: $kind:ty, $default:ty = $setting:expr;)* })*) => {
+        $($(pub(crate) static $name: Setting<$kind, $default> = $setting;)*)*
+
+        /// All settings in the order of the help text, by groups.
+        pub(crate) static GROUPS: &[(&str, &[&dyn AnySetting])] = &[
+            $(($group, &[$(&$name),*])),*
+        ];
+    };
+}
+
+settings! {
+    "Clients" {
+        LISTEN: Address, Fixed = Setting::new(
+            "listen", Address, Fixed::Text("127.0.0.1:8003"),
+            "Where to listen; port 0 picks a free one",
+        ).variable_with("DEFAULT_PORT", "the port alone");
+        TOKEN_FILE: FilePath, Computed = Setting::new(
+            "token-file", FilePath("PATH"), Computed(None),
+            "A file with the token that every client must present",
+        ).secret_variable("CC_EXECUTOR_TOKEN", "the token itself");
+        ALLOW_ORIGIN: List, Fixed = Setting::new(
+            "allow-origin", List("ORIGIN"), Nothing,
+            "A web origin, such as https://example.org, whose pages may connect; repeatable",
+        );
+        INSECURE_REMOTE: Switch, Fixed = Setting::new(
+            "insecure-remote", Switch, Nothing,
+            "Listen beyond loopback without TLS: everyone on the way can read the token and everything else",
+        );
+        MAX_SESSIONS: Count, Fixed = Setting::new(
+            "max-sessions", Count { least: 1, most: 100_000 }, Number(100),
+            "Sessions at once",
+        ).variable("MAX_SESSIONS");
+        RESUME_GRACE: Seconds, Fixed = Setting::new(
+            "resume-grace", Seconds, Number(300),
+            "Time that a session without a connection waits for its client to resume it; then its task is canceled; \
+             0 = at once",
+        );
+        HEARTBEAT: PositiveSeconds, Fixed = Setting::new(
+            "heartbeat", PositiveSeconds, Number(30),
+            "Time between WebSocket pings; two without an answer end a connection",
+        );
+        HANDSHAKE_TIMEOUT: PositiveSeconds, Fixed = Setting::new(
+            "handshake-timeout", PositiveSeconds, Number(10),
+            "Time for a connection to complete its handshake",
+        );
+        MAX_MESSAGE_BYTES: Bytes, Fixed = Setting::new(
+            "max-message-bytes", Bytes { least: 1, most: 256 * MIB }, Number(16 * MIB),
+            "Longest message of a client",
+        );
+    }
+    "Tasks" {
+        MAX_TASKS: Count, Fixed = Setting::new(
+            "max-tasks", Count { least: 1, most: limits::MOST_TASKS }, Number(200),
+            "Tasks at once, those included whose client is away",
+        );
+        AGENT: CommandLine, Fixed = Setting::new(
+            "agent", CommandLine, Fixed::Text("claude"),
+            "Program and first arguments of prompt tasks",
+        );
+        SHELL: Shell, Fixed = Setting::new(
+            "shell", Shell, Fixed::Text("sh"),
+            "What runs a command line, with -c",
+        ).variable("CC_EXECUTOR_SHELL");
+        ALLOW_COMMAND: List, Fixed = Setting::new(
+            "allow-command", List("NAME"), Nothing,
+            "Allow only commands with this first word, without a shell; repeatable",
+        ).variable_with("ALLOWED_COMMANDS", "names with commas between");
+        CWD: FilePath, Computed = Setting::new(
+            "cwd", FilePath("DIR"), Computed(Some("this program's own")),
+            "Working directory of tasks that name none",
+        );
+        UMASK: Umask, Fixed = Setting::new(
+            "umask", Umask, Fixed::Text("022"),
+            "File mode creation mask of tasks",
+        );
+        ENV_ALLOW: List, Fixed = Setting::new(
+            "env-allow", List("NAME|GLOB*"), Nothing,
+            "Pass only variables of this name to tasks; a * in it stands for anything; repeatable",
+        );
+        ENV_DENY: List, Fixed = Setting::new(
+            "env-deny", List("NAME|GLOB*"), Nothing,
+            "Never pass variables of this name to tasks; a * in it stands for anything; repeatable",
+        );
+        ALLOW_NEW_PRIVILEGES: Switch, Fixed = Setting::new(
+            "allow-new-privileges", Switch, Nothing,
+            "Let tasks gain privileges by setuid programs; those cannot be killed without a cgroup",
+        );
+        CGROUP: Cgroup, Fixed = Setting::new(
+            "cgroup", Cgroup, Fixed::Text("auto"),
+            "Where tasks' cgroups are made: auto, off, or a cgroup v2 directory",
+        ).variable("CC_EXECUTOR_CGROUP");
+    }
+    "Time limits of tasks" {
+        TIMEOUT: PositiveSeconds, Fixed = Setting::new(
+            "timeout", PositiveSeconds, Number(86_400),
+            "Total time after which a task is ended",
+        );
+        IDLE_TIMEOUT: SecondsOrUnbounded, Fixed = Setting::new(
+            "idle-timeout", SecondsOrUnbounded, Number(300),
+            "Silence after which a task is ended; 0 = never",
+        ).variable("STREAM_TIMEOUT");
+        FIRST_OUTPUT_TIMEOUT: SecondsOrUnbounded, Fixed = Setting::new(
+            "first-output-timeout", SecondsOrUnbounded, Number(120),
+            "Time to the first output of a prompt task; 0 = any",
+        );
+        LINGER: PositiveSeconds, Fixed = Setting::new(
+            "linger", PositiveSeconds, Number(10),
+            "Time from a Claude task's result to its exit",
+        );
+        GRACE: Seconds, Fixed = Setting::new(
+            "grace", Seconds, Number(10),
+            "Time from SIGTERM to SIGKILL whenever a task is ended",
+        );
+    }
+    "Output of tasks" {
+        MAX_LINE_BYTES: Bytes, Fixed = Setting::new(
+            "max-line-bytes", Bytes { least: 1, most: limits::MOST_LINE_BYTES }, Number(8 * MIB),
+            "Longest line of a task's output before it is cut",
+        ).variable("MAX_BUFFER_SIZE");
+        MAX_OUTPUT_BYTES: Bytes, Fixed = Setting::new(
+            "max-output-bytes", Bytes { least: 1, most: limits::MOST_OUTPUT_BYTES }, Number(10 * MIB),
+            "Most output of a task",
+        );
+        ON_OUTPUT_LIMIT: Choice<OnOutputLimit>, Fixed = Setting::new(
+            "on-output-limit", choices::ON_OUTPUT_LIMIT, Fixed::Text("drop"),
+            "What happens to a task at that limit",
+        );
+    }
+    "Batches" {
+        CLAUDE_JOBS: Count, Fixed = Setting::new(
+            "claude-jobs", Count { least: 1, most: limits::MOST_TASKS },
+            Number(cc_batch::limits::CREDENTIAL_JOBS_DEFAULT as u64),
+            "Claude tasks with one login or key that run at once, over all batches",
+        );
+        BEFORE_TASK: Text, Computed = Setting::new(
+            "before-task", Text("COMMAND"), Computed(None),
+            "Run before the first attempt of each task of a batch that has no such hook; if it fails, the task has failed",
+        );
+        AFTER_TASK: Text, Computed = Setting::new(
+            "after-task", Text("COMMAND"), Computed(None),
+            "Run after each task of a batch that has no such hook",
+        );
+        AFTER_BATCH: Text, Computed = Setting::new(
+            "after-batch", Text("COMMAND"), Computed(None),
+            "Run after each batch that has no such hook, such as a notification",
+        );
+    }
+    "State and logs of tasks" {
+        STATE_DIR: ServiceDirectory, Computed = Setting::new(
+            "state-dir", ServiceDirectory, Computed(Some("cc-executor in the XDG state directory")),
+            "Where task logs, the database and the lock are",
+        ).variable_with("STATE_DIRECTORY", "the first of several");
+        FSYNC: Choice<Fsync>, Fixed = Setting::new(
+            "fsync", choices::FSYNC, Fixed::Text("never"),
+            "Whether logs and state wait for the disk, so that a power failure loses nothing either",
+        );
+        KEEP_DAYS: Days, Fixed = Setting::new(
+            "keep-days", Days { most: 36_500.0 }, Number(30),
+            "Time after which the log of a task that has ended is removed; 0 = as soon as no session waits for it",
+        );
+        KEEP_TASKS: Count, Fixed = Setting::new(
+            "keep-tasks", Count { least: 0, most: limits::MOST_KEEP_TASKS }, Number(10_000),
+            "Tasks that have ended whose logs are kept; the oldest are removed first; 0 = as with --keep-days",
+        );
+        KEEP_BYTES: Bytes, Computed = Setting::new(
+            "keep-bytes", Bytes { least: 0, most: 1 << 60 },
+            Computed(Some("10 GiB, at most a tenth of the file system")),
+            "Bytes of the logs of all tasks that have ended; the oldest are removed first; 0 = as with --keep-days",
+        );
+    }
+    "The supervisor" {
+        WORKER: FilePath, Computed = Setting::new(
+            "worker", FilePath("PATH"), Computed(Some("cc-worker beside this program, else on the PATH")),
+            "The worker program",
+        );
+        ON_STOP: Choice<OnStop>, Fixed = Setting::new(
+            "on-stop", choices::ON_STOP, Fixed::Text("end-tasks"),
+            "What becomes of running tasks at SIGTERM and SIGHUP; SIGINT always ends them, SIGUSR1 always keeps them",
+        );
+        ON_SUPERVISOR_LOSS: Choice<OnSupervisorLoss>, Fixed = Setting::new(
+            "on-supervisor-loss", choices::ON_SUPERVISOR_LOSS, Fixed::Text("keep"),
+            "What a worker does when the supervisor dies; with kill, tasks are ended at every stop",
+        );
+        LOG_LEVEL: LogLevel, Fixed = Setting::new(
+            "log-level", LogLevel, Fixed::Text("info"),
+            "What is logged: a level, or a list of target=level",
+        ).variable("LOG_LEVEL");
+        LOG_FORMAT: Choice<LogFormat>, Fixed = Setting::new(
+            "log-format", choices::LOG_FORMAT, Fixed::Text("pretty"),
+            "Form of the log on standard error",
+        );
+        STOP_ON_STDIN_EOF: Switch, Fixed = Setting::new(
+            "stop-on-stdin-eof", Switch, Nothing,
+            "Stop when standard input ends",
+        );
+    }
+}
+
+/// All settings in the order of the help text.
+pub(crate) fn all() -> impl Iterator<Item = &'static dyn AnySetting> {
+    GROUPS.iter().flat_map(|(_, settings)| settings.iter().copied())
+}

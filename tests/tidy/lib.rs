@@ -1,0 +1,1 @@
+//! The shape of this repository is held by `tests/tidy`; there is nothing here.
