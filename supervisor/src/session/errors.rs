@@ -1,5 +1,5 @@
-//! Every error that a session answers a call with, and the wire's code for each. An error of a lower room arrives
-//! either as an [`ErrorObject`] or as a type of that room, which becomes a [`CallError`] here.
+//! Every error that the session itself answers a call with, and the wire's code for each. The rooms below have mappings of
+//! their own: their errors arrive as an [`ErrorObject`]. Only a refusal of the task registry becomes a [`CallError`].
 
 use cc_events::{Completed, EndReason, SpawnFailureKind};
 use cc_protocol::{
