@@ -35,7 +35,7 @@ pub use cc_events::{
     Warning, WarningKind,
 };
 
-pub use call_error::CallError;
+pub use call_error::{CallError, PlanMistake, UnfitParam};
 pub use method::METHODS;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.

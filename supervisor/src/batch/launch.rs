@@ -9,7 +9,7 @@ use cc_batch::{
     timeout_auto::{self, Policy, SAMPLES_LIMIT},
 };
 use cc_protocol::{
-    error::ErrorObject,
+    CallError,
     execute::{Execute, Program},
 };
 
@@ -42,8 +42,8 @@ pub(super) enum StartError {
     #[error(transparent)]
     Database(#[from] StoreError),
     /// The request is invalid, or the configuration forbids it.
-    #[error("{}", .0.message)]
-    Refused(ErrorObject),
+    #[error(transparent)]
+    Refused(CallError),
 }
 
 pub(super) fn start(

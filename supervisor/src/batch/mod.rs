@@ -5,7 +5,7 @@
 //! carries out its effects. The database is the truth about a batch, as the task logs are about its tasks.
 //!
 //! It never acts on a step that is not stored, never starts a process (the room `task` does), and never waits for a
-//! client. [`crate::session::dispatch`] and [`crate::daemon`] call it.
+//! client. [`crate::session`] and [`crate::daemon`] call it.
 //!
 //! The modules stand in reading order: each imports only from modules below it in this list.
 
@@ -84,7 +84,7 @@ mod wall_clock;
 /// The machine's time zone.
 mod time_zone;
 
-/// Why a call is refused, and what the wire says of it.
+/// Why a call is refused.
 mod error;
 
 pub(crate) use self::{

@@ -57,7 +57,7 @@ fn parse(task: &BatchTaskRow) -> Result<(TaskState, Attempts), serde_json::Error
 pub(super) async fn row(batches: &Batches, batch_id: &str) -> Result<BatchRow, BatchError> {
     let id = batch_id.to_owned();
     let row = batches.tasks.store.read(move |db| db.batch(&id)).await?;
-    row.ok_or_else(|| BatchError::no_such_batch(batch_id))
+    row.ok_or_else(|| BatchError::NoSuchBatch { batch_id: batch_id.to_owned() })
 }
 
 /// The summary of a batch that is over.

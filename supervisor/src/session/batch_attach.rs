@@ -1,12 +1,11 @@
 //! `batch.attach` and `batch.detach`: which batches' changes this connection is sent.
 
-use cc_protocol::{batch::BatchNamed, control::Done, error::ErrorObject};
+use cc_protocol::{CallError, UnfitParam, batch::BatchNamed, control::Done};
 
 use crate::{
     batch::{self, Attachment, Following},
     config::limits,
     session::{
-        errors::CallError,
         handler::Handler,
         reply::{Reply, Then},
     },
@@ -16,7 +15,7 @@ impl Handler {
     pub(super) async fn batch_attach(
         &mut self,
         BatchNamed { batch_id }: BatchNamed,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         let (summary, attachment) = batch::attach(&self.services.batches, batch_id.clone()).await?;
         self.attached_batches.retain(|_, following| !following.is_done());
         if self.attached_batches.contains_key(&batch_id) {
@@ -25,7 +24,7 @@ impl Handler {
         }
         if self.attached_batches.len() >= limits::ATTACHED_BATCHES {
             let limit = limits::ATTACHED_BATCHES;
-            return Err(CallError::TooManyAttachments { what: "batches", limit }.into());
+            return Err(CallError::AttachedFull { what: "batches", limit });
         }
         Ok(Reply::new(summary).then(Then::FollowBatch(Box::new(attachment))))
     }
@@ -41,11 +40,11 @@ impl Handler {
     pub(super) async fn batch_detach(
         &mut self,
         BatchNamed { batch_id }: BatchNamed,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         if self.attached_batches.remove(&batch_id).is_some() {
             return Ok(Reply::new(Done::new("detached")));
         }
         batch::get(&self.services.batches, &batch_id).await?;
-        Err(CallError::BatchNotAttached { batch_id }.into())
+        Err(UnfitParam::BatchNotAttached { batch_id }.into())
     }
 }

@@ -2,8 +2,8 @@
 
 use cc_events::EndReason;
 use cc_protocol::{
+    CallError,
     control::{ControlType, Done},
-    error::ErrorObject,
     task::TaskNamed,
 };
 use tokio::{sync::oneshot, time::timeout};
@@ -12,7 +12,6 @@ use crate::{
     config::limits,
     delivery::Outgoing,
     session::{
-        errors::CallError,
         handler::Handler,
         reply::{Reply, Then},
     },
@@ -27,7 +26,7 @@ impl Handler {
         }
         match self.session.running(&self.services.tasks.registry) {
             Some(handle) => self.steer(handle, control).await,
-            None => ErrorObject::from(CallError::NoProcess { task_id: None }).into(),
+            None => Reply::refused(CallError::NoProcess { task_id: None }),
         }
     }
 
@@ -36,11 +35,11 @@ impl Handler {
         &mut self,
         control: ControlType,
         TaskNamed { task_id }: TaskNamed,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         match TaskRef::find(&self.services.tasks, &task_id).await? {
             TaskRef::Live(handle) if !handle.is_done() => Ok(self.steer(handle, control).await),
             TaskRef::Live(_) | TaskRef::Stored(_) => {
-                Err(CallError::NoProcess { task_id: Some(task_id) }.into())
+                Err(CallError::NoProcess { task_id: Some(task_id) })
             }
         }
     }
@@ -58,7 +57,7 @@ impl Handler {
         handle.request(request).await;
         let reply = match wait_until_confirmed(control, confirmed).await {
             Ok(()) => Reply::new(Done::new(control.done())),
-            Err(error) => ErrorObject::from(error).into(),
+            Err(error) => Reply::refused(error),
         };
         reply.then(Then::Send(Outgoing::Release))
     }
@@ -71,6 +70,9 @@ async fn wait_until_confirmed(
     match timeout(limits::CONTROL_ANSWER, confirmed).await {
         Ok(Ok(ControlReply::Done)) => Ok(()),
         Ok(Ok(ControlReply::NotRunning) | Err(_)) => Err(CallError::NoProcess { task_id: None }),
-        Err(_) => Err(CallError::NotConfirmed { control }),
+        Err(_) => {
+            let seconds = limits::CONTROL_ANSWER.as_secs();
+            Err(CallError::NotConfirmed { control, seconds })
+        }
     }
 }

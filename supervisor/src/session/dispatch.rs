@@ -4,9 +4,9 @@
 //! Every client that is admitted is the same user, so every task and every batch is its own.
 
 use cc_protocol::{
+    CallError,
     batch::{BatchList, BatchNamed, BatchResume, BatchRows, BatchTask},
     control::{ControlType, Done},
-    error::ErrorObject,
     execute::Execute,
     gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
@@ -19,7 +19,6 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
-        errors::CallError,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
     },
@@ -28,14 +27,14 @@ use crate::{
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
         let outcome = self.dispatch(method, params).await;
-        outcome.unwrap_or_else(|error| CallOutcome::Replied(error.into()))
+        outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)))
     }
 
     async fn dispatch(
         &mut self,
         method: &str,
         params: Map<String, Value>,
-    ) -> Result<CallOutcome, ErrorObject> {
+    ) -> Result<CallOutcome, CallError> {
         /// Reads the parameters as this type.
         macro_rules! read {
             ($parameters:ty) => {
@@ -85,7 +84,7 @@ impl Handler {
             "ping" => Reply::new(json!({"type": "pong"})),
             _ => match legacy::result_of(method) {
                 Some(result) => Reply::new(result),
-                None => return Err(CallError::UnknownMethod(method.to_owned()).into()),
+                None => return Err(CallError::MethodNotFound { method: method.to_owned() }),
             },
         };
         Ok(CallOutcome::Replied(reply))

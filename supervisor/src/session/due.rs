@@ -1,6 +1,6 @@
 //! What a session has to do while its client says nothing: start the waiting `execute`, or let the connection be closed.
 
-use cc_protocol::error::{ErrorObject, close};
+use cc_protocol::error::close;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -63,8 +63,8 @@ impl Handler {
         let Some(waiting) = self.waiting.take() else { return };
         let WaitingExecute { id, execute, mut message, refusal, canceled: _ } = *waiting;
         let reply = match refusal {
-            Some(refusal) => ErrorObject::from(refusal).into(),
-            None => self.start(*execute).await.unwrap_or_else(Reply::from),
+            Some(refusal) => Reply::refused(refusal),
+            None => self.start(*execute).await.unwrap_or_else(Reply::refused),
         };
         message.responses.extend(id.map(|id| response(id, reply.result)));
         self.answer(message, reply.then).await;

@@ -2,9 +2,9 @@
 //!
 //! From [`Handler::accept`] on the task runs to its end, even if the connection that asked for it is lost.
 
-use cc_events::Started;
+use cc_events::{Completed, EndReason, SpawnFailureKind, Started};
 use cc_protocol::{
-    error::ErrorObject,
+    CallError,
     execute::{Execute, ExecuteResult, Program},
 };
 use tokio::sync::oneshot;
@@ -15,7 +15,6 @@ use crate::{
     ops::clock::now_ms,
     session::{
         current_task::CurrentTask,
-        errors::CallError,
         follow::follow,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
@@ -25,7 +24,7 @@ use crate::{
 
 impl Handler {
     /// Starts a task, or says what it waits for.
-    pub(super) async fn execute(&mut self, execute: Execute) -> Result<CallOutcome, ErrorObject> {
+    pub(super) async fn execute(&mut self, execute: Execute) -> Result<CallOutcome, CallError> {
         if !execute.detach
             && let Some(canceled) = self.find_blocking_task()?
         {
@@ -38,7 +37,7 @@ impl Handler {
     /// Old clients take the answer to a cancel for the task's end: one `execute` may wait until it is gone.
     fn find_blocking_task(&self) -> Result<Option<TaskHandle>, CallError> {
         if self.services.tasks.stage.is_stopping() {
-            return Err(CallError::Stopping { task_id: None });
+            return Err(CallError::DrainingTasks { task_id: None });
         }
         let running = self.session.running(&self.services.tasks.registry);
         let unanswered = self.current.as_ref().filter(|current| current.is_unanswered());
@@ -49,13 +48,13 @@ impl Handler {
             (Some(running), _, None) => running.task_id().to_owned(),
             (None, Some(unanswered), None) => unanswered.task_id.clone(),
         };
-        Err(CallError::AlreadyRunning { task_id })
+        Err(CallError::TaskRuns { task_id })
     }
 
     /// Starts a task that has to wait for no other one.
-    pub(super) async fn start(&mut self, execute: Execute) -> Result<Reply, ErrorObject> {
+    pub(super) async fn start(&mut self, execute: Execute) -> Result<Reply, CallError> {
         if self.services.tasks.stage.is_stopping() {
-            return Err(CallError::Stopping { task_id: None }.into());
+            return Err(CallError::DrainingTasks { task_id: None });
         }
         let is_detached = execute.detach;
         if !is_detached {
@@ -83,9 +82,9 @@ impl Handler {
                 if !is_detached {
                     self.current = None;
                 }
-                Err(CallError::not_started(task_id, completed).into())
+                Err(not_started(task_id, *completed))
             }
-            Err(_) => Err(CallError::OwnerFailed.into()),
+            Err(_) => Err(CallError::OwnerFailed),
         }
     }
 
@@ -95,7 +94,7 @@ impl Handler {
         &self,
         execute: Execute,
         task_id: &str,
-    ) -> Result<(TaskHandle, oneshot::Receiver<StartOutcome>), ErrorObject> {
+    ) -> Result<(TaskHandle, oneshot::Receiver<StartOutcome>), CallError> {
         let info = TaskInfo {
             task_id: task_id.to_owned(),
             label: execute.label.clone(),
@@ -121,7 +120,7 @@ impl Handler {
             let record = Some(self.session.record());
             self.session
                 .accept(self.connection.number, task_id, || accept(record))
-                .map_err(|refusal| refusal.map_or(CallError::LostSession, CallError::from))?
+                .map_err(|refusal| refusal.map_or(CallError::SessionLost, CallError::from))?
         };
         Ok(accepted)
     }
@@ -139,6 +138,30 @@ fn execute_result(
         task_id,
         containment: started.containment.as_str().to_owned(),
         ignored_params,
+    }
+}
+
+/// Why a task has ended without its main process having run.
+fn not_started(task_id: String, completed: Completed) -> CallError {
+    match completed.reason {
+        EndReason::SupervisorLost => CallError::DrainingTasks { task_id: Some(task_id) },
+        EndReason::Exit
+        | EndReason::Signal
+        | EndReason::Canceled
+        | EndReason::Timeout
+        | EndReason::IdleTimeout
+        | EndReason::Lingered
+        | EndReason::OutputLimit
+        | EndReason::SpawnFailed
+        | EndReason::WorkerDied
+        | EndReason::ResourceLimit
+        | EndReason::Disconnected => CallError::NotStarted {
+            task_id,
+            problem: completed.error.unwrap_or_else(|| completed.reason.as_str().to_owned()),
+            end_reason: completed.reason,
+            exit_code: completed.exit_code,
+            is_retryable: completed.spawn_failure == Some(SpawnFailureKind::Means),
+        },
     }
 }
 

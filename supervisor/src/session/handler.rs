@@ -8,6 +8,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use cc_protocol::{
+    CallError,
     envelope::{Id, Response},
     error::ErrorObject,
     notification::{Connected, Limits, Notification},
@@ -20,7 +21,6 @@ use crate::{
     delivery::{Outgoing, notification::to_text},
     session::{
         current_task::CurrentTask,
-        errors::CallError,
         message::Message,
         registry::{ConnectionHandle, ResumeToken, Session},
         reply::{CallOutcome, Then},
@@ -163,7 +163,7 @@ impl Handler {
                 Then::FollowBatch(attachment) => self.follow_batch(*attachment),
                 Then::CloseSession => {
                     self.is_closing = true;
-                    self.refuse_waiting(CallError::LostSession);
+                    self.refuse_waiting(CallError::SessionLost);
                     self.services.sessions.happened(&self.session, Input::Close).await;
                 }
             }

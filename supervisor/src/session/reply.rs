@@ -1,6 +1,6 @@
 //! What a call comes to: its result, and what follows once the answer is queued.
 
-use cc_protocol::{error::ErrorObject, execute::Execute};
+use cc_protocol::{CallError, error::ErrorObject, execute::Execute};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -38,14 +38,16 @@ impl Reply {
         Self { result: Ok(json!(result)), then: Vec::new() }
     }
 
+    /// What the server itself is to blame for is logged: the client cannot mend it.
+    pub(super) fn refused(error: CallError) -> Self {
+        if let CallError::Internal { problem } = &error {
+            tracing::error!(problem, "a call fails");
+        }
+        Self { result: Err(error.into()), then: Vec::new() }
+    }
+
     pub(super) fn then(mut self, then: Then) -> Self {
         self.then.push(then);
         self
-    }
-}
-
-impl From<ErrorObject> for Reply {
-    fn from(error: ErrorObject) -> Self {
-        Self { result: Err(error), then: Vec::new() }
     }
 }

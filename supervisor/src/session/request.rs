@@ -3,9 +3,12 @@
 //! Memory for parsed JSON grows with the number of values, not with the length of the text: 16 MiB of `[1,1,1,…]`
 //! would take gigabytes. So the values are counted first. Pure.
 
-use cc_protocol::envelope::{self, Id, Incoming, Response};
+use cc_protocol::{
+    CallError,
+    envelope::{self, Id, Incoming, Response},
+};
 
-use crate::{config::limits, session::errors::CallError};
+use crate::config::limits;
 
 /// Deeper nesting is a parse error (serde_json's recursion limit).
 const PARSER_DEPTH_LIMIT: usize = 128;

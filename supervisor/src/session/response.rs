@@ -4,11 +4,11 @@
 //! replaced by an error. Pure.
 
 use cc_protocol::{
-    SERVER_MESSAGE_BYTES_LIMIT,
+    CallError, SERVER_MESSAGE_BYTES_LIMIT,
     envelope::{Id, Response},
 };
 
-use crate::{config::limits, session::errors::CallError};
+use crate::config::limits;
 
 /// The answer to a single request.
 #[must_use]

@@ -6,7 +6,7 @@
 use std::{mem, sync::Arc};
 
 use cc_protocol::{
-    error::ErrorObject,
+    CallError, UnfitParam,
     notification::Position,
     session::{SessionResume, SessionResumeResult},
 };
@@ -18,7 +18,6 @@ use crate::{
     delivery::Outgoing,
     session::{
         current_task::CurrentTask,
-        errors::CallError,
         follow::follow,
         handler::Handler,
         position::check_position,
@@ -30,7 +29,7 @@ use crate::{
 };
 
 impl Handler {
-    pub(super) async fn resume(&mut self, resume: SessionResume) -> Result<Reply, ErrorObject> {
+    pub(super) async fn resume(&mut self, resume: SessionResume) -> Result<Reply, CallError> {
         self.check_is_new(&resume.session_id)?;
         let session = self.find(&resume.session_id, &resume.resume_token).await?;
         if let Some(position) = &resume.after {
@@ -63,18 +62,17 @@ impl Handler {
         }
     }
 
-    fn check_is_new(&self, session_id: &str) -> Result<(), CallError> {
-        let problem = if session_id == self.id() {
-            "is the session of this connection already"
+    fn check_is_new(&self, session_id: &str) -> Result<(), UnfitParam> {
+        if session_id == self.id() {
+            Err(UnfitParam::OwnSession)
         } else if self.current.is_some() {
-            "cannot be resumed on a connection that has run a task: use a new connection"
+            Err(UnfitParam::ConnectionUsed)
         } else {
-            return Ok(());
-        };
-        Err(CallError::NotResumable { problem })
+            Ok(())
+        }
     }
 
-    async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Session>, ErrorObject> {
+    async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Session>, CallError> {
         let mut reason = match self.services.sessions.find(session_id, token) {
             Ok(session) => return Ok(session),
             Err(reason) => reason,
@@ -82,20 +80,19 @@ impl Handler {
         if reason == NoSession::Unknown {
             // It may be a session of an earlier supervisor.
             let id = session_id.to_owned();
-            let row = self.services.tasks.store.read(move |db| db.session(&id)).await;
-            let row = row.map_err(|error| lookup::failed(&error))?;
+            let row = self.services.tasks.store.read(move |db| db.session(&id)).await?;
             if row.is_some_and(|row| is_token_of(token, &row.token_hash)) {
                 reason = NoSession::Expired;
             }
         }
-        Err(no_session(session_id, reason).into())
+        Err(no_session(session_id, reason))
     }
 
     /// Checks that the session has this task, and the task this event.
-    async fn check_has(&self, session_id: &str, position: &Position) -> Result<(), ErrorObject> {
+    async fn check_has(&self, session_id: &str, position: &Position) -> Result<(), CallError> {
         let task = TaskRef::find(&self.services.tasks, &position.task_id).await?;
         if task.session_id() != Some(session_id) {
-            return Err(lookup::no_such_task(&position.task_id));
+            return Err(CallError::NoSuchTask { task_id: position.task_id.clone() });
         }
         Ok(check_position(&task, "after.seq", position.seq)?)
     }
@@ -104,15 +101,14 @@ impl Handler {
         &self,
         session_id: &str,
         from: Option<String>,
-    ) -> Result<Vec<TaskRef>, ErrorObject> {
+    ) -> Result<Vec<TaskRef>, CallError> {
         let id = session_id.to_owned();
         let rows: Vec<TaskRow> = self
             .services
             .tasks
             .store
             .read(move |db| db.session_tasks(&id, from.as_deref(), limits::RESUME_TASKS))
-            .await
-            .map_err(|error| lookup::failed(&error))?;
+            .await?;
         Ok(rows.into_iter().map(|row| lookup::live_or_stored(&self.services.tasks, row)).collect())
     }
 
@@ -147,5 +143,9 @@ impl Handler {
 }
 
 fn no_session(session_id: &str, reason: NoSession) -> CallError {
-    CallError::NoSession { session_id: session_id.to_owned(), reason }
+    let session_id = session_id.to_owned();
+    match reason {
+        NoSession::Unknown => CallError::SessionUnknown { session_id },
+        NoSession::Expired => CallError::SessionExpired { session_id },
+    }
 }

@@ -1,8 +1,8 @@
 //! `task.get`, `task.list`, `task.attach` and `task.detach`: any task, by its id.
 
 use cc_protocol::{
+    CallError, UnfitParam,
     control::Done,
-    error::ErrorObject,
     task::{TaskAttach, TaskList, TaskListResult, TaskNamed},
 };
 use tokio::sync::oneshot;
@@ -12,7 +12,6 @@ use crate::{
     delivery::Outgoing,
     session::{
         current_task::is_pending,
-        errors::CallError,
         follow::follow,
         handler::Handler,
         position::{check_position, is_over},
@@ -25,7 +24,7 @@ impl Handler {
     pub(super) async fn task_get(
         &self,
         TaskNamed { task_id }: TaskNamed,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         let task = TaskRef::find(&self.services.tasks, &task_id).await?;
         Ok(Reply::new(task.summary(&self.services.tasks)))
     }
@@ -33,7 +32,7 @@ impl Handler {
     pub(super) async fn task_list(
         &self,
         TaskList { state, limit, before }: TaskList,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let (tasks, has_more) = lookup::list(&self.services.tasks, state, before, limit).await?;
         Ok(Reply::new(TaskListResult { tasks, has_more }))
@@ -42,7 +41,7 @@ impl Handler {
     pub(super) async fn task_attach(
         &mut self,
         TaskAttach { task_id, after_seq }: TaskAttach,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         let task = TaskRef::find(&self.services.tasks, &task_id).await?;
         check_position(&task, "after_seq", after_seq)?;
         if is_over(&task) {
@@ -50,11 +49,11 @@ impl Handler {
         }
         self.attached.retain(|_, delivered| is_pending(delivered));
         if self.attached.contains_key(&task_id) || self.is_current_being_sent(&task_id) {
-            return Err(CallError::AlreadyAttached { task_id }.into());
+            return Err(UnfitParam::AlreadyAttached { task_id }.into());
         }
         if self.attached.len() >= limits::ATTACHED_TASKS {
             let limit = limits::ATTACHED_TASKS;
-            return Err(CallError::TooManyAttachments { what: "tasks", limit }.into());
+            return Err(CallError::AttachedFull { what: "tasks", limit });
         }
         let (delivered, is_delivered) = oneshot::channel();
         let follow = follow(&self.services.tasks, &task_id, &task, after_seq, delivered);
@@ -67,10 +66,10 @@ impl Handler {
     pub(super) async fn task_detach(
         &mut self,
         TaskNamed { task_id }: TaskNamed,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         if self.attached.remove(&task_id).is_none() {
             TaskRef::find(&self.services.tasks, &task_id).await?;
-            return Err(CallError::TaskNotAttached { task_id }.into());
+            return Err(UnfitParam::TaskNotAttached { task_id }.into());
         }
         self.send(Outgoing::Detach(task_id)).await;
         Ok(Reply::new(Done::new("detached")))

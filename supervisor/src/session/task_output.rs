@@ -1,7 +1,7 @@
 //! `task.output`: a page of a task's events, out of its log.
 
 use cc_protocol::{
-    error::ErrorObject,
+    CallError,
     task::{TaskOutput, TaskOutputResult},
 };
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ impl Handler {
     pub(super) async fn task_output(
         &self,
         TaskOutput { task_id, after_seq, limit }: TaskOutput,
-    ) -> Result<Reply, ErrorObject> {
+    ) -> Result<Reply, CallError> {
         let task = TaskRef::find(&self.services.tasks, &task_id).await?;
         check_position(&task, "after_seq", after_seq)?;
         let last_seq = task.last_seq();

@@ -9,12 +9,9 @@
 //! At most one waits on a connection. The calls of its message that come after it wait with it, so that a batch is
 //! answered as a whole; every other message is answered meanwhile. [`crate::session::due`] starts it.
 
-use cc_protocol::{envelope::Id, execute::Execute};
+use cc_protocol::{CallError, envelope::Id, execute::Execute};
 
-use crate::{
-    session::{errors::CallError, message::Message},
-    task::TaskHandle,
-};
+use crate::{session::message::Message, task::TaskHandle};
 
 #[derive(Debug)]
 pub(super) struct WaitingExecute {

@@ -18,6 +18,7 @@ use std::{
     time::Instant,
 };
 
+use cc_protocol::CallError;
 use cc_state::{Change, StateDb, StateError};
 use tokio::sync::{mpsc, oneshot};
 
@@ -34,6 +35,16 @@ pub(crate) enum StoreError {
     /// The database is closed: the supervisor is ending.
     #[error("the state database is closed")]
     Closed,
+}
+
+impl From<StoreError> for CallError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Directory { .. } | StoreError::Database(_) | StoreError::Closed => {
+                Self::Internal { problem: error.to_string() }
+            }
+        }
+    }
 }
 
 type Done = oneshot::Sender<Result<(), StoreError>>;

@@ -4,14 +4,14 @@
 
 use cc_events::Completed;
 use cc_protocol::{
-    error::{ErrorCode, ErrorObject},
+    CallError,
     task::{ListFilter, TaskState, TaskSummary},
 };
 use cc_state::{Filter, TaskRow};
 
 use crate::{
     config::limits,
-    storage::{database::StoreError, state_dir},
+    storage::state_dir,
     task::{context::TaskContext, handle::TaskHandle},
 };
 
@@ -27,14 +27,14 @@ pub(crate) enum TaskRef {
 impl TaskRef {
     /// # Errors
     /// When there is no such task, or the database cannot be read.
-    pub(crate) async fn find(context: &TaskContext, task_id: &str) -> Result<Self, ErrorObject> {
+    pub(crate) async fn find(context: &TaskContext, task_id: &str) -> Result<Self, CallError> {
         if let Some(handle) = context.registry.get(task_id) {
             return Ok(Self::Live(handle));
         }
         let id = task_id.to_owned();
-        let row =
-            context.store.read(move |db| db.task(&id)).await.map_err(|error| failed(&error))?;
-        row.map(|row| Self::Stored(Box::new(row))).ok_or_else(|| no_such_task(task_id))
+        let row = context.store.read(move |db| db.task(&id)).await?;
+        row.map(|row| Self::Stored(Box::new(row)))
+            .ok_or_else(|| CallError::NoSuchTask { task_id: task_id.to_owned() })
     }
 
     #[must_use]
@@ -151,17 +151,13 @@ pub(crate) async fn list(
     filter: ListFilter,
     before: Option<String>,
     limit: usize,
-) -> Result<(Vec<TaskSummary>, bool), ErrorObject> {
+) -> Result<(Vec<TaskSummary>, bool), CallError> {
     let filter = match filter {
         ListFilter::All => Filter::All,
         ListFilter::Running => Filter::Unfinished,
         ListFilter::Ended => Filter::Ended,
     };
-    let rows = context
-        .store
-        .read(move |db| db.tasks(filter, before.as_deref(), limit + 1))
-        .await
-        .map_err(|error| failed(&error))?;
+    let rows = context.store.read(move |db| db.tasks(filter, before.as_deref(), limit + 1)).await?;
     let mut has_more = rows.len() > limit;
     let mut tasks = Vec::new();
     let mut list_bytes = 0;
@@ -204,19 +200,4 @@ pub(crate) fn newest_that_fit(mut tasks: Vec<TaskSummary>, limit: usize) -> Vec<
 
 fn json_bytes(summary: &TaskSummary) -> usize {
     serde_json::to_string(summary).map_or(0, |text| text.len())
-}
-
-/// The answer when the database fails.
-#[must_use]
-pub(crate) fn failed(error: &StoreError) -> ErrorObject {
-    tracing::error!(%error, "reading the state database failed");
-    ErrorObject::new(ErrorCode::InternalError, error.to_string())
-}
-
-/// The answer when there is no such task.
-#[must_use]
-pub(crate) fn no_such_task(task_id: &str) -> ErrorObject {
-    let shown: String = task_id.chars().take(64).collect();
-    let message = format!("no such task: {shown:?}; it may have been removed by retention");
-    ErrorObject::new(ErrorCode::NoSuchTask, message).with("task_id", shown)
 }

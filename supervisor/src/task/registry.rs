@@ -8,6 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use cc_protocol::CallError;
 use tokio::sync::watch;
 
 use crate::task::handle::TaskHandle;
@@ -33,6 +34,15 @@ pub(crate) enum Refusal {
     Closed,
     /// As many tasks run as may.
     Full { limit: usize },
+}
+
+impl From<Refusal> for CallError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Closed => Self::DrainingTasks { task_id: None },
+            Refusal::Full { limit } => Self::TasksFull { limit },
+        }
+    }
 }
 
 impl Registry {

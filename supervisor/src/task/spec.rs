@@ -11,7 +11,7 @@ use cc_link::{
     spec::{Bounds, CgroupParent, Deadlines, Stdin, TaskSpec},
 };
 use cc_protocol::{
-    error::{ErrorCode, ErrorObject},
+    CallError, UnfitParam,
     execute::{Execute, Program},
     task::COMMAND_CHARS_LIMIT,
 };
@@ -33,13 +33,13 @@ pub(crate) struct Setting<'a> {
 
 impl Setting<'_> {
     /// # Errors
-    /// The answer to send: the command is not allowed, or a requested limit is too high.
+    /// When the command is not allowed, or a requested limit is too high.
     pub(crate) fn spec(
         &self,
         execute: Execute,
         task_id: &str,
         log_path: PathBuf,
-    ) -> Result<TaskSpec, ErrorObject> {
+    ) -> Result<TaskSpec, CallError> {
         let bounds = bounds(&execute, &self.config.task)?;
         let program = program(self.config, &execute.program)?;
         let deadlines = deadlines(&execute, program.claude, &self.config.task);
@@ -119,7 +119,7 @@ struct Resolved {
     claude: ClaudeStream,
 }
 
-fn program(config: &Config, program: &Program) -> Result<Resolved, ErrorObject> {
+fn program(config: &Config, program: &Program) -> Result<Resolved, CallError> {
     let resolved = match program {
         Program::Command { command } if config.allowed_commands.is_empty() => Resolved {
             argv: vec![config.shell.clone(), "-c".to_owned(), command.clone()],
@@ -127,11 +127,10 @@ fn program(config: &Config, program: &Program) -> Result<Resolved, ErrorObject> 
         },
         // With a list of allowed commands no shell is used: it could run any command.
         Program::Command { command } => {
-            let argv = shell_words::split(command).map_err(|error| {
-                invalid("command", &format!("cannot be split into words: {error}"))
-            })?;
+            let argv = shell_words::split(command)
+                .map_err(|error| UnfitParam::CommandNotSplit { problem: error.to_string() })?;
             if argv.is_empty() {
-                return Err(invalid("command", "has no words"));
+                return Err(UnfitParam::CommandEmpty.into());
             }
             Resolved { claude: observed_if(is_claude_program(&argv[0])), argv }
         }
@@ -163,21 +162,17 @@ fn observed_if(is_claude: bool) -> ClaudeStream {
     if is_claude { ClaudeStream::Observed } else { ClaudeStream::No }
 }
 
-fn check_allowed(config: &Config, word: &str) -> Result<(), ErrorObject> {
+fn check_allowed(config: &Config, word: &str) -> Result<(), CallError> {
     let allowed = &config.allowed_commands;
     if allowed.is_empty() || allowed.iter().any(|name| name == word) {
         return Ok(());
     }
-    let shown: String = word.chars().take(100).collect();
-    let message = format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "));
-    Err(ErrorObject::new(ErrorCode::CommandNotAllowed, message).with("command", shown))
+    Err(CallError::CommandNotAllowed { command: word.to_owned(), allowed: allowed.clone() })
 }
 
-fn bounds(execute: &Execute, defaults: &TaskDefaults) -> Result<Bounds, ErrorObject> {
-    let bounded = |name, wish: Option<u64>, default, most| match wish {
-        Some(wish) if wish > most => {
-            Err(invalid(name, &format!("must be at most {most}")).with("limit", most))
-        }
+fn bounds(execute: &Execute, defaults: &TaskDefaults) -> Result<Bounds, UnfitParam> {
+    let bounded = |field, wish: Option<u64>, default, limit| match wish {
+        Some(wish) if wish > limit => Err(UnfitParam::OverLimit { field, limit }),
         Some(wish) => Ok(wish),
         None => Ok(default),
     };
@@ -222,13 +217,9 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn invalid(field: &str, what: &str) -> ErrorObject {
-    ErrorObject::new(ErrorCode::InvalidParams, format!("Invalid params: {field} {what}"))
-        .with("field", field)
-}
-
 #[cfg(test)]
 mod tests {
+    use cc_protocol::error::ErrorObject;
     use serde_json::{Value, json};
 
     use super::*;
@@ -246,7 +237,8 @@ mod tests {
         let config = config(allowed);
         let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
         let setting = Setting { config: &config, environment: &environment, cgroup: None };
-        setting.spec(Execute::from_params(params).unwrap(), "id", PathBuf::from("/log"))
+        let execute = Execute::from_params(params).unwrap();
+        Ok(setting.spec(execute, "id", PathBuf::from("/log"))?)
     }
 
     #[test]

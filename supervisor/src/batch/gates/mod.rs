@@ -239,8 +239,8 @@ impl Gates {
         match id {
             Some(id) if opened.is_empty() => {
                 Err(match facts.iter().any(|facts| is_meant(&facts)) {
-                    true => BatchError::gate_open(id),
-                    false => BatchError::no_such_gate(id),
+                    true => BatchError::GateOpen { gate_id: id.to_owned() },
+                    false => BatchError::NoSuchGate { gate_id: id.to_owned() },
                 })
             }
             Some(_) | None => Ok(opened),

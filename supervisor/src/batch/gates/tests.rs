@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 
 use cc_batch::Job;
 use cc_protocol::{
+    CallError,
     error::ErrorObject,
     execute::{Program, Prompt},
 };
@@ -80,7 +81,7 @@ fn a_gate_is_opened_by_its_id_and_one_that_is_not_there_or_not_shut_is_named() {
     gates.close(&own, None, u64::MAX, "a limit");
     let ids: Vec<String> = gates.facts().iter().map(GateFacts::id).collect();
     assert_eq!(ids, [own.to_string(), format!("{own}:opus")]);
-    let unknown = ErrorObject::from(gates.open(Some("nobody")).unwrap_err());
+    let unknown = ErrorObject::from(CallError::from(gates.open(Some("nobody")).unwrap_err()));
     assert_eq!(unknown.data["field"], "gate_id");
     let opened = gates.open(Some(&ids[1])).unwrap();
     assert_eq!(opened.len(), 1);

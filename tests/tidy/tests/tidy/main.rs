@@ -25,6 +25,9 @@ mod length;
 /// Signals are sent by pidfd, from one place.
 mod signals;
 
+/// A wire code is chosen in one place.
+mod errors;
+
 /// What the documents say of the code is there: paths, flags, the map of modules.
 mod documents;
 

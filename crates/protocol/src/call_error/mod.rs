@@ -1,20 +1,25 @@
 //! Every reason for which the server refuses a call, and the one place that gives each its code, text and data.
 //!
-//! Mistakes in single parameters are found where the parameters are read, and are [`ErrorObject`]s from the start;
-//! here is what only the server's state decides. Its own errors become a [`CallError`] first, so that no other place
-//! chooses a code.
+//! A parameter that is wrong in itself is found where the parameters are read, and is an [`ErrorObject`] from the start.
+//! Everything else depends on the server's state: the server's own errors become a [`CallError`], so that no other
+//! place chooses a code.
 
+mod plan_mistake;
+mod shown;
+mod unfit_param;
+
+use std::fmt;
+
+use cc_events::EndReason;
 use serde_json::{Map, Value, json};
 
+use self::shown::{shown_id, shown_word};
+pub use self::{plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
+    control::ControlType,
     error::{ErrorCode, ErrorObject},
     method::METHODS,
 };
-
-/// Longest id from a request that is repeated in an error, characters.
-const ID_CHARS_LIMIT: usize = 64;
-/// Longest method or command that is, characters.
-const WORD_CHARS_LIMIT: usize = 100;
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,25 +38,16 @@ pub enum CallError {
         /// As it was sent.
         method: String,
     },
-    /// A parameter that is well formed does not fit the server's state.
-    UnfitParam {
-        /// Name of the parameter, or of its member: `after.seq`.
-        field: &'static str,
-        /// Reads on after the name: what is wrong, and what to do.
-        problem: String,
-        /// What else a program may need, such as `task_id` or `last_seq`.
-        data: Map<String, Value>,
-    },
+    /// A parameter is wrong in itself: it is missing, unknown, of the wrong type or out of range.
+    Param(ErrorObject),
+    /// A parameter that is well formed does not fit the server's state or its configuration.
+    UnfitParam(UnfitParam),
     /// A plan with mistakes.
     Plan {
-        /// How many, also those that are not listed.
-        count: usize,
         /// The first one, for people.
         first: String,
-        /// Name of the member that the first one concerns.
-        first_field: Option<String>,
-        /// The first ones: `task`, `name`, `field` and `what` of each.
-        mistakes: Vec<Value>,
+        /// As many as an answer holds, in the order of the plan.
+        mistakes: Vec<PlanMistake>,
         /// How many more there are.
         further: usize,
     },
@@ -68,7 +64,10 @@ pub enum CallError {
         allowed: Vec<String>,
     },
     /// The session runs no task, or the task has ended.
-    NoProcess,
+    NoProcess {
+        /// The task, where the call has named it.
+        task_id: Option<String>,
+    },
     /// The batch has ended.
     BatchOver {
         /// Which one.
@@ -132,13 +131,26 @@ pub enum CallError {
         /// The task.
         task_id: String,
         /// Why, for people.
-        reason: String,
-        /// What else a program may need: `end_reason`, `exit_code`, and `retryable` where it is.
-        data: Map<String, Value>,
+        problem: String,
+        /// How the task ended.
+        end_reason: EndReason,
+        /// The task's exit code.
+        exit_code: i32,
+        /// Whether the machine lacked something, which says nothing about the task: the same call may succeed soon.
+        is_retryable: bool,
     },
     /// Another control canceled the task before it was started.
     Withdrawn,
-    /// The server's own fault, which its log has too.
+    /// The task's owner has failed.
+    OwnerFailed,
+    /// The task's owner has not confirmed a control in time.
+    NotConfirmed {
+        /// What it was asked.
+        control: ControlType,
+        /// For how long the server has waited.
+        seconds: u64,
+    },
+    /// The server's own fault.
     Internal {
         /// For people.
         problem: String,
@@ -147,16 +159,15 @@ pub enum CallError {
 
 impl CallError {
     /// The code on the wire.
-    #[must_use]
-    pub fn code(&self) -> ErrorCode {
+    fn code(&self) -> ErrorCode {
         match self {
             Self::TooMany { .. } | Self::AnswerTooLong => ErrorCode::InvalidRequest,
             Self::MethodNotFound { .. } => ErrorCode::MethodNotFound,
-            Self::UnfitParam { .. } | Self::Plan { .. } | Self::TaskRuns { .. } => {
+            Self::Param(_) | Self::UnfitParam(_) | Self::Plan { .. } | Self::TaskRuns { .. } => {
                 ErrorCode::InvalidParams
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
-            Self::NoProcess
+            Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
@@ -169,7 +180,9 @@ impl CallError {
                 ErrorCode::QueueFull
             }
             Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
-            Self::Internal { .. } => ErrorCode::InternalError,
+            Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
+                ErrorCode::InternalError
+            }
         }
     }
 
@@ -183,7 +196,7 @@ impl CallError {
                 "the answer is too long to be sent: shorten the id or the parameters".to_owned()
             }
             Self::MethodNotFound { method } => {
-                let shown = beginning(method, WORD_CHARS_LIMIT);
+                let shown = shown_word(method);
                 match nearest_method(&shown) {
                     Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
                     None => {
@@ -191,20 +204,24 @@ impl CallError {
                     }
                 }
             }
-            Self::UnfitParam { field, problem, .. } => format!("Invalid params: {field} {problem}"),
-            Self::Plan { count, first, .. } => {
-                let noun = if *count == 1 { "mistake" } else { "mistakes" };
+            Self::Param(error) => error.message.clone(),
+            Self::UnfitParam(unfit) => {
+                format!("Invalid params: {} {}", unfit.field(), unfit.problem())
+            }
+            Self::Plan { first, mistakes, further } => {
+                let count = mistakes.len() + further;
+                let noun = if count == 1 { "mistake" } else { "mistakes" };
                 format!("Invalid params: {count} {noun} in the plan; the first: {first}")
             }
             Self::TaskRuns { .. } => "A process is already running".to_owned(),
             Self::CommandNotAllowed { command, allowed } => {
-                let shown = beginning(command, WORD_CHARS_LIMIT);
+                let shown = shown_word(command);
                 format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
             }
-            Self::NoProcess => "No process is running".to_owned(),
+            Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
             Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),
-            Self::GateOpen { gate_id } => format!("the gate {} is not shut", shown(gate_id)),
+            Self::GateOpen { gate_id } => format!("the gate {} is not shut", shown_id(gate_id)),
             Self::SessionUnknown { .. } => {
                 "there is no such session, or this is not its token".to_owned()
             }
@@ -231,8 +248,14 @@ impl CallError {
             Self::AttachedFull { what, limit } => {
                 format!("a connection can be attached to {limit} {what}: detach one first")
             }
-            Self::NotStarted { reason, .. } => format!("the task could not be started: {reason}"),
+            Self::NotStarted { problem, .. } => format!("the task could not be started: {problem}"),
             Self::Withdrawn => "the task was canceled before it could be started".to_owned(),
+            Self::OwnerFailed => {
+                "the supervisor failed while it ran the task; its log says why".to_owned()
+            }
+            Self::NotConfirmed { control, seconds } => {
+                format!("the task was not {} within {seconds} s", control.done())
+            }
             Self::Internal { problem } => problem.clone(),
         }
     }
@@ -245,53 +268,74 @@ impl CallError {
             | Self::TasksFull { limit }
             | Self::BatchesFull { limit }
             | Self::AttachedFull { limit, .. } => one("limit", limit.into()),
-            Self::MethodNotFound { method } => {
-                match nearest_method(&beginning(&method, WORD_CHARS_LIMIT)) {
-                    Some(known) => one("suggestion", known.into()),
-                    None => Map::new(),
-                }
-            }
-            Self::UnfitParam { field, mut data, .. } => {
-                // Of a member of a parameter the parameter is named.
-                let field = field.split('.').next().unwrap_or(field);
-                data.insert("field".to_owned(), field.into());
-                data
-            }
-            Self::Plan { first_field, mistakes, further, .. } => Map::from_iter([
-                ("field".to_owned(), json!(first_field)),
-                ("mistakes".to_owned(), mistakes.into()),
+            Self::MethodNotFound { method } => match nearest_method(&shown_word(&method)) {
+                Some(known) => one("suggestion", known.into()),
+                None => Map::new(),
+            },
+            Self::Param(error) => error.data,
+            Self::UnfitParam(unfit) => unfit.into_data(),
+            Self::Plan { mistakes, further, .. } => Map::from_iter([
+                ("field".to_owned(), json!(mistakes.first().map(|mistake| &mistake.field))),
+                ("mistakes".to_owned(), json!(mistakes)),
                 ("further".to_owned(), further.into()),
             ]),
-            Self::TaskRuns { task_id } | Self::DrainingTasks { task_id: Some(task_id) } => {
-                one("task_id", task_id.into())
-            }
-            Self::NoSuchTask { task_id } => one("task_id", shown(&task_id).into()),
-            Self::CommandNotAllowed { command, .. } => {
-                one("command", beginning(&command, WORD_CHARS_LIMIT).into())
-            }
+            Self::TaskRuns { task_id }
+            | Self::DrainingTasks { task_id: Some(task_id) }
+            | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
+            Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
+            Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
-            Self::NoSuchBatch { batch_id } => one("batch_id", shown(&batch_id).into()),
+            Self::NoSuchBatch { batch_id } => one("batch_id", shown_id(&batch_id).into()),
             Self::GateOpen { .. } => one("field", "gate_id".into()),
             Self::SessionUnknown { session_id } | Self::SessionExpired { session_id } => {
-                one("session_id", shown(&session_id).into())
+                one("session_id", shown_id(&session_id).into())
             }
-            Self::NotStarted { task_id, reason, mut data } => {
-                data.insert("task_id".to_owned(), task_id.into());
-                data.insert("reason".to_owned(), reason.into());
-                data
+            Self::NotStarted { task_id, problem, end_reason, exit_code, is_retryable } => {
+                Map::from_iter([
+                    ("task_id".to_owned(), task_id.into()),
+                    ("reason".to_owned(), problem.into()),
+                    ("end_reason".to_owned(), end_reason.as_str().into()),
+                    ("exit_code".to_owned(), exit_code.into()),
+                    ("retryable".to_owned(), is_retryable.into()),
+                ])
             }
-            Self::Withdrawn => Map::from_iter([
-                ("reason".to_owned(), "canceled".into()),
-                ("end_reason".to_owned(), "canceled".into()),
-            ]),
+            Self::Withdrawn => {
+                let canceled = EndReason::Canceled.as_str();
+                Map::from_iter([
+                    ("reason".to_owned(), canceled.into()),
+                    ("end_reason".to_owned(), canceled.into()),
+                ])
+            }
             Self::AnswerTooLong
-            | Self::NoProcess
+            | Self::NoProcess { task_id: None }
             | Self::NothingToResume
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::OwnerFailed
+            | Self::NotConfirmed { .. }
             | Self::Internal { .. } => Map::new(),
         }
+    }
+}
+
+impl fmt::Display for CallError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.message())
+    }
+}
+
+impl std::error::Error for CallError {}
+
+impl From<ErrorObject> for CallError {
+    fn from(error: ErrorObject) -> Self {
+        Self::Param(error)
+    }
+}
+
+impl From<UnfitParam> for CallError {
+    fn from(unfit: UnfitParam) -> Self {
+        Self::UnfitParam(unfit)
     }
 }
 
@@ -304,15 +348,7 @@ impl From<CallError> for ErrorObject {
 }
 
 fn no_such(what: &str, id: &str) -> String {
-    format!("no such {what}: {:?}; it may have been removed by retention", shown(id))
-}
-
-fn shown(id: &str) -> String {
-    beginning(id, ID_CHARS_LIMIT)
-}
-
-fn beginning(text: &str, chars: usize) -> String {
-    text.chars().take(chars).collect()
+    format!("no such {what}: {:?}; it may have been removed by retention", shown_id(id))
 }
 
 fn nearest_method(method: &str) -> Option<&'static str> {
@@ -325,64 +361,4 @@ fn nearest_method(method: &str) -> Option<&'static str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn written(error: CallError) -> String {
-        serde_json::to_string(&ErrorObject::from(error)).unwrap()
-    }
-
-    #[test]
-    fn each_error_has_the_code_the_text_and_the_data_that_clients_know() {
-        let id = || "t".repeat(70);
-        let shown = "t".repeat(64);
-        for (error, expected) in [
-            (
-                CallError::TaskRuns { task_id: "t".to_owned() },
-                r#"{"code":-32602,"message":"A process is already running","data":{"kind":"invalid_params","retryable":false,"task_id":"t"}}"#.to_owned(),
-            ),
-            (
-                CallError::NoProcess,
-                r#"{"code":-32002,"message":"No process is running","data":{"kind":"no_process","retryable":false}}"#.to_owned(),
-            ),
-            (
-                CallError::NoSuchTask { task_id: id() },
-                format!(r#"{{"code":-32014,"message":"no such task: \"{shown}\"; it may have been removed by retention","data":{{"kind":"no_such_task","retryable":false,"task_id":"{shown}"}}}}"#),
-            ),
-            (
-                CallError::TasksFull { limit: 3 },
-                r#"{"code":-32016,"message":"3 tasks run already, and no more may: try again later","data":{"kind":"queue_full","limit":3,"retryable":true}}"#.to_owned(),
-            ),
-            (
-                CallError::MethodNotFound { method: "exekute".to_owned() },
-                r#"{"code":-32601,"message":"Method not found: \"exekute\"; did you mean \"execute\"?","data":{"kind":"method_not_found","retryable":false,"suggestion":"execute"}}"#.to_owned(),
-            ),
-            (
-                CallError::UnfitParam {
-                    field: "after.seq",
-                    problem: "is 9, and the last event of this task is 7".to_owned(),
-                    data: Map::from_iter([("last_seq".to_owned(), 7.into())]),
-                },
-                r#"{"code":-32602,"message":"Invalid params: after.seq is 9, and the last event of this task is 7","data":{"field":"after","kind":"invalid_params","last_seq":7,"retryable":false}}"#.to_owned(),
-            ),
-            (
-                CallError::NotStarted {
-                    task_id: "t".to_owned(),
-                    reason: "no program".to_owned(),
-                    data: Map::from_iter([
-                        ("end_reason".to_owned(), "spawn_failed".into()),
-                        ("exit_code".to_owned(), 127.into()),
-                        ("retryable".to_owned(), true.into()),
-                    ]),
-                },
-                r#"{"code":-32017,"message":"the task could not be started: no program","data":{"end_reason":"spawn_failed","exit_code":127,"kind":"spawn_failed","reason":"no program","retryable":true,"task_id":"t"}}"#.to_owned(),
-            ),
-            (
-                CallError::DrainingTasks { task_id: Some("t".to_owned()) },
-                r#"{"code":-32012,"message":"the supervisor is stopping and takes no new tasks","data":{"kind":"draining","retryable":true,"task_id":"t"}}"#.to_owned(),
-            ),
-        ] {
-            assert_eq!(written(error), expected);
-        }
-    }
-}
+mod tests;
