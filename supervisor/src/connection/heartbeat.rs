@@ -11,16 +11,18 @@ use tokio::sync::mpsc;
 
 use crate::{
     config::limits,
+    connection::context::ConnectionContext,
     delivery::{Outgoing, socket::Liveness},
     ops::uptime,
 };
 
-/// Sends a ping every `period`. Returns when the client shows no sign of life.
+/// Sends a ping every interval. Returns when the client shows no sign of life.
 pub(super) async fn until_dead(
+    context: &ConnectionContext,
     life: Liveness,
-    period: Duration,
     outgoing: &mpsc::Sender<Box<Outgoing>>,
 ) {
+    let period = context.tasks().config.heartbeat;
     let mut heartbeat = Heartbeat::new(life, period);
     loop {
         // A client cannot have been heard while this process could not run.

@@ -42,7 +42,6 @@ pub(crate) async fn serve(
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Some(mut open) = Box::pin(Open::begin(&context, stream, early)).await else { return };
-    let period = context.tasks().config.heartbeat;
     let end = tokio::select! {
         () = open.evicted.notified() => {
             End::close(close::TAKEN_OVER, "another connection has resumed this session")
@@ -52,7 +51,7 @@ pub(crate) async fn serve(
             tracing::debug!(%error, "writing to a client");
             End::Lost("the connection broke")
         }
-        () = heartbeat::until_dead(open.life.clone(), period, &open.outgoing) => {
+        () = heartbeat::until_dead(&context, open.life.clone(), &open.outgoing) => {
             End::Lost("the client does not answer")
         }
     };

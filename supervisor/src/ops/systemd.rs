@@ -32,7 +32,7 @@ pub(crate) enum InheritError {
     Io(#[from] io::Error),
     /// It listens on another address than the configured one.
     #[error(
-        "the socket that was handed over (LISTEN_FDS) listens on {found}, but --listen says {expected}: correct one \
+        "the socket that was handed over (LISTEN_FDS) listens on {found}, but the setting listen says {expected}: correct one \
          of the two"
     )]
     Address { found: SocketAddr, expected: SocketAddr },
