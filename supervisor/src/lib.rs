@@ -10,7 +10,10 @@
 //! How a process tree is killed is in [`cc_proctree::kill`]: a task's worker, which is a program of its own, does that.
 //! The supervisor does it itself only for a worker that has died (`task/worker_lost.rs`).
 
-#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![allow(
+    missing_docs,
+    reason = "internal to the program: an item is documented where there is something to say"
+)]
 #![warn(unreachable_pub)]
 
 /// The life of the program: start, recovery of earlier tasks (`recovery.rs`), signals, shutdown.
@@ -23,11 +26,11 @@ mod http;
 mod connection;
 
 /// What a client may ask for: the table of methods (`dispatch.rs`), a session on its connection (`handler.rs`), and the
-/// sessions that outlive their connections (`registry.rs`).
+/// sessions that outlive their connections (`registry/session.rs`).
 mod session;
 
 /// Batches: lists of tasks that run to their ends without a client. Each has an owner that carries out the next step
-/// (`owner/`), which the pure state machine of [`cc_batch`] decides.
+/// (`owner/step.rs`), which the pure state machine of [`cc_batch::life`] decides.
 mod batch;
 
 /// The way back to the client: bytes of a task's records become messages (`notification.rs`), and are written to its
@@ -40,14 +43,14 @@ mod task;
 /// The processes that run tasks: where a worker is started (`spawner.rs`), adopted, and its process signaled.
 mod worker;
 
-/// The disk: where a row is stored (`database.rs`), and the state directory.
+/// The disk: the thread that stores every row (`database.rs`; [`cc_state`] has the statements), and the state directory.
 mod storage;
 
 /// For operators: log, metrics, health, systemd, clocks.
 mod ops;
 
-/// What is decided once: settings from the command line, the environment and a file (`settings.rs`), and every limit
-/// (`limits.rs`).
+/// What is decided once: settings from the command line, the environment and a file (`settings/table.rs`), and every
+/// other limit (`limits.rs`).
 mod config;
 
 use std::{io::Write as _, process::ExitCode};

@@ -1,7 +1,7 @@
 //! Which file of a crate uses which other one: by `use`, and by paths in code, also within macros.
 //!
-//! A path that goes through a re-export counts for the file that defines the thing; the re-export itself (`pub use`) shows
-//! it to others and is no use. What stands below `#[cfg(test)]` is no use of the program's.
+//! A path that goes through a re-export counts for the file that defines the thing. A module that re-exports (`pub use`)
+//! what stands below it shows it to others and does not use it. What stands below `#[cfg(test)]` is no use of the program's.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -102,6 +102,17 @@ pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
         attribute.path().is_ident("cfg")
             && attribute.parse_args::<syn::Path>().is_ok_and(|path| path.is_ident("test"))
     })
+}
+
+/// The attributes of an item of a kind that can be there for tests alone.
+fn attributes(item: &Item) -> &[Attribute] {
+    macro_rules! of {
+        ($($kind:ident)*) => {
+            $(if let Item::$kind(item) = item { return &item.attrs; })*
+        };
+    }
+    of!(Const Enum Fn Impl Macro Mod Static Struct Trait Type Use);
+    &[]
 }
 
 struct Collector<'a> {
@@ -225,18 +236,7 @@ impl Collector<'_> {
 
 impl<'ast> Visit<'ast> for Collector<'_> {
     fn visit_item(&mut self, item: &'ast Item) {
-        let attributes: &[Attribute] = if let Item::Mod(item) = item {
-            &item.attrs
-        } else if let Item::Impl(item) = item {
-            &item.attrs
-        } else if let Item::Fn(item) = item {
-            &item.attrs
-        } else if let Item::Use(item) = item {
-            &item.attrs
-        } else {
-            &[]
-        };
-        if !is_for_tests(attributes) {
+        if !is_for_tests(attributes(item)) {
             visit::visit_item(self, item);
         }
     }
@@ -251,11 +251,13 @@ impl<'ast> Visit<'ast> for Collector<'_> {
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
-        let is_shown_only = !matches!(item.vis, Visibility::Inherited);
-        let before = is_shown_only.then(|| self.paths.clone());
+        let is_public = !matches!(item.vis, Visibility::Inherited);
+        let before = is_public.then(|| std::mem::take(&mut self.paths));
         self.add_use(&mut Vec::new(), &item.tree);
         if let Some(before) = before {
-            self.paths = before;
+            let shown = std::mem::replace(&mut self.paths, before);
+            let module = self.module.clone();
+            self.paths.extend(shown.into_iter().filter(|path| !path.starts_with(&module)));
         }
     }
 

@@ -14,24 +14,12 @@ pub(crate) fn root() -> &'static Path {
     })
 }
 
-/// A crate: its folder below the root.
-pub(crate) const CRATES: [&str; 15] = [
-    "crates/batch",
-    "crates/claude",
-    "crates/cli",
-    "crates/client",
-    "crates/events",
-    "crates/gap",
-    "crates/link",
-    "crates/proctree",
-    "crates/protocol",
-    "crates/state",
-    "crates/tasklog",
-    "supervisor",
-    "worker",
-    "tests",
-    "tests/tidy",
-];
+/// The folder of each crate of the workspace, below the root.
+pub(crate) fn crates() -> Vec<String> {
+    let manifest = text("Cargo.toml");
+    let members = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap().0;
+    members.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
 
 /// Files with this extension below a folder, by paths from the root, in order.
 pub(crate) fn files(folder: &str, extension: &str) -> Vec<String> {
