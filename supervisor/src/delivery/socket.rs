@@ -8,7 +8,7 @@
 //!
 //! The socket also records what proves that its other end is alive. Two things do: bytes that arrive, and bytes that
 //! are taken after the socket was full (a slow reader of a long output answers pings late, because they wait behind
-//! the output). Bytes that merely fit into the kernel's buffer prove nothing. [`crate::connection::heartbeat`] judges.
+//! the output). Bytes that merely fit into the kernel's buffer prove nothing. `crate::connection::heartbeat` judges.
 
 use std::{
     io,
@@ -139,7 +139,7 @@ impl FrameLane {
     }
 }
 
-/// Signs of life: set by the socket, read by [`crate::connection::heartbeat`].
+/// Signs of life: set by the socket, read by `crate::connection::heartbeat`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Liveness(Arc<Signs>);
 
