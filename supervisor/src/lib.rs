@@ -10,7 +10,10 @@
 //! How a process tree is killed is in [`cc_proctree::kill`]: a task's worker, which is a program of its own, does that.
 //! The supervisor does it itself only for a worker that has died (`task/worker_lost.rs`).
 
-#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![allow(
+    missing_docs,
+    reason = "internal to the workspace: an item is documented where there is something to say"
+)]
 #![warn(unreachable_pub)]
 
 /// The life of the program: start, recovery of earlier tasks (`recovery.rs`), signals, shutdown.

@@ -33,7 +33,6 @@ pub enum Setting {
     Path(PathBuf),
 }
 
-/// The directory in which a supervisor's tasks get their leaves.
 #[derive(Debug)]
 pub struct Parent {
     path: PathBuf,

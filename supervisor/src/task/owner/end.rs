@@ -100,7 +100,7 @@ impl Owner {
                 task_id = self.task_id(),
                 %version,
                 newest_tested = %NEWEST_TESTED,
-                "the Claude CLI is newer than the newest tested version: run a few tasks and check their results \
+                "the Claude CLI is newer than the newest that is tested: run a few tasks and check their results \
                  before an unattended batch"
             );
         }
