@@ -42,7 +42,6 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
     grid::draw(&LAYOUT, &cells, look.columns, &colors.collect::<Vec<_>>())
 }
 
-/// The optional columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     tries: bool,

@@ -27,7 +27,6 @@ const NAMESAKES_LIMIT: u32 = 1_000;
 pub enum Setting {
     /// Below its own cgroup, if that can be written; else nowhere.
     Auto,
-    /// Nowhere.
     Off,
     /// Below this directory; anything else is an error.
     Path(PathBuf),
