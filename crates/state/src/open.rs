@@ -1,7 +1,9 @@
 //! Opening the file: it must be ours, whole, and of a version that this program knows, before anything
 //! is written to it. A damaged file is never replaced: that is for a person to decide.
 
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+use std::{
+    fmt, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -37,6 +39,19 @@ pub enum Opened {
     },
     /// Of this schema version.
     AsItWas,
+}
+
+/// Reads on after the name of the database.
+impl fmt::Display for Opened {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => formatter.write_str("is new"),
+            Self::Migrated { from, to } => {
+                write!(formatter, "was migrated from schema version {from} to {to}")
+            }
+            Self::AsItWas => formatter.write_str("is open"),
+        }
+    }
 }
 
 pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {

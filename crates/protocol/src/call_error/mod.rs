@@ -239,9 +239,7 @@ impl CallError {
             }
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
-            Self::TasksFull { limit } => {
-                format!("{limit} tasks run already, and no more may: try again later")
-            }
+            Self::TasksFull { limit } => tasks_full(*limit),
             Self::BatchesFull { limit } => {
                 format!("{limit} batches are under way, and no more may: try again later")
             }
@@ -345,6 +343,11 @@ impl From<CallError> for ErrorObject {
         object.data.extend(error.into_data());
         object
     }
+}
+
+fn tasks_full(limit: usize) -> String {
+    let tasks = if limit == 1 { "task runs" } else { "tasks run" };
+    format!("{limit} {tasks} already, the most that --max-tasks allows: try again later")
 }
 
 fn no_such(what: &str, id: &str) -> String {
