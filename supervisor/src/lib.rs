@@ -12,7 +12,7 @@
 
 #![allow(
     missing_docs,
-    reason = "internal to the program: an item is documented where there is something to say"
+    reason = "internal to the workspace: an item is documented where there is something to say"
 )]
 #![warn(unreachable_pub)]
 

@@ -37,7 +37,6 @@ enum Doing {
 }
 
 impl Turns {
-    /// At work.
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             asleep: Lateness::default(),

@@ -156,7 +156,7 @@ impl Keeper {
     }
 
     fn is_done(&self, now: Instant) -> bool {
-        // Right after the boot there is no such moment, and no worker can have failed before it.
+        // `None` only in the first seconds after boot: then the keeper stays.
         let long_ago = now.checked_sub(UNASKED_END_KEPT);
         self.supervisor.is_none()
             && self.workers.is_empty()

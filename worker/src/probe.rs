@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use cc_proctree::{
-    cgroup::Leaf,
+    cgroup::{self, CgroupError, Leaf},
     start::{self, Start},
     subreaper::{self, Children, ExitStatus},
 };
@@ -60,6 +60,10 @@ pub(crate) fn be_child() {
 
 /// Tries both ways of joining and both powers of a leaf.
 pub(crate) fn probe(directory: &Path) -> anyhow::Result<Joining> {
+    // Elsewhere a leaf is an ordinary directory, and the first thing amiss would be that it has no files.
+    if let Err(error @ CgroupError::NotCgroup2(_)) = cgroup::check_hierarchy(directory) {
+        return Err(error.into());
+    }
     match try_joining(directory, Joining::CloneInto) {
         Ok(()) => Ok(Joining::CloneInto),
         Err(_) => try_joining(directory, Joining::Procs).map(|()| Joining::Procs),

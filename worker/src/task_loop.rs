@@ -281,7 +281,7 @@ impl<'a> TaskLoop<'a> {
         });
         self.channels.control = control;
         self.is_adopted = true;
-        // What it has sent together with its question.
+        // Control lines that the supervisor sent together with its request to adopt.
         let early = self.channels.control.pending();
         self.obey(early, now)?;
         Ok(())

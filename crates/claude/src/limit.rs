@@ -50,7 +50,7 @@ const USAGE_LIMIT_WORDS: [&str; 19] = [
     "seven_day",
     "overage",
 ];
-/// Something is used up for such a time. Of a shorter one, such as a minute, it is no usage limit.
+/// The periods of usage limits. A limit for a shorter period, such as a minute, is a rate limit.
 const LONG_PERIODS: [&str; 7] =
     ["per hour", "per day", "per week", "per month", "daily", "weekly", "monthly"];
 const USED_UP: [&str; 7] =
@@ -129,7 +129,7 @@ pub fn usage_limit(
     }
     let of_kind = kind.and_then(family_of_kind);
     let model = of_kind.or_else(|| match kind {
-        // It says which limit, and that this is none of one model.
+        // The report names a limit that does not belong to one model.
         Some(_) => None,
         None => texts().find_map(family_of_text),
     });
@@ -161,11 +161,11 @@ fn family_of_text(text: &str) -> Option<&'static str> {
     places.min().map(|(_, family)| family)
 }
 
-/// When the limit ends that a text tells of, seconds since the Unix epoch.
+/// When the usage limit in a text ends, seconds since the Unix epoch.
 ///
-/// A time of day that has passed means tomorrow's, unless it has passed by at most three hours: then the
-/// limit has just ended, and the time is one that has passed. A date without a year is the one that is nearest. A time that a zone skips is
-/// taken as if the clocks had not been changed yet; of one that it has twice, the first that is to come.
+/// A time of day that has passed means tomorrow's, unless it passed at most three hours ago: then the limit has just
+/// ended. A date without a year is the nearest one. A time that the zone skips is read as if the clocks had not been
+/// changed yet; of a time that the zone has twice, the next one counts.
 #[must_use]
 pub fn ends_at_s(text: &str, now_s: u64, default_zone: &str) -> Option<u64> {
     let text = lower_beginning(text);

@@ -7,7 +7,6 @@ use cc_events::ClaudeRetry;
 
 use crate::line::Line;
 
-/// Why the API refuses, as far as it decides what to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The credentials, or that there are none: trying again will not help.

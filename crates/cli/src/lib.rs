@@ -13,23 +13,23 @@ mod command;
 /// The agent of `ccx demo`, which supervisors start for `--agent stand-in`.
 mod stand_in_agent;
 
-/// Reaches a supervisor: a running one, or a private one for the duration of a command.
-mod connect;
-/// What people see: tables, progress and summaries.
-mod display;
+/// The files that a batch leaves: joblog, results, JUnit and Markdown, and resuming from them.
+mod reports;
 /// Follows one task to its end: its output, its end, its exit code.
 mod follow;
 /// Reads what is to run: task files of every format, folders of prompts, the agent's program.
 mod input;
-/// The files that a batch leaves: joblog, results, JUnit and Markdown, and resuming from them.
-mod reports;
+/// Reaches a supervisor: a running one, or a private one for the duration of a command.
+mod connect;
+/// What people see: tables, progress and summaries.
+mod display;
 
 /// The command line, as `--help` shows it.
 mod args;
-/// The error that ends a command.
-mod error;
 /// Exit codes of tasks, batches and errors.
 mod exit_code;
+/// The error that ends a command.
+mod error;
 
 #[cfg(test)]
 mod fixtures;

@@ -25,9 +25,9 @@ pub enum BatchAnswer {
     Submitted(BatchSubmitted),
     /// How it is now. Changes follow as notifications.
     Attached(Box<BatchSummary>),
-    /// The page.
+    /// A page of the batch's tasks.
     Rows(BatchRowsResult),
-    /// The result.
+    /// The whole result of one task.
     Result(WholeResult),
     /// The batch is being canceled.
     Canceled,

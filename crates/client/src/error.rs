@@ -54,7 +54,7 @@ pub enum Error {
         /// How long the client waited.
         limit: Duration,
     },
-    /// The server refused before it spoke WebSocket: not authorised, a wrong path, too many connections.
+    /// The server refused before it spoke WebSocket: not authorized, a wrong path, too many connections.
     #[error("the server refused the connection with HTTP status {status}: {text}")]
     Rejected {
         /// HTTP status.

@@ -15,7 +15,7 @@ use crate::error::Error;
 /// Something that the server sent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// A notification.
+    /// A message that answers no request.
     Notification(Box<Received>),
     /// The response to a request whose caller does not wait for it, such as `control`.
     Response(Response),

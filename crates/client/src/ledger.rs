@@ -284,7 +284,7 @@ impl Ledger {
     }
 }
 
-/// As the lost answer had it.
+/// The error of a lost answer, rebuilt from the task's summary.
 fn spawn_failure(task: &TaskSummary) -> ErrorObject {
     let message = "the task could not be started; its log says why".to_owned();
     let error =

@@ -18,12 +18,12 @@ use crate::{
 /// How a lost connection is made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reconnect {
-    /// Before the first attempt; every further one waits up to twice as long. Chance adds up to as much
-    /// again, so that many clients do not come at the same moment.
+    /// The wait before the first attempt, doubled before each further one. A random share of up to the same length is
+    /// added, so that many clients do not reconnect at the same moment.
     pub delay_least: Duration,
-    /// No attempt waits longer, chance aside.
+    /// The longest wait before an attempt, without the random share.
     pub delay_most: Duration,
-    /// How long is tried; `None` is as long as the server keeps the session.
+    /// How long to try; `None`: as long as the server keeps the session.
     pub patience: Option<Duration>,
 }
 

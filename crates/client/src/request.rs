@@ -54,7 +54,7 @@ impl BatchRequest {
 pub(crate) enum Request {
     /// Lines in batches; whether the server knows them shows in what it sends.
     Configure,
-    /// A task.
+    /// `execute`.
     Start(Box<Execute>),
     /// A control with this number of ours.
     Control(u64, ControlType),

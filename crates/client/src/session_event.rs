@@ -24,16 +24,16 @@ pub enum SessionEvent {
     },
     /// A task cannot be followed.
     AttachRefused {
-        /// Which one.
+        /// The task, as it was given to [`crate::Session::attach`].
         task_id: String,
-        /// Why.
+        /// The server's answer.
         error: ErrorObject,
     },
     /// What was asked about a batch is answered.
     Batch {
         /// As [`crate::Session::ask_batch`] returned it.
         id: u64,
-        /// The answer.
+        /// What the server answered, or its error.
         outcome: Result<BatchAnswer, ErrorObject>,
     },
     /// There is no connection at the moment.

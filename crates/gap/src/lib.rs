@@ -9,7 +9,10 @@
 //!
 //! A suspended machine needs none of this: its monotonic clock stands still. Pure: durations come in as arguments.
 
-#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![allow(
+    missing_docs,
+    reason = "internal to the workspace: an item is documented where there is something to say"
+)]
 #![warn(unreachable_pub)]
 
 use std::time::Duration;

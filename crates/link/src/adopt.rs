@@ -21,9 +21,9 @@ pub const ADOPT_LINE_BYTES_LIMIT: usize = 4096;
 /// The versions of the link that a program speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VersionRange {
-    /// The oldest one.
+    /// The oldest version.
     pub oldest: u32,
-    /// The newest one.
+    /// The newest version.
     pub newest: u32,
 }
 

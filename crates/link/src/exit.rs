@@ -16,7 +16,7 @@ impl Exit {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Done, Self::Failed, Self::Panicked];
 
-    /// The exit code.
+    /// What the worker passes to `exit`.
     #[must_use]
     pub const fn code(self) -> u8 {
         match self {

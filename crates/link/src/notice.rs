@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adopt::{Adopted, VersionRange};
 
-/// What a worker says to its supervisor beside the log. Not numbered, not stored.
+/// A message outside the log: it has no number and is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {

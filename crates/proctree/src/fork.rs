@@ -12,7 +12,6 @@ use nix::errno::Errno;
 /// Which of the two processes this is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forked {
-    /// The new process.
     Child,
     /// The process that called.
     Parent {

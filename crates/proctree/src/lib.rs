@@ -13,10 +13,14 @@
 //! - [`procfs`] is how all of them see processes.
 //! - [`shortage`] says which errors are the machine's.
 //!
-//! **All `unsafe` code of the workspace is in [`start`], [`fork`] and [`inherit`]. All signals of the workspace are sent by
-//! [`pidfd`]**, so that they cannot hit a process that got a dead one's pid, and by the kernel for [`cgroup`].
+//! **All `unsafe` code of the workspace is in [`start`], [`fork`] and [`inherit`]. Signals are sent by [`pidfd`]**, and by
+//! the kernel for [`cgroup`], so that they cannot hit a process that got a dead one's pid. A program kills a child of its
+//! own that it has not yet reaped by the `Child::kill` or `kill_on_drop` of std and tokio, which cannot do that either.
 
-#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![allow(
+    missing_docs,
+    reason = "internal to the workspace: an item is documented where there is something to say"
+)]
 #![warn(unreachable_pub)]
 
 #[expect(unsafe_code, reason = "fork, without handlers")]

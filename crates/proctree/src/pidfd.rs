@@ -1,5 +1,6 @@
 //! Signals, by pidfd_open(2) and pidfd_send_signal(2): a pid is used again after its process's death, a pidfd never means
-//! another process. **This is the only place that sends signals.**
+//! another process. **This is the only place that sends signals**, but for the `Child::kill` and `kill_on_drop` of std and
+//! tokio, by which a program ends a child of its own that it has not yet reaped.
 //!
 //! [`Process::signal`] is for a process that a look at `/proc` has found, [`Pidfd`] for one that is held for longer.
 

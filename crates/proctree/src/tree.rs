@@ -37,7 +37,6 @@ pub struct Tree {
     stopped_by_themselves: HashSet<Identity>,
 }
 
-/// The main process.
 #[derive(Debug)]
 struct Main {
     pid: i32,

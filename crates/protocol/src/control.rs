@@ -15,7 +15,7 @@ pub enum ControlType {
     Pause,
     /// Let the whole tree run again.
     Resume,
-    /// End it.
+    /// End the task.
     Cancel,
 }
 

@@ -16,7 +16,7 @@ pub enum Id {
     Null,
     /// Any JSON number, as it came.
     Number(serde_json::Number),
-    /// Text.
+    /// Any JSON string.
     Text(String),
 }
 
@@ -140,7 +140,7 @@ impl Response {
         Self { jsonrpc: VERSION.to_owned(), body: ResponseBody::Result(result), id }
     }
 
-    /// A refusal.
+    /// The response that refuses a call.
     #[must_use]
     pub fn error(id: Id, error: ErrorObject) -> Self {
         Self { jsonrpc: VERSION.to_owned(), body: ResponseBody::Error(error), id }
@@ -154,7 +154,7 @@ pub struct Request<'a> {
     pub jsonrpc: &'static str,
     /// Name of the method.
     pub method: &'a str,
-    /// Named parameters.
+    /// An object: parameters have names.
     pub params: Value,
     /// Repeated in the response; a notification has none.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Every error code that the server sends.
+/// Every error code of the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorCode {
     /// The text is no JSON.
@@ -22,7 +22,7 @@ pub enum ErrorCode {
     NoProcess,
     /// As many sessions as there may be.
     SessionLimit,
-    /// A token limit.
+    /// A token limit. Reserved: the server does not send it.
     TokenLimit,
     /// There is no such session, or the token is not its own.
     SessionUnknown,
@@ -30,8 +30,8 @@ pub enum ErrorCode {
     SessionExpired,
     /// No new tasks: the supervisor is ending.
     Draining,
-    /// The caller may not do this.
-    NotAuthorised,
+    /// The caller may not do this. Reserved: the server does not send it.
+    NotAuthorized,
     /// No such task.
     NoSuchTask,
     /// No such batch.
@@ -57,7 +57,7 @@ impl ErrorCode {
         Self::SessionUnknown,
         Self::SessionExpired,
         Self::Draining,
-        Self::NotAuthorised,
+        Self::NotAuthorized,
         Self::NoSuchTask,
         Self::NoSuchBatch,
         Self::QueueFull,
@@ -80,7 +80,7 @@ impl ErrorCode {
             Self::SessionUnknown => -32010,
             Self::SessionExpired => -32011,
             Self::Draining => -32012,
-            Self::NotAuthorised => -32013,
+            Self::NotAuthorized => -32013,
             Self::NoSuchTask => -32014,
             Self::NoSuchBatch => -32015,
             Self::QueueFull => -32016,
@@ -104,7 +104,7 @@ impl ErrorCode {
             Self::SessionUnknown => "session_unknown",
             Self::SessionExpired => "session_expired",
             Self::Draining => "draining",
-            Self::NotAuthorised => "not_authorised",
+            Self::NotAuthorized => "not_authorised",
             Self::NoSuchTask => "no_such_task",
             Self::NoSuchBatch => "no_such_batch",
             Self::QueueFull => "queue_full",

@@ -24,7 +24,7 @@ pub const COMMAND_CHARS_LIMIT: usize = 200;
 pub enum TaskState {
     /// Its worker is being started.
     Starting,
-    /// It runs.
+    /// Its main process has been started.
     Running,
     /// Its tree is stopped.
     Paused,
@@ -106,7 +106,7 @@ pub enum ListFilter {
 /// The parameters of `task.list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskList {
-    /// Which tasks.
+    /// Only tasks in this state.
     #[serde(default)]
     pub state: ListFilter,
     /// At most this many, the newest first.
@@ -152,7 +152,7 @@ pub struct TaskListResult {
 /// The parameters of `task.get`, `task.detach`, `task.cancel`, `task.pause` and `task.resume`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskNamed {
-    /// Which one.
+    /// The task's id.
     pub task_id: String,
 }
 
@@ -170,7 +170,7 @@ impl TaskNamed {
 /// The parameters of `task.attach`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskAttach {
-    /// Which one.
+    /// The task's id.
     pub task_id: String,
     /// The last event that the client has; 0 asks for all of them.
     #[serde(default)]
@@ -192,7 +192,7 @@ impl TaskAttach {
 /// The parameters of `task.output`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskOutput {
-    /// Which one.
+    /// The task's id.
     pub task_id: String,
     /// The last event that the client has; 0 asks for the first ones.
     #[serde(default)]

@@ -7,7 +7,6 @@ use std::{
 
 use rusqlite::ErrorCode;
 
-/// Why the state database cannot be opened, read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The file cannot be made.

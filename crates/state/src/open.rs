@@ -1,7 +1,9 @@
 //! Opening the file: it must be ours, whole, and of a version that this program knows, before anything
 //! is written to it. A damaged file is never replaced: that is for a person to decide.
 
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration};
+use std::{
+    fmt, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration,
+};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -15,28 +17,41 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// For another program that has the database locked: `sqlite3`, or a copy being made.
+/// How long to wait for another program that has locked the database: `sqlite3`, or a backup.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Prepared statements that are kept: all that this crate has.
 const STATEMENTS: usize = 64;
 /// Pages of the file that are kept in memory. The kernel has the others: reading one again costs microseconds.
 const PAGE_CACHE_KIB: i64 = 512;
-/// What a write-ahead log that had to grow is cut to when it starts again from its beginning.
+/// The size to which SQLite truncates a larger write-ahead log when it starts writing it from the beginning again.
 const WRITE_AHEAD_LOG_BYTES: i64 = 16 * 1024 * 1024;
 
-/// What was there.
+/// What the database was before it was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened {
-    /// Nothing: it is new.
+    /// There was none: it is new.
     Created,
-    /// An older one.
+    /// Of an older schema version.
     Migrated {
         /// The schema version that it had.
         from: u32,
         to: u32,
     },
-    /// One of this version.
+    /// Of this schema version.
     AsItWas,
+}
+
+/// Reads on after the name of the database.
+impl fmt::Display for Opened {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Created => formatter.write_str("is new"),
+            Self::Migrated { from, to } => {
+                write!(formatter, "was migrated from schema version {from} to {to}")
+            }
+            Self::AsItWas => formatter.write_str("is open"),
+        }
+    }
 }
 
 pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {

@@ -121,8 +121,9 @@ pub(crate) enum Beginning {
     /// As a task log.
     Log,
     /// As a task log, but this is missing of the magic.
-    Unfinished { missing: &'static [u8] },
-    /// Otherwise.
+    Unfinished {
+        missing: &'static [u8],
+    },
     Other,
 }
 

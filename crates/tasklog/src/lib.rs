@@ -12,7 +12,10 @@
 //! Everything here is synchronous and single-threaded, knows no clock and starts nothing. The record format belongs to
 //! [`cc_link::record`].
 
-#![allow(missing_docs, reason = "only crates that others use document every item")]
+#![allow(
+    missing_docs,
+    reason = "internal to the workspace: an item is documented where there is something to say"
+)]
 #![warn(unreachable_pub)]
 
 pub mod splitter;

@@ -1,6 +1,6 @@
 //! The attempts of one task of a batch: what is stored of it beside its state.
 //!
-//! The JSON of [`Attempts`] is the column `record` of a task's row: its field names are a storage format. In memory the
+//! The JSON of `Attempts` is the column `record` of a task's row: its field names are a storage format. In memory the
 //! owner keeps it without long texts, which are read from the database when they are shown. Only owners write it.
 
 use cc_batch::{Scope, retry::Class};

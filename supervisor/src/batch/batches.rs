@@ -16,7 +16,6 @@ use crate::{
     task::context::TaskContext,
 };
 
-/// The batches that are not over.
 #[derive(Debug)]
 pub(crate) struct Batches {
     pub(super) tasks: Arc<TaskContext>,

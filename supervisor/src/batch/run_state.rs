@@ -30,7 +30,6 @@ pub(super) struct StoredHead {
 /// What the steps of a batch change.
 #[derive(Clone, Debug)]
 pub(super) struct RunState {
-    /// The state machine.
     pub(super) batch: Batch,
     /// One entry for each task, without long texts.
     pub(super) attempts: Vec<Attempts>,

@@ -1,4 +1,4 @@
-//! Batches as the database has them: the only file of the room that reads their rows.
+//! Batches as the database has them: their rows, and what is stored in them as JSON, become the types of this room.
 
 use std::sync::Arc;
 

@@ -45,7 +45,7 @@ impl StoredState {
             Fsync::Never => {}
             Fsync::Always => db.wait_for_disk()?,
         }
-        tracing::info!(?opened, "state database");
+        tracing::info!("the state database {opened}");
         let sessions = db.sessions()?;
         let unfinished = db.unfinished_tasks()?;
         let ended = db.retention_candidates(limits::MOST_KEEP_TASKS)?.oldest;

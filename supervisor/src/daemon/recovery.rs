@@ -2,7 +2,7 @@
 //!
 //! | what is found | what is done |
 //! |---|---|
-//! | a task without an end in the database | [`recover`](crate::task::recover): adopted, left alone, or ended |
+//! | a task without an end in the database | [`crate::task::recover`]: adopted, left alone, or ended |
 //! | a task's directory that the database does not know, with a worker's socket | the same |
 //! | one without a socket | the same, after the start: it is old, or no client waits for it |
 //! | one without a log | no process ever ran there: the directory is removed |

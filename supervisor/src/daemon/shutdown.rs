@@ -41,16 +41,21 @@ pub(super) async fn end(
 ) -> Left {
     let stop = stops.next().await;
     let stage = stage_of(stop, context.config.on_stop);
-    tracing::info!(?stop, tasks = context.registry.count(), "stopping");
+    let count = context.registry.count();
     to_stage.send_replace(stage);
     let tasks = context.registry.close();
     let left = match stage {
         Stage::Leaving => {
+            tracing::info!(
+                tasks = count,
+                "stopping: running tasks are left to the next supervisor"
+            );
             systemd::stopping("leaving the running tasks to the next supervisor");
             keep_tasks(context, &mut stops, tasks).await;
             Left::Tasks
         }
         Stage::Serving | Stage::Stopping => {
+            tracing::info!(tasks = count, "stopping: all tasks are ended");
             systemd::stopping("ending all tasks");
             end_tasks(context, &mut stops, &tasks).await;
             Left::Nothing

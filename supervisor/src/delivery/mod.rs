@@ -4,12 +4,12 @@
 //! and it holds no more of a task than one read: a slow client is an offset in the task's feed.
 //!
 //! On the way of a record, each file above those that it uses:
-//! - [`writer`]: takes records of the followed tasks in turn and writes messages; driven by [`crate::connection`]
-//! - [`outgoing`]: what the session has its writer do
-//! - [`notification`]: a record becomes a notification
-//! - [`output_json`]: the same for output, which is nearly all, straight from its bytes
-//! - [`pending`]: records that were read and are not sent yet
-//! - [`socket`]: messages in a buffer, their short way past the WebSocket codec, and the signs of life of the other end
+//! - `writer`: takes records of the followed tasks in turn and writes messages; driven by [`crate::connection`]
+//! - `outgoing`: what the session has its writer do
+//! - `notification`: a record becomes a notification
+//! - `output_json`: the same for output, which is nearly all, straight from its bytes
+//! - `pending`: records that were read and are not sent yet
+//! - `socket`: messages in a buffer, their short way past the WebSocket codec, and the signs of life of the other end
 
 mod writer;
 

@@ -4,11 +4,11 @@
 //! For a short line the codec costs more than the line. It still answers pings, closes, and sends all that is not a
 //! task's, so the two must not cut into each other's frames. Both sides ensure that: the writer gives frames to the
 //! [`FrameLane`] only when the codec has nothing under way, and the [`Socket`] writes all of them before anything else.
-//! Only this file knows the bypass.
+//! What the bypass writes is made here alone; `delivery/writer.rs` decides when it may be used.
 //!
 //! The socket also records what proves that its other end is alive. Two things do: bytes that arrive, and bytes that
 //! are taken after the socket was full (a slow reader of a long output answers pings late, because they wait behind
-//! the output). Bytes that merely fit into the kernel's buffer prove nothing. [`crate::connection::heartbeat`] judges.
+//! the output). Bytes that merely fit into the kernel's buffer prove nothing. `crate::connection::heartbeat` judges.
 
 use std::{
     io,
@@ -139,7 +139,7 @@ impl FrameLane {
     }
 }
 
-/// Signs of life: set by the socket, read by [`crate::connection::heartbeat`].
+/// Signs of life: set by the socket, read by `crate::connection::heartbeat`.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Liveness(Arc<Signs>);
 

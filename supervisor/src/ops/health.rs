@@ -6,7 +6,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cc_events::{Completed, EndReason};
 
-/// The current problems.
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     problems: Mutex<Problems>,

@@ -13,8 +13,6 @@ use tracing_subscriber::{
 
 use crate::config::{Config, settings::choices::LogFormat};
 
-/// Starts logging.
-///
 /// # Errors
 /// When something else in this process logs already.
 pub(crate) fn init(config: &Config) -> anyhow::Result<()> {

@@ -41,7 +41,7 @@ impl TrustedTime {
         }
     }
 
-    /// The believed time.
+    /// Takes a reading of both clocks; returns the time that is believed.
     pub(crate) fn now_ms(&mut self, wall_ms: u64, boot_ms: u64) -> u64 {
         let offset_ms = offset(wall_ms, boot_ms);
         if offset_ms.saturating_sub(self.offset_ms) <= TOLERANCE_MS {

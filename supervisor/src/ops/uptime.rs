@@ -2,7 +2,7 @@
 //!
 //! After a stop (SIGSTOP, a paused container, a frozen cgroup) all timers of the monotonic clock expire at once, although
 //! the workers were stopped as well. So a worker's silence, a client's absence and a batch's time are measured with
-//! this clock. [`keep`] reads it periodically, so that a gap between two reads shows; see [`cc_gap`].
+//! this clock. `keep` reads it periodically, so that a gap between two reads shows; see [`cc_gap`].
 //!
 //! Its instants lie behind those of the monotonic clock by the sum of all gaps. They must be compared only with each
 //! other. There is one such clock in the process, as there is one monotonic clock.

@@ -46,7 +46,11 @@ impl Handler {
         let number = self.connection.number;
         match owed {
             Ok(tasks) => {
-                tracing::info!(session_id = resume.session_id, tasks = tasks.len(), "resumed");
+                tracing::info!(
+                    session_id = resume.session_id,
+                    tasks = tasks.len(),
+                    "a client has resumed its session"
+                );
                 self.services.sessions.happened(&self.session, Input::Resumed(number)).await;
                 self.close_former().await;
                 Ok(self.send_owed(resume, &tasks))

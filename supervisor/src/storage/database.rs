@@ -2,12 +2,12 @@
 //!
 //! Changes are queued and committed in groups: all that are queued when the thread is free become one transaction. A
 //! read sees every change that was queued before it. A caller either waits until its change is committed
-//! ([`Store::commit`], and [`Store::put_on_record`] for a new task) or only queues it ([`Store::write`]). The task log is
+//! (`Store::commit`, and `Store::put_on_record` for a new task) or only queues it (`Store::write`). The task log is
 //! the truth about a task: what a failing disk loses here is recovered from the log at the next start.
 //!
 //! A transaction, and waking a thread for it, costs more than its changes. So a change that the task log has as well
-//! ([`Store::note`]) does not wake a thread that has just written: it is committed with the next changes, after
-//! [`limits::STORE_LINGER`] at the latest. A short task costs one transaction: its acceptance is committed together
+//! (`Store::note`) does not wake a thread that has just written: it is committed with the next changes, after
+//! `limits::STORE_LINGER` at the latest. A short task costs one transaction: its acceptance is committed together
 //! with the start and the end of the task before it.
 
 use std::{

@@ -5,22 +5,22 @@
 //! speaks to a client, never waits for one, and never handles a task's bytes before a worker has bounded them.
 //!
 //! In reading order, each file above those that it uses:
-//! - [`accept`] (here): a task gets a handle, a place in the registry, and an owner
-//! - [`spec`]: the parameters of `execute` become a task spec
-//! - [`lookup`]: tasks as clients see them, running or over
-//! - [`recover`]: tasks of earlier supervisors get an owner, or their end
-//! - [`owner`]: the one tokio task that owns everything about a task
-//! - [`worker_lost`]: a worker is gone without a terminal event: what it left is killed, and the event is written here
-//! - [`worker_error`], [`not_started`]: why a worker was given up, or why there was none
-//! - [`state`]: the owner's state machine
-//! - [`watchdog`]: the clocks by which it watches its worker
-//! - [`relay`]: from a worker's bytes to the feed
-//! - [`context`]: what all tasks of a supervisor have in common
-//! - [`registry`]: the tasks that are not over
-//! - [`retention`]: the logs of ended tasks, of which the oldest are removed first
-//! - [`handle`]: what all others hold of a task, and all messages to it
-//! - [`info`]: what is known of a task before it runs
-//! - [`feed`]: the records of a task, for any number of readers
+//! - `accept` (here): a task gets a handle, a place in the registry, and an owner
+//! - `spec`: the parameters of `execute` become a task spec
+//! - `lookup`: tasks as clients see them, running or over
+//! - `recover`: tasks of earlier supervisors get an owner, or their end
+//! - `owner`: the one tokio task that owns everything about a task
+//! - `worker_lost`: a worker is gone without a terminal event: what it left is killed, and the event is written here
+//! - `worker_error`, `not_started`: why a worker was given up, or why there was none
+//! - `state`: the owner's state machine
+//! - `watchdog`: the clocks by which it watches its worker
+//! - `relay`: from a worker's bytes to the feed
+//! - `context`: what all tasks of a supervisor have in common
+//! - `registry`: the tasks that are not over
+//! - `retention`: the logs of ended tasks, of which the oldest are removed first
+//! - `handle`: what all others hold of a task, and all messages to it
+//! - `info`: what is known of a task before it runs
+//! - `feed`: the records of a task, for any number of readers
 
 pub(crate) mod spec;
 

@@ -8,7 +8,7 @@
 //!                                                         ▼    ▼
 //!   none does ──▶ the log has the terminal event: so it ended;  it has none: `worker_died`
 //! ```
-//! Called once for each such task by [`crate::daemon::recovery`], for all tasks at once: one task cannot hold up another.
+//! Called once for each such task by `crate::daemon::recovery`, for all tasks at once: one task cannot hold up another.
 
 use std::{
     io,

@@ -51,7 +51,7 @@ impl ProcessHandle {
     /// Sends a signal. For a process that has exited this does nothing.
     pub(crate) fn signal(&self, signal: Signal) {
         if let Err(error) = self.pidfd.get_ref().signal(signal) {
-            tracing::warn!(pid = self.pid(), %error, "signalling a worker");
+            tracing::warn!(pid = self.pid(), %error, "signaling a worker");
         }
     }
 

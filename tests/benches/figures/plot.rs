@@ -61,9 +61,9 @@ fn axis(svg: &mut String, height: f64) {
         (10.0, "10× better"),
     ] {
         let x = place(margin);
-        let colour = if label == "goal" { "#222222" } else { "#dddddd" };
+        let color = if label == "goal" { "#222222" } else { "#dddddd" };
         svg.push_str(&format!(
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"{colour}\"/>\n\
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"{color}\"/>\n\
              <text x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\" fill=\"#444444\">{label}</text>\n",
             TOP - 12.0,
             height - 10.0,
@@ -73,7 +73,7 @@ fn axis(svg: &mut String, height: f64) {
 }
 
 fn draw(svg: &mut String, top: f64, what: &str, figure: &Figure, margin: f64) {
-    let colour = if margin >= 1.0 { REACHED } else { MISSED };
+    let color = if margin >= 1.0 { REACHED } else { MISSED };
     let (goal, end) = (place(1.0), place(margin));
     let (left, width) = (goal.min(end), (end - goal).abs().max(1.0));
     let baseline = top + ROW_HEIGHT * 0.6;
@@ -83,8 +83,8 @@ fn draw(svg: &mut String, top: f64, what: &str, figure: &Figure, margin: f64) {
     };
     svg.push_str(&format!(
         "<text x=\"{:.1}\" y=\"{baseline:.1}\" text-anchor=\"end\">{}</text>\n\
-         <rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{colour}\"/>\n\
-         <text x=\"{:.1}\" y=\"{baseline:.1}\" fill=\"{colour}\">{} ({})</text>\n",
+         <rect x=\"{left:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"{color}\"/>\n\
+         <text x=\"{:.1}\" y=\"{baseline:.1}\" fill=\"{color}\">{} ({})</text>\n",
         LABEL_WIDTH - 10.0,
         escape(what),
         top + 3.0,

@@ -70,10 +70,11 @@ pub struct LostModel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "phase", rename_all = "snake_case")]
 pub enum Phase {
-    /// Tasks begin.
     Going,
     /// No further task begins; some are not over yet.
-    Stopping { stop: Stop },
+    Stopping {
+        stop: Stop,
+    },
     /// All tasks are over; the `after_batch` hook is not.
     AfterBatch {
         /// Why not every task had its turn; `None` where each had.

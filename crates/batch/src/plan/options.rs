@@ -27,7 +27,6 @@ pub const OPTION_MEMBERS: [&str; 10] = [
 const HOOK_NAMES: [&str; 3] = ["before_task", "after_task", "after_batch"];
 const HOOK_MEMBERS: [&str; 3] = ["command", "argv", "timeout"];
 
-/// What holds for a batch as a whole.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Options {
     /// Tasks that are under way at once; with 1 they run strictly in order.

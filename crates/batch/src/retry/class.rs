@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::Want;
 
-/// What may follow an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "class", rename_all = "snake_case")]
 pub enum Class {

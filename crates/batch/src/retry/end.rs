@@ -10,7 +10,6 @@ use super::{
     evidence::{Evidence, ToolUse},
 };
 
-/// What the state machine needs to know of an attempt's end.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AttemptEnd {
     /// See [`cc_events::Completed::verdict`].

@@ -3,7 +3,6 @@
 use cc_events::{ClaudeResult, ClaudeRetry, Completed};
 use serde::{Deserialize, Serialize};
 
-/// What is known of an attempt that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Evidence<'a> {
     pub completed: &'a Completed,

@@ -150,7 +150,6 @@ waits for the end.
 Exit status: 0 if every batch was canceled; 1 if one is over or does not exist; 125 if ccx or the
 supervisor failed.";
 
-/// Which batches.
 #[derive(Debug, Args)]
 #[command(after_help = BATCH_CANCEL_HELP)]
 pub(crate) struct BatchCancelArguments {

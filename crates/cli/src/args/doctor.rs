@@ -23,7 +23,6 @@ Examples:
 
 Exit status: 0 if no check failed, 1 otherwise.";
 
-/// Options of `doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = DOCTOR_HELP)]
 pub(crate) struct DoctorArguments {

@@ -60,7 +60,6 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// Which supervisor.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct ServerOptions {
     /// Use the supervisor that runs there, such as ws://127.0.0.1:8003

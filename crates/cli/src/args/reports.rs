@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// The files.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Reports")]
 pub(crate) struct ReportOptions {

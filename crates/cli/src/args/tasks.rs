@@ -81,7 +81,6 @@ the supervisor's grace; `ccx attach` waits for its end.
 Exit status: 0 if every task could be controlled; 1 if one has ended or does not exist; 125 if ccx or the
 supervisor failed.";
 
-/// Which tasks.
 #[derive(Debug, Args)]
 #[command(after_help = CONTROL_HELP)]
 pub(crate) struct ControlArguments {

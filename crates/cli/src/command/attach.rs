@@ -1,7 +1,8 @@
 //! `ccx attach` and `ccx logs`: the output of a task, as `ccx run` would have shown it.
 
-use cc_client::Reconnect;
+use cc_client::{Error, Reconnect};
 use cc_protocol::task::{TaskState, TaskSummary};
+use serde_json::Value;
 
 use crate::{
     args::{AttachArguments, LogsArguments, ServerOptions},
@@ -82,13 +83,25 @@ async fn show(
             interrupt.exit_code()
         }
         Err(NoEnd::Client(error)) => {
-            output.note(&format!("ccx: {error}"));
+            output.note(&format!("ccx: {}", explain(&error, since_seq)));
             exit_code::OWN_FAILURE
         }
     };
     output.write_last_words(&mut interrupts).await;
     session.close().await;
     Ok(code)
+}
+
+/// The server calls `--since-seq` by its name on the wire.
+fn explain(error: &Error, since_seq: u64) -> String {
+    if let Error::Server(answer) = error
+        && answer.data.get("field").and_then(Value::as_str) == Some("after_seq")
+        && let Some(last_seq) = answer.data.get("last_seq").and_then(Value::as_u64)
+    {
+        format!("--since-seq is {since_seq}, and the last event of this task is {last_seq}")
+    } else {
+        error.to_string()
+    }
 }
 
 /// The part to show; `None` if it is empty.
@@ -112,6 +125,8 @@ fn part(task: &TaskSummary, since_seq: u64, view: View) -> Option<Part> {
 
 #[cfg(test)]
 mod tests {
+    use cc_protocol::{CallError, UnfitParam, error::ErrorObject};
+
     use super::*;
     use crate::connect::task_id::tests::summary;
 
@@ -128,6 +143,18 @@ mod tests {
         assert_eq!(part(&running, 5, LOGS), None, "nothing new");
         let later = Part { after_seq: 5, until_seq: None, is_stored: false };
         assert_eq!(part(&running, 5, FOLLOW), Some(later));
+    }
+
+    #[test]
+    fn a_position_after_the_last_event_is_called_by_the_name_of_its_option() {
+        let unfit = UnfitParam::BeyondLastEvent { member: "after_seq", seq: 9, last_seq: 5 };
+        let answer = ErrorObject::from(CallError::from(unfit));
+        assert_eq!(
+            explain(&Error::Server(answer), 9),
+            "--since-seq is 9, and the last event of this task is 5"
+        );
+        let answer = ErrorObject::from(CallError::NoSuchTask { task_id: "t".to_owned() });
+        assert!(explain(&Error::Server(answer), 9).starts_with("no such task"));
     }
 
     #[test]

@@ -37,8 +37,8 @@ const FLOOD_BYTES: u64 = 11_000_000;
 const GREETING: &str = "\
 No model is called: the tasks are played by a stand-in for `claude` that is part
 of ccx. All else is real: WebSocket, supervisor, a fresh worker for each task.
-Some tasks misbehave on purpose. `ok` says whether each ended as it should; at
-the end it is counted what is left of them.
+Some tasks misbehave on purpose. The column `ok` says whether each ended as it
+should; the last lines say how many processes the tasks left behind.
 
 ";
 

@@ -39,7 +39,7 @@ const LISTENING: &str = "listening on ";
 pub(crate) enum Urgency {
     /// With the grace period for running tasks.
     Polite,
-    /// Without it.
+    /// Without a grace period.
     AtOnce,
 }
 

@@ -18,18 +18,18 @@ pub(crate) struct Layout {
     pub(crate) is_left: fn(usize) -> bool,
 }
 
-/// The first line of cells, a rule, and the other lines. `colours` has at most one cell of each of these.
+/// The first line of cells, a rule, and the other lines. `colors` has at most one cell of each of these.
 pub(crate) fn draw(
     layout: &Layout,
     cells: &[Vec<String>],
     columns: usize,
-    colours: &[Option<(usize, Style)>],
+    colors: &[Option<(usize, Style)>],
 ) -> String {
     let widths = widths(layout, cells, columns);
     let mut grid = String::new();
     for (index, line) in cells.iter().enumerate() {
-        let colour = index.checked_sub(1).and_then(|row| colours.get(row).copied().flatten());
-        push_line(&mut grid, layout, line, &widths, colour);
+        let color = index.checked_sub(1).and_then(|row| colors.get(row).copied().flatten());
+        push_line(&mut grid, layout, line, &widths, color);
         if index == 0 {
             let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
             push_line(&mut grid, layout, &rule, &widths, None);
@@ -63,7 +63,7 @@ fn push_line(
     layout: &Layout,
     cells: &[String],
     widths: &[usize],
-    colour: Option<(usize, Style)>,
+    color: Option<(usize, Style)>,
 ) {
     let mut line = String::new();
     for (index, (cell, width)) in cells.iter().zip(widths).enumerate() {
@@ -72,8 +72,8 @@ fn push_line(
         if index > 0 {
             line.push_str(&" ".repeat(GAP));
         }
-        match colour {
-            Some((coloured, style)) if index == coloured => {
+        match color {
+            Some((colored, style)) if index == colored => {
                 line.push_str(&format!("{style}{cell}{style:#}{padding}"));
             }
             Some(_) | None if (layout.is_left)(index) => {

@@ -9,7 +9,7 @@ use super::{
     text,
 };
 
-/// Index of the column with a colour.
+/// Index of the column with a color.
 const VERDICT: usize = 2;
 /// The titles get the remaining width.
 const LAYOUT: Layout = Layout { flexible: 1, is_left: |column| matches!(column, 1 | VERDICT) };
@@ -37,12 +37,11 @@ pub(crate) fn table(rows: &[Row], as_expected: Option<&[bool]>, look: Look) -> S
         }
         cells.push(line);
     }
-    let colour_of = |index: usize| rows.get(index).filter(|_| look.is_coloured).map(style);
-    let colours = (0..rows.len()).map(|index| colour_of(index).map(|style| (VERDICT, style)));
-    grid::draw(&LAYOUT, &cells, look.columns, &colours.collect::<Vec<_>>())
+    let color_of = |index: usize| rows.get(index).filter(|_| look.is_colored).map(style);
+    let colors = (0..rows.len()).map(|index| color_of(index).map(|style| (VERDICT, style)));
+    grid::draw(&LAYOUT, &cells, look.columns, &colors.collect::<Vec<_>>())
 }
 
-/// The optional columns.
 #[derive(Clone, Copy, Debug)]
 struct Columns {
     tries: bool,
@@ -66,13 +65,13 @@ fn row_cells(row: &Row, columns: Columns) -> Vec<String> {
 }
 
 fn style(row: &Row) -> Style {
-    let colour = match row.fate {
+    let color = match row.fate {
         Fate::Succeeded if !row.warnings.is_empty() => AnsiColor::Yellow,
         Fate::Succeeded => AnsiColor::Green,
         Fate::Failed => AnsiColor::Red,
         Fate::Unknown | Fate::NotRun => AnsiColor::Yellow,
     };
-    colour.on_default()
+    color.on_default()
 }
 
 #[cfg(test)]
@@ -80,10 +79,10 @@ mod tests {
     use super::*;
     use crate::display::summary::tests::rows;
 
-    const LOOK: Look = Look { columns: 80, is_coloured: false };
+    const LOOK: Look = Look { columns: 80, is_colored: false };
 
     #[test]
-    fn the_table_fits_80_columns_and_needs_no_colour() {
+    fn the_table_fits_80_columns_and_needs_no_color() {
         let table = table(&rows(), None, LOOK);
         assert!(table.lines().all(|line| console::measure_text_width(line) <= 80), "{table}");
         assert!(!table.contains('\u{1b}'));
@@ -126,11 +125,11 @@ mod tests {
     }
 
     #[test]
-    fn colour_changes_no_width() {
-        let coloured = table(&rows(), None, Look { is_coloured: true, ..LOOK });
-        assert!(coloured.contains('\u{1b}'));
+    fn color_changes_no_width() {
+        let colored = table(&rows(), None, Look { is_colored: true, ..LOOK });
+        assert!(colored.contains('\u{1b}'));
         assert_eq!(
-            console::strip_ansi_codes(&coloured).lines().map(str::trim_end).collect::<Vec<_>>(),
+            console::strip_ansi_codes(&colored).lines().map(str::trim_end).collect::<Vec<_>>(),
             table(&rows(), None, LOOK).lines().collect::<Vec<_>>()
         );
     }

@@ -15,8 +15,8 @@ const MOST_COLUMNS: usize = 140;
 pub(crate) struct Look {
     /// Width of the terminal.
     pub(crate) columns: usize,
-    /// Whether colours are wanted.
-    pub(crate) is_coloured: bool,
+    /// Whether colors are wanted.
+    pub(crate) is_colored: bool,
 }
 
 /// Writes a line to stderr.
@@ -37,11 +37,11 @@ pub(crate) fn columns() -> usize {
 pub(crate) fn look() -> Look {
     let stdout = std::io::stdout();
     if !stdout.is_terminal() {
-        return Look { columns: USUAL_COLUMNS, is_coloured: false };
+        return Look { columns: USUAL_COLUMNS, is_colored: false };
     }
     let columns =
         console::Term::stdout().size_checked().map_or(USUAL_COLUMNS, |size| size.1.into());
-    let is_colour_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    let is_color_unwanted = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|value| value == "dumb");
-    Look { columns: columns.min(MOST_COLUMNS), is_coloured: !is_colour_unwanted }
+    Look { columns: columns.min(MOST_COLUMNS), is_colored: !is_color_unwanted }
 }

@@ -29,14 +29,14 @@ pub use frame::{
 pub use lines::{Lines, PACKED_BYTES_LIMIT, Packer};
 pub use output::{Output, PIECE_BYTES_LIMIT, Piece, Stream, encode_output};
 
-/// One record.
+/// A notice, or one entry of the task log (or several lines, packed).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// From 1 without gaps; 0 for a notice. Of packed lines: of the first one.
     pub seq: u64,
     /// Milliseconds since the Unix epoch.
     pub time_ms: u64,
-    /// What happened.
+    /// What is recorded.
     pub body: Body,
 }
 

@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why cgroups cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
     /// No cgroup v2 is mounted, or this process is not in it.

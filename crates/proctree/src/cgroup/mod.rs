@@ -16,4 +16,4 @@ mod error;
 
 pub use error::CgroupError;
 pub use leaf::Leaf;
-pub use parent::{Parent, Setting, find_leaf, remove_abandoned, remove_parent_of};
+pub use parent::{Parent, Setting, check_hierarchy, find_leaf, remove_abandoned, remove_parent_of};

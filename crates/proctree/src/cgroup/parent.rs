@@ -27,13 +27,11 @@ const NAMESAKES_LIMIT: u32 = 1_000;
 pub enum Setting {
     /// Below its own cgroup, if that can be written; else nowhere.
     Auto,
-    /// Nowhere.
     Off,
     /// Below this directory; anything else is an error.
     Path(PathBuf),
 }
 
-/// The directory in which a supervisor's tasks get their leaves.
 #[derive(Debug)]
 pub struct Parent {
     path: PathBuf,
@@ -84,11 +82,7 @@ impl Parent {
     }
 
     fn create_below(directory: &Path) -> Result<Self, CgroupError> {
-        let file_system =
-            statfs(directory).map_err(|errno| CgroupError::io(directory, errno.into()))?;
-        if file_system.filesystem_type() != CGROUP2_SUPER_MAGIC {
-            return Err(CgroupError::NotCgroup2(directory.to_owned()));
-        }
+        check_hierarchy(directory)?;
         let parent = Self::create_first_free(directory)?;
         if parent.path.join("cgroup.kill").exists() {
             Ok(parent)
@@ -132,6 +126,20 @@ impl Parent {
     /// Removes it if it has no leaves: those that it has belong to workers that run on.
     pub fn remove_if_unused(self) {
         drop(fs::remove_dir(&self.path));
+    }
+}
+
+/// Whether a directory is one of a cgroup v2 hierarchy.
+///
+/// # Errors
+/// When it is not, or cannot be looked at.
+pub fn check_hierarchy(directory: &Path) -> Result<(), CgroupError> {
+    let file_system =
+        statfs(directory).map_err(|errno| CgroupError::io(directory, errno.into()))?;
+    if file_system.filesystem_type() == CGROUP2_SUPER_MAGIC {
+        Ok(())
+    } else {
+        Err(CgroupError::NotCgroup2(directory.to_owned()))
     }
 }
 

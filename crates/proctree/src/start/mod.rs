@@ -46,7 +46,6 @@ use strings::{c_strings, candidates, pointers};
 pub struct Start<'a> {
     /// Program and arguments; at least the program.
     pub argv: &'a [String],
-    /// The whole environment.
     pub env: &'a [(String, String)],
     /// Working directory; the caller's own where there is none.
     pub cwd: Option<&'a Path>,

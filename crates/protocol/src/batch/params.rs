@@ -13,7 +13,7 @@ use crate::{
 /// The parameters of `batch.get`, `batch.cancel`, `batch.attach` and `batch.detach`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchNamed {
-    /// Which one.
+    /// The batch's id.
     pub batch_id: String,
 }
 
@@ -44,7 +44,7 @@ pub enum BatchFilter {
 /// The parameters of `batch.list`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchList {
-    /// Which batches.
+    /// Only batches in this state.
     #[serde(default)]
     pub state: BatchFilter,
     /// At most this many, the newest first.
@@ -81,7 +81,7 @@ impl BatchList {
 /// The parameters of `batch.rows`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchRows {
-    /// Which one.
+    /// The batch's id.
     pub batch_id: String,
     /// Only tasks after this one, from 0: the last one of the page before.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -61,10 +61,10 @@ impl BatchOutcome {
     }
 }
 
-/// How many tasks stand where. All but `tasks` add up to `tasks`.
+/// How many tasks are in which state. All others add up to `tasks`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchCounts {
-    /// All.
+    /// Tasks of the batch.
     pub tasks: u64,
     /// Their turn has not come, or they wait at the gate of their credentials.
     pub waiting: u64,
@@ -164,7 +164,7 @@ pub struct BatchSubmitted {
     pub batch_id: String,
     /// False: this plan was submitted before under the same `idempotency_key`.
     pub is_new: bool,
-    /// So many.
+    /// How many tasks the batch has.
     pub tasks: u64,
 }
 

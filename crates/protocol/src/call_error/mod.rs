@@ -53,14 +53,14 @@ pub enum CallError {
     },
     /// The session runs a task already.
     TaskRuns {
-        /// Which one.
+        /// The task that runs.
         task_id: String,
     },
     /// The program is not on the operator's list.
     CommandNotAllowed {
-        /// The program.
+        /// The program's name, as it was sent.
         command: String,
-        /// The list.
+        /// The programs on that list.
         allowed: Vec<String>,
     },
     /// The session runs no task, or the task has ended.
@@ -70,14 +70,14 @@ pub enum CallError {
     },
     /// The batch has ended.
     BatchOver {
-        /// Which one.
+        /// As it was sent.
         batch_id: String,
     },
     /// No task of the batch is left to be run again.
     NothingToResume,
     /// The gate is open.
     GateOpen {
-        /// Which one.
+        /// As it was sent.
         gate_id: String,
     },
     /// There is no such session, or the token is not its own.
@@ -111,24 +111,24 @@ pub enum CallError {
     },
     /// As many tasks run as may.
     TasksFull {
-        /// How many.
+        /// Most tasks that run at the same time.
         limit: usize,
     },
     /// As many batches run as may.
     BatchesFull {
-        /// How many.
+        /// Most batches that run at the same time.
         limit: usize,
     },
     /// The connection is attached to as many tasks or batches as it can be.
     AttachedFull {
         /// `tasks` or `batches`.
         what: &'static str,
-        /// How many.
+        /// Most of them on one connection.
         limit: usize,
     },
     /// The task could not be started.
     NotStarted {
-        /// The task.
+        /// The id that the task got.
         task_id: String,
         /// Why, for people.
         problem: String,
@@ -239,9 +239,7 @@ impl CallError {
             }
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
-            Self::TasksFull { limit } => {
-                format!("{limit} tasks run already, and no more may: try again later")
-            }
+            Self::TasksFull { limit } => tasks_full(*limit),
             Self::BatchesFull { limit } => {
                 format!("{limit} batches are under way, and no more may: try again later")
             }
@@ -345,6 +343,11 @@ impl From<CallError> for ErrorObject {
         object.data.extend(error.into_data());
         object
     }
+}
+
+fn tasks_full(limit: usize) -> String {
+    let tasks = if limit == 1 { "task runs" } else { "tasks run" };
+    format!("{limit} {tasks} already, the most that --max-tasks allows: try again later")
 }
 
 fn no_such(what: &str, id: &str) -> String {

@@ -24,7 +24,7 @@ fn each_error_has_the_code_the_text_and_the_data_that_clients_know() {
         ),
         (
             CallError::TasksFull { limit: 3 },
-            r#"{"code":-32016,"message":"3 tasks run already, and no more may: try again later","data":{"kind":"queue_full","limit":3,"retryable":true}}"#.to_owned(),
+            r#"{"code":-32016,"message":"3 tasks run already, the most that --max-tasks allows: try again later","data":{"kind":"queue_full","limit":3,"retryable":true}}"#.to_owned(),
         ),
         (
             CallError::MethodNotFound { method: "exekute".to_owned() },

@@ -11,24 +11,24 @@ pub enum UnfitParam {
     BeyondLastEvent {
         /// The parameter, or its member, that holds the position: `after.seq`.
         member: &'static str,
-        /// The position.
+        /// The position that was sent.
         seq: u64,
         /// The task's last event.
         last_seq: u64,
     },
     /// The connection gets the task's events already.
     AlreadyAttached {
-        /// Which task.
+        /// As it was sent.
         task_id: String,
     },
     /// The connection is not attached to the task.
     TaskNotAttached {
-        /// Which task.
+        /// As it was sent.
         task_id: String,
     },
     /// The connection is not attached to the batch.
     BatchNotAttached {
-        /// Which batch.
+        /// As it was sent.
         batch_id: String,
     },
     /// The session to be resumed is the connection's own.
@@ -37,12 +37,12 @@ pub enum UnfitParam {
     ConnectionUsed,
     /// The idempotency key is that of a batch with another plan.
     OtherPlan {
-        /// Which batch.
+        /// The batch that has the key.
         batch_id: String,
     },
     /// The batch has no task of this index.
     NoSuchIndex {
-        /// Which batch.
+        /// As it was sent.
         batch_id: String,
         /// How many tasks it has.
         tasks: usize,
@@ -68,7 +68,7 @@ pub enum UnfitParam {
     CommandEmpty,
     /// More is wished than the server allows.
     OverLimit {
-        /// The parameter.
+        /// The parameter's name.
         field: &'static str,
         /// Most that is allowed.
         limit: u64,

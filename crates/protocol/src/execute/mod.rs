@@ -92,7 +92,7 @@ pub enum Program {
     },
     /// A line for a shell.
     Command {
-        /// The line.
+        /// Where the operator allows only some programs, it is split into words and no shell is started.
         command: String,
     },
 }
@@ -106,7 +106,7 @@ impl Default for Program {
 /// A Claude task: the server builds the command line and gives the prompt on standard input.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Prompt {
-    /// The prompt.
+    /// What the agent is to do.
     pub prompt: String,
     /// `--model`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -136,7 +136,7 @@ pub struct Prompt {
 pub struct ExecuteResult {
     /// Always `started`.
     pub status: String,
-    /// Main process.
+    /// The pid of the task's main process.
     pub pid: i32,
     /// Its process group.
     pub pgid: i32,

@@ -12,7 +12,7 @@ use crate::position::Position;
 pub struct ProcessStatus {
     /// `started`, `paused`, `resumed` or `canceled`.
     pub status: Cow<'static, str>,
-    /// Main process.
+    /// The pid of the task's main process.
     pub pid: i32,
     /// Its process group.
     pub pgid: i32,

@@ -21,7 +21,6 @@ const CANNOT_EXECUTE: [i32; 2] = [126, 127];
 /// Node.js prints this if its script, or a part of it, was not found.
 const MODULE_GONE: &str = "MODULE_NOT_FOUND";
 
-/// How an attempt, or a hook, ended.
 #[derive(Clone, Debug)]
 pub(crate) struct JobEnd {
     /// The part that the state machine judges by.

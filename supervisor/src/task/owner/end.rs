@@ -100,7 +100,8 @@ impl Owner {
                 task_id = self.task_id(),
                 %version,
                 newest_tested = %NEWEST_TESTED,
-                "the Claude CLI is newer than the newest that is tested: look at a few results before a night"
+                "the Claude CLI is newer than the newest that is tested: run a few tasks and check their results \
+                 before an unattended batch"
             );
         }
         for (name, count) in news.unknown {

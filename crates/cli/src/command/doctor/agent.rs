@@ -86,7 +86,7 @@ fn judge(path: &str, version: Version) -> Finding {
                 "{path}, version {version}, is newer than the newest that is tested, {NEWEST_TESTED}"
             ),
             format!(
-                "run a few tasks and look at their results before a night, or install that one: {install}"
+                "run a few tasks and check their results before an unattended batch, or install that one: {install}"
             ),
         ),
         Standing::Older => Finding::warn(
@@ -111,7 +111,7 @@ mod tests {
         insta::assert_snapshot!(judged.concat(), @"
         ok    agent        /usr/bin/claude, version 2.1.332, which is tested
         ok    agent        /usr/bin/claude, version 2.1.250, between 2.1.197 and 2.1.332, which are tested
-        warn  agent        /usr/bin/claude, version 2.1.999, is newer than the newest that is tested, 2.1.332; run a few tasks and look at their results before a night, or install that one: npm install -g @anthropic-ai/claude-code@2.1.332
+        warn  agent        /usr/bin/claude, version 2.1.999, is newer than the newest that is tested, 2.1.332; run a few tasks and check their results before an unattended batch, or install that one: npm install -g @anthropic-ai/claude-code@2.1.332
         warn  agent        /usr/bin/claude, version 2.0.1, is older than the oldest that is tested, 2.1.197; install a newer one: npm install -g @anthropic-ai/claude-code@2.1.332
         ");
     }
