@@ -2,7 +2,7 @@
 //!
 //! Owns the names and the types. Whether a value is allowed is decided where all sources come together.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
+use std::{collections::BTreeMap, ffi::OsString, path::Path};
 
 use toml::{
     Spanned,
@@ -10,9 +10,12 @@ use toml::{
 };
 
 use crate::config::{
+    command_line,
     error::ConfigError,
+    limits,
     origin::{Given, Origin, Place},
     settings::{kind::Shape, setting::AnySetting, table},
+    text_file,
 };
 
 /// The settings of a file, by name, and everything that is wrong with their names and types.
@@ -26,10 +29,12 @@ impl ConfigFile {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::Path {
-            origin: "--config".to_owned(),
-            path: path.to_owned(),
-            error,
+        let text = text_file::read_regular(path, limits::CONFIG_FILE_BYTES).map_err(|problem| {
+            ConfigError::Path {
+                origin: Origin::Argument.of(command_line::CONFIG),
+                path: path.to_owned(),
+                problem,
+            }
         })?;
         Ok(Self::parse(path, &text))
     }
@@ -49,21 +54,8 @@ impl ConfigFile {
                 Err(mistake) => file.mistakes.push(mistake),
             }
         }
-        file.mistakes.sort_by_key(line);
+        file.mistakes.sort_by_key(|mistake| mistake.place().map(|place| place.line));
         file
-    }
-}
-
-fn line(mistake: &ConfigError) -> usize {
-    match mistake {
-        ConfigError::Syntax { place, .. }
-        | ConfigError::UnknownSetting { place, .. }
-        | ConfigError::Type { place, .. } => place.line,
-        ConfigError::Value { .. }
-        | ConfigError::Remote(_)
-        | ConfigError::NoStateDir
-        | ConfigError::NoWorker
-        | ConfigError::Path { .. } => 0,
     }
 }
 

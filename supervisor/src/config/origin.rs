@@ -15,6 +15,13 @@ pub(crate) enum Origin {
     Default,
 }
 
+/// Where the value of a setting comes from, as an error names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SettingOrigin {
+    origin: Origin,
+    setting: &'static str,
+}
+
 /// A line of the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -31,13 +38,28 @@ pub(crate) struct Given {
 }
 
 impl Origin {
-    /// The name of the source in an error about the setting `name`.
-    pub(crate) fn of(&self, name: &str) -> String {
-        match self {
-            Self::Argument => format!("--{name}"),
-            Self::Variable(variable) => format!("the environment variable {variable}"),
-            Self::File(place) => format!("{place}: {name}"),
-            Self::Default => format!("the default of --{name}"),
+    pub(crate) fn of(&self, setting: &'static str) -> SettingOrigin {
+        SettingOrigin { origin: self.clone(), setting }
+    }
+}
+
+impl SettingOrigin {
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match &self.origin {
+            Origin::File(place) => Some(place),
+            Origin::Argument | Origin::Variable(_) | Origin::Default => None,
+        }
+    }
+}
+
+impl fmt::Display for SettingOrigin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { origin, setting } = self;
+        match origin {
+            Origin::Argument => write!(formatter, "--{setting}"),
+            Origin::Variable(variable) => write!(formatter, "the environment variable {variable}"),
+            Origin::File(place) => write!(formatter, "{place}: {setting}"),
+            Origin::Default => write!(formatter, "the default of --{setting}"),
         }
     }
 }
