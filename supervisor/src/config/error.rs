@@ -34,12 +34,14 @@ pub(crate) enum ConfigError {
     NoWorker,
     #[error("{origin}: {}: {problem}", path.display())]
     Path { origin: SettingOrigin, path: PathBuf, problem: PathError },
-    #[error("{place}: {message}")]
-    Syntax { place: Place, message: String },
+    #[error("{place}: {message}{}", hint(*.expected))]
+    Syntax { place: Place, message: String, expected: Option<(&'static str, Expected)> },
     #[error("{place}: there is no setting {key:?}{}", suggestion(*.nearest))]
     UnknownSetting { place: Place, key: String, nearest: Option<&'static str> },
     #[error("{place}: {name} must be {expected}, not {found}")]
-    Type { place: Place, name: &'static str, expected: &'static str, found: &'static str },
+    Type { place: Place, name: &'static str, expected: Expected, found: &'static str },
+    #[error("further mistakes in the configuration file: {count}")]
+    More { count: usize },
 }
 
 impl ConfigError {
@@ -58,7 +60,7 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir | Self::NoWorker => None,
+            Self::NoStateDir | Self::NoWorker | Self::More { .. } => None,
         }
     }
 }
@@ -67,8 +69,25 @@ fn prefix(origin: Option<&SettingOrigin>) -> String {
     origin.map(|origin| format!("{origin}: ")).unwrap_or_default()
 }
 
+fn hint(expected: Option<(&'static str, Expected)>) -> String {
+    expected.map(|(name, expected)| format!("; {name} must be {expected}")).unwrap_or_default()
+}
+
 fn suggestion(nearest: Option<&'static str>) -> String {
     nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default()
+}
+
+/// How the value of a setting is written in the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Expected {
+    #[error("a text in quotes")]
+    Text,
+    #[error("a number")]
+    Number,
+    #[error("true or false")]
+    Switch,
+    #[error("a list of texts in quotes")]
+    List,
 }
 
 /// Why a text is no value of its setting: what it must be.

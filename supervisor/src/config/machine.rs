@@ -26,14 +26,15 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// Looks at everything, whatever is wrong with the rest.
+    /// Looks at everything, whatever is wrong with the rest. What the configuration file gives an unusable value for
+    /// causes no second mistake here.
     ///
     /// # Errors
     /// All mistakes.
     pub(super) fn examine(values: &Values<'_>) -> Result<Self, Vec<ConfigError>> {
         let token = token(values);
         // A token file that cannot be used is a mistake of its own.
-        let has_token = !matches!(token, Ok(None));
+        let has_token = !matches!(token, Ok(None)) || values.is_unusable(&table::TOKEN_FILE);
         let address = address(values, has_token);
         match (token, address, state_dir(values), worker(values), cwd(values)) {
             (Ok(token), Ok((listen, may_be_remote)), Ok(state_dir), Ok(worker), Ok(cwd)) => {
@@ -50,7 +51,9 @@ impl Machine {
 
 /// Where to listen, and whether that may be beyond loopback.
 fn address(values: &Values<'_>, has_token: bool) -> Result<(SocketAddr, bool), ConfigError> {
-    let may_be_remote = values.value(&table::INSECURE_REMOTE)? && has_token;
+    let is_insecure =
+        values.is_unusable(&table::INSECURE_REMOTE) || values.value(&table::INSECURE_REMOTE)?;
+    let may_be_remote = is_insecure && has_token;
     let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
     let address = values.value(&table::LISTEN)?;
     if may_be_remote || is_local(address) {
@@ -122,6 +125,10 @@ fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
             path,
             problem: error.into(),
         });
+    }
+    if values.is_unusable(&table::WORKER) {
+        // That is a mistake already: whether there is a default does not matter.
+        return Ok(PathBuf::new());
     }
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("cc-worker"));
     let search = values.variable("PATH").unwrap_or_default();

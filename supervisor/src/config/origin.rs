@@ -30,6 +30,14 @@ pub(crate) struct Place {
     pub(crate) line: usize,
 }
 
+/// The lines of the configuration file.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    path: &'a Path,
+    /// Offsets of the newlines.
+    ends: Vec<usize>,
+}
+
 /// The texts of a setting's value. Only a list has several.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Given {
@@ -64,12 +72,19 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
-impl Place {
-    /// The line on which the byte at `offset` of `text` stands.
-    pub(crate) fn at(path: &Path, text: &str, offset: usize) -> Self {
-        let before = text.as_bytes().get(..offset).unwrap_or_default();
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
-        Self { path: path.to_owned(), line }
+impl<'a> Lines<'a> {
+    pub(crate) fn new(path: &'a Path, text: &str) -> Self {
+        let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
+        Self { path, ends: ends.map(|(offset, _)| offset).collect() }
+    }
+
+    /// The line that has the byte at `offset`, from 1.
+    pub(crate) fn of(&self, offset: usize) -> usize {
+        1 + self.ends.partition_point(|end| *end < offset)
+    }
+
+    pub(crate) fn place(&self, line: usize) -> Place {
+        Place { path: self.path.to_owned(), line }
     }
 }
 

@@ -264,3 +264,37 @@ fn an_error_at_the_start_says_how_to_see_all_mistakes() {
     assert!(text.starts_with("--max-tasks is \"0\": "), "{text}");
     assert!(text.ends_with("; --check-config prints all mistakes"), "{text}");
 }
+
+#[test]
+fn a_line_has_one_mistake() {
+    for (text, mistake) in [
+        ("max-tasks =\n", "FILE, line 1: there is no value; max-tasks must be a number"),
+        ("grace = a\n", "FILE, line 1: string values must be quoted; grace must be a number"),
+        ("umask = 022\n", "FILE, line 1: unexpected leading zero; umask must be a text in quotes"),
+        ("grace = 1\ngrace = 2\n", "FILE, line 2: duplicate key grace"),
+    ] {
+        assert_eq!(mistakes(&format!("{text}worker = \"/bin/sh\"\n")), [mistake]);
+    }
+}
+
+#[test]
+fn of_a_long_file_with_nothing_but_mistakes_the_first_are_described_and_the_rest_counted() {
+    let lines = limits::CONFIG_FILE_BYTES / 10;
+    let unknown: String = (0..lines).map(|line| format!("a{line:06}=1\n")).collect();
+    for text in ["grace = 1\n".repeat(lines), unknown] {
+        let mistakes = mistakes(&text);
+        let more = "further mistakes in the configuration file: ";
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(more)), "{mistakes:#?}");
+        assert!(mistakes.len() <= limits::CONFIG_MISTAKES + 2, "{}", mistakes.len());
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_causes_no_mistake_elsewhere() {
+    let text = "listen = \"0.0.0.0:1\"\ntoken-file = 1\ninsecure-remote = 1\nworker = 1\n";
+    let mistakes = mistakes(text);
+    for (mistake, line) in mistakes.iter().zip(2..) {
+        assert!(mistake.starts_with(&format!("FILE, line {line}: ")), "{mistake}");
+    }
+    assert_eq!(mistakes.len(), 3, "{mistakes:#?}");
+}
