@@ -87,6 +87,24 @@ fn a_check_looks_at_the_machine_for_every_setting() {
 }
 
 #[test]
+fn a_line_that_is_no_toml_is_listed_once_with_what_it_must_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("supervisor.toml");
+    fs::write(&file, "max-tasks =\numask = 022\ngrace = 1\ngrace = 2\n").unwrap();
+    let (code, _, errors) = check(&file, &[]);
+    assert_eq!(code, Some(1), "{errors}");
+    let ends = [
+        "line 1: there is no value; max-tasks must be a number",
+        "line 2: unexpected leading zero; umask must be a text in quotes",
+        "line 4: duplicate key grace",
+    ];
+    assert_eq!(errors.lines().count(), ends.len(), "{errors}");
+    for (line, end) in errors.lines().zip(ends) {
+        assert!(line.ends_with(end), "{end}\n{line}");
+    }
+}
+
+#[test]
 fn a_file_that_would_block_or_never_end_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let fifo = directory.path().join("fifo");
