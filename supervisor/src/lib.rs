@@ -58,7 +58,7 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 
 use crate::{
-    config::{Config, check, command_line::Arguments, limits},
+    config::{Config, check, command_line::Arguments, error, limits},
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,
@@ -96,7 +96,8 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config = Config::load(arguments, &|name| std::env::var_os(name))?;
+    let config =
+        Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
     logging::init(&config)?;
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;

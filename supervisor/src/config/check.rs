@@ -8,6 +8,7 @@ use crate::config::{
     Config,
     command_line::Arguments,
     error::ConfigError,
+    machine::Machine,
     origin::{Given, Origin},
     settings::{
         kind::Shape,
@@ -20,17 +21,27 @@ use crate::config::{
 /// The effective settings as text.
 ///
 /// # Errors
-/// All mistakes: in names, types and values, and if there are none of those, the first in what depends on several
-/// settings or on the machine.
+/// All mistakes: those of the file in the order of its lines, then the others.
 pub(crate) fn check(arguments: Arguments, lookup: Lookup<'_>) -> Result<String, Vec<ConfigError>> {
     let mut values = Values::gather(arguments, lookup).map_err(|error| vec![error])?;
     let mut mistakes = std::mem::take(&mut values.file().mistakes);
     mistakes.extend(wrong_values(&mut values));
-    if !mistakes.is_empty() {
-        return Err(mistakes);
-    }
-    let config = Config::resolve(&values).map_err(|error| vec![error])?;
+    let machine = match Machine::examine(&values) {
+        Ok(machine) if mistakes.is_empty() => machine,
+        Ok(_) => return Err(in_order(mistakes)),
+        Err(found) => {
+            // A value that cannot be read is among the mistakes.
+            mistakes.extend(found.into_iter().filter(|mistake| !mistake.is_of_value()));
+            return Err(in_order(mistakes));
+        }
+    };
+    let config = Config::resolve(&values, machine).map_err(|error| vec![error])?;
     effective(&values, &config).map_err(|error| vec![error])
+}
+
+fn in_order(mut mistakes: Vec<ConfigError>) -> Vec<ConfigError> {
+    mistakes.sort_by_key(|mistake| mistake.place().map_or(usize::MAX, |place| place.line));
+    mistakes
 }
 
 /// The mistakes of single values; those of the file also where an argument or a variable is used instead.

@@ -16,7 +16,7 @@ use crate::config::settings::{
 };
 
 /// The options that are no settings: they cannot stand in the configuration file.
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 const CHECK_CONFIG: &str = "check-config";
 
 /// The command line as typed.

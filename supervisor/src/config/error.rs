@@ -1,35 +1,93 @@
 //! What can be wrong with a configuration, named by the argument, the variable or the line that it comes from.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{io, net::SocketAddr, path::PathBuf};
 
-use crate::config::origin::Place;
+use crate::config::origin::{Place, SettingOrigin};
 
-/// Why the supervisor does not start.
+/// Why the supervisor does not start: the first mistake.
+#[derive(Debug, thiserror::Error)]
+#[error("{}; --check-config prints all mistakes", first(.0))]
+pub(crate) struct StartError(pub(crate) Vec<ConfigError>);
+
+fn first(mistakes: &[ConfigError]) -> String {
+    mistakes.first().map(ToString::to_string).unwrap_or_default()
+}
+
+/// A mistake in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     #[error("{origin} is {value:?}: {problem}")]
-    Value { origin: String, value: String, problem: ValueError },
+    Value { origin: SettingOrigin, value: String, problem: ValueError },
+    /// The text stays out of the message.
+    #[error("{origin}: {problem}")]
+    Token { origin: SettingOrigin, problem: TokenError },
+    /// An inherited socket has no origin.
     #[error(
-        "{0} is not a loopback address: everyone who reaches it could run commands; \
-         give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1"
+        "{}{address} is not a loopback address: everyone who reaches it could run commands; \
+         give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1",
+        prefix(.origin.as_ref())
     )]
-    Remote(SocketAddr),
+    Remote { origin: Option<SettingOrigin>, address: SocketAddr },
     #[error("no state directory: set HOME, or give --state-dir")]
     NoStateDir,
     #[error("cc-worker is neither beside this program nor on the PATH: give --worker")]
     NoWorker,
-    #[error("{origin}: {path}: {error}")]
-    Path { origin: String, path: PathBuf, error: std::io::Error },
-    #[error("{place}: {message}")]
-    Syntax { place: Place, message: String },
+    #[error("{origin}: {}: {problem}", path.display())]
+    Path { origin: SettingOrigin, path: PathBuf, problem: PathError },
+    #[error("{place}: {message}{}", hint(*.expected))]
+    Syntax { place: Place, message: String, expected: Option<(&'static str, Expected)> },
     #[error("{place}: there is no setting {key:?}{}", suggestion(*.nearest))]
     UnknownSetting { place: Place, key: String, nearest: Option<&'static str> },
     #[error("{place}: {name} must be {expected}, not {found}")]
-    Type { place: Place, name: &'static str, expected: &'static str, found: &'static str },
+    Type { place: Place, name: &'static str, expected: Expected, found: &'static str },
+    #[error("further mistakes in the configuration file: {count}")]
+    More { count: usize },
+}
+
+impl ConfigError {
+    /// Whether the text of one setting is wrong in itself.
+    pub(crate) fn is_of_value(&self) -> bool {
+        matches!(self, Self::Value { .. })
+    }
+
+    /// The line of the configuration file that has the mistake.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax { place, .. }
+            | Self::UnknownSetting { place, .. }
+            | Self::Type { place, .. } => Some(place),
+            Self::Value { origin, .. } | Self::Token { origin, .. } | Self::Path { origin, .. } => {
+                origin.place()
+            }
+            Self::Remote { origin, .. } => origin.as_ref()?.place(),
+            Self::NoStateDir | Self::NoWorker | Self::More { .. } => None,
+        }
+    }
+}
+
+fn prefix(origin: Option<&SettingOrigin>) -> String {
+    origin.map(|origin| format!("{origin}: ")).unwrap_or_default()
+}
+
+fn hint(expected: Option<(&'static str, Expected)>) -> String {
+    expected.map(|(name, expected)| format!("; {name} must be {expected}")).unwrap_or_default()
 }
 
 fn suggestion(nearest: Option<&'static str>) -> String {
     nearest.map(|nearest| format!("; did you mean {nearest}?")).unwrap_or_default()
+}
+
+/// How the value of a setting is written in the configuration file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Expected {
+    #[error("a text in quotes")]
+    Text,
+    #[error("a number")]
+    Number,
+    #[error("true or false")]
+    Switch,
+    #[error("a list of texts in quotes")]
+    List,
 }
 
 /// Why a text is no value of its setting: what it must be.
@@ -71,6 +129,23 @@ pub(crate) enum ValueError {
     NotUnicode,
     #[error(transparent)]
     Token(#[from] TokenError),
+}
+
+/// Why a path cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PathError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("is a directory; name a file")]
+    Directory,
+    #[error("is not a regular file; save the settings in one and name that")]
+    NotRegular,
+    #[error("is longer than {limit} bytes; check that this is the file you mean")]
+    TooLong { limit: usize },
+    #[error("must be UTF-8 text")]
+    NotUnicode,
+    #[error(transparent)]
+    Token(TokenError),
 }
 
 /// Why a text is no token. The text itself stays out of the message.

@@ -2,7 +2,11 @@
 //!
 //! Owns the names and the types. Whether a value is allowed is decided where all sources come together.
 
-use std::{collections::BTreeMap, ffi::OsString, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsString,
+    path::Path,
+};
 
 use toml::{
     Spanned,
@@ -10,100 +14,181 @@ use toml::{
 };
 
 use crate::config::{
-    error::ConfigError,
-    origin::{Given, Origin, Place},
+    command_line,
+    error::{ConfigError, Expected},
+    limits,
+    origin::{Given, Lines, Origin, Place},
     settings::{kind::Shape, setting::AnySetting, table},
+    text_file,
 };
 
-/// The settings of a file, by name, and everything that is wrong with their names and types.
+/// The settings of a file, by name, and what is wrong with their names and types.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
     pub(crate) settings: BTreeMap<&'static str, Given>,
+    /// In the order of the lines; at most [`limits::CONFIG_MISTAKES`], and how many more there are.
     pub(crate) mistakes: Vec<ConfigError>,
+    /// Settings that the file names without a value that can be used.
+    pub(crate) unusable: BTreeSet<&'static str>,
+    uncounted: usize,
+}
+
+/// The beginning of what the parser says of a value that is nothing it knows.
+const UNQUOTED: &str = "string values must be quoted";
+
+/// A line that is no TOML.
+struct Broken {
+    message: String,
+    /// The setting on that line, and what it must be.
+    expected: Option<(&'static str, Expected)>,
+}
+
+impl Broken {
+    fn new(text: &str, error: &toml::de::Error) -> Self {
+        let here = error.span().and_then(|span| text.get(span)).unwrap_or_default();
+        let message = match error.message() {
+            message @ "duplicate key" => format!("{message} {here}"),
+            // The parser takes a missing value for a text without quotes.
+            message if message.starts_with(UNQUOTED) && here.trim().is_empty() => {
+                "there is no value".to_owned()
+            }
+            message => message.strip_suffix(", expected nothing").unwrap_or(message).to_owned(),
+        };
+        Self { message, expected: None }
+    }
+
+    fn mistake(self, place: Place) -> ConfigError {
+        let Self { mut message, expected } = self;
+        if expected.is_some()
+            && let Some(end) = message.find(", expected ")
+        {
+            message.truncate(end);
+        }
+        ConfigError::Syntax { place, message, expected }
+    }
 }
 
 impl ConfigFile {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::Path {
-            origin: "--config".to_owned(),
-            path: path.to_owned(),
-            error,
+        let text = text_file::read_regular(path, limits::CONFIG_FILE_BYTES).map_err(|problem| {
+            ConfigError::Path {
+                origin: Origin::Argument.of(command_line::CONFIG),
+                path: path.to_owned(),
+                problem,
+            }
         })?;
         Ok(Self::parse(path, &text))
     }
 
     pub(crate) fn parse(path: &Path, text: &str) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
+        let lines = Lines::new(path, text);
+        let mut broken = broken_lines(text, &lines, &errors);
+        let mut entries: Vec<_> = table.into_inner().into_iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
         let mut file = Self::default();
-        for error in errors {
-            let offset = error.span().map_or(0, |span| span.start);
-            let place = Place::at(path, text, offset);
-            file.mistakes.push(ConfigError::Syntax { place, message: error.message().to_owned() });
+        for (key, value) in &entries {
+            file.add(key, value, &lines, &mut broken);
         }
-        for (key, value) in table.into_inner() {
-            let place = Place::at(path, text, key.span().start);
-            match entry(&key, value.get_ref(), place) {
-                Ok((name, given)) => drop(file.settings.insert(name, given)),
-                Err(mistake) => file.mistakes.push(mistake),
-            }
+        for (line, broken) in broken {
+            file.mistakes.push(broken.mistake(lines.place(line)));
         }
-        file.mistakes.sort_by_key(line);
+        file.mistakes.sort_by_key(|mistake| mistake.place().map(|place| place.line));
+        let more = file.uncounted + file.mistakes.len().saturating_sub(limits::CONFIG_MISTAKES);
+        file.mistakes.truncate(limits::CONFIG_MISTAKES);
+        if more > 0 {
+            file.mistakes.push(ConfigError::More { count: more });
+        }
         file
     }
-}
 
-fn line(mistake: &ConfigError) -> usize {
-    match mistake {
-        ConfigError::Syntax { place, .. }
-        | ConfigError::UnknownSetting { place, .. }
-        | ConfigError::Type { place, .. } => place.line,
-        ConfigError::Value { .. }
-        | ConfigError::Remote(_)
-        | ConfigError::NoStateDir
-        | ConfigError::NoWorker
-        | ConfigError::Path { .. } => 0,
+    /// Takes an entry, or its mistake. A line that is no TOML has one mistake, whatever its entry is.
+    fn add(
+        &mut self,
+        key: &Spanned<DeString<'_>>,
+        value: &Spanned<DeValue<'_>>,
+        lines: &Lines<'_>,
+        broken: &mut BTreeMap<usize, Broken>,
+    ) {
+        let line = lines.of(key.span().start);
+        let key = key.get_ref().as_ref();
+        let Some(setting) = table::all().find(|setting| setting.about().name == key) else {
+            if !broken.contains_key(&line) {
+                self.add_mistake(|| ConfigError::UnknownSetting {
+                    place: lines.place(line),
+                    key: key.to_owned(),
+                    nearest: nearest(key),
+                });
+            }
+            return;
+        };
+        let name = setting.about().name;
+        let last = lines.of(value.span().end.saturating_sub(1)).max(line);
+        let broken = broken.range_mut(line..=last).next().map(|(_, broken)| broken);
+        match (texts(setting, value.get_ref()), broken) {
+            (Ok(texts), None) => {
+                let origin = Origin::File(lines.place(line));
+                self.settings.insert(name, Given { origin, texts });
+                return;
+            }
+            (Ok(_), Some(_)) => {}
+            (Err(expected), Some(broken)) => broken.expected = Some((name, expected)),
+            (Err(expected), None) => self.add_mistake(|| ConfigError::Type {
+                place: lines.place(line),
+                name,
+                expected,
+                found: value.get_ref().type_str(),
+            }),
+        }
+        self.unusable.insert(name);
+    }
+
+    /// Finding the setting that was meant takes time, so mistakes beyond the limit are only counted.
+    fn add_mistake(&mut self, mistake: impl FnOnce() -> ConfigError) {
+        if self.mistakes.len() < limits::CONFIG_MISTAKES {
+            self.mistakes.push(mistake());
+        } else {
+            self.uncounted += 1;
+        }
     }
 }
 
-fn entry(
-    key: &Spanned<DeString<'_>>,
-    value: &DeValue<'_>,
-    place: Place,
-) -> Result<(&'static str, Given), ConfigError> {
-    let key = key.get_ref().as_ref();
-    let Some(setting) = table::all().find(|setting| setting.about().name == key) else {
-        return Err(ConfigError::UnknownSetting {
-            place,
-            key: key.to_owned(),
-            nearest: nearest(key),
-        });
-    };
-    let name = setting.about().name;
-    match texts(setting, value) {
-        Ok(texts) => Ok((name, Given { origin: Origin::File(place), texts })),
-        Err(expected) => Err(ConfigError::Type { place, name, expected, found: value.type_str() }),
+/// The lines that are no TOML, each with its first error.
+fn broken_lines(
+    text: &str,
+    lines: &Lines<'_>,
+    errors: &[toml::de::Error],
+) -> BTreeMap<usize, Broken> {
+    let mut broken = BTreeMap::new();
+    for error in errors {
+        let line = lines.of(error.span().map_or(0, |span| span.start));
+        broken.entry(line).or_insert_with(|| Broken::new(text, error));
     }
+    broken
 }
 
-/// The value's texts, or what it must be.
-fn texts(setting: &dyn AnySetting, value: &DeValue<'_>) -> Result<Vec<OsString>, &'static str> {
+/// The value's texts.
+///
+/// # Errors
+/// What the value must be.
+fn texts(setting: &dyn AnySetting, value: &DeValue<'_>) -> Result<Vec<OsString>, Expected> {
     match setting.shape() {
         Shape::Text | Shape::Choice(_) => {
-            let text = value.as_str().ok_or("a text in quotes")?;
+            let text = value.as_str().ok_or(Expected::Text)?;
             Ok(vec![text.into()])
         }
-        Shape::Number => Ok(vec![number(value).ok_or("a number")?.into()]),
+        Shape::Number => Ok(vec![number(value).ok_or(Expected::Number)?.into()]),
         Shape::Switch => {
-            let is_on = value.as_bool().ok_or("true or false")?;
+            let is_on = value.as_bool().ok_or(Expected::Switch)?;
             Ok(vec![is_on.to_string().into()])
         }
         Shape::List => {
             let list = value.as_array().and_then(|values| {
                 values.iter().map(|value| Some(value.get_ref().as_str()?.into())).collect()
             });
-            list.ok_or("a list of texts in quotes")
+            list.ok_or(Expected::List)
         }
     }
 }
@@ -125,6 +210,7 @@ fn nearest(key: &str) -> Option<&'static str> {
     let key = key.to_ascii_lowercase().replace('_', "-");
     table::all()
         .map(|setting| setting.about().name)
+        .filter(|name| key.len() <= 2 * name.len())
         .map(|name| (strsim::damerau_levenshtein(&key, name), name))
         .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
         .min()

@@ -6,6 +6,15 @@
 
 use std::time::Duration;
 
+// The configuration.
+
+/// Longest configuration file.
+pub(crate) const CONFIG_FILE_BYTES: usize = 1024 * 1024;
+/// Mistakes in the configuration file that are described; more are only counted.
+pub(crate) const CONFIG_MISTAKES: usize = 100;
+/// Longest content of a token file, white space around the token included.
+pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
+
 // The listener.
 
 /// Sessions that wait for their clients; of more, those that run nothing end, the oldest first.

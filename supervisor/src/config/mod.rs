@@ -17,6 +17,8 @@ pub(crate) mod error;
 mod file;
 /// The operator's hooks for batches.
 pub(crate) mod hooks;
+/// What depends on the machine or on several settings.
+pub(crate) mod machine;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Where a value comes from.
@@ -25,15 +27,12 @@ pub(crate) mod origin;
 pub(crate) mod settings;
 /// The secret that clients present.
 pub(crate) mod token;
+/// Reading the small files that settings name.
+mod text_file;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
-use std::{
-    fs,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
@@ -41,12 +40,12 @@ use cc_proctree::cgroup;
 use self::{
     command_line::Arguments,
     environment::Pattern,
-    error::{ConfigError, ValueError},
+    error::ConfigError,
     hooks::HookDefaults,
+    machine::Machine,
     origin::Origin,
     settings::{
         choices::{LogFormat, OnStop},
-        setting::AnySetting as _,
         table,
     },
     token::Token,
@@ -135,29 +134,28 @@ impl Config {
     /// Puts the command line, the environment and the configuration file together.
     ///
     /// # Errors
-    /// For the first value that cannot be used.
-    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, ConfigError> {
-        let mut values = Values::gather(arguments, lookup)?;
+    /// The first mistakes. [`check::check`] finds all.
+    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
+        let mut values = Values::gather(arguments, lookup).map_err(|mistake| vec![mistake])?;
         let mistakes = std::mem::take(&mut values.file().mistakes);
-        match mistakes.into_iter().next() {
-            Some(mistake) => Err(mistake),
-            None => Self::resolve(&values),
+        if !mistakes.is_empty() {
+            return Err(mistakes);
         }
+        let machine = Machine::examine(&values)?;
+        Self::resolve(&values, machine).map_err(|mistake| vec![mistake])
     }
 
-    /// Reads every setting, and checks what depends on several.
+    /// Reads every other setting.
     ///
     /// # Errors
     /// For the first value that cannot be used.
-    pub(crate) fn resolve(values: &Values<'_>) -> Result<Self, ConfigError> {
-        let token = token(values)?;
-        let may_be_remote = values.value(&table::INSECURE_REMOTE)? && token.is_some();
+    pub(crate) fn resolve(values: &Values<'_>, machine: Machine) -> Result<Self, ConfigError> {
         Ok(Self {
-            may_be_remote,
+            may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
-            listen: check_listen(values.value(&table::LISTEN)?, may_be_remote)?,
-            state_dir: state_dir(values)?,
-            worker: worker(values)?,
+            listen: machine.listen,
+            state_dir: machine.state_dir,
+            worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,
             resume_grace: values.value(&table::RESUME_GRACE)?,
             tasks_limit: values.value(&table::MAX_TASKS)?,
@@ -168,7 +166,7 @@ impl Config {
             agent: values.value(&table::AGENT)?,
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
-            task: task_defaults(values)?,
+            task: task_defaults(values, machine.cwd)?,
             fsync: values.value(&table::FSYNC)?,
             env_allow: patterns(values.value(&table::ENV_ALLOW)?),
             env_deny: patterns(values.value(&table::ENV_DENY)?),
@@ -176,27 +174,12 @@ impl Config {
             heartbeat: values.value(&table::HEARTBEAT)?,
             handshake_timeout: values.value(&table::HANDSHAKE_TIMEOUT)?,
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
-            token,
+            token: machine.token,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,
             stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,
         })
-    }
-}
-
-/// The address, if it may listen there.
-///
-/// # Errors
-/// [`ConfigError::Remote`].
-pub(crate) fn check_listen(
-    address: SocketAddr,
-    may_be_remote: bool,
-) -> Result<SocketAddr, ConfigError> {
-    if address.ip().is_loopback() || may_be_remote {
-        Ok(address)
-    } else {
-        Err(ConfigError::Remote(address))
     }
 }
 
@@ -209,7 +192,7 @@ fn is_listen_given(values: &Values<'_>) -> Result<bool, ConfigError> {
     })
 }
 
-fn task_defaults(values: &Values<'_>) -> Result<TaskDefaults, ConfigError> {
+fn task_defaults(values: &Values<'_>, cwd: PathBuf) -> Result<TaskDefaults, ConfigError> {
     Ok(TaskDefaults {
         line_bytes_limit: values.value(&table::MAX_LINE_BYTES)?,
         output_bytes_limit: values.value(&table::MAX_OUTPUT_BYTES)?,
@@ -220,7 +203,7 @@ fn task_defaults(values: &Values<'_>) -> Result<TaskDefaults, ConfigError> {
         linger: values.value(&table::LINGER)?,
         grace: values.value(&table::GRACE)?,
         umask: values.value(&table::UMASK)?,
-        cwd: cwd(values)?,
+        cwd,
         no_new_privs: !values.value(&table::ALLOW_NEW_PRIVILEGES)?,
         on_supervisor_loss: values.value(&table::ON_SUPERVISOR_LOSS)?,
     })
@@ -245,75 +228,6 @@ fn hooks(values: &Values<'_>) -> Result<HookDefaults, ConfigError> {
 
 fn patterns(texts: Vec<String>) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
-}
-
-/// The argument and the file name a file with the token; the variable is the token.
-fn token(values: &Values<'_>) -> Result<Option<Token>, ConfigError> {
-    let Some((value, origin)) = values.optional(&table::TOKEN_FILE)? else { return Ok(None) };
-    let name = table::TOKEN_FILE.about().name;
-    let (origin, text) = match origin {
-        Origin::Variable(_) => (origin.of(name), value.to_string_lossy().into_owned()),
-        Origin::Argument | Origin::File(_) | Origin::Default => {
-            let origin = origin.of(name);
-            match fs::read_to_string(&value) {
-                Ok(text) => (format!("the content of {origin} {}", value.display()), text),
-                Err(error) => return Err(ConfigError::Path { origin, path: value, error }),
-            }
-        }
-    };
-    // The value itself stays out of the error.
-    Token::new(text.trim()).map(Some).map_err(|problem| ConfigError::Value {
-        origin,
-        value: "…".to_owned(),
-        problem: ValueError::Token(problem),
-    })
-}
-
-fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
-    use etcetera::BaseStrategy as _;
-    let (path, origin) = match values.optional(&table::STATE_DIR)? {
-        Some(given) => given,
-        None => {
-            let xdg = etcetera::base_strategy::Xdg::new().ok();
-            let directory = xdg.and_then(|xdg| xdg.state_dir()).ok_or(ConfigError::NoStateDir)?;
-            (directory.join("cc-executor"), Origin::Default)
-        }
-    };
-    std::path::absolute(&path).map_err(|error| {
-        let origin = origin.of(table::STATE_DIR.about().name);
-        ConfigError::Path { origin, path, error }
-    })
-}
-
-fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
-    if let Some((path, origin)) = values.optional(&table::WORKER)? {
-        let origin = origin.of(table::WORKER.about().name);
-        return path.canonicalize().map_err(|error| ConfigError::Path { origin, path, error });
-    }
-    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("cc-worker"));
-    let search = values.variable("PATH").unwrap_or_default();
-    beside
-        .into_iter()
-        .chain(std::env::split_paths(&search).map(|directory| directory.join("cc-worker")))
-        .find(|candidate| candidate.is_file())
-        .and_then(|found| found.canonicalize().ok())
-        .ok_or(ConfigError::NoWorker)
-}
-
-fn cwd(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
-    let given = values.optional(&table::CWD)?;
-    let (path, origin) = given.unwrap_or_else(|| (PathBuf::from("."), Origin::Default));
-    let origin = origin.of(table::CWD.about().name);
-    match directory(&path) {
-        Ok(directory) => Ok(directory),
-        Err(error) => Err(ConfigError::Path { origin, path, error }),
-    }
-}
-
-/// The absolute path of a directory.
-fn directory(path: &Path) -> std::io::Result<PathBuf> {
-    let absolute = path.canonicalize()?;
-    if absolute.is_dir() { Ok(absolute) } else { Err(std::io::ErrorKind::NotADirectory.into()) }
 }
 
 #[cfg(test)]

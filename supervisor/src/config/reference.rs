@@ -24,11 +24,12 @@ allow-command = [\"claude\", \"git\"]
 
 Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that the file sets cannot be
 unset by an option. Relative paths start at the working directory of the supervisor. There is no default place: without `--config` no
-file is read.
+file is read. It must be a regular file of at most 1 MiB; the token file may also be a pipe, with at most 64 KiB.
 
 `--check-config` prints every setting with its value and where that comes from, as a configuration file, and exits with 0; or it
-prints all mistakes, with their lines, and exits with 1. It starts nothing and never prints the token. Run it with the environment of
-the service and the same options. Settings are read at the start: a change takes a restart.
+prints all mistakes, those of the file in the order of its lines, and exits with 1; of more than 100 in the file it describes the first
+100. It also looks for the files, directories and programs that the settings name. It starts nothing and never prints the token. Run it
+with the environment of the service and the same options. Settings are read at the start: a change takes a restart.
 
 A request can have its own value for some of the limits of tasks, within the same bounds: [protocol.md](protocol.md).
 ";

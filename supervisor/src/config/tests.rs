@@ -1,4 +1,4 @@
-use std::{collections::HashMap, ffi::OsString};
+use std::{collections::HashMap, ffi::OsString, fs};
 
 use super::{origin::Given, *};
 use crate::config::check::check;
@@ -11,6 +11,7 @@ fn args(more: &[&str]) -> Arguments {
 fn resolve(args: Arguments, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     let variables: HashMap<&str, &str> = variables.iter().copied().collect();
     Config::load(args, &|name| variables.get(name).map(OsString::from))
+        .map_err(|mistakes| mistakes.into_iter().next().unwrap())
 }
 
 #[test]
@@ -83,9 +84,9 @@ fn beyond_loopback_takes_a_token_and_the_loud_flag() {
         args(if is_insecure { &more } else { &more[..2] })
     };
     let token = [("CC_EXECUTOR_TOKEN", "0123456789abcdef")];
-    assert!(matches!(resolve(remote(false), &[]), Err(ConfigError::Remote(_))));
-    assert!(matches!(resolve(remote(true), &[]), Err(ConfigError::Remote(_))));
-    assert!(matches!(resolve(remote(false), &token), Err(ConfigError::Remote(_))));
+    assert!(matches!(resolve(remote(false), &[]), Err(ConfigError::Remote { .. })));
+    assert!(matches!(resolve(remote(true), &[]), Err(ConfigError::Remote { .. })));
+    assert!(matches!(resolve(remote(false), &token), Err(ConfigError::Remote { .. })));
     assert!(resolve(remote(true), &token).is_ok());
 }
 
@@ -101,7 +102,8 @@ fn a_token_never_shows() {
 #[test]
 fn every_setting_has_an_effect_and_its_default_is_one_of_its_values() {
     let values = Values::gather(args(&[]), &|_| None).unwrap();
-    Config::resolve(&values).unwrap();
+    let machine = Machine::examine(&values).unwrap();
+    Config::resolve(&values, machine).unwrap();
     for setting in table::all() {
         let name = setting.about().name;
         assert!(values.was_asked(name), "{name} is never read");
@@ -208,4 +210,91 @@ fn a_check_prints_each_setting_with_its_source_as_a_file_and_no_secret() {
                 || printed.contains(&format!("# {}: ", setting.about().name))
         );
     }
+}
+
+/// What a check says of this file, which is given without other arguments.
+fn mistakes(text: &str) -> Vec<String> {
+    let found = tempfile::NamedTempFile::new().unwrap();
+    fs::write(found.path(), text).unwrap();
+    let path = found.path().to_str().unwrap().to_owned();
+    let args = Arguments::from_words(["--state-dir", "/state", "--config", &path]);
+    let mistakes = check(args, &|_| None).unwrap_err();
+    mistakes.iter().map(|mistake| mistake.to_string().replace(&path, "FILE")).collect()
+}
+
+#[test]
+fn a_check_names_also_all_that_depends_on_the_machine_in_the_order_of_the_lines() {
+    let text = "cwd = \"/nope\"\nworker = \"/nope\"\nlisten = \"0.0.0.0:1\"\n\
+                max-tasks = 0\ntoken-file = \"/nope\"\n";
+    let mistakes = mistakes(text);
+    for (mistake, beginning) in mistakes.iter().zip([
+        "FILE, line 1: cwd: /nope: No such file or directory",
+        "FILE, line 2: worker: /nope: No such file or directory",
+        "FILE, line 3: listen: 0.0.0.0:1 is not a loopback address",
+        "FILE, line 4: max-tasks is \"0\": must be a whole number",
+        "FILE, line 5: token-file: /nope: No such file or directory",
+    ]) {
+        assert!(mistake.starts_with(beginning), "{beginning}\n{mistake}");
+    }
+    assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
+}
+
+#[test]
+fn a_token_file_that_cannot_be_used_is_named_with_what_is_wrong() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let token = |path: &str| mistakes(&format!("worker = \"/bin/sh\"\ntoken-file = \"{path}\"\n"));
+    for (content, problem) in [
+        ("short", "a token must have at least 16 characters"),
+        (
+            &*"a".repeat(limits::TOKEN_FILE_BYTES + 1),
+            "is longer than 65536 bytes; check that this is the file you mean",
+        ),
+    ] {
+        fs::write(file.path(), content).unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(token(path), [format!("FILE, line 2: token-file: {path}: {problem}")]);
+    }
+    assert_eq!(token("/"), ["FILE, line 2: token-file: /: is a directory; name a file"]);
+}
+
+#[test]
+fn an_error_at_the_start_says_how_to_see_all_mistakes() {
+    let mistakes = Config::load(args(&["--max-tasks", "0"]), &|_| None).unwrap_err();
+    let text = error::StartError(mistakes).to_string();
+    assert!(text.starts_with("--max-tasks is \"0\": "), "{text}");
+    assert!(text.ends_with("; --check-config prints all mistakes"), "{text}");
+}
+
+#[test]
+fn a_line_has_one_mistake() {
+    for (text, mistake) in [
+        ("max-tasks =\n", "FILE, line 1: there is no value; max-tasks must be a number"),
+        ("grace = a\n", "FILE, line 1: string values must be quoted; grace must be a number"),
+        ("umask = 022\n", "FILE, line 1: unexpected leading zero; umask must be a text in quotes"),
+        ("grace = 1\ngrace = 2\n", "FILE, line 2: duplicate key grace"),
+    ] {
+        assert_eq!(mistakes(&format!("{text}worker = \"/bin/sh\"\n")), [mistake]);
+    }
+}
+
+#[test]
+fn of_a_long_file_with_nothing_but_mistakes_the_first_are_described_and_the_rest_counted() {
+    let lines = limits::CONFIG_FILE_BYTES / 10;
+    let unknown: String = (0..lines).map(|line| format!("a{line:06}=1\n")).collect();
+    for text in ["grace = 1\n".repeat(lines), unknown] {
+        let mistakes = mistakes(&text);
+        let more = "further mistakes in the configuration file: ";
+        assert!(mistakes.iter().any(|mistake| mistake.starts_with(more)), "{mistakes:#?}");
+        assert!(mistakes.len() <= limits::CONFIG_MISTAKES + 2, "{}", mistakes.len());
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_causes_no_mistake_elsewhere() {
+    let text = "listen = \"0.0.0.0:1\"\ntoken-file = 1\ninsecure-remote = 1\nworker = 1\n";
+    let mistakes = mistakes(text);
+    for (mistake, line) in mistakes.iter().zip(2..) {
+        assert!(mistake.starts_with(&format!("FILE, line {line}: ")), "{mistake}");
+    }
+    assert_eq!(mistakes.len(), 3, "{mistakes:#?}");
 }

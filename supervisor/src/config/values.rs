@@ -48,6 +48,11 @@ impl<'a> Values<'a> {
         &mut self.file
     }
 
+    /// Whether the configuration file names the setting without a value that can be used.
+    pub(crate) fn is_unusable(&self, setting: &dyn AnySetting) -> bool {
+        self.file.unusable.contains(setting.about().name)
+    }
+
     /// A variable that is no setting's, such as the PATH.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         (self.lookup)(name)

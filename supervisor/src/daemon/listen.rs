@@ -21,7 +21,7 @@ pub(super) async fn listen(
         });
     };
     let address = inherited.local_addr().context("the inherited socket's address")?;
-    let address = config::check_listen(address, config.may_be_remote)?;
+    let address = config::machine::check_inherited(address, config.may_be_remote)?;
     if config.is_listen_given {
         systemd::check_address(address, config.listen)?;
     }

@@ -68,3 +68,67 @@ fn a_check_lists_all_mistakes_and_fails() {
     }
     assert_eq!(errors.lines().count(), 4, "{errors}");
 }
+
+#[test]
+fn a_check_looks_at_the_machine_for_every_setting() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("supervisor.toml");
+    let text =
+        "cwd = \"/nope\"\nworker = \"/nope\"\nlisten = \"0.0.0.0:1\"\ntoken-file = \"/nope\"\n";
+    fs::write(&file, text).unwrap();
+    let (code, settings, errors) = check(&file, &[]);
+    assert_eq!((code, settings.as_str()), (Some(1), ""));
+    let beginnings = ["1: cwd: ", "2: worker: ", "3: listen: ", "4: token-file: "];
+    assert_eq!(errors.lines().count(), beginnings.len(), "{errors}");
+    for (line, beginning) in errors.lines().zip(beginnings) {
+        let beginning = format!("cc-supervisor: {}, line {beginning}", file.display());
+        assert!(line.starts_with(&beginning), "{beginning}\n{line}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_toml_is_listed_once_with_what_it_must_be() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("supervisor.toml");
+    fs::write(&file, "max-tasks =\numask = 022\ngrace = 1\ngrace = 2\n").unwrap();
+    let (code, _, errors) = check(&file, &[]);
+    assert_eq!(code, Some(1), "{errors}");
+    let ends = [
+        "line 1: there is no value; max-tasks must be a number",
+        "line 2: unexpected leading zero; umask must be a text in quotes",
+        "line 4: duplicate key grace",
+    ];
+    assert_eq!(errors.lines().count(), ends.len(), "{errors}");
+    for (line, end) in errors.lines().zip(ends) {
+        assert!(line.ends_with(end), "{end}\n{line}");
+    }
+}
+
+#[test]
+fn a_file_that_would_block_or_never_end_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for path in [fifo.as_path(), Path::new("/dev/zero")] {
+        let (code, _, errors) = check(path, &[]);
+        assert_eq!(code, Some(1), "{errors}");
+        assert!(errors.contains("is not a regular file"), "{errors}");
+    }
+    let long = directory.path().join("long.toml");
+    fs::write(&long, "#".repeat(1024 * 1024 + 1)).unwrap();
+    let (code, _, errors) = check(&long, &[]);
+    assert_eq!(code, Some(1), "{errors}");
+    assert!(errors.contains("is longer than 1048576 bytes"), "{errors}");
+}
+
+#[test]
+fn a_start_with_a_mistake_points_to_the_check() {
+    let output = Command::new(binaries::supervisor())
+        .args(["--state-dir", "/nowhere/at/all", "--max-tasks", "0"])
+        .output()
+        .unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("--max-tasks is \"0\""), "{errors}");
+    assert!(errors.contains("--check-config prints all mistakes"), "{errors}");
+}
