@@ -47,7 +47,7 @@ impl Broken {
     fn new(text: &str, error: &toml::de::Error) -> Self {
         let here = error.span().and_then(|span| text.get(span)).unwrap_or_default();
         let message = match error.message() {
-            message @ "duplicate key" => format!("{message} {here}"),
+            message @ "duplicate key" => format!("{message} {}", shortened(here)),
             // The parser takes a missing value for a text without quotes.
             message if message.starts_with(UNQUOTED) && here.trim().is_empty() => {
                 "there is no value".to_owned()
@@ -118,7 +118,7 @@ impl ConfigFile {
             if !broken.contains_key(&line) {
                 self.add_mistake(|| ConfigError::UnknownSetting {
                     place: lines.place(line),
-                    key: key.to_owned(),
+                    key: shortened(key),
                     nearest: nearest(key),
                 });
             }
@@ -203,6 +203,10 @@ fn number(value: &DeValue<'_>) -> Option<String> {
         10 => Some(integer.as_str().to_owned()),
         radix => i64::from_str_radix(integer.as_str(), radix).ok().map(|number| number.to_string()),
     }
+}
+
+fn shortened(key: &str) -> String {
+    key.chars().take(limits::CONFIG_KEY_CHARS).collect()
 }
 
 /// The setting that was probably meant.

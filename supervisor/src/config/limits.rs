@@ -8,10 +8,12 @@ use std::time::Duration;
 
 // The configuration.
 
-/// Longest configuration file.
-pub(crate) const CONFIG_FILE_BYTES: usize = 1024 * 1024;
+/// Longest configuration file. It bounds how long a check of one with nothing but mistakes takes.
+pub(crate) const CONFIG_FILE_BYTES: usize = 256 * 1024;
 /// Mistakes in the configuration file that are described; more are only counted.
 pub(crate) const CONFIG_MISTAKES: usize = 100;
+/// Of a key in a mistake, the characters that are shown.
+pub(crate) const CONFIG_KEY_CHARS: usize = 64;
 /// Longest content of a token file, white space around the token included.
 pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
 

@@ -24,7 +24,7 @@ allow-command = [\"claude\", \"git\"]
 
 Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that the file sets cannot be
 unset by an option. Relative paths start at the working directory of the supervisor. There is no default place: without `--config` no
-file is read. It must be a regular file of at most 1 MiB; the token file may also be a pipe, with at most 64 KiB.
+file is read. It must be a regular file of at most 256 KiB; the token file may also be a pipe, with at most 64 KiB.
 
 `--check-config` prints every setting with its value and where that comes from, as a configuration file, and exits with 0; or it
 prints all mistakes, those of the file in the order of its lines, and exits with 1; of more than 100 in the file it describes the first
