@@ -73,6 +73,22 @@ pub enum EndReason {
 }
 
 impl EndReason {
+    /// Every reason, in the order of the enum.
+    pub const ALL: [Self; 12] = [
+        Self::Exit,
+        Self::Signal,
+        Self::Canceled,
+        Self::Timeout,
+        Self::IdleTimeout,
+        Self::Lingered,
+        Self::OutputLimit,
+        Self::SpawnFailed,
+        Self::WorkerDied,
+        Self::SupervisorLost,
+        Self::ResourceLimit,
+        Self::Disconnected,
+    ];
+
     /// The word for it on the wire and on the screen.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -129,6 +145,24 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, in the order of the enum.
+    pub const ALL: [Self; 14] = [
+        Self::Succeeded,
+        Self::Failed,
+        Self::NoResult,
+        Self::Auth,
+        Self::RateLimited,
+        Self::TimedOut,
+        Self::Canceled,
+        Self::OutputLimit,
+        Self::SpawnFailed,
+        Self::WorkerDied,
+        Self::ResourceLimit,
+        Self::Denied,
+        Self::Incomplete,
+        Self::Account,
+    ];
+
     /// The word for it on the wire and on the screen.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -18,6 +18,9 @@ mod warning;
 mod claude;
 mod output;
 
+#[cfg(test)]
+mod words;
+
 pub use claude::{
     ClaudeFacts, ClaudeResult, ClaudeResultPart, ClaudeRetry, ClaudeStream, LimitReport,
 };

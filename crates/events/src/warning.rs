@@ -44,6 +44,23 @@ pub enum WarningKind {
 }
 
 impl WarningKind {
+    /// Every kind of warning, in the order of the enum.
+    pub const ALL: [Self; 13] = [
+        Self::PermissionDenied,
+        Self::BackgroundUnfinished,
+        Self::EndedAfterResult,
+        Self::EmptyAnswer,
+        Self::ResultTruncated,
+        Self::McpServer,
+        Self::Plugin,
+        Self::WritesLost,
+        Self::ConversationReset,
+        Self::Refusal,
+        Self::ExtraUsage,
+        Self::TerminalReason,
+        Self::SeveralResults,
+    ];
+
     /// The word for it on the wire and on the screen.
     #[must_use]
     pub fn as_str(self) -> &'static str {

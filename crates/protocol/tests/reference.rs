@@ -210,53 +210,9 @@ fn every_parameter_of_execute_is_listed() {
 #[test]
 fn every_reason_verdict_and_warning_is_explained() {
     let text = reference();
-    let reasons = [
-        EndReason::Exit,
-        EndReason::Signal,
-        EndReason::Canceled,
-        EndReason::Timeout,
-        EndReason::IdleTimeout,
-        EndReason::Lingered,
-        EndReason::OutputLimit,
-        EndReason::SpawnFailed,
-        EndReason::WorkerDied,
-        EndReason::SupervisorLost,
-        EndReason::ResourceLimit,
-        EndReason::Disconnected,
-    ];
-    let verdicts = [
-        Verdict::Succeeded,
-        Verdict::Failed,
-        Verdict::NoResult,
-        Verdict::Auth,
-        Verdict::RateLimited,
-        Verdict::TimedOut,
-        Verdict::Canceled,
-        Verdict::OutputLimit,
-        Verdict::SpawnFailed,
-        Verdict::WorkerDied,
-        Verdict::ResourceLimit,
-        Verdict::Denied,
-        Verdict::Incomplete,
-        Verdict::Account,
-    ];
-    let warnings = [
-        WarningKind::PermissionDenied,
-        WarningKind::BackgroundUnfinished,
-        WarningKind::EndedAfterResult,
-        WarningKind::EmptyAnswer,
-        WarningKind::ResultTruncated,
-        WarningKind::McpServer,
-        WarningKind::Plugin,
-        WarningKind::WritesLost,
-        WarningKind::ConversationReset,
-        WarningKind::Refusal,
-        WarningKind::ExtraUsage,
-        WarningKind::TerminalReason,
-        WarningKind::SeveralResults,
-    ];
-    let words = reasons.iter().map(|r| r.as_str()).chain(verdicts.iter().map(|v| v.as_str()));
-    for word in words.chain(warnings.iter().map(|kind| kind.as_str())) {
+    let reasons = EndReason::ALL.map(EndReason::as_str);
+    let words = reasons.into_iter().chain(Verdict::ALL.map(Verdict::as_str));
+    for word in words.chain(WarningKind::ALL.map(WarningKind::as_str)) {
         assert!(text.contains(&format!("| `{word}` |")), "{word} is not explained");
     }
 }

@@ -43,20 +43,7 @@ fn every_command_of_the_guide_is_one() {
 #[test]
 fn every_verdict_is_explained_in_the_guide() {
     use cc_protocol::Verdict;
-    let verdicts = [
-        Verdict::Succeeded,
-        Verdict::Failed,
-        Verdict::NoResult,
-        Verdict::Auth,
-        Verdict::RateLimited,
-        Verdict::TimedOut,
-        Verdict::Canceled,
-        Verdict::OutputLimit,
-        Verdict::SpawnFailed,
-        Verdict::WorkerDied,
-        Verdict::ResourceLimit,
-    ];
-    let words = verdicts.iter().map(|verdict| verdict.as_str());
+    let words = Verdict::ALL.iter().map(|verdict| verdict.as_str());
     for word in words.chain(["unknown", "not run"]) {
         assert!(GUIDE.contains(&format!("\n| `{word}` | ")), "{word} is missing");
     }
