@@ -54,6 +54,15 @@ fn paths(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
+fn the_map_of_the_readme_has_every_crate() {
+    let readme = text("README.md");
+    let map = readme.split_once("| where | what |").unwrap().1.split_once("\n\n").unwrap().0;
+    let is_there = |folder: &String| map.contains(&format!("`{folder}`"));
+    let missing: Vec<String> = crates().into_iter().filter(|folder| !is_there(folder)).collect();
+    assert_none("name these in the map of the code", &missing);
+}
+
+#[test]
 fn every_module_has_its_sentence_in_lib_rs() {
     let mut silent = Vec::new();
     for folder in crates().into_iter().filter(|folder| folder != "tests/tidy") {

@@ -105,7 +105,7 @@ pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
 }
 
 /// The attributes of an item of a kind that can be there for tests alone.
-fn attributes(item: &Item) -> &[Attribute] {
+pub(crate) fn attributes(item: &Item) -> &[Attribute] {
     macro_rules! of {
         ($($kind:ident)*) => {
             $(if let Item::$kind(item) = item { return &item.attrs; })*

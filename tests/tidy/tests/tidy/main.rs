@@ -25,7 +25,7 @@ mod length;
 /// Signals are sent by pidfd, from one place.
 mod signals;
 
-/// A wire code is chosen in one place.
+/// A wire code is chosen in one place; an error is a type and no text.
 mod errors;
 
 /// What the documents say of the code is there: paths, flags, the map of modules.
