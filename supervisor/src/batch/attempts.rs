@@ -115,20 +115,7 @@ impl Attempts {
         self.starts += 1;
         let excess = (self.newest.len() + 1).saturating_sub(limits::BATCH_ATTEMPTS_SHOWN);
         self.newest.drain(..excess);
-        self.newest.push(BatchAttempt {
-            task_id: task_id.to_owned(),
-            attempt,
-            started_ms: now_ms,
-            ended_ms: None,
-            verdict: None,
-            reason: None,
-            exit_code: None,
-            output_bytes: None,
-            class: None,
-            wait_until_ms: None,
-            stdout_tail: None,
-            stderr_tail: None,
-        });
+        self.newest.push(BatchAttempt::accepted(task_id.to_owned(), attempt, now_ms));
     }
 
     /// A text that the stored JSON contains if and only if it has the total of this conversation: the database is

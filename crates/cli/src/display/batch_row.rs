@@ -110,18 +110,9 @@ mod tests {
 
     fn failed(stdout: Option<&str>, stderr: Option<&str>) -> BatchRow {
         let attempt = BatchAttempt {
-            task_id: "t".to_owned(),
-            attempt: 1,
-            started_ms: 0,
-            ended_ms: None,
-            verdict: None,
-            reason: None,
-            exit_code: None,
-            output_bytes: None,
-            class: None,
-            wait_until_ms: None,
             stdout_tail: stdout.map(str::to_owned),
             stderr_tail: stderr.map(str::to_owned),
+            ..BatchAttempt::accepted("t".to_owned(), 1, 0)
         };
         let verdict = Some(Verdict::Failed);
         BatchRow { attempts: vec![attempt], verdict, state: RowState::Over, ..row(0) }

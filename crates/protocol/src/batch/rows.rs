@@ -97,6 +97,27 @@ pub struct BatchAttempt {
     pub stderr_tail: Option<String>,
 }
 
+impl BatchAttempt {
+    /// One that has just been accepted, `started_ms` after the Unix epoch: nothing is known of its end.
+    #[must_use]
+    pub fn accepted(task_id: String, attempt: u32, started_ms: u64) -> Self {
+        Self {
+            task_id,
+            attempt,
+            started_ms,
+            ended_ms: None,
+            verdict: None,
+            reason: None,
+            exit_code: None,
+            output_bytes: None,
+            class: None,
+            wait_until_ms: None,
+            stdout_tail: None,
+            stderr_tail: None,
+        }
+    }
+}
+
 /// One task of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BatchRow {
