@@ -13,7 +13,7 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits},
+    config::{Config, environment::Base, limits, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
@@ -69,6 +69,7 @@ pub(super) async fn build(
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let tasks = Arc::new(TaskContext {
+        tokens: Arc::new(Tokens::new(config.tokens.clone())),
         environment: environment(&config),
         registry: Arc::new(Registry::new(config.tasks_limit)),
         store,
@@ -110,7 +111,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
     let config = &services.tasks.config;
     let rules = AdmissionRules {
         is_loopback: address.ip().is_loopback(),
-        token: config.token.clone(),
+        tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use cc_link::spec::CgroupParent;
 
 use crate::{
-    config::{Config, environment::Base},
+    config::{Config, environment::Base, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct TaskContext {
     pub config: Config,
+    /// The tokens in force, which a reload replaces.
+    pub tokens: Arc<Tokens>,
     /// What tasks get of the supervisor's environment.
     pub environment: Base,
     /// The tasks that are not over.
@@ -80,6 +82,7 @@ impl TaskContext {
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().to_owned());
         Arc::new(Self {
+            tokens: Tokens::for_tests(None),
             environment: Base::new(std::env::vars_os(), &[], &[]).0,
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, Arc::clone(&health)).unwrap(),
