@@ -58,7 +58,7 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 
 use crate::{
-    config::{Config, check, command_line::Arguments, error, limits},
+    config::{check, command_line::Arguments, error, limits, live::Live, sources::Sources},
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,
@@ -96,16 +96,21 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config =
-        Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
+    let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
+    let config = settings.config();
     logging::init(&config)?;
+    let unusable = settings.unusable_variables();
+    if !unusable.is_empty() {
+        let names = unusable.join(", ");
+        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
+    }
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     let runtime = runtime::runtime()?;
     let open_files = open_files::raise(&config);
-    let outcome = runtime.block_on(daemon::serve(config, state_dir, inherited, open_files));
+    let outcome = runtime.block_on(daemon::serve(settings, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
     outcome
 }

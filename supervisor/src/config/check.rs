@@ -11,10 +11,10 @@ use crate::config::{
     machine::Machine,
     origin::{Given, Origin},
     settings::{
-        kind::Shape,
-        setting::{AnySetting, Computed, Setting},
+        setting::AnySetting,
         table::{self, GROUPS},
     },
+    shown,
     values::{Lookup, Values},
 };
 
@@ -85,64 +85,18 @@ fn effective(values: &Values<'_>, config: &Config) -> Result<String, ConfigError
 fn line(setting: &dyn AnySetting, given: Option<Given>, config: &Config) -> String {
     let name = setting.about().name;
     if let Some(given) = given {
-        return match given.origin {
-            Origin::Variable(variable)
-                if setting.about().variable.is_some_and(|it| it.is_secret) =>
-            {
-                format!("# {name}: the environment variable {variable} has the secret itself")
-            }
-            Origin::Variable(_) | Origin::Argument | Origin::File(_) | Origin::Default => {
-                format!("{name} = {}  # {}", value(setting, &given), source(&given.origin))
-            }
+        let source = source(&given.origin);
+        return match shown::value(setting, &given) {
+            Some(value) => format!("{name} = {value}  # {source}"),
+            None => format!("# {name}: the {source} has the secret itself"),
         };
     }
-    let found = found(setting, config).map(|path| {
-        let texts = vec![path.as_os_str().to_owned()];
-        Given { origin: Origin::Default, texts }
-    });
-    let default = || Some(Given { origin: Origin::Default, texts: setting.default_texts()? });
-    match (found.or_else(default), setting.default_text()) {
-        (Some(default), _) => format!("{name} = {}  # default", value(setting, &default)),
+    let found = shown::found(setting, config).or_else(|| shown::default(setting));
+    match (found, setting.default_text()) {
+        (Some(default), _) => format!("{name} = {default}  # default"),
         (None, Some(computed)) => format!("# {name}: {computed}  # default"),
         (None, None) => format!("# {name}: none  # default"),
     }
-}
-
-/// What this machine has for a default that depends on it.
-fn found<'a>(setting: &dyn AnySetting, config: &'a Config) -> Option<&'a Path> {
-    let computed: [(&str, &Path); 3] = [
-        (name(&table::STATE_DIR), &config.state_dir),
-        (name(&table::WORKER), &config.worker),
-        (name(&table::CWD), &config.task.cwd),
-    ];
-    let found = computed.into_iter().find(|(name, _)| *name == setting.about().name);
-    found.map(|(_, path)| path)
-}
-
-fn name<K>(setting: &'static Setting<K, Computed>) -> &'static str
-where
-    Setting<K, Computed>: AnySetting,
-{
-    setting.about().name
-}
-
-/// The value as TOML has it.
-fn value(setting: &dyn AnySetting, given: &Given) -> String {
-    let text = || given.texts.last().map(|text| text.to_string_lossy()).unwrap_or_default();
-    match setting.shape() {
-        Shape::Number => text().trim().to_owned(),
-        Shape::Switch => if text() == "true" { "true" } else { "false" }.to_owned(),
-        Shape::Text | Shape::Choice(_) => quoted(&text()),
-        Shape::List => {
-            let texts = given.texts.iter().map(|text| quoted(&text.to_string_lossy()));
-            format!("[{}]", texts.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-/// A basic string of TOML, whose escapes are those of JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 fn source(origin: &Origin) -> String {

@@ -100,8 +100,7 @@ impl Live {
     ) -> Result<ReloadResult, Vec<ConfigError>> {
         let mut now = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.config();
-        let pinned =
-            Pinned { given: &now.settings, config: &before, listening: now.listening };
+        let pinned = Pinned { given: &now.settings, config: &before, listening: now.listening };
         let (config, settings, files) = self.sources.load(Some(pinned))?;
         let mut result = ReloadResult { files, ..ReloadResult::default() };
         for setting in table::all() {
@@ -174,10 +173,9 @@ fn summary(
         Some(Origin::Variable(variable)) => {
             SettingOrigin::Environment { variable: (*variable).to_owned() }
         }
-        Some(Origin::File(place)) => SettingOrigin::File {
-            path: place.path.display().to_string(),
-            line: place.line as u64,
-        },
+        Some(Origin::File(place)) => {
+            SettingOrigin::File { path: place.path.display().to_string(), line: place.line as u64 }
+        }
         Some(Origin::Default) | None => SettingOrigin::Default,
     };
     SettingSummary {

@@ -33,6 +33,10 @@ pub(crate) mod settings;
 pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
+/// Values as text.
+mod shown;
+/// Command line and environment, over the life of the supervisor.
+pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;
 

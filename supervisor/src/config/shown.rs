@@ -1,8 +1,15 @@
 //! Values as a configuration file has them. A secret is never among them: the setting of a token is the path of a file.
 
+use std::path::Path;
+
 use crate::config::{
+    Config,
     origin::{Given, Origin},
-    settings::{kind::Shape, setting::AnySetting},
+    settings::{
+        kind::Shape,
+        setting::{AnySetting, Computed, Setting},
+        table,
+    },
 };
 
 /// The value as TOML has it; `None` where the text is a secret.
@@ -27,7 +34,26 @@ pub(super) fn default(setting: &dyn AnySetting) -> Option<String> {
     value(setting, &Given { origin: Origin::Default, texts: setting.default_texts()? })
 }
 
-pub(super) fn is_secret(setting: &dyn AnySetting, origin: &Origin) -> bool {
+/// What this machine has for a default that depends on it.
+pub(super) fn found(setting: &dyn AnySetting, config: &Config) -> Option<String> {
+    let computed: [(&str, &Path); 3] = [
+        (name(&table::STATE_DIR), &config.state_dir),
+        (name(&table::WORKER), &config.worker),
+        (name(&table::CWD), &config.task.cwd),
+    ];
+    let found = computed.into_iter().find(|(name, _)| *name == setting.about().name);
+    let texts = vec![found?.1.as_os_str().to_owned()];
+    value(setting, &Given { origin: Origin::Default, texts })
+}
+
+fn name<K>(setting: &'static Setting<K, Computed>) -> &'static str
+where
+    Setting<K, Computed>: AnySetting,
+{
+    setting.about().name
+}
+
+fn is_secret(setting: &dyn AnySetting, origin: &Origin) -> bool {
     matches!(origin, Origin::Variable(_)) && setting.about().variable.is_some_and(|it| it.is_secret)
 }
 

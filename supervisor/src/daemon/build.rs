@@ -13,7 +13,7 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits, live::Live, tokens::Tokens},
+    config::{limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
@@ -57,18 +57,18 @@ impl StoredState {
 
 /// Everything that sessions ask for, and the parent of the tasks' cgroups.
 pub(super) async fn build(
-    config: Config,
+    settings: Live,
     state_dir: &StateDir,
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
+    let config = settings.config();
     let tasks_dir = state_dir.tasks().to_owned();
     let health = Arc::new(Health::default());
     let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-    let environment = environment(&config);
     let tasks = Arc::new(TaskContext {
         tokens: Arc::new(Tokens::new(config.tokens.clone())),
         registry: Arc::new(Registry::new(config.tasks_limit)),
@@ -81,22 +81,12 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        settings: Live::new(config, environment),
+        settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
     Ok((Services { sessions, batches, tasks }, parent))
-}
-
-fn environment(config: &Config) -> Base {
-    let (environment, unusable) =
-        Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
-    if !unusable.is_empty() {
-        let names = unusable.join(", ");
-        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
-    }
-    environment
 }
 
 /// Gives the tasks that have ended to retention, which removes their logs in time.

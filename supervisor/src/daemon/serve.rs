@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     batch,
-    config::{Config, limits},
+    config::{limits, live::Live},
     daemon::{
         build::{StoredState, build, retain, server},
         listen::listen,
@@ -36,20 +36,22 @@ use crate::{
 /// # Errors
 /// When it cannot be started. Once it serves clients it ends without an error.
 pub(crate) async fn serve(
-    config: Config,
+    settings: Live,
     state_dir: StateDir,
     inherited: Option<std::net::TcpListener>,
     open_files: Option<u64>,
 ) -> anyhow::Result<()> {
+    let config = settings.config();
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
     let listener = listen(&config, inherited).await?;
     let address = listener.local_addr().context("the listener's address")?;
+    settings.listens_on(address);
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let keepers = Keepers::new(state_dir.keepers().to_owned());
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let (services, parent) = build(settings, &state_dir, stored.db, stage, spawner).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;

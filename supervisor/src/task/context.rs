@@ -74,21 +74,22 @@ impl TaskContext {
     /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{
-            config::{command_line::Arguments, environment::Base},
+            config::{command_line::Arguments, sources::Sources},
             storage::state_dir::StateDir,
             worker::keepers::Keepers,
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
         let words = words.map(Into::into).into_iter().chain([state]);
-        let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
+        let sources = Sources::of_arguments(Arguments::from_words(words));
+        let settings = Live::load(sources).unwrap();
+        let config = settings.config();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().to_owned());
-        let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         Arc::new(Self {
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
@@ -101,7 +102,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
-            settings: Live::new(config, environment),
+            settings,
         })
     }
 }
