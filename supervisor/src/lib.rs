@@ -58,7 +58,13 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 
 use crate::{
-    config::{check, command_line::Arguments, error, limits, live::Live, sources::Sources},
+    config::{
+        check,
+        command_line::{Arguments, Question},
+        default_file, error, limits,
+        live::Live,
+        sources::Sources,
+    },
     daemon::{runtime, signals},
     ops::{logging, open_files, systemd},
     storage::state_dir::StateDir,
@@ -68,8 +74,8 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::from_process();
-    if arguments.is_check {
-        return check_config(arguments);
+    if let Some(question) = arguments.question {
+        return answer(question, arguments);
     }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,9 +83,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check_config(arguments: Arguments) -> ExitCode {
-    match check::check(arguments, &|name| std::env::var_os(name)) {
-        Ok(settings) => match write!(std::io::stdout(), "{settings}") {
+fn answer(question: Question, arguments: Arguments) -> ExitCode {
+    let text = match question {
+        Question::DefaultFile => Ok(default_file::text()),
+        Question::Check => check::check(arguments, &|name| std::env::var_os(name)),
+        Question::CheckJson => check::check_json(arguments),
+    };
+    match text {
+        Ok(text) => match write!(std::io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail([format!("standard output: {error}")]),
         },

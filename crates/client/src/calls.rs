@@ -9,7 +9,9 @@ use cc_protocol::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
+    configuration::{ReloadResult, SettingsResult},
     control::{ControlType, Done},
+    drain::DrainResult,
     gate::{GateListResult, GateOpen, GateOpenResult},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
     task::{
@@ -183,6 +185,46 @@ impl Connection {
     /// -32602 for one that is unknown, -32002 for one that is not shut. Otherwise see the module.
     pub async fn gate_open(&mut self, which: &GateOpen) -> Result<GateOpenResult, Error> {
         self.call("gate.open", written(which)?).await
+    }
+
+    /// The settings of the supervisor, and where they come from.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn settings(&mut self) -> Result<SettingsResult, Error> {
+        self.call("supervisor.settings", json!({})).await
+    }
+
+    /// Has the supervisor read its settings again.
+    ///
+    /// # Errors
+    /// -32018 for settings with mistakes: nothing has changed. Otherwise see the module.
+    pub async fn reload(&mut self) -> Result<ReloadResult, Error> {
+        self.call("supervisor.reload", json!({})).await
+    }
+
+    /// Begins a drain: no new tasks are started.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain", json!({})).await
+    }
+
+    /// How far a drain is.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain_progress(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain_progress", json!({})).await
+    }
+
+    /// Ends a drain.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn undrain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.undrain", json!({})).await
     }
 
     /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.

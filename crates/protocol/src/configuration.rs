@@ -29,6 +29,8 @@ pub struct SettingChange {
 /// The result of `supervisor.settings`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsResult {
+    /// The configuration files that were read, the one that wins last.
+    pub files: Vec<String>,
     /// In the order of the reference.
     pub settings: Vec<SettingSummary>,
 }

@@ -8,6 +8,7 @@ use crate::config::{
     Config,
     command_line::Arguments,
     error::ConfigError,
+    live::Live,
     machine::Machine,
     origin::{Given, Origin},
     settings::{
@@ -15,6 +16,7 @@ use crate::config::{
         table::{self, GROUPS},
     },
     shown,
+    sources::Sources,
     values::{Lookup, Values},
 };
 
@@ -37,6 +39,16 @@ pub(crate) fn check(arguments: Arguments, lookup: Lookup<'_>) -> Result<String, 
     };
     let config = Config::resolve(&values, machine).map_err(|error| vec![error])?;
     effective(&values, &config).map_err(|error| vec![error])
+}
+
+/// The same for programs: an object of JSON, as `supervisor.settings` answers.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_json(arguments: Arguments) -> Result<String, Vec<ConfigError>> {
+    check(arguments.clone(), &|name| std::env::var_os(name))?;
+    let settings = Live::load(Sources::of_process(arguments))?.settings();
+    Ok(serde_json::json!(settings).to_string() + "\n")
 }
 
 /// Those of the files in the order of files and lines, then the others.

@@ -44,6 +44,7 @@ pub(crate) struct Live {
 #[derive(Debug)]
 struct GivenNow {
     settings: AllGiven,
+    files: Vec<String>,
     listening: Option<SocketAddr>,
 }
 
@@ -53,13 +54,13 @@ impl Live {
     /// # Errors
     /// The first mistakes.
     pub(crate) fn load(sources: Sources) -> Result<Self, Vec<ConfigError>> {
-        let (config, settings, _) = sources.load(None)?;
+        let (config, settings, files) = sources.load(None)?;
         let (environment, _) = sources.environment(&config);
         let current = Current { config: Arc::new(config), environment: Arc::new(environment) };
         Ok(Self {
             current: watch::Sender::new(current),
             sources: Arc::new(sources),
-            given: Arc::new(Mutex::new(GivenNow { settings, listening: None })),
+            given: Arc::new(Mutex::new(GivenNow { settings, files, listening: None })),
         })
     }
 
@@ -102,6 +103,7 @@ impl Live {
         let before = self.config();
         let pinned = Pinned { given: &now.settings, config: &before, listening: now.listening };
         let (config, settings, files) = self.sources.load(Some(pinned))?;
+        now.files.clone_from(&files);
         let mut result = ReloadResult { files, ..ReloadResult::default() };
         for setting in table::all() {
             let about = setting.about();
@@ -133,7 +135,8 @@ impl Live {
         let of_group = |(group, settings): &(&str, &[&'static dyn AnySetting])| {
             settings.iter().map(|setting| summary(group, *setting)).collect::<Vec<_>>()
         };
-        SettingsResult { settings: GROUPS.iter().flat_map(of_group).collect() }
+        let files = now.files.clone();
+        SettingsResult { files, settings: GROUPS.iter().flat_map(of_group).collect() }
     }
 }
 

@@ -11,6 +11,8 @@ pub(crate) mod check;
 pub(crate) mod command_line;
 /// Which environment variables a task gets.
 pub(crate) mod environment;
+/// A configuration file with all defaults.
+pub(crate) mod default_file;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
 /// One configuration file.
@@ -46,7 +48,6 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
 
 use self::{
-    command_line::Arguments,
     environment::Pattern,
     error::ConfigError,
     hooks::HookDefaults,
@@ -57,7 +58,7 @@ use self::{
         table,
     },
     tokens::TokenSetting,
-    values::{Lookup, Values},
+    values::Values,
 };
 
 /// The whole configuration.
@@ -139,11 +140,15 @@ pub(crate) struct Keep {
 }
 
 impl Config {
+    #[cfg(test)]
     /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
-    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
+    pub(crate) fn load(
+        arguments: command_line::Arguments,
+        lookup: values::Lookup<'_>,
+    ) -> Result<Self, Vec<ConfigError>> {
         let mut values = Values::gather(arguments, lookup)?;
         let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {

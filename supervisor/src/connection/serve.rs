@@ -21,6 +21,7 @@ use crate::{
     connection::{
         context::ConnectionContext,
         heartbeat,
+        places::Place,
         websocket::{self, End, Sink, Stream},
     },
     delivery::{
@@ -93,7 +94,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Open {
@@ -110,7 +111,7 @@ impl Open {
         let socket = Socket::new(stream, life.clone(), lane.clone());
         let message_bytes = context.tasks().config().message_bytes_limit;
         let (sink, stream) = websocket::accept(socket, early, message_bytes).await;
-        let Some(slot) = context.session_slot().await else {
+        let Some(place) = context.session_place().await else {
             refuse(context, sink, stream).await;
             return None;
         };
@@ -122,7 +123,7 @@ impl Open {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
@@ -135,7 +136,7 @@ impl Open {
 
     async fn end(mut self, end: End) {
         // Before the client can know that the connection is closed: its next one must find room.
-        drop(self.slot);
+        drop(self.place);
         match &end {
             End::Orderly(frame) => {
                 tracing::debug!(session_id = self.handler.id(), ?frame, "disconnected");

@@ -16,8 +16,11 @@ use crate::{
     config::{limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
-    http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    http::Server,
+    ops::{
+        cli_news::CliNews, clock::now_ms, drain::Drain, health::Health, metrics::Metrics,
+        stage::StageWatch,
+    },
     session::{Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -81,6 +84,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
+        drain: Drain::default(),
         settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
@@ -98,12 +102,6 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
 }
 
 pub(super) fn server(services: Services, address: SocketAddr) -> Server {
-    let config = services.tasks.config();
-    let rules = AdmissionRules {
-        is_loopback: address.ip().is_loopback(),
-        tokens: Arc::clone(&services.tasks.tokens),
-        allowed_origins: config.allowed_origins.clone(),
-    };
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { rules, started_at: Instant::now(), connections }
+    Server { is_loopback: address.ip().is_loopback(), started_at: Instant::now(), connections }
 }

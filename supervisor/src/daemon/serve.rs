@@ -21,11 +21,11 @@ use crate::{
         reaper,
         recovery::{self, EarlierTasks},
         shutdown::{self, Left},
-        signals::Stops,
+        signals::{Reloads, Stops},
     },
     http::{self, Connections},
     ops::{stage::StageWatch, systemd, uptime},
-    session::Services,
+    session::{self, Services},
     storage::state_dir::StateDir,
     worker::{keepers::Keepers, spawner::Spawner},
 };
@@ -44,6 +44,7 @@ pub(crate) async fn serve(
     let config = settings.config();
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
+    let reloads = Reloads::listen()?;
     let listener = listen(&config, inherited).await?;
     let address = listener.local_addr().context("the listener's address")?;
     settings.listens_on(address);
@@ -71,6 +72,7 @@ pub(crate) async fn serve(
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
+    tokio::spawn(reload_when_told(services.clone(), reloads));
     let left = shutdown::end(&services.tasks, stops, &to_stage, &connections).await;
     // Its loop has ended with the stage.
     drop(listening.await);
@@ -95,6 +97,23 @@ async fn prune(services: Services) {
             _ = ticks.tick() => {
                 services.tasks.clean().await;
                 services.batches.prune().await;
+            }
+            () = services.tasks.stage.stopping() => return,
+        }
+    }
+}
+
+/// Reads the configuration again at each SIGHUP. Ends with the supervisor.
+async fn reload_when_told(services: Services, mut reloads: Reloads) {
+    loop {
+        tokio::select! {
+            Some(()) = reloads.next() => {
+                systemd::reloading();
+                let status = match session::reload(&services).await {
+                    Ok(_) => "the configuration was read again",
+                    Err(_) => "the configuration has mistakes, see the log; the old one is in force",
+                };
+                systemd::ready(status);
             }
             () = services.tasks.stage.stopping() => return,
         }

@@ -28,7 +28,6 @@ mod handshake;
 mod response;
 
 pub(crate) use self::{
-    admission::AdmissionRules,
     listener::{Connections, accept_connections},
     server::Server,
 };

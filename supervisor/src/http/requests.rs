@@ -84,7 +84,7 @@ struct Context {
 
 impl Context {
     fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-        if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
+        if let Err(refusal) = self.server.rules().check_request(self.peer, request.headers()) {
             return self.refused(refusal);
         }
         let path = request.uri().path();
@@ -96,7 +96,7 @@ impl Context {
 
     fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {
         let Admitted { token, subprotocol } =
-            match self.server.rules.check_session(self.peer, request.headers()) {
+            match self.server.rules().check_session(self.peer, request.headers()) {
                 Ok(admitted) => admitted,
                 Err(refusal) => return self.refused(refusal),
             };

@@ -38,6 +38,8 @@ pub(crate) enum Condition {
     Panicked,
     /// An operator asked that no new task is started.
     Draining,
+    /// The last reload found mistakes: the old configuration is in force.
+    Configuration,
 }
 
 /// What a condition means for those who would send work.
@@ -55,7 +57,7 @@ impl Condition {
         not(test),
         expect(dead_code, reason = "the checks of the pages are built on it next")
     )]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::TaskLog,
         Self::Database,
         Self::StateDirectory,
@@ -68,6 +70,7 @@ impl Condition {
         Self::ProcessesExhausted,
         Self::Panicked,
         Self::Draining,
+        Self::Configuration,
     ];
 
     /// Its name in pages, metrics and notifications.
@@ -86,6 +89,7 @@ impl Condition {
             Self::ProcessesExhausted => "processes_exhausted",
             Self::Panicked => "panicked",
             Self::Draining => "draining",
+            Self::Configuration => "configuration",
         }
     }
 
@@ -96,7 +100,8 @@ impl Condition {
             | Self::AuditLog
             | Self::RestartRate
             | Self::AgentMissing
-            | Self::Panicked => Severity::Degraded,
+            | Self::Panicked
+            | Self::Configuration => Severity::Degraded,
             Self::Database
             | Self::StateDirectory
             | Self::StateNearlyFull

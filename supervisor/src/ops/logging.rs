@@ -11,16 +11,18 @@ use tracing_subscriber::{
     util::SubscriberInitExt as _,
 };
 
-use crate::config::{Config, settings::choices::LogFormat};
+use crate::{
+    config::{Config, settings::choices::LogFormat},
+    ops::log_filter,
+};
 
 /// # Errors
 /// When something else in this process logs already.
 pub(crate) fn init(config: &Config) -> anyhow::Result<()> {
     let targets: Targets = config.log_filter.parse()?;
-    let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
     let builder = tracing_subscriber::fmt()
-        // Known in advance, a level that nothing logs costs nothing.
-        .with_max_level(most.unwrap_or(LevelFilter::OFF))
+        // The filter decides, which a reload can change.
+        .with_max_level(LevelFilter::TRACE)
         // They are reported by `eprintln!`, which panics when standard error is closed: the reader of the log may be
         // gone, and that must end nothing.
         .log_internal_errors(false)
@@ -28,11 +30,18 @@ pub(crate) fn init(config: &Config) -> anyhow::Result<()> {
     let outcome = match config.log_format {
         LogFormat::Pretty => {
             let builder = builder.with_ansi(std::io::stderr().is_terminal()).with_target(false);
-            builder.finish().with(targets).with(filter_fn(may_be_logged)).try_init()
+            builder
+                .finish()
+                .with(log_filter::layer(targets))
+                .with(filter_fn(may_be_logged))
+                .try_init()
         }
-        LogFormat::Json => {
-            builder.json().finish().with(targets).with(filter_fn(may_be_logged)).try_init()
-        }
+        LogFormat::Json => builder
+            .json()
+            .finish()
+            .with(log_filter::layer(targets))
+            .with(filter_fn(may_be_logged))
+            .try_init(),
     };
     outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))
 }

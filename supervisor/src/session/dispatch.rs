@@ -17,7 +17,9 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
+        drain,
         handler::Handler,
+        reload,
         reply::{CallOutcome, Reply, Then},
     },
 };
@@ -80,6 +82,27 @@ impl Handler {
             "gate.open" => {
                 let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
                 Reply::new(GateOpenResult { opened })
+            }
+
+            "supervisor.settings" => {
+                gate::no_params(&params)?;
+                Reply::new(self.services.tasks.settings.settings())
+            }
+            "supervisor.reload" => {
+                gate::no_params(&params)?;
+                Reply::new(reload::reload(&self.services).await?)
+            }
+            "supervisor.drain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::drain(&self.services).await)
+            }
+            "supervisor.drain_progress" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::progress(&self.services))
+            }
+            "supervisor.undrain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::undrain(&self.services))
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

@@ -14,6 +14,7 @@
 //! - `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
 //!   how far.
 //! - `resume` gives an old session to a new connection.
+//! - `drain` and `reload` are for operators.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -55,8 +56,14 @@ mod current_task;
 
 mod resume;
 
+mod drain;
+
+mod reload;
+
 mod registry;
 
 mod state;
 
-pub(crate) use self::{due::Due, handler::Handler, registry::Sessions, services::Services};
+pub(crate) use self::{
+    due::Due, handler::Handler, registry::Sessions, reload::reload, services::Services,
+};

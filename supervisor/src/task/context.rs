@@ -6,7 +6,7 @@ use cc_link::spec::CgroupParent;
 
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
-    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
         feed::Feed,
@@ -37,6 +37,8 @@ pub(crate) struct TaskContext {
     /// Where tasks' cgroups are made, where tasks have cgroups.
     pub cgroup: Option<CgroupParent>,
     pub stage: StageWatch,
+    /// Whether new tasks are held up.
+    pub drain: Drain,
 }
 
 impl TaskContext {
@@ -102,6 +104,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
+            drain: Drain::default(),
             settings,
         })
     }

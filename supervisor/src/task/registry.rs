@@ -15,16 +15,17 @@ use crate::task::handle::TaskHandle;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
-    limit: usize,
     tasks: Mutex<Tasks>,
     /// Counts the tasks that have left.
     left: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tasks {
+    limit: usize,
     handles: HashMap<String, TaskHandle>,
     is_closed: bool,
+    is_draining: bool,
 }
 
 /// Why no task may be started now.
@@ -32,6 +33,8 @@ struct Tasks {
 pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
+    /// An operator lets the supervisor run empty.
+    Draining,
     /// As many tasks run as may.
     Full { limit: usize },
 }
@@ -40,6 +43,7 @@ impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
+            Refusal::Draining => Self::Drained { what: "tasks" },
             Refusal::Full { limit } => Self::TasksFull { limit },
         }
     }
@@ -48,20 +52,35 @@ impl From<Refusal> for CallError {
 impl Registry {
     #[must_use]
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
+        let tasks = Tasks { limit, handles: HashMap::new(), is_closed: false, is_draining: false };
+        Self { tasks: Mutex::new(tasks), left: watch::Sender::new(0) }
+    }
+
+    /// Changes how many tasks may run; those that run go on, also where they are more.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.tasks().limit = limit;
+        self.left.send_modify(|count| *count += 1);
+    }
+
+    /// Refuses tasks, or no longer. Those of a batch are not refused: it waits by itself, and its hooks follow its tasks.
+    pub(crate) fn set_draining(&self, is_draining: bool) {
+        self.tasks().is_draining = is_draining;
     }
 
     /// Adds a task that is about to be started.
     ///
     /// # Errors
-    /// When the registry is closed or full: the task must not be started.
+    /// When the registry is closed, draining or full: the task must not be started.
     pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
         }
-        if tasks.handles.len() >= self.limit {
-            return Err(Refusal::Full { limit: self.limit });
+        if tasks.is_draining && handle.info().batch_id.is_none() {
+            return Err(Refusal::Draining);
+        }
+        if tasks.handles.len() >= tasks.limit {
+            return Err(Refusal::Full { limit: tasks.limit });
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())

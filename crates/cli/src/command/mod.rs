@@ -11,4 +11,8 @@ pub(crate) mod control;
 pub(crate) mod gates;
 pub(crate) mod ps;
 
+pub(crate) mod config;
+pub(crate) mod drain;
+pub(crate) mod reload;
+
 pub(crate) mod doctor;

@@ -109,6 +109,16 @@ pub enum CallError {
     },
     /// The supervisor is stopping: no new batches.
     DrainingBatches,
+    /// An operator lets the supervisor run empty.
+    Drained {
+        /// `tasks` or `batches`.
+        what: &'static str,
+    },
+    /// The settings cannot be read again.
+    Configuration {
+        /// What is wrong with them.
+        mistakes: Vec<String>,
+    },
     /// There is no such task.
     NoSuchTask {
         /// As it was sent.
@@ -184,7 +194,10 @@ impl CallError {
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches => ErrorCode::Draining,
+            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::Drained { .. } => {
+                ErrorCode::Draining
+            }
+            Self::Configuration { .. } => ErrorCode::ConfigurationInvalid,
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
@@ -255,6 +268,14 @@ impl CallError {
             Self::DrainingBatches => {
                 "the supervisor is stopping and takes no new batches".to_owned()
             }
+            Self::Drained { what } => format!(
+                "an operator lets this supervisor run empty: it starts no new {what} until that ends or another \
+                 supervisor takes its place; try again later"
+            ),
+            Self::Configuration { mistakes } => format!(
+                "the configuration has mistakes, and the old one is in force: {}",
+                mistakes.join("; ")
+            ),
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
@@ -299,6 +320,7 @@ impl CallError {
             | Self::DrainingTasks { task_id: Some(task_id) }
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
+            Self::Configuration { mistakes } => one("mistakes", mistakes.into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
             Self::ScopeMissing { method, scope } => Map::from_iter([
                 ("method".to_owned(), shown_word(&method).into()),
@@ -332,6 +354,7 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::Drained { .. }
             | Self::TokenRemoved
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }

@@ -76,6 +76,9 @@ pub(super) struct Owner {
     /// Admitted jobs that wait for room among the supervisor's tasks.
     waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
+    /// Jobs that wait for the end of a drain.
+    held: VecDeque<Job>,
+    drain: tokio_watch::Receiver<bool>,
     is_over: bool,
 }
 
@@ -139,6 +142,8 @@ impl Owner {
             wall: WallClock::new(now_ms(), uptime::now()),
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
+            held: VecDeque::new(),
+            drain: batches.tasks.drain.changes(),
             is_over: false,
         }
     }
@@ -152,6 +157,9 @@ impl Owner {
                 Some(message) = self.messages.recv() => self.on_message(message).await,
                 Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.drain.changed(), if !self.held.is_empty() => {
+                    self.enqueue_held().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
                     // The wall clock may have been set, in either direction.
@@ -188,6 +196,8 @@ impl Owner {
                     self.take(Input::LimitLifted { tasks }).await;
                 }
             }
+            // The caller may have stopped waiting.
+            Message::Settle(done) => drop(done.send(())),
             Message::Cancel(done) => {
                 self.take(Input::Cancel).await;
                 // The client may have stopped waiting.

@@ -208,7 +208,7 @@ settings! {
         );
         ON_STOP: Choice<OnStop>, Fixed = Setting::new(
             "on-stop", choices::ON_STOP, Fixed::Text("end-tasks"),
-            "What becomes of running tasks at SIGTERM and SIGHUP; SIGINT always ends them, SIGUSR1 always keeps them",
+            "What becomes of running tasks at SIGTERM; SIGINT always ends them, SIGUSR1 always keeps them",
         ).reloadable();
         ON_SUPERVISOR_LOSS: Choice<OnSupervisorLoss>, Fixed = Setting::new(
             "on-supervisor-loss", choices::ON_SUPERVISOR_LOSS, Fixed::Text("keep"),
