@@ -17,7 +17,10 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{
+        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     session::{Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -69,8 +72,11 @@ pub(super) async fn build(
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
+    let tasks_limit = config.tasks_limit;
+    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        registry: Arc::new(Registry::new(config.tasks_limit)),
+        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
@@ -80,7 +86,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        settings: Live::new(config, environment),
+        settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));

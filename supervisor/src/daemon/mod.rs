@@ -7,6 +7,7 @@
 //! - `listen` opens the listening socket, `build` makes everything that clients ask for.
 //! - `recovery` gives the tasks of earlier supervisors owners or ends.
 //! - `reaper` reaps children that were not started here.
+//! - `service_manager` tells the service manager that it lives and what it does.
 //! - `signals` are what tells the supervisor to stop, `shutdown` is how it stops.
 //!
 //! Called by `main`.
@@ -24,6 +25,8 @@ mod recovery;
 mod reaper;
 
 pub(crate) mod signals;
+
+mod service_manager;
 
 mod shutdown;
 

@@ -20,6 +20,7 @@ use crate::{
         listen::listen,
         reaper,
         recovery::{self, EarlierTasks},
+        service_manager,
         shutdown::{self, Left},
         signals::Stops,
     },
@@ -55,11 +56,16 @@ pub(crate) async fn serve(
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
     tokio::spawn(reaper::reap());
-    tokio::spawn(uptime::keep());
+    let watched = Arc::clone(&services.tasks);
+    tokio::spawn(uptime::keep(move |late| {
+        watched.vitals.pulse.beat();
+        watched.metrics.event_loop.served(late);
+    }));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
     tokio::spawn(prune(services.clone()));
+    tokio::spawn(service_manager::keep_informed(services.clone()));
 
     let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);
@@ -91,6 +97,7 @@ async fn prune(services: Services) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
+                services.tasks.vitals.checkup.refresh().await;
                 services.tasks.clean().await;
                 services.batches.prune().await;
             }

@@ -45,6 +45,8 @@ mod task_output;
 
 mod batch_attach;
 
+mod status;
+
 mod position;
 
 mod follow;
