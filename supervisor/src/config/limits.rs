@@ -14,8 +14,10 @@ pub(crate) const CONFIG_FILE_BYTES: usize = 256 * 1024;
 pub(crate) const CONFIG_MISTAKES: usize = 100;
 /// Of a key in a mistake, the characters that are shown.
 pub(crate) const CONFIG_KEY_CHARS: usize = 64;
-/// Longest content of a token file, white space around the token included.
+/// Longest token file.
 pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
+/// Longest name of a token.
+pub(crate) const TOKEN_NAME_CHARS: usize = 64;
 
 // The listener.
 

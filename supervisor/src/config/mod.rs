@@ -29,8 +29,8 @@ pub(crate) mod live;
 pub(crate) mod origin;
 /// The settings: one table in code.
 pub(crate) mod settings;
-/// The secret that clients present.
-pub(crate) mod token;
+/// The tokens that clients present.
+pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
 /// All sources of values, and their order.
@@ -52,7 +52,7 @@ use self::{
         choices::{LogFormat, OnStop},
         table,
     },
-    token::Token,
+    tokens::TokenSetting,
     values::{Lookup, Values},
 };
 
@@ -91,8 +91,8 @@ pub(crate) struct Config {
     pub(crate) heartbeat: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) message_bytes_limit: usize,
-    /// If there is one, every client must present it.
-    pub(crate) token: Option<Token>,
+    /// If there are any, every client must present one.
+    pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log_format: LogFormat,
@@ -178,7 +178,7 @@ impl Config {
             heartbeat: values.value(&table::HEARTBEAT)?,
             handshake_timeout: values.value(&table::HANDSHAKE_TIMEOUT)?,
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
-            token: machine.token,
+            tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,

@@ -1,7 +1,7 @@
 //! Reading the small text files that settings name. What is read is bounded.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, Metadata},
     io::Read as _,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
@@ -24,7 +24,7 @@ pub(super) enum Trust {
 /// Permission bits by which a group or everybody may write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Reads a regular file. Reading any other kind could block for ever.
+/// Reads a regular file.
 ///
 /// # Errors
 /// When it is no regular file, is not trusted, is too long, is not UTF-8 or cannot be read.
@@ -33,31 +33,51 @@ pub(super) fn read_regular(
     bytes_limit: usize,
     trust: Trust,
 ) -> Result<String, PathError> {
-    // Opening a FIFO would wait for its writer.
-    let file = OpenOptions::new().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_dir() && !metadata.is_file() {
-        return Err(PathError::NotRegular);
-    }
+    let (file, metadata) = open_regular(path)?;
     match trust {
         Trust::Given => {}
         Trust::Found => check_trust(path, &metadata)?,
     }
-    read_file(file, bytes_limit)
+    read(file, bytes_limit)
 }
 
-/// Reads a file of any kind, such as the pipe of a shell's `<(…)`.
+/// Reads a regular file with a secret, which nobody else may be able to read or to replace. A `is_credential` is a file
+/// that the service manager has made: its group bits may show an access control list.
 ///
 /// # Errors
-/// When it is a directory, is too long, is not UTF-8 or cannot be read.
-pub(super) fn read(path: &Path, bytes_limit: usize) -> Result<String, PathError> {
-    read_file(File::open(path)?, bytes_limit)
+/// As [`read_regular`], and when others could read it.
+pub(super) fn read_private(
+    path: &Path,
+    bytes_limit: usize,
+    is_credential: bool,
+) -> Result<String, PathError> {
+    let (file, metadata) = open_regular(path)?;
+    let owner = metadata.uid();
+    if owner != 0 && owner != geteuid().as_raw() {
+        return Err(PathError::ForeignOwner { uid: owner });
+    }
+    let mode = metadata.mode() & 0o7777;
+    if !is_credential && mode & 0o077 != 0 {
+        return Err(PathError::NotPrivate { mode });
+    }
+    read(file, bytes_limit)
 }
 
-fn read_file(file: File, bytes_limit: usize) -> Result<String, PathError> {
-    if file.metadata()?.is_dir() {
+/// Looks at the file that is open, not at the path: that may be another file by then.
+fn open_regular(path: &Path) -> Result<(File, Metadata), PathError> {
+    // A pipe without a writer blocks an open that may block.
+    let file = File::options().read(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(path)?;
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
         return Err(PathError::Directory);
     }
+    if !metadata.is_file() {
+        return Err(PathError::NotRegular);
+    }
+    Ok((file, metadata))
+}
+
+fn read(file: File, bytes_limit: usize) -> Result<String, PathError> {
     let mut bytes = Vec::new();
     file.take(bytes_limit as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > bytes_limit {
@@ -91,7 +111,7 @@ fn check_owner(path: &Path, found: &Metadata) -> Result<(), PathError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 
@@ -109,22 +129,26 @@ mod tests {
     }
 
     #[test]
-    fn a_device_without_an_end_is_read_up_to_the_limit() {
-        let error = read(Path::new("/dev/zero"), 1024).unwrap_err();
-        assert!(matches!(error, PathError::TooLong { limit: 1024 }), "{error}");
-        let error = read_given(Path::new("/dev/zero"), 1024).unwrap_err();
-        assert!(matches!(error, PathError::NotRegular), "{error}");
+    fn a_device_or_a_pipe_without_a_writer_is_refused_and_blocks_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        for path in [Path::new("/dev/zero"), &pipe] {
+            for error in [read_given(path, 8), read_private(path, 8, false)] {
+                assert!(matches!(error, Err(PathError::NotRegular)), "{error:?}");
+            }
+        }
     }
 
     #[test]
     fn a_directory_and_bytes_that_are_no_text_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        for error in [read(directory.path(), 8), read_given(directory.path(), 8)] {
+        for error in [read_given(directory.path(), 8), read_private(directory.path(), 8, false)] {
             assert!(matches!(error, Err(PathError::Directory)), "{error:?}");
         }
         let file = directory.path().join("bytes");
         fs::write(&file, [0xff]).unwrap();
-        assert!(matches!(read(&file, 8), Err(PathError::NotUnicode)));
+        assert!(matches!(read_given(&file, 8), Err(PathError::NotUnicode)));
     }
 
     #[test]
@@ -133,7 +157,7 @@ mod tests {
         let file = directory.path().join("config.toml");
         fs::write(&file, "a").unwrap();
         let set = |path: &Path, mode| {
-            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
         };
         let found = || read_regular(&file, 8, Trust::Found);
         set(&file, 0o644);
@@ -152,5 +176,16 @@ mod tests {
         let link = link.path().join("link.toml");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         assert!(read_regular(&link, 8, Trust::Found).is_err(), "what is behind a link counts");
+    }
+
+    #[test]
+    fn a_secret_that_others_could_read_is_not_read() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "secret").unwrap();
+        for (mode, is_read) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
+            fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+            assert_eq!(read_private(file.path(), 8, false).is_ok(), is_read, "{mode:o}");
+            assert!(read_private(file.path(), 8, true).is_ok(), "a credential may have a list");
+        }
     }
 }

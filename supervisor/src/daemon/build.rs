@@ -13,7 +13,7 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits, live::Live},
+    config::{Config, environment::Base, limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
@@ -70,6 +70,7 @@ pub(super) async fn build(
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
     let tasks = Arc::new(TaskContext {
+        tokens: Arc::new(Tokens::new(config.tokens.clone())),
         registry: Arc::new(Registry::new(config.tasks_limit)),
         store,
         health,
@@ -110,7 +111,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
     let config = services.tasks.config();
     let rules = AdmissionRules {
         is_loopback: address.ip().is_loopback(),
-        token: config.token.clone(),
+        tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));

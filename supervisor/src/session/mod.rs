@@ -8,7 +8,7 @@
 //! - `handler` is a session on its connection: it reads messages, has calls answered, and queues what is sent. `due`
 //!   is what it does while the client says nothing.
 //! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
-//! - `dispatch` is the table of methods; `reply` is what a call comes to.
+//! - `dispatch` is the table of methods, `scope` its column of who may call what; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
 //! - `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
@@ -30,6 +30,8 @@ mod message;
 mod response;
 
 mod dispatch;
+
+mod scope;
 
 mod reply;
 

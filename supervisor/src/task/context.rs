@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use cc_link::spec::CgroupParent;
 
 use crate::{
-    config::{Config, live::Live},
+    config::{Config, live::Live, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct TaskContext {
     /// The configuration in force, and what tasks get of the supervisor's environment.
     pub settings: Live,
+    /// The tokens in force.
+    pub tokens: Arc<Tokens>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
@@ -88,6 +90,7 @@ impl TaskContext {
         let keepers = Keepers::new(state_dir.keepers().to_owned());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         Arc::new(Self {
+            tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, Arc::clone(&health)).unwrap(),
             health,

@@ -19,6 +19,7 @@ use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
     method::METHODS,
+    scope::Scope,
 };
 
 /// Why a call is refused.
@@ -63,6 +64,15 @@ pub enum CallError {
         /// The programs on that list.
         allowed: Vec<String>,
     },
+    /// The client's token does not allow the method.
+    ScopeMissing {
+        /// As it was sent.
+        method: String,
+        /// What the token lacks.
+        scope: Scope,
+    },
+    /// The client's token was removed after it had connected.
+    TokenRemoved,
     /// The session runs no task, or the task has ended.
     NoProcess {
         /// The task, where the call has named it.
@@ -167,6 +177,7 @@ impl CallError {
                 ErrorCode::InvalidParams
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
+            Self::ScopeMissing { .. } | Self::TokenRemoved => ErrorCode::NotAuthorized,
             Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
@@ -217,6 +228,13 @@ impl CallError {
             Self::CommandNotAllowed { command, allowed } => {
                 let shown = shown_word(command);
                 format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
+            }
+            Self::ScopeMissing { method, scope } => {
+                let (method, scope) = (shown_word(method), scope.as_str());
+                format!("Not allowed: {method} needs a token with the scope {scope}")
+            }
+            Self::TokenRemoved => {
+                "this connection's token was removed: connect again with another one".to_owned()
             }
             Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
@@ -282,6 +300,10 @@ impl CallError {
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
+            Self::ScopeMissing { method, scope } => Map::from_iter([
+                ("method".to_owned(), shown_word(&method).into()),
+                ("scope".to_owned(), scope.as_str().into()),
+            ]),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
             Self::NoSuchBatch { batch_id } => one("batch_id", shown_id(&batch_id).into()),
             Self::GateOpen { .. } => one("field", "gate_id".into()),
@@ -310,6 +332,7 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::TokenRemoved
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
             | Self::Internal { .. } => Map::new(),
