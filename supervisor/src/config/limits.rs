@@ -19,8 +19,10 @@ pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
 
 // The listener.
 
-/// Sessions that wait for their clients; of more, those that run nothing end, the oldest first.
+/// Sessions that wait for their clients; of more, those end that run nothing and have sent everything, the oldest first.
 pub(crate) const WAITING_SESSIONS: usize = 1_000;
+/// Beyond this many, those that have events to send end as well.
+pub(crate) const OWING_SESSIONS: usize = 10_000;
 /// Ended sessions that are remembered, so that a late client learns what happened.
 pub(crate) const ENDED_SESSIONS: usize = 10_000;
 /// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
@@ -31,6 +33,15 @@ pub(crate) const SESSION_WAIT: Duration = Duration::from_millis(100);
 pub(crate) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// Pause after a failed accept, such as for want of file descriptors.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+// Panics.
+
+/// How long health shows a panic.
+pub(crate) const PANIC_SHOWN: Duration = Duration::from_secs(60 * 60);
+/// Before what has panicked and must run is begun anew.
+pub(crate) const PANIC_RETRY: Duration = Duration::from_secs(1);
+/// Before the batch of an owner that has panicked is taken up again.
+pub(crate) const PANICKED_BATCH: Duration = Duration::from_secs(5);
 
 // A connection.
 

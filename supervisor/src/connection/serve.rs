@@ -5,11 +5,11 @@
 //! takes the session over. Then the place among the connections is free at once, the session waits for its client, and
 //! the client is sent a close frame with the reason.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
@@ -30,6 +30,8 @@ use crate::{
     session::{Due, Handler},
 };
 
+const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
+
 /// Serves an upgraded connection; `early` is what came with its request, `permit` its place among the TCP
 /// connections.
 ///
@@ -42,19 +44,9 @@ pub(crate) async fn serve(
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Some(mut open) = Box::pin(Open::begin(&context, stream, early)).await else { return };
-    let end = tokio::select! {
-        () = open.evicted.notified() => {
-            End::close(close::TAKEN_OVER, "another connection has resumed this session")
-        }
-        end = read(&context, &mut open.handler, &mut open.stream) => end,
-        error = open.writer.run(&mut open.sink) => {
-            tracing::debug!(%error, "writing to a client");
-            End::Lost("the connection broke")
-        }
-        () = heartbeat::until_dead(&context, open.life.clone(), &open.outgoing) => {
-            End::Lost("the client does not answer")
-        }
-    };
+    let serving = AssertUnwindSafe(open.serve(&context)).catch_unwind();
+    // A mistake of this program: the session waits for its client, as after any other end.
+    let end = serving.await.unwrap_or_else(|_| End::close(close::INTERNAL, PANICKED));
     Box::pin(open.end(end)).await;
     drop(permit);
 }
@@ -105,6 +97,23 @@ impl Open {
                 let frame = websocket::close_frame(close::INTERNAL, "no session");
                 websocket::finish(sink, stream, Vec::new(), Some(frame)).await;
                 None
+            }
+        }
+    }
+
+    /// Reads and writes until the connection is to end.
+    async fn serve(&mut self, context: &ConnectionContext) -> End {
+        tokio::select! {
+            () = self.evicted.notified() => {
+                End::close(close::TAKEN_OVER, "another connection has resumed this session")
+            }
+            end = read(context, &mut self.handler, &mut self.stream) => end,
+            error = self.writer.run(&mut self.sink) => {
+                tracing::debug!(%error, "writing to a client");
+                End::Lost("the connection broke")
+            }
+            () = heartbeat::until_dead(context, self.life.clone(), &self.outgoing) => {
+                End::Lost("the client does not answer")
             }
         }
     }

@@ -83,7 +83,8 @@ pub(super) async fn build(
         config,
     });
     let (grace, registry) = (tasks.config.resume_grace, Arc::clone(&tasks.registry));
-    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
+    let sessions = Arc::new(Sessions::new(grace, registry, store, metrics));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
     Ok((Services { sessions, batches, tasks }, parent))
 }

@@ -3,7 +3,7 @@
 //! Owns the registry. A gauge that can be computed from state (sessions, running tasks) is set when a page is requested,
 //! so that it cannot drift.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cc_batch::retry::Class;
 use cc_events::Verdict;
@@ -14,12 +14,20 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
+use crate::ops::panics;
+
 /// The content type of [`Metrics::text`].
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByVerdict {
     verdict: String,
+}
+
+/// What an evicted session may have owed its client.
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByDebt {
+    owed: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -55,6 +63,8 @@ pub(crate) struct Metrics {
     log_failures: Counter<u64, AtomicU64>,
     logs_removed: Counter<u64, AtomicU64>,
     sessions_refused: Counter<u64, AtomicU64>,
+    sessions_evicted: Family<ByDebt, Counter>,
+    panics: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
     batch_attempts: Family<ByClass, Counter>,
@@ -88,6 +98,12 @@ impl Metrics {
                 "sessions_refused",
                 "Connections refused at the session limit",
             ),
+            sessions_evicted: add(
+                to,
+                "sessions_evicted",
+                "Sessions that ended before their grace period was over because too many waited, by what they owed",
+            ),
+            panics: add(to, "panics", "Panics, which are mistakes of this program"),
             sessions: add(to, "sessions", "Sessions now"),
             tasks_running: add(to, "tasks_running", "Tasks now"),
             batch_attempts: add(
@@ -157,6 +173,11 @@ impl Metrics {
         self.sessions_refused.inc();
     }
 
+    /// A waiting session was ended to make room; `owed` is what it may have owed its client.
+    pub(crate) fn session_evicted(&self, owed: &'static str) {
+        self.sessions_evicted.get_or_create(&ByDebt { owed }).inc();
+    }
+
     /// The page, with what the caller has counted.
     #[must_use]
     pub(crate) fn text(&self, now: &Now) -> String {
@@ -164,6 +185,7 @@ impl Metrics {
         self.sessions.set(gauge(now.sessions));
         self.tasks_running.set(gauge(now.tasks));
         self.batches_running.set(gauge(now.batches));
+        self.panics.inner().store(panics::count(), Ordering::Relaxed);
         // Without this a gate that is gone would stay on the page.
         for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {
             family.clear();

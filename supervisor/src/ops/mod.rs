@@ -14,6 +14,8 @@ pub(crate) mod logging;
 pub(crate) mod metrics;
 /// The limit of open files.
 pub(crate) mod open_files;
+/// Panics: counted, logged, and shown by health.
+pub(crate) mod panics;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.

@@ -118,7 +118,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let tasks = TaskContext::for_tests(directory.path());
         let (registry, store) = (Arc::clone(&tasks.registry), tasks.store.clone());
-        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store));
+        let metrics = Arc::clone(&tasks.metrics);
+        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store, metrics));
         let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
         let services = Services { sessions: Arc::clone(&sessions), batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);

@@ -14,13 +14,14 @@ use cc_protocol::{
     notification::{Connected, Limits, Notification},
 };
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
     batch::Following,
     delivery::{Outgoing, notification::to_text},
     session::{
         current_task::CurrentTask,
+        delivered::Delivered,
         message::Message,
         registry::{ConnectionHandle, ResumeToken, Session},
         reply::{CallOutcome, Then},
@@ -53,13 +54,15 @@ pub(crate) struct Handler {
     /// The session that the connection began with, while another one is being resumed.
     pub(super) former: Option<Arc<Session>>,
     pub(super) current: Option<CurrentTask>,
-    /// Tasks that the connection is attached to; the receiver hears when a task's terminal event is sent.
-    pub(super) attached: HashMap<String, oneshot::Receiver<()>>,
+    /// Tasks that the connection is attached to, each with the wait for its terminal event.
+    pub(super) attached: HashMap<String, Delivered>,
     pub(super) attached_batches: HashMap<String, Following>,
     pub(super) outgoing: mpsc::Sender<Box<Outgoing>>,
     /// Boxed: few connections ever have one.
     pub(super) waiting: Option<Box<WaitingExecute>>,
     pub(super) is_closing: bool,
+    /// What the loss of the connection entails is done.
+    has_left: bool,
 }
 
 impl Handler {
@@ -85,6 +88,7 @@ impl Handler {
             outgoing,
             waiting: None,
             is_closing: false,
+            has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;
         let greeted = Input::Greeted(handler.connection.number);
@@ -195,9 +199,15 @@ impl Handler {
 
     /// To be called when the connection is over: the session waits for its client, or ends.
     pub(crate) async fn connection_lost(mut self) {
+        let is_all_sent =
+            self.waiting.is_none() && self.current.as_mut().is_none_or(|task| !task.is_being_sent());
+        if is_all_sent {
+            self.session.everything_was_sent(self.connection.number);
+        }
         let lost = Input::Lost(self.connection.number);
         self.services.sessions.happened(&self.session, lost).await;
         self.close_former().await;
+        self.has_left = true;
     }
 
     /// Ends the session that the connection began with, which no client can resume any more.
@@ -205,6 +215,21 @@ impl Handler {
         if let Some(former) = self.former.take() {
             self.services.sessions.happened(&former, Input::Close).await;
         }
+    }
+}
+
+impl Drop for Handler {
+    /// Where the future of the connection has panicked, or was dropped, its session waits for its client all the same.
+    fn drop(&mut self) {
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !self.has_left) else { return };
+        let (sessions, number) = (Arc::clone(&self.services.sessions), self.connection.number);
+        let (session, former) = (Arc::clone(&self.session), self.former.take());
+        runtime.spawn(async move {
+            sessions.happened(&session, Input::Lost(number)).await;
+            if let Some(former) = former {
+                sessions.happened(&former, Input::Close).await;
+            }
+        });
     }
 }
 

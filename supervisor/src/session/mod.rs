@@ -11,8 +11,8 @@
 //! - `dispatch` is the table of methods; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
-//! - `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
-//!   how far.
+//! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
+//!   sent, and how far.
 //! - `resume` gives an old session to a new connection.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
@@ -50,6 +50,8 @@ mod position;
 mod follow;
 
 mod current_task;
+
+mod delivered;
 
 mod resume;
 

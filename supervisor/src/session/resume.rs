@@ -123,9 +123,6 @@ impl Handler {
         let mut then = Vec::new();
         let mut last = None;
         for (task, summary) in tasks.iter().zip(&summaries) {
-            if task.never_ran() {
-                continue;
-            }
             let after_seq = match &resume.after {
                 Some(position) if position.task_id == summary.task_id => position.seq,
                 Some(_) | None => 0,

@@ -54,16 +54,6 @@ impl TaskRef {
         }
     }
 
-    /// Whether it has ended without a main process: then the answer to its request said so.
-    #[must_use]
-    pub(crate) fn never_ran(&self) -> bool {
-        match self {
-            Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
-            // The end is its only event. A start that is not on record is no proof: nothing waits for that record.
-            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
-        }
-    }
-
     /// The terminal event and its seq, if the database has them.
     #[must_use]
     pub(crate) fn stored_end(&self) -> Option<(Completed, u64)> {

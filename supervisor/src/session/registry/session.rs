@@ -44,6 +44,29 @@ struct Inner {
     current_task_id: Option<String>,
     /// It has had a task, so the database knows it.
     is_recorded: bool,
+    debt: Debt,
+}
+
+/// What a session that waits may owe its client: what is lost with it. Those that owe least are evicted first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Debt {
+    /// It never had a task.
+    Nothing,
+    /// Everything was handed to the socket; how much of it the client has read is not known.
+    Unread,
+    /// Events that no socket has taken, or the answer to a request.
+    Unsent,
+}
+
+impl Debt {
+    #[must_use]
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Unread => "unread",
+            Self::Unsent => "unsent",
+        }
+    }
 }
 
 /// What is left to do for a session that is over.
@@ -64,6 +87,7 @@ impl Session {
                 grace: None,
                 current_task_id: None,
                 is_recorded: false,
+                debt: Debt::Nothing,
             }),
         }
     }
@@ -80,6 +104,7 @@ impl Session {
                 grace: None,
                 current_task_id,
                 is_recorded: true,
+                debt: Debt::Unsent,
             }),
         }
     }
@@ -121,7 +146,20 @@ impl Session {
         let accepted = accept().map_err(Some)?;
         inner.current_task_id = Some(task_id.to_owned());
         inner.is_recorded = true;
+        inner.debt = Debt::Unsent;
         Ok(accepted)
+    }
+
+    /// Takes note that this connection, which is about to be lost, was handed everything of the session's tasks.
+    pub(crate) fn everything_was_sent(&self, connection: ConnectionNumber) {
+        let mut inner = self.inner();
+        if inner.state.connection() == Some(connection) && inner.is_recorded {
+            inner.debt = Debt::Unread;
+        }
+    }
+
+    pub(super) fn debt(&self) -> Debt {
+        self.inner().debt
     }
 
     /// The session's row, to be written with each of its tasks. Writing it again changes nothing.
