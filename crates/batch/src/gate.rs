@@ -117,9 +117,8 @@ impl Gate {
     pub fn leave_all(&mut self, batch_id: &str) {
         self.waiting.retain(|waiting| waiting.ticket.batch_id != batch_id);
         self.suspects.retain(|ticket, _| ticket.batch_id != batch_id);
-        self.bars.retain(
-            |_, bar| !matches!(bar, Bar::Probed { by, .. } if by.batch_id == batch_id),
-        );
+        self.bars
+            .retain(|_, bar| !matches!(bar, Bar::Probed { by, .. } if by.batch_id == batch_id));
         self.running.remove(batch_id);
     }
 

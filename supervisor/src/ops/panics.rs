@@ -16,7 +16,10 @@ use tokio::sync::watch;
 
 use crate::{
     config::limits,
-    ops::{health::Health, uptime},
+    ops::{
+        health::{Condition, Health},
+        uptime,
+    },
 };
 
 #[derive(Clone, Debug, Default)]
@@ -54,20 +57,27 @@ pub(crate) async fn show(health: &Health) {
     // The sender is never dropped, so there is no error.
     while panics.changed().await.is_ok() {
         let Panics { count, last } = panics.borrow_and_update().clone();
-        health.panicked(Some((count, &last)));
+        let text = format!(
+            "{count} since the start, the last at {last}: this is a mistake of this program, please report it with the \
+             lines of the log; what it has hit was ended or begun anew, and a restart is not needed"
+        );
+        health.raise(Condition::Panicked, text);
         let is_newer = uptime::timeout(limits::PANIC_SHOWN, panics.changed()).await.is_ok();
         if is_newer {
             panics.mark_changed();
         } else {
-            health.panicked(None);
+            health.clear(Condition::Panicked);
         }
     }
 }
 
 /// Runs what must run as long as the supervisor does. After a panic it is begun anew, at most once a second; it ends
 /// when the future does.
-pub(crate) async fn forever<F: Future<Output = ()>>(what: &str, mut begin: impl FnMut() -> F) {
-    while AssertUnwindSafe(begin()).catch_unwind().await.is_err() {
+pub(crate) async fn forever<F: Future>(what: &str, mut begin: impl FnMut() -> F) -> F::Output {
+    loop {
+        if let Ok(output) = AssertUnwindSafe(begin()).catch_unwind().await {
+            return output;
+        }
         tracing::error!("{what} has panicked: it is begun anew");
         tokio::time::sleep(limits::PANIC_RETRY).await;
     }

@@ -199,8 +199,8 @@ impl Handler {
 
     /// To be called when the connection is over: the session waits for its client, or ends.
     pub(crate) async fn connection_lost(mut self) {
-        let is_all_sent =
-            self.waiting.is_none() && self.current.as_mut().is_none_or(|task| !task.is_being_sent());
+        let is_all_sent = self.waiting.is_none()
+            && self.current.as_mut().is_none_or(|task| !task.is_being_sent());
         if is_all_sent {
             self.session.everything_was_sent(self.connection.number);
         }

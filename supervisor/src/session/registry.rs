@@ -35,7 +35,8 @@ use crate::{
     task::{Request, registry::Registry},
 };
 
-const EVICTED: &str = "too many sessions wait for their clients: this one ends before its grace period is over";
+const EVICTED: &str =
+    "too many sessions wait for their clients: this one ends before its grace period is over";
 
 /// Why a session cannot be resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,10 @@ pub(super) fn hold(
         if AssertUnwindSafe(owner).catch_unwind().await.is_ok() {
             return;
         }
-        tracing::error!(batch_id, "the owner of a batch has panicked: its stored state is taken up");
+        tracing::error!(
+            batch_id,
+            "the owner of a batch has panicked: its stored state is taken up"
+        );
         // Time for an operator to see it, should every attempt panic.
         tokio::select! {
             () = sleep(limits::PANICKED_BATCH) => take_up(&batches, &batch_id).await,
