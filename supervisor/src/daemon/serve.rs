@@ -64,7 +64,7 @@ pub(crate) async fn serve(
     let pruned = services.clone();
     tokio::spawn(panics::forever("retention", move || prune(pruned.clone())));
 
-    let connections = Connections::new(services.tasks.config.sessions_limit);
+    let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);
     let listening =
         tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
