@@ -175,7 +175,7 @@ async fn recover_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<
     match outcome {
         Ok(taken) => {
             if taken == Recovered::Adopted {
-                context.metrics.task_adopted();
+                context.metrics.tasks.adopted();
             }
             tracing::debug!(task_id, ?taken, "recovered a task of an earlier supervisor");
             Some(taken)

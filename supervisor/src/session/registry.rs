@@ -19,17 +19,18 @@ use std::{
 use cc_events::EndReason;
 use cc_state::{Change, SessionRow};
 
-use self::{
-    ended::EndedSessions,
-    session::{Debt, Remains},
-};
+use self::{ended::EndedSessions, session::Remains};
 pub(crate) use self::{
     session::{ConnectionHandle, Session},
     token::{ResumeToken, is_token_of},
 };
 use crate::{
     config::limits,
-    ops::{clock::now_ms, metrics::Metrics, uptime},
+    ops::{
+        clock::now_ms,
+        metrics::{Debt, Label as _, Metrics},
+        uptime,
+    },
     session::state::{ConnectionNumber, Effect, Input, State},
     storage::database::Store,
     task::{Request, registry::Registry},
@@ -195,12 +196,12 @@ impl Sessions {
     /// runs a task stays.
     async fn make_room(self: &Arc<Self>) {
         while let Some((session, debt)) = self.superfluous() {
-            let (session_id, owes) = (session.id(), debt.as_str());
+            let (session_id, owes) = (session.id(), debt.value());
             match debt {
                 Debt::Nothing => tracing::debug!(session_id, owes, EVICTED),
                 Debt::Unread | Debt::Unsent => tracing::warn!(session_id, owes, EVICTED),
             }
-            self.metrics.session_evicted(debt.as_str());
+            self.metrics.sessions.evicted(debt);
             Box::pin(self.happened(&session, Input::Close)).await;
         }
     }

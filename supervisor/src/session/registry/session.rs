@@ -6,7 +6,7 @@ use cc_state::{Change, SessionRow, TokenHash};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    ops::clock::now_ms,
+    ops::{clock::now_ms, metrics::Debt},
     session::{
         registry::token::ResumeToken,
         state::{ConnectionNumber, Effect, Input, State, transition},
@@ -45,28 +45,6 @@ struct Inner {
     /// It has had a task, so the database knows it.
     is_recorded: bool,
     debt: Debt,
-}
-
-/// What a session that waits may owe its client: what is lost with it. Those that owe least are evicted first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Debt {
-    /// It never had a task.
-    Nothing,
-    /// Everything was handed to the socket; how much of it the client has read is not known.
-    Unread,
-    /// Events that no socket has taken, or the answer to a request.
-    Unsent,
-}
-
-impl Debt {
-    #[must_use]
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Nothing => "nothing",
-            Self::Unread => "unread",
-            Self::Unsent => "unsent",
-        }
-    }
 }
 
 /// What is left to do for a session that is over.
