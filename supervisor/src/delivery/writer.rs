@@ -181,6 +181,8 @@ impl Writer {
             Outgoing::Hold => self.is_held = true,
             Outgoing::Release => self.is_held = false,
             Outgoing::Follow(follow) => self.own.push_back(follow),
+            // It may have been detached before its answer was queued.
+            Outgoing::Attach(follow) if follow.delivered.is_closed() => {}
             Outgoing::Attach(follow) => self.attached.push(*follow),
             Outgoing::Detach(task_id) => {
                 self.attached.retain(|follow| follow.task_id != task_id);

@@ -38,6 +38,14 @@ impl TaskRef {
     }
 
     #[must_use]
+    pub(crate) fn task_id(&self) -> &str {
+        match self {
+            Self::Live(handle) => handle.task_id(),
+            Self::Stored(row) => &row.accepted.id,
+        }
+    }
+
+    #[must_use]
     pub(crate) fn session_id(&self) -> Option<&str> {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
