@@ -103,6 +103,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
+    cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
     panics::install();
     let open_files = open_files::raise(&config);

@@ -52,6 +52,18 @@ pub(crate) const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
 /// Most JSON values in one message: they, not its bytes, cost memory. Room for a batch of as many tasks as
 /// there may be.
 pub(crate) const MESSAGE_VALUES: usize = 250_000;
+/// Values of a message that are parsed whatever the messages of other clients have.
+pub(crate) const FREE_VALUES: usize = 1_000;
+/// Of a message, the bytes that are read whatever other clients send.
+pub(crate) const FREE_MESSAGE_BYTES: u64 = 64 * 1024;
+/// What longer messages of all clients may take together: their texts, and as much again for what is made of them.
+pub(crate) const MESSAGES_BYTES: usize = 128 * 1024 * 1024;
+/// How long a longer message waits for others to be answered before its connection is closed.
+pub(crate) const MESSAGE_WAIT: Duration = Duration::from_secs(30);
+/// While others wait, a longer message must come this fast, or its connection is closed: bytes in a second.
+pub(crate) const MESSAGE_BYTES_PER_SECOND: u64 = 64 * 1024;
+/// Between looks at how fast it comes.
+pub(crate) const MESSAGE_CHECK: Duration = Duration::from_secs(5);
 /// Most calls in one JSON-RPC batch.
 pub(crate) const BATCH_CALLS: usize = 1_000;
 /// Longest single answer in a batch whose answers together are too long to send.

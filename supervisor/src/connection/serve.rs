@@ -21,6 +21,7 @@ use crate::{
     connection::{
         context::ConnectionContext,
         heartbeat,
+        intake::{ClaimSlot, Intake},
         websocket::{self, End, Sink, Stream},
     },
     delivery::{
@@ -55,6 +56,8 @@ pub(crate) async fn serve(
 struct Open {
     handler: Handler,
     stream: Stream,
+    /// Of the message that the stream returned last.
+    claims: ClaimSlot,
     /// It reads what the handler queues, so it outlives the handler.
     writer: Writer,
     sink: Sink,
@@ -78,7 +81,11 @@ impl Open {
         let lane = FrameLane::default();
         let socket = Socket::new(stream, life.clone(), lane.clone());
         let message_bytes = context.tasks().config().message_bytes_limit;
-        let (sink, stream) = websocket::accept(socket, early, message_bytes).await;
+        let (claims, budget) = (ClaimSlot::default(), Arc::clone(&context.services.budget));
+        // What came with the request holds the whole buffer of the request.
+        let early = Bytes::copy_from_slice(&early);
+        let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
+        let (sink, stream) = websocket::accept(intake, message_bytes).await;
         let Some(slot) = context.session_slot().await else {
             refuse(context, sink, stream).await;
             return None;
@@ -90,7 +97,7 @@ impl Open {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, slot })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
@@ -107,7 +114,7 @@ impl Open {
             () = self.evicted.notified() => {
                 End::close(close::TAKEN_OVER, "another connection has resumed this session")
             }
-            end = read(context, &mut self.handler, &mut self.stream) => end,
+            end = read(context, &mut self.handler, &mut self.stream, &self.claims) => end,
             error = self.writer.run(&mut self.sink) => {
                 tracing::debug!(%error, "writing to a client");
                 End::Lost("the connection broke")
@@ -146,22 +153,40 @@ async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
 }
 
 /// Reads messages and has each answered, until the connection is to end.
-async fn read(context: &ConnectionContext, handler: &mut Handler, stream: &mut Stream) -> End {
+async fn read(
+    context: &ConnectionContext,
+    handler: &mut Handler,
+    stream: &mut Stream,
+    claims: &ClaimSlot,
+) -> End {
+    let mut early = None;
     loop {
-        let message = tokio::select! {
-            message = stream.next() => message,
-            due = handler.due(&context.tasks().stage) => match due {
-                Due::Close(code, reason) => return End::close(code, reason),
-                Due::AnswerWaiting => {
-                    // Boxed, as below.
-                    Box::pin(handler.answer_waiting()).await;
-                    continue;
-                }
+        let message = match early.take() {
+            Some(message) => message,
+            None => tokio::select! {
+                message = stream.next() => message,
+                due = handler.due(&context.tasks().stage) => match due {
+                    Due::Close(code, reason) => return End::close(code, reason),
+                    Due::AnswerWaiting => {
+                        // Boxed, as below.
+                        Box::pin(handler.answer_waiting()).await;
+                        continue;
+                    }
+                },
             },
         };
         match message {
-            // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
-            Some(Ok(Message::Text(text))) => Box::pin(handler.handle(text.as_str())).await,
+            Some(Ok(Message::Text(text))) => {
+                let claim = claims.take();
+                let is_long = claim.is_some();
+                // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
+                Box::pin(handler.handle(text.as_str(), claim)).await;
+                if is_long {
+                    // The codec uses the memory of a message for the next one, unless the message is still there when it
+                    // begins to read on.
+                    early = stream.next().now_or_never();
+                }
+            }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Binary(_))) => {
                 return End::close(close::UNSUPPORTED, "binary messages are not understood");

@@ -24,7 +24,7 @@ use crate::{
         signals::Stops,
     },
     http::{self, Connections},
-    ops::{panics, stage::StageWatch, systemd, uptime},
+    ops::{memory, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
     worker::{keepers::Keepers, spawner::Spawner},
@@ -57,6 +57,7 @@ pub(crate) async fn serve(
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
+    tokio::spawn(panics::forever("the return of memory", memory::give_back));
     tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;

@@ -10,6 +10,8 @@ pub(crate) mod clock;
 pub(crate) mod health;
 /// The log on standard error.
 pub(crate) mod logging;
+/// Memory that is given back to the machine.
+pub(crate) mod memory;
 /// `/metrics`.
 pub(crate) mod metrics;
 /// The limit of open files.

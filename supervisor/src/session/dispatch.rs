@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{
         batch::Batches,
-        session::{registry::Sessions, services::Services},
+        session::{budget::MessageBudget, registry::Sessions, services::Services},
         task::context::TaskContext,
     };
 
@@ -121,7 +121,8 @@ mod tests {
         let metrics = Arc::clone(&tasks.metrics);
         let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store, metrics));
         let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-        let services = Services { sessions: Arc::clone(&sessions), batches, tasks };
+        let budget = Arc::new(MessageBudget::new(1024));
+        let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);
         let connection = sessions.connection_handle();
         let mut handler = Handler::begin(services, connection, outgoing).await.unwrap();

@@ -20,6 +20,7 @@ use crate::{
     batch::Following,
     delivery::{Outgoing, notification::to_text},
     session::{
+        budget::Claim,
         current_task::CurrentTask,
         delivered::Delivered,
         message::Message,
@@ -119,13 +120,16 @@ impl Handler {
         }))
     }
 
-    /// Answers one text message.
-    pub(crate) async fn handle(&mut self, text: &str) {
+    /// Answers one text message, which is as long as `claim` says.
+    pub(crate) async fn handle(&mut self, text: &str, claim: Option<Claim>) {
         // A refused `execute` is answered before what the client sent after it.
         if self.waiting.as_ref().is_some_and(|waiting| waiting.is_refused()) {
             self.answer_waiting().await;
         }
-        self.answer(Message::of(request::read(text)), Vec::new()).await;
+        let count = request::count_values(text);
+        let values = self.services.budget.claim_values(count).await;
+        let message = Message::of(request::read(text, count), (claim, values));
+        self.answer(message, Vec::new()).await;
     }
 
     /// Answers the calls of a message that are left, then the message, and does what follows: `then`, from a call that

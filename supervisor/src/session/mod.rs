@@ -7,6 +7,7 @@
 //! - `services` holds what is asked: sessions, batches, tasks.
 //! - `handler` is a session on its connection: it reads messages, has calls answered, and queues what is sent. `due`
 //!   is what it does while the client says nothing.
+//! - `budget` bounds what the messages of all clients take together.
 //! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
 //! - `dispatch` is the table of methods; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
@@ -22,6 +23,8 @@ mod services;
 
 mod due;
 mod handler;
+
+mod budget;
 
 mod request;
 
@@ -59,4 +62,10 @@ mod registry;
 
 mod state;
 
-pub(crate) use self::{due::Due, handler::Handler, registry::Sessions, services::Services};
+pub(crate) use self::{
+    budget::{Claim, MessageBudget},
+    due::Due,
+    handler::Handler,
+    registry::Sessions,
+    services::Services,
+};
