@@ -60,10 +60,10 @@ pub(crate) const FREE_MESSAGE_BYTES: u64 = 64 * 1024;
 pub(crate) const MESSAGES_BYTES: usize = 128 * 1024 * 1024;
 /// How long a longer message waits for others to be answered before its connection is closed.
 pub(crate) const MESSAGE_WAIT: Duration = Duration::from_secs(30);
-/// While others wait, a longer message must come this fast, or its connection is closed: bytes in a second.
-pub(crate) const MESSAGE_BYTES_PER_SECOND: u64 = 64 * 1024;
-/// Between looks at how fast it comes.
-pub(crate) const MESSAGE_CHECK: Duration = Duration::from_secs(5);
+/// Between looks at how fast a longer message comes.
+pub(crate) const MESSAGE_CHECK: Duration = Duration::from_secs(1);
+/// Of which so many bytes must have come since the last look while others wait, or its connection is closed.
+pub(crate) const MESSAGE_CHECK_BYTES: u64 = 64 * 1024;
 /// Most calls in one JSON-RPC batch.
 pub(crate) const BATCH_CALLS: usize = 1_000;
 /// Longest single answer in a batch whose answers together are too long to send.
@@ -76,6 +76,12 @@ pub(crate) const IGNORED_PARAM_CHARS: usize = 64;
 pub(crate) const CONTROL_QUEUE_MESSAGES: usize = 64;
 /// Read buffer of a connection: larger ones make idle connections expensive.
 pub(crate) const READ_BUFFER_BYTES: usize = 1024;
+/// Answers from this length on wait for the client to have read the earlier ones.
+pub(crate) const QUEUED_TEXT_BYTES: usize = 4 * 1024;
+/// Texts from this length on are written past the codec.
+pub(crate) const LONG_TEXT_BYTES: usize = 64 * 1024;
+/// How long the client may read nothing of one before the connection ends.
+pub(crate) const LONG_TEXT_WAIT: Duration = Duration::from_secs(30);
 /// What is collected before a write to the socket.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
@@ -84,6 +90,8 @@ pub(crate) const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const TEXTS_BYTES: usize = 64 * 1024;
 /// Records that a writer takes from a cursor at once.
 pub(crate) const WRITER_TAKE_BYTES: usize = 128 * 1024;
+/// After so long without a byte taken, a reader is left with a position in the log.
+pub(crate) const STALLED_READER: Duration = Duration::from_secs(1);
 /// Messages of one task that are sent before it is another's turn, where several are followed on a connection.
 pub(crate) const WRITER_TURN_BYTES: usize = 256 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
@@ -103,6 +111,10 @@ pub(crate) const LIST_BYTES: usize = 900 * 1024;
 pub(crate) const CLOSE_FLUSH: Duration = Duration::from_secs(2);
 /// For the client to end its side afterwards.
 pub(crate) const CLOSE_DRAIN: Duration = Duration::from_secs(2);
+/// The same two while the supervisor stops: it does not wait for a client that sleeps.
+pub(crate) const STOP_ASLEEP: Duration = Duration::from_millis(300);
+/// See [`STOP_ASLEEP`].
+pub(crate) const STOP_DRAIN: Duration = Duration::from_millis(200);
 /// For a pause or a resume to be confirmed.
 pub(crate) const CONTROL_ANSWER: Duration = Duration::from_secs(5);
 
@@ -118,6 +130,8 @@ pub(crate) const MOST_OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
 pub(crate) const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub(crate) const RING_BYTES: usize = 256 * 1024;
+/// The same while nobody follows the task closely.
+pub(crate) const UNREAD_RING_BYTES: usize = 32 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub(crate) const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.

@@ -80,19 +80,14 @@ impl std::fmt::Debug for Long {
 
 /// How fast a message comes.
 struct Arrival {
-    since: Instant,
+    /// Since the last check.
     bytes: u64,
     check: Pin<Box<Sleep>>,
 }
 
 impl Arrival {
     fn begin() -> Self {
-        Self { since: Instant::now(), bytes: 0, check: Box::pin(sleep(limits::MESSAGE_CHECK)) }
-    }
-
-    fn is_slow(&self) -> bool {
-        let due = self.since.elapsed().as_secs().saturating_mul(limits::MESSAGE_BYTES_PER_SECOND);
-        self.bytes < due
+        Self { bytes: 0, check: Box::pin(sleep(limits::MESSAGE_CHECK)) }
     }
 }
 
@@ -158,7 +153,8 @@ impl Intake {
             && let Long::Arriving(arrival) = &mut **long
         {
             while arrival.check.as_mut().poll(context).is_ready() {
-                if self.budget.is_wanted() && arrival.is_slow() {
+                let is_slow = std::mem::take(&mut arrival.bytes) < limits::MESSAGE_CHECK_BYTES;
+                if is_slow && self.budget.is_wanted() {
                     return Poll::Ready(Err(io::Error::other(NotRead::TooSlow)));
                 }
                 arrival.check.as_mut().reset(Instant::now() + limits::MESSAGE_CHECK);

@@ -13,6 +13,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
+    time::sleep,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -22,7 +23,7 @@ use crate::{
         context::ConnectionContext,
         heartbeat,
         intake::{ClaimSlot, Intake},
-        websocket::{self, End, Sink, Stream},
+        websocket::{self, End, Patience, Sink, Stream},
     },
     delivery::{
         Outgoing, Writer,
@@ -48,7 +49,9 @@ pub(crate) async fn serve(
     let serving = AssertUnwindSafe(open.serve(&context)).catch_unwind();
     // A mistake of this program: the session waits for its client, as after any other end.
     let end = serving.await.unwrap_or_else(|_| End::close(close::INTERNAL, PANICKED));
-    Box::pin(open.end(end)).await;
+    let is_stopping = context.tasks().stage.is_stopping();
+    let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
+    Box::pin(open.end(end, patience)).await;
     drop(permit);
 }
 
@@ -102,7 +105,7 @@ impl Open {
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
                 let frame = websocket::close_frame(close::INTERNAL, "no session");
-                websocket::finish(sink, stream, Vec::new(), Some(frame)).await;
+                websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL).await;
                 None
             }
         }
@@ -122,10 +125,13 @@ impl Open {
             () = heartbeat::until_dead(context, self.life.clone(), &self.outgoing) => {
                 End::Lost("the client does not answer")
             }
+            () = stopped_asleep(context, &self.life) => {
+                End::Lost("the client does not read, and the supervisor stops")
+            }
         }
     }
 
-    async fn end(mut self, end: End) {
+    async fn end(mut self, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
         drop(self.slot);
         match &end {
@@ -138,8 +144,22 @@ impl Open {
         }
         self.handler.connection_lost().await;
         if let End::Orderly(frame) = end {
-            websocket::finish(self.sink, self.stream, self.writer.leftovers(), frame).await;
+            let texts = self.writer.leftovers();
+            websocket::finish(self.sink, self.stream, texts, frame, &patience).await;
         }
+    }
+}
+
+/// Returns when the supervisor stops and the client takes nothing any more.
+async fn stopped_asleep(context: &ConnectionContext, life: &Liveness) {
+    context.tasks().stage.stopping().await;
+    let mut taken = life.taken();
+    loop {
+        sleep(limits::STOP_ASLEEP).await;
+        if life.is_full() && life.taken() == taken {
+            return;
+        }
+        taken = life.taken();
     }
 }
 
@@ -149,7 +169,7 @@ async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();
     let frame = websocket::close_frame(close::POLICY, "session limit");
-    websocket::finish(sink, stream, vec![text], Some(frame)).await;
+    websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await;
 }
 
 /// Reads messages and has each answered, until the connection is to end.

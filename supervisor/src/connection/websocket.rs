@@ -1,5 +1,7 @@
 //! A TCP stream becomes a WebSocket, and is closed so that its client gets everything that was sent.
 
+use std::time::Duration;
+
 use cc_protocol::error::close;
 use futures_util::{
     SinkExt as _, StreamExt as _,
@@ -53,7 +55,7 @@ impl End {
                     Self::close(close::TRY_AGAIN, "too many long messages at once: try again later")
                 }
                 Some(NotRead::TooSlow) => {
-                    Self::close(close::POLICY, "the message came too slowly while others waited")
+                    Self::close(close::TRY_AGAIN, "the message came too slowly while others waited")
                 }
                 None => Self::Lost("the connection broke"),
             },
@@ -66,6 +68,21 @@ impl End {
             | Error::HttpFormat(_) => Self::Lost("the connection broke"),
         }
     }
+}
+
+/// How long a client is waited for whose connection is being closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Until it has taken what is left and the close frame.
+    flush: Duration,
+    /// Until it has closed its side.
+    drain: Duration,
+}
+
+impl Patience {
+    pub(super) const USUAL: Self = Self { flush: limits::CLOSE_FLUSH, drain: limits::CLOSE_DRAIN };
+    /// A stop of the supervisor does not wait for a client that sleeps: it resumes its session when it wakes up.
+    pub(super) const AT_STOP: Self = Self { flush: limits::STOP_ASLEEP, drain: limits::STOP_DRAIN };
 }
 
 pub(super) fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
@@ -90,6 +107,7 @@ pub(super) async fn finish(
     stream: Stream,
     texts: Vec<String>,
     frame: Option<CloseFrame>,
+    patience: &Patience,
 ) {
     let sending = async {
         if let Some(frame) = frame {
@@ -100,7 +118,7 @@ pub(super) async fn finish(
         }
         sink.flush().await
     };
-    match timeout(limits::CLOSE_FLUSH, sending).await {
+    match timeout(patience.flush, sending).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
         Err(_) => tracing::debug!("a client did not read its close frame in time"),
@@ -111,7 +129,7 @@ pub(super) async fn finish(
         tcp.shutdown().await?;
         tokio::io::copy(tcp, &mut tokio::io::sink()).await
     };
-    match timeout(limits::CLOSE_DRAIN, draining).await {
+    match timeout(patience.drain, draining).await {
         Ok(Ok(_)) | Err(_) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
     }

@@ -14,10 +14,14 @@ use cc_protocol::{
     notification::{Connected, Limits, Notification},
 };
 use serde_json::Value;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use crate::{
     batch::Following,
+    config::limits,
     delivery::{Outgoing, notification::to_text},
     session::{
         budget::Claim,
@@ -158,7 +162,7 @@ impl Handler {
             }
         }
         if let Some(answer) = message.answer() {
-            self.send(Outgoing::Text(answer)).await;
+            self.send_answer(answer).await;
         }
         self.follow_up(then).await;
     }
@@ -186,6 +190,17 @@ impl Handler {
         let Some(waiting) = &mut self.waiting else { return false };
         waiting.refuse(refusal);
         true
+    }
+
+    /// Queues an answer. A long one is waited for, so that no more than one of them is ever kept for a client.
+    async fn send_answer(&self, answer: String) {
+        if answer.len() < limits::QUEUED_TEXT_BYTES {
+            return self.send(Outgoing::Text(answer)).await;
+        }
+        let (taken, is_taken) = oneshot::channel();
+        self.send(Outgoing::Awaited(answer, taken)).await;
+        // An error means that the writer is gone.
+        drop(is_taken.await);
     }
 
     /// Queues this for the writer. Waits while the client does not read.
