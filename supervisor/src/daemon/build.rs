@@ -18,7 +18,7 @@ use crate::{
     daemon::runtime,
     http::{AdmissionRules, Server},
     ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
-    session::{Services, Sessions},
+    session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
@@ -84,9 +84,11 @@ pub(super) async fn build(
         settings: Live::new(config, environment),
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
-    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
+    let sessions = Arc::new(Sessions::new(grace, registry, store, metrics));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-    Ok((Services { sessions, batches, tasks }, parent))
+    let budget = Arc::new(MessageBudget::new(tasks.config().message_bytes_limit));
+    Ok((Services { sessions, budget, batches, tasks }, parent))
 }
 
 fn environment(config: &Config) -> Base {

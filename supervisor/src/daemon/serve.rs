@@ -24,7 +24,7 @@ use crate::{
         signals::Stops,
     },
     http::{self, Connections},
-    ops::{stage::StageWatch, systemd, uptime},
+    ops::{memory, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
     worker::{keepers::Keepers, spawner::Spawner},
@@ -54,12 +54,16 @@ pub(crate) async fn serve(
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
-    tokio::spawn(reaper::reap());
-    tokio::spawn(uptime::keep());
+    let health = Arc::clone(&services.tasks.health);
+    tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
+    tokio::spawn(panics::forever("the return of memory", memory::give_back));
+    tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
-    tokio::spawn(prune(services.clone()));
+    let pruned = services.clone();
+    tokio::spawn(panics::forever("retention", move || prune(pruned.clone())));
 
     let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);

@@ -38,6 +38,14 @@ impl TaskRef {
     }
 
     #[must_use]
+    pub(crate) fn task_id(&self) -> &str {
+        match self {
+            Self::Live(handle) => handle.task_id(),
+            Self::Stored(row) => &row.accepted.id,
+        }
+    }
+
+    #[must_use]
     pub(crate) fn session_id(&self) -> Option<&str> {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
@@ -51,16 +59,6 @@ impl TaskRef {
         match self {
             Self::Live(handle) => handle.feed().position().last_seq,
             Self::Stored(row) => row.ended.as_ref().map_or(0, |ended| ended.last_seq),
-        }
-    }
-
-    /// Whether it has ended without a main process: then the answer to its request said so.
-    #[must_use]
-    pub(crate) fn never_ran(&self) -> bool {
-        match self {
-            Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
-            // The end is its only event. A start that is not on record is no proof: nothing waits for that record.
-            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
         }
     }
 

@@ -14,7 +14,8 @@ fn fixture(grace: Duration) -> Fixture {
     let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
     let store = Store::start(db, Arc::new(Health::default())).unwrap();
     let registry = Arc::new(Registry::new(10));
-    let sessions = Arc::new(Sessions::new(grace, registry, store.clone()));
+    let metrics = Arc::new(Metrics::new());
+    let sessions = Arc::new(Sessions::new(grace, registry, store.clone(), metrics));
     Fixture { sessions, store, _directory: directory }
 }
 
