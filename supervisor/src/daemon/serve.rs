@@ -47,7 +47,7 @@ pub(crate) async fn serve(
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
-    let keepers = Keepers::new(state_dir.keepers().to_owned());
+    let keepers = Keepers::new(state_dir.keepers().clone());
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
     let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
     let tasks_dir = &services.tasks.tasks_dir;

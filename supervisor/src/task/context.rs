@@ -74,15 +74,15 @@ impl TaskContext {
         let words = words.map(Into::into).into_iter().chain([state]);
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
-        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
-        let tasks_dir = state_dir.tasks().to_owned();
+        let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let keepers = Keepers::new(state_dir.keepers().clone());
         Arc::new(Self {
             environment: Base::new(std::env::vars_os(), &[], &[]).0,
             registry: Arc::new(Registry::new(config.tasks_limit)),
-            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None),

@@ -1,7 +1,11 @@
 //! Connects to a Unix socket whose path may be longer than a socket's address.
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path};
+use std::{io, os::fd::AsRawFd as _, path::Path};
 
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+};
 use tokio::{
     net::UnixStream,
     time::{Instant, sleep},
@@ -15,10 +19,11 @@ use crate::config::limits;
 /// When it is not known whether a process listens there.
 pub(super) async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
     // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
-    let directory = match File::open(directory) {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let directory = match open(directory, flags, Mode::empty()) {
         Ok(directory) => directory,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
+        Err(Errno::NOENT) => return Ok(None),
+        Err(error) => return Err(error.into()),
     };
     let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     let deadline = Instant::now() + limits::ADOPT_ANSWER;
