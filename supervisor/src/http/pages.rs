@@ -23,14 +23,15 @@ pub(super) fn answer(server: &Server, method: &Method, path: &str) -> HttpRespon
             with(text(StatusCode::METHOD_NOT_ALLOWED, "only GET"), ALLOW, "GET, HEAD")
         }
         "/livez" => json(StatusCode::OK, &json!({"status": "ok"})),
-        "/readyz" | "/healthz" => readiness(server),
+        "/readyz" => readiness(server, server.tasks().health.is_ready()),
+        "/healthz" => readiness(server, true),
         "/health" => legacy_health(server),
         "/metrics" => metrics_page(server),
         _ => text(StatusCode::NOT_FOUND, "nothing here: connect a WebSocket to /ws/mcp"),
     }
 }
 
-fn readiness(server: &Server) -> HttpResponse {
+fn readiness(server: &Server, is_ready: bool) -> HttpResponse {
     let sessions = server.connections.session_count();
     let tasks = server.tasks().registry.count();
     let problems = server.tasks().health.texts();
@@ -49,10 +50,14 @@ fn readiness(server: &Server) -> HttpResponse {
         })
         .collect();
     // Degraded is no reason to send clients elsewhere: what works keeps working.
-    let (status, word) = match (server.tasks().stage.is_stopping(), problems.is_empty()) {
-        (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
-        (false, false) => (StatusCode::OK, "degraded"),
-        (false, true) => (StatusCode::OK, "ok"),
+    let (status, word) = if server.tasks().stage.is_stopping() {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping")
+    } else if !is_ready {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    } else if problems.is_empty() {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::OK, "degraded")
     };
     let body = json!({
         "status": word,

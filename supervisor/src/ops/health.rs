@@ -1,64 +1,217 @@
-//! Whether task logs and the database can be written: for `/healthz`, in words that say what to do.
+//! What is wrong with the supervisor or its surroundings, in words that say what to do.
 //!
-//! A problem stays until what failed works again. It never stops anything; the failed request has an error of its own.
+//! A [`Condition`] stands from the moment when a room raises it until what failed works again and the room clears it.
+//! It never stops anything by itself: the request that failed has an error of its own, and a room that must not go on
+//! knows that without asking here. Pages, alerts and `ccx status` show what stands.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
 
 use cc_events::{Completed, EndReason};
+use tokio::sync::watch;
 
-#[derive(Debug, Default)]
-pub(crate) struct Health {
-    problems: Mutex<Problems>,
+use crate::ops::clock::now_ms;
+
+/// Something that can be wrong. Each stands at most once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Condition {
+    /// The log of the last task that ended could not be written.
+    TaskLog,
+    /// The last transaction failed.
+    Database,
+    /// The state directory is gone, or cannot be written.
+    StateDirectory,
+    /// The file system of the state directory has little room left.
+    StateNearlyFull,
+    /// The audit log cannot be written.
+    AuditLog,
+    /// The worker program is missing, wrong or fails at its start: no task is started.
+    WorkerBroken,
+    /// Workers or keepers end abnormally more often than the configured rate.
+    RestartRate,
+    /// The program of prompt tasks is not found.
+    AgentMissing,
+    /// No file descriptor is left for a new connection or task.
+    DescriptorsExhausted,
+    /// No process can be forked.
+    ProcessesExhausted,
+    /// Code of the supervisor panicked lately.
+    Panicked,
+    /// An operator asked that no new task is started.
+    Draining,
 }
 
-#[derive(Debug, Default)]
-struct Problems {
-    log: Option<String>,
-    database: Option<String>,
+/// What a condition means for those who would send work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// What works keeps working: no reason to send clients elsewhere.
+    Degraded,
+    /// New tasks cannot be started.
+    NotReady,
+}
+
+impl Condition {
+    /// Every condition.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "the checks of the pages are built on it next")
+    )]
+    pub(crate) const ALL: [Self; 12] = [
+        Self::TaskLog,
+        Self::Database,
+        Self::StateDirectory,
+        Self::StateNearlyFull,
+        Self::AuditLog,
+        Self::WorkerBroken,
+        Self::RestartRate,
+        Self::AgentMissing,
+        Self::DescriptorsExhausted,
+        Self::ProcessesExhausted,
+        Self::Panicked,
+        Self::Draining,
+    ];
+
+    /// Its name in pages, metrics and notifications.
+    #[must_use]
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::TaskLog => "task_log",
+            Self::Database => "database",
+            Self::StateDirectory => "state_directory",
+            Self::StateNearlyFull => "state_nearly_full",
+            Self::AuditLog => "audit_log",
+            Self::WorkerBroken => "worker_broken",
+            Self::RestartRate => "restart_rate",
+            Self::AgentMissing => "agent_missing",
+            Self::DescriptorsExhausted => "descriptors_exhausted",
+            Self::ProcessesExhausted => "processes_exhausted",
+            Self::Panicked => "panicked",
+            Self::Draining => "draining",
+        }
+    }
+
+    #[must_use]
+    pub(crate) fn severity(self) -> Severity {
+        match self {
+            Self::TaskLog
+            | Self::AuditLog
+            | Self::RestartRate
+            | Self::AgentMissing
+            | Self::Panicked => Severity::Degraded,
+            Self::Database
+            | Self::StateDirectory
+            | Self::StateNearlyFull
+            | Self::WorkerBroken
+            | Self::DescriptorsExhausted
+            | Self::ProcessesExhausted
+            | Self::Draining => Severity::NotReady,
+        }
+    }
+}
+
+/// A condition that stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// What happened and what to do. For operators: it may name paths.
+    pub(crate) text: String,
+    /// Milliseconds since the epoch.
+    pub(crate) since_ms: u64,
+}
+
+/// The conditions that stand.
+pub(crate) type Problems = BTreeMap<Condition, Problem>;
+
+#[derive(Debug)]
+pub(crate) struct Health {
+    problems: watch::Sender<Problems>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { problems: watch::Sender::new(Problems::new()) }
+    }
 }
 
 impl Health {
-    fn log_failed(&self, reason: &str) {
-        self.problems().log = Some(format!(
-            "a task could not be logged ({reason}): make room on the disk of the state directory, or correct its \
-             permissions; this stands until a task's log works again"
-        ));
+    /// The condition stands from now on. If it stood already, it keeps its time and has this text.
+    pub(crate) fn raise(&self, condition: Condition, text: impl Into<String>) {
+        let text = text.into();
+        self.problems.send_if_modified(|problems| match problems.get_mut(&condition) {
+            Some(problem) if problem.text == text => false,
+            Some(problem) => {
+                problem.text = text;
+                true
+            }
+            None => {
+                tracing::warn!(condition = condition.name(), "{text}");
+                problems.insert(condition, Problem { text, since_ms: now_ms() });
+                true
+            }
+        });
     }
 
-    fn log_works(&self) {
-        self.problems().log = None;
+    /// What failed works again.
+    pub(crate) fn clear(&self, condition: Condition) {
+        // The usual case, and it needs no exclusive lock.
+        if !self.stands(condition) {
+            return;
+        }
+        self.problems.send_if_modified(|problems| {
+            let was_standing = problems.remove(&condition).is_some();
+            if was_standing {
+                tracing::info!(condition = condition.name(), "cleared");
+            }
+            was_standing
+        });
+    }
+
+    #[must_use]
+    pub(crate) fn stands(&self, condition: Condition) -> bool {
+        self.problems.borrow().contains_key(&condition)
+    }
+
+    /// What stands, and a wake-up at each change. Changes that follow each other quickly may be seen as one.
+    #[cfg_attr(not(test), expect(dead_code, reason = "alerts are built on it next"))]
+    #[must_use]
+    pub(crate) fn watch(&self) -> watch::Receiver<Problems> {
+        self.problems.subscribe()
     }
 
     /// The outcome of the last transaction.
     pub(crate) fn note_database(&self, error: Option<String>) {
-        self.problems().database = error.map(|error| {
-            format!(
-                "{error}; tasks cannot be accepted until it can be written: make room on the disk of the state \
-                 directory, or correct its permissions"
-            )
-        });
+        let Some(error) = error else { return self.clear(Condition::Database) };
+        let text = format!(
+            "{error}; tasks cannot be accepted until it can be written: make room on the disk of the state \
+             directory, or correct its permissions"
+        );
+        self.raise(Condition::Database, text);
     }
 
     /// Takes note of what a task's end says about its log. `has_log`: there is one. Returns whether the log has failed.
     pub(crate) fn note_end(&self, completed: &Completed, has_log: bool) -> bool {
         let has_failed = completed.reason == EndReason::ResourceLimit || !has_log;
         if has_failed {
-            self.log_failed(completed.error.as_deref().unwrap_or("no reason is known"));
+            let reason = completed.error.as_deref().unwrap_or("no reason is known");
+            let text = format!(
+                "a task could not be logged ({reason}): make room on the disk of the state directory, or correct its \
+                 permissions; this stands until a task's log works again"
+            );
+            self.raise(Condition::TaskLog, text);
         } else {
-            self.log_works();
+            self.clear(Condition::TaskLog);
         }
         has_failed
+    }
+
+    /// Whether nothing stands that keeps new tasks from starting.
+    #[must_use]
+    pub(crate) fn is_ready(&self) -> bool {
+        self.problems.borrow().keys().all(|condition| condition.severity() < Severity::NotReady)
     }
 
     /// One text for each problem.
     #[must_use]
     pub(crate) fn texts(&self) -> Vec<String> {
-        let problems = self.problems();
-        [&problems.log, &problems.database].into_iter().flatten().cloned().collect()
-    }
-
-    fn problems(&self) -> MutexGuard<'_, Problems> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+        self.problems.borrow().values().map(|problem| problem.text.clone()).collect()
     }
 }
 
@@ -101,9 +254,33 @@ mod tests {
     fn a_database_that_fails_is_a_problem_of_its_own() {
         let health = Health::default();
         health.note_database(Some("disk full".to_owned()));
-        health.log_works();
+        health.clear(Condition::TaskLog);
         assert!(health.texts()[0].contains("disk full"));
         health.note_database(None);
         assert!(health.texts().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_condition_that_is_raised_again_keeps_its_time_and_wakes_no_watcher_without_news() {
+        let health = Health::default();
+        let mut watch = health.watch();
+        health.raise(Condition::Draining, "by request");
+        watch.changed().await.unwrap();
+        let since_ms = watch.borrow_and_update()[&Condition::Draining].since_ms;
+        health.raise(Condition::Draining, "by request");
+        assert!(!watch.has_changed().unwrap());
+        health.raise(Condition::Draining, "for an upgrade");
+        watch.changed().await.unwrap();
+        let problem = watch.borrow_and_update()[&Condition::Draining].clone();
+        assert_eq!(problem, Problem { text: "for an upgrade".to_owned(), since_ms });
+        health.clear(Condition::Draining);
+        watch.changed().await.unwrap();
+        assert!(watch.borrow().is_empty());
+    }
+
+    #[test]
+    fn every_condition_has_a_name_of_its_own() {
+        let names: std::collections::BTreeSet<_> = Condition::ALL.map(Condition::name).into();
+        assert_eq!(names.len(), Condition::ALL.len());
     }
 }
