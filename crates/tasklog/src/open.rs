@@ -62,6 +62,9 @@ mod tests {
         let appending = open(&fifo, OpenOptions::new().append(true)).unwrap_err();
         assert_eq!(appending.kind(), io::ErrorKind::InvalidInput);
         // What the system says about the rest is as it was.
-        assert_eq!(for_reading(&directory.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            for_reading(&directory.path().join("none")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 }

@@ -49,11 +49,8 @@ impl Lock {
         let path = directory.path().join(NAME);
         let at = |error: io::Error| LockError::Io { path: path.clone(), error };
         // A link would have another file truncated; a FIFO would let this process wait for ever.
-        let flags = OFlags::RDWR
-            | OFlags::CREATE
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::CLOEXEC;
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = openat(directory.descriptor(), NAME, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(opened.map_err(|errno| match errno {
             Errno::LOOP | Errno::ISDIR | Errno::NXIO => LockError::NotAFile(path.clone()),
@@ -96,8 +93,8 @@ fn wait(file: &mut File, path: &Path) -> Result<(), LockError> {
         match file.try_lock() {
             Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) => {
-                let holder = holder(file)
-                    .map_err(|error| LockError::Io { path: path.to_owned(), error })?;
+                let holder =
+                    holder(file).map_err(|error| LockError::Io { path: path.to_owned(), error })?;
                 // When a supervisor is killed while it starts a worker, the child has its lock until it executes the
                 // worker.
                 if is_alive(&holder) || Instant::now() >= patience {

@@ -61,6 +61,11 @@ impl StateDir {
     }
 
     #[must_use]
+    pub(crate) fn root(&self) -> &Directory {
+        &self.root
+    }
+
+    #[must_use]
     pub(crate) fn database(&self) -> PathBuf {
         self.root.path().join("state.db")
     }

@@ -58,7 +58,7 @@ impl TaskContext {
     /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        retention::clean(Arc::clone(&self.retention), store, metrics)
+        retention::clean(Arc::clone(&self.retention), store, metrics, self.stage.clone())
     }
 }
 

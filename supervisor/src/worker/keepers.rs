@@ -23,6 +23,7 @@ use cc_proctree::{
     procfs::{self, Process},
 };
 use rustix::{
+    fs::Dir,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
     process::{Signal, geteuid},
 };
@@ -190,7 +191,7 @@ impl Keepers {
 
     async fn connect(&self, path: &Path) -> io::Result<Option<UnixStream>> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-        unix_socket::connect(self.directory.path(), name).await
+        unix_socket::connect_in(self.directory.descriptor(), name).await
     }
 
     /// Removes the sockets of keepers that were killed. To be called when no task of an earlier supervisor is waiting for
@@ -241,9 +242,15 @@ impl Keepers {
     }
 
     fn sockets(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(self.directory.path()) else { return Vec::new() };
-        let paths = entries.flatten().map(|entry| entry.path());
-        paths.filter(|path| path.to_string_lossy().ends_with(SUFFIX)).collect()
+        // By its descriptor: the path may be another supervisor's by now.
+        let Ok(entries) = Dir::read_from(self.directory.descriptor()) else { return Vec::new() };
+        let names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+        names
+            .filter(|name| name.ends_with(SUFFIX))
+            .map(|name| self.directory.path().join(name))
+            .collect()
     }
 }
 

@@ -1,3 +1,5 @@
+use cc_state::StateDb;
+
 use super::*;
 
 struct Fixture {
