@@ -221,7 +221,7 @@ pub(crate) async fn clean(
         };
         let forget = |id| {
             tracing::debug!(task_id = id, "the log of an ended task was removed");
-            metrics.log_removed();
+            metrics.storage.log_removed();
             Change::TaskForgotten { id }
         };
         if !removed.is_empty() {
