@@ -249,6 +249,19 @@ pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Between two attempts to take it.
 pub(crate) const LOCK_RETRY: Duration = Duration::from_millis(5);
 
+/// Between looks at the state directory: its place, its permissions, the room on its disk.
+pub(crate) const STATE_CHECK: Duration = Duration::from_secs(10);
+/// The same while something is wrong with it.
+pub(crate) const STATE_CHECK_AGAIN: Duration = Duration::from_secs(1);
+/// With less room than this on its disk the state directory is nearly full, unless [`NEARLY_FULL_SHARE`] is less.
+pub(crate) const NEARLY_FULL_BYTES: u64 = 64 * 1024 * 1024;
+/// One in so many bytes, or files, of the file system.
+pub(crate) const NEARLY_FULL_SHARE: u64 = 16;
+/// With fewer files than this to be made on its disk the state directory is nearly full.
+pub(crate) const NEARLY_FULL_FILES: u64 = 1_000;
+/// What must fit on its disk before a state directory that was full counts as writable again: a task's first needs.
+pub(crate) const STATE_PROBE_BYTES: u64 = 256 * 1024;
+
 /// Changes and questions that wait for the database.
 pub(crate) const STORE_QUEUE_JOBS: usize = 1_024;
 /// Changes that are kept when the database does not take them, to be tried again with the next ones.
@@ -263,6 +276,12 @@ pub(crate) const MOST_KEEP_TASKS: usize = 10_000_000;
 pub(crate) const DEFAULT_KEEP_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 /// One in so many bytes of the file system.
 pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
+/// Logs that retention removes at once, and for how long: clients wait for the same disk.
+pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
+/// See [`RETENTION_SLICE_TASKS`].
+pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
+/// The pause after that, as many times as long as the removal took.
+pub(crate) const RETENTION_PAUSE_SHARE: u32 = 4;
 /// Between looks for logs that have become too old.
 pub(crate) const RETENTION_CHECK: Duration = Duration::from_secs(60);
 

@@ -40,7 +40,7 @@ pub(super) struct StoredState {
 
 impl StoredState {
     pub(super) fn load(state_dir: &StateDir, fsync: Fsync) -> anyhow::Result<Self> {
-        let (db, opened) = StateDb::open(state_dir.database())?;
+        let (db, opened) = StateDb::open(&state_dir.database())?;
         match fsync {
             Fsync::Never => {}
             Fsync::Always => db.wait_for_disk()?,
@@ -63,9 +63,10 @@ pub(super) async fn build(
     stage: StageWatch,
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
-    let tasks_dir = state_dir.tasks().to_owned();
+    let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::new(Health::default());
-    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
+    let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
+        .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
