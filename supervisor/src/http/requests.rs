@@ -26,14 +26,14 @@ use crate::{
     config::limits,
     connection,
     http::{
-        admission::Refusal,
+        admission::{Admitted, Refusal},
         handshake::handshake_key,
         pages::{self, PageRequest},
-        peer::Peer,
+        peer::{KnownPeer, Peer},
         response::{HttpResponse, text, with},
         server::Server,
     },
-    ops::metrics::HandshakeFailure,
+    ops::{identity::Identity, metrics::HandshakeFailure},
 };
 
 /// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
@@ -45,8 +45,8 @@ pub(super) async fn serve(
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
-    let peer = Peer::look_up(peer, own).await;
-    let context = Arc::new(Context { server: Arc::clone(&server), peer, permit });
+    let (KnownPeer { peer, uid }, address) = (KnownPeer::look_up(peer, own).await, peer);
+    let context = Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(context.answer(request).await) }
@@ -77,6 +77,8 @@ pub(super) async fn serve(
 struct Context {
     server: Arc<Server>,
     peer: Peer,
+    uid: Option<u32>,
+    address: SocketAddr,
     permit: Arc<OwnedSemaphorePermit>,
 }
 
@@ -100,10 +102,12 @@ impl Context {
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {
-        let subprotocol = match self.server.rules.check_session(self.peer, request.headers()) {
-            Ok(subprotocol) => subprotocol,
-            Err(refusal) => return self.refused(refusal),
-        };
+        let Admitted { token, subprotocol } =
+            match self.server.rules.check_session(self.peer, request.headers()) {
+                Ok(admitted) => admitted,
+                Err(refusal) => return self.refused(refusal),
+            };
+        let identity = Identity { uid: self.uid, address: Some(self.address), token };
         if self.server.tasks().stage.is_stopping() {
             self.failed(HandshakeFailure::Stopping);
             let response = text(StatusCode::SERVICE_UNAVAILABLE, "the supervisor is stopping");
@@ -124,7 +128,13 @@ impl Context {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
-                    tokio::spawn(connection::serve(connections, stream, read_buf, permit));
+                    tokio::spawn(connection::serve(
+                        connections,
+                        identity,
+                        stream,
+                        read_buf,
+                        permit,
+                    ));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),

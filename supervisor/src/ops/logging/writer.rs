@@ -147,7 +147,7 @@ mod tests {
     /// A reader that takes a write only when it is told to.
     struct Slow {
         may_write: mpsc::Receiver<()>,
-        written: mpsc::Sender<Vec<u8>>,
+        written: mpsc::SyncSender<Vec<u8>>,
     }
 
     impl Write for Slow {
@@ -164,8 +164,8 @@ mod tests {
 
     #[test]
     fn whoever_logs_never_waits_for_the_reader_and_what_does_not_fit_is_counted() {
-        let (allow, may_write) = mpsc::channel();
-        let (written, output) = mpsc::channel();
+        let (allow, may_write) = mpsc::sync_channel(8);
+        let (written, output) = mpsc::sync_channel(8);
         let writer = LogWriter::start(Slow { may_write, written }).unwrap();
         let line = [b'x'; 1023].into_iter().chain([b'\n']).collect::<Vec<u8>>();
         let before = dropped_lines();

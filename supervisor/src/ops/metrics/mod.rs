@@ -19,7 +19,9 @@ mod workers;
 
 pub(crate) use self::{
     connections::HandshakeFailure,
+    label::Label,
     process::{open_files, open_files_limit, resident_bytes},
+    sessions::Debt,
 };
 use prometheus_client::{encoding::text, registry::Registry};
 

@@ -17,7 +17,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use crate::ops::logging::dropped_lines;
+use crate::ops::{logging::dropped_lines, panics};
 
 /// Names of this family have no prefix.
 pub(super) fn register(to: &mut Registry) {
@@ -55,6 +55,8 @@ impl Collector for Figures {
         let dropped = ConstCounter::new(dropped_lines());
         let help = "Lines of the log that were dropped because standard error was not read";
         one(&mut to, "cc_executor_log_lines_dropped", None, help, &dropped)?;
+        let help = "Panics, each of which is a mistake of this program";
+        one(&mut to, "cc_executor_panics", None, help, &ConstCounter::new(panics::count()))?;
         let help = "When the supervisor was started, since the Unix epoch";
         let started = ConstGauge::new(self.started_s);
         one(&mut to, "process_start_time", Some(&Unit::Seconds), help, &started)
