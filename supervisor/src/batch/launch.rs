@@ -62,9 +62,10 @@ pub(super) fn start(
         batch_id: Some(batch_id.to_owned()),
         shape: shape(&execute.program),
     };
+    let current = batches.tasks.settings.current();
     let setting = spec::Setting {
-        config: &batches.tasks.config,
-        environment: &batches.tasks.environment,
+        config: &current.config,
+        environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {

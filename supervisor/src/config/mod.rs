@@ -1,7 +1,7 @@
 //! The configuration: settings from the command line, the environment and a file become one checked [`Config`].
 //!
 //! An argument wins over its environment variable, that over the configuration file, and that over the default. Every
-//! error names the argument, the variable or the line that it comes from. Nothing here changes after the start.
+//! error names the argument, the variable or the line that it comes from. What is in force is in [`live`].
 //!
 //! A setting is defined in [`settings::table`] alone. What no operator can change is in [`limits`].
 
@@ -21,6 +21,8 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
+/// What is in force.
+pub(crate) mod live;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.

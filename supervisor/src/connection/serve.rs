@@ -85,7 +85,7 @@ impl Open {
         let life = Liveness::default();
         let lane = FrameLane::default();
         let socket = Socket::new(stream, life.clone(), lane.clone());
-        let message_bytes = context.tasks().config.message_bytes_limit;
+        let message_bytes = context.tasks().config().message_bytes_limit;
         let (sink, stream) = websocket::accept(socket, early, message_bytes).await;
         let Some(slot) = context.session_slot().await else {
             refuse(context, sink, stream).await;
@@ -128,7 +128,7 @@ impl Open {
 }
 
 async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
-    let limit = context.tasks().config.sessions_limit;
+    let limit = context.tasks().config().sessions_limit;
     tracing::warn!(limit, "session limit: connection refused");
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();

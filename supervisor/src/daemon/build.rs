@@ -13,7 +13,7 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits},
+    config::{Config, environment::Base, limits, live::Live},
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
@@ -68,8 +68,8 @@ pub(super) async fn build(
     let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
+    let environment = environment(&config);
     let tasks = Arc::new(TaskContext {
-        environment: environment(&config),
         registry: Arc::new(Registry::new(config.tasks_limit)),
         store,
         health,
@@ -80,9 +80,9 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        config,
+        settings: Live::new(config, environment),
     });
-    let (grace, registry) = (tasks.config.resume_grace, Arc::clone(&tasks.registry));
+    let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
     Ok((Services { sessions, batches, tasks }, parent))
@@ -107,7 +107,7 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
 }
 
 pub(super) fn server(services: Services, address: SocketAddr) -> Server {
-    let config = &services.tasks.config;
+    let config = services.tasks.config();
     let rules = AdmissionRules {
         is_loopback: address.ip().is_loopback(),
         token: config.token.clone(),

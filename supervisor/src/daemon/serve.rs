@@ -61,7 +61,7 @@ pub(crate) async fn serve(
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
     tokio::spawn(prune(services.clone()));
 
-    let connections = Connections::new(services.tasks.config.sessions_limit);
+    let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);
     let listening =
         tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));

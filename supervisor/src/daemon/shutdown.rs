@@ -40,7 +40,7 @@ pub(super) async fn end(
     connections: &Connections,
 ) -> Left {
     let stop = stops.next().await;
-    let stage = stage_of(stop, context.config.on_stop);
+    let stage = stage_of(stop, context.config().on_stop);
     let count = context.registry.count();
     to_stage.send_replace(stage);
     let tasks = context.registry.close();
@@ -77,7 +77,7 @@ fn stage_of(stop: Stop, on_stop: OnStop) -> Stage {
 
 async fn end_tasks(context: &TaskContext, stops: &mut Stops, tasks: &[TaskHandle]) {
     ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost, None)).await;
-    let patience = context.config.task.grace + limits::SHUTDOWN_TASKS;
+    let patience = context.config().task.grace + limits::SHUTDOWN_TASKS;
     let have_ended = tokio::select! {
         outcome = timeout(patience, all_over(tasks)) => outcome.is_ok(),
         () = told_again(stops) => {

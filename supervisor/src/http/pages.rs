@@ -74,7 +74,7 @@ fn readiness(server: &Server, is_ready: bool) -> HttpResponse {
 fn legacy_health(server: &Server) -> HttpResponse {
     let body = legacy::Health::new(
         server.connections.session_count(),
-        server.tasks().config.sessions_limit,
+        server.tasks().config().sessions_limit,
         server.started_at.elapsed().as_secs_f64(),
         env!("CARGO_PKG_VERSION"),
     );

@@ -53,7 +53,7 @@ pub(super) async fn serve(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(server.tasks().config.handshake_timeout)
+        .header_read_timeout(server.tasks().config().handshake_timeout)
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -98,7 +98,7 @@ impl Handler {
     }
 
     fn greeting(&self, token: &ResumeToken) -> String {
-        let config = &self.services.tasks.config;
+        let config = self.services.tasks.config();
         to_text(&Notification::Connected(Connected {
             session_id: self.id().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use cc_link::spec::CgroupParent;
 
 use crate::{
-    config::{Config, environment::Base},
+    config::{Config, live::Live},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
@@ -19,9 +19,8 @@ use crate::{
 /// What a task needs from its supervisor. The rooms above `task` hold it too, to start tasks and to look them up.
 #[derive(Debug)]
 pub(crate) struct TaskContext {
-    pub config: Config,
-    /// What tasks get of the supervisor's environment.
-    pub environment: Base,
+    /// The configuration in force, and what tasks get of the supervisor's environment.
+    pub settings: Live,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
@@ -39,6 +38,12 @@ pub(crate) struct TaskContext {
 }
 
 impl TaskContext {
+    /// The configuration in force.
+    #[must_use]
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.settings.config()
+    }
+
     #[must_use]
     pub(crate) fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
@@ -67,7 +72,9 @@ impl TaskContext {
     /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{
-            config::command_line::Arguments, storage::state_dir::StateDir, worker::keepers::Keepers,
+            config::{command_line::Arguments, environment::Base},
+            storage::state_dir::StateDir,
+            worker::keepers::Keepers,
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
@@ -79,8 +86,8 @@ impl TaskContext {
         let tasks_dir = state_dir.tasks().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         Arc::new(Self {
-            environment: Base::new(std::env::vars_os(), &[], &[]).0,
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, Arc::clone(&health)).unwrap(),
             health,
@@ -91,7 +98,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
-            config,
+            settings: Live::new(config, environment),
         })
     }
 }

@@ -95,7 +95,7 @@ pub(crate) async fn recover(
     let log_path = state_dir::log_path(&directory);
     // A worker that has its spec but no log yet will find this log and then not start the task. So a worker that does
     // not listen by now never will: its socket is there before its log.
-    let (path, fsync) = (log_path.clone(), context.config.fsync);
+    let (path, fsync) = (log_path.clone(), context.config().fsync);
     let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
     task.leaf =

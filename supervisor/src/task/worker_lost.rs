@@ -94,7 +94,7 @@ pub(crate) async fn write_terminal_event(
     let feed = Arc::clone(&lost.feed);
     let completed = Box::new(completed(&lost, text, swept));
     let fallback = completed.clone();
-    let fsync = context.config.fsync;
+    let fsync = context.config().fsync;
     match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {

@@ -120,8 +120,9 @@ mod tests {
     fn spec(context: &TaskContext, task_id: &str) -> TaskSpec {
         let Value::Object(params) = json!({"argv": ["true"]}) else { panic!("no object") };
         let execute = cc_protocol::execute::Execute::from_params(params).unwrap();
+        let current = context.settings.current();
         let setting =
-            Setting { config: &context.config, environment: &context.environment, cgroup: None };
+            Setting { config: &current.config, environment: &current.environment, cgroup: None };
         let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
         setting.spec(execute, task_id, log_path).unwrap()
     }
