@@ -30,7 +30,7 @@ use crate::{
     session::{Due, Handler},
 };
 
-/// Serves an upgraded connection; `early` is what came with its request, `permit` its place among the TCP
+/// Serves an upgraded connection; `early` is what came with its request, `place` is that among the admitted
 /// connections.
 ///
 /// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
@@ -39,7 +39,7 @@ pub(crate) async fn serve(
     context: Arc<ConnectionContext>,
     stream: TcpStream,
     early: Bytes,
-    permit: Arc<OwnedSemaphorePermit>,
+    place: OwnedSemaphorePermit,
 ) {
     let Some(mut open) = Box::pin(Open::begin(&context, stream, early)).await else { return };
     let end = tokio::select! {
@@ -56,7 +56,7 @@ pub(crate) async fn serve(
         }
     };
     Box::pin(open.end(end)).await;
-    drop(permit);
+    drop(place);
 }
 
 /// A connection that has a session.

@@ -1,21 +1,21 @@
 //! The listening socket: one of its own, or one that the service manager hands over.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, limits},
     ops::systemd,
 };
 
-pub(super) async fn listen(
+pub(super) fn listen(
     config: &Config,
     inherited: Option<std::net::TcpListener>,
 ) -> anyhow::Result<TcpListener> {
     let Some(inherited) = inherited else {
-        return TcpListener::bind(config.listen).await.map_err(|error| {
+        return bind(config.listen).map_err(|error| {
             let advice = advice(error.kind());
             anyhow::anyhow!("listening on {}: {error}{advice}", config.listen)
         });
@@ -27,6 +27,14 @@ pub(super) async fn listen(
     }
     tracing::info!(%address, "the listening socket was handed over");
     TcpListener::from_std(inherited).context("the inherited socket")
+}
+
+/// With a long queue: where it is full, clients wait a second before they try again.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::ACCEPT_QUEUE)
 }
 
 /// What to do where the socket cannot be opened.

@@ -23,8 +23,8 @@ use crate::{
         shutdown::{self, Left},
         signals::Stops,
     },
-    http::{self, Connections},
-    ops::{stage::StageWatch, systemd, uptime},
+    http::{self, Door},
+    ops::{open_files::ConnectionLimits, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
     worker::{keepers::Keepers, spawner::Spawner},
@@ -43,7 +43,7 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
-    let listener = listen(&config, inherited).await?;
+    let listener = listen(&config, inherited)?;
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
@@ -61,15 +61,14 @@ pub(crate) async fn serve(
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
     tokio::spawn(prune(services.clone()));
 
-    let connections = Connections::new(services.tasks.config().sessions_limit);
-    let server = server(services.clone(), address);
-    let listening =
-        tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
+    let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
+    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
+    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
-    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections).await;
+    let left = shutdown::end(&services.tasks, stops, &to_stage, door.places()).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {

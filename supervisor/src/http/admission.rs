@@ -68,6 +68,19 @@ struct Presented<'a> {
 }
 
 impl AdmissionRules {
+    /// Whether this peer can send anything that is not refused: without a token there is nothing that a stranger could show.
+    ///
+    /// # Errors
+    /// The reason to refuse it before it has sent a request.
+    pub(crate) fn check_peer(&self, peer: Peer) -> Result<(), Refusal> {
+        match peer {
+            Peer::SameUser | Peer::Remote => Ok(()),
+            Peer::ForeignUser | Peer::Unknown if self.token.is_some() => Ok(()),
+            Peer::ForeignUser => Err(Refusal::ForeignUser),
+            Peer::Unknown => Err(Refusal::UnknownUser),
+        }
+    }
+
     /// Whether this peer may send any request at all, such as one for `/livez`. It needs no token, but a valid one
     /// admits another user.
     ///

@@ -14,6 +14,8 @@ pub(crate) mod logging;
 pub(crate) mod metrics;
 /// The limit of open files.
 pub(crate) mod open_files;
+/// Log lines that a peer can provoke: one with a count instead of many.
+pub(crate) mod repeated;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.
