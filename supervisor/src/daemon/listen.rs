@@ -1,9 +1,12 @@
 //! The listening socket: one of its own, or one that the service manager hands over.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use anyhow::Context as _;
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{io::unix::AsyncFd, net::TcpSocket};
 
 use crate::{
     config::{self, Config, limits},
@@ -12,10 +15,10 @@ use crate::{
 
 pub(super) fn listen(
     config: &Config,
-    inherited: Option<std::net::TcpListener>,
-) -> anyhow::Result<TcpListener> {
+    inherited: Option<TcpListener>,
+) -> anyhow::Result<AsyncFd<TcpListener>> {
     let Some(inherited) = inherited else {
-        return bind(config.listen).map_err(|error| {
+        return bind(config.listen).and_then(AsyncFd::register).map_err(|error| {
             let advice = advice(error.kind());
             anyhow::anyhow!("listening on {}: {error}{advice}", config.listen)
         });
@@ -26,7 +29,7 @@ pub(super) fn listen(
         systemd::check_address(address, config.listen)?;
     }
     tracing::info!(%address, "the listening socket was handed over");
-    TcpListener::from_std(inherited).context("the inherited socket")
+    AsyncFd::register(inherited).context("the inherited socket")
 }
 
 /// With a long queue: where it is full, clients wait a second before they try again.
@@ -34,7 +37,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(limits::ACCEPT_QUEUE)
+    socket.listen(limits::ACCEPT_QUEUE)?.into_std()
 }
 
 /// What to do where the socket cannot be opened.

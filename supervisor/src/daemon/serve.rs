@@ -44,7 +44,7 @@ pub(crate) async fn serve(
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
     let listener = listen(&config, inherited)?;
-    let address = listener.local_addr().context("the listener's address")?;
+    let address = listener.get_ref().local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let keepers = Keepers::new(state_dir.keepers().to_owned());

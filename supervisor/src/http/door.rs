@@ -7,12 +7,15 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     sync::{Arc, LazyLock},
     time::Instant,
 };
 
-use tokio::net::TcpStream;
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, recv},
+};
 
 use crate::{
     config::limits,
@@ -24,7 +27,7 @@ use crate::{
         preauth::{Preauth, Room, Ticket},
         requests,
         server::Server,
-        turned_away::{refusal, turn_away, unavailable},
+        turned_away::{refusal, reset_on_close, turn_away, unavailable},
     },
     ops::{metrics::HandshakeFailure, open_files::ConnectionLimits, repeated::Repeated},
 };
@@ -41,10 +44,12 @@ pub(crate) struct Door {
 impl Door {
     #[must_use]
     pub(crate) fn new(server: Server, limits: ConnectionLimits) -> Self {
-        let own = Room { all: limits.own_preauth, per_source: limits.own_preauth };
+        let own =
+            Room { all: limits.own_preauth, per_source: limits.own_preauth, has_penalties: false };
         let strangers = Room {
             all: limits.strangers,
             per_source: limits.strangers.min(limits::SOURCE_PREAUTH),
+            has_penalties: true,
         };
         Self {
             server,
@@ -82,20 +87,37 @@ impl Door {
             log_refusal(reason, peer.uid);
             return turn_away(&stream, refusal_text(reason));
         }
-        // Messages are small and each matters at once; without this they wait for acknowledgements.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
+        if peer.peer == Peer::Unknown && is_closed(&stream) {
+            return;
         }
-        let ticket = self.ticket(peer, Some(address));
-        tokio::spawn(requests::serve(Arc::clone(self), stream, peer, Some(address), ticket));
+        let Some(ticket) = self.ticket(peer, Some(address)) else {
+            self.failed(HandshakeFailure::Places);
+            reset_on_close(&stream);
+            static LINES: Repeated =
+                Repeated::new("too many connections without a request from one source");
+            return LINES.log(|| {
+                tracing::warn!(uid = peer.uid, %address, "too many connections without a request from here: closed");
+            });
+        };
+        match for_runtime(stream) {
+            Ok(stream) => drop(tokio::spawn(requests::serve(
+                Arc::clone(self),
+                stream,
+                peer,
+                Some(address),
+                ticket,
+            ))),
+            Err(error) => tracing::debug!(%error, "a connection"),
+        }
     }
 
-    fn ticket(&self, peer: KnownPeer, address: Option<SocketAddr>) -> Ticket {
+    /// `None`: its source has had too many.
+    fn ticket(&self, peer: KnownPeer, address: Option<SocketAddr>) -> Option<Ticket> {
         let preauth = match peer.peer {
             Peer::SameUser => &self.own,
             Peer::ForeignUser | Peer::Unknown | Peer::Remote => &self.strangers,
         };
-        preauth.enter(peer.source(address))
+        preauth.enter(peer.source(address), Instant::now())
     }
 
     /// Tells a connection that cannot be served at this moment to come again.
@@ -119,6 +141,22 @@ impl Door {
     ) -> tokio::time::Instant {
         let now = Instant::now();
         (now + self.guesses.refused(peer.source(address), now)).into()
+    }
+}
+
+fn for_runtime(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
+    // Messages are small and each matters at once; without this they wait for acknowledgements.
+    stream.set_nodelay(true)?;
+    stream.set_nonblocking(true)?;
+    tokio::net::TcpStream::from_std(stream)
+}
+
+/// Whether the other end has been closed, and all is read that came from it.
+fn is_closed(stream: &TcpStream) -> bool {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match recv(stream, &mut [0], flags) {
+        Ok((received, _)) => received == 0,
+        Err(error) => error != Errno::AGAIN,
     }
 }
 

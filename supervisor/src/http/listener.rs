@@ -2,14 +2,13 @@
 //! waits for none: the kernel's queue is first in, first out, so whoever waits behind a flood waits for as long as it takes to
 //! turn the flood away.
 
-use std::{io, net::SocketAddr, sync::Arc};
-
-use futures_util::FutureExt as _;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    task::yield_now,
-    time::sleep,
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
 };
+
+use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
 
 use crate::{
     config::limits,
@@ -24,23 +23,34 @@ use crate::{
 type Accepted = (TcpStream, SocketAddr);
 
 /// Accepts until the supervisor stops; then the listening socket is closed.
-pub(crate) async fn accept_connections(listener: TcpListener, door: Arc<Door>) {
+///
+/// It accepts by itself, and not by the runtime: what is turned away at once need not be registered with it.
+pub(crate) async fn accept_connections(listener: AsyncFd<TcpListener>, door: Arc<Door>) {
     let mut lookup = Lookup::new();
     let mut descriptors = Descriptors { reserve: Reserve::new(), are_exhausted: false };
     loop {
-        let first = tokio::select! {
-            accepted = listener.accept() => accepted,
+        let ready = tokio::select! {
+            ready = listener.readable() => ready,
             () = door.server.tasks().stage.stopping() => return,
             () = sleep(limits::DESCRIPTORS_CHECK), if descriptors.are_exhausted => {
                 descriptors.check(&door);
                 continue;
             }
         };
-        let (accepted, error) = gather(&listener, first);
+        let (accepted, error) = match ready {
+            Ok(mut ready) => match ready.try_io(|listener| gather(listener.get_ref())) {
+                Ok(Ok(gathered)) => gathered,
+                Ok(Err(error)) => (Vec::new(), Some(error)),
+                Err(_would_block) => continue,
+            },
+            Err(error) => (Vec::new(), Some(error)),
+        };
         meet_all(&door, &mut lookup, accepted).await;
         match error {
             None => {}
-            Some(error) if is_exhausted(&error) => descriptors.refuse_one(&door, &listener).await,
+            Some(error) if is_exhausted(&error) => {
+                descriptors.refuse_one(&door, listener.get_ref()).await;
+            }
             Some(error) => {
                 static LINES: Repeated = Repeated::new("accepting a connection failed");
                 LINES.log(|| tracing::warn!(%error, "accepting a connection failed"));
@@ -52,24 +62,25 @@ pub(crate) async fn accept_connections(listener: TcpListener, door: Arc<Door>) {
     }
 }
 
-/// The first connection and those that wait with it, up to an error.
-fn gather(
-    listener: &TcpListener,
-    first: io::Result<Accepted>,
-) -> (Vec<Accepted>, Option<io::Error>) {
+/// The connections that wait, or some of them, up to an error.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] where none waits.
+fn gather(listener: &TcpListener) -> io::Result<(Vec<Accepted>, Option<io::Error>)> {
     let mut accepted = Vec::new();
-    let mut next = Some(first);
-    while let Some(outcome) = next {
-        match outcome {
+    while accepted.len() < limits::ACCEPTED_TOGETHER {
+        match listener.accept() {
             Ok(connection) => accepted.push(connection),
             // It was over before it was accepted.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-            Err(error) => return (accepted, Some(error)),
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Ok((accepted, Some(error)));
+            }
+            Err(error) if accepted.is_empty() => return Err(error),
+            Err(_) => break,
         }
-        let has_room = accepted.len() < limits::ACCEPTED_TOGETHER;
-        next = if has_room { listener.accept().now_or_never() } else { None };
     }
-    (accepted, None)
+    Ok((accepted, None))
 }
 
 async fn meet_all(door: &Arc<Door>, lookup: &mut Lookup, accepted: Vec<Accepted>) {
@@ -99,7 +110,7 @@ impl Descriptors {
                     the limit (ulimit -n, LimitNOFILE=; sysctl fs.file-max), or lower --max-sessions and --max-tasks";
         door.server.tasks().health.raise(Condition::DescriptorsExhausted, text);
         if self.reserve.give_up() {
-            if let Some(Ok((stream, _))) = listener.accept().now_or_never() {
+            if let Ok((stream, _)) = listener.accept() {
                 door.turn_away_unserved(&stream);
             }
         } else {

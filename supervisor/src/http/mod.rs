@@ -8,7 +8,7 @@
 //! - `door` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
 //! - `server` is what requests are answered with, `requests` answers them, with the `pages` of operators, or with an
 //!   upgrade after a `handshake`; `response` makes the small responses.
-//! - `admission` decides whether a request is answered. Refusals are slowed down by `guesses`. An upgraded connection has one
+//! - `admission` decides whether a request is answered (`host`: by which names this machine may be called). Refusals are slowed down by `guesses`. An upgraded connection has one
 //!   of the `places`.
 //!
 //! Called by [`crate::daemon`].
@@ -30,6 +30,8 @@ mod guesses;
 mod places;
 
 mod admission;
+
+mod host;
 
 mod server;
 

@@ -23,7 +23,8 @@ pub(super) fn turn_away(stream: impl AsFd, answer: &str) {
     reset_on_close(&stream);
 }
 
-fn reset_on_close(stream: impl AsFd) {
+/// Has the connection reset when it is closed.
+pub(super) fn reset_on_close(stream: impl AsFd) {
     if let Err(error) = set_socket_linger(stream, Some(Duration::ZERO)) {
         tracing::debug!(%error, "SO_LINGER");
     }
