@@ -6,7 +6,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::{io::unix::AsyncFd, net::TcpSocket};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpSocket,
+};
 
 use crate::{
     config::{self, Config, limits},
@@ -18,7 +21,7 @@ pub(super) fn listen(
     inherited: Option<TcpListener>,
 ) -> anyhow::Result<AsyncFd<TcpListener>> {
     let Some(inherited) = inherited else {
-        return bind(config.listen).and_then(AsyncFd::register).map_err(|error| {
+        return bind(config.listen).and_then(register).map_err(|error| {
             let advice = advice(error.kind());
             anyhow::anyhow!("listening on {}: {error}{advice}", config.listen)
         });
@@ -29,7 +32,16 @@ pub(super) fn listen(
         systemd::check_address(address, config.listen)?;
     }
     tracing::info!(%address, "the listening socket was handed over");
-    AsyncFd::register(inherited).context("the inherited socket")
+    register(inherited).context("the inherited socket")
+}
+
+#[expect(
+    deprecated,
+    reason = "deprecated for what is no descriptor of its own; a socket is, and the replacement is unsafe"
+)]
+fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    listener.set_nonblocking(true)?;
+    AsyncFd::with_interest(listener, Interest::READABLE)
 }
 
 /// With a long queue: where it is full, clients wait a second before they try again.

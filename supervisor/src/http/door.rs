@@ -1,20 +1,12 @@
-//! What becomes of a connection that was just accepted, whatever socket it came by: it is turned away at once, or its requests
-//! are served.
+//! What all connections share, whatever socket they came by: the rules, and the bounds on how many there are.
 //!
-//! What a connection can take depends on who is at its other end, which is known before it is given anything. This supervisor's
-//! user has room that no stranger can take; other users and machines share a little, and only where there is a token that they
-//! could show.
+//! This supervisor's user has room that no stranger can take; other users and machines share a little, and only where there is a
+//! token that they could show.
 
 use std::{
-    io,
     net::{SocketAddr, TcpStream},
     sync::{Arc, LazyLock},
     time::Instant,
-};
-
-use rustix::{
-    io::Errno,
-    net::{RecvFlags, recv},
 };
 
 use crate::{
@@ -25,9 +17,8 @@ use crate::{
         peer::{KnownPeer, Peer},
         places::Places,
         preauth::{Preauth, Room, Ticket},
-        requests,
         server::Server,
-        turned_away::{refusal, reset_on_close, turn_away, unavailable},
+        turned_away::{turn_away, unavailable},
     },
     ops::{metrics::HandshakeFailure, open_files::ConnectionLimits, repeated::Repeated},
 };
@@ -66,53 +57,8 @@ impl Door {
         &self.places
     }
 
-    /// A connection was accepted, and this was found out about its other end.
-    pub(super) fn meet(
-        self: &Arc<Self>,
-        stream: TcpStream,
-        address: SocketAddr,
-        peer: io::Result<KnownPeer>,
-    ) {
-        let peer = match peer {
-            Ok(peer) => peer,
-            Err(error) => {
-                static LINES: Repeated =
-                    Repeated::new("the user of a connection cannot be looked up");
-                LINES.log(|| tracing::warn!(%error, "the user of a connection cannot be looked up: it is told to come again"));
-                return self.turn_away_unserved(&stream);
-            }
-        };
-        if let Err(reason) = self.server.rules.check_peer(peer.peer) {
-            self.failed(HandshakeFailure::Forbidden);
-            log_refusal(reason, peer.uid);
-            return turn_away(&stream, refusal_text(reason));
-        }
-        if peer.peer == Peer::Unknown && is_closed(&stream) {
-            return;
-        }
-        let Some(ticket) = self.ticket(peer, Some(address)) else {
-            self.failed(HandshakeFailure::Places);
-            reset_on_close(&stream);
-            static LINES: Repeated =
-                Repeated::new("too many connections without a request from one source");
-            return LINES.log(|| {
-                tracing::warn!(uid = peer.uid, %address, "too many connections without a request from here: closed");
-            });
-        };
-        match for_runtime(stream) {
-            Ok(stream) => drop(tokio::spawn(requests::serve(
-                Arc::clone(self),
-                stream,
-                peer,
-                Some(address),
-                ticket,
-            ))),
-            Err(error) => tracing::debug!(%error, "a connection"),
-        }
-    }
-
     /// `None`: its source has had too many.
-    fn ticket(&self, peer: KnownPeer, address: Option<SocketAddr>) -> Option<Ticket> {
+    pub(super) fn ticket(&self, peer: KnownPeer, address: Option<SocketAddr>) -> Option<Ticket> {
         let preauth = match peer.peer {
             Peer::SameUser => &self.own,
             Peer::ForeignUser | Peer::Unknown | Peer::Remote => &self.strangers,
@@ -141,31 +87,6 @@ impl Door {
     ) -> tokio::time::Instant {
         let now = Instant::now();
         (now + self.guesses.refused(peer.source(address), now)).into()
-    }
-}
-
-fn for_runtime(stream: TcpStream) -> io::Result<tokio::net::TcpStream> {
-    // Messages are small and each matters at once; without this they wait for acknowledgements.
-    stream.set_nodelay(true)?;
-    stream.set_nonblocking(true)?;
-    tokio::net::TcpStream::from_std(stream)
-}
-
-/// Whether the other end has been closed, and all is read that came from it.
-fn is_closed(stream: &TcpStream) -> bool {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    match recv(stream, &mut [0], flags) {
-        Ok((received, _)) => received == 0,
-        Err(error) => error != Errno::AGAIN,
-    }
-}
-
-fn refusal_text(reason: Refusal) -> &'static str {
-    static FOREIGN: LazyLock<String> = LazyLock::new(|| refusal(Refusal::ForeignUser));
-    static UNKNOWN: LazyLock<String> = LazyLock::new(|| refusal(Refusal::UnknownUser));
-    match reason {
-        Refusal::UnknownUser => &UNKNOWN,
-        Refusal::ForeignUser | Refusal::Token | Refusal::Host | Refusal::Origin => &FOREIGN,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Accepts TCP connections, finds out who is at their other ends, and hands them to the [`Door`]. It never reads from one, and
+//! Accepts TCP connections, finds out who is at their other ends, and hands them to [`crate::http::arrivals`]. It never reads from one, and
 //! waits for none: the kernel's queue is first in, first out, so whoever waits behind a flood waits for as long as it takes to
 //! turn the flood away.
 
@@ -13,6 +13,7 @@ use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
 use crate::{
     config::limits,
     http::{
+        arrivals::meet,
         door::Door,
         peer::{Ends, KnownPeer, Lookup},
         reserve::{Reserve, is_exhausted},
@@ -92,7 +93,7 @@ async fn meet_all(door: &Arc<Door>, lookup: &mut Lookup, accepted: Vec<Accepted>
         accepted.into_iter().filter_map(with_ends).unzip();
     let peers: Vec<io::Result<KnownPeer>> = lookup.peers(&ends).await;
     for ((stream, ends), peer) in streams.into_iter().zip(ends).zip(peers) {
-        door.meet(stream, ends.peer, peer);
+        meet(door, stream, ends.peer, peer);
     }
 }
 

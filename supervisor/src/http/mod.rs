@@ -5,7 +5,8 @@
 //!
 //! In reading order:
 //! - `listener` accepts TCP connections; `reserve` is its last descriptor, `peer` finds the user at the other end.
-//! - `door` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
+//! - `arrivals` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
+//! - `door` is what all connections share.
 //! - `server` is what requests are answered with, `requests` answers them, with the `pages` of operators, or with an
 //!   upgrade after a `handshake`; `response` makes the small responses.
 //! - `admission` decides whether a request is answered (`host`: by which names this machine may be called). Refusals are slowed down by `guesses`. An upgraded connection has one
@@ -18,6 +19,8 @@ mod listener;
 mod reserve;
 
 mod peer;
+
+mod arrivals;
 
 mod door;
 

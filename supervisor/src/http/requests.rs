@@ -34,7 +34,7 @@ use crate::{
     config::limits,
     connection,
     http::{
-        admission::Refusal,
+        admission::{Admitted, Refusal},
         door::{Door, log_refusal},
         handshake::handshake_key,
         pages,
@@ -42,7 +42,7 @@ use crate::{
         preauth::Ticket,
         response::{HttpResponse, text, with},
     },
-    ops::{metrics::HandshakeFailure, repeated::Repeated},
+    ops::{identity::Identity, metrics::HandshakeFailure, repeated::Repeated},
 };
 
 /// Serves one connection until it ends or is upgraded. `ticket` is its place until then.
@@ -118,7 +118,9 @@ impl Context {
 
     fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
         let server = &self.door.server;
-        let subprotocol = server.rules.check_session(self.peer.peer, request.headers())?;
+        let Admitted { token, subprotocol } =
+            server.rules.check_session(self.peer.peer, request.headers())?;
+        let identity = Identity { uid: self.peer.uid, address: self.address, token };
         if server.tasks().stage.is_stopping() {
             self.door.failed(HandshakeFailure::Stopping);
             return Ok(come_again("the supervisor is stopping", "5"));
@@ -143,7 +145,7 @@ impl Context {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
-                    tokio::spawn(connection::serve(connections, stream, read_buf, place));
+                    tokio::spawn(connection::serve(connections, identity, stream, read_buf, place));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),
