@@ -122,6 +122,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
         is_loopback: address.ip().is_loopback(),
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }
