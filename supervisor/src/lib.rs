@@ -66,7 +66,7 @@ use crate::{
         sources::Sources,
     },
     daemon::{runtime, signals},
-    ops::{logging, open_files, systemd},
+    ops::{logging, open_files, panics, systemd},
     storage::state_dir::StateDir,
 };
 
@@ -109,17 +109,19 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
     let config = settings.config();
-    logging::init(&config)?;
+    // Before there are threads: it changes the environment.
+    let inherited = systemd::inherited_listener()?;
+    let _log = logging::init(&config)?;
     let unusable = settings.unusable_variables();
     if !unusable.is_empty() {
         let names = unusable.join(", ");
         tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
     }
-    // Before there are threads: it changes the environment.
-    let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
+    cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
+    panics::install();
     let open_files = open_files::raise(&config);
     let outcome = runtime.block_on(daemon::serve(settings, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);

@@ -77,7 +77,7 @@ pub(super) fn start(
         Ok((handle, _)) => Start::Begun(handle),
         // A drain holds up no task of a batch that is about to start.
         Err(Refusal::Full { .. } | Refusal::Draining) => Start::NoRoom,
-        Err(Refusal::Closed) => Start::Stopping,
+        Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }
 

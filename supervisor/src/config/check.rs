@@ -10,14 +10,14 @@ use crate::config::{
     error::ConfigError,
     live::Live,
     machine::Machine,
-    origin::{Given, Origin},
+    origin::{Given, Lookup, Origin},
     settings::{
         setting::AnySetting,
         table::{self, GROUPS},
     },
     shown,
     sources::Sources,
-    values::{Lookup, Values},
+    values::Values,
 };
 
 /// The effective settings as text.

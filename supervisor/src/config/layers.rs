@@ -22,9 +22,9 @@ use crate::config::{
     error::{ConfigError, PathError},
     file::ConfigFile,
     limits,
+    origin::Lookup,
     settings::table,
     text_file,
-    values::Lookup,
 };
 
 const SYSTEM_FILE: &str = "/etc/cc-executor/config.toml";

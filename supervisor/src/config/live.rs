@@ -21,7 +21,8 @@ use crate::config::{
         table::{self, GROUPS},
     },
     shown,
-    sources::{AllGiven, Pinned, Sources},
+    sources::Sources,
+    values::{AllGiven, Pinned},
 };
 
 /// What is in force until the next reload.

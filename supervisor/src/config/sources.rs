@@ -4,12 +4,16 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    net::SocketAddr,
 };
 
 use crate::config::{
-    Config, command_line::Arguments, environment::Base, error::ConfigError, machine::Machine,
-    origin::Given, settings::table, values::Values,
+    Config,
+    command_line::Arguments,
+    environment::Base,
+    error::ConfigError,
+    machine::Machine,
+    settings::{setting::AnySetting, table},
+    values::{AllGiven, Pinned, Values},
 };
 
 /// The command line and the environment.
@@ -18,19 +22,6 @@ pub(crate) struct Sources {
     arguments: Arguments,
     /// As they were at the start: what has a secret may be gone since.
     variables: BTreeMap<OsString, OsString>,
-}
-
-/// What is given for each setting.
-pub(super) type AllGiven = BTreeMap<&'static str, Option<Given>>;
-
-/// What a reload cannot change.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Pinned<'a> {
-    /// What was given for each setting at the start.
-    pub(super) given: &'a AllGiven,
-    pub(super) config: &'a Config,
-    /// Where the supervisor listens, which an inherited socket may have decided.
-    pub(super) listening: Option<SocketAddr>,
 }
 
 impl Sources {
@@ -63,9 +54,8 @@ impl Sources {
         let machine = Machine::examine(&values)?;
         let one = |mistake| vec![mistake];
         let config = Config::resolve(&values, machine).map_err(one)?;
-        let given = |setting: &dyn super::settings::setting::AnySetting| {
-            Ok((setting.about().name, values.given_anew(setting)?))
-        };
+        let given =
+            |setting: &dyn AnySetting| Ok((setting.about().name, values.given_anew(setting)?));
         let given = table::all().map(given).collect::<Result<_, _>>().map_err(one)?;
         let files = values.files().map(|path| path.display().to_string()).collect();
         Ok((config, given, files))

@@ -2,23 +2,33 @@
 //!
 //! An empty variable counts as none.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use crate::config::{
+    Config,
     command_line::Arguments,
     error::ConfigError,
     file::ConfigFile,
     layers,
-    origin::{Given, Origin},
+    origin::{Given, Lookup, Origin},
     settings::{
         kind::Kind,
         setting::{AnySetting, Computed, Fixed, Setting, value_error},
     },
-    sources::Pinned,
 };
 
-/// Reads an environment variable.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// What is given for each setting.
+pub(super) type AllGiven = BTreeMap<&'static str, Option<Given>>;
+
+/// What a reload cannot change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinned<'a> {
+    /// What was given for each setting at the start.
+    pub(super) given: &'a AllGiven,
+    pub(super) config: &'a Config,
+    /// Where the supervisor listens, which an inherited socket may have decided.
+    pub(super) listening: Option<SocketAddr>,
+}
 
 /// Where values come from.
 pub(crate) struct Values<'a> {

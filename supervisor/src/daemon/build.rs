@@ -19,9 +19,9 @@ use crate::{
     http::Server,
     ops::{
         cli_news::CliNews, clock::now_ms, drain::Drain, health::Health, metrics::Metrics,
-        stage::StageWatch,
+        stage::StageWatch, vitals::Vitals,
     },
-    session::{Services, Sessions},
+    session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
@@ -43,7 +43,7 @@ pub(super) struct StoredState {
 
 impl StoredState {
     pub(super) fn load(state_dir: &StateDir, fsync: Fsync) -> anyhow::Result<Self> {
-        let (db, opened) = StateDb::open(state_dir.database())?;
+        let (db, opened) = StateDb::open(&state_dir.database())?;
         match fsync {
             Fsync::Never => {}
             Fsync::Always => db.wait_for_disk()?,
@@ -67,14 +67,17 @@ pub(super) async fn build(
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let config = settings.config();
-    let tasks_dir = state_dir.tasks().to_owned();
+    let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::new(Health::default());
-    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
+    let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
+        .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
+    let tasks_limit = config.tasks_limit;
     let tasks = Arc::new(TaskContext {
-        tokens: Arc::new(Tokens::new(config.tokens.clone())),
-        registry: Arc::new(Registry::new(config.tasks_limit)),
+        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
+        registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
@@ -88,9 +91,11 @@ pub(super) async fn build(
         settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
-    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
+    let sessions = Arc::new(Sessions::new(grace, registry, store, metrics));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-    Ok((Services { sessions, batches, tasks }, parent))
+    let budget = Arc::new(MessageBudget::new(tasks.config().message_bytes_limit));
+    Ok((Services { sessions, budget, batches, tasks }, parent))
 }
 
 /// Gives the tasks that have ended to retention, which removes their logs in time.

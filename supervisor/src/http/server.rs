@@ -18,10 +18,12 @@ pub(crate) struct Server {
 impl Server {
     /// Who may connect, by the configuration that is in force now.
     pub(super) fn rules(&self) -> AdmissionRules {
+        let config = self.tasks().config();
         AdmissionRules {
             is_loopback: self.is_loopback,
             tokens: Arc::clone(&self.tasks().tokens),
-            allowed_origins: self.tasks().config().allowed_origins.clone(),
+            allowed_origins: config.allowed_origins.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
         }
     }
 

@@ -9,6 +9,7 @@ use cc_protocol::{
     gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
+    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
 };
 use serde_json::{Map, Value, json};
@@ -21,6 +22,7 @@ use crate::{
         handler::Handler,
         reload,
         reply::{CallOutcome, Reply, Then},
+        status::status as supervisor_status,
     },
 };
 
@@ -84,6 +86,10 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
+            "supervisor.status" => {
+                status::no_params(&params)?;
+                Reply::new(supervisor_status(&self.services).await)
+            }
             "supervisor.settings" => {
                 gate::no_params(&params)?;
                 Reply::new(self.services.tasks.settings.settings())
@@ -134,7 +140,7 @@ mod tests {
     use crate::{
         batch::Batches,
         ops::identity::Identity,
-        session::{registry::Sessions, services::Services},
+        session::{budget::MessageBudget, registry::Sessions, services::Services},
         task::context::TaskContext,
     };
 
@@ -143,9 +149,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let tasks = TaskContext::for_tests(directory.path());
         let (registry, store) = (Arc::clone(&tasks.registry), tasks.store.clone());
-        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store));
+        let metrics = Arc::clone(&tasks.metrics);
+        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store, metrics));
         let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-        let services = Services { sessions: Arc::clone(&sessions), batches, tasks };
+        let budget = Arc::new(MessageBudget::new(1024));
+        let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);
         let connection = sessions.connection_handle();
         let mut handler =

@@ -6,7 +6,10 @@ use cc_link::spec::CgroupParent;
 
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
-    ops::{cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{
+        cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     storage::{database::Store, state_dir},
     task::{
         feed::Feed,
@@ -32,6 +35,7 @@ pub(crate) struct TaskContext {
     pub spawner: Spawner,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
+    pub vitals: Vitals,
     /// The directory that holds one directory a task.
     pub tasks_dir: PathBuf,
     /// Where tasks' cgroups are made, where tasks have cgroups.
@@ -67,7 +71,7 @@ impl TaskContext {
     /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        retention::clean(Arc::clone(&self.retention), store, metrics)
+        retention::clean(Arc::clone(&self.retention), store, metrics, self.stage.clone())
     }
 }
 
@@ -87,15 +91,16 @@ impl TaskContext {
         let settings = Live::load(sources).unwrap();
         let config = settings.config();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
-        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
-        let tasks_dir = state_dir.tasks().to_owned();
+        let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let keepers = Keepers::new(state_dir.keepers().clone());
         Arc::new(Self {
+            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
-            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None),

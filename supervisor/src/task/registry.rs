@@ -24,7 +24,8 @@ pub(crate) struct Registry {
 struct Tasks {
     limit: usize,
     handles: HashMap<String, TaskHandle>,
-    is_closed: bool,
+    /// Why no task may be started any more.
+    closed: Option<Refusal>,
     is_draining: bool,
 }
 
@@ -35,6 +36,8 @@ pub(crate) enum Refusal {
     Closed,
     /// An operator lets the supervisor run empty.
     Draining,
+    /// The state directory is gone.
+    StateLost,
     /// As many tasks run as may.
     Full { limit: usize },
 }
@@ -44,6 +47,7 @@ impl From<Refusal> for CallError {
         match refusal {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
             Refusal::Draining => Self::Drained { what: "tasks" },
+            Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
         }
     }
@@ -52,7 +56,7 @@ impl From<Refusal> for CallError {
 impl Registry {
     #[must_use]
     pub(crate) fn new(limit: usize) -> Self {
-        let tasks = Tasks { limit, handles: HashMap::new(), is_closed: false, is_draining: false };
+        let tasks = Tasks { limit, handles: HashMap::new(), closed: None, is_draining: false };
         Self { tasks: Mutex::new(tasks), left: watch::Sender::new(0) }
     }
 
@@ -73,8 +77,8 @@ impl Registry {
     /// When the registry is closed, draining or full: the task must not be started.
     pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
-        if tasks.is_closed {
-            return Err(Refusal::Closed);
+        if let Some(refusal) = tasks.closed {
+            return Err(refusal);
         }
         if tasks.is_draining && handle.info().batch_id.is_none() {
             return Err(Refusal::Draining);
@@ -92,8 +96,8 @@ impl Registry {
     /// When the registry is closed.
     pub(crate) fn insert_recovered(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
-        if tasks.is_closed {
-            return Err(Refusal::Closed);
+        if let Some(refusal) = tasks.closed {
+            return Err(refusal);
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())
@@ -125,8 +129,24 @@ impl Registry {
     /// Refuses all further tasks. Returns those that are there.
     pub(crate) fn close(&self) -> Vec<TaskHandle> {
         let mut tasks = self.tasks();
-        tasks.is_closed = true;
+        tasks.closed = Some(Refusal::Closed);
         tasks.handles.values().cloned().collect()
+    }
+
+    /// Refuses all further tasks because the state directory is gone.
+    pub(crate) fn state_is_lost(&self) {
+        self.tasks().closed.get_or_insert(Refusal::StateLost);
+    }
+
+    /// Returns when no task is left.
+    pub(crate) async fn emptied(&self) {
+        let mut left = self.left.subscribe();
+        while self.count() > 0 {
+            // An error means that this registry is gone.
+            if left.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     #[must_use]

@@ -10,6 +10,7 @@ pub(crate) mod attach;
 pub(crate) mod control;
 pub(crate) mod gates;
 pub(crate) mod ps;
+pub(crate) mod status;
 
 pub(crate) mod config;
 pub(crate) mod drain;

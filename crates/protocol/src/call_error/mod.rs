@@ -119,6 +119,8 @@ pub enum CallError {
         /// What is wrong with them.
         mistakes: Vec<String>,
     },
+    /// The state directory is gone, and the supervisor stops when its tasks have ended.
+    StateLost,
     /// There is no such task.
     NoSuchTask {
         /// As it was sent.
@@ -194,9 +196,10 @@ impl CallError {
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::Drained { .. } => {
-                ErrorCode::Draining
-            }
+            Self::DrainingTasks { .. }
+            | Self::DrainingBatches
+            | Self::Drained { .. }
+            | Self::StateLost => ErrorCode::Draining,
             Self::Configuration { .. } => ErrorCode::ConfigurationInvalid,
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
@@ -276,6 +279,7 @@ impl CallError {
                 "the configuration has mistakes, and the old one is in force: {}",
                 mistakes.join("; ")
             ),
+            Self::StateLost => STATE_LOST.to_owned(),
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
@@ -356,6 +360,7 @@ impl CallError {
             | Self::DrainingBatches
             | Self::Drained { .. }
             | Self::TokenRemoved
+            | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
             | Self::Internal { .. } => Map::new(),
@@ -390,6 +395,9 @@ impl From<CallError> for ErrorObject {
         object
     }
 }
+
+const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
+                          and stops when the running ones have ended; start it again";
 
 fn tasks_full(limit: usize) -> String {
     let tasks = if limit == 1 { "task runs" } else { "tasks run" };
