@@ -66,6 +66,12 @@ mod session {
     /// A client that breaks the protocol harms only its own connection.
     mod misuse;
 
+    /// Any order of legal calls is answered, and each task ends once.
+    mod sequences;
+
+    /// What all clients send together has a bound.
+    mod long_messages;
+
     /// Who may talk to the supervisor at all.
     mod admission;
 

@@ -131,7 +131,7 @@ pub(crate) const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub(crate) const RING_BYTES: usize = 256 * 1024;
 /// The same while nobody follows the task closely.
-pub(crate) const UNREAD_RING_BYTES: usize = 32 * 1024;
+pub(crate) const UNREAD_RING_BYTES: usize = 8 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub(crate) const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
