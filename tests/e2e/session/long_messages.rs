@@ -6,7 +6,7 @@ use std::{
 };
 
 use cc_tests::{
-    Client, Options, Supervisor,
+    Client, Supervisor,
     client::Incoming,
     frames::{self, frame},
     processes::memory,
