@@ -75,6 +75,9 @@ mod session {
     /// Who may talk to the supervisor at all.
     mod admission;
 
+    /// However many connections others open, the rightful client gets in.
+    mod crowds;
+
     /// Who is let in, turned away and dropped, and what becomes of their tasks.
     mod sessions;
 
@@ -105,11 +108,17 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
+    mod descriptors;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
     /// The configuration file, and the check of it.
     mod configuration;
+
+    /// Which source of a setting wins, and whom a file is believed from.
+    mod config_layers;
 
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
@@ -128,6 +137,9 @@ mod supervisor {
 
     /// What a crash can leave on the disk: torn logs, and databases that cannot be used.
     mod damage;
+
+    /// Who may own the state directory, what is not followed in it, and its removal.
+    mod state_directory;
 
     /// A task is on record before it does anything.
     mod write_ahead;

@@ -30,7 +30,7 @@ pub enum ErrorCode {
     SessionExpired,
     /// No new tasks: the supervisor is ending.
     Draining,
-    /// The caller may not do this. Reserved: the server does not send it.
+    /// The caller's token does not allow this.
     NotAuthorized,
     /// No such task.
     NoSuchTask,

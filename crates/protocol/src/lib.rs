@@ -2,9 +2,10 @@
 //!
 //! Types only; no I/O. Modules in the order in which a message travels:
 //! - [`envelope`] is what stands around every message; `method` lists the methods.
-//! - [`execute`], [`control`], [`session`], [`task`], [`batch`] and [`gate`] are the requests and their results; `params`
+//! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`] and [`status`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
+//! - `scope` has the words for what a token allows.
 //! - [`error`] has the codes of errors and of closes, and `call_error` why a call is refused.
 //! - [`legacy`] is what only clients of the predecessor use.
 //!
@@ -20,10 +21,13 @@ pub mod execute;
 pub mod gate;
 mod params;
 pub mod session;
+pub mod status;
 pub mod task;
 
 pub mod notification;
 mod position;
+
+mod scope;
 
 mod call_error;
 pub mod error;
@@ -37,6 +41,7 @@ pub use cc_events::{
 
 pub use call_error::{CallError, PlanMistake, UnfitParam};
 pub use method::METHODS;
+pub use scope::Scope;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;

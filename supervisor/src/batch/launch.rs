@@ -76,7 +76,7 @@ pub(super) fn start(
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         Err(Refusal::Full { .. }) => Start::NoRoom,
-        Err(Refusal::Closed) => Start::Stopping,
+        Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }
 

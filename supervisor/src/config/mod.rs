@@ -1,6 +1,6 @@
 //! The configuration: settings from the command line, the environment and a file become one checked [`Config`].
 //!
-//! An argument wins over its environment variable, that over the configuration file, and that over the default. Every
+//! An argument wins over its environment variable, that over the configuration files, and those over the default. Every
 //! error names the argument, the variable or the line that it comes from. What is in force is in [`live`].
 //!
 //! A setting is defined in [`settings::table`] alone. What no operator can change is in [`limits`].
@@ -13,7 +13,7 @@ pub(crate) mod command_line;
 pub(crate) mod environment;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
-/// The configuration file.
+/// One configuration file.
 mod file;
 /// The operator's hooks for batches.
 pub(crate) mod hooks;
@@ -21,14 +21,16 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
+/// Which configuration files are read.
+mod layers;
 /// What is in force.
 pub(crate) mod live;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
 pub(crate) mod settings;
-/// The secret that clients present.
-pub(crate) mod token;
+/// The tokens that clients present.
+pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
 /// All sources of values, and their order.
@@ -50,7 +52,7 @@ use self::{
         choices::{LogFormat, OnStop},
         table,
     },
-    token::Token,
+    tokens::TokenSetting,
     values::{Lookup, Values},
 };
 
@@ -77,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
     pub(crate) agent: Vec<String>,
+    /// It was chosen, so it must be there.
+    pub(crate) is_agent_given: bool,
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
@@ -89,10 +93,12 @@ pub(crate) struct Config {
     pub(crate) heartbeat: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) message_bytes_limit: usize,
-    /// If there is one, every client must present it.
-    pub(crate) token: Option<Token>,
+    /// If there are any, every client must present one.
+    pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Names in `Host` that a proxy in front passes on.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     pub(crate) stop_on_stdin_eof: bool,
@@ -133,13 +139,13 @@ pub(crate) struct Keep {
 }
 
 impl Config {
-    /// Puts the command line, the environment and the configuration file together.
+    /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
     pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
-        let mut values = Values::gather(arguments, lookup).map_err(|mistake| vec![mistake])?;
-        let mistakes = std::mem::take(&mut values.file().mistakes);
+        let mut values = Values::gather(arguments, lookup)?;
+        let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -166,6 +172,7 @@ impl Config {
             on_stop: values.value(&table::ON_STOP)?,
             keep: keep(values)?,
             agent: values.value(&table::AGENT)?,
+            is_agent_given: values.given(&table::AGENT)?.is_some(),
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
             task: task_defaults(values, machine.cwd)?,
@@ -176,8 +183,9 @@ impl Config {
             heartbeat: values.value(&table::HEARTBEAT)?,
             handshake_timeout: values.value(&table::HANDSHAKE_TIMEOUT)?,
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
-            token: machine.token,
+            tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
+            allowed_hosts: values.value(&table::ALLOW_HOST)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,
             stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,

@@ -5,7 +5,7 @@
 //! takes the session over. Then the place among the connections is free at once, the session waits for its client, and
 //! the client is sent a close frame with the reason.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{future::pending, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
@@ -18,7 +18,7 @@ use tokio::{
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
-    config::limits,
+    config::{limits, tokens::Presented},
     connection::{
         context::ConnectionContext,
         heartbeat,
@@ -29,30 +29,54 @@ use crate::{
         Outgoing, Writer,
         socket::{FrameLane, Liveness, Socket},
     },
+    ops::identity::Identity,
     session::{Due, Handler},
 };
 
 const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 
-/// Serves an upgraded connection; `early` is what came with its request, `permit` its place among the TCP
+/// Serves an upgraded connection of this client; `early` is what came with its request, `place` is that among the admitted
 /// connections.
 ///
 /// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
 /// is not kept in between.
 pub(crate) async fn serve(
     context: Arc<ConnectionContext>,
+    identity: Identity,
     stream: TcpStream,
     early: Bytes,
-    permit: Arc<OwnedSemaphorePermit>,
+    place: OwnedSemaphorePermit,
 ) {
-    let Some(mut open) = Box::pin(Open::begin(&context, stream, early)).await else { return };
+    let revoked = until_revoked(&context, identity.token.clone());
+    let Some(mut open) = Box::pin(Open::begin(&context, identity, stream, early)).await else {
+        return;
+    };
     let serving = AssertUnwindSafe(open.serve(&context)).catch_unwind();
-    // A mistake of this program: the session waits for its client, as after any other end.
-    let end = serving.await.unwrap_or_else(|_| End::close(close::INTERNAL, PANICKED));
+    let end = tokio::select! {
+        // A mistake of this program: the session waits for its client, as after any other end.
+        end = serving => end.unwrap_or_else(|_| End::close(close::INTERNAL, PANICKED)),
+        () = revoked => End::close(close::POLICY, "the token of this connection was removed"),
+    };
     let is_stopping = context.tasks().stage.is_stopping();
     let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
     Box::pin(open.end(end, patience)).await;
-    drop(permit);
+    drop(place);
+}
+
+/// Returns when a reload has removed the token, or begun to require one.
+fn until_revoked(
+    context: &ConnectionContext,
+    token: Option<Presented>,
+) -> impl Future<Output = ()> + Send + use<> {
+    let tokens = Arc::clone(&context.tasks().tokens);
+    let mut changes = tokens.changes();
+    async move {
+        while tokens.access(token.as_ref()).is_some() {
+            if changes.changed().await.is_err() {
+                pending::<()>().await;
+            }
+        }
+    }
 }
 
 /// A connection that has a session.
@@ -77,6 +101,7 @@ impl Open {
     /// client was sent the reason.
     async fn begin(
         context: &Arc<ConnectionContext>,
+        identity: Identity,
         stream: TcpStream,
         early: Bytes,
     ) -> Option<Self> {
@@ -96,7 +121,8 @@ impl Open {
         let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
         let connection_handle = context.services.sessions.connection_handle();
         let evicted = Arc::clone(&connection_handle.evicted);
-        match Handler::begin(context.services.clone(), connection_handle, outgoing.clone()).await {
+        let services = context.services.clone();
+        match Handler::begin(services, identity, connection_handle, outgoing.clone()).await {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
                 let writer = Writer::new(queue, lane);

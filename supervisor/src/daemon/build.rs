@@ -13,11 +13,14 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits, live::Live},
+    config::{Config, environment::Base, limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{
+        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -40,7 +43,7 @@ pub(super) struct StoredState {
 
 impl StoredState {
     pub(super) fn load(state_dir: &StateDir, fsync: Fsync) -> anyhow::Result<Self> {
-        let (db, opened) = StateDb::open(state_dir.database())?;
+        let (db, opened) = StateDb::open(&state_dir.database())?;
         match fsync {
             Fsync::Never => {}
             Fsync::Always => db.wait_for_disk()?,
@@ -63,14 +66,19 @@ pub(super) async fn build(
     stage: StageWatch,
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
-    let tasks_dir = state_dir.tasks().to_owned();
+    let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::new(Health::default());
-    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
+    let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
+        .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
+    let tasks_limit = config.tasks_limit;
+    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        registry: Arc::new(Registry::new(config.tasks_limit)),
+        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
+        registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
@@ -80,7 +88,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        settings: Live::new(config, environment),
+        settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
@@ -112,8 +120,9 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
     let config = services.tasks.config();
     let rules = AdmissionRules {
         is_loopback: address.ip().is_loopback(),
-        token: config.token.clone(),
+        tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     config::{limits, settings::choices::OnStop},
     daemon::signals::{Stop, Stops},
-    http::Connections,
+    http::Places,
     ops::{stage::Stage, systemd, uptime::timeout},
     task::{Request, TaskHandle, context::TaskContext},
 };
@@ -32,14 +32,20 @@ pub(super) enum Left {
     Tasks,
 }
 
-/// Waits until the supervisor is told to stop, then ends all tasks or leaves them to the next one.
+/// Waits until the supervisor is told to stop, or has `lost` its state directory; then ends all tasks or leaves them to the
+/// next supervisor.
 pub(super) async fn end(
     context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
-    connections: &Connections,
+    places: &Places,
+    lost: impl Future<Output = ()>,
 ) -> Left {
-    let stop = stops.next().await;
+    let stop = tokio::select! {
+        stop = stops.next() => stop,
+        // No supervisor could find the tasks again. There are none any more.
+        () = lost => Stop::EndTasks,
+    };
     let stage = stage_of(stop, context.config().on_stop);
     let count = context.registry.count();
     to_stage.send_replace(stage);
@@ -61,7 +67,7 @@ pub(super) async fn end(
             Left::Nothing
         }
     };
-    if timeout(limits::SHUTDOWN_CONNECTIONS, connections.ended()).await.is_err() {
+    if timeout(limits::SHUTDOWN_CONNECTIONS, places.ended()).await.is_err() {
         tracing::warn!("some clients did not read everything that was sent to them");
     }
     context.spawner.close(left == Left::Nothing).await;

@@ -1,7 +1,5 @@
-//! The table of methods: the name of each, its parameters, and what answers it. A new method is a row here and its name
-//! in [`cc_protocol::METHODS`].
-//!
-//! Every client that is admitted is the same user, so every task and every batch is its own.
+//! The table of methods: the name of each, its parameters, and what answers it. A new method is a row here, its name
+//! in [`cc_protocol::METHODS`], and the scope that it needs in [`crate::session::scope`].
 
 use cc_protocol::{
     CallError,
@@ -11,6 +9,7 @@ use cc_protocol::{
     gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
+    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
 };
 use serde_json::{Map, Value, json};
@@ -21,12 +20,16 @@ use crate::{
     session::{
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
+        status::status as supervisor_status,
     },
 };
 
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
-        let outcome = self.dispatch(method, params).await;
+        let outcome = match self.check_scope(method) {
+            Ok(()) => self.dispatch(method, params).await,
+            Err(refusal) => Err(refusal),
+        };
         outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)))
     }
 
@@ -81,6 +84,11 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
+            "supervisor.status" => {
+                status::no_params(&params)?;
+                Reply::new(supervisor_status(&self.services).await)
+            }
+
             "ping" => Reply::new(json!({"type": "pong"})),
             _ => match legacy::result_of(method) {
                 Some(result) => Reply::new(result),
@@ -109,6 +117,7 @@ mod tests {
     use super::*;
     use crate::{
         batch::Batches,
+        ops::identity::Identity,
         session::{budget::MessageBudget, registry::Sessions, services::Services},
         task::context::TaskContext,
     };
@@ -125,7 +134,8 @@ mod tests {
         let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);
         let connection = sessions.connection_handle();
-        let mut handler = Handler::begin(services, connection, outgoing).await.unwrap();
+        let mut handler =
+            Handler::begin(services, Identity::for_tests(), connection, outgoing).await.unwrap();
         for (method, is_known) in METHODS
             .map(|method| (method, true))
             .into_iter()

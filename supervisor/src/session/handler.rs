@@ -21,8 +21,9 @@ use tokio::{
 
 use crate::{
     batch::Following,
-    config::limits,
+    config::{limits, tokens::Access},
     delivery::{Outgoing, notification::to_text},
+    ops::identity::Identity,
     session::{
         budget::Claim,
         current_task::CurrentTask,
@@ -54,6 +55,9 @@ const CAPABILITIES: [&str; 10] = [
 #[derive(Debug)]
 pub(crate) struct Handler {
     pub(super) services: Services,
+    pub(super) identity: Identity,
+    /// What the client may do, as it was at its last call.
+    pub(super) access: Access,
     pub(super) connection: ConnectionHandle,
     pub(super) session: Arc<Session>,
     /// The session that the connection began with, while another one is being resumed.
@@ -71,19 +75,24 @@ pub(crate) struct Handler {
 }
 
 impl Handler {
-    /// Begins a session on this connection, whose writer reads from `outgoing` and outlives the handler. Queues
+    /// Begins a session of this client on this connection, whose writer reads from `outgoing` and outlives the handler. Queues
     /// `connected`, the first message of every session.
     ///
     /// # Errors
     /// When the system has no random numbers for the resume token.
     pub(crate) async fn begin(
         services: Services,
+        identity: Identity,
         connection: ConnectionHandle,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Result<Self, getrandom::Error> {
         let (session, token) = services.sessions.begin(&connection)?;
+        // A token that was removed in the meantime allows nothing: its connection is about to be closed.
+        let access = services.tasks.tokens.access(identity.token.as_ref()).unwrap_or_default();
         let handler = Self {
             services,
+            identity,
+            access,
             connection,
             session,
             former: None,

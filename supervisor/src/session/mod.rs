@@ -9,7 +9,7 @@
 //!   is what it does while the client says nothing.
 //! - `budget` bounds what the messages of all clients take together.
 //! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
-//! - `dispatch` is the table of methods; `reply` is what a call comes to.
+//! - `dispatch` is the table of methods, `scope` its column of who may call what; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
 //! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
@@ -34,6 +34,8 @@ mod response;
 
 mod dispatch;
 
+mod scope;
+
 mod reply;
 
 mod execute;
@@ -47,6 +49,8 @@ mod task_calls;
 mod task_output;
 
 mod batch_attach;
+
+mod status;
 
 mod position;
 

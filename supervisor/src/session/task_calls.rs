@@ -26,7 +26,7 @@ impl Handler {
         TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, CallError> {
         let task = TaskRef::find(&self.services.tasks, &task_id).await?;
-        Ok(Reply::new(task.summary(&self.services.tasks)))
+        Ok(Reply::new(task.described(&self.services.tasks).await))
     }
 
     pub(super) async fn task_list(

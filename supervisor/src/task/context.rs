@@ -5,8 +5,8 @@ use std::{path::PathBuf, sync::Arc};
 use cc_link::spec::CgroupParent;
 
 use crate::{
-    config::{Config, live::Live},
-    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
+    config::{Config, live::Live, tokens::Tokens},
+    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch, vitals::Vitals},
     storage::{database::Store, state_dir},
     task::{
         feed::Feed,
@@ -21,6 +21,8 @@ use crate::{
 pub(crate) struct TaskContext {
     /// The configuration in force, and what tasks get of the supervisor's environment.
     pub settings: Live,
+    /// The tokens in force.
+    pub tokens: Arc<Tokens>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
@@ -30,6 +32,7 @@ pub(crate) struct TaskContext {
     pub spawner: Spawner,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
+    pub vitals: Vitals,
     /// The directory that holds one directory a task.
     pub tasks_dir: PathBuf,
     /// Where tasks' cgroups are made, where tasks have cgroups.
@@ -63,7 +66,7 @@ impl TaskContext {
     /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        retention::clean(Arc::clone(&self.retention), store, metrics)
+        retention::clean(Arc::clone(&self.retention), store, metrics, self.stage.clone())
     }
 }
 
@@ -81,15 +84,19 @@ impl TaskContext {
         let words = words.map(Into::into).into_iter().chain([state]);
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
-        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
-        let tasks_dir = state_dir.tasks().to_owned();
+        let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let keepers = Keepers::new(state_dir.keepers().clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
+        let settings = Live::new(config, environment);
+        let config = settings.config();
         Arc::new(Self {
+            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+            tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
-            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None),
@@ -98,7 +105,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
-            settings: Live::new(config, environment),
+            settings,
         })
     }
 }

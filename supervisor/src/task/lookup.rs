@@ -80,6 +80,15 @@ impl TaskRef {
         }
     }
 
+    /// All that is known of it, for an answer about this task alone.
+    pub(crate) async fn described(&self, context: &TaskContext) -> TaskSummary {
+        let summary = self.summary(context);
+        let damaged = cc_tasklog::damaged_path(&context.log_path(&summary.task_id));
+        let is_there = tokio::fs::try_exists(&damaged).await.is_ok_and(|is_there| is_there);
+        let damaged_log = is_there.then(|| damaged.display().to_string());
+        TaskSummary { damaged_log, ..summary }
+    }
+
     #[must_use]
     pub(crate) fn summary(&self, context: &TaskContext) -> TaskSummary {
         match self {
@@ -110,6 +119,7 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
         verdict: ended.as_ref().map(|ended| ended.completed.verdict),
         exit_code: ended.as_ref().map(|ended| ended.completed.exit_code),
         warnings: ended.as_ref().map_or(0, |ended| ended.completed.warnings.len() as u64),
+        damaged_log: None,
     }
 }
 
@@ -137,6 +147,7 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
         verdict: ended.and_then(|ended| ended.verdict.known()),
         exit_code: ended.map(|ended| ended.exit_code),
         warnings: ended.map_or(0, |ended| ended.warnings.len() as u64),
+        damaged_log: None,
     }
 }
 
