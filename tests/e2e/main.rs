@@ -69,6 +69,9 @@ mod session {
     /// Who may talk to the supervisor at all.
     mod admission;
 
+    /// However many connections others open, the rightful client gets in.
+    mod crowds;
+
     /// Who is let in, turned away and dropped, and what becomes of their tasks.
     mod sessions;
 
@@ -99,6 +102,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
+    mod descriptors;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
