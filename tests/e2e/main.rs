@@ -141,6 +141,9 @@ mod supervisor {
     /// Who may own the state directory, what is not followed in it, and its removal.
     mod state_directory;
 
+    /// A full disk and a want of processes are said, stop nothing that runs, and end by themselves.
+    mod shortage;
+
     /// A task is on record before it does anything.
     mod write_ahead;
 
