@@ -37,7 +37,7 @@ use crate::{
         admission::{Admitted, Refusal},
         door::{Door, log_refusal},
         handshake::handshake_key,
-        pages,
+        pages::{self, PageRequest},
         peer::KnownPeer,
         preauth::Ticket,
         response::{HttpResponse, text, with},
@@ -112,7 +112,14 @@ impl Context {
                 Err(refusal) => self.refused(refusal).await,
             };
         }
-        let page = pages::answer(&self.door.server, request.method(), path);
+        let page = PageRequest {
+            path: path.to_owned(),
+            query: request.uri().query().map(str::to_owned),
+            method: request.method().clone(),
+            is_client: rules.check_session(self.peer.peer, request.headers()).is_ok(),
+        };
+        // Boxed: a connection that becomes a WebSocket never asks for one.
+        let page = Box::pin(pages::answer(&self.door.server, page)).await;
         if is_last { with(page, CONNECTION, "close") } else { page }
     }
 
