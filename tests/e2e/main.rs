@@ -66,6 +66,12 @@ mod session {
     /// A client that breaks the protocol harms only its own connection.
     mod misuse;
 
+    /// Any order of legal calls is answered, and each task ends once.
+    mod sequences;
+
+    /// What all clients send together has a bound.
+    mod long_messages;
+
     /// Who may talk to the supervisor at all.
     mod admission;
 
@@ -140,6 +146,9 @@ mod supervisor {
 
     /// Who may own the state directory, what is not followed in it, and its removal.
     mod state_directory;
+
+    /// A full disk and a want of processes are said, stop nothing that runs, and end by themselves.
+    mod shortage;
 
     /// A task is on record before it does anything.
     mod write_ahead;

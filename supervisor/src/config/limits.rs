@@ -152,7 +152,7 @@ pub(crate) const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub(crate) const RING_BYTES: usize = 256 * 1024;
 /// The same while nobody follows the task closely.
-pub(crate) const UNREAD_RING_BYTES: usize = 32 * 1024;
+pub(crate) const UNREAD_RING_BYTES: usize = 8 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub(crate) const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
@@ -184,6 +184,8 @@ pub(crate) const WORKER_LATE: Duration = Duration::from_secs(1);
 pub(crate) const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub(crate) const WORKER_KILL: Duration = Duration::from_secs(6);
+/// Between trials whether processes can be made again.
+pub(crate) const PROCESSES_TRIED_AGAIN: Duration = Duration::from_secs(1);
 /// For the keeper to make a worker.
 pub(crate) const WORKER_FORK: Duration = Duration::from_secs(5);
 /// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
@@ -322,8 +324,8 @@ pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
 pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
 /// See [`RETENTION_SLICE_TASKS`].
 pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
-/// The pause after that, as many times as long as the removal took.
-pub(crate) const RETENTION_PAUSE_SHARE: u32 = 4;
+/// Longest pause after that. The usual one is twice what the removal took.
+pub(crate) const RETENTION_PAUSE: Duration = Duration::from_millis(10);
 /// Between looks for logs that have become too old.
 pub(crate) const RETENTION_CHECK: Duration = Duration::from_secs(60);
 

@@ -82,6 +82,7 @@ pub(super) async fn build(
         health,
         cli_news: CliNews::default(),
         spawner,
+        trial: Arc::default(),
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
         metrics: Arc::new(Metrics::new()),
         tasks_dir,

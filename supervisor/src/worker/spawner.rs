@@ -35,6 +35,17 @@ pub(crate) struct SpawnError {
     pub error: ForkError,
 }
 
+impl SpawnError {
+    /// Whether as many processes run as may, of this user or in this container.
+    #[must_use]
+    pub(crate) fn is_want_of_processes(&self) -> bool {
+        match &self.error {
+            ForkError::Refused(error) => error.kind() == io::ErrorKind::WouldBlock,
+            ForkError::Lost(_) => false,
+        }
+    }
+}
+
 /// Starts workers. Clones are the same spawner.
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner {
