@@ -102,7 +102,13 @@ impl Live {
     ) -> Result<ReloadResult, Vec<ConfigError>> {
         let mut now = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.config();
-        let pinned = Pinned { given: &now.settings, config: &before, listening: now.listening };
+        let pinned = Pinned {
+            given: &now.settings,
+            listen: before.listen,
+            listening: now.listening.unwrap_or(before.listen),
+            state_dir: &before.state_dir,
+            worker: &before.worker,
+        };
         let (config, settings, files) = self.sources.load(Some(pinned))?;
         now.files.clone_from(&files);
         let mut result = ReloadResult { files, ..ReloadResult::default() };

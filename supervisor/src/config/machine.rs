@@ -60,10 +60,10 @@ fn address(values: &Values<'_>, has_token: bool) -> Result<(SocketAddr, bool), C
     let may_be_remote = is_insecure && has_token;
     let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
     if let Some(pinned) = values.pinned() {
-        let listening = pinned.listening.unwrap_or(pinned.config.listen);
-        return match check_inherited(listening, may_be_remote) {
-            Ok(_) => Ok((pinned.config.listen, may_be_remote)),
-            Err(_) => Err(ConfigError::LastToken { address: listening }),
+        let address = pinned.listening;
+        return match check_inherited(address, may_be_remote) {
+            Ok(_) => Ok((pinned.listen, may_be_remote)),
+            Err(_) => Err(ConfigError::LastToken { address }),
         };
     }
     let address = values.value(&table::LISTEN)?;
@@ -131,7 +131,7 @@ fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
 fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     use etcetera::BaseStrategy as _;
     if let Some(pinned) = values.pinned() {
-        return Ok(pinned.config.state_dir.clone());
+        return Ok(pinned.state_dir.to_owned());
     }
     let (path, origin) = match values.optional(&table::STATE_DIR)? {
         Some(given) => given,
@@ -149,7 +149,7 @@ fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
 
 fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     if let Some(pinned) = values.pinned() {
-        return Ok(pinned.config.worker.clone());
+        return Ok(pinned.worker.to_owned());
     }
     if let Some((path, origin)) = values.optional(&table::WORKER)? {
         let origin = origin.of(table::WORKER.about().name);

@@ -5,7 +5,6 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use crate::config::{
-    Config,
     command_line::Arguments,
     error::ConfigError,
     file::ConfigFile,
@@ -25,9 +24,12 @@ pub(super) type AllGiven = BTreeMap<&'static str, Option<Given>>;
 pub(super) struct Pinned<'a> {
     /// What was given for each setting at the start.
     pub(super) given: &'a AllGiven,
-    pub(super) config: &'a Config,
+    /// As configured at the start.
+    pub(super) listen: SocketAddr,
     /// Where the supervisor listens, which an inherited socket may have decided.
-    pub(super) listening: Option<SocketAddr>,
+    pub(super) listening: SocketAddr,
+    pub(super) state_dir: &'a Path,
+    pub(super) worker: &'a Path,
 }
 
 /// Where values come from.

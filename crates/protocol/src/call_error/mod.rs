@@ -6,6 +6,7 @@
 
 mod plan_mistake;
 mod shown;
+mod texts;
 mod unfit_param;
 
 use std::fmt;
@@ -18,7 +19,6 @@ pub use self::{plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
-    method::METHODS,
     scope::Scope,
 };
 
@@ -222,15 +222,7 @@ impl CallError {
             Self::AnswerTooLong => {
                 "the answer is too long to be sent: shorten the id or the parameters".to_owned()
             }
-            Self::MethodNotFound { method } => {
-                let shown = shown_word(method);
-                match nearest_method(&shown) {
-                    Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
-                    None => {
-                        format!("Method not found: {shown:?}; known are {}", METHODS.join(", "))
-                    }
-                }
-            }
+            Self::MethodNotFound { method } => texts::no_such_method(method),
             Self::Param(error) => error.message.clone(),
             Self::UnfitParam(unfit) => {
                 format!("Invalid params: {} {}", unfit.field(), unfit.problem())
@@ -259,11 +251,7 @@ impl CallError {
             Self::SessionUnknown { .. } => {
                 "there is no such session, or this is not its token".to_owned()
             }
-            Self::SessionExpired { .. } => {
-                "the session is over: it was closed, or had no connection for too long; \
-                 task.list shows what became of its tasks"
-                    .to_owned()
-            }
+            Self::SessionExpired { .. } => texts::SESSION_OVER.to_owned(),
             Self::SessionLost => "this session is closed, or another connection has it".to_owned(),
             Self::DrainingTasks { .. } => {
                 "the supervisor is stopping and takes no new tasks".to_owned()
@@ -271,18 +259,12 @@ impl CallError {
             Self::DrainingBatches => {
                 "the supervisor is stopping and takes no new batches".to_owned()
             }
-            Self::Drained { what } => format!(
-                "an operator lets this supervisor run empty: it starts no new {what} until that ends or another \
-                 supervisor takes its place; try again later"
-            ),
-            Self::Configuration { mistakes } => format!(
-                "the configuration has mistakes, and the old one is in force: {}",
-                mistakes.join("; ")
-            ),
-            Self::StateLost => STATE_LOST.to_owned(),
-            Self::NoSuchTask { task_id } => no_such("task", task_id),
-            Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
-            Self::TasksFull { limit } => tasks_full(*limit),
+            Self::Drained { what } => texts::drained(what),
+            Self::Configuration { mistakes } => texts::not_reloaded(mistakes),
+            Self::StateLost => texts::STATE_LOST.to_owned(),
+            Self::NoSuchTask { task_id } => texts::no_such("task", task_id),
+            Self::NoSuchBatch { batch_id } => texts::no_such("batch", batch_id),
+            Self::TasksFull { limit } => texts::tasks_full(*limit),
             Self::BatchesFull { limit } => {
                 format!("{limit} batches are under way, and no more may: try again later")
             }
@@ -309,7 +291,7 @@ impl CallError {
             | Self::TasksFull { limit }
             | Self::BatchesFull { limit }
             | Self::AttachedFull { limit, .. } => one("limit", limit.into()),
-            Self::MethodNotFound { method } => match nearest_method(&shown_word(&method)) {
+            Self::MethodNotFound { method } => match texts::nearest_method(&shown_word(&method)) {
                 Some(known) => one("suggestion", known.into()),
                 None => Map::new(),
             },
@@ -394,27 +376,6 @@ impl From<CallError> for ErrorObject {
         object.data.extend(error.into_data());
         object
     }
-}
-
-const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
-                          and stops when the running ones have ended; start it again";
-
-fn tasks_full(limit: usize) -> String {
-    let tasks = if limit == 1 { "task runs" } else { "tasks run" };
-    format!("{limit} {tasks} already, the most that --max-tasks allows: try again later")
-}
-
-fn no_such(what: &str, id: &str) -> String {
-    format!("no such {what}: {:?}; it may have been removed by retention", shown_id(id))
-}
-
-fn nearest_method(method: &str) -> Option<&'static str> {
-    METHODS
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(method, known), known))
-        .min()
-        .filter(|(distance, _)| *distance <= 3)
-        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
