@@ -15,7 +15,7 @@
 //! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
 //!   sent, and how far.
 //! - `resume` gives an old session to a new connection.
-//! - `drain` and `reload` are for operators.
+//! - `operate` is what operators call: `drain`, `reload`.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -62,6 +62,8 @@ mod current_task;
 mod delivered;
 
 mod resume;
+
+mod operate;
 
 mod drain;
 
