@@ -111,6 +111,12 @@ mod supervisor {
     /// What a task started is ended, whatever became of its worker and its supervisor.
     mod keeper;
 
+    /// A worker that gives no sign of life is killed with its tree, and no other one is.
+    mod signs_of_life;
+
+    /// Many workers that die at once hold up no other task.
+    mod dead_workers;
+
     /// Children of the supervisor that no task has started are left alone.
     mod bystanders;
 

@@ -10,6 +10,7 @@
 //! - [`subreaper`] makes every orphan a child, so that "no child is left" is a proof.
 //! - [`cgroup`] makes a leaf for the task where there is a hierarchy.
 //! - [`pidfd`] sends signals.
+//! - [`tree_record`] is what is left of a worker's knowledge when it is killed.
 //! - [`procfs`] is how all of them see processes.
 //! - [`shortage`] says which errors are the machine's.
 //!
@@ -45,5 +46,7 @@ pub mod cgroup;
 pub mod pidfd;
 
 pub mod procfs;
+
+pub mod tree_record;
 
 pub mod shortage;

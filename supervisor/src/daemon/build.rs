@@ -62,6 +62,7 @@ pub(super) async fn build(
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
+    metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().to_owned();
     let health = Arc::new(Health::default());
@@ -76,7 +77,7 @@ pub(super) async fn build(
         cli_news: CliNews::default(),
         spawner,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         tasks_dir,
         cgroup,
         stage,

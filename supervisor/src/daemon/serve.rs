@@ -24,10 +24,10 @@ use crate::{
         signals::Stops,
     },
     http::{self, Connections},
-    ops::{stage::StageWatch, systemd, uptime},
+    ops::{metrics::Metrics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
-    worker::{keepers::Keepers, spawner::Spawner},
+    worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is a listening socket from the service
@@ -48,8 +48,10 @@ pub(crate) async fn serve(
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let keepers = Keepers::new(state_dir.keepers().to_owned());
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let metrics = Arc::new(Metrics::new());
+    let supervision = Supervision::new(Arc::clone(&metrics));
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision);
+    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner, metrics).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;

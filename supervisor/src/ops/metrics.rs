@@ -23,6 +23,11 @@ struct ByVerdict {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ByReason {
+    reason: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ByClass {
     class: String,
 }
@@ -55,6 +60,9 @@ pub(crate) struct Metrics {
     log_failures: Counter<u64, AtomicU64>,
     logs_removed: Counter<u64, AtomicU64>,
     sessions_refused: Counter<u64, AtomicU64>,
+    workers_lost: Family<ByReason, Counter>,
+    keepers_lost: Counter<u64, AtomicU64>,
+    sweeps: Counter<u64, AtomicU64>,
     sessions: Gauge,
     tasks_running: Gauge,
     batch_attempts: Family<ByClass, Counter>,
@@ -87,6 +95,17 @@ impl Metrics {
                 to,
                 "sessions_refused",
                 "Connections refused at the session limit",
+            ),
+            workers_lost: add(
+                to,
+                "workers_lost",
+                "Workers that ended before their tasks had a terminal event, by reason",
+            ),
+            keepers_lost: add(to, "keepers_lost", "Keepers of workers that died or did not answer"),
+            sweeps: add(
+                to,
+                "sweeps",
+                "Looks at all processes for what dead workers have left; one serves all that wait",
             ),
             sessions: add(to, "sessions", "Sessions now"),
             tasks_running: add(to, "tasks_running", "Tasks now"),
@@ -151,6 +170,20 @@ impl Metrics {
     /// The log of an ended task was removed.
     pub(crate) fn log_removed(&self) {
         self.logs_removed.inc();
+    }
+
+    /// A worker ended before its task had a terminal event.
+    pub(crate) fn worker_lost(&self, reason: &str) {
+        self.workers_lost.get_or_create(&ByReason { reason: reason.to_owned() }).inc();
+    }
+
+    pub(crate) fn keeper_lost(&self) {
+        self.keepers_lost.inc();
+    }
+
+    /// All processes were looked at for what dead workers have left.
+    pub(crate) fn swept(&self) {
+        self.sweeps.inc();
     }
 
     pub(crate) fn session_refused(&self) {

@@ -67,7 +67,9 @@ impl TaskContext {
     /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{
-            config::command_line::Arguments, storage::state_dir::StateDir, worker::keepers::Keepers,
+            config::command_line::Arguments,
+            storage::state_dir::StateDir,
+            worker::{keepers::Keepers, supervision::Supervision},
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
@@ -79,15 +81,17 @@ impl TaskContext {
         let tasks_dir = state_dir.tasks().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let metrics = Arc::new(Metrics::new());
+        let supervision = Supervision::new(Arc::clone(&metrics));
         Arc::new(Self {
             environment: Base::new(std::env::vars_os(), &[], &[]).0,
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
-            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,

@@ -11,6 +11,7 @@ use crate::{
         state::{Input, State},
         watchdog::Hang,
     },
+    worker::supervision::AbnormalEnd,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -43,4 +44,19 @@ pub(crate) enum WorkerError {
     NotAdopted,
     #[error("its log cannot be read: {0}")]
     Log(#[source] LogError),
+}
+
+impl WorkerError {
+    /// How it is counted.
+    #[must_use]
+    pub(crate) fn abnormal_end(&self) -> AbnormalEnd {
+        match self {
+            Self::Read(_) | Self::DiedAlone | Self::HungUp => AbnormalEnd::Died,
+            Self::Hung(_) | Self::NotAdopted => AbnormalEnd::Unresponsive,
+            Self::Relay(_) | Self::Violation { .. } | Self::UnaskedAnswer | Self::Log(_) => {
+                AbnormalEnd::Misbehaved
+            }
+            Self::OwnerPanicked => AbnormalEnd::OwnerFailed,
+        }
+    }
 }

@@ -1,22 +1,16 @@
-//! Has workers forked by a keeper, and sweeps up what a dead worker left: [`Spawner::sweep`] calls
-//! `cc_proctree::kill`.
+//! Has workers forked by a keeper.
 //!
 //! Owns this supervisor's keeper. It is started for the first worker, and again when it is gone or its program was
 //! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
 };
 
-use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
-use cc_proctree::{
-    kill::{Leftovers, Swept, end_leftovers},
-    procfs::Process,
-};
-use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
+use cc_link::spec::OPEN_FILES_VARIABLE;
+use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
@@ -24,6 +18,8 @@ use crate::{
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers},
         link::Worker,
+        supervision::Supervision,
+        sweeper::Sweeper,
     },
 };
 
@@ -41,14 +37,29 @@ pub(crate) struct Spawner {
     program: Arc<Path>,
     keeper: Arc<Mutex<Option<Keeper>>>,
     keepers: Keepers,
+    sweeper: Sweeper,
+    supervision: Supervision,
     open_files: Option<u64>,
 }
 
 impl Spawner {
     /// Starts workers that run `program`. `open_files` is their limit; `None`: as this process's.
     #[must_use]
-    pub(crate) fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
-        Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
+    pub(crate) fn new(
+        program: PathBuf,
+        keepers: Keepers,
+        open_files: Option<u64>,
+        supervision: Supervision,
+    ) -> Self {
+        let sweeper = Sweeper::new(supervision.clone());
+        Self {
+            program: program.into(),
+            keeper: Arc::default(),
+            keepers,
+            sweeper,
+            supervision,
+            open_files,
+        }
     }
 
     /// Starts a worker, which waits for its first control line.
@@ -89,6 +100,7 @@ impl Spawner {
                 }
                 Err(error @ ForkError::Lost(_)) => {
                     keeper.give_up();
+                    self.supervision.keeper_lost();
                     if !was_there {
                         return Err(error);
                     }
@@ -132,24 +144,15 @@ impl Spawner {
         command
     }
 
-    /// Kills the processes that a dead worker's task has left and its keeper has not ended: those in its cgroup, those
-    /// with its marker in their environment, and the `descendants` that were seen below the worker before. Called by
-    /// [`crate::task::worker_lost`].
-    ///
-    /// # Errors
-    /// When `/proc` cannot be read.
-    pub(crate) async fn sweep(
-        &self,
-        task_id: &str,
-        leaf: Option<&Path>,
-        descendants: Vec<Process>,
-    ) -> io::Result<Swept> {
-        let task_id = task_id.to_owned();
-        let leaf = leaf.map(Path::to_owned);
-        let sweeping = spawn_blocking(move || {
-            let marker = (MARKER_VARIABLE, task_id.as_str());
-            end_leftovers(&Leftovers { marker, leaf, known: &descendants })
-        });
-        sweeping.await.map_err(io::Error::other)?
+    /// What is counted of workers and keepers that end as they should not.
+    #[must_use]
+    pub(crate) fn supervision(&self) -> &Supervision {
+        &self.supervision
+    }
+
+    /// Kills the processes that dead workers have left and no keeper has ended.
+    #[must_use]
+    pub(crate) fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
     }
 }

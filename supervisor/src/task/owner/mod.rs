@@ -247,7 +247,7 @@ impl Owner {
                 // Before the clocks: the bytes in the pipe may be the answer that the watchdog misses.
                 read = worker.read(&mut buffer) => match read {
                     Ok(0) => return Watched::HungUp,
-                    Ok(_) => self.watchdog.heard(),
+                    Ok(_) => self.watchdog.heard(uptime::now()),
                     Err(error) => return Watched::Failed(WorkerError::Read(error)),
                 },
                 () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
