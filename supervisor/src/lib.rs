@@ -60,7 +60,7 @@ use anyhow::Context as _;
 use crate::{
     config::{Config, check, command_line::Arguments, error, limits},
     daemon::{runtime, signals},
-    ops::{logging, open_files, systemd},
+    ops::{logging, open_files, panics, systemd},
     storage::state_dir::StateDir,
 };
 
@@ -103,7 +103,9 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
+    cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
+    panics::install();
     let open_files = open_files::raise(&config);
     let outcome = runtime.block_on(daemon::serve(config, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);

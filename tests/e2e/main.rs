@@ -105,6 +105,9 @@ mod supervisor {
     /// The configuration file, and the check of it.
     mod configuration;
 
+    /// Which source of a setting wins, and whom a file is believed from.
+    mod config_layers;
+
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 
@@ -128,6 +131,9 @@ mod supervisor {
 
     /// What a crash can leave on the disk: torn logs, and databases that cannot be used.
     mod damage;
+
+    /// Who may own the state directory, what is not followed in it, and its removal.
+    mod state_directory;
 
     /// A task is on record before it does anything.
     mod write_ahead;

@@ -50,10 +50,10 @@ impl TreeRecorder {
     }
 }
 
-/// All that descends from a process with one thread, breadth first.
+/// All that descends from a process, breadth first.
 fn tree_of(ancestor: i32) -> HashSet<Identity> {
     let mut found = HashSet::new();
-    let mut parents: Vec<i32> = procfs::children(ancestor).unwrap_or_default();
+    let mut parents: Vec<i32> = procfs::children_of_threads(ancestor);
     while !parents.is_empty() && found.len() < PROCESSES_LIMIT {
         let mut next = Vec::new();
         for pid in parents {

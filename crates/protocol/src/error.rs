@@ -30,7 +30,7 @@ pub enum ErrorCode {
     SessionExpired,
     /// No new tasks: the supervisor is ending.
     Draining,
-    /// The caller may not do this. Reserved: the server does not send it.
+    /// The caller's token does not allow this.
     NotAuthorized,
     /// No such task.
     NoSuchTask,
@@ -169,6 +169,8 @@ pub mod close {
     pub const INTERNAL: u16 = 1011;
     /// The supervisor is replaced: connect again and resume.
     pub const RESTART: u16 = 1012;
+    /// There is no room for the message now: try again later.
+    pub const TRY_AGAIN: u16 = 1013;
     /// Another connection has resumed this session.
     pub const TAKEN_OVER: u16 = 4001;
 }

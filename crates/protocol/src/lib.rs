@@ -5,6 +5,7 @@
 //! - [`execute`], [`control`], [`session`], [`task`], [`batch`] and [`gate`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
+//! - `scope` has the words for what a token allows.
 //! - [`error`] has the codes of errors and of closes, and `call_error` why a call is refused.
 //! - [`legacy`] is what only clients of the predecessor use.
 //!
@@ -25,6 +26,8 @@ pub mod task;
 pub mod notification;
 mod position;
 
+mod scope;
+
 mod call_error;
 pub mod error;
 
@@ -37,6 +40,7 @@ pub use cc_events::{
 
 pub use call_error::{CallError, PlanMistake, UnfitParam};
 pub use method::METHODS;
+pub use scope::Scope;
 
 /// No message of the server is longer: the default limit of the clients' WebSocket libraries.
 pub const SERVER_MESSAGE_BYTES_LIMIT: usize = 1024 * 1024;

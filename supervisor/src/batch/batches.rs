@@ -38,8 +38,8 @@ pub(crate) struct BatchHandle {
 impl Batches {
     #[must_use]
     pub(crate) fn new(tasks: Arc<TaskContext>) -> Self {
-        let gates = Gates::new(tasks.config.claude_jobs);
-        gates.set_environment(&tasks.environment);
+        let gates = Gates::new(tasks.config().claude_jobs);
+        gates.set_environment(&tasks.settings.environment());
         Self {
             tasks,
             handles: Mutex::default(),
@@ -102,7 +102,7 @@ impl Batches {
 
     /// Removes the batches from the database that ended longer ago than the retention keeps them.
     pub(crate) async fn prune(&self) {
-        let age_ms = u64::try_from(self.tasks.config.keep.age.as_millis()).unwrap_or(u64::MAX);
+        let age_ms = u64::try_from(self.tasks.config().keep.age.as_millis()).unwrap_or(u64::MAX);
         let before_ms = self.tasks.retention.now_ms().saturating_sub(age_ms);
         self.tasks.store.write(vec![Change::BatchesPruned { before_ms }]).await;
     }

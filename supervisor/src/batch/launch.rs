@@ -62,9 +62,10 @@ pub(super) fn start(
         batch_id: Some(batch_id.to_owned()),
         shape: shape(&execute.program),
     };
+    let current = batches.tasks.settings.current();
     let setting = spec::Setting {
-        config: &batches.tasks.config,
-        environment: &batches.tasks.environment,
+        config: &current.config,
+        environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
@@ -75,7 +76,7 @@ pub(super) fn start(
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         Err(Refusal::Full { .. }) => Start::NoRoom,
-        Err(Refusal::Closed) => Start::Stopping,
+        Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }
 

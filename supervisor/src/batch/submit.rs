@@ -93,7 +93,7 @@ async fn begin(
         return Err(BatchError::Stopping);
     }
     batches.has_room()?;
-    batches.tasks.config.hooks.fill(&mut plan.options.hooks);
+    batches.tasks.config().hooks.fill(&mut plan.options.hooks);
     let batch_id = uuid::Uuid::now_v7();
     let now_ms = now_ms();
     let rules = Rules::of(&plan);

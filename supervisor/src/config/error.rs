@@ -34,6 +34,8 @@ pub(crate) enum ConfigError {
     NoWorker,
     #[error("{origin}: {}: {problem}", path.display())]
     Path { origin: SettingOrigin, path: PathBuf, problem: PathError },
+    #[error("the configuration file {}: {problem}", path.display())]
+    File { path: PathBuf, problem: PathError },
     #[error("{place}: {message}{}", hint(*.expected))]
     Syntax { place: Place, message: String, expected: Option<(&'static str, Expected)> },
     #[error("{place}: there is no setting {key:?}{}", suggestion(*.nearest))]
@@ -60,7 +62,7 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir | Self::NoWorker | Self::More { .. } => None,
+            Self::NoStateDir | Self::NoWorker | Self::File { .. } | Self::More { .. } => None,
         }
     }
 }
@@ -138,14 +140,63 @@ pub(crate) enum PathError {
     Io(#[from] io::Error),
     #[error("is a directory; name a file")]
     Directory,
-    #[error("is not a regular file; save the settings in one and name that")]
+    #[error("is not a regular file; save its contents in one and name that")]
     NotRegular,
     #[error("is longer than {limit} bytes; check that this is the file you mean")]
     TooLong { limit: usize },
     #[error("must be UTF-8 text")]
     NotUnicode,
+    #[error(
+        "{} belongs to uid {owner}, and not to uid {own}, which runs this, or to root: change its owner, or give --no-config",
+        path.display()
+    )]
+    Owner { path: PathBuf, owner: u32, own: u32 },
+    #[error(
+        "others may write {} (mode {mode:o}): chmod go-w {}, or give --no-config",
+        path.display(), path.display()
+    )]
+    WritableByOthers { path: PathBuf, mode: u32 },
     #[error(transparent)]
     Token(TokenError),
+    #[error(
+        "mode {mode:04o} lets others read the tokens in it; allow only yourself: chmod 600, and put new tokens in it"
+    )]
+    NotPrivate { mode: u32 },
+    #[error(
+        "belongs to user {uid}, who could replace it; it must belong to this supervisor's user or to root"
+    )]
+    ForeignOwner { uid: u32 },
+    #[error("line {line}: {message}")]
+    TokenSyntax { line: usize, message: String },
+    #[error("token {number} ({name:?}): {problem}")]
+    TokenEntry { number: usize, name: String, problem: TokenFileError },
+    #[error("has no token; make one with: ccx token new")]
+    NoTokens,
+}
+
+/// What is wrong with a token of a token file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TokenFileError {
+    #[error("its name may have up to 64 letters, digits and -._")]
+    Name,
+    #[error("it needs token_sha256 or token, and not both")]
+    NoSecret,
+    #[error("token_sha256 must be 64 hexadecimal digits, or a list of such texts")]
+    Hash,
+    #[error("scopes must be a list of read, run or operate")]
+    Scopes,
+    #[error("directories must be absolute paths")]
+    Directory,
+    #[error("a limit must be 1 or more")]
+    Zero,
+    #[error("budget_usd must be 0 or more; budget_days needs it")]
+    Budget,
+    #[error("another token has this name")]
+    SameName,
+    #[error("another token has this secret")]
+    SameSecret,
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// Why a text is no token. The text itself stays out of the message.

@@ -6,18 +6,21 @@ use std::{
 };
 
 use crate::config::{
-    error::{ConfigError, PathError},
-    limits,
+    error::ConfigError,
     origin::Origin,
     settings::{setting::AnySetting as _, table},
-    text_file,
-    token::Token,
+    tokens::TokenSetting,
     values::Values,
 };
 
+/// Where the service manager puts a service's credentials (systemd.exec(5)).
+const CREDENTIALS_DIRECTORY: &str = "CREDENTIALS_DIRECTORY";
+/// The name of the credential with the tokens.
+const TOKENS_CREDENTIAL: &str = "cc-executor.tokens";
+
 /// What was found on this machine.
 pub(crate) struct Machine {
-    pub(super) token: Option<Token>,
+    pub(super) tokens: TokenSetting,
     pub(super) may_be_remote: bool,
     pub(super) listen: SocketAddr,
     pub(super) state_dir: PathBuf,
@@ -32,17 +35,18 @@ impl Machine {
     /// # Errors
     /// All mistakes.
     pub(super) fn examine(values: &Values<'_>) -> Result<Self, Vec<ConfigError>> {
-        let token = token(values);
+        let tokens = tokens(values);
         // A token file that cannot be used is a mistake of its own.
-        let has_token = !matches!(token, Ok(None)) || values.is_unusable(&table::TOKEN_FILE);
+        let has_token = tokens.as_ref().map_or(true, |tokens| !tokens.is_empty())
+            || values.is_unusable(&table::TOKEN_FILE);
         let address = address(values, has_token);
-        match (token, address, state_dir(values), worker(values), cwd(values)) {
-            (Ok(token), Ok((listen, may_be_remote)), Ok(state_dir), Ok(worker), Ok(cwd)) => {
-                Ok(Self { token, may_be_remote, listen, state_dir, worker, cwd })
+        match (tokens, address, state_dir(values), worker(values), cwd(values)) {
+            (Ok(tokens), Ok((listen, may_be_remote)), Ok(state_dir), Ok(worker), Ok(cwd)) => {
+                Ok(Self { tokens, may_be_remote, listen, state_dir, worker, cwd })
             }
-            (token, address, state_dir, worker, cwd) => {
+            (tokens, address, state_dir, worker, cwd) => {
                 let mistakes =
-                    [token.err(), address.err(), state_dir.err(), worker.err(), cwd.err()];
+                    [tokens.err(), address.err(), state_dir.err(), worker.err(), cwd.err()];
                 Err(mistakes.into_iter().flatten().collect())
             }
         }
@@ -82,23 +86,39 @@ fn is_local(address: SocketAddr) -> bool {
     address.ip().is_loopback()
 }
 
-/// The argument and the configuration file name a file with the token; the variable is the token.
-fn token(values: &Values<'_>) -> Result<Option<Token>, ConfigError> {
-    let Some((value, origin)) = values.optional(&table::TOKEN_FILE)? else { return Ok(None) };
+/// The argument and the configuration file name a file with tokens; the variable is a token. Where nothing is given, a
+/// credential of the service manager with this name has them.
+fn tokens(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
     let name = table::TOKEN_FILE.about().name;
+    let Some((value, origin)) = values.optional(&table::TOKEN_FILE)? else {
+        return credential(values);
+    };
     match origin {
-        Origin::Variable(_) => Token::new(value.to_string_lossy().trim())
-            .map(Some)
+        Origin::Variable(_) => TokenSetting::of_variable(value.to_string_lossy().trim())
             .map_err(|problem| ConfigError::Token { origin: origin.of(name), problem }),
-        Origin::Argument | Origin::File(_) | Origin::Default => token_of_file(&value)
-            .map(Some)
-            .map_err(|problem| ConfigError::Path { origin: origin.of(name), path: value, problem }),
+        Origin::Argument | Origin::File(_) | Origin::Default => {
+            TokenSetting::of_file(value.clone()).map_err(|problem| ConfigError::Path {
+                origin: origin.of(name),
+                path: value,
+                problem,
+            })
+        }
     }
 }
 
-fn token_of_file(path: &Path) -> Result<Token, PathError> {
-    let text = text_file::read(path, limits::TOKEN_FILE_BYTES)?;
-    Token::new(text.trim()).map_err(PathError::Token)
+fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
+    let Some(directory) = values.variable(CREDENTIALS_DIRECTORY) else {
+        return Ok(TokenSetting::default());
+    };
+    let path = Path::new(&directory).join(TOKENS_CREDENTIAL);
+    if !path.exists() {
+        return Ok(TokenSetting::default());
+    }
+    TokenSetting::of_credential(path.clone()).map_err(|problem| ConfigError::Path {
+        origin: Origin::Variable(CREDENTIALS_DIRECTORY).of(table::TOKEN_FILE.about().name),
+        path,
+        problem,
+    })
 }
 
 fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {

@@ -1,7 +1,7 @@
 //! The configuration: settings from the command line, the environment and a file become one checked [`Config`].
 //!
-//! An argument wins over its environment variable, that over the configuration file, and that over the default. Every
-//! error names the argument, the variable or the line that it comes from. Nothing here changes after the start.
+//! An argument wins over its environment variable, that over the configuration files, and those over the default. Every
+//! error names the argument, the variable or the line that it comes from. What is in force is in [`live`].
 //!
 //! A setting is defined in [`settings::table`] alone. What no operator can change is in [`limits`].
 
@@ -13,7 +13,7 @@ pub(crate) mod command_line;
 pub(crate) mod environment;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
-/// The configuration file.
+/// One configuration file.
 mod file;
 /// The operator's hooks for batches.
 pub(crate) mod hooks;
@@ -21,12 +21,16 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
+/// Which configuration files are read.
+mod layers;
+/// What is in force.
+pub(crate) mod live;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
 pub(crate) mod settings;
-/// The secret that clients present.
-pub(crate) mod token;
+/// The tokens that clients present.
+pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
 /// All sources of values, and their order.
@@ -48,7 +52,7 @@ use self::{
         choices::{LogFormat, OnStop},
         table,
     },
-    token::Token,
+    tokens::TokenSetting,
     values::{Lookup, Values},
 };
 
@@ -87,8 +91,8 @@ pub(crate) struct Config {
     pub(crate) heartbeat: Duration,
     pub(crate) handshake_timeout: Duration,
     pub(crate) message_bytes_limit: usize,
-    /// If there is one, every client must present it.
-    pub(crate) token: Option<Token>,
+    /// If there are any, every client must present one.
+    pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
     pub(crate) log_format: LogFormat,
@@ -131,13 +135,13 @@ pub(crate) struct Keep {
 }
 
 impl Config {
-    /// Puts the command line, the environment and the configuration file together.
+    /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
     pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
-        let mut values = Values::gather(arguments, lookup).map_err(|mistake| vec![mistake])?;
-        let mistakes = std::mem::take(&mut values.file().mistakes);
+        let mut values = Values::gather(arguments, lookup)?;
+        let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -174,7 +178,7 @@ impl Config {
             heartbeat: values.value(&table::HEARTBEAT)?,
             handshake_timeout: values.value(&table::HANDSHAKE_TIMEOUT)?,
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
-            token: machine.token,
+            tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,

@@ -19,7 +19,7 @@ pub(crate) struct ConnectionContext {
 impl ConnectionContext {
     #[must_use]
     pub(crate) fn new(services: Services) -> Self {
-        let slots = Arc::new(Semaphore::new(services.tasks.config.sessions_limit));
+        let slots = Arc::new(Semaphore::new(services.tasks.config().sessions_limit));
         Self { services, slots }
     }
 
@@ -31,7 +31,7 @@ impl ConnectionContext {
     /// How many sessions have a connection.
     #[must_use]
     pub(crate) fn session_count(&self) -> usize {
-        self.tasks().config.sessions_limit.saturating_sub(self.slots.available_permits())
+        self.tasks().config().sessions_limit.saturating_sub(self.slots.available_permits())
     }
 
     /// A place among the sessions. Waits a moment for that of a session that is just ending.

@@ -22,7 +22,7 @@ pub(super) async fn until_dead(
     life: Liveness,
     outgoing: &mpsc::Sender<Box<Outgoing>>,
 ) {
-    let period = context.tasks().config.heartbeat;
+    let period = context.tasks().config().heartbeat;
     let mut heartbeat = Heartbeat::new(life, period);
     loop {
         // A client cannot have been heard while this process could not run.

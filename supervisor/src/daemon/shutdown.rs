@@ -32,15 +32,21 @@ pub(super) enum Left {
     Tasks,
 }
 
-/// Waits until the supervisor is told to stop, then ends all tasks or leaves them to the next one.
+/// Waits until the supervisor is told to stop, or has `lost` its state directory; then ends all tasks or leaves them to the
+/// next supervisor.
 pub(super) async fn end(
     context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
     connections: &Connections,
+    lost: impl Future<Output = ()>,
 ) -> Left {
-    let stop = stops.next().await;
-    let stage = stage_of(stop, context.config.on_stop);
+    let stop = tokio::select! {
+        stop = stops.next() => stop,
+        // No supervisor could find the tasks again. There are none any more.
+        () = lost => Stop::EndTasks,
+    };
+    let stage = stage_of(stop, context.config().on_stop);
     let count = context.registry.count();
     to_stage.send_replace(stage);
     let tasks = context.registry.close();
@@ -77,7 +83,7 @@ fn stage_of(stop: Stop, on_stop: OnStop) -> Stage {
 
 async fn end_tasks(context: &TaskContext, stops: &mut Stops, tasks: &[TaskHandle]) {
     ask_all(tasks, || Request::Cancel(EndReason::SupervisorLost, None)).await;
-    let patience = context.config.task.grace + limits::SHUTDOWN_TASKS;
+    let patience = context.config().task.grace + limits::SHUTDOWN_TASKS;
     let have_ended = tokio::select! {
         outcome = timeout(patience, all_over(tasks)) => outcome.is_ok(),
         () = told_again(stops) => {

@@ -3,14 +3,17 @@
 //! Pure decisions on facts that are found elsewhere: [`crate::http::peer`] looks users up. Every request passes here
 //! before it is answered or upgraded.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use hyper::{
     HeaderMap, StatusCode,
     header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL},
 };
 
-use crate::{config::token::Token, http::peer::Peer};
+use crate::{
+    config::tokens::{Presented, Tokens},
+    http::peer::Peer,
+};
 
 const BEARER_SUBPROTOCOL: &str = "bearer.";
 
@@ -19,8 +22,8 @@ const BEARER_SUBPROTOCOL: &str = "bearer.";
 pub(crate) struct AdmissionRules {
     /// The supervisor listens on a loopback address.
     pub(crate) is_loopback: bool,
-    /// Required for every session if there is one.
-    pub(crate) token: Option<Token>,
+    /// One of them is required for every session if there are any.
+    pub(crate) tokens: Arc<Tokens>,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
 }
@@ -59,12 +62,20 @@ impl Refusal {
     }
 }
 
-/// A token that a request presents.
+/// A text that a request presents as a token.
 #[derive(Debug, PartialEq, Eq)]
-struct Presented<'a> {
-    token: &'a str,
+struct Candidate<'a> {
+    text: &'a str,
     /// The subprotocol to echo, where the token came as one.
     subprotocol: Option<&'a str>,
+}
+
+/// A request that may have a session.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Admitted {
+    pub(crate) token: Option<Presented>,
+    /// To be echoed.
+    pub(crate) subprotocol: Option<HeaderValue>,
 }
 
 impl AdmissionRules {
@@ -87,7 +98,7 @@ impl AdmissionRules {
         }
     }
 
-    /// Whether this peer may have a session. Returns the subprotocol to echo.
+    /// Whether this peer may have a session, and with which token.
     ///
     /// # Errors
     /// The reason to refuse it.
@@ -95,20 +106,23 @@ impl AdmissionRules {
         &self,
         peer: Peer,
         headers: &HeaderMap,
-    ) -> Result<Option<HeaderValue>, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         self.check_request(peer, headers)?;
-        match (&self.token, self.valid_token(headers)) {
-            (Some(_), None) => Err(Refusal::Token),
-            (_, Some(Presented { subprotocol: Some(subprotocol), .. })) => {
-                Ok(HeaderValue::from_str(subprotocol).ok())
+        match self.valid_token(headers) {
+            Some((token, subprotocol)) => {
+                let subprotocol = subprotocol.and_then(|text| HeaderValue::from_str(text).ok());
+                Ok(Admitted { token: Some(token), subprotocol })
             }
-            (_, Some(Presented { subprotocol: None, .. }) | None) => Ok(None),
+            None if self.tokens.are_required() => Err(Refusal::Token),
+            None => Ok(Admitted::default()),
         }
     }
 
-    fn valid_token<'a>(&self, headers: &'a HeaderMap) -> Option<Presented<'a>> {
-        let token = self.token.as_ref()?;
-        presented(headers).into_iter().find(|presented| token.is(presented.token))
+    /// The token of a request, and the subprotocol as which it came.
+    fn valid_token<'a>(&self, headers: &'a HeaderMap) -> Option<(Presented, Option<&'a str>)> {
+        candidates(headers)
+            .into_iter()
+            .find_map(|candidate| Some((self.tokens.find(candidate.text)?, candidate.subprotocol)))
     }
 
     /// A browser sends the origin of the page that asks. A page may connect to the host that it came from, if that is
@@ -128,11 +142,11 @@ impl AdmissionRules {
     }
 }
 
-fn presented(headers: &HeaderMap) -> Vec<Presented<'_>> {
+fn candidates(headers: &HeaderMap) -> Vec<Candidate<'_>> {
     let from_authorization = text(headers, AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
-        let token = token.trim();
-        scheme.eq_ignore_ascii_case("bearer").then_some(Presented { token, subprotocol: None })
+        let text = token.trim();
+        scheme.eq_ignore_ascii_case("bearer").then_some(Candidate { text, subprotocol: None })
     });
     let from_subprotocols = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -141,8 +155,8 @@ fn presented(headers: &HeaderMap) -> Vec<Presented<'_>> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .filter_map(|subprotocol| {
-            let token = subprotocol.strip_prefix(BEARER_SUBPROTOCOL)?;
-            Some(Presented { token, subprotocol: Some(subprotocol) })
+            let text = subprotocol.strip_prefix(BEARER_SUBPROTOCOL)?;
+            Some(Candidate { text, subprotocol: Some(subprotocol) })
         });
     from_authorization.into_iter().chain(from_subprotocols).collect()
 }
@@ -198,7 +212,7 @@ mod tests {
     fn rules(token: bool) -> AdmissionRules {
         AdmissionRules {
             is_loopback: true,
-            token: token.then(|| Token::new(SECRET).unwrap()),
+            tokens: Tokens::for_tests(token.then_some(SECRET)),
             allowed_origins: vec!["https://allowed.example".to_owned()],
         }
     }
@@ -215,7 +229,7 @@ mod tests {
     fn behind_a_proxy_with_a_name_of_its_own_the_token_admits_whatever_the_host() {
         let rules = AdmissionRules {
             is_loopback: true,
-            token: Some(Token::new(SECRET).unwrap()),
+            tokens: Tokens::for_tests(Some(SECRET)),
             allowed_origins: Vec::new(),
         };
         let mut headers = HeaderMap::new();
@@ -225,7 +239,7 @@ mod tests {
         headers.insert(AUTHORIZATION, bearer("fedcba9876543210"));
         assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
         headers.insert(AUTHORIZATION, bearer(SECRET));
-        assert_eq!(rules.check_session(Peer::SameUser, &headers), Ok(None));
+        assert!(rules.check_session(Peer::SameUser, &headers).is_ok());
         headers.append(HOST, HeaderValue::from_static("localhost"));
         assert_eq!(rules.check_session(Peer::SameUser, &headers), Err(Refusal::Host));
     }
@@ -322,8 +336,9 @@ mod tests {
     #[test]
     fn a_token_as_subprotocol_is_taken_and_echoed() {
         let offered = headers(&[("sec-websocket-protocol", "chat, bearer.0123456789abcdef")]);
-        let echoed = rules(true).check_session(Peer::SameUser, &offered).unwrap().unwrap();
-        assert_eq!(echoed, "bearer.0123456789abcdef");
+        let admitted = rules(true).check_session(Peer::SameUser, &offered).unwrap();
+        assert_eq!(admitted.subprotocol.unwrap(), "bearer.0123456789abcdef");
+        assert_eq!(&*admitted.token.unwrap().name, "default");
     }
 
     #[test]

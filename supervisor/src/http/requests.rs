@@ -26,13 +26,14 @@ use crate::{
     config::limits,
     connection,
     http::{
-        admission::Refusal,
+        admission::{Admitted, Refusal},
         handshake::handshake_key,
         pages,
-        peer::Peer,
+        peer::{KnownPeer, Peer},
         response::{HttpResponse, text, with},
         server::Server,
     },
+    ops::{identity::Identity, metrics::HandshakeFailure},
 };
 
 /// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
@@ -44,21 +45,27 @@ pub(super) async fn serve(
     permit: Arc<OwnedSemaphorePermit>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
-    let peer = Peer::look_up(peer, own).await;
-    let context = Arc::new(Context { server: Arc::clone(&server), peer, permit });
+    let (KnownPeer { peer, uid }, address) = (KnownPeer::look_up(peer, own).await, peer);
+    let context = Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(context.answer(request)) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(server.tasks().config.handshake_timeout)
+        .header_read_timeout(server.tasks().config().handshake_timeout)
         .max_buf_size(limits::REQUEST_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::select! {
         outcome = connection => {
             if let Err(error) = outcome {
+                let cause = if error.is_timeout() {
+                    HandshakeFailure::Timeout
+                } else {
+                    HandshakeFailure::BadRequest
+                };
+                server.tasks().metrics.connections.handshake_failed(cause);
                 tracing::debug!(%error, "HTTP connection");
             }
         }
@@ -70,13 +77,15 @@ pub(super) async fn serve(
 struct Context {
     server: Arc<Server>,
     peer: Peer,
+    uid: Option<u32>,
+    address: SocketAddr,
     permit: Arc<OwnedSemaphorePermit>,
 }
 
 impl Context {
     fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
-            return refused(refusal);
+            return self.refused(refusal);
         }
         let path = request.uri().path();
         if WEBSOCKET_PATHS.contains(&path) {
@@ -86,17 +95,23 @@ impl Context {
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {
-        let subprotocol = match self.server.rules.check_session(self.peer, request.headers()) {
-            Ok(subprotocol) => subprotocol,
-            Err(refusal) => return refused(refusal),
-        };
+        let Admitted { token, subprotocol } =
+            match self.server.rules.check_session(self.peer, request.headers()) {
+                Ok(admitted) => admitted,
+                Err(refusal) => return self.refused(refusal),
+            };
+        let identity = Identity { uid: self.uid, address: Some(self.address), token };
         if self.server.tasks().stage.is_stopping() {
+            self.failed(HandshakeFailure::Stopping);
             let response = text(StatusCode::SERVICE_UNAVAILABLE, "the supervisor is stopping");
             return with(response, RETRY_AFTER, "5");
         }
         let key = match handshake_key(request.method(), request.headers()) {
             Ok(key) => key,
-            Err(response) => return *response,
+            Err(response) => {
+                self.failed(HandshakeFailure::BadRequest);
+                return *response;
+            }
         };
         let connections = Arc::clone(&self.server.connections);
         let permit = Arc::clone(&self.permit);
@@ -106,7 +121,13 @@ impl Context {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
-                    tokio::spawn(connection::serve(connections, stream, read_buf, permit));
+                    tokio::spawn(connection::serve(
+                        connections,
+                        identity,
+                        stream,
+                        read_buf,
+                        permit,
+                    ));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),
@@ -122,13 +143,23 @@ impl Context {
         }
         with(with(response, CONNECTION, "Upgrade"), UPGRADE, "websocket")
     }
-}
 
-fn refused(refusal: Refusal) -> HttpResponse {
-    tracing::warn!(%refusal, "request refused");
-    let response = text(refusal.status(), &refusal.to_string());
-    match refusal {
-        Refusal::Token => with(response, WWW_AUTHENTICATE, "Bearer"),
-        Refusal::ForeignUser | Refusal::UnknownUser | Refusal::Host | Refusal::Origin => response,
+    fn refused(&self, refusal: Refusal) -> HttpResponse {
+        tracing::warn!(%refusal, "request refused");
+        let response = text(refusal.status(), &refusal.to_string());
+        match refusal {
+            Refusal::Token => {
+                self.failed(HandshakeFailure::Token);
+                with(response, WWW_AUTHENTICATE, "Bearer")
+            }
+            Refusal::ForeignUser | Refusal::UnknownUser | Refusal::Host | Refusal::Origin => {
+                self.failed(HandshakeFailure::Forbidden);
+                response
+            }
+        }
+    }
+
+    fn failed(&self, cause: HandshakeFailure) {
+        self.server.tasks().metrics.connections.handshake_failed(cause);
     }
 }

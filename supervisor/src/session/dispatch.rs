@@ -1,7 +1,5 @@
-//! The table of methods: the name of each, its parameters, and what answers it. A new method is a row here and its name
-//! in [`cc_protocol::METHODS`].
-//!
-//! Every client that is admitted is the same user, so every task and every batch is its own.
+//! The table of methods: the name of each, its parameters, and what answers it. A new method is a row here, its name
+//! in [`cc_protocol::METHODS`], and the scope that it needs in [`crate::session::scope`].
 
 use cc_protocol::{
     CallError,
@@ -26,7 +24,10 @@ use crate::{
 
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
-        let outcome = self.dispatch(method, params).await;
+        let outcome = match self.check_scope(method) {
+            Ok(()) => self.dispatch(method, params).await,
+            Err(refusal) => Err(refusal),
+        };
         outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)))
     }
 
@@ -109,7 +110,8 @@ mod tests {
     use super::*;
     use crate::{
         batch::Batches,
-        session::{registry::Sessions, services::Services},
+        ops::identity::Identity,
+        session::{budget::MessageBudget, registry::Sessions, services::Services},
         task::context::TaskContext,
     };
 
@@ -118,12 +120,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let tasks = TaskContext::for_tests(directory.path());
         let (registry, store) = (Arc::clone(&tasks.registry), tasks.store.clone());
-        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store));
+        let metrics = Arc::clone(&tasks.metrics);
+        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store, metrics));
         let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-        let services = Services { sessions: Arc::clone(&sessions), batches, tasks };
+        let budget = Arc::new(MessageBudget::new(1024));
+        let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);
         let connection = sessions.connection_handle();
-        let mut handler = Handler::begin(services, connection, outgoing).await.unwrap();
+        let mut handler =
+            Handler::begin(services, Identity::for_tests(), connection, outgoing).await.unwrap();
         for (method, is_known) in METHODS
             .map(|method| (method, true))
             .into_iter()

@@ -107,9 +107,10 @@ impl Handler {
         };
         let is_detached = execute.detach;
         let tasks = &self.services.tasks;
+        let current = tasks.settings.current();
         let setting = spec::Setting {
-            config: &tasks.config,
-            environment: &tasks.environment,
+            config: &current.config,
+            environment: &current.environment,
             cgroup: tasks.cgroup.as_ref(),
         };
         let spec = setting.spec(execute, task_id, tasks.log_path(task_id))?;

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use cc_link::spec::CgroupParent;
 
 use crate::{
-    config::{Config, environment::Base},
+    config::{Config, live::Live, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
     storage::{database::Store, state_dir},
     task::{
@@ -19,9 +19,10 @@ use crate::{
 /// What a task needs from its supervisor. The rooms above `task` hold it too, to start tasks and to look them up.
 #[derive(Debug)]
 pub(crate) struct TaskContext {
-    pub config: Config,
-    /// What tasks get of the supervisor's environment.
-    pub environment: Base,
+    /// The configuration in force, and what tasks get of the supervisor's environment.
+    pub settings: Live,
+    /// The tokens in force.
+    pub tokens: Arc<Tokens>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
@@ -39,6 +40,12 @@ pub(crate) struct TaskContext {
 }
 
 impl TaskContext {
+    /// The configuration in force.
+    #[must_use]
+    pub(crate) fn config(&self) -> Arc<Config> {
+        self.settings.config()
+    }
+
     #[must_use]
     pub(crate) fn log_path(&self, task_id: &str) -> PathBuf {
         state_dir::log_path(&self.tasks_dir.join(task_id))
@@ -58,7 +65,7 @@ impl TaskContext {
     /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        retention::clean(Arc::clone(&self.retention), store, metrics)
+        retention::clean(Arc::clone(&self.retention), store, metrics, self.stage.clone())
     }
 }
 
@@ -67,7 +74,7 @@ impl TaskContext {
     /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{
-            config::command_line::Arguments,
+            config::{command_line::Arguments, environment::Base},
             storage::state_dir::StateDir,
             worker::{keepers::Keepers, supervision::Supervision},
         };
@@ -76,17 +83,18 @@ impl TaskContext {
         let words = words.map(Into::into).into_iter().chain([state]);
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
-        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
-        let tasks_dir = state_dir.tasks().to_owned();
+        let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let keepers = Keepers::new(state_dir.keepers().clone());
+        let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         let metrics = Arc::new(Metrics::new());
         let supervision = Supervision::new(Arc::clone(&metrics));
         Arc::new(Self {
-            environment: Base::new(std::env::vars_os(), &[], &[]).0,
+            tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
-            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
@@ -95,7 +103,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
-            config,
+            settings: Live::new(config, environment),
         })
     }
 }

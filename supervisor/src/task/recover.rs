@@ -95,7 +95,7 @@ pub(crate) async fn recover(
     let log_path = state_dir::log_path(&directory);
     // A worker that has its spec but no log yet will find this log and then not start the task. So a worker that does
     // not listen by now never will: its socket is there before its log.
-    let (path, fsync) = (log_path.clone(), context.config.fsync);
+    let (path, fsync) = (log_path.clone(), context.config().fsync);
     let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
     task.leaf =
@@ -200,7 +200,8 @@ fn leave_alone(owner: Owner, process: ProcessHandle, why: &Foreign) -> Recovered
         "a worker cannot be adopted: its task runs to its end, but its output only comes then, it cannot be \
          paused, and a cancel is a SIGTERM to its worker"
     );
-    tokio::spawn(owner.watch_from_afar(process));
+    owner.could_kill(process.clone());
+    tokio::spawn(owner.lifeline().hold(owner.watch_from_afar(process)));
     Recovered::LeftAlone
 }
 

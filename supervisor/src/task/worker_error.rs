@@ -6,12 +6,12 @@ use cc_tasklog::LogError;
 
 use crate::{
     config::limits,
+    ops::metrics::AbnormalEnd,
     task::{
         relay::RelayError,
         state::{Input, State},
         watchdog::Hang,
     },
-    worker::supervision::AbnormalEnd,
 };
 
 #[derive(Debug, thiserror::Error)]

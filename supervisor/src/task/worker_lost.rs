@@ -21,13 +21,12 @@ use cc_link::{
     spec::Fsync,
 };
 use cc_proctree::{kill::Swept, procfs::Process, tree_record};
-use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
+use cc_tasklog::{Kept, LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{
     config::limits,
-    ops::clock::now_ms,
+    ops::{clock::now_ms, metrics::AbnormalEnd},
     task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
-    worker::supervision::AbnormalEnd,
 };
 
 const SIGKILL: i32 = 9;
@@ -100,7 +99,7 @@ pub(crate) async fn write_terminal_event(
     let feed = Arc::clone(&lost.feed);
     let completed = Box::new(completed(&lost, left));
     let fallback = completed.clone();
-    let fsync = context.config.fsync;
+    let fsync = context.config().fsync;
     match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
@@ -258,10 +257,16 @@ fn before_start(completed: Completed) -> Completed {
 /// When it cannot be read or cut, or is no log.
 pub(crate) fn recover_log(path: &Path) -> Result<Recovered, LogError> {
     let recovered = recover(path)?;
-    if recovered.cut_bytes > 0 {
+    if let Some(cut) = &recovered.cut {
+        let kept = match &cut.kept {
+            Kept::Empty => "nothing was in it".to_owned(),
+            Kept::In(path) => format!("kept in {}", path.display()),
+            Kept::Lost(error) => format!("it could not be kept: {error}"),
+        };
         tracing::warn!(
             log = %path.display(),
-            cut_bytes = recovered.cut_bytes,
+            cut_bytes = cut.bytes,
+            kept,
             last_seq = recovered.last_seq,
             "a task log had a torn or damaged end, which was cut off"
         );

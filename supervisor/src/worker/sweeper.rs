@@ -107,10 +107,10 @@ fn sweep_for(waiting: Vec<Waiting>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::metrics::{Metrics, Now};
+    use crate::ops::metrics::Metrics;
 
     fn sweeps(metrics: &Metrics) -> String {
-        let page = metrics.text(&Now::default());
+        let page = metrics.text();
         page.lines().find(|line| line.contains("sweeps_total")).unwrap().to_owned()
     }
 

@@ -19,6 +19,7 @@ use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
     method::METHODS,
+    scope::Scope,
 };
 
 /// Why a call is refused.
@@ -63,6 +64,15 @@ pub enum CallError {
         /// The programs on that list.
         allowed: Vec<String>,
     },
+    /// The client's token does not allow the method.
+    ScopeMissing {
+        /// As it was sent.
+        method: String,
+        /// What the token lacks.
+        scope: Scope,
+    },
+    /// The client's token was removed after it had connected.
+    TokenRemoved,
     /// The session runs no task, or the task has ended.
     NoProcess {
         /// The task, where the call has named it.
@@ -99,6 +109,8 @@ pub enum CallError {
     },
     /// The supervisor is stopping: no new batches.
     DrainingBatches,
+    /// The state directory is gone, and the supervisor stops when its tasks have ended.
+    StateLost,
     /// There is no such task.
     NoSuchTask {
         /// As it was sent.
@@ -167,13 +179,16 @@ impl CallError {
                 ErrorCode::InvalidParams
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
+            Self::ScopeMissing { .. } | Self::TokenRemoved => ErrorCode::NotAuthorized,
             Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches => ErrorCode::Draining,
+            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::StateLost => {
+                ErrorCode::Draining
+            }
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
@@ -218,6 +233,13 @@ impl CallError {
                 let shown = shown_word(command);
                 format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
             }
+            Self::ScopeMissing { method, scope } => {
+                let (method, scope) = (shown_word(method), scope.as_str());
+                format!("Not allowed: {method} needs a token with the scope {scope}")
+            }
+            Self::TokenRemoved => {
+                "this connection's token was removed: connect again with another one".to_owned()
+            }
             Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
             Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),
@@ -237,6 +259,7 @@ impl CallError {
             Self::DrainingBatches => {
                 "the supervisor is stopping and takes no new batches".to_owned()
             }
+            Self::StateLost => STATE_LOST.to_owned(),
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
@@ -282,6 +305,10 @@ impl CallError {
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
+            Self::ScopeMissing { method, scope } => Map::from_iter([
+                ("method".to_owned(), shown_word(&method).into()),
+                ("scope".to_owned(), scope.as_str().into()),
+            ]),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
             Self::NoSuchBatch { batch_id } => one("batch_id", shown_id(&batch_id).into()),
             Self::GateOpen { .. } => one("field", "gate_id".into()),
@@ -310,6 +337,8 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::TokenRemoved
+            | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
             | Self::Internal { .. } => Map::new(),
@@ -344,6 +373,9 @@ impl From<CallError> for ErrorObject {
         object
     }
 }
+
+const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
+                          and stops when the running ones have ended; start it again";
 
 fn tasks_full(limit: usize) -> String {
     let tasks = if limit == 1 { "task runs" } else { "tasks run" };

@@ -35,7 +35,7 @@ impl Owner {
         let Some(attempts) = self.attempts.get_mut(index) else { return };
         let now_ms = now_ms();
         attempts.begin(task_id, number, now_ms);
-        let default_s = self.batches.tasks.config.task.timeout.as_secs_f64();
+        let default_s = self.batches.tasks.config().task.timeout.as_secs_f64();
         attempts.timeout_s = Some(chosen.timeout_s.unwrap_or(default_s));
         attempts.timeout_why = chosen.why;
         self.dirty.insert(index);

@@ -24,8 +24,9 @@ impl Owner {
     /// Checks the preconditions of the batch's tasks.
     pub(super) async fn check_preconditions(&mut self) {
         let plan = Arc::clone(&self.snapshot.facts().plan);
-        let agent = self.batches.tasks.config.agent.first().cloned();
-        let path = self.batches.tasks.environment.get("PATH").map(str::to_owned);
+        let current = self.batches.tasks.settings.current();
+        let agent = current.config.agent.first().cloned();
+        let path = current.environment.get("PATH").map(str::to_owned);
         let checking = tokio::task::spawn_blocking(move || {
             Preconditions::check(&plan, agent.as_deref(), path.as_deref())
         });

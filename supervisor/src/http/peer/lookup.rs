@@ -19,22 +19,30 @@ pub(crate) enum Peer {
     Remote,
 }
 
-impl Peer {
+/// A peer with its user, where that is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct KnownPeer {
+    pub(crate) peer: Peer,
+    pub(crate) uid: Option<u32>,
+}
+
+impl KnownPeer {
     pub(crate) async fn look_up(peer: SocketAddr, own: SocketAddr) -> Self {
         if !peer.ip().to_canonical().is_loopback() && peer.ip() != own.ip() {
-            return Self::Remote;
+            return Self { peer: Peer::Remote, uid: None };
         }
         let uid = match sock_diag::owner(peer, own) {
             Some(uid) => Some(uid),
             // Either sock_diag is not permitted, or the connection is over, which the tables show as well.
             None => spawn_blocking(move || proc_net::owner(peer, own)).await.ok().flatten(),
         };
-        match uid {
-            Some(0) => Self::SameUser,
-            Some(uid) if uid == nix::unistd::geteuid().as_raw() => Self::SameUser,
-            Some(_) => Self::ForeignUser,
-            None => Self::Unknown,
-        }
+        let peer = match uid {
+            Some(0) => Peer::SameUser,
+            Some(uid) if uid == nix::unistd::geteuid().as_raw() => Peer::SameUser,
+            Some(_) => Peer::ForeignUser,
+            None => Peer::Unknown,
+        };
+        Self { peer, uid }
     }
 }
 
@@ -50,7 +58,7 @@ mod tests {
         {
             let Some([_client, accepted]) = connection(listen, connect) else { continue };
             let (peer, own) = (accepted.peer_addr().unwrap(), accepted.local_addr().unwrap());
-            assert_eq!(Peer::look_up(peer, own).await, Peer::SameUser, "{listen}");
+            assert_eq!(KnownPeer::look_up(peer, own).await.peer, Peer::SameUser, "{listen}");
         }
     }
 
@@ -59,6 +67,6 @@ mod tests {
         let [client, accepted] = connection("127.0.0.1:0", "127.0.0.1").unwrap();
         let (peer, own) = (accepted.peer_addr().unwrap(), accepted.local_addr().unwrap());
         drop(client);
-        assert_eq!(Peer::look_up(peer, own).await, Peer::Unknown);
+        assert_eq!(KnownPeer::look_up(peer, own).await.peer, Peer::Unknown);
     }
 }

@@ -13,4 +13,4 @@ mod proc_net;
 
 mod address;
 
-pub(crate) use self::lookup::Peer;
+pub(crate) use self::lookup::{KnownPeer, Peer};

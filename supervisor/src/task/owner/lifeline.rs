@@ -39,6 +39,11 @@ pub(crate) struct Lifeline {
 }
 
 impl Owner {
+    /// Names the worker that the lifeline kills.
+    pub(crate) fn could_kill(&self, worker: ProcessHandle) {
+        self.worker.get_or_init(|| worker);
+    }
+
     /// To be taken before the owner runs.
     #[must_use]
     pub(crate) fn lifeline(&self) -> Lifeline {
@@ -120,8 +125,9 @@ mod tests {
     fn spec(context: &TaskContext, task_id: &str) -> TaskSpec {
         let Value::Object(params) = json!({"argv": ["true"]}) else { panic!("no object") };
         let execute = cc_protocol::execute::Execute::from_params(params).unwrap();
+        let current = context.settings.current();
         let setting =
-            Setting { config: &context.config, environment: &context.environment, cgroup: None };
+            Setting { config: &current.config, environment: &current.environment, cgroup: None };
         let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
         setting.spec(execute, task_id, log_path).unwrap()
     }

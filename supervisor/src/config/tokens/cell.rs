@@ -1,0 +1,151 @@
+//! The tokens in force, and their reload.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::watch;
+
+use crate::config::{
+    error::{PathError, TokenError},
+    tokens::{
+        access::{Access, Presented},
+        file,
+        grant::Grant,
+        list::TokenList,
+        secret,
+    },
+};
+
+/// The tokens at the start, and where they come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TokenSetting {
+    list: TokenList,
+    source: Source,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Source {
+    #[default]
+    None,
+    /// An environment variable, which cannot change.
+    Variable,
+    File {
+        path: PathBuf,
+        is_credential: bool,
+    },
+}
+
+impl TokenSetting {
+    /// The one token that an environment variable holds.
+    ///
+    /// # Errors
+    /// What a token must be.
+    pub(crate) fn of_variable(text: &str) -> Result<Self, TokenError> {
+        let grant = Grant::only(secret::hash_of_token(text)?);
+        Ok(Self { list: TokenList::new(vec![grant]), source: Source::Variable })
+    }
+
+    /// The tokens of a file that an operator names.
+    ///
+    /// # Errors
+    /// When it cannot be read, others could read it, or it holds no tokens.
+    pub(crate) fn of_file(path: PathBuf) -> Result<Self, PathError> {
+        let list = file::read(&path, false)?;
+        Ok(Self { list, source: Source::File { path, is_credential: false } })
+    }
+
+    /// The tokens of a credential, which the service manager has made readable for this service alone.
+    ///
+    /// # Errors
+    /// When it cannot be read or holds no tokens.
+    pub(crate) fn of_credential(path: PathBuf) -> Result<Self, PathError> {
+        let list = file::read(&path, true)?;
+        Ok(Self { list, source: Source::File { path, is_credential: true } })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Every process of this user can read the token in this process's environment.
+    pub(crate) fn is_of_variable(&self) -> bool {
+        self.source == Source::Variable
+    }
+}
+
+/// The tokens in force.
+#[derive(Debug)]
+pub(crate) struct Tokens {
+    source: Source,
+    current: RwLock<Arc<TokenList>>,
+    /// Changes when the tokens have changed.
+    changed: watch::Sender<()>,
+}
+
+impl Tokens {
+    pub(crate) fn new(setting: TokenSetting) -> Self {
+        let current = RwLock::new(Arc::new(setting.list));
+        Self { source: setting.source, current, changed: watch::Sender::new(()) }
+    }
+
+    /// Whether every client needs a token.
+    pub(crate) fn are_required(&self) -> bool {
+        !self.list().is_empty()
+    }
+
+    /// The token with this secret.
+    pub(crate) fn find(&self, secret: &str) -> Option<Presented> {
+        let (grant, hash) = self.list().find(secret)?;
+        Some(Presented { name: Arc::clone(&grant.name), hash })
+    }
+
+    /// What a client may do that was admitted with this token, or without one. `None`: the token was removed since.
+    pub(crate) fn access(&self, presented: Option<&Presented>) -> Option<Access> {
+        let list = self.list();
+        match presented {
+            None => list.is_empty().then_some(Access::Full),
+            Some(Presented { name, hash }) => {
+                list.current(name, hash).map(|grant| Access::Granted(Arc::clone(grant)))
+            }
+        }
+    }
+
+    /// What the batches of this owner may do. `None` also where the token was removed: they go on.
+    pub(crate) fn named(&self, owner: Option<&str>) -> Option<Arc<Grant>> {
+        self.list().named(owner?).cloned()
+    }
+
+    /// Reads the file again. If anything is wrong with it, the old tokens stay. It waits for the disk. Returns how many
+    /// tokens there are now; `None` where they come from no file.
+    ///
+    /// # Errors
+    /// As [`TokenSetting::of_file`].
+    pub(crate) fn reload(&self) -> Result<Option<usize>, PathError> {
+        let Source::File { path, is_credential } = &self.source else { return Ok(None) };
+        let list = file::read(path, *is_credential)?;
+        let count = list.len();
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+        self.changed.send_replace(());
+        Ok(Some(count))
+    }
+
+    /// Changes when the tokens have changed.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    fn list(&self) -> Arc<TokenList> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+impl Tokens {
+    /// The tokens of a supervisor that has this one, or none.
+    pub(crate) fn for_tests(secret: Option<&str>) -> Arc<Self> {
+        let setting = secret.map(|secret| TokenSetting::of_variable(secret).unwrap());
+        Arc::new(Self::new(setting.unwrap_or_default()))
+    }
+}
