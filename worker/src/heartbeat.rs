@@ -75,8 +75,13 @@ impl Heartbeat {
 
 fn give_sign_of_life(journal: &mut Journal) {
     if journal.pipe().wants_sign_of_life() {
-        journal.notice(Notice::Pong { nonce: 0 });
+        journal.notice(pong(0));
     }
+}
+
+/// A sign of life.
+pub(crate) fn pong(nonce: u64) -> Notice {
+    Notice::Pong { nonce, version: Some(env!("CARGO_PKG_VERSION").to_owned()) }
 }
 
 /// Pure: time comes in as an argument.

@@ -16,6 +16,9 @@ pub enum Notice {
     Pong {
         /// The one of the ping; 0 for one that was not asked for.
         nonce: u64,
+        /// Of the worker program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// Answer to [`crate::control::Control::Adopt`]: the sender is the worker's supervisor. The records after the named
     /// position of the task log follow on this connection.

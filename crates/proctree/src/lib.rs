@@ -12,6 +12,7 @@
 //! - [`pidfd`] sends signals.
 //! - [`tree_record`] is what is left of a worker's knowledge when it is killed.
 //! - [`procfs`] is how all of them see processes.
+//! - [`usage`] is what trees use, for operators.
 //! - [`shortage`] says which errors are the machine's.
 //! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
@@ -50,6 +51,8 @@ pub mod pidfd;
 pub mod procfs;
 
 pub mod tree_record;
+
+pub mod usage;
 
 pub mod shortage;
 

@@ -177,6 +177,13 @@ pub(crate) const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub(crate) const CGROUP_PROBE: Duration = Duration::from_secs(10);
 
+// Alerts.
+
+/// Most that --restart-limit can be.
+pub(crate) const MOST_RESTARTS: usize = 10_000;
+/// For the operator's command for an alert; then it is killed.
+pub(crate) const ALERT_COMMAND: Duration = Duration::from_secs(60);
+
 // Children of other programs.
 
 /// How long a child that was not started here stays unreaped after its end.

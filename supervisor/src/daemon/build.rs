@@ -17,7 +17,7 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{cli_news::CliNews, clock::now_ms, stage::StageWatch},
     session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -62,10 +62,10 @@ pub(super) async fn build(
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
-    metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().path().to_owned();
-    let health = Arc::new(Health::default());
+    let health = Arc::clone(spawner.supervision().health());
+    let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
         .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();

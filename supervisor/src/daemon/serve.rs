@@ -25,9 +25,10 @@ use crate::{
         state_loss,
     },
     http::{self, Connections},
-    ops::{memory, metrics::Metrics, panics, stage::StageWatch, systemd, uptime},
+    ops::{alerts, memory, metrics::Metrics, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
+    task::context::TaskContext,
     worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
 
@@ -51,15 +52,16 @@ pub(crate) async fn serve(
     let state_dir = Arc::new(state_dir);
     let keepers = Keepers::new(state_dir.keepers().clone());
     let metrics = Arc::new(Metrics::new());
-    let supervision = Supervision::new(Arc::clone(&metrics));
+    let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner, metrics).await?;
+    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
@@ -90,6 +92,15 @@ pub(crate) async fn serve(
     services.tasks.store.close().await;
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
+}
+
+/// Runs the operator's command for every alert.
+async fn tell_alerts(tasks: Arc<TaskContext>) {
+    let command = || {
+        let config = tasks.config();
+        config.alert_command.clone().map(|line| (config.shell.clone(), line))
+    };
+    alerts::run_commands(tasks.health.watch(), command).await;
 }
 
 /// Removes tasks and batches that are too old, at intervals. Ends with the supervisor.

@@ -10,6 +10,7 @@ use cc_protocol::{
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
+    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,7 @@ use crate::{
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
     },
+    task::workers,
 };
 
 impl Handler {
@@ -80,6 +82,19 @@ impl Handler {
             "gate.open" => {
                 let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
                 Reply::new(GateOpenResult { opened })
+            }
+
+            "worker.list" => {
+                gate::no_params(&params)?;
+                Reply::new(workers::list(&self.services.tasks).await?)
+            }
+            "worker.restart" => {
+                let which = read!(WorkerRestart);
+                Reply::new(workers::restart(&self.services.tasks, which).await?)
+            }
+            "supervisor.subscribe" => {
+                gate::no_params(&params)?;
+                self.subscribe()
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

@@ -84,13 +84,13 @@ impl TaskContext {
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
-        let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         let metrics = Arc::new(Metrics::new());
-        let supervision = Supervision::new(Arc::clone(&metrics));
+        let supervision = Supervision::for_tests(Arc::clone(&metrics));
+        let health = Arc::clone(supervision.health());
         Arc::new(Self {
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),

@@ -10,7 +10,8 @@
 //! - `link`: a running worker: control lines go in, records come out
 //! - `keeper`: this supervisor's keeper, which forks workers on request
 //! - `keepers`: all keepers, with those of earlier supervisors: how did a worker end, and is all that it left ended?
-//! - `supervision`: counts workers and keepers that end as they should not
+//! - `supervision`: counts workers and keepers that end as they should not, and says when there are too many
+//! - `start_guard`, `breaker`: refuse starts while the worker program is broken
 //! - `sweeper`: kills what dead workers left and no keeper has ended
 //! - `process`: a process by its pidfd: signals, and the wait for its exit
 //! - `unix_socket`: a connection to a socket with a long path
@@ -33,6 +34,10 @@ pub(crate) mod keepers;
 pub(crate) mod sweeper;
 
 pub(crate) mod supervision;
+
+pub(crate) mod start_guard;
+
+mod breaker;
 
 pub(crate) mod process;
 

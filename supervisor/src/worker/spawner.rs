@@ -7,17 +7,21 @@ use std::{
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
+    time::Duration,
 };
 
 use cc_link::spec::OPEN_FILES_VARIABLE;
+use rustix::io::Errno;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
+    ops::{health::Condition, uptime},
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
-        keepers::{self, Keepers},
+        keepers::{self, Keepers, WorkerExit},
         link::Worker,
+        start_guard::StartGuard,
         supervision::Supervision,
         sweeper::Sweeper,
     },
@@ -31,6 +35,24 @@ pub(crate) struct SpawnError {
     pub error: ForkError,
 }
 
+impl SpawnError {
+    /// Whether processes or memory are missing, or descriptors: the program is not at fault.
+    fn is_shortage(&self) -> bool {
+        let ForkError::Refused(error) = &self.error else { return false };
+        let errno = Errno::from_io_error(error);
+        matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+    }
+}
+
+/// Why the program does not work.
+#[derive(Debug, thiserror::Error)]
+enum TrialError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("a worker without a task {0}")]
+    Ended(WorkerExit),
+}
+
 /// Starts workers. Clones are the same spawner.
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner {
@@ -39,6 +61,7 @@ pub(crate) struct Spawner {
     keepers: Keepers,
     sweeper: Sweeper,
     supervision: Supervision,
+    guard: StartGuard,
     open_files: Option<u64>,
 }
 
@@ -57,6 +80,7 @@ impl Spawner {
             keeper: Arc::default(),
             keepers,
             sweeper,
+            guard: StartGuard::new(Arc::clone(supervision.health())),
             supervision,
             open_files,
         }
@@ -67,10 +91,65 @@ impl Spawner {
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
+        let spawned = self.try_spawn().await;
+        match &spawned {
+            Ok(_) => self.supervision.health().clear(Condition::ProcessesExhausted),
+            Err(error) if error.is_shortage() => {
+                self.supervision.health().raise(Condition::ProcessesExhausted, error.to_string());
+            }
+            Err(error) => self.start_failed(&error.to_string()),
+        }
+        spawned
+    }
+
+    async fn try_spawn(&self) -> Result<Worker, SpawnError> {
         let forked = self.fork(&mut *self.keeper.lock().await).await;
         match forked {
             Ok(Forked { process, stdin, stdout }) => Ok(Worker::over_pipes(process, stdin, stdout)),
             Err(error) => Err(SpawnError { program: self.program.to_path_buf(), error }),
+        }
+    }
+
+    /// Whether tasks may be started.
+    #[must_use]
+    pub(crate) fn guard(&self) -> &StartGuard {
+        &self.guard
+    }
+
+    /// A worker failed before it had started its task. After several in a row, starts are refused, and the program is tried
+    /// until it works.
+    pub(crate) fn start_failed(&self, problem: &str) {
+        if let Some(wait) = self.guard.failed(problem) {
+            tokio::spawn(self.clone().try_until_it_works(wait));
+        }
+    }
+
+    async fn try_until_it_works(self, mut wait: Duration) {
+        loop {
+            uptime::sleep(wait).await;
+            if self.guard.is_closed() {
+                return;
+            }
+            match self.try_program().await {
+                Ok(()) => return self.guard.worked(),
+                Err(error) => wait = self.guard.tried_in_vain(&error.to_string()),
+            }
+        }
+    }
+
+    /// Starts a worker, which gets no task: then it has to exit with 0.
+    async fn try_program(&self) -> Result<(), TrialError> {
+        let worker = self.try_spawn().await?;
+        let pid = worker.pid;
+        worker.end().await;
+        let exit = self.keepers.settle(pid).await;
+        if exit.end.is_some() { Err(TrialError::Ended(exit)) } else { Ok(()) }
+    }
+
+    /// The next worker gets a new keeper. The one that there is exits with its last worker.
+    pub(crate) async fn renew(&self) {
+        if let Some(keeper) = self.keeper.lock().await.take() {
+            drop(keeper.dismiss());
         }
     }
 
@@ -113,6 +192,7 @@ impl Spawner {
     /// Dismisses the keeper, which exits with its last worker. Waits for the exit of keepers: of all where
     /// `are_tasks_over`, else of those that have no worker.
     pub(crate) async fn close(&self, are_tasks_over: bool) {
+        self.guard.close();
         let keeper = self.keeper.lock().await.take();
         if let Some(keeper) = keeper {
             let process = keeper.dismiss();

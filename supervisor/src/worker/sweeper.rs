@@ -117,7 +117,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn fifty_that_ask_while_a_sweep_is_under_way_share_the_next_one() {
         let metrics = Arc::new(Metrics::new());
-        let sweeper = Sweeper::new(Supervision::new(Arc::clone(&metrics)));
+        let sweeper = Sweeper::new(Supervision::for_tests(Arc::clone(&metrics)));
         let turn = sweeper.turn.lock().await;
         let tasks: Vec<_> = (0..50)
             .map(|number| {

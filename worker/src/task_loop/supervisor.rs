@@ -6,12 +6,11 @@ use cc_events::{EndReason, Event};
 use cc_link::{
     adopt::{Adopted, VersionRange},
     control::Control,
-    notice::Notice,
     spec::OnSupervisorLoss,
 };
 
 use super::{Phase, TaskLoop};
-use crate::{adoption::Adopter, control_channel::Received, ending::Cause};
+use crate::{adoption::Adopter, control_channel::Received, ending::Cause, heartbeat::pong};
 
 impl TaskLoop<'_> {
     pub(super) fn receive_adopters(&mut self, now: Instant) -> anyhow::Result<()> {
@@ -70,7 +69,7 @@ impl TaskLoop<'_> {
                     }
                 }
                 Control::Kill { reason } => self.kill_now(Cause::requested(reason), now),
-                Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
+                Control::Ping { nonce } => self.journal.notice(pong(nonce)),
                 Control::Run(_) => {
                     let task_id = &self.spec.task_id;
                     crate::stdio::complain(format_args!(

@@ -8,6 +8,7 @@ mod reports;
 mod task;
 mod tasks;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod reference;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     values::duration,
+    workers::{WorkersArguments, WorkersCommand, WorkersRestartArguments},
 };
 
 const EXAMPLES: &str = "\
@@ -90,6 +92,8 @@ pub(crate) enum Command {
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
     Gate(GateCommand),
+    /// List workers with what their tasks use, or restart them
+    Workers(WorkersArguments),
     /// List tasks
     Ps(PsArguments),
     /// Show a task from its beginning, then live, to its end

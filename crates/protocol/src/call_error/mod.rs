@@ -151,6 +151,11 @@ pub enum CallError {
         /// Whether the machine lacked something, which says nothing about the task: the same call may succeed soon.
         is_retryable: bool,
     },
+    /// The worker program is broken: no task is started.
+    WorkerBroken {
+        /// When it is tried again, milliseconds.
+        retry_after_ms: u64,
+    },
     /// Another control canceled the task before it was started.
     Withdrawn,
     /// The task's owner has failed.
@@ -194,7 +199,9 @@ impl CallError {
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
                 ErrorCode::QueueFull
             }
-            Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
+            Self::NotStarted { .. } | Self::WorkerBroken { .. } | Self::Withdrawn => {
+                ErrorCode::SpawnFailed
+            }
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
             }
@@ -262,13 +269,10 @@ impl CallError {
             Self::StateLost => STATE_LOST.to_owned(),
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
-            Self::TasksFull { limit } => tasks_full(*limit),
-            Self::BatchesFull { limit } => {
-                format!("{limit} batches are under way, and no more may: try again later")
-            }
-            Self::AttachedFull { what, limit } => {
-                format!("a connection can be attached to {limit} {what}: detach one first")
-            }
+            Self::TasksFull { .. }
+            | Self::BatchesFull { .. }
+            | Self::AttachedFull { .. }
+            | Self::WorkerBroken { .. } => self.message_for_now(),
             Self::NotStarted { problem, .. } => format!("the task could not be started: {problem}"),
             Self::Withdrawn => "the task was canceled before it could be started".to_owned(),
             Self::OwnerFailed => {
@@ -278,6 +282,24 @@ impl CallError {
                 format!("the task was not {} within {seconds} s", control.done())
             }
             Self::Internal { problem } => problem.clone(),
+        }
+    }
+
+    /// Of a refusal that another moment would not bring.
+    fn message_for_now(&self) -> String {
+        match self {
+            Self::TasksFull { limit } => tasks_full(*limit),
+            Self::BatchesFull { limit } => {
+                format!("{limit} batches are under way, and no more may: try again later")
+            }
+            Self::AttachedFull { what, limit } => {
+                format!("a connection can be attached to {limit} {what}: detach one first")
+            }
+            Self::WorkerBroken { retry_after_ms } => format!(
+                "no task is started now, because workers fail at their start; the server's log says why. Try again in {} s",
+                retry_after_ms.div_ceil(1000)
+            ),
+            other => other.message(),
         }
     }
 
@@ -324,6 +346,10 @@ impl CallError {
                     ("retryable".to_owned(), is_retryable.into()),
                 ])
             }
+            Self::WorkerBroken { retry_after_ms } => Map::from_iter([
+                ("retryable".to_owned(), true.into()),
+                ("retry_after_ms".to_owned(), retry_after_ms.into()),
+            ]),
             Self::Withdrawn => {
                 let canceled = EndReason::Canceled.as_str();
                 Map::from_iter([
