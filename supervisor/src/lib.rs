@@ -98,9 +98,9 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config =
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
-    logging::init(&config)?;
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
+    let _log = logging::init(&config)?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     cc_proctree::allocator::give_back_large_blocks();

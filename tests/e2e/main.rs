@@ -120,6 +120,15 @@ mod supervisor {
     /// Many workers that die at once hold up no other task.
     mod dead_workers;
 
+    /// Operators see the workers and restart them.
+    mod workers;
+
+    /// A worker program that is missing or wrong is waited for.
+    mod broken_worker;
+
+    /// Clients and a command are told what is wrong, and when it is over.
+    mod alerts;
+
     /// Children of the supervisor that no task has started are left alone.
     mod bystanders;
 

@@ -1,7 +1,7 @@
 //! The methods of the contract.
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 30] = [
+pub const METHODS: [&str; 31] = [
     "execute",
     "control",
     "session.resume",
@@ -29,6 +29,7 @@ pub const METHODS: [&str; 30] = [
     "worker.list",
     "worker.restart",
     "supervisor.subscribe",
+    "supervisor.status",
     "hook_status",
     "ping",
     "pong",

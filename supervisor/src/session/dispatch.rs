@@ -9,6 +9,7 @@ use cc_protocol::{
     gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
+    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
     worker::WorkerRestart,
 };
@@ -20,6 +21,7 @@ use crate::{
     session::{
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
+        status::status as supervisor_status,
     },
     task::workers,
 };
@@ -95,6 +97,10 @@ impl Handler {
             "supervisor.subscribe" => {
                 gate::no_params(&params)?;
                 self.subscribe()
+            }
+            "supervisor.status" => {
+                status::no_params(&params)?;
+                Reply::new(supervisor_status(&self.services).await)
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

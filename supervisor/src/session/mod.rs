@@ -51,6 +51,8 @@ mod task_output;
 
 mod batch_attach;
 
+mod status;
+
 mod position;
 
 mod follow;

@@ -48,6 +48,7 @@ const NEEDS: &[(&str, Need)] = &[
     ("worker.list", Need::Operate),
     ("worker.restart", Need::Operate),
     ("supervisor.subscribe", Need::Operate),
+    ("supervisor.status", Need::Read),
     ("hook_status", Need::Nothing),
     ("ping", Need::Nothing),
     ("pong", Need::Nothing),
