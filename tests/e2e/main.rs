@@ -126,6 +126,21 @@ mod supervisor {
     /// What a task started is ended, whatever became of its worker and its supervisor.
     mod keeper;
 
+    /// A worker that gives no sign of life is killed with its tree, and no other one is.
+    mod signs_of_life;
+
+    /// Many workers that die at once hold up no other task.
+    mod dead_workers;
+
+    /// Operators see the workers and restart them.
+    mod workers;
+
+    /// A worker program that is missing or wrong is waited for.
+    mod broken_worker;
+
+    /// Clients and a command are told what is wrong, and when it is over.
+    mod alerts;
+
     /// Children of the supervisor that no task has started are left alone.
     mod bystanders;
 

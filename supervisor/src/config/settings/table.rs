@@ -182,6 +182,20 @@ settings! {
             "Run after each batch that has no such hook, such as a notification",
         );
     }
+    "Alerts" {
+        RESTART_LIMIT: Count, Fixed = Setting::new(
+            "restart-limit", Count { least: 0, most: limits::MOST_RESTARTS }, Number(5),
+            "Workers and keepers that may end abnormally within --restart-window; more are an alert",
+        );
+        RESTART_WINDOW: PositiveSeconds, Fixed = Setting::new(
+            "restart-window", PositiveSeconds, Number(60),
+            "The time in which --restart-limit counts",
+        );
+        ALERT_COMMAND: Text, Computed = Setting::new(
+            "alert-command", Text("COMMAND"), Computed(None),
+            "Run for each alert that is raised or cleared, at most 60 s, with the alert as JSON on its standard input",
+        );
+    }
     "State and logs of tasks" {
         STATE_DIR: ServiceDirectory, Computed = Setting::new(
             "state-dir", ServiceDirectory, Computed(Some("cc-executor in the XDG state directory")),
