@@ -41,11 +41,13 @@ pub enum WarningKind {
     TerminalReason,
     /// Background notifications were answered with results of their own.
     SeveralResults,
+    /// The kernel killed processes of the task for lack of memory.
+    OutOfMemory,
 }
 
 impl WarningKind {
     /// Every kind of warning, in the order of the enum.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PermissionDenied,
         Self::BackgroundUnfinished,
         Self::EndedAfterResult,
@@ -59,6 +61,7 @@ impl WarningKind {
         Self::ExtraUsage,
         Self::TerminalReason,
         Self::SeveralResults,
+        Self::OutOfMemory,
     ];
 
     /// The word for it on the wire and on the screen.
@@ -78,6 +81,7 @@ impl WarningKind {
             Self::ExtraUsage => "extra_usage",
             Self::TerminalReason => "terminal_reason",
             Self::SeveralResults => "several_results",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 }

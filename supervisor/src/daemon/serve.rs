@@ -27,7 +27,7 @@ use crate::{
     http::{self, Connections},
     ops::{memory, panics, stage::StageWatch, systemd, uptime},
     session::Services,
-    storage::state_dir::StateDir,
+    storage::{adoption_key::AdoptionKey, state_dir::StateDir},
     worker::{keepers::Keepers, spawner::Spawner},
 };
 
@@ -49,9 +49,13 @@ pub(crate) async fn serve(
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
-    let keepers = Keepers::new(state_dir.keepers().clone());
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let adoption_key = AdoptionKey::load(&config.state_dir)
+        .with_context(|| format!("the key in {}", config.state_dir.display()))?;
+    let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files)
+        .allowing_core_dumps(config.allow_core_dumps);
+    let (services, parent) =
+        build(config, &state_dir, stored.db, stage, spawner, adoption_key).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;

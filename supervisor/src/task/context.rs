@@ -7,7 +7,7 @@ use cc_link::spec::CgroupParent;
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
-    storage::{database::Store, state_dir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
         feed::Feed,
         registry::Registry,
@@ -30,6 +30,8 @@ pub(crate) struct TaskContext {
     /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
+    /// What the workers and keepers of earlier supervisors want to see.
+    pub adoption_key: AdoptionKey,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     /// The directory that holds one directory a task.
@@ -87,7 +89,8 @@ impl TaskContext {
         let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().clone());
+        let adoption_key = AdoptionKey::load(&config.state_dir).unwrap();
+        let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         Arc::new(Self {
             tokens: Tokens::for_tests(None),
@@ -96,6 +99,7 @@ impl TaskContext {
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None),
+            adoption_key,
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
             metrics: Arc::new(Metrics::new()),
             tasks_dir,

@@ -38,6 +38,8 @@ mod not_started;
 
 mod state;
 
+mod isolation;
+
 mod watchdog;
 
 mod relay;

@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
+use cc_link::spec::{CORE_DUMPS_VARIABLE, MARKER_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::{
     kill::{Leftovers, Swept, end_leftovers},
     procfs::Process,
@@ -42,13 +42,27 @@ pub(crate) struct Spawner {
     keeper: Arc<Mutex<Option<Keeper>>>,
     keepers: Keepers,
     open_files: Option<u64>,
+    allow_core_dumps: bool,
 }
 
 impl Spawner {
     /// Starts workers that run `program`. `open_files` is their limit; `None`: as this process's.
     #[must_use]
     pub(crate) fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
-        Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
+        Self {
+            program: program.into(),
+            keeper: Arc::default(),
+            keepers,
+            open_files,
+            allow_core_dumps: false,
+        }
+    }
+
+    /// The same, whose workers debuggers of their user may look into.
+    #[must_use]
+    pub(crate) fn allowing_core_dumps(mut self, allow_core_dumps: bool) -> Self {
+        self.allow_core_dumps = allow_core_dumps;
+        self
     }
 
     /// Starts a worker, which waits for its first control line.
@@ -128,6 +142,9 @@ impl Spawner {
         }
         if let Some(open_files) = self.open_files {
             command.env(OPEN_FILES_VARIABLE, open_files.to_string());
+        }
+        if self.allow_core_dumps {
+            command.env(CORE_DUMPS_VARIABLE, "1");
         }
         command
     }
