@@ -99,13 +99,13 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config =
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
-    logging::init(&config)?;
     if !config.allow_core_dumps {
         // Tasks have the same user: without this, one of them could read this process's memory.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
     }
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
+    let _log = logging::init(&config)?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     cc_proctree::allocator::give_back_large_blocks();

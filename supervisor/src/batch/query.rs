@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use cc_batch::Plan;
-use cc_protocol::batch::{
-    BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
+use cc_protocol::{
+    batch::{
+        BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
+    },
+    status::StatusBatch,
 };
 
 use crate::{
@@ -19,6 +22,23 @@ pub(crate) async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummar
         return Ok(handle.snapshot.summary(gates));
     }
     stored::last_summary(&stored::row(batches, batch_id).await?)
+}
+
+/// The batches that are not over, the oldest first, and how many of their tasks wait.
+pub(crate) fn progress(batches: &Batches) -> (Vec<StatusBatch>, u64) {
+    let summaries = batches.snapshots().into_iter().map(|batch| batch.summary(&batches.gates));
+    let mut rows: Vec<StatusBatch> = summaries
+        .map(|BatchSummary { batch_id, name, state, counts, .. }| StatusBatch {
+            batch_id,
+            name,
+            state,
+            counts,
+        })
+        .collect();
+    // The ids are sortable by time.
+    rows.sort_unstable_by(|one, other| one.batch_id.cmp(&other.batch_id));
+    let waiting = rows.iter().map(|row| row.counts.waiting + row.counts.retrying).sum();
+    (rows, waiting)
 }
 
 /// Answers `batch.list`.

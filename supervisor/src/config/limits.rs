@@ -183,6 +183,29 @@ pub(crate) const STRANGER_WAIT: Duration = Duration::from_secs(1);
 /// Between looks at the clock by which workers, clients and batches are waited for.
 pub(crate) const UPTIME_CHECK: Duration = Duration::from_secs(5);
 
+// Signs of life.
+
+/// The event loop counts as stuck when its timer was not served for so long; it is due every [`UPTIME_CHECK`].
+pub(crate) const PULSE_MISSING: Duration = Duration::from_secs(20);
+/// Findings about the surroundings that are younger are not looked for again.
+pub(crate) const CHECKUP_FRESH: Duration = Duration::from_secs(5);
+/// How long a page waits for the disk of the state directory.
+pub(crate) const CHECKUP_PATIENCE: Duration = Duration::from_secs(1);
+/// With less room the file system of the state directory is nearly full; of a small one a twentieth.
+pub(crate) const STATE_FREE_BYTES: u64 = 100 * 1024 * 1024;
+/// The same, for the number of files.
+pub(crate) const STATE_FREE_FILES: u64 = 100;
+
+/// Longest time between two reports to the service manager.
+pub(crate) const SERVICE_STATUS: Duration = Duration::from_secs(10);
+
+// The log.
+
+/// Lines that wait for standard error to be read; more are dropped and counted.
+pub(crate) const LOG_QUEUE_BYTES: usize = 256 * 1024;
+/// How long the last lines may take to be written at the end of the program.
+pub(crate) const LOG_FLUSH: Duration = Duration::from_secs(1);
+
 // Open files.
 
 /// Of a task: two pipes of its worker, a handle on it, its log while that is read, and one that is just being opened.

@@ -82,6 +82,8 @@ pub(crate) struct Config {
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
     pub(crate) agent: Vec<String>,
+    /// It was chosen, so it must be there.
+    pub(crate) is_agent_given: bool,
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
@@ -174,6 +176,7 @@ impl Config {
             on_stop: values.value(&table::ON_STOP)?,
             keep: keep(values)?,
             agent: values.value(&table::AGENT)?,
+            is_agent_given: values.given(&table::AGENT)?.is_some(),
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
             task: task_defaults(values, machine.cwd)?,

@@ -17,7 +17,10 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{
+        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     session::{MessageBudget, Services, Sessions},
     storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
@@ -72,9 +75,12 @@ pub(super) async fn build(
         cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
+    let tasks_limit = config.tasks_limit;
+    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        tokens: Arc::new(Tokens::new(config.tokens.clone())),
-        registry: Arc::new(Registry::new(config.tasks_limit)),
+        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
+        registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
@@ -85,7 +91,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        settings: Live::new(config, environment),
+        settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));

@@ -20,6 +20,7 @@ use crate::{
         listen::listen,
         reaper,
         recovery::{self, EarlierTasks},
+        service_manager,
         shutdown::{self, Left},
         signals::Stops,
         state_loss,
@@ -28,6 +29,7 @@ use crate::{
     ops::{memory, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::{adoption_key::AdoptionKey, state_dir::StateDir},
+    task::context::TaskContext,
     worker::{keepers::Keepers, spawner::Spawner},
 };
 
@@ -64,12 +66,18 @@ pub(crate) async fn serve(
     tokio::spawn(async move { panics::show(&health).await });
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
-    tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
+    let watched = Arc::clone(&services.tasks);
+    tokio::spawn(panics::forever("the clock of timeouts", move || {
+        keep_clock(Arc::clone(&watched))
+    }));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
     let pruned = services.clone();
     tokio::spawn(panics::forever("retention", move || prune(pruned.clone())));
+    let told = services.clone();
+    let telling = move || service_manager::keep_informed(told.clone());
+    tokio::spawn(panics::forever("the reports to the service manager", telling));
 
     let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);
@@ -94,6 +102,15 @@ pub(crate) async fn serve(
     Ok(state_loss::check(&state_dir)?)
 }
 
+/// Keeps the clock of timeouts; each time that it is read is a sign that the event loop turns.
+async fn keep_clock(tasks: Arc<TaskContext>) {
+    uptime::keep(|late| {
+        tasks.vitals.pulse.beat();
+        tasks.metrics.event_loop.served(late);
+    })
+    .await;
+}
+
 /// Removes tasks and batches that are too old, at intervals. Ends with the supervisor.
 async fn prune(services: Services) {
     let mut ticks = interval(limits::RETENTION_CHECK);
@@ -101,6 +118,7 @@ async fn prune(services: Services) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
+                services.tasks.vitals.checkup.refresh().await;
                 services.tasks.clean().await;
                 services.batches.prune().await;
             }

@@ -28,7 +28,7 @@ use crate::{
     http::{
         admission::{Admitted, Refusal},
         handshake::handshake_key,
-        pages,
+        pages::{self, PageRequest},
         peer::{KnownPeer, Peer},
         response::{HttpResponse, text, with},
         server::Server,
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     let context = Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(context.answer(request)) }
+        async move { Ok::<_, Infallible>(context.answer(request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -83,7 +83,7 @@ struct Context {
 }
 
 impl Context {
-    fn answer(&self, request: Request<Incoming>) -> HttpResponse {
+    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
             return self.refused(refusal);
         }
@@ -91,7 +91,14 @@ impl Context {
         if WEBSOCKET_PATHS.contains(&path) {
             return self.upgrade(request);
         }
-        pages::answer(&self.server, request.method(), path)
+        let page = PageRequest {
+            path: path.to_owned(),
+            query: request.uri().query().map(str::to_owned),
+            method: request.method().clone(),
+            is_client: self.server.rules.check_session(self.peer, request.headers()).is_ok(),
+        };
+        // Boxed: a connection that becomes a WebSocket never asks for one.
+        Box::pin(pages::answer(&self.server, page)).await
     }
 
     fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {

@@ -26,5 +26,7 @@ pub(crate) mod stage;
 pub(crate) mod systemd;
 /// The wall clock as far as it is believed when old logs are removed.
 pub(crate) mod trusted_time;
+/// Whether the event loop turns, what the surroundings allow, how recent tasks ended.
+pub(crate) mod vitals;
 /// The clock of timeouts, which stands still while this process cannot run.
 pub(crate) mod uptime;

@@ -50,6 +50,8 @@ mod task_output;
 
 mod batch_attach;
 
+mod status;
+
 mod position;
 
 mod follow;

@@ -255,7 +255,7 @@ settings! {
             "What is logged: a level, or a list of target=level",
         ).variable("LOG_LEVEL");
         LOG_FORMAT: Choice<LogFormat>, Fixed = Setting::new(
-            "log-format", choices::LOG_FORMAT, Fixed::Text("pretty"),
+            "log-format", choices::LOG_FORMAT, Fixed::Text("auto"),
             "Form of the log on standard error",
         );
         ALLOW_CORE_DUMPS: Switch, Fixed = Setting::new(
