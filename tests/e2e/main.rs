@@ -42,6 +42,15 @@ mod task {
     /// Prompts take no more of the pipes' shared memory than other tasks, and run when it is used up.
     mod pipes;
 
+    /// A task can signal, trace and reach nothing but its own processes, and writes where it may.
+    mod isolation;
+
+    /// What a task may use of the machine, and that using it up is said.
+    mod resources;
+
+    /// Tasks that a wrapper starts, and tasks of another user than the supervisor's.
+    mod wrapped;
+
     /// The end of a Claude task is judged rightly, whatever its agent does.
     mod verdicts;
 
@@ -110,6 +119,9 @@ mod session {
 mod supervisor {
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
+
+    /// Other processes of the supervisor's user cannot look into it, nor take its workers over.
+    mod same_user;
 
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;

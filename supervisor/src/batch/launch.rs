@@ -68,6 +68,7 @@ pub(super) fn start(
         config: &current.config,
         environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
+        adoption_key: Some(&batches.tasks.adoption_key.key),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,

@@ -31,7 +31,7 @@ use crate::{
         systemd, uptime,
     },
     session::Services,
-    storage::state_dir::StateDir,
+    storage::{adoption_key::AdoptionKey, state_dir::StateDir},
     task::context::TaskContext,
     worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
@@ -54,11 +54,15 @@ pub(crate) async fn serve(
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
-    let keepers = Keepers::new(state_dir.keepers().clone());
+    let adoption_key = AdoptionKey::load(&config.state_dir)
+        .with_context(|| format!("the key in {}", config.state_dir.display()))?;
+    let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
     let metrics = Arc::new(Metrics::new());
     let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision)
+        .allowing_core_dumps(config.allow_core_dumps);
+    let (services, parent) =
+        build(config, &state_dir, stored.db, stage, spawner, adoption_key).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;

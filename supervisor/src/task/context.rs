@@ -7,7 +7,7 @@ use cc_link::spec::CgroupParent;
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch, vitals::Vitals},
-    storage::{database::Store, state_dir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
         feed::Feed,
         registry::Registry,
@@ -32,6 +32,8 @@ pub(crate) struct TaskContext {
     pub spawner: Spawner,
     /// Whose turn it is to try whether processes can be made again.
     pub trial: Arc<tokio::sync::Mutex<()>>,
+    /// What the workers and keepers of earlier supervisors want to see.
+    pub adoption_key: AdoptionKey,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     pub vitals: Vitals,
@@ -89,7 +91,8 @@ impl TaskContext {
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().clone());
+        let adoption_key = AdoptionKey::load(&config.state_dir).unwrap();
+        let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         let metrics = Arc::new(Metrics::new());
         let supervision = Supervision::for_tests(Arc::clone(&metrics));
@@ -105,6 +108,7 @@ impl TaskContext {
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
             trial: Arc::default(),
+            adoption_key,
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
             metrics,
             tasks_dir,
