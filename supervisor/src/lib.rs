@@ -56,6 +56,7 @@ mod config;
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
     config::{
@@ -109,6 +110,10 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
     let config = settings.config();
+    if !config.allow_core_dumps {
+        // Tasks have the same user: without this, one of them could read this process's memory.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
+    }
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     let _log = logging::init(&config)?;

@@ -2,7 +2,7 @@
 //!
 //! Types only; no I/O. Modules in the order in which a message travels:
 //! - [`envelope`] is what stands around every message; `method` lists the methods.
-//! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`] and [`status`] are the requests and their results; `params`
+//! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`], [`worker`] and [`status`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
 //! - [`configuration`] and [`drain`] are about the supervisor itself.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
@@ -26,6 +26,7 @@ mod params;
 pub mod session;
 pub mod status;
 pub mod task;
+pub mod worker;
 
 pub mod notification;
 mod position;

@@ -1,7 +1,7 @@
 //! The methods of the contract.
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 33] = [
+pub const METHODS: [&str; 36] = [
     "execute",
     "control",
     "session.resume",
@@ -26,6 +26,9 @@ pub const METHODS: [&str; 33] = [
     "batch.resume",
     "gate.list",
     "gate.open",
+    "worker.list",
+    "worker.restart",
+    "supervisor.subscribe",
     "supervisor.status",
     "supervisor.settings",
     "supervisor.reload",

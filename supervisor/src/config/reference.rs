@@ -63,7 +63,9 @@ fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for (group, settings) in GROUPS {
         write!(page, "\n## {group}\n\n").unwrap();
-        page.push_str("| setting | value | default | allowed | environment variable | change | meaning |\n");
+        page.push_str(
+            "| setting | value | default | allowed | environment variable | change | meaning |\n",
+        );
         page.push_str("|---|---|---|---|---|---|---|\n");
         for setting in *settings {
             page.push_str(&row(*setting));

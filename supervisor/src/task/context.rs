@@ -10,7 +10,7 @@ use crate::{
         cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch,
         vitals::Vitals,
     },
-    storage::{database::Store, state_dir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
         feed::Feed,
         registry::Registry,
@@ -35,6 +35,8 @@ pub(crate) struct TaskContext {
     pub spawner: Spawner,
     /// Whose turn it is to try whether processes can be made again.
     pub trial: Arc<tokio::sync::Mutex<()>>,
+    /// What the workers and keepers of earlier supervisors want to see.
+    pub adoption_key: AdoptionKey,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     pub vitals: Vitals,
@@ -84,7 +86,7 @@ impl TaskContext {
         use crate::{
             config::{command_line::Arguments, sources::Sources},
             storage::state_dir::StateDir,
-            worker::keepers::Keepers,
+            worker::{keepers::Keepers, supervision::Supervision},
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
@@ -94,10 +96,13 @@ impl TaskContext {
         let config = settings.config();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
-        let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().clone());
+        let adoption_key = AdoptionKey::load(&config.state_dir).unwrap();
+        let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
+        let metrics = Arc::new(Metrics::new());
+        let supervision = Supervision::for_tests(Arc::clone(&metrics));
+        let health = Arc::clone(supervision.health());
         Arc::new(Self {
             vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
@@ -105,10 +110,11 @@ impl TaskContext {
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
-            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
             trial: Arc::default(),
+            adoption_key,
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,

@@ -4,9 +4,9 @@
 //! Everything else depends on the server's state: the server's own errors become a [`CallError`], so that no other
 //! place chooses a code.
 
+mod message;
 mod plan_mistake;
 mod shown;
-mod texts;
 mod unfit_param;
 
 use std::fmt;
@@ -19,6 +19,7 @@ pub use self::{plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
+    method::METHODS,
     scope::Scope,
 };
 
@@ -161,6 +162,11 @@ pub enum CallError {
         /// Whether the machine lacked something, which says nothing about the task: the same call may succeed soon.
         is_retryable: bool,
     },
+    /// The worker program is broken: no task is started.
+    WorkerBroken {
+        /// When it is tried again, milliseconds.
+        retry_after_ms: u64,
+    },
     /// Another control canceled the task before it was started.
     Withdrawn,
     /// The task's owner has failed.
@@ -206,80 +212,12 @@ impl CallError {
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
                 ErrorCode::QueueFull
             }
-            Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
+            Self::NotStarted { .. } | Self::WorkerBroken { .. } | Self::Withdrawn => {
+                ErrorCode::SpawnFailed
+            }
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
             }
-        }
-    }
-
-    /// For people: what is wrong and what to do.
-    fn message(&self) -> String {
-        match self {
-            Self::TooMany { what, limit } => {
-                format!("Invalid Request: there may be at most {limit} {what}")
-            }
-            Self::AnswerTooLong => {
-                "the answer is too long to be sent: shorten the id or the parameters".to_owned()
-            }
-            Self::MethodNotFound { method } => texts::no_such_method(method),
-            Self::Param(error) => error.message.clone(),
-            Self::UnfitParam(unfit) => {
-                format!("Invalid params: {} {}", unfit.field(), unfit.problem())
-            }
-            Self::Plan { first, mistakes, further } => {
-                let count = mistakes.len() + further;
-                let noun = if count == 1 { "mistake" } else { "mistakes" };
-                format!("Invalid params: {count} {noun} in the plan; the first: {first}")
-            }
-            Self::TaskRuns { .. } => "A process is already running".to_owned(),
-            Self::CommandNotAllowed { command, allowed } => {
-                let shown = shown_word(command);
-                format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
-            }
-            Self::ScopeMissing { method, scope } => {
-                let (method, scope) = (shown_word(method), scope.as_str());
-                format!("Not allowed: {method} needs a token with the scope {scope}")
-            }
-            Self::TokenRemoved => {
-                "this connection's token was removed: connect again with another one".to_owned()
-            }
-            Self::NoProcess { .. } => "No process is running".to_owned(),
-            Self::BatchOver { .. } => "this batch is over".to_owned(),
-            Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),
-            Self::GateOpen { gate_id } => format!("the gate {} is not shut", shown_id(gate_id)),
-            Self::SessionUnknown { .. } => {
-                "there is no such session, or this is not its token".to_owned()
-            }
-            Self::SessionExpired { .. } => texts::SESSION_OVER.to_owned(),
-            Self::SessionLost => "this session is closed, or another connection has it".to_owned(),
-            Self::DrainingTasks { .. } => {
-                "the supervisor is stopping and takes no new tasks".to_owned()
-            }
-            Self::DrainingBatches => {
-                "the supervisor is stopping and takes no new batches".to_owned()
-            }
-            Self::Drained { what } => texts::drained(what),
-            Self::Configuration { mistakes } => texts::not_reloaded(mistakes),
-            Self::StateLost => texts::STATE_LOST.to_owned(),
-            Self::NoSuchTask { task_id } => texts::no_such("task", task_id),
-            Self::NoSuchBatch { batch_id } => texts::no_such("batch", batch_id),
-            Self::TasksFull { limit } => texts::tasks_full(*limit),
-            Self::BatchesFull { limit } => {
-                format!("{limit} batches are under way, and no more may: try again later")
-            }
-            Self::AttachedFull { what, limit } => {
-                format!("a connection can be attached to {limit} {what}: detach one first")
-            }
-            Self::NotStarted { problem, .. } => format!("the task could not be started: {problem}"),
-            Self::Withdrawn => "the task was canceled before it could be started".to_owned(),
-            Self::OwnerFailed => {
-                "the supervisor failed while it ran the task; its log says why".to_owned()
-            }
-            Self::NotConfirmed { control, seconds } => {
-                format!("the task was not {} within {seconds} s", control.done())
-            }
-            Self::Internal { problem } => problem.clone(),
         }
     }
 
@@ -291,7 +229,7 @@ impl CallError {
             | Self::TasksFull { limit }
             | Self::BatchesFull { limit }
             | Self::AttachedFull { limit, .. } => one("limit", limit.into()),
-            Self::MethodNotFound { method } => match texts::nearest_method(&shown_word(&method)) {
+            Self::MethodNotFound { method } => match nearest_method(&shown_word(&method)) {
                 Some(known) => one("suggestion", known.into()),
                 None => Map::new(),
             },
@@ -327,6 +265,10 @@ impl CallError {
                     ("retryable".to_owned(), is_retryable.into()),
                 ])
             }
+            Self::WorkerBroken { retry_after_ms } => Map::from_iter([
+                ("retryable".to_owned(), true.into()),
+                ("retry_after_ms".to_owned(), retry_after_ms.into()),
+            ]),
             Self::Withdrawn => {
                 let canceled = EndReason::Canceled.as_str();
                 Map::from_iter([
@@ -376,6 +318,15 @@ impl From<CallError> for ErrorObject {
         object.data.extend(error.into_data());
         object
     }
+}
+
+fn nearest_method(method: &str) -> Option<&'static str> {
+    METHODS
+        .into_iter()
+        .map(|known| (strsim::damerau_levenshtein(method, known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
+        .map(|(_, known)| known)
 }
 
 #[cfg(test)]
