@@ -24,7 +24,6 @@ use cc_link::{
         WorkerEnd, from_line, to_line,
     },
     key::Key,
-    notice::Notice,
     record::{Body, Record},
 };
 use cc_proctree::{
@@ -51,7 +50,7 @@ use rustix::{
     thread::set_name,
 };
 
-use crate::access::Access;
+use crate::{access::Access, heartbeat::pong};
 
 /// Callers at a time. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 32;
@@ -331,7 +330,7 @@ fn watch_signals() -> nix::Result<SignalFd> {
 /// Does once what every worker would otherwise do again: the first checksum and the first search detect the processor's
 /// instructions.
 fn warm_up() -> anyhow::Result<()> {
-    let body = Body::Notice(Notice::Pong { nonce: 0 });
+    let body = Body::Notice(pong(0));
     Record { seq: 0, time_ms: 0, body }.encode(&mut Vec::new()).context("a record")?;
     Ok(())
 }

@@ -17,10 +17,7 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{
-        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
-        vitals::Vitals,
-    },
+    ops::{cli_news::CliNews, clock::now_ms, stage::StageWatch, vitals::Vitals},
     session::{MessageBudget, Services, Sessions},
     storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
@@ -68,7 +65,8 @@ pub(super) async fn build(
     adoption_key: AdoptionKey,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().path().to_owned();
-    let health = Arc::new(Health::default());
+    let health = Arc::clone(spawner.supervision().health());
+    let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
         .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) =
@@ -85,9 +83,10 @@ pub(super) async fn build(
         health,
         cli_news: CliNews::default(),
         spawner,
+        trial: Arc::default(),
         adoption_key,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         tasks_dir,
         cgroup,
         stage,
@@ -125,6 +124,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
         is_loopback: address.ip().is_loopback(),
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }

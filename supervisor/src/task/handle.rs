@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     config::limits,
-    task::{feed::Feed, info::TaskInfo},
+    task::{feed::Feed, info::TaskInfo, worker_card::WorkerCard},
 };
 
 /// What may be asked of a task.
@@ -73,6 +73,7 @@ pub(crate) struct TaskHandle {
     on_supervisor_loss: OnSupervisorLoss,
     started: Arc<OnceLock<Started>>,
     ended: Arc<OnceLock<Ended>>,
+    worker: Arc<WorkerCard>,
 }
 
 /// The owner's end of a [`TaskHandle`].
@@ -86,6 +87,7 @@ pub(crate) struct OwnerSide {
     pub started: Arc<OnceLock<Started>>,
     /// Set before the terminal event is in the feed.
     pub ended: Arc<OnceLock<Ended>>,
+    pub worker: Arc<WorkerCard>,
 }
 
 impl TaskHandle {
@@ -98,6 +100,7 @@ impl TaskHandle {
     ) -> (Self, OwnerSide) {
         let info = Arc::new(info);
         let (started, ended) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let worker = Arc::<WorkerCard>::default();
         let (requests, queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
         let (status_sender, status) = watch::channel(status);
         let side = OwnerSide {
@@ -107,8 +110,9 @@ impl TaskHandle {
             status: status_sender,
             started: Arc::clone(&started),
             ended: Arc::clone(&ended),
+            worker: Arc::clone(&worker),
         };
-        (Self { info, feed, requests, status, on_supervisor_loss, started, ended }, side)
+        (Self { info, feed, requests, status, on_supervisor_loss, started, ended, worker }, side)
     }
 
     #[must_use]
@@ -133,6 +137,12 @@ impl TaskHandle {
             OnSupervisorLoss::Keep => true,
             OnSupervisorLoss::Kill => false,
         }
+    }
+
+    /// What operators are shown of its worker.
+    #[must_use]
+    pub(super) fn worker(&self) -> &WorkerCard {
+        &self.worker
     }
 
     #[must_use]

@@ -90,6 +90,7 @@ impl Lifeline {
             status: watch::Sender::new(status),
             started: Arc::default(),
             ended: self.ended,
+            worker: Arc::default(),
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
         let mut owner =
