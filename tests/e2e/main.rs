@@ -132,6 +132,12 @@ mod supervisor {
     /// Which source of a setting wins, and whom a file is believed from.
     mod config_layers;
 
+    /// What a reload changes, what it does not, and that a mistake changes nothing.
+    mod reload;
+
+    /// A supervisor that runs empty.
+    mod drain;
+
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 

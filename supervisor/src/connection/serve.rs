@@ -23,6 +23,7 @@ use crate::{
         context::ConnectionContext,
         heartbeat,
         intake::{ClaimSlot, Intake},
+        places::Place,
         websocket::{self, End, Patience, Sink, Stream},
     },
     delivery::{
@@ -93,7 +94,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Open {
@@ -114,7 +115,7 @@ impl Open {
         let early = Bytes::copy_from_slice(&early);
         let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
-        let Some(slot) = context.session_slot().await else {
+        let Some(place) = context.session_place().await else {
             refuse(context, sink, stream).await;
             return None;
         };
@@ -126,7 +127,7 @@ impl Open {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
@@ -159,7 +160,7 @@ impl Open {
 
     async fn end(mut self, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
-        drop(self.slot);
+        drop(self.place);
         match &end {
             End::Orderly(frame) => {
                 tracing::debug!(session_id = self.handler.id(), ?frame, "disconnected");
