@@ -3,7 +3,14 @@
 //! Every request passes [`crate::http::admission`] first. After an upgrade the socket belongs to
 //! [`crate::connection`]; this room never sees a message.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use cc_protocol::WEBSOCKET_PATHS;
 use http_body_util::Full;
@@ -33,7 +40,10 @@ use crate::{
         response::{HttpResponse, text, with},
         server::Server,
     },
-    ops::{identity::Identity, metrics::HandshakeFailure},
+    ops::{
+        identity::Identity,
+        metrics::{HandshakeFailure, Label as _, Timeout},
+    },
 };
 
 /// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
@@ -46,7 +56,10 @@ pub(super) async fn serve(
 ) {
     let Ok(own) = stream.local_addr() else { return };
     let (KnownPeer { peer, uid }, address) = (KnownPeer::look_up(peer, own).await, peer);
-    let context = Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit });
+    let has_asked = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&has_asked);
+    let context =
+        Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit, has_asked });
     let service = service_fn(move |request| {
         let context = Arc::clone(&context);
         async move { Ok::<_, Infallible>(context.answer(request).await) }
@@ -59,17 +72,26 @@ pub(super) async fn serve(
         .with_upgrades();
     tokio::select! {
         outcome = connection => {
-            if let Err(error) = outcome {
-                let cause = if error.is_timeout() {
-                    HandshakeFailure::Timeout
-                } else {
-                    HandshakeFailure::BadRequest
-                };
-                server.tasks().metrics.connections.handshake_failed(cause);
-                tracing::debug!(%error, "HTTP connection");
+            // After a page a probe may keep its connection for nothing.
+            if let Err(error) = outcome && !asked.load(Ordering::Relaxed) {
+                note_failure(&server, &error, address);
             }
         }
         () = server.tasks().stage.stopping() => {}
+    }
+}
+
+/// A connection ended before its first request.
+fn note_failure(server: &Server, error: &hyper::Error, peer: SocketAddr) {
+    let metrics = &server.tasks().metrics;
+    if error.is_timeout() {
+        let (kind, limit) = (Timeout::Handshake, server.tasks().config().handshake_timeout);
+        tracing::warn!(%peer, timeout = kind.value(), ?limit, "a connection sent no request in time");
+        metrics.timeouts.passed(kind);
+        metrics.connections.handshake_failed(HandshakeFailure::Timeout);
+    } else {
+        tracing::info!(%peer, %error, "a connection failed before its request");
+        metrics.connections.handshake_failed(HandshakeFailure::BadRequest);
     }
 }
 
@@ -80,10 +102,13 @@ struct Context {
     uid: Option<u32>,
     address: SocketAddr,
     permit: Arc<OwnedSemaphorePermit>,
+    /// A request came.
+    has_asked: Arc<AtomicBool>,
 }
 
 impl Context {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
+        self.has_asked.store(true, Ordering::Relaxed);
         if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
             return self.refused(refusal);
         }

@@ -37,6 +37,20 @@ pub(crate) enum Hang {
     Grace(Duration),
 }
 
+impl Hang {
+    /// The time that it had.
+    #[must_use]
+    pub(crate) fn limit(self) -> Duration {
+        match self {
+            Self::Start => limits::WORKER_START,
+            Self::Silent(limit)
+            | Self::Overdue(limit)
+            | Self::OverdueSilent(limit)
+            | Self::Grace(limit) => limit,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Starting {
