@@ -84,6 +84,7 @@ impl Cause {
         let error = match reason {
             EndReason::Canceled => "canceled by the client",
             EndReason::Disconnected => "the client's connection ended while the task ran",
+            EndReason::WorkerRestarted => "an operator restarted the task's worker",
             EndReason::SupervisorLost => "the supervisor was told to stop",
             EndReason::Exit
             | EndReason::Signal

@@ -23,7 +23,6 @@ use cc_link::{
         Answer, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled, WorkerEnd,
         from_line, to_line,
     },
-    notice::Notice,
     record::{Body, Record},
 };
 use cc_proctree::{
@@ -51,6 +50,8 @@ use rustix::{
     process::geteuid,
     thread::set_name,
 };
+
+use crate::heartbeat::pong;
 
 /// Callers at a time. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 32;
@@ -309,7 +310,7 @@ fn watch_signals() -> nix::Result<SignalFd> {
 /// Does once what every worker would otherwise do again: the first checksum and the first search detect the processor's
 /// instructions.
 fn warm_up() -> anyhow::Result<()> {
-    let body = Body::Notice(Notice::Pong { nonce: 0 });
+    let body = Body::Notice(pong(0));
     Record { seq: 0, time_ms: 0, body }.encode(&mut Vec::new()).context("a record")?;
     Ok(())
 }

@@ -12,6 +12,7 @@
 //! - `launch` starts the task, printing into an `output_pipe`.
 //! - `task_loop` turns until the main process has ended, and ends the tree.
 //! - `readiness` is what the loop sleeps on, `gap` notices that it slept through a stop of the machine.
+//! - `heartbeat` is when the supervisor gets a sign of life, and when the tree is recorded.
 //! - `signals` makes signals readable, `clocks` are the deadlines.
 //! - `capture` reads what the task prints.
 //! - `journal` numbers what happens and writes it to the task log; `event_pipe` sends the same to the supervisor.
@@ -35,6 +36,7 @@ mod output_pipe;
 mod task_loop;
 
 mod gap;
+mod heartbeat;
 mod readiness;
 
 mod clocks;

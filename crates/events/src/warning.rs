@@ -41,11 +41,13 @@ pub enum WarningKind {
     TerminalReason,
     /// Background notifications were answered with results of their own.
     SeveralResults,
+    /// It is not proven that no process of the task is left: its worker and the keeper were killed.
+    LeftoversUnproven,
 }
 
 impl WarningKind {
     /// Every kind of warning, in the order of the enum.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::PermissionDenied,
         Self::BackgroundUnfinished,
         Self::EndedAfterResult,
@@ -59,6 +61,7 @@ impl WarningKind {
         Self::ExtraUsage,
         Self::TerminalReason,
         Self::SeveralResults,
+        Self::LeftoversUnproven,
     ];
 
     /// The word for it on the wire and on the screen.
@@ -78,6 +81,7 @@ impl WarningKind {
             Self::ExtraUsage => "extra_usage",
             Self::TerminalReason => "terminal_reason",
             Self::SeveralResults => "several_results",
+            Self::LeftoversUnproven => "leftovers_unproven",
         }
     }
 }

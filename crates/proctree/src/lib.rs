@@ -10,7 +10,9 @@
 //! - [`subreaper`] makes every orphan a child, so that "no child is left" is a proof.
 //! - [`cgroup`] makes a leaf for the task where there is a hierarchy.
 //! - [`pidfd`] sends signals.
+//! - [`tree_record`] is what is left of a worker's knowledge when it is killed.
 //! - [`procfs`] is how all of them see processes.
+//! - [`usage`] is what trees use, for operators.
 //! - [`shortage`] says which errors are the machine's.
 //! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
@@ -47,6 +49,10 @@ pub mod cgroup;
 pub mod pidfd;
 
 pub mod procfs;
+
+pub mod tree_record;
+
+pub mod usage;
 
 pub mod shortage;
 

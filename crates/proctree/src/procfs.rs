@@ -130,6 +130,20 @@ pub fn children(of: i32) -> Option<Vec<i32>> {
     Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
 }
 
+/// The children of a process with any number of threads: each thread has a list of those that it has started.
+#[must_use]
+pub fn children_of_threads(of: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{of}/task")) else { return Vec::new() };
+    let lists = threads
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
+        .collect()
+}
+
 /// Children of `parent` among the most recently born processes: 64 numbers up to the newest one.
 ///
 /// A chain in which every process forks and exits moves faster than a whole pass over `/proc`; this

@@ -25,7 +25,8 @@ use crate::{
 pub(super) enum Start {
     /// The task has an owner.
     Begun(TaskHandle),
-    /// The limit of running tasks is reached: start the job again when one of them has ended.
+    /// The limit of running tasks is reached, or the worker program is broken: start the job again when one of them has ended,
+    /// or starts are not refused any more.
     NoRoom,
     /// The supervisor is stopping: the next one starts the job.
     Stopping,
@@ -75,7 +76,7 @@ pub(super) fn start(
     match task::accept(&batches.tasks, spec, facts, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(Refusal::Full { .. }) => Start::NoRoom,
+        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. }) => Start::NoRoom,
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

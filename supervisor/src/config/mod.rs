@@ -75,6 +75,9 @@ pub(crate) struct Config {
     /// Claude tasks with one credential that run at once, over all batches.
     pub(crate) claude_jobs: usize,
     pub(crate) hooks: HookDefaults,
+    pub(crate) restart_limit: RestartLimit,
+    /// Run for each alert.
+    pub(crate) alert_command: Option<String>,
     pub(crate) on_stop: OnStop,
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
@@ -97,9 +100,19 @@ pub(crate) struct Config {
     pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Names in `Host` that a proxy in front passes on.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     pub(crate) stop_on_stdin_eof: bool,
+}
+
+/// More abnormal ends of workers and keepers than this within the window are too many: the restart intensity of Erlang/OTP's
+/// supervisors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RestartLimit {
+    pub(crate) count: usize,
+    pub(crate) window: Duration,
 }
 
 /// What a task gets unless its request says otherwise.
@@ -167,6 +180,11 @@ impl Config {
             tasks_limit: values.value(&table::MAX_TASKS)?,
             claude_jobs: values.value(&table::CLAUDE_JOBS)?,
             hooks: hooks(values)?,
+            restart_limit: RestartLimit {
+                count: values.value(&table::RESTART_LIMIT)?,
+                window: values.value(&table::RESTART_WINDOW)?,
+            },
+            alert_command: values.optional(&table::ALERT_COMMAND)?.map(|(command, _)| command),
             on_stop: values.value(&table::ON_STOP)?,
             keep: keep(values)?,
             agent: values.value(&table::AGENT)?,
@@ -183,6 +201,7 @@ impl Config {
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
             tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
+            allowed_hosts: values.value(&table::ALLOW_HOST)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,
             stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,

@@ -71,7 +71,7 @@ impl End {
 }
 
 /// A client has not taken what was left for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct NotTaken {
     /// The time that it had.
     pub(super) limit: Duration,
@@ -136,11 +136,12 @@ pub(super) async fn finish(
         }
         Err(_) => Err(NotTaken { limit: patience.flush }),
     };
-    let Ok(mut socket) = stream.reunite(sink) else { return sent };
-    let tcp = socket.get_mut().socket();
+    let Ok(both) = stream.reunite(sink) else { return sent };
+    // Without the codec, and what of a message it has, which another client may wait for.
+    let mut socket = both.into_inner().into_socket();
     let draining = async {
-        tcp.shutdown().await?;
-        tokio::io::copy(tcp, &mut tokio::io::sink()).await
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
     };
     match timeout(patience.drain, draining).await {
         Ok(Ok(_)) | Err(_) => {}

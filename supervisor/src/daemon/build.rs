@@ -17,10 +17,7 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{
-        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
-        vitals::Vitals,
-    },
+    ops::{cli_news::CliNews, clock::now_ms, stage::StageWatch, vitals::Vitals},
     session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -67,7 +64,8 @@ pub(super) async fn build(
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().path().to_owned();
-    let health = Arc::new(Health::default());
+    let health = Arc::clone(spawner.supervision().health());
+    let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
         .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
@@ -76,15 +74,16 @@ pub(super) async fn build(
     let tasks_limit = config.tasks_limit;
     let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
         registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
         spawner,
+        trial: Arc::default(),
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         tasks_dir,
         cgroup,
         stage,
@@ -122,6 +121,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
         is_loopback: address.ip().is_loopback(),
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }

@@ -25,12 +25,15 @@ use crate::{
         signals::Stops,
         state_loss,
     },
-    http::{self, Connections},
-    ops::{memory, panics, stage::StageWatch, systemd, uptime},
+    http::{self, Door},
+    ops::{
+        alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
+        systemd, uptime,
+    },
     session::Services,
     storage::state_dir::StateDir,
     task::context::TaskContext,
-    worker::{keepers::Keepers, spawner::Spawner},
+    worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is a listening socket from the service
@@ -46,13 +49,15 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
-    let listener = listen(&config, inherited).await?;
-    let address = listener.local_addr().context("the listener's address")?;
+    let listener = listen(&config, inherited)?;
+    let address = listener.get_ref().local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
     let keepers = Keepers::new(state_dir.keepers().clone());
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
+    let metrics = Arc::new(Metrics::new());
+    let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision);
     let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
@@ -60,6 +65,7 @@ pub(crate) async fn serve(
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -75,16 +81,15 @@ pub(crate) async fn serve(
     let telling = move || service_manager::keep_informed(told.clone());
     tokio::spawn(panics::forever("the reports to the service manager", telling));
 
-    let connections = Connections::new(services.tasks.config().sessions_limit);
-    let server = server(services.clone(), address);
-    let listening =
-        tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
+    let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
+    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
+    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
-    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections, lost).await;
+    let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {
@@ -96,6 +101,15 @@ pub(crate) async fn serve(
     services.tasks.store.close().await;
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
+}
+
+/// Runs the operator's command for every alert.
+async fn tell_alerts(tasks: Arc<TaskContext>) {
+    let command = || {
+        let config = tasks.config();
+        config.alert_command.clone().map(|line| (config.shell.clone(), line))
+    };
+    alerts::run_commands(tasks.health.watch(), command).await;
 }
 
 /// Keeps the clock of timeouts; each time that it is read is a sign that the event loop turns.

@@ -6,6 +6,8 @@
 pub(crate) mod cli_news;
 /// The wall clock and the time since boot.
 pub(crate) mod clock;
+/// What changes among the conditions, for those who want to be told.
+pub(crate) mod alerts;
 /// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
 /// Who an admitted client is.
@@ -20,6 +22,8 @@ pub(crate) mod metrics;
 pub(crate) mod open_files;
 /// Panics: counted, logged, and shown by health.
 pub(crate) mod panics;
+/// Log lines that a peer can provoke: one with a count instead of many.
+pub(crate) mod repeated;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.

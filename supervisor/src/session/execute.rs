@@ -156,7 +156,8 @@ fn not_started(task_id: String, completed: Completed) -> CallError {
         | EndReason::SpawnFailed
         | EndReason::WorkerDied
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => CallError::NotStarted {
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => CallError::NotStarted {
             task_id,
             problem: completed.error.unwrap_or_else(|| completed.reason.as_str().to_owned()),
             end_reason: completed.reason,

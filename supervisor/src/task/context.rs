@@ -30,6 +30,8 @@ pub(crate) struct TaskContext {
     /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
+    /// Whose turn it is to try whether processes can be made again.
+    pub trial: Arc<tokio::sync::Mutex<()>>,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     pub vitals: Vitals,
@@ -77,7 +79,7 @@ impl TaskContext {
         use crate::{
             config::{command_line::Arguments, environment::Base},
             storage::state_dir::StateDir,
-            worker::keepers::Keepers,
+            worker::{keepers::Keepers, supervision::Supervision},
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
@@ -85,23 +87,26 @@ impl TaskContext {
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
-        let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
+        let metrics = Arc::new(Metrics::new());
+        let supervision = Supervision::for_tests(Arc::clone(&metrics));
+        let health = Arc::clone(supervision.health());
         let settings = Live::new(config, environment);
         let config = settings.config();
         Arc::new(Self {
-            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+            vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
-            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
+            trial: Arc::default(),
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,

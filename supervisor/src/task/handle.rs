@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     config::limits,
-    task::{feed::Feed, info::TaskInfo},
+    task::{feed::Feed, info::TaskInfo, worker_card::WorkerCard},
 };
 
 /// What may be asked of a task.
@@ -72,6 +72,7 @@ pub(crate) struct TaskHandle {
     status: watch::Receiver<TaskStatus>,
     on_supervisor_loss: OnSupervisorLoss,
     ended: Arc<OnceLock<Ended>>,
+    worker: Arc<WorkerCard>,
 }
 
 /// The owner's end of a [`TaskHandle`].
@@ -83,6 +84,7 @@ pub(crate) struct OwnerSide {
     pub status: watch::Sender<TaskStatus>,
     /// Set before the terminal event is in the feed.
     pub ended: Arc<OnceLock<Ended>>,
+    pub worker: Arc<WorkerCard>,
 }
 
 impl TaskHandle {
@@ -95,6 +97,7 @@ impl TaskHandle {
     ) -> (Self, OwnerSide) {
         let info = Arc::new(info);
         let ended = Arc::new(OnceLock::new());
+        let worker = Arc::<WorkerCard>::default();
         let (requests, queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
         let (status_sender, status) = watch::channel(status);
         let side = OwnerSide {
@@ -103,8 +106,9 @@ impl TaskHandle {
             requests: queue,
             status: status_sender,
             ended: Arc::clone(&ended),
+            worker: Arc::clone(&worker),
         };
-        (Self { info, feed, requests, status, on_supervisor_loss, ended }, side)
+        (Self { info, feed, requests, status, on_supervisor_loss, ended, worker }, side)
     }
 
     #[must_use]
@@ -129,6 +133,12 @@ impl TaskHandle {
             OnSupervisorLoss::Keep => true,
             OnSupervisorLoss::Kill => false,
         }
+    }
+
+    /// What operators are shown of its worker.
+    #[must_use]
+    pub(super) fn worker(&self) -> &WorkerCard {
+        &self.worker
     }
 
     #[must_use]

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use cc_tests::{Supervisor, http};
+use cc_tests::{Supervisor, http, wait_until};
 use serde_json::json;
 
 fn page(supervisor: &Supervisor) -> String {
@@ -145,6 +145,10 @@ fn what_happens_is_counted() {
     drop(client.run_shell("exit 3"));
     drop(client.run_to_end(&json!({"argv": ["sleep", "60"], "timeout": 0.3})));
     assert_eq!(http::get(supervisor.address(), "/ws/mcp", &["Host: evil.example"]).status, 403);
+    // It is counted when its worker is gone, a moment after its end.
+    wait_until("the last end is counted", || {
+        page(&supervisor).contains("cc_executor_task_duration_seconds_count 3")
+    });
     let page = page(&supervisor);
     let of = |sample: &str| value(&page, &format!("cc_executor_{sample}"));
     assert_eq!(of(r#"tasks_completed_total{verdict="succeeded",reason="exit"}"#) as u64, 1);

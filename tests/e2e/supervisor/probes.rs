@@ -1,7 +1,7 @@
 //! What a probe is answered: whether the supervisor lives, whether it can take work, and what is wrong, without a word
 //! about who uses it for what.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use cc_tests::{Options, Supervisor, http, wait_until};
 use serde_json::Value;
@@ -43,47 +43,6 @@ fn a_supervisor_that_is_well_lists_each_check_as_ok() {
 }
 
 #[test]
-fn a_state_directory_that_is_not_there_any_more_makes_it_not_ready() {
-    let supervisor = Supervisor::start(&Options::new());
-    assert!(is_ready(&supervisor));
-    let tasks = supervisor.state_directory().join("tasks");
-    let away = supervisor.scratch().join("away");
-    fs::rename(&tasks, &away).unwrap();
-    wait_until("it says so", || !is_ready(&supervisor));
-    assert_eq!(status_word(&supervisor, "/readyz"), (503, "not ready".to_owned()));
-    assert_eq!(status_word(&supervisor, "/healthz"), (200, "degraded".to_owned()));
-    assert_eq!(status_word(&supervisor, "/livez"), (200, "ok".to_owned()));
-    let (_, body) = page(&supervisor, "/readyz?verbose");
-    assert!(body.contains("[-]state_directory failed: "), "{body}");
-    assert!(body.ends_with("readyz check failed: not ready\n"), "{body}");
-    fs::rename(&away, &tasks).unwrap();
-    wait_until("it is over", || is_ready(&supervisor));
-}
-
-#[test]
-fn a_state_directory_that_is_nearly_full_makes_it_not_ready() {
-    if !nix::unistd::geteuid().is_root() {
-        eprintln!("SKIPPED: only root can mount a file system");
-        return;
-    }
-    let mount = tempfile::tempdir().unwrap();
-    let directory = mount.path().to_str().unwrap();
-    let script = r#"mount -t tmpfs -o size=16m none "$0" && exec "$@" --state-dir "$0/state""#;
-    let options = Options::new().wrapped_in(["unshare", "--mount", "sh", "-c", script, directory]);
-    let supervisor = Supervisor::start(&options);
-    assert!(is_ready(&supervisor));
-    // The file system is mounted for the supervisor alone.
-    let root = PathBuf::from(format!("/proc/{}/root", supervisor.pid()));
-    let filler = root.join(mount.path().strip_prefix("/").unwrap()).join("filler");
-    fs::write(&filler, vec![0; 15 * 1024 * 1024 + 512 * 1024]).unwrap();
-    wait_until("it says so", || !is_ready(&supervisor));
-    let (_, body) = page(&supervisor, "/readyz?verbose");
-    assert!(body.contains("[-]state_nearly_full failed: "), "{body}");
-    fs::remove_file(&filler).unwrap();
-    wait_until("it is over", || is_ready(&supervisor));
-}
-
-#[test]
 fn a_chosen_program_for_prompts_must_be_there() {
     let directory = tempfile::tempdir().unwrap();
     let agent = directory.path().join("my-agent");
@@ -92,6 +51,9 @@ fn a_chosen_program_for_prompts_must_be_there() {
     assert_eq!(status, 503, "{body}");
     assert!(body.contains("[-]agent_missing failed: "), "{body}");
     assert!(!body.contains("my-agent"), "{body}");
+    assert_eq!(status_word(&supervisor, "/readyz"), (503, "not ready".to_owned()));
+    assert_eq!(status_word(&supervisor, "/healthz"), (200, "degraded".to_owned()));
+    assert_eq!(status_word(&supervisor, "/livez"), (200, "ok".to_owned()));
     std::os::unix::fs::symlink("/bin/true", &agent).unwrap();
     wait_until("it is found", || is_ready(&supervisor));
 }

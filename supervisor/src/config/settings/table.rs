@@ -55,6 +55,10 @@ settings! {
             "allow-origin", List("ORIGIN"), Nothing,
             "A web origin, such as https://example.org, whose pages may connect; repeatable",
         );
+        ALLOW_HOST: List, Fixed = Setting::new(
+            "allow-host", List("NAME[:PORT]"), Nothing,
+            "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
+        );
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,
             "Listen beyond loopback without TLS: everyone on the way can read the token and everything else",
@@ -176,6 +180,20 @@ settings! {
         AFTER_BATCH: Text, Computed = Setting::new(
             "after-batch", Text("COMMAND"), Computed(None),
             "Run after each batch that has no such hook, such as a notification",
+        );
+    }
+    "Alerts" {
+        RESTART_LIMIT: Count, Fixed = Setting::new(
+            "restart-limit", Count { least: 0, most: limits::MOST_RESTARTS }, Number(5),
+            "Workers and keepers that may end abnormally within --restart-window; more are an alert",
+        );
+        RESTART_WINDOW: PositiveSeconds, Fixed = Setting::new(
+            "restart-window", PositiveSeconds, Number(60),
+            "The time in which --restart-limit counts",
+        );
+        ALERT_COMMAND: Text, Computed = Setting::new(
+            "alert-command", Text("COMMAND"), Computed(None),
+            "Run for each alert that is raised or cleared, at most 60 s, with the alert as JSON on its standard input",
         );
     }
     "State and logs of tasks" {

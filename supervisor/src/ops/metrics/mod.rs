@@ -24,6 +24,7 @@ pub(crate) use self::{
     process::{open_files, open_files_limit, resident_bytes},
     sessions::Debt,
     timeouts::Timeout,
+    workers::AbnormalEnd,
 };
 use prometheus_client::{encoding::text, registry::Registry};
 

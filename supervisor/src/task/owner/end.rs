@@ -18,6 +18,7 @@ use crate::{
         feed::Position,
         handle::{Ended, StartOutcome},
         owner::Owner,
+        processes,
         worker_error::WorkerError,
     },
     worker::cgroup,
@@ -67,6 +68,7 @@ impl Owner {
         if self.context.health.note_end(&completed, has_log) {
             self.context.metrics.storage.log_failed();
         }
+        processes::note_end(&self.context, &completed);
         self.reply_not_started(&completed);
         self.context.metrics.tasks.completed(&completed);
         self.context.metrics.workers.task_ended(&completed);
@@ -123,6 +125,7 @@ impl Owner {
             | EndReason::OutputLimit
             | EndReason::SpawnFailed
             | EndReason::WorkerDied
+            | EndReason::WorkerRestarted
             | EndReason::SupervisorLost
             | EndReason::ResourceLimit
             | EndReason::Disconnected => return,

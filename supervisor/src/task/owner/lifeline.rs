@@ -89,6 +89,7 @@ impl Lifeline {
             requests,
             status: watch::Sender::new(status),
             ended: self.ended,
+            worker: Arc::default(),
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
         let mut owner =

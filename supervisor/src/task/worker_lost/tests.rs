@@ -38,7 +38,8 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> LostTask {
 
 fn close(lost: &LostTask) -> Box<Completed> {
     let text = "the worker was killed by SIGKILL".to_owned();
-    let completed = Box::new(completed(lost, text, Swept { killed: 2, unkillable: 0 }));
+    let swept = Swept { killed: 2, unkillable: 0 };
+    let completed = Box::new(completed(lost, Leftovers { text, swept, doubt: None }));
     close_log(lost, completed, Fsync::Never)
 }
 

@@ -144,7 +144,9 @@ async fn an_answer_can_be_waited_for_again_and_its_end_is_noticed() {
     let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
     assert!(candidate.answer(SOON).await.is_none(), "no worker has accepted yet");
     let worker = worker(listener, |connection| {
-        connection.write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1 }))[..5]).unwrap();
+        connection
+            .write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1, version: None }))[..5])
+            .unwrap();
     });
     let answer = candidate.answer(PATIENCE).await;
     assert!(matches!(answer, Some(AdoptReply::HungUp)), "{answer:?}");
