@@ -80,7 +80,9 @@ mod tests {
     async fn a_batch_whose_owner_panics_is_taken_up_from_its_stored_state() {
         let directory = tempfile::tempdir().unwrap();
         let batches = Arc::new(Batches::new(TaskContext::for_tests(directory.path())));
-        let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else { panic!("no object") };
+        let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else {
+            panic!("no object")
+        };
         let answer = serde_json::to_value(submit(&batches, plan).await.unwrap()).unwrap();
         let batch_id = answer["batch_id"].as_str().unwrap();
         tokio::time::pause();
