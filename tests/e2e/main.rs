@@ -66,8 +66,17 @@ mod session {
     /// A client that breaks the protocol harms only its own connection.
     mod misuse;
 
+    /// Any order of legal calls is answered, and each task ends once.
+    mod sequences;
+
+    /// What all clients send together has a bound.
+    mod long_messages;
+
     /// Who may talk to the supervisor at all.
     mod admission;
+
+    /// However many connections others open, the rightful client gets in.
+    mod crowds;
 
     /// Who is let in, turned away and dropped, and what becomes of their tasks.
     mod sessions;
@@ -99,6 +108,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
+    mod descriptors;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
@@ -143,6 +155,9 @@ mod supervisor {
 
     /// Who may own the state directory, what is not followed in it, and its removal.
     mod state_directory;
+
+    /// A full disk and a want of processes are said, stop nothing that runs, and end by themselves.
+    mod shortage;
 
     /// A task is on record before it does anything.
     mod write_ahead;

@@ -27,13 +27,32 @@ pub(crate) const WAITING_SESSIONS: usize = 1_000;
 pub(crate) const OWING_SESSIONS: usize = 10_000;
 /// Ended sessions that are remembered, so that a late client learns what happened.
 pub(crate) const ENDED_SESSIONS: usize = 10_000;
-/// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
+/// Admitted connections beyond the sessions: those that are only told that all sessions are taken.
 pub(crate) const EXTRA_CONNECTIONS: usize = 64;
+/// Connections of this supervisor's user that have not asked for a session yet, beyond one for each session: probes,
+/// handshakes under way.
+pub(crate) const OWN_PREAUTH: usize = 64;
+/// Of those for the sessions, no more than so many.
+pub(crate) const MOST_OWN_PREAUTH: usize = 1_024;
+/// Connections of other users and machines that have not shown a token yet.
+pub(crate) const STRANGERS_PREAUTH: usize = 128;
+/// Of these, those of one user or address.
+pub(crate) const SOURCE_PREAUTH: usize = 64;
+/// Connections that are accepted before the users at their other ends are looked up.
+pub(crate) const ACCEPTED_TOGETHER: usize = 16;
+/// Connections that the kernel queues until they are accepted; it has a limit of its own (net.core.somaxconn).
+pub(crate) const ACCEPT_QUEUE: u32 = 4_096;
+/// How long an HTTP connection is kept for further requests.
+pub(crate) const HTTP_LIFETIME: Duration = Duration::from_secs(60);
+/// Requests on one HTTP connection.
+pub(crate) const HTTP_REQUESTS: usize = 100;
+/// Between looks whether there are descriptors again.
+pub(crate) const DESCRIPTORS_CHECK: Duration = Duration::from_millis(500);
 /// How long a connection waits for a session that is just ending before it is refused.
 pub(crate) const SESSION_WAIT: Duration = Duration::from_millis(100);
 /// Longest head of an HTTP request.
 pub(crate) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
-/// Pause after a failed accept, such as for want of file descriptors.
+/// Pause after a failed accept.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 // Panics.
@@ -133,7 +152,7 @@ pub(crate) const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub(crate) const RING_BYTES: usize = 256 * 1024;
 /// The same while nobody follows the task closely.
-pub(crate) const UNREAD_RING_BYTES: usize = 32 * 1024;
+pub(crate) const UNREAD_RING_BYTES: usize = 8 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub(crate) const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
@@ -165,6 +184,8 @@ pub(crate) const WORKER_LATE: Duration = Duration::from_secs(1);
 pub(crate) const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub(crate) const WORKER_KILL: Duration = Duration::from_secs(6);
+/// Between trials whether processes can be made again.
+pub(crate) const PROCESSES_TRIED_AGAIN: Duration = Duration::from_secs(1);
 /// For the keeper to make a worker.
 pub(crate) const WORKER_FORK: Duration = Duration::from_secs(5);
 /// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
@@ -312,8 +333,8 @@ pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
 pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
 /// See [`RETENTION_SLICE_TASKS`].
 pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
-/// The pause after that, as many times as long as the removal took.
-pub(crate) const RETENTION_PAUSE_SHARE: u32 = 4;
+/// Longest pause after that. The usual one is twice what the removal took.
+pub(crate) const RETENTION_PAUSE: Duration = Duration::from_millis(10);
 /// Between looks for logs that have become too old.
 pub(crate) const RETENTION_CHECK: Duration = Duration::from_secs(60);
 

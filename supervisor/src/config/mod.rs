@@ -100,6 +100,8 @@ pub(crate) struct Config {
     pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Names in `Host` that a proxy in front passes on.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     pub(crate) stop_on_stdin_eof: bool,
@@ -199,6 +201,7 @@ impl Config {
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
             tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
+            allowed_hosts: values.value(&table::ALLOW_HOST)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,
             stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,

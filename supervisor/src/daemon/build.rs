@@ -81,6 +81,7 @@ pub(super) async fn build(
         health,
         cli_news: CliNews::default(),
         spawner,
+        trial: Arc::default(),
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
         metrics,
         tasks_dir,
@@ -120,6 +121,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
         is_loopback: address.ip().is_loopback(),
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }

@@ -25,8 +25,11 @@ use crate::{
         signals::Stops,
         state_loss,
     },
-    http::{self, Connections},
-    ops::{alerts, memory, metrics::Metrics, panics, stage::StageWatch, systemd, uptime},
+    http::{self, Door},
+    ops::{
+        alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
+        systemd, uptime,
+    },
     session::Services,
     storage::state_dir::StateDir,
     task::context::TaskContext,
@@ -46,8 +49,8 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
-    let listener = listen(&config, inherited).await?;
-    let address = listener.local_addr().context("the listener's address")?;
+    let listener = listen(&config, inherited)?;
+    let address = listener.get_ref().local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
@@ -78,16 +81,15 @@ pub(crate) async fn serve(
     let telling = move || service_manager::keep_informed(told.clone());
     tokio::spawn(panics::forever("the reports to the service manager", telling));
 
-    let connections = Connections::new(services.tasks.config().sessions_limit);
-    let server = server(services.clone(), address);
-    let listening =
-        tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
+    let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
+    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
+    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
-    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections, lost).await;
+    let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {

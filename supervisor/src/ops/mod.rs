@@ -22,6 +22,8 @@ pub(crate) mod metrics;
 pub(crate) mod open_files;
 /// Panics: counted, logged, and shown by health.
 pub(crate) mod panics;
+/// Log lines that a peer can provoke: one with a count instead of many.
+pub(crate) mod repeated;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.

@@ -272,3 +272,6 @@ pub(super) fn response(id: Id, result: Result<Value, ErrorObject>) -> Response {
         Err(error) => Response::error(id, error),
     }
 }
+
+#[cfg(test)]
+mod tests;

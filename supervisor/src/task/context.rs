@@ -30,6 +30,8 @@ pub(crate) struct TaskContext {
     /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
+    /// Whose turn it is to try whether processes can be made again.
+    pub trial: Arc<tokio::sync::Mutex<()>>,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     pub vitals: Vitals,
@@ -102,6 +104,7 @@ impl TaskContext {
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
+            trial: Arc::default(),
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
             metrics,
             tasks_dir,

@@ -12,6 +12,7 @@
 //! - `owner`: the one tokio task that owns everything about a task
 //! - `worker_lost`: a worker is gone without a terminal event: what it left is killed, and the event is written here
 //! - `worker_error`, `not_started`: why a worker was given up, or why there was none
+//! - `processes`: whether processes can be made for tasks
 //! - `state`: the owner's state machine
 //! - `watchdog`: the clocks by which it watches its worker
 //! - `relay`: from a worker's bytes to the feed
@@ -35,6 +36,8 @@ pub(crate) mod worker_lost;
 mod worker_error;
 
 mod not_started;
+
+mod processes;
 
 mod state;
 

@@ -4,6 +4,7 @@
 //! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -16,7 +17,7 @@ use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
-    ops::{health::Condition, uptime},
+    ops::uptime,
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers, WorkerExit},
@@ -36,6 +37,15 @@ pub(crate) struct SpawnError {
 }
 
 impl SpawnError {
+    /// Whether as many processes run as may, of this user or in this container.
+    #[must_use]
+    pub(crate) fn is_want_of_processes(&self) -> bool {
+        match &self.error {
+            ForkError::Refused(error) => error.kind() == io::ErrorKind::WouldBlock,
+            ForkError::Lost(_) => false,
+        }
+    }
+
     /// Whether processes or memory are missing, or descriptors: the program is not at fault.
     fn is_shortage(&self) -> bool {
         let ForkError::Refused(error) = &self.error else { return false };
@@ -92,12 +102,10 @@ impl Spawner {
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
         let spawned = self.try_spawn().await;
-        match &spawned {
-            Ok(_) => self.supervision.health().clear(Condition::ProcessesExhausted),
-            Err(error) if error.is_shortage() => {
-                self.supervision.health().raise(Condition::ProcessesExhausted, error.to_string());
-            }
-            Err(error) => self.start_failed(&error.to_string()),
+        if let Err(error) = &spawned
+            && !error.is_shortage()
+        {
+            self.start_failed(&error.to_string());
         }
         spawned
     }

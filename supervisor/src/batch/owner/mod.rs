@@ -88,12 +88,13 @@ impl Owner {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     /// Spawns the owner of a batch of an earlier supervisor.
@@ -109,12 +110,13 @@ impl Owner {
         owner.remember_totals();
         owner.batch = Some(batch);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     fn new(

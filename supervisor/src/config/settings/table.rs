@@ -55,6 +55,10 @@ settings! {
             "allow-origin", List("ORIGIN"), Nothing,
             "A web origin, such as https://example.org, whose pages may connect; repeatable",
         );
+        ALLOW_HOST: List, Fixed = Setting::new(
+            "allow-host", List("NAME[:PORT]"), Nothing,
+            "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
+        );
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,
             "Listen beyond loopback without TLS: everyone on the way can read the token and everything else",

@@ -48,6 +48,7 @@ use crate::{
         feed::Feed,
         handle::{OwnerSide, StartOutcome, TaskStatus},
         not_started::NotStarted,
+        processes,
         state::{Input, Motion, State, transition},
         watchdog::{Alarm, Watchdog},
         worker_error::WorkerError,
@@ -191,6 +192,7 @@ impl Owner {
         let is_environmental = error.is_environmental();
         let (task_id, problem) = (self.task_id(), error.to_string());
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
+        processes::note_not_started(&self.context, &error);
         let lost = self.lost(Failure::NotStarted(error), LostWorker::default(), None);
         let completed = worker_lost::write_terminal_event(&self.context, lost).await;
         self.finish(completed).await;
