@@ -4,7 +4,7 @@
 //! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
-    io,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use cc_link::spec::OPEN_FILES_VARIABLE;
-use rustix::io::Errno;
+use cc_proctree::shortage;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
@@ -41,16 +41,17 @@ impl SpawnError {
     #[must_use]
     pub(crate) fn is_want_of_processes(&self) -> bool {
         match &self.error {
-            ForkError::Refused(error) => error.kind() == io::ErrorKind::WouldBlock,
+            ForkError::Refused(error) => error.kind() == ErrorKind::WouldBlock,
             ForkError::Lost(_) => false,
         }
     }
 
-    /// Whether processes or memory are missing, or descriptors: the program is not at fault.
+    /// Whether the machine lacks something, such as processes, memory or descriptors: the program is not at fault.
     fn is_shortage(&self) -> bool {
-        let ForkError::Refused(error) = &self.error else { return false };
-        let errno = Errno::from_io_error(error);
-        matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+        match &self.error {
+            ForkError::Refused(error) => shortage::is_environmental(error),
+            ForkError::Lost(_) => false,
+        }
     }
 }
 

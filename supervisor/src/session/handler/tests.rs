@@ -3,6 +3,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     batch::Batches,
+    ops::identity::Identity,
     session::{budget::MessageBudget, registry::Sessions},
     task::context::TaskContext,
 };
@@ -21,7 +22,7 @@ async fn begun(
     let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
     let (outgoing, queue) = mpsc::channel(100);
     let connection = sessions.connection_handle();
-    (Handler::begin(services, connection, outgoing).await.unwrap(), queue)
+    (Handler::begin(services, Identity::for_tests(), connection, outgoing).await.unwrap(), queue)
 }
 
 #[tokio::test]
