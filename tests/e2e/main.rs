@@ -126,6 +126,18 @@ mod supervisor {
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
+    /// Probes learn whether it lives and can take work, and nothing else.
+    mod probes;
+
+    /// `/metrics` by the conventions, and as the document has it.
+    mod metrics;
+
+    /// The log: its form, its ids, what it never says, and a reader that sleeps.
+    mod log;
+
+    /// What a service manager is told.
+    mod service_manager;
+
     /// The configuration file, and the check of it.
     mod configuration;
 
@@ -248,6 +260,9 @@ mod ccx {
 
     /// Exit codes, streams, Ctrl-C and task files are what scripts expect.
     mod run;
+
+    /// One screen that says whether a supervisor is well.
+    mod status;
 
     /// `ccx batch` can be left, watched, ended and continued.
     mod batches;

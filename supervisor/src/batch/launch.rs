@@ -78,7 +78,7 @@ pub(super) fn start(
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         // A drain holds up no task of a batch that is about to start.
-        Err(Refusal::Full { .. } | Refusal::Draining | Refusal::WorkerBroken { .. }) => {
+        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. } | Refusal::Draining) => {
             Start::NoRoom
         }
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,

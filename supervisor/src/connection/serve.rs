@@ -24,13 +24,16 @@ use crate::{
         heartbeat,
         intake::{ClaimSlot, Intake},
         places::Place,
-        websocket::{self, End, Patience, Sink, Stream},
+        websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
         Outgoing, Writer,
         socket::{FrameLane, Liveness, Socket},
     },
-    ops::identity::Identity,
+    ops::{
+        identity::Identity,
+        metrics::{CloseCode, Label as _, Timeout},
+    },
     session::{Due, Handler},
 };
 
@@ -60,7 +63,7 @@ pub(crate) async fn serve(
     };
     let is_stopping = context.tasks().stage.is_stopping();
     let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
-    Box::pin(open.end(end, patience)).await;
+    Box::pin(open.end(&context, end, patience)).await;
     drop(place);
 }
 
@@ -126,13 +129,17 @@ impl Open {
         match Handler::begin(services, identity, connection_handle, outgoing.clone()).await {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
+                context.tasks().metrics.connections.opened();
                 let writer = Writer::new(queue, lane);
                 Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
                 let frame = websocket::close_frame(close::INTERNAL, "no session");
-                websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL).await;
+                drop(
+                    websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL)
+                        .await,
+                );
                 None
             }
         }
@@ -146,10 +153,14 @@ impl Open {
             }
             end = read(context, &mut self.handler, &mut self.stream, &self.claims) => end,
             error = self.writer.run(&mut self.sink) => {
-                tracing::debug!(%error, "writing to a client");
+                tracing::debug!(session_id = self.handler.id(), %error, "writing to a client");
                 End::Lost("the connection broke")
             }
             () = heartbeat::until_dead(context, self.life.clone(), &self.outgoing) => {
+                let limit = context.tasks().config().heartbeat * limits::HEARTBEAT_MISSES;
+                let (kind, session_id) = (Timeout::Heartbeat, self.handler.id());
+                tracing::warn!(session_id, timeout = kind.value(), ?limit, "a client did not answer");
+                context.tasks().metrics.timeouts.passed(kind);
                 End::Lost("the client does not answer")
             }
             () = stopped_asleep(context, &self.life) => {
@@ -158,21 +169,32 @@ impl Open {
         }
     }
 
-    async fn end(mut self, end: End, patience: Patience) {
+    async fn end(mut self, context: &ConnectionContext, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
         drop(self.place);
-        match &end {
+        let session_id = self.handler.id().to_owned();
+        let code = match &end {
             End::Orderly(frame) => {
-                tracing::debug!(session_id = self.handler.id(), ?frame, "disconnected");
+                tracing::debug!(session_id, ?frame, "disconnected");
+                frame.as_ref().map_or(CloseCode::Client, |frame| CloseCode::of(frame.code.into()))
             }
             End::Lost(reason) => {
-                tracing::debug!(session_id = self.handler.id(), reason, "connection lost");
+                tracing::info!(session_id, reason, "connection lost");
+                CloseCode::Lost
             }
-        }
+        };
+        context.tasks().metrics.connections.closed(code);
         self.handler.connection_lost().await;
         if let End::Orderly(frame) = end {
             let texts = self.writer.leftovers();
-            websocket::finish(self.sink, self.stream, texts, frame, &patience).await;
+            if let Err(NotTaken { limit }) =
+                websocket::finish(self.sink, self.stream, texts, frame, &patience).await
+            {
+                let kind = Timeout::Close;
+                let text = "a client did not take the end of its connection";
+                tracing::warn!(session_id, timeout = kind.value(), ?limit, "{text}");
+                context.tasks().metrics.timeouts.passed(kind);
+            }
         }
     }
 }
@@ -196,7 +218,7 @@ async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();
     let frame = websocket::close_frame(close::POLICY, "session limit");
-    websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await;
+    drop(websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await);
 }
 
 /// Reads messages and has each answered, until the connection is to end.

@@ -75,7 +75,7 @@ pub(super) async fn build(
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let tasks_limit = config.tasks_limit;
     let tasks = Arc::new(TaskContext {
-        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
         registry: Arc::new(Registry::new(tasks_limit)),
         store,

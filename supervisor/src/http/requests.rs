@@ -42,7 +42,11 @@ use crate::{
         preauth::Ticket,
         response::{HttpResponse, text, with},
     },
-    ops::{identity::Identity, metrics::HandshakeFailure, repeated::Repeated},
+    ops::{
+        identity::Identity,
+        metrics::{HandshakeFailure, Label as _, Timeout},
+        repeated::Repeated,
+    },
 };
 
 /// Serves one connection until it ends or is upgraded. `ticket` is its place until then.
@@ -193,7 +197,13 @@ impl Context {
     fn took_too_long(&self) {
         static LINES: Repeated = Repeated::new("connections sent no request in time");
         let (uid, address) = (self.peer.uid, self.address);
-        LINES.log(|| tracing::warn!(uid, ?address, "a connection sent no request in time: closed"));
+        let tasks = self.door.server.tasks();
+        let (kind, limit) = (Timeout::Handshake, tasks.config().handshake_timeout);
+        let text = "a connection sent no request in time: closed";
+        LINES.log(|| {
+            tracing::warn!(uid, ?address, timeout = kind.value(), ?limit, "{text}");
+        });
+        tasks.metrics.timeouts.passed(kind);
         self.door.failed(HandshakeFailure::Timeout);
     }
 

@@ -28,7 +28,7 @@ use crate::{
     config::limits,
     ops::{
         clock::now_ms,
-        metrics::{Debt, Label as _, Metrics},
+        metrics::{Debt, Label as _, Metrics, Timeout},
         uptime,
     },
     session::state::{ConnectionNumber, Effect, Input, State},
@@ -156,6 +156,9 @@ impl Sessions {
                 self.make_room().await;
             }
             Effect::End => {
+                if let Input::GraceOver(_) = input {
+                    self.note_grace_over(session);
+                }
                 let reason = match input {
                     Input::Close => EndReason::Canceled,
                     Input::Greeted(_)
@@ -168,6 +171,13 @@ impl Sessions {
                 self.end(session, reason).await;
             }
         }
+    }
+
+    fn note_grace_over(&self, session: &Session) {
+        let (kind, limit) = (Timeout::ResumeGrace, self.grace());
+        let text = "a session ends because its client did not come back";
+        tracing::warn!(session_id = session.id(), timeout = kind.value(), ?limit, "{text}");
+        self.metrics.timeouts.passed(kind);
     }
 
     /// How many sessions wait for their clients.

@@ -104,7 +104,7 @@ impl TaskContext {
         let supervision = Supervision::for_tests(Arc::clone(&metrics));
         let health = Arc::clone(supervision.health());
         Arc::new(Self {
-            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+            vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
