@@ -42,6 +42,15 @@ mod task {
     /// Prompts take no more of the pipes' shared memory than other tasks, and run when it is used up.
     mod pipes;
 
+    /// A task can signal, trace and reach nothing but its own processes, and writes where it may.
+    mod isolation;
+
+    /// What a task may use of the machine, and that using it up is said.
+    mod resources;
+
+    /// Tasks that a wrapper starts, and tasks of another user than the supervisor's.
+    mod wrapped;
+
     /// The end of a Claude task is judged rightly, whatever its agent does.
     mod verdicts;
 
@@ -111,6 +120,9 @@ mod supervisor {
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
 
+    /// Other processes of the supervisor's user cannot look into it, nor take its workers over.
+    mod same_user;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
@@ -131,6 +143,12 @@ mod supervisor {
 
     /// Which source of a setting wins, and whom a file is believed from.
     mod config_layers;
+
+    /// What a reload changes, what it does not, and that a mistake changes nothing.
+    mod reload;
+
+    /// A supervisor that runs empty.
+    mod drain;
 
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;

@@ -23,6 +23,7 @@ use crate::{
         context::ConnectionContext,
         heartbeat,
         intake::{ClaimSlot, Intake},
+        places::Place,
         websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
@@ -96,7 +97,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Open {
@@ -117,7 +118,7 @@ impl Open {
         let early = Bytes::copy_from_slice(&early);
         let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
-        let Some(slot) = context.session_slot().await else {
+        let Some(place) = context.session_place().await else {
             refuse(context, sink, stream).await;
             return None;
         };
@@ -130,7 +131,7 @@ impl Open {
                 tracing::debug!(session_id = handler.id(), "connected");
                 context.tasks().metrics.connections.opened();
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
@@ -170,7 +171,7 @@ impl Open {
 
     async fn end(mut self, context: &ConnectionContext, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
-        drop(self.slot);
+        drop(self.place);
         let session_id = self.handler.id().to_owned();
         let code = match &end {
             End::Orderly(frame) => {

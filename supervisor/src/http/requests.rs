@@ -105,7 +105,7 @@ struct Context {
 impl Context {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
-        let rules = &self.door.server.rules;
+        let rules = self.door.server.rules();
         if let Err(refusal) = rules.check_request(self.peer.peer, request.headers()) {
             return self.refused(refusal).await;
         }
@@ -130,7 +130,7 @@ impl Context {
     fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
         let server = &self.door.server;
         let Admitted { token, subprotocol } =
-            server.rules.check_session(self.peer.peer, request.headers())?;
+            server.rules().check_session(self.peer.peer, request.headers())?;
         let identity = Identity { uid: self.peer.uid, address: self.address, token };
         if server.tasks().stage.is_stopping() {
             self.door.failed(HandshakeFailure::Stopping);

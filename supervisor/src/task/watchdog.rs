@@ -340,6 +340,7 @@ mod tests {
                 pid: 7,
                 worker_pid: 6,
                 containment: cc_events::Containment::Subreaper,
+                isolation: Default::default(),
             },
             end_offset: 8,
             last_seq: 0,

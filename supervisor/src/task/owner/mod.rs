@@ -220,6 +220,7 @@ impl Owner {
     /// Records the start of a recovered task too: the supervisor that started it may have died before, and a task
     /// without a start on record counts as one that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
+        self.side.started.get_or_init(|| started.clone());
         let (id, started) = (self.task_id().to_owned(), started.clone());
         let _is_in_the_log_anyway =
             self.context.store.note(Change::TaskStarted { id, at_ms, started });
