@@ -19,12 +19,16 @@ mod file;
 pub(crate) mod hooks;
 /// What depends on the machine or on several settings.
 pub(crate) mod machine;
+/// Where to listen.
+pub(crate) mod listen;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Which configuration files are read.
 mod layers;
 /// What is in force.
 pub(crate) mod live;
+/// Certificates.
+mod tls;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
@@ -36,7 +40,7 @@ mod text_file;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
@@ -46,6 +50,7 @@ use self::{
     environment::Pattern,
     error::ConfigError,
     hooks::HookDefaults,
+    listen::ListenAddress,
     machine::Machine,
     origin::Origin,
     settings::{
@@ -59,8 +64,10 @@ use self::{
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: SocketAddr,
-    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// What the TCP addresses show to their clients; `None`: they speak plainly.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// It may listen beyond loopback: there is a token, and either a certificate, or --insecure-remote was given.
     pub(crate) may_be_remote: bool,
     /// An inherited socket must listen on the address that was given.
     pub(crate) is_listen_given: bool,
@@ -173,6 +180,7 @@ impl Config {
             may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
             listen: machine.listen,
+            tls: machine.tls,
             state_dir: machine.state_dir,
             worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,

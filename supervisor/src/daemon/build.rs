@@ -1,7 +1,6 @@
 //! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -115,10 +114,10 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     }
 }
 
-pub(super) fn server(services: Services, address: SocketAddr) -> Server {
+pub(super) fn server(services: Services, is_loopback: bool) -> Server {
     let config = services.tasks.config();
     let rules = AdmissionRules {
-        is_loopback: address.ip().is_loopback(),
+        is_loopback,
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
         allowed_hosts: config.allowed_hosts.clone(),
