@@ -81,6 +81,12 @@ fn address(
         values.is_unusable(&table::INSECURE_REMOTE) || values.value(&table::INSECURE_REMOTE)?;
     let may_be_remote = (has_tls || is_insecure) && has_token;
     let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
+    if let Some(pinned) = values.pinned() {
+        return match pinned.listening.filter(|_| !may_be_remote) {
+            None => Ok((pinned.listen.to_vec(), may_be_remote)),
+            Some(address) => Err(ConfigError::LastToken { address }),
+        };
+    }
     let listen = values.value(&table::LISTEN)?;
     let remote = listen.iter().filter(|address| !address.is_local()).find_map(ListenAddress::tcp);
     let Some(address) = remote.filter(|_| !may_be_remote) else {
@@ -142,6 +148,9 @@ fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
 
 fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     use etcetera::BaseStrategy as _;
+    if let Some(pinned) = values.pinned() {
+        return Ok(pinned.state_dir.to_owned());
+    }
     let (path, origin) = match values.optional(&table::STATE_DIR)? {
         Some(given) => given,
         None => {
@@ -157,6 +166,9 @@ fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
 }
 
 fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some(pinned) = values.pinned() {
+        return Ok(pinned.worker.to_owned());
+    }
     if let Some((path, origin)) = values.optional(&table::WORKER)? {
         let origin = origin.of(table::WORKER.about().name);
         return path.canonicalize().map_err(|error| ConfigError::Path {

@@ -15,7 +15,7 @@ use crate::config::{
     limits,
     origin::Origin,
     settings::{setting::AnySetting as _, table},
-    text_file::{self, Trust},
+    text_file,
     values::Values,
 };
 
@@ -79,7 +79,7 @@ fn build(
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PathError> {
-    let text = text_file::read_regular(path, limits::TLS_FILE_BYTES, Trust::Given)?;
+    let text = text_file::read_regular(path, limits::TLS_FILE_BYTES)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     let chain = chain.map_err(TlsError::from)?;
     if chain.is_empty() { Err(TlsError::NoCertificate.into()) } else { Ok(chain) }

@@ -24,8 +24,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Listening {
     pub(super) sockets: Vec<AsyncFd<ListeningSocket>>,
-    /// The addresses of TCP, the first first.
-    pub(super) addresses: Vec<SocketAddr>,
+    /// The addresses of TCP.
+    addresses: Vec<SocketAddr>,
     /// Such as `ws://127.0.0.1:8003/ws/mcp`, one for each.
     pub(super) urls: Vec<String>,
     /// The files of Unix sockets, which are removed in the end.
@@ -87,9 +87,9 @@ impl Listening {
         Ok(())
     }
 
-    /// Whether only this machine can reach it.
-    pub(super) fn is_local(&self) -> bool {
-        self.addresses.iter().all(|address| address.ip().is_loopback())
+    /// The first address that other machines can reach.
+    pub(super) fn beyond_loopback(&self) -> Option<SocketAddr> {
+        self.addresses.iter().copied().find(|address| !address.ip().is_loopback())
     }
 
     /// Removes the files of Unix sockets.

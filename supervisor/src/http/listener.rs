@@ -129,7 +129,7 @@ impl Descriptors {
             let accepted = listener.accept().into_iter().collect();
             for (connection, peer) in identified(lookup, accepted).await {
                 let is_stranger =
-                    |peer: &KnownPeer| door.server.rules.check_peer(peer.peer).is_err();
+                    |peer: &KnownPeer| door.server.rules().check_peer(peer.peer).is_err();
                 let stranger = peer.ok().filter(is_stranger);
                 meet(door, connection, stranger.ok_or_else(|| Errno::MFILE.into()));
             }

@@ -49,6 +49,6 @@ mod handshake;
 mod response;
 
 pub(crate) use self::{
-    admission::AdmissionRules, door::Door, listener::accept_connections, places::Places,
-    server::Server, sockets::ListeningSocket,
+    door::Door, listener::accept_connections, places::Places, server::Server,
+    sockets::ListeningSocket,
 };

@@ -45,7 +45,11 @@ use crate::{
         preauth::Ticket,
         response::{HttpResponse, text, with},
     },
-    ops::{identity::Identity, metrics::HandshakeFailure, repeated::Repeated},
+    ops::{
+        identity::Identity,
+        metrics::{HandshakeFailure, Label as _, Timeout},
+        repeated::Repeated,
+    },
 };
 
 /// Who is at the other end of a connection, and its place until it is admitted.
@@ -143,7 +147,7 @@ impl Context {
 
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
-        let rules = &self.door.server.rules;
+        let rules = self.door.server.rules();
         if let Err(refusal) = rules.check_request(self.arrival.peer.peer, request.headers()) {
             return self.refused(refusal).await;
         }
@@ -168,7 +172,7 @@ impl Context {
     fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
         let server = &self.door.server;
         let Admitted { token, subprotocol } =
-            server.rules.check_session(self.arrival.peer.peer, request.headers())?;
+            server.rules().check_session(self.arrival.peer.peer, request.headers())?;
         let identity =
             Identity { uid: self.arrival.peer.uid, address: self.arrival.address, token };
         if server.tasks().stage.is_stopping() {
@@ -241,7 +245,13 @@ impl Context {
     fn took_too_long(&self) {
         static LINES: Repeated = Repeated::new("connections sent no request in time");
         let (uid, address) = (self.arrival.peer.uid, self.arrival.address);
-        LINES.log(|| tracing::warn!(uid, ?address, "a connection sent no request in time: closed"));
+        let tasks = self.door.server.tasks();
+        let (kind, limit) = (Timeout::Handshake, tasks.config().handshake_timeout);
+        let text = "a connection sent no request in time: closed";
+        LINES.log(|| {
+            tracing::warn!(uid, ?address, timeout = kind.value(), ?limit, "{text}");
+        });
+        tasks.metrics.timeouts.passed(kind);
         self.door.failed(HandshakeFailure::Timeout);
     }
 

@@ -11,13 +11,13 @@ use std::{
     time::Duration,
 };
 
-use cc_link::spec::OPEN_FILES_VARIABLE;
-use rustix::io::Errno;
+use cc_link::spec::{CORE_DUMPS_VARIABLE, OPEN_FILES_VARIABLE};
+use cc_proctree::shortage;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
-    ops::{health::Condition, uptime},
+    ops::uptime,
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers, WorkerExit},
@@ -46,11 +46,12 @@ impl SpawnError {
         }
     }
 
-    /// Whether processes or memory are missing, or descriptors: the program is not at fault.
+    /// Whether the machine lacks something, such as processes, memory or descriptors: the program is not at fault.
     fn is_shortage(&self) -> bool {
-        let ForkError::Refused(error) = &self.error else { return false };
-        let errno = Errno::from_io_error(error);
-        matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+        match &self.error {
+            ForkError::Refused(error) => shortage::is_environmental(error),
+            ForkError::Lost(_) => false,
+        }
     }
 }
 
@@ -73,6 +74,7 @@ pub(crate) struct Spawner {
     supervision: Supervision,
     guard: StartGuard,
     open_files: Option<u64>,
+    allow_core_dumps: bool,
 }
 
 impl Spawner {
@@ -93,7 +95,15 @@ impl Spawner {
             guard: StartGuard::new(Arc::clone(supervision.health())),
             supervision,
             open_files,
+            allow_core_dumps: false,
         }
+    }
+
+    /// The same, whose workers debuggers of their user may look into.
+    #[must_use]
+    pub(crate) fn allowing_core_dumps(mut self, allow_core_dumps: bool) -> Self {
+        self.allow_core_dumps = allow_core_dumps;
+        self
     }
 
     /// Starts a worker, which waits for its first control line.
@@ -102,12 +112,10 @@ impl Spawner {
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
         let spawned = self.try_spawn().await;
-        match &spawned {
-            Ok(_) => self.supervision.health().clear(Condition::ProcessesExhausted),
-            Err(error) if error.is_shortage() => {
-                self.supervision.health().raise(Condition::ProcessesExhausted, error.to_string());
-            }
-            Err(error) => self.start_failed(&error.to_string()),
+        if let Err(error) = &spawned
+            && !error.is_shortage()
+        {
+            self.start_failed(&error.to_string());
         }
         spawned
     }
@@ -230,6 +238,9 @@ impl Spawner {
         }
         if let Some(open_files) = self.open_files {
             command.env(OPEN_FILES_VARIABLE, open_files.to_string());
+        }
+        if self.allow_core_dumps {
+            command.env(CORE_DUMPS_VARIABLE, "1");
         }
         command
     }
