@@ -19,6 +19,9 @@ pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
 /// Longest name of a token.
 pub(crate) const TOKEN_NAME_CHARS: usize = 64;
 
+/// Longest file with certificates or a key.
+pub(crate) const TLS_FILE_BYTES: usize = 1024 * 1024;
+
 // The listener.
 
 /// Sessions that wait for their clients; of more, those end that run nothing and have sent everything, the oldest first.
