@@ -43,11 +43,13 @@ pub enum WarningKind {
     SeveralResults,
     /// It is not proven that no process of the task is left: its worker and the keeper were killed.
     LeftoversUnproven,
+    /// The kernel killed processes of the task for lack of memory.
+    OutOfMemory,
 }
 
 impl WarningKind {
     /// Every kind of warning, in the order of the enum.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::PermissionDenied,
         Self::BackgroundUnfinished,
         Self::EndedAfterResult,
@@ -62,6 +64,7 @@ impl WarningKind {
         Self::TerminalReason,
         Self::SeveralResults,
         Self::LeftoversUnproven,
+        Self::OutOfMemory,
     ];
 
     /// The word for it on the wire and on the screen.
@@ -82,6 +85,7 @@ impl WarningKind {
             Self::TerminalReason => "terminal_reason",
             Self::SeveralResults => "several_results",
             Self::LeftoversUnproven => "leftovers_unproven",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 }

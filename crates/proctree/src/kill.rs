@@ -60,6 +60,8 @@ pub struct Killed {
     pub leftovers: u64,
     /// Processes that were still alive at the limit.
     pub unkillable: u64,
+    /// Processes that the kernel had killed for lack of memory, where the leaf counts them.
+    pub out_of_memory: u64,
 }
 
 /// Asks each to end: SIGTERM, then SIGCONT, because a stopped one could not obey.
@@ -99,11 +101,12 @@ pub(crate) fn kill_descendants(
             wait_for_child(&child_signals);
         }
     }
+    let out_of_memory = leaf.and_then(Leaf::out_of_memory_kills).unwrap_or(0);
     if let Some(leaf) = leaf {
         leaf.remove();
     }
     let leftovers = seen.iter().filter(|(pid, _)| *pid != main).count() as u64;
-    Ok(Killed { leftovers, unkillable })
+    Ok(Killed { leftovers, unkillable, out_of_memory })
 }
 
 /// Kills the members of the leaf, and says who they were. Where the write fails the passes do the work.

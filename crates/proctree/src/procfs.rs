@@ -13,6 +13,9 @@ use std::{
 /// More than the fields of `/proc/PID/stat` can have: 51 numbers and a name.
 const STAT_BYTES_LIMIT: usize = 2_048;
 
+/// Longest chain of parents that is followed.
+const ANCESTORS_LIMIT: usize = 10_000;
+
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -96,6 +99,24 @@ pub fn living_descendants() -> io::Result<Vec<Process>> {
     let mut members = descendants(own_pid())?;
     members.retain(|process| !process.is_dead());
     Ok(members)
+}
+
+/// Whether a process descends from one of these. One that is gone is taken for a descendant.
+#[must_use]
+pub fn descends_from_any(pid: i32, ancestors: &[i32]) -> bool {
+    let mut current = pid;
+    // Each process is older than its child, but a pid that is used again during the walk could lead in a circle.
+    for _ in 0..ANCESTORS_LIMIT {
+        let Some(process) = Process::read(current) else { return true };
+        if process.parent <= 1 {
+            return false;
+        }
+        if ancestors.contains(&process.parent) {
+            return true;
+        }
+        current = process.parent;
+    }
+    true
 }
 
 /// The pid of this process.

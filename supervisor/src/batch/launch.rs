@@ -68,6 +68,7 @@ pub(super) fn start(
         config: &current.config,
         environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
+        adoption_key: Some(&batches.tasks.adoption_key.key),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,
@@ -76,7 +77,10 @@ pub(super) fn start(
     match task::accept(&batches.tasks, spec, facts, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. }) => Start::NoRoom,
+        // A drain holds up no task of a batch that is about to start.
+        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. } | Refusal::Draining) => {
+            Start::NoRoom
+        }
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

@@ -19,7 +19,9 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
+        drain,
         handler::Handler,
+        reload,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
@@ -101,6 +103,26 @@ impl Handler {
             "supervisor.status" => {
                 status::no_params(&params)?;
                 Reply::new(supervisor_status(&self.services).await)
+            }
+            "supervisor.settings" => {
+                gate::no_params(&params)?;
+                Reply::new(self.services.tasks.settings.settings())
+            }
+            "supervisor.reload" => {
+                gate::no_params(&params)?;
+                Reply::new(reload::reload(&self.services).await?)
+            }
+            "supervisor.drain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::drain(&self.services).await)
+            }
+            "supervisor.drain_progress" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::progress(&self.services))
+            }
+            "supervisor.undrain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::undrain(&self.services))
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

@@ -41,6 +41,8 @@ mod processes;
 
 mod state;
 
+mod isolation;
+
 mod watchdog;
 
 pub(crate) mod workers;

@@ -18,6 +18,7 @@ use std::{
 use cc_link::{
     exit::Exit,
     keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line},
+    key::Key,
 };
 use cc_proctree::{
     kill::Swept,
@@ -49,6 +50,8 @@ const BACKLOG: i32 = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Keepers {
     directory: Directory,
+    /// What they want to see before they answer.
+    key: Key,
     /// Of more callers at a time a keeper forgets the oldest, which would be taken for its exit.
     questions: Arc<Semaphore>,
 }
@@ -107,8 +110,8 @@ enum Asked {
 impl Keepers {
     /// The keepers whose sockets are in `directory`.
     #[must_use]
-    pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory, questions: Arc::new(Semaphore::new(limits::KEEPER_QUESTIONS)) }
+    pub(crate) fn new(directory: Directory, key: Key) -> Self {
+        Self { directory, key, questions: Arc::new(Semaphore::new(limits::KEEPER_QUESTIONS)) }
     }
 
     /// Makes the socket of a new keeper, to which only this user can connect; returns it with its path. It listens
@@ -144,7 +147,8 @@ impl Keepers {
     pub(crate) async fn settle(&self, worker: i32) -> WorkerExit {
         let mut exit = WorkerExit::default();
         for path in self.sockets() {
-            match self.ask(&path, Question::Settle { worker }).await {
+            let question = Question::Settle { worker, key: Some(self.key.clone()) };
+            match self.ask(&path, question).await {
                 Asked::Answered(settled) => exit.add(&settled),
                 Asked::Gone => {}
                 Asked::Dead => exit.is_keeper_lost = true,

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use cc_link::spec::OPEN_FILES_VARIABLE;
+use cc_link::spec::{CORE_DUMPS_VARIABLE, OPEN_FILES_VARIABLE};
 use cc_proctree::shortage;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
@@ -74,6 +74,7 @@ pub(crate) struct Spawner {
     supervision: Supervision,
     guard: StartGuard,
     open_files: Option<u64>,
+    allow_core_dumps: bool,
 }
 
 impl Spawner {
@@ -94,7 +95,15 @@ impl Spawner {
             guard: StartGuard::new(Arc::clone(supervision.health())),
             supervision,
             open_files,
+            allow_core_dumps: false,
         }
+    }
+
+    /// The same, whose workers debuggers of their user may look into.
+    #[must_use]
+    pub(crate) fn allowing_core_dumps(mut self, allow_core_dumps: bool) -> Self {
+        self.allow_core_dumps = allow_core_dumps;
+        self
     }
 
     /// Starts a worker, which waits for its first control line.
@@ -229,6 +238,9 @@ impl Spawner {
         }
         if let Some(open_files) = self.open_files {
             command.env(OPEN_FILES_VARIABLE, open_files.to_string());
+        }
+        if self.allow_core_dumps {
+            command.env(CORE_DUMPS_VARIABLE, "1");
         }
         command
     }

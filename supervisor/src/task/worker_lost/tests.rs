@@ -11,7 +11,12 @@ fn record(seq: u64, event: Event) -> Vec<u8> {
 }
 
 fn started() -> Started {
-    Started { pid: 7, worker_pid: 6, containment: Containment::Subreaper }
+    Started {
+        pid: 7,
+        worker_pid: 6,
+        containment: Containment::Subreaper,
+        isolation: Default::default(),
+    }
 }
 
 /// A task whose worker wrote `logged` to the log, of which the pipe delivered the first `delivered` records.
