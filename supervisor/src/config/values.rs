@@ -49,6 +49,13 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// Takes nothing but a file.
+    #[cfg(fuzzing)]
+    pub(crate) fn of_file(file: ConfigFile) -> Self {
+        let arguments = Arguments::from_words::<OsString>([]);
+        Self { arguments, lookup: &|_| None, files: vec![file] }
+    }
+
     /// What is wrong with the names and types in the files, in the order of the files.
     pub(crate) fn take_mistakes(&mut self) -> Vec<ConfigError> {
         self.files.iter_mut().flat_map(|file| std::mem::take(&mut file.mistakes)).collect()

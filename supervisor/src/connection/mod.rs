@@ -25,3 +25,6 @@ mod websocket;
 mod heartbeat;
 
 pub(crate) use self::{context::ConnectionContext, serve::serve};
+
+#[cfg(fuzzing)]
+pub use self::frames::fuzz_frames;

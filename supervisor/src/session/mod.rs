@@ -73,3 +73,6 @@ pub(crate) use self::{
     registry::Sessions,
     services::Services,
 };
+
+#[cfg(fuzzing)]
+pub use self::request::fuzz_message;
