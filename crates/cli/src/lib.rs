@@ -47,7 +47,9 @@ use clap::Parser as _;
 
 use crate::{
     args::{Arguments, Command, ControlArguments, ServerOptions},
-    command::{attach, batch, demo, doctor, gates, ps, run, status},
+    command::{
+        attach, batch, config, demo, doctor, drain, gates, ps, reload, run, status, workers,
+    },
     display::terminal,
     error::CommandError,
 };
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Batches(arguments) => on_runtime(batch::list::run(server, arguments)),
         Command::Gates(arguments) => on_runtime(gates::run(server, arguments)),
         Command::Gate(command) => on_runtime(gates::open(server, command)),
+        Command::Workers(arguments) => on_runtime(workers::run(server, arguments)),
         Command::Status(arguments) => on_runtime(status::run(server, arguments)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
         Command::Attach(arguments) => on_runtime(attach::attach(server, arguments)),
@@ -71,6 +74,10 @@ pub fn main() -> ExitCode {
         Command::Cancel(arguments) => control(server, arguments, ControlType::Cancel),
         Command::Pause(arguments) => control(server, arguments, ControlType::Pause),
         Command::Resume(arguments) => control(server, arguments, ControlType::Resume),
+        Command::Config(command) => on_runtime(config::run(server, command)),
+        Command::Reload(arguments) => on_runtime(reload::run(server, arguments)),
+        Command::Drain(arguments) => on_runtime(drain::drain(server, arguments)),
+        Command::Undrain => on_runtime(drain::undrain(server)),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
         Command::DoctorProbe => Ok(doctor::probe::run()),

@@ -9,13 +9,16 @@ use cc_protocol::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
+    configuration::{ReloadResult, SettingsResult},
     control::{ControlType, Done},
+    drain::DrainResult,
     gate::{GateListResult, GateOpen, GateOpenResult},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
     status::SupervisorStatus,
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
+    worker::{SubscribeResult, WorkerListResult, WorkerRestart, WorkerRestartResult},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -192,6 +195,73 @@ impl Connection {
     /// -32602 for one that is unknown, -32002 for one that is not shut. Otherwise see the module.
     pub async fn gate_open(&mut self, which: &GateOpen) -> Result<GateOpenResult, Error> {
         self.call("gate.open", written(which)?).await
+    }
+
+    /// The workers and what their tasks' processes use.
+    ///
+    /// # Errors
+    /// -32601 from a server that has no such call. Otherwise see the module.
+    pub async fn worker_list(&mut self) -> Result<WorkerListResult, Error> {
+        self.call("worker.list", json!({})).await
+    }
+
+    /// Restarts workers.
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown, -32002 for one that has ended. Otherwise see the module.
+    pub async fn worker_restart(
+        &mut self,
+        which: &WorkerRestart,
+    ) -> Result<WorkerRestartResult, Error> {
+        self.call("worker.restart", written(which)?).await
+    }
+
+    /// From now on alerts come from [`Connection::next_event`]; returns those that stand.
+    ///
+    /// # Errors
+    /// -32601 from a server that has no such call. Otherwise see the module.
+    pub async fn subscribe(&mut self) -> Result<SubscribeResult, Error> {
+        self.call("supervisor.subscribe", json!({})).await
+    }
+
+    /// The settings of the supervisor, and where they come from.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn settings(&mut self) -> Result<SettingsResult, Error> {
+        self.call("supervisor.settings", json!({})).await
+    }
+
+    /// Has the supervisor read its settings again.
+    ///
+    /// # Errors
+    /// -32018 for settings with mistakes: nothing has changed. Otherwise see the module.
+    pub async fn reload(&mut self) -> Result<ReloadResult, Error> {
+        self.call("supervisor.reload", json!({})).await
+    }
+
+    /// Begins a drain: no new tasks are started.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain", json!({})).await
+    }
+
+    /// How far a drain is.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain_progress(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain_progress", json!({})).await
+    }
+
+    /// Ends a drain.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn undrain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.undrain", json!({})).await
     }
 
     /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.

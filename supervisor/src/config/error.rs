@@ -28,6 +28,12 @@ pub(crate) enum ConfigError {
         prefix(.origin.as_ref())
     )]
     Remote { origin: Option<SettingOrigin>, address: SocketAddr },
+    /// Found at a reload.
+    #[error(
+        "this supervisor listens on {address}, beyond loopback, and would be open to everyone without a token: \
+         give one (token-file)"
+    )]
+    LastToken { address: SocketAddr },
     #[error("no state directory: set HOME, or give --state-dir")]
     NoStateDir,
     #[error("cc-worker is neither beside this program nor on the PATH: give --worker")]
@@ -62,7 +68,11 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir | Self::NoWorker | Self::File { .. } | Self::More { .. } => None,
+            Self::NoStateDir
+            | Self::NoWorker
+            | Self::LastToken { .. }
+            | Self::File { .. }
+            | Self::More { .. } => None,
         }
     }
 }
@@ -129,6 +139,30 @@ pub(crate) enum ValueError {
     Switch,
     #[error("must be valid UTF-8")]
     NotUnicode,
+    #[error(
+        "cannot be combined with --allow-new-privileges: the kernel confines only what can gain none"
+    )]
+    ConfinePrivileges,
+    #[error(
+        "cannot be combined with --wrap: a confined program can mount nothing; have the wrapper confine tasks"
+    )]
+    ConfineWrap,
+    #[error(
+        "holds the state directory, where no task may write: name directories beside it, or move that (--state-dir)"
+    )]
+    ConfineState,
+    #[error(
+        "the state directory is below /tmp or /var/tmp, where confined tasks write: move it (--state-dir)"
+    )]
+    ConfineTemporary,
+    #[error("is no program on the PATH")]
+    NoSuchProgram,
+    #[error("only a supervisor that runs as root can run tasks as another user")]
+    NotRoot,
+    #[error("there is no such user")]
+    NoSuchUser,
+    #[error("cannot be looked up: {0}")]
+    User(std::io::Error),
     #[error(transparent)]
     Token(#[from] TokenError),
 }

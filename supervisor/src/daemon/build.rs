@@ -13,16 +13,13 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits, live::Live, tokens::Tokens},
+    config::{limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
-    http::{AdmissionRules, Server},
-    ops::{
-        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
-        vitals::Vitals,
-    },
+    http::Server,
+    ops::{cli_news::CliNews, clock::now_ms, drain::Drain, stage::StageWatch, vitals::Vitals},
     session::{MessageBudget, Services, Sessions},
-    storage::{database::Store, state_dir::StateDir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
         registry::Registry,
@@ -60,23 +57,25 @@ impl StoredState {
 
 /// Everything that sessions ask for, and the parent of the tasks' cgroups.
 pub(super) async fn build(
-    config: Config,
+    settings: Live,
     state_dir: &StateDir,
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
+    adoption_key: AdoptionKey,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
+    let config = settings.config();
     let tasks_dir = state_dir.tasks().path().to_owned();
-    let health = Arc::new(Health::default());
+    let health = Arc::clone(spawner.supervision().health());
+    let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
         .with_context(|| runtime::ADVICE)?;
-    let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
+    let (parent, cgroup) =
+        cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-    let environment = environment(&config);
     let tasks_limit = config.tasks_limit;
-    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
         registry: Arc::new(Registry::new(tasks_limit)),
         store,
@@ -84,11 +83,13 @@ pub(super) async fn build(
         cli_news: CliNews::default(),
         spawner,
         trial: Arc::default(),
+        adoption_key,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         tasks_dir,
         cgroup,
         stage,
+        drain: Drain::default(),
         settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
@@ -97,16 +98,6 @@ pub(super) async fn build(
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
     let budget = Arc::new(MessageBudget::new(tasks.config().message_bytes_limit));
     Ok((Services { sessions, budget, batches, tasks }, parent))
-}
-
-fn environment(config: &Config) -> Base {
-    let (environment, unusable) =
-        Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
-    if !unusable.is_empty() {
-        let names = unusable.join(", ");
-        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
-    }
-    environment
 }
 
 /// Gives the tasks that have ended to retention, which removes their logs in time.
@@ -118,13 +109,6 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
 }
 
 pub(super) fn server(services: Services, address: SocketAddr) -> Server {
-    let config = services.tasks.config();
-    let rules = AdmissionRules {
-        is_loopback: address.ip().is_loopback(),
-        tokens: Arc::clone(&services.tasks.tokens),
-        allowed_origins: config.allowed_origins.clone(),
-        allowed_hosts: config.allowed_hosts.clone(),
-    };
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { rules, started_at: Instant::now(), connections }
+    Server { is_loopback: address.ip().is_loopback(), started_at: Instant::now(), connections }
 }

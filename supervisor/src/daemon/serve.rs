@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     batch,
-    config::{Config, limits},
+    config::{limits, live::Live},
     daemon::{
         build::{StoredState, build, retain, server},
         listen::listen,
@@ -22,15 +22,18 @@ use crate::{
         recovery::{self, EarlierTasks},
         service_manager,
         shutdown::{self, Left},
-        signals::Stops,
+        signals::{Reloads, Stops},
         state_loss,
     },
     http::{self, Door},
-    ops::{memory, open_files::ConnectionLimits, panics, stage::StageWatch, systemd, uptime},
-    session::Services,
-    storage::state_dir::StateDir,
+    ops::{
+        alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
+        systemd, uptime,
+    },
+    session::{self, Services},
+    storage::{adoption_key::AdoptionKey, state_dir::StateDir},
     task::context::TaskContext,
-    worker::{keepers::Keepers, spawner::Spawner},
+    worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is a listening socket from the service
@@ -39,27 +42,37 @@ use crate::{
 /// # Errors
 /// When it cannot be started. Once it serves clients it ends without an error, unless its state directory was removed.
 pub(crate) async fn serve(
-    config: Config,
+    settings: Live,
     state_dir: StateDir,
     inherited: Option<std::net::TcpListener>,
     open_files: Option<u64>,
 ) -> anyhow::Result<()> {
+    let config = settings.config();
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
+    let reloads = Reloads::listen()?;
     let listener = listen(&config, inherited)?;
     let address = listener.get_ref().local_addr().context("the listener's address")?;
+    settings.listens_on(address);
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
-    let keepers = Keepers::new(state_dir.keepers().clone());
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let adoption_key = AdoptionKey::load(&config.state_dir)
+        .with_context(|| format!("the key in {}", config.state_dir.display()))?;
+    let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
+    let metrics = Arc::new(Metrics::new());
+    let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision)
+        .allowing_core_dumps(config.allow_core_dumps);
+    let (services, parent) =
+        build(settings, &state_dir, stored.db, stage, spawner, adoption_key).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -82,6 +95,7 @@ pub(crate) async fn serve(
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
+    tokio::spawn(reload_when_told(services.clone(), reloads));
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
     let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
@@ -95,6 +109,15 @@ pub(crate) async fn serve(
     services.tasks.store.close().await;
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
+}
+
+/// Runs the operator's command for every alert.
+async fn tell_alerts(tasks: Arc<TaskContext>) {
+    let command = || {
+        let config = tasks.config();
+        config.alert_command.clone().map(|line| (config.shell.clone(), line))
+    };
+    alerts::run_commands(tasks.health.watch(), command).await;
 }
 
 /// Keeps the clock of timeouts; each time that it is read is a sign that the event loop turns.
@@ -116,6 +139,23 @@ async fn prune(services: Services) {
                 services.tasks.vitals.checkup.refresh().await;
                 services.tasks.clean().await;
                 services.batches.prune().await;
+            }
+            () = services.tasks.stage.stopping() => return,
+        }
+    }
+}
+
+/// Reads the configuration again at each SIGHUP. Ends with the supervisor.
+async fn reload_when_told(services: Services, mut reloads: Reloads) {
+    loop {
+        tokio::select! {
+            Some(()) = reloads.next() => {
+                systemd::reloading();
+                let status = match session::reload(&services).await {
+                    Ok(_) => "the configuration was read again",
+                    Err(_) => "the configuration has mistakes, see the log; the old one is in force",
+                };
+                systemd::ready(status);
             }
             () = services.tasks.stage.stopping() => return,
         }

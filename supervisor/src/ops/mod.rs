@@ -6,10 +6,16 @@
 pub(crate) mod cli_news;
 /// The wall clock and the time since boot.
 pub(crate) mod clock;
+/// What changes among the conditions, for those who want to be told.
+pub(crate) mod alerts;
 /// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
 /// Who an admitted client is.
 pub(crate) mod identity;
+/// Whether new tasks are held up until an operator says otherwise.
+pub(crate) mod drain;
+/// What of the log is written, which a reload can change.
+pub(crate) mod log_filter;
 /// The log on standard error.
 pub(crate) mod logging;
 /// Memory that is given back to the machine.

@@ -11,6 +11,7 @@ use cc_protocol::{
     session::{SessionConfigure, SessionResume, check_close_params},
     status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
+    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,10 +19,13 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
+        drain,
         handler::Handler,
+        reload,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
+    task::workers,
 };
 
 impl Handler {
@@ -84,9 +88,41 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
+            "worker.list" => {
+                gate::no_params(&params)?;
+                Reply::new(workers::list(&self.services.tasks).await?)
+            }
+            "worker.restart" => {
+                let which = read!(WorkerRestart);
+                Reply::new(workers::restart(&self.services.tasks, which).await?)
+            }
+            "supervisor.subscribe" => {
+                gate::no_params(&params)?;
+                self.subscribe()
+            }
             "supervisor.status" => {
                 status::no_params(&params)?;
                 Reply::new(supervisor_status(&self.services).await)
+            }
+            "supervisor.settings" => {
+                gate::no_params(&params)?;
+                Reply::new(self.services.tasks.settings.settings())
+            }
+            "supervisor.reload" => {
+                gate::no_params(&params)?;
+                Reply::new(reload::reload(&self.services).await?)
+            }
+            "supervisor.drain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::drain(&self.services).await)
+            }
+            "supervisor.drain_progress" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::progress(&self.services))
+            }
+            "supervisor.undrain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::undrain(&self.services))
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

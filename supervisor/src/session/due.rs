@@ -66,7 +66,9 @@ impl Handler {
             Some(refusal) => Reply::refused(refusal),
             None => self.start(*execute).await.unwrap_or_else(Reply::refused),
         };
-        message.responses.extend(id.map(|id| response(id, reply.result)));
+        if let Some(id) = id {
+            message.answers.push(response(id, reply.result));
+        }
         self.answer(message, reply.then).await;
     }
 

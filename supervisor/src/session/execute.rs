@@ -56,6 +56,9 @@ impl Handler {
         if self.services.tasks.stage.is_stopping() {
             return Err(CallError::DrainingTasks { task_id: None });
         }
+        if self.services.tasks.drain.is_on() {
+            return Err(CallError::Drained { what: "tasks" });
+        }
         let is_detached = execute.detach;
         if !is_detached {
             // A client that sends the next task before it has read the end of this one waits for itself.
@@ -112,6 +115,7 @@ impl Handler {
             config: &current.config,
             environment: &current.environment,
             cgroup: tasks.cgroup.as_ref(),
+            adoption_key: Some(&tasks.adoption_key.key),
         };
         let spec = setting.spec(execute, task_id, tasks.log_path(task_id))?;
         let accept = |record| task::accept(tasks, spec, info, record);
@@ -138,6 +142,7 @@ fn execute_result(
         pgid: started.pid,
         task_id,
         containment: started.containment.as_str().to_owned(),
+        isolation: started.isolation.clone(),
         ignored_params,
     }
 }
@@ -156,7 +161,8 @@ fn not_started(task_id: String, completed: Completed) -> CallError {
         | EndReason::SpawnFailed
         | EndReason::WorkerDied
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => CallError::NotStarted {
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => CallError::NotStarted {
             task_id,
             problem: completed.error.unwrap_or_else(|| completed.reason.as_str().to_owned()),
             end_reason: completed.reason,

@@ -34,6 +34,7 @@ use crate::{
         request,
         services::Services,
         state::Input,
+        subscription::Subscription,
         waiting::WaitingExecute,
     },
 };
@@ -70,6 +71,10 @@ pub(crate) struct Handler {
     /// Boxed: few connections ever have one.
     pub(super) waiting: Option<Box<WaitingExecute>>,
     pub(super) is_closing: bool,
+    /// Sends alerts to the client, if it wants them.
+    pub(super) subscription: Option<Subscription>,
+    /// The writer reads no cursors before the message is answered.
+    pub(super) is_held: bool,
     /// What the loss of the connection entails is done.
     has_left: bool,
 }
@@ -102,6 +107,8 @@ impl Handler {
             outgoing,
             waiting: None,
             is_closing: false,
+            subscription: None,
+            is_held: false,
             has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;
@@ -153,13 +160,15 @@ impl Handler {
             let call = match call {
                 Ok(call) => call,
                 Err(response) => {
-                    message.responses.push(response);
+                    message.answers.push(response);
                     continue;
                 }
             };
             match self.call(&call.method, call.params).await {
                 CallOutcome::Replied(reply) => {
-                    message.responses.extend(call.id.map(|id| response(id, reply.result)));
+                    if let Some(id) = call.id {
+                        message.answers.push(response(id, reply.result));
+                    }
                     then.extend(reply.then);
                 }
                 CallOutcome::Waits { execute, canceled } => {
@@ -170,7 +179,7 @@ impl Handler {
                 }
             }
         }
-        if let Some(answer) = message.answer() {
+        if let Some(answer) = message.answers.into_text() {
             self.send_answer(answer).await;
         }
         self.follow_up(then).await;
@@ -178,6 +187,7 @@ impl Handler {
 
     /// Does what follows a message, whose answer is queued.
     async fn follow_up(&mut self, then: Vec<Then>) {
+        self.is_held = false;
         for step in then {
             match step {
                 Then::Send(outgoing) => self.send(outgoing).await,
@@ -220,8 +230,17 @@ impl Handler {
 
     /// Waits until the current task's terminal event has been handed to the socket. Dropping the future loses nothing.
     pub(super) async fn delivered(&mut self) {
+        self.release().await;
         if let Some(current) = &mut self.current {
             current.delivered().await;
+        }
+    }
+
+    /// Lets the writer read cursors again, where an earlier call of the same message has stopped it: what this one waits
+    /// for would never be sent.
+    pub(super) async fn release(&mut self) {
+        if std::mem::take(&mut self.is_held) {
+            self.send(Outgoing::Release).await;
         }
     }
 
@@ -268,3 +287,6 @@ pub(super) fn response(id: Id, result: Result<Value, ErrorObject>) -> Response {
         Err(error) => Response::error(id, error),
     }
 }
+
+#[cfg(test)]
+mod tests;

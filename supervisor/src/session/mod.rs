@@ -14,7 +14,9 @@
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
 //! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
 //!   sent, and how far.
+//! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
+//! - `drain` and `reload` are for operators.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -62,6 +64,12 @@ mod delivered;
 
 mod resume;
 
+mod subscription;
+
+mod drain;
+
+mod reload;
+
 mod registry;
 
 mod state;
@@ -71,6 +79,7 @@ pub(crate) use self::{
     due::Due,
     handler::Handler,
     registry::Sessions,
+    reload::reload,
     services::Services,
 };
 

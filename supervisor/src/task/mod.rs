@@ -41,7 +41,11 @@ mod processes;
 
 mod state;
 
+mod isolation;
+
 mod watchdog;
+
+pub(crate) mod workers;
 
 mod relay;
 
@@ -54,6 +58,8 @@ pub(crate) mod retention;
 pub(crate) mod handle;
 
 mod info;
+
+mod worker_card;
 
 pub(crate) mod feed;
 
@@ -69,7 +75,7 @@ pub(crate) use self::{
     handle::{ControlReply, Request, StartOutcome, TaskHandle},
     info::TaskInfo,
 };
-use crate::config::limits;
+use crate::{config::limits, worker::start_guard::WorkerBroken};
 
 /// Accepts a task and starts it. The receiver hears how its start went. `session` is the change that records its session,
 /// where the database does not have it yet.
@@ -85,6 +91,8 @@ pub(crate) fn accept(
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
     let status = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
     let (handle, side) = TaskHandle::new(info, feed, status, spec.on_supervisor_loss);
+    let broken = |WorkerBroken { retry_after }| Refusal::WorkerBroken { retry_after };
+    context.spawner.guard().check().map_err(broken)?;
     context.registry.insert(handle.clone())?;
     let (sender, receiver) = oneshot::channel();
     let owner = Owner::of_new_task(context, side, &spec, sender);

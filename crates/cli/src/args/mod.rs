@@ -4,11 +4,13 @@ mod batch;
 mod demo;
 mod doctor;
 mod gates;
+mod operate;
 mod reports;
 mod status;
 mod task;
 mod tasks;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod reference;
@@ -25,11 +27,15 @@ pub(crate) use self::{
     demo::{DemoArguments, StandInArguments},
     doctor::DoctorArguments,
     gates::{GateCommand, GateOpenArguments, GatesArguments},
+    operate::{
+        ConfigCheckArguments, ConfigCommand, ConfigShowArguments, DrainArguments, ReloadArguments,
+    },
     reports::ReportOptions,
     status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     values::duration,
+    workers::{WorkersArguments, WorkersCommand, WorkersRestartArguments},
 };
 
 const EXAMPLES: &str = "\
@@ -93,6 +99,8 @@ pub(crate) enum Command {
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
     Gate(GateCommand),
+    /// List workers with what their tasks use, or restart them
+    Workers(WorkersArguments),
     /// Show how a supervisor is: what is wrong, what runs, what is left; the exit code says it too
     Status(StatusArguments),
     /// List tasks
@@ -107,6 +115,15 @@ pub(crate) enum Command {
     Pause(ControlArguments),
     /// Continue paused tasks
     Resume(ControlArguments),
+    /// Show, check or begin a configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have a running supervisor read its configuration and its tokens again
+    Reload(ReloadArguments),
+    /// Let a running supervisor run empty: no new tasks, until `undrain` or a restart
+    Drain(DrainArguments),
+    /// End a drain: tasks are started again
+    Undrain,
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called

@@ -9,7 +9,12 @@ mod finish;
 pub(crate) mod attach;
 pub(crate) mod control;
 pub(crate) mod gates;
+pub(crate) mod workers;
 pub(crate) mod ps;
 pub(crate) mod status;
+
+pub(crate) mod config;
+pub(crate) mod drain;
+pub(crate) mod reload;
 
 pub(crate) mod doctor;

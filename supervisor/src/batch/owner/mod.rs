@@ -77,6 +77,11 @@ pub(super) struct Owner {
     /// Admitted jobs that wait for room among the supervisor's tasks.
     waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
+    /// Whether starts are refused because the worker program is broken.
+    broken: tokio_watch::Receiver<Option<tokio::time::Instant>>,
+    /// Jobs that wait for the end of a drain.
+    held: VecDeque<Job>,
+    drain: tokio_watch::Receiver<bool>,
     is_over: bool,
 }
 
@@ -86,12 +91,13 @@ impl Owner {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     /// Spawns the owner of a batch of an earlier supervisor.
@@ -107,12 +113,13 @@ impl Owner {
         owner.remember_totals();
         owner.batch = Some(batch);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     fn new(
@@ -142,6 +149,9 @@ impl Owner {
             wall: WallClock::new(now_ms(), uptime::now()),
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
+            broken: batches.tasks.spawner.guard().changes(),
+            held: VecDeque::new(),
+            drain: batches.tasks.drain.changes(),
             is_over: false,
         }
     }
@@ -155,6 +165,12 @@ impl Owner {
                 Some(message) = self.messages.recv() => self.on_message(message).await,
                 Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.broken.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.drain.changed(), if !self.held.is_empty() => {
+                    self.enqueue_held().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
                     // The wall clock may have been set, in either direction.
@@ -191,6 +207,8 @@ impl Owner {
                     self.take(Input::LimitLifted { tasks }).await;
                 }
             }
+            // The caller may have stopped waiting.
+            Message::Settle(done) => drop(done.send(())),
             Message::Cancel(done) => {
                 self.take(Input::Cancel).await;
                 // The client may have stopped waiting.

@@ -76,6 +76,7 @@ pub(crate) struct Owner {
     state: State,
     /// A cancel was requested, whatever has begun the end.
     is_canceled: bool,
+    deadlines: Deadlines,
     watchdog: Watchdog,
     started: Option<Started>,
     /// The result of a Claude task, once it came.
@@ -116,6 +117,7 @@ impl Owner {
             resuming: PendingReplies::default(),
             state: State::Starting,
             is_canceled: false,
+            deadlines: spec.deadlines,
             watchdog: Watchdog::new(uptime::now(), &spec.deadlines),
             started: None,
             result: None,
@@ -144,6 +146,7 @@ impl Owner {
             resuming: PendingReplies::default(),
             state: State::Running { motion: Motion::Moving },
             is_canceled: false,
+            deadlines: NO_DEADLINES,
             // Replaced before its first check, by the deadlines that the worker reports.
             watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: logged.started,
@@ -180,7 +183,8 @@ impl Owner {
             }
             (_, Err(error)) => return self.not_started(error.into()).await,
         };
-        self.context.metrics.tasks.worker_started();
+        let waited = self.accepted.map(|accepted| accepted.elapsed());
+        self.context.metrics.tasks.worker_started(waited.unwrap_or_default());
         // The clock of the start begins here: the wait for other workers' starts does not count.
         self.born = Some(Instant::now());
         self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
@@ -203,9 +207,12 @@ impl Owner {
         let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
         self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
+        self.deadlines = adopted.deadlines;
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
+        let containment = adopted.started.containment;
+        self.side.worker.change(|facts| facts.containment = Some(containment));
         self.started = Some(adopted.started);
         self.show_status();
     }
@@ -213,6 +220,7 @@ impl Owner {
     /// Records the start of a recovered task too: the supervisor that started it may have died before, and a task
     /// without a start on record counts as one that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
+        self.side.started.get_or_init(|| started.clone());
         let (id, started) = (self.task_id().to_owned(), started.clone());
         let _is_in_the_log_anyway =
             self.context.store.note(Change::TaskStarted { id, at_ms, started });
@@ -222,9 +230,13 @@ impl Owner {
     pub(crate) async fn follow(mut self, mut worker: Worker, received: BytesMut) {
         self.worker.get_or_init(|| worker.handle());
         let pid = worker.pid;
+        self.side.worker.heard(uptime::now());
+        self.side.worker.change(|facts| facts.pid = Some(pid));
         let (descendants, error) = match self.watch(&mut worker, received).await {
             Watched::Completed(completed) => {
                 self.end_state(Input::Completed);
+                // Whatever became of the task, its worker has done what it should.
+                self.context.spawner.guard().worked();
                 self.reply_not_started(&completed);
                 worker.end().await;
                 return self.finish(completed).await;
@@ -233,9 +245,16 @@ impl Owner {
                 worker.end().await;
                 (Vec::new(), None)
             }
-            Watched::Failed(error) => (worker.kill().await, Some(error)),
+            Watched::Failed(error) => {
+                self.note_hang(&error);
+                (worker.kill().await, Some(error))
+            }
         };
         let lost = LostWorker { pid: Some(pid), descendants };
+        if self.started.is_none() {
+            let problem = error.as_ref().map_or("it died".to_owned(), ToString::to_string);
+            self.context.spawner.start_failed(&problem);
+        }
         self.end_lost(Failure::Died, lost, error).await;
     }
 
@@ -255,7 +274,7 @@ impl Owner {
                 // Before the clocks: the bytes in the pipe may be the answer that the watchdog misses.
                 read = worker.read(&mut buffer) => match read {
                     Ok(0) => return Watched::HungUp,
-                    Ok(_) => self.watchdog.heard(),
+                    Ok(_) => self.heard(),
                     Err(error) => return Watched::Failed(WorkerError::Read(error)),
                 },
                 () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
@@ -265,6 +284,12 @@ impl Owner {
                 },
             }
         }
+    }
+
+    fn heard(&mut self) {
+        let now = uptime::now();
+        self.watchdog.heard(now);
+        self.side.worker.heard(now);
     }
 
     /// Ends a task whose worker is gone. Without an `error` the terminal event says how the worker ended.
