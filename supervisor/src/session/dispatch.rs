@@ -19,9 +19,7 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
-        drain,
         handler::Handler,
-        reload,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
@@ -104,26 +102,11 @@ impl Handler {
                 status::no_params(&params)?;
                 Reply::new(supervisor_status(&self.services).await)
             }
-            "supervisor.settings" => {
-                gate::no_params(&params)?;
-                Reply::new(self.services.tasks.settings.settings())
-            }
-            "supervisor.reload" => {
-                gate::no_params(&params)?;
-                Reply::new(reload::reload(&self.services).await?)
-            }
-            "supervisor.drain" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::drain(&self.services).await)
-            }
-            "supervisor.drain_progress" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::progress(&self.services))
-            }
-            "supervisor.undrain" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::undrain(&self.services))
-            }
+            "supervisor.settings"
+            | "supervisor.reload"
+            | "supervisor.drain"
+            | "supervisor.drain_progress"
+            | "supervisor.undrain" => self.operate(method, &params).await?,
 
             "ping" => Reply::new(json!({"type": "pong"})),
             _ => match legacy::result_of(method) {

@@ -174,7 +174,7 @@ impl Sessions {
     }
 
     fn note_grace_over(&self, session: &Session) {
-        let (kind, limit) = (Timeout::ResumeGrace, self.grace);
+        let (kind, limit) = (Timeout::ResumeGrace, self.grace());
         let text = "a session ends because its client did not come back";
         tracing::warn!(session_id = session.id(), timeout = kind.value(), ?limit, "{text}");
         self.metrics.timeouts.passed(kind);
