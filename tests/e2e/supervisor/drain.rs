@@ -48,7 +48,9 @@ fn new_work_is_refused_with_a_word_to_try_again_and_what_runs_goes_on() {
     assert_eq!(http::get(supervisor.address(), "/livez", &[]).status, 200);
     gate.release();
     assert_eq!(client.collect(running).end(), ("exit", 0));
-    assert_eq!(call(&supervisor, "supervisor.drain_progress")["running"], 0);
+    wait_until("its worker is gone", || {
+        call(&supervisor, "supervisor.drain_progress")["running"] == 0
+    });
     let over = call(&supervisor, "supervisor.undrain");
     assert_eq!(over["draining"], false);
     assert_eq!(http::get(supervisor.address(), "/readyz", &[]).status, 200);
