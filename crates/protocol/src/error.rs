@@ -40,11 +40,15 @@ pub enum ErrorCode {
     QueueFull,
     /// The task or its worker could not be started.
     SpawnFailed,
+    /// The directory is not below one that the operator allows.
+    DirectoryNotAllowed,
+    /// The tasks of the caller's token have cost what they may.
+    BudgetSpent,
 }
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -62,6 +66,8 @@ impl ErrorCode {
         Self::NoSuchBatch,
         Self::QueueFull,
         Self::SpawnFailed,
+        Self::DirectoryNotAllowed,
+        Self::BudgetSpent,
     ];
 
     /// The number on the wire.
@@ -85,6 +91,8 @@ impl ErrorCode {
             Self::NoSuchBatch => -32015,
             Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
+            Self::DirectoryNotAllowed => -32018,
+            Self::BudgetSpent => -32019,
         }
     }
 
@@ -109,6 +117,8 @@ impl ErrorCode {
             Self::NoSuchBatch => "no_such_batch",
             Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
+            Self::DirectoryNotAllowed => "directory_not_allowed",
+            Self::BudgetSpent => "budget_spent",
         }
     }
 

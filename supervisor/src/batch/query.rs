@@ -21,9 +21,21 @@ pub(crate) async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummar
     stored::last_summary(&stored::row(batches, batch_id).await?)
 }
 
-/// Answers `batch.list`.
+/// The name of the token with which a batch was submitted.
+pub(crate) async fn token_of(
+    batches: &Batches,
+    batch_id: &str,
+) -> Result<Option<Arc<str>>, BatchError> {
+    if let Some(handle) = batches.get(batch_id) {
+        return Ok(handle.snapshot.facts().token.clone());
+    }
+    Ok(stored::row(batches, batch_id).await?.token.map(Arc::from))
+}
+
+/// Answers `batch.list`. With a `token`, of the batches that were submitted with it.
 pub(crate) async fn list(
     batches: &Batches,
+    token: Option<Arc<str>>,
     list: BatchList,
 ) -> Result<BatchListResult, BatchError> {
     let filter = match list.state {
@@ -33,8 +45,10 @@ pub(crate) async fn list(
     };
     let limit = usize::try_from(list.limit).unwrap_or(usize::MAX);
     let before = list.before;
-    let reading =
-        batches.tasks.store.read(move |db| db.batches(filter, before.as_deref(), limit + 1));
+    let reading = batches
+        .tasks
+        .store
+        .read(move |db| db.batches_of(token.as_deref(), filter, before.as_deref(), limit + 1));
     let rows = reading.await?;
     let mut has_more = rows.len() > limit;
     let (mut listed, mut list_bytes) = (Vec::new(), 0);

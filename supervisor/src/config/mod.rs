@@ -80,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
+    /// Tasks run below these alone; empty allows all.
+    pub(crate) allowed_directories: Vec<PathBuf>,
     pub(crate) task: TaskDefaults,
     pub(crate) fsync: Fsync,
     /// If not empty, only these variables are passed on.
@@ -168,6 +170,7 @@ impl Config {
             agent: values.value(&table::AGENT)?,
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
+            allowed_directories: values.value(&table::ALLOW_DIR)?,
             task: task_defaults(values, machine.cwd)?,
             fsync: values.value(&table::FSYNC)?,
             env_allow: patterns(values.value(&table::ENV_ALLOW)?),

@@ -4,7 +4,7 @@
 //! message: that is the [`crate::session`]'s, and what is written comes from [`crate::delivery`].
 //!
 //! In reading order:
-//! - `context` is what connections are served with.
+//! - `context` is what connections are served with, `token_slots` counts the sessions of each token.
 //! - `serve` is one connection: its begin, its reader beside its writer, its end.
 //! - `websocket` is how a stream becomes a WebSocket and how that is closed.
 //! - `heartbeat` decides when a silent client is dead.
@@ -12,6 +12,8 @@
 //! Called by [`crate::http`] after an upgrade.
 
 mod context;
+
+mod token_slots;
 
 mod serve;
 

@@ -19,7 +19,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     config::{limits, tokens::Presented},
     connection::{
-        context::ConnectionContext,
+        context::{ConnectionContext, SessionSlot},
         heartbeat,
         websocket::{self, End, Sink, Stream},
     },
@@ -93,7 +93,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    slot: SessionSlot,
 }
 
 impl Open {
@@ -110,9 +110,12 @@ impl Open {
         let socket = Socket::new(stream, life.clone(), lane.clone());
         let message_bytes = context.tasks().config().message_bytes_limit;
         let (sink, stream) = websocket::accept(socket, early, message_bytes).await;
-        let Some(slot) = context.session_slot().await else {
-            refuse(context, sink, stream).await;
-            return None;
+        let slot = match context.session_slot(&identity).await {
+            Ok(slot) => slot,
+            Err(limit) => {
+                refuse(context, limit, sink, stream).await;
+                return None;
+            }
         };
         let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
         let connection_handle = context.services.sessions.connection_handle();
@@ -151,8 +154,7 @@ impl Open {
     }
 }
 
-async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
-    let limit = context.tasks().config().sessions_limit;
+async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: Stream) {
     tracing::warn!(limit, "session limit: connection refused");
     context.tasks().metrics.session_refused();
     let text = legacy::session_limit_message(limit).to_string();

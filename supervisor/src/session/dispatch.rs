@@ -42,6 +42,14 @@ impl Handler {
                 <$parameters>::from_params(&params)?
             };
         }
+        /// The same, for a batch that this client sees.
+        macro_rules! read_batch {
+            ($parameters:ty) => {{
+                let read = read!($parameters);
+                self.check_batch(&read.batch_id).await?;
+                read
+            }};
+        }
         let batches = &self.services.batches;
         let reply = match method {
             "execute" => return self.execute(Execute::from_params(params)?).await,
@@ -60,18 +68,25 @@ impl Handler {
             "task.pause" => self.task_control(ControlType::Pause, read!(TaskNamed)).await?,
             "task.resume" => self.task_control(ControlType::Resume, read!(TaskNamed)).await?,
 
-            "batch.submit" => Reply::new(batch::submit(batches, params).await?),
-            "batch.get" => Reply::new(batch::get(batches, &read!(BatchNamed).batch_id).await?),
-            "batch.list" => Reply::new(batch::list(batches, read!(BatchList)).await?),
-            "batch.rows" => Reply::new(batch::rows(batches, &read!(BatchRows)).await?),
-            "batch.result" => Reply::new(batch::result(batches, &read!(BatchTask)).await?),
+            "batch.submit" => {
+                Reply::new(batch::submit(batches, self.access.owner(), params).await?)
+            }
+            "batch.get" => {
+                Reply::new(batch::get(batches, &read_batch!(BatchNamed).batch_id).await?)
+            }
+            "batch.list" => {
+                let only = self.access.only().cloned();
+                Reply::new(batch::list(batches, only, read!(BatchList)).await?)
+            }
+            "batch.rows" => Reply::new(batch::rows(batches, &read_batch!(BatchRows)).await?),
+            "batch.result" => Reply::new(batch::result(batches, &read_batch!(BatchTask)).await?),
             "batch.cancel" => {
-                batch::cancel(batches, &read!(BatchNamed).batch_id).await?;
+                batch::cancel(batches, &read_batch!(BatchNamed).batch_id).await?;
                 Reply::new(Done::new("canceled"))
             }
-            "batch.attach" => self.batch_attach(read!(BatchNamed)).await?,
-            "batch.detach" => self.batch_detach(read!(BatchNamed)).await?,
-            "batch.resume" => Reply::new(batch::resume(batches, read!(BatchResume)).await?),
+            "batch.attach" => self.batch_attach(read_batch!(BatchNamed)).await?,
+            "batch.detach" => self.batch_detach(read_batch!(BatchNamed)).await?,
+            "batch.resume" => Reply::new(batch::resume(batches, read_batch!(BatchResume)).await?),
 
             "gate.list" => {
                 gate::no_params(&params)?;

@@ -11,7 +11,7 @@
 //! - `dispatch` is the table of methods, `scope` its column of who may call what; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
-//! - `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
+//! - `ownership` finds the tasks and batches that a client sees. `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
 //!   how far.
 //! - `resume` gives an old session to a new connection.
 //! - `registry` has all sessions; `state` is their state machine.
@@ -46,6 +46,8 @@ mod task_calls;
 mod task_output;
 
 mod batch_attach;
+
+mod ownership;
 
 mod position;
 

@@ -314,6 +314,7 @@ mod tests {
             deadlines: None,
             batch_id: None,
             shape: None,
+            token: None,
         }))
     }
 

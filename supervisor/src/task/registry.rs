@@ -34,6 +34,8 @@ pub(crate) enum Refusal {
     Closed,
     /// As many tasks run as may.
     Full { limit: usize },
+    /// As many tasks of one token run as may.
+    TokenFull { limit: usize },
 }
 
 impl From<Refusal> for CallError {
@@ -41,6 +43,7 @@ impl From<Refusal> for CallError {
         match refusal {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
             Refusal::Full { limit } => Self::TasksFull { limit },
+            Refusal::TokenFull { limit } => Self::TokenTasksFull { limit },
         }
     }
 }
@@ -51,17 +54,28 @@ impl Registry {
         Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
     }
 
-    /// Adds a task that is about to be started.
+    /// Adds a task that is about to be started. `token_limit` is that of the tasks with the same token.
     ///
     /// # Errors
     /// When the registry is closed or full: the task must not be started.
-    pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    pub(crate) fn insert(
+        &self,
+        handle: TaskHandle,
+        token_limit: Option<usize>,
+    ) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if tasks.is_closed {
             return Err(Refusal::Closed);
         }
         if tasks.handles.len() >= self.limit {
             return Err(Refusal::Full { limit: self.limit });
+        }
+        if let Some(limit) = token_limit {
+            let token = &handle.info().token;
+            let others = tasks.handles.values().filter(|other| other.info().token == *token);
+            if others.count() >= limit {
+                return Err(Refusal::TokenFull { limit });
+            }
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())

@@ -22,13 +22,15 @@ use crate::config::{Config, TaskDefaults, environment::Base, limits};
 const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
 
 /// The settings that a request is resolved against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting<'a> {
     pub config: &'a Config,
     /// The environment before the request's own variables.
     pub environment: &'a Base,
     /// The parent of the tasks' cgroups.
     pub cgroup: Option<&'a CgroupParent>,
+    /// Where the task must run, without a symbolic link on the way; `None`: where its request says.
+    pub directory: Option<PathBuf>,
 }
 
 impl Setting<'_> {
@@ -46,15 +48,17 @@ impl Setting<'_> {
         let defaults = &self.config.task;
         let env = self.environment_of(&execute, task_id);
         // A relative directory is below the default one.
-        let cwd = match execute.cwd {
-            Some(cwd) => defaults.cwd.join(cwd),
-            None => defaults.cwd.clone(),
+        let cwd = match (&self.directory, execute.cwd) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(cwd)) => defaults.cwd.join(cwd),
+            (None, None) => defaults.cwd.clone(),
         };
         Ok(TaskSpec {
             link_version: LINK_VERSION,
             task_id: task_id.to_owned(),
             argv: program.argv,
             cwd: Some(cwd),
+            is_cwd_resolved: self.directory.is_some(),
             env,
             stdin: match execute.program {
                 Program::Prompt(prompt) => Stdin::Text(prompt.prompt),
@@ -236,7 +240,8 @@ mod tests {
         let Value::Object(params) = params else { panic!("no object") };
         let config = config(allowed);
         let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
-        let setting = Setting { config: &config, environment: &environment, cgroup: None };
+        let setting =
+            Setting { config: &config, environment: &environment, cgroup: None, directory: None };
         let execute = Execute::from_params(params).unwrap();
         Ok(setting.spec(execute, "id", PathBuf::from("/log"))?)
     }

@@ -73,6 +73,22 @@ pub enum CallError {
     },
     /// The client's token was removed after it had connected.
     TokenRemoved,
+    /// The task would run outside the directories that the operator allows.
+    DirectoryNotAllowed {
+        /// The directory, before symbolic links are followed.
+        directory: String,
+        /// Those that are allowed.
+        allowed: Vec<String>,
+    },
+    /// The tasks of the client's token have cost what they may.
+    BudgetSpent {
+        /// US dollars.
+        spent_usd: f64,
+        /// Most of them.
+        budget_usd: f64,
+        /// In so many days; `None`: in all.
+        days: Option<u32>,
+    },
     /// The session runs no task, or the task has ended.
     NoProcess {
         /// The task, where the call has named it.
@@ -122,6 +138,11 @@ pub enum CallError {
     /// As many tasks run as may.
     TasksFull {
         /// Most tasks that run at the same time.
+        limit: usize,
+    },
+    /// As many tasks of the client's token run as may.
+    TokenTasksFull {
+        /// Most that run at the same time.
         limit: usize,
     },
     /// As many batches run as may.
@@ -178,6 +199,8 @@ impl CallError {
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
             Self::ScopeMissing { .. } | Self::TokenRemoved => ErrorCode::NotAuthorized,
+            Self::DirectoryNotAllowed { .. } => ErrorCode::DirectoryNotAllowed,
+            Self::BudgetSpent { .. } => ErrorCode::BudgetSpent,
             Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
@@ -187,9 +210,10 @@ impl CallError {
             Self::DrainingTasks { .. } | Self::DrainingBatches => ErrorCode::Draining,
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
-            Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
-                ErrorCode::QueueFull
-            }
+            Self::TasksFull { .. }
+            | Self::TokenTasksFull { .. }
+            | Self::BatchesFull { .. }
+            | Self::AttachedFull { .. } => ErrorCode::QueueFull,
             Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
@@ -234,7 +258,24 @@ impl CallError {
                 format!("Not allowed: {method} needs a token with the scope {scope}")
             }
             Self::TokenRemoved => {
-                "this connection's token was removed: connect again with another one".to_owned()
+                "Not allowed: the token was removed, or no longer allows this; present another one"
+                    .to_owned()
+            }
+            Self::DirectoryNotAllowed { directory, allowed } => {
+                let (shown, allowed) = (shown_word(directory), allowed.join(", "));
+                format!(
+                    "Directory not allowed: {shown:?} is not there, or really outside of {allowed}"
+                )
+            }
+            Self::BudgetSpent { spent_usd, budget_usd, days } => {
+                let time = match days {
+                    None => "in all".to_owned(),
+                    Some(1) => "today".to_owned(),
+                    Some(days) => format!("in {days} days"),
+                };
+                format!(
+                    "the tasks of this token have cost {spent_usd:.2} USD {time}, and may cost {budget_usd:.2}"
+                )
             }
             Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
@@ -258,6 +299,12 @@ impl CallError {
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
+            Self::TokenTasksFull { limit } => {
+                let tasks = if *limit == 1 { "task runs" } else { "tasks run" };
+                format!(
+                    "{limit} {tasks} with this token already, the most that it allows: try again later"
+                )
+            }
             Self::BatchesFull { limit } => {
                 format!("{limit} batches are under way, and no more may: try again later")
             }
@@ -282,6 +329,7 @@ impl CallError {
         match self {
             Self::TooMany { limit, .. }
             | Self::TasksFull { limit }
+            | Self::TokenTasksFull { limit }
             | Self::BatchesFull { limit }
             | Self::AttachedFull { limit, .. } => one("limit", limit.into()),
             Self::MethodNotFound { method } => match nearest_method(&shown_word(&method)) {
@@ -300,6 +348,12 @@ impl CallError {
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
+            Self::DirectoryNotAllowed { .. } => one("field", "cwd".into()),
+            Self::BudgetSpent { spent_usd, budget_usd, days } => Map::from_iter([
+                ("spent_usd".to_owned(), spent_usd.into()),
+                ("budget_usd".to_owned(), budget_usd.into()),
+                ("days".to_owned(), json!(days)),
+            ]),
             Self::ScopeMissing { method, scope } => Map::from_iter([
                 ("method".to_owned(), shown_word(&method).into()),
                 ("scope".to_owned(), scope.as_str().into()),

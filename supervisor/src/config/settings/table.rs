@@ -16,8 +16,8 @@ use crate::config::{
             Setting,
         },
         texts::{
-            Address, Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory,
-            Shell, Switch, Text,
+            Address, Cgroup, Choice, CommandLine, Directories, FilePath, List, LogLevel,
+            ServiceDirectory, Shell, Switch, Text,
         },
     },
 };
@@ -98,6 +98,10 @@ settings! {
             "allow-command", List("NAME"), Nothing,
             "Allow only commands with this first word, without a shell; repeatable",
         ).variable_with("ALLOWED_COMMANDS", "names with commas between");
+        ALLOW_DIR: Directories, Fixed = Setting::new(
+            "allow-dir", Directories, Nothing,
+            "Let tasks run only below this directory, which symbolic links cannot leave; repeatable",
+        );
         CWD: FilePath, Computed = Setting::new(
             "cwd", FilePath("DIR"), Computed(Some("this program's own")),
             "Working directory of tasks that name none",
