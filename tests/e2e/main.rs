@@ -105,6 +105,9 @@ mod supervisor {
     /// The configuration file, and the check of it.
     mod configuration;
 
+    /// Which source of a setting wins, and whom a file is believed from.
+    mod config_layers;
+
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
 

@@ -12,6 +12,9 @@ use std::{
 const PROGRAMS: [(&str, &str); 3] =
     [("cc-supervisor", "test-cc-supervisor"), ("cc-worker", "test-cc-worker"), ("ccx", "test-ccx")];
 
+/// The variable that keeps the programs from reading this machine's configuration files.
+pub const NO_CONFIG: &str = "CC_EXECUTOR_NO_CONFIG";
+
 /// Where cargo puts the binaries of the profile that runs.
 #[must_use]
 pub fn target_directory() -> PathBuf {
@@ -98,6 +101,7 @@ pub fn private_ccx_command() -> Command {
 fn ccx_with_own_environment() -> Command {
     let mut command = Command::new(ccx());
     command.stdin(Stdio::null());
+    command.env(NO_CONFIG, "1");
     for name in ["CC_EXECUTOR_URL", "CC_EXECUTOR_TOKEN", "ANTHROPIC_API_KEY"] {
         command.env_remove(name);
     }

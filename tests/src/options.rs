@@ -45,7 +45,8 @@ impl Options {
         self
     }
 
-    /// A variable of the supervisor's environment, which otherwise holds only `PATH`, `HOME` and `LANG`.
+    /// A variable of the supervisor's environment, which otherwise holds only `PATH`, `HOME`, `LANG` and
+    /// what keeps it from this machine's configuration files.
     #[must_use]
     pub fn env(mut self, name: &str, value: impl ToString) -> Self {
         self.environment.push((name.to_owned(), value.to_string()));
@@ -145,7 +146,7 @@ impl Options {
             command.args(["--cgroup", "off"]);
         }
         command.args(&self.arguments);
-        command.env_clear().env(mark.0, mark.1);
+        command.env_clear().env(mark.0, mark.1).env(binaries::NO_CONFIG, "1");
         for name in ["PATH", "HOME", "LANG"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }

@@ -23,40 +23,45 @@ use crate::config::{
 /// # Errors
 /// All mistakes: those of the file in the order of its lines, then the others.
 pub(crate) fn check(arguments: Arguments, lookup: Lookup<'_>) -> Result<String, Vec<ConfigError>> {
-    let mut values = Values::gather(arguments, lookup).map_err(|error| vec![error])?;
-    let mut mistakes = std::mem::take(&mut values.file().mistakes);
-    mistakes.extend(wrong_values(&mut values));
+    let mut values = Values::gather(arguments, lookup)?;
+    let mut mistakes = values.take_mistakes();
+    mistakes.extend(wrong_values(&values));
     let machine = match Machine::examine(&values) {
         Ok(machine) if mistakes.is_empty() => machine,
-        Ok(_) => return Err(in_order(mistakes)),
+        Ok(_) => return Err(in_order(&values, mistakes)),
         Err(found) => {
             // A value that cannot be read is among the mistakes.
             mistakes.extend(found.into_iter().filter(|mistake| !mistake.is_of_value()));
-            return Err(in_order(mistakes));
+            return Err(in_order(&values, mistakes));
         }
     };
     let config = Config::resolve(&values, machine).map_err(|error| vec![error])?;
     effective(&values, &config).map_err(|error| vec![error])
 }
 
-fn in_order(mut mistakes: Vec<ConfigError>) -> Vec<ConfigError> {
-    mistakes.sort_by_key(|mistake| mistake.place().map_or(usize::MAX, |place| place.line));
+/// Those of the files in the order of files and lines, then the others.
+fn in_order(values: &Values<'_>, mut mistakes: Vec<ConfigError>) -> Vec<ConfigError> {
+    let files: Vec<&Path> = values.files().collect();
+    mistakes.sort_by_key(|mistake| match mistake.place() {
+        Some(place) => (files.iter().position(|path| *path == place.path), place.line),
+        None => (Some(files.len()), 0),
+    });
     mistakes
 }
 
-/// The mistakes of single values; those of the file also where an argument or a variable is used instead.
-fn wrong_values(values: &mut Values<'_>) -> Vec<ConfigError> {
+/// The mistakes of single values; those of the files also where another source is used instead.
+fn wrong_values(values: &Values<'_>) -> Vec<ConfigError> {
     let mut mistakes = Vec::new();
     for setting in table::all() {
-        let of_file = values.file().settings.get(setting.about().name).cloned();
+        let of_files: Vec<Given> = values.of_files(setting).cloned().collect();
         let used = match values.given(setting) {
-            Ok(used) => used.filter(|used| Some(used) != of_file.as_ref()),
+            Ok(used) => used.filter(|used| !of_files.contains(used)),
             Err(mistake) => {
                 mistakes.push(mistake);
                 None
             }
         };
-        for given in of_file.into_iter().chain(used) {
+        for given in of_files.into_iter().chain(used) {
             mistakes.extend(setting.check(&given).err());
         }
     }

@@ -16,7 +16,9 @@ use crate::config::settings::{
 };
 
 /// The options that are no settings: they cannot stand in the configuration file.
-pub(super) const CONFIG: &str = "config";
+const CONFIG: &str = "config";
+const NO_CONFIG: &str = "no-config";
+const PRIVATE: &str = "private";
 const CHECK_CONFIG: &str = "check-config";
 
 /// The command line as typed.
@@ -24,6 +26,10 @@ const CHECK_CONFIG: &str = "check-config";
 pub(crate) struct Arguments {
     /// The configuration file.
     pub(crate) config: Option<PathBuf>,
+    /// The files of the system and of the user are read, where they are there.
+    pub(crate) has_default_files: bool,
+    /// This supervisor serves one client that has started it: those files have no say about listening, state and stops.
+    pub(crate) is_private: bool,
     /// Only check the configuration.
     pub(crate) is_check: bool,
     /// The texts of each setting that is given, by its name.
@@ -41,7 +47,8 @@ impl Arguments {
         words: impl IntoIterator<Item = W>,
     ) -> Self {
         let matches = command().no_binary_name(true).try_get_matches_from(words).unwrap();
-        Self::of(&matches)
+        // The files of this machine are no business of a unit test.
+        Self { has_default_files: false, ..Self::of(&matches) }
     }
 
     fn of(matches: &ArgMatches) -> Self {
@@ -51,6 +58,8 @@ impl Arguments {
         };
         Self {
             config: matches.get_one(CONFIG).cloned(),
+            has_default_files: !matches.get_flag(NO_CONFIG),
+            is_private: matches.get_flag(PRIVATE),
             is_check: matches.get_flag(CHECK_CONFIG),
             settings: table::all().filter_map(given).collect(),
         }
@@ -76,14 +85,21 @@ pub(crate) fn command() -> Command {
         .long(CONFIG)
         .value_name("FILE")
         .value_parser(clap::value_parser!(PathBuf))
-        .help("A TOML file with settings, named as these options are, without --");
+        .help("A TOML file with settings, named as these options are, without --; it wins over those of the user and the system");
+    let no_config = Arg::new(NO_CONFIG)
+        .long(NO_CONFIG)
+        .action(ArgAction::SetTrue)
+        .help("Do not read the files of the user and the system [environment: CC_EXECUTOR_NO_CONFIG, whatever it holds]");
+    let private = Arg::new(PRIVATE).long(PRIVATE).action(ArgAction::SetTrue).help(
+        "Of those files take only the settings of tasks and batches; ccx starts a supervisor of its own so",
+    );
     let check = Arg::new(CHECK_CONFIG).long(CHECK_CONFIG).action(ArgAction::SetTrue).help(
         "Print every setting with its value and where that comes from, or all mistakes, and exit",
     );
     let mut command = Command::new("cc-supervisor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs tasks for its clients: one fresh worker process for every task")
-        .args([file, check]);
+        .args([file, no_config, private, check]);
     for (group, settings) in GROUPS {
         command = command.next_help_heading(*group);
         command = command.args(settings.iter().map(|setting| argument(*setting)));

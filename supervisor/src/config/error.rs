@@ -34,6 +34,8 @@ pub(crate) enum ConfigError {
     NoWorker,
     #[error("{origin}: {}: {problem}", path.display())]
     Path { origin: SettingOrigin, path: PathBuf, problem: PathError },
+    #[error("the configuration file {}: {problem}", path.display())]
+    File { path: PathBuf, problem: PathError },
     #[error("{place}: {message}{}", hint(*.expected))]
     Syntax { place: Place, message: String, expected: Option<(&'static str, Expected)> },
     #[error("{place}: there is no setting {key:?}{}", suggestion(*.nearest))]
@@ -60,7 +62,7 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir | Self::NoWorker | Self::More { .. } => None,
+            Self::NoStateDir | Self::NoWorker | Self::File { .. } | Self::More { .. } => None,
         }
     }
 }
@@ -146,6 +148,16 @@ pub(crate) enum PathError {
     TooLong { limit: usize },
     #[error("must be UTF-8 text")]
     NotUnicode,
+    #[error(
+        "{} belongs to uid {owner}, and not to uid {own}, which runs this, or to root: change its owner, or give --no-config",
+        path.display()
+    )]
+    Owner { path: PathBuf, owner: u32, own: u32 },
+    #[error(
+        "others may write {} (mode {mode:o}): chmod go-w {}, or give --no-config",
+        path.display(), path.display()
+    )]
+    WritableByOthers { path: PathBuf, mode: u32 },
     #[error(transparent)]
     Token(TokenError),
     #[error(

@@ -5,7 +5,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     ffi::OsString,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use toml::{
@@ -14,17 +14,16 @@ use toml::{
 };
 
 use crate::config::{
-    command_line,
     error::{ConfigError, Expected},
     limits,
     origin::{Given, Lines, Origin, Place},
     settings::{kind::Shape, setting::AnySetting, table},
-    text_file,
 };
 
 /// The settings of a file, by name, and what is wrong with their names and types.
 #[derive(Debug, Default)]
 pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
     pub(crate) settings: BTreeMap<&'static str, Given>,
     /// In the order of the lines; at most [`limits::CONFIG_MISTAKES`], and how many more there are.
     pub(crate) mistakes: Vec<ConfigError>,
@@ -69,26 +68,13 @@ impl Broken {
 }
 
 impl ConfigFile {
-    /// # Errors
-    /// When it cannot be read.
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = text_file::read_regular(path, limits::CONFIG_FILE_BYTES).map_err(|problem| {
-            ConfigError::Path {
-                origin: Origin::Argument.of(command_line::CONFIG),
-                path: path.to_owned(),
-                problem,
-            }
-        })?;
-        Ok(Self::parse(path, &text))
-    }
-
     pub(crate) fn parse(path: &Path, text: &str) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         let lines = Lines::new(path, text);
         let mut broken = broken_lines(text, &lines, &errors);
         let mut entries: Vec<_> = table.into_inner().into_iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        let mut file = Self::default();
+        let mut file = Self { path: path.to_owned(), ..Self::default() };
         for (key, value) in &entries {
             file.add(key, value, &lines, &mut broken);
         }

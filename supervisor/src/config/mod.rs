@@ -1,6 +1,6 @@
 //! The configuration: settings from the command line, the environment and a file become one checked [`Config`].
 //!
-//! An argument wins over its environment variable, that over the configuration file, and that over the default. Every
+//! An argument wins over its environment variable, that over the configuration files, and those over the default. Every
 //! error names the argument, the variable or the line that it comes from. What is in force is in [`live`].
 //!
 //! A setting is defined in [`settings::table`] alone. What no operator can change is in [`limits`].
@@ -13,7 +13,7 @@ pub(crate) mod command_line;
 pub(crate) mod environment;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
-/// The configuration file.
+/// One configuration file.
 mod file;
 /// The operator's hooks for batches.
 pub(crate) mod hooks;
@@ -21,6 +21,8 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
+/// Which configuration files are read.
+mod layers;
 /// What is in force.
 pub(crate) mod live;
 /// Where a value comes from.
@@ -135,13 +137,13 @@ pub(crate) struct Keep {
 }
 
 impl Config {
-    /// Puts the command line, the environment and the configuration file together.
+    /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
     pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
-        let mut values = Values::gather(arguments, lookup).map_err(|mistake| vec![mistake])?;
-        let mistakes = std::mem::take(&mut values.file().mistakes);
+        let mut values = Values::gather(arguments, lookup)?;
+        let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {
             return Err(mistakes);
         }

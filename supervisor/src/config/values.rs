@@ -1,13 +1,14 @@
-//! All sources of values, and their order: argument, environment variable, configuration file, default.
+//! All sources of values, and their order: argument, environment variable, configuration files, default.
 //!
 //! An empty variable counts as none.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use crate::config::{
     command_line::Arguments,
     error::ConfigError,
     file::ConfigFile,
+    layers,
     origin::{Given, Origin},
     settings::{
         kind::Kind,
@@ -22,35 +23,51 @@ pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 pub(crate) struct Values<'a> {
     arguments: Arguments,
     lookup: Lookup<'a>,
-    file: ConfigFile,
+    /// The lowest first.
+    files: Vec<ConfigFile>,
     /// The settings that were asked for: a test finds those that have no effect.
     #[cfg(test)]
     asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
 }
 
 impl<'a> Values<'a> {
-    /// Takes the command line and reads the file that it names.
+    /// Takes the command line and reads the configuration files.
     ///
     /// # Errors
-    /// When that file cannot be read. What is wrong in it is in [`Self::file`].
-    pub(crate) fn gather(arguments: Arguments, lookup: Lookup<'a>) -> Result<Self, ConfigError> {
-        let file = arguments.config.as_deref().map(ConfigFile::read).transpose()?;
+    /// The files that cannot be read. What is wrong in the others is in [`Self::take_mistakes`].
+    pub(crate) fn gather(
+        arguments: Arguments,
+        lookup: Lookup<'a>,
+    ) -> Result<Self, Vec<ConfigError>> {
+        let files = layers::read(&arguments, lookup)?;
         Ok(Self {
             arguments,
             lookup,
-            file: file.unwrap_or_default(),
+            files,
             #[cfg(test)]
             asked: std::cell::RefCell::default(),
         })
     }
 
-    pub(crate) fn file(&mut self) -> &mut ConfigFile {
-        &mut self.file
+    /// What is wrong with the names and types in the files, in the order of the files.
+    pub(crate) fn take_mistakes(&mut self) -> Vec<ConfigError> {
+        self.files.iter_mut().flat_map(|file| std::mem::take(&mut file.mistakes)).collect()
     }
 
-    /// Whether the configuration file names the setting without a value that can be used.
+    /// The files that were read, the lowest first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
+    }
+
+    /// What each file has for the setting, also where another source wins.
+    pub(crate) fn of_files(&self, setting: &dyn AnySetting) -> impl Iterator<Item = &Given> {
+        let name = setting.about().name;
+        self.files.iter().filter_map(move |file| file.settings.get(name))
+    }
+
+    /// Whether a configuration file names the setting without a value that can be used.
     pub(crate) fn is_unusable(&self, setting: &dyn AnySetting) -> bool {
-        self.file.unusable.contains(setting.about().name)
+        self.files.iter().any(|file| file.unusable.contains(setting.about().name))
     }
 
     /// A variable that is no setting's, such as the PATH.
@@ -80,7 +97,7 @@ impl<'a> Values<'a> {
                 Err(problem) => Err(value_error(about, &origin, &[text.into()], problem)),
             };
         }
-        Ok(self.file.settings.get(about.name).cloned())
+        Ok(self.of_files(setting).last().cloned())
     }
 
     /// The value of a setting.

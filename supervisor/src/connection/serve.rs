@@ -156,7 +156,7 @@ impl Open {
 
 async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: Stream) {
     tracing::warn!(limit, "session limit: connection refused");
-    context.tasks().metrics.session_refused();
+    context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();
     let frame = websocket::close_frame(close::POLICY, "session limit");
     websocket::finish(sink, stream, vec![text], Some(frame)).await;

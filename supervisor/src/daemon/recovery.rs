@@ -163,7 +163,7 @@ async fn recover_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<
     match recover::recover(&context, task).await {
         Ok(taken) => {
             if taken == Recovered::Adopted {
-                context.metrics.task_adopted();
+                context.metrics.tasks.adopted();
             }
             tracing::debug!(task_id, ?taken, "recovered a task of an earlier supervisor");
             Some(taken)

@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     config::limits,
     http::{requests, server::Server},
+    ops::metrics::HandshakeFailure,
 };
 
 /// Bounds TCP connections, and knows when all have ended.
@@ -61,6 +62,7 @@ pub(crate) async fn accept_connections(
             }
         };
         let Some(permit) = connections.admit() else {
+            server.tasks().metrics.connections.handshake_failed(HandshakeFailure::Places);
             tracing::warn!(%peer, "too many connections: closed at once");
             continue;
         };

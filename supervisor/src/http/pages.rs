@@ -3,7 +3,7 @@
 use cc_protocol::legacy;
 use hyper::{
     Method, StatusCode,
-    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE},
 };
 use serde_json::{Value, json};
 
@@ -82,13 +82,12 @@ fn legacy_health(server: &Server) -> HttpResponse {
 }
 
 fn metrics_page(server: &Server) -> HttpResponse {
-    let body = server.tasks().metrics.text(&metrics::Now {
-        sessions: server.connections.session_count(),
-        tasks: server.tasks().registry.count(),
-        batches: server.batches().count(),
-        gates: server.batches().gates.summaries(),
-    });
-    let mut response = text(StatusCode::OK, &body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE));
-    response
+    let metrics = &server.tasks().metrics;
+    let waiting = server.connections.services.sessions.waiting_count();
+    metrics.sessions.set_count(server.connections.session_count(), waiting);
+    metrics.tasks.set_running(server.tasks().registry.count());
+    metrics.batches.set_running(server.batches().count(), &server.batches().gates.summaries());
+    let body = metrics.text();
+    let response = text(StatusCode::OK, &body);
+    with(response, CONTENT_TYPE, metrics::CONTENT_TYPE)
 }

@@ -33,7 +33,7 @@ use crate::{
         response::{HttpResponse, text, with},
         server::Server,
     },
-    ops::identity::Identity,
+    ops::{identity::Identity, metrics::HandshakeFailure},
 };
 
 /// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
@@ -60,6 +60,12 @@ pub(super) async fn serve(
     tokio::select! {
         outcome = connection => {
             if let Err(error) = outcome {
+                let cause = if error.is_timeout() {
+                    HandshakeFailure::Timeout
+                } else {
+                    HandshakeFailure::BadRequest
+                };
+                server.tasks().metrics.connections.handshake_failed(cause);
                 tracing::debug!(%error, "HTTP connection");
             }
         }
@@ -79,7 +85,7 @@ struct Context {
 impl Context {
     fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
-            return refused(refusal);
+            return self.refused(refusal);
         }
         let path = request.uri().path();
         if WEBSOCKET_PATHS.contains(&path) {
@@ -92,16 +98,20 @@ impl Context {
         let Admitted { token, subprotocol } =
             match self.server.rules.check_session(self.peer, request.headers()) {
                 Ok(admitted) => admitted,
-                Err(refusal) => return refused(refusal),
+                Err(refusal) => return self.refused(refusal),
             };
         let identity = Identity { uid: self.uid, address: Some(self.address), token };
         if self.server.tasks().stage.is_stopping() {
+            self.failed(HandshakeFailure::Stopping);
             let response = text(StatusCode::SERVICE_UNAVAILABLE, "the supervisor is stopping");
             return with(response, RETRY_AFTER, "5");
         }
         let key = match handshake_key(request.method(), request.headers()) {
             Ok(key) => key,
-            Err(response) => return *response,
+            Err(response) => {
+                self.failed(HandshakeFailure::BadRequest);
+                return *response;
+            }
         };
         let connections = Arc::clone(&self.server.connections);
         let permit = Arc::clone(&self.permit);
@@ -133,13 +143,23 @@ impl Context {
         }
         with(with(response, CONNECTION, "Upgrade"), UPGRADE, "websocket")
     }
-}
 
-fn refused(refusal: Refusal) -> HttpResponse {
-    tracing::warn!(%refusal, "request refused");
-    let response = text(refusal.status(), &refusal.to_string());
-    match refusal {
-        Refusal::Token => with(response, WWW_AUTHENTICATE, "Bearer"),
-        Refusal::ForeignUser | Refusal::UnknownUser | Refusal::Host | Refusal::Origin => response,
+    fn refused(&self, refusal: Refusal) -> HttpResponse {
+        tracing::warn!(%refusal, "request refused");
+        let response = text(refusal.status(), &refusal.to_string());
+        match refusal {
+            Refusal::Token => {
+                self.failed(HandshakeFailure::Token);
+                with(response, WWW_AUTHENTICATE, "Bearer")
+            }
+            Refusal::ForeignUser | Refusal::UnknownUser | Refusal::Host | Refusal::Origin => {
+                self.failed(HandshakeFailure::Forbidden);
+                response
+            }
+        }
+    }
+
+    fn failed(&self, cause: HandshakeFailure) {
+        self.server.tasks().metrics.connections.handshake_failed(cause);
     }
 }

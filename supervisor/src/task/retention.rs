@@ -187,7 +187,7 @@ pub(crate) async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<
         Ok(removed) => {
             let forget = |id| {
                 tracing::debug!(task_id = id, "the log of an ended task was removed");
-                metrics.log_removed();
+                metrics.storage.log_removed();
                 Change::TaskForgotten { id }
             };
             store.write(removed.into_iter().map(forget).collect()).await;

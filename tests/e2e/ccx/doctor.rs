@@ -47,6 +47,7 @@ impl Home {
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", self.folder.path())
             .env("CC_EXECUTOR_CGROUP", "off")
+            .env(binaries::NO_CONFIG, "1")
             .stdin(Stdio::null());
         if !arguments.contains(&"--agent") {
             command.arg("--agent").arg(&self.agent);

@@ -160,7 +160,7 @@ fn a_command_that_is_not_on_the_list_is_refused_and_no_shell_is_involved() {
 fn refusal(arguments: &[&str], variable: Option<(&str, &str)>) -> String {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new(binaries::supervisor())
-        .args(["--stop-on-stdin-eof", "--state-dir"])
+        .args(["--no-config", "--stop-on-stdin-eof", "--state-dir"])
         .arg(directory.path())
         .args(arguments)
         .env("CC_EXECUTOR_CGROUP", "off")

@@ -150,7 +150,7 @@ impl ProcessOne {
             .args(in_a_namespace)
             .args(["sh", "-c", &format!("{before}\nexec \"$@\""), "sh"])
             .arg(binaries::supervisor())
-            .args(["--listen", "127.0.0.1:0", "--cgroup", &cgroup, "--state-dir"])
+            .args(["--no-config", "--listen", "127.0.0.1:0", "--cgroup", &cgroup, "--state-dir"])
             .arg(state.path().join("state"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -11,6 +11,7 @@ fn check(file: &Path, variables: &[(&str, &str)]) -> (Option<i32>, String, Strin
         .arg("--check-config")
         .args(["--state-dir", "/nowhere/at/all", "--config"])
         .arg(file)
+        .env(binaries::NO_CONFIG, "1")
         .envs(variables.iter().copied())
         .output()
         .unwrap();
@@ -124,7 +125,7 @@ fn a_file_that_would_block_or_never_end_is_refused() {
 #[test]
 fn a_start_with_a_mistake_points_to_the_check() {
     let output = Command::new(binaries::supervisor())
-        .args(["--state-dir", "/nowhere/at/all", "--max-tasks", "0"])
+        .args(["--state-dir", "/nowhere/at/all", "--max-tasks", "0", "--no-config"])
         .output()
         .unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();

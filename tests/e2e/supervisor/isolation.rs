@@ -291,7 +291,7 @@ fn a_worker_that_does_not_exist_is_an_error_and_no_hang() {
     let worker = "/no/such/worker";
     // Found at the start or at the first task: either way it is named, and nothing hangs.
     let output = Command::new(binaries::supervisor())
-        .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof"])
+        .args(["--no-config", "--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof"])
         .args(["--worker", worker, "--state-dir"])
         .arg(tempfile::tempdir().unwrap().path())
         .stdin(std::process::Stdio::null())
@@ -306,7 +306,7 @@ fn a_worker_that_does_not_exist_is_an_error_and_no_hang() {
 fn a_second_supervisor_on_one_state_directory_is_refused_and_the_first_goes_on() {
     let supervisor = Supervisor::start_default();
     let output = Command::new(binaries::supervisor())
-        .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--state-dir"])
+        .args(["--no-config", "--listen", "127.0.0.1:0", "--cgroup", "off", "--state-dir"])
         .arg(supervisor.state_directory())
         .output()
         .unwrap();

@@ -107,7 +107,15 @@ fn started_with_processes(
     Command::new("timeout")
         .args(["20", "setpriv", &user, "--clear-groups", "prlimit", &processes])
         .arg(binaries::supervisor())
-        .args(["--listen", "127.0.0.1:0", "--cgroup", "off", "--stop-on-stdin-eof", "--state-dir"])
+        .args([
+            "--no-config",
+            "--listen",
+            "127.0.0.1:0",
+            "--cgroup",
+            "off",
+            "--stop-on-stdin-eof",
+            "--state-dir",
+        ])
         .arg(state)
         .stdin(Stdio::null())
         .output()

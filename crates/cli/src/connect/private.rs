@@ -69,7 +69,9 @@ impl PrivateSupervisor {
             .tempdir()
             .map_err(CommandError::io("cannot make a temporary folder"))?;
         let mut child = Command::new(&program)
-            .args(["--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
+            // Of the files of the user and the system it takes what is said about tasks and batches: where a service
+            // listens, whom it lets in and where its state is concerns that service.
+            .args(["--private", "--listen", "127.0.0.1:0", "--stop-on-stdin-eof"])
             // No other client can attach to these tasks: they end with `ccx` or its supervisor.
             .args(["--resume-grace", "0", "--on-supervisor-loss", "kill"])
             .arg("--state-dir")

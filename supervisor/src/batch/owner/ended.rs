@@ -35,7 +35,7 @@ impl Owner {
             | Class::TimedOut
             | Class::Never { .. } => self.leave_gate(job),
         }
-        self.batches.tasks.metrics.attempt_ended(end.attempt.class);
+        self.batches.tasks.metrics.batches.attempt_ended(end.attempt.class);
         match job {
             Job::Task(index) => {
                 let reason = end.completed.as_ref().map(|completed| completed.reason);

@@ -233,6 +233,17 @@ settings! {
     }
 }
 
+/// Groups that concern the service and not what it runs.
+const OF_SERVICE: [&str; 3] = ["Clients", "State and logs of tasks", "The supervisor"];
+
+/// Whether the setting concerns the service and not what it runs.
+pub(crate) fn is_of_service(name: &str) -> bool {
+    GROUPS
+        .iter()
+        .filter(|(group, _)| OF_SERVICE.contains(group))
+        .any(|(_, settings)| settings.iter().any(|setting| setting.about().name == name))
+}
+
 /// All settings in the order of the help text.
 pub(crate) fn all() -> impl Iterator<Item = &'static dyn AnySetting> {
     GROUPS.iter().flat_map(|(_, settings)| settings.iter().copied())

@@ -61,10 +61,11 @@ impl Owner {
             || state_dir::file_bytes(self.side.feed.log_path()) > 0;
         // Before the answer: a client that hears of a failed log finds it in the health page.
         if self.context.health.note_end(&completed, has_log) {
-            self.context.metrics.log_failed();
+            self.context.metrics.storage.log_failed();
         }
         self.reply_not_started(&completed);
-        self.context.metrics.task_completed(completed.verdict);
+        self.context.metrics.tasks.completed(&completed);
+        self.context.metrics.workers.task_ended(&completed);
         tracing::info!(
             task_id = self.task_id(),
             label = self.label(),

@@ -79,6 +79,8 @@ pub(crate) struct Owner {
     started: Option<Started>,
     /// The result of a Claude task, once it came.
     result: Option<ResultSummary>,
+    /// When it was accepted. `None`: by an earlier supervisor.
+    accepted: Option<Instant>,
     /// When the worker was started. `None`: an earlier supervisor did that.
     born: Option<Instant>,
     /// The database has the task's end in its queue.
@@ -116,6 +118,7 @@ impl Owner {
             watchdog: Watchdog::new(uptime::now(), &spec.deadlines),
             started: None,
             result: None,
+            accepted: Some(Instant::now()),
             born: Some(Instant::now()),
             is_end_queued: false,
             worker: Arc::default(),
@@ -144,6 +147,7 @@ impl Owner {
             watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: logged.started,
             result: logged.result.map(|result| ResultSummary::from(&*result)),
+            accepted: None,
             born: None,
             is_end_queued: false,
             worker: Arc::default(),
@@ -173,7 +177,7 @@ impl Owner {
             }
             (_, Err(error)) => return self.not_started(error.into()).await,
         };
-        self.context.metrics.task_started();
+        self.context.metrics.tasks.worker_started();
         // The clock of the start begins here: the wait for other workers' starts does not count.
         self.born = Some(Instant::now());
         self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);

@@ -76,6 +76,9 @@ impl Owner {
         self.started = Some(started.clone());
         self.step(Input::Started)?;
         self.watchdog.started(uptime::now());
+        if let Some(accepted) = self.accepted {
+            self.context.metrics.tasks.started(accepted.elapsed());
+        }
         tracing::info!(
             task_id = self.task_id(),
             label = self.label(),

@@ -1,0 +1,65 @@
+//! `/metrics`, in the OpenMetrics text format: one file for each family of metrics.
+//!
+//! A new metric is a field of its family, its line in the family's `new`, and a method that says what has happened.
+//! What can be read from state (sessions, running tasks) is no counter: it is set when a page is requested, so that it
+//! cannot drift. Labels have values from closed lists only ([`label`]): no ids, no names, no paths.
+
+mod label;
+mod register;
+
+mod batches;
+mod connections;
+mod process;
+mod sessions;
+mod storage;
+mod tasks;
+mod workers;
+
+pub(crate) use self::connections::HandshakeFailure;
+use prometheus_client::{encoding::text, registry::Registry};
+
+use self::{
+    batches::BatchMetrics, connections::ConnectionMetrics, sessions::SessionMetrics,
+    storage::StorageMetrics, tasks::TaskMetrics, workers::WorkerMetrics,
+};
+
+/// The content type of [`Metrics::text`].
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    pub(crate) tasks: TaskMetrics,
+    pub(crate) workers: WorkerMetrics,
+    pub(crate) sessions: SessionMetrics,
+    pub(crate) connections: ConnectionMetrics,
+    pub(crate) batches: BatchMetrics,
+    pub(crate) storage: StorageMetrics,
+}
+
+impl Metrics {
+    #[must_use]
+    pub(crate) fn new() -> Self {
+        let mut registry = Registry::default();
+        let own = registry.sub_registry_with_prefix("cc_executor");
+        let tasks = TaskMetrics::new(own);
+        let workers = WorkerMetrics::new(own);
+        let sessions = SessionMetrics::new(own);
+        let connections = ConnectionMetrics::new(own);
+        let batches = BatchMetrics::new(own);
+        let storage = StorageMetrics::new(own);
+        process::register(&mut registry);
+        Self { tasks, workers, sessions, connections, batches, storage, registry }
+    }
+
+    /// The page. What is read from state must have been set before.
+    #[must_use]
+    pub(crate) fn text(&self) -> String {
+        let mut out = String::new();
+        match text::encode(&mut out, &self.registry) {
+            Ok(()) => out,
+            // Writing to a `String` does not fail.
+            Err(_) => String::new(),
+        }
+    }
+}
