@@ -84,9 +84,9 @@ impl Base {
     }
 }
 
-/// A name that an operator allows literally, without a `*`, passes whatever the table says.
+/// A name that an operator allows literally, without a `*`, passes whatever the table says, unless it is the token's.
 fn passes(name: &str, value: &str, allow: &[Pattern], deny: &[Pattern]) -> bool {
-    if deny.iter().any(|pattern| pattern.matches(name)) {
+    if table::is_secret(name) || deny.iter().any(|pattern| pattern.matches(name)) {
         return false;
     }
     if allow.iter().any(|pattern| pattern.is_exactly(name)) {
@@ -267,6 +267,8 @@ mod tests {
         let passed = base(&variables, &["HOME", "LC_*", "ANTHROPIC_*"], &[]);
         assert_eq!(passed.keys().collect::<Vec<_>>(), ["HOME", "LC_ALL"]);
         assert_eq!(base(&variables, &["ANTHROPIC_API_KEY"], &[]).len(), 1);
+        let token = [("CC_EXECUTOR_TOKEN", "t")];
+        assert!(base(&token, &["CC_EXECUTOR_TOKEN"], &[]).is_empty(), "but for the token");
         assert!(base(&variables, &["ANTHROPIC_API_KEY"], &["ANTHROPIC_*"]).is_empty());
     }
 

@@ -161,6 +161,12 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CREDENTIALS_DIRECTORY", Out, "the supervisor's own secrets"),
 ];
 
+/// Whether a variable is a setting that is a secret: no task gets it, even where an operator allows its name.
+pub(super) fn is_secret(name: &str) -> bool {
+    let variables = settings::table::all().filter_map(|setting| setting.about().variable);
+    variables.into_iter().any(|variable| variable.is_secret && variable.name == name)
+}
+
 /// Whether a variable stays out: by its family, or because it is one of the supervisor's settings.
 pub(super) fn is_kept_out(name: &str, value: &str) -> bool {
     let is_setting = |setting: &dyn AnySetting| {

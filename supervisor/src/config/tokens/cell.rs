@@ -1,7 +1,7 @@
 //! The tokens in force, and their reload.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -18,23 +18,11 @@ use crate::config::{
     },
 };
 
-/// The tokens at the start, and where they come from.
+/// The tokens of a configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenSetting {
     list: TokenList,
-    source: Source,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Source {
-    #[default]
-    None,
-    /// An environment variable, which cannot change.
-    Variable,
-    File {
-        path: PathBuf,
-        is_credential: bool,
-    },
+    is_of_variable: bool,
 }
 
 impl TokenSetting {
@@ -44,25 +32,27 @@ impl TokenSetting {
     /// What a token must be.
     pub(crate) fn of_variable(text: &str) -> Result<Self, TokenError> {
         let grant = Grant::only(secret::hash_of_token(text)?);
-        Ok(Self { list: TokenList::new(vec![grant]), source: Source::Variable })
+        Ok(Self { list: TokenList::new(vec![grant]), is_of_variable: true })
     }
 
     /// The tokens of a file that an operator names.
     ///
     /// # Errors
     /// When it cannot be read, others could read it, or it holds no tokens.
-    pub(crate) fn of_file(path: PathBuf) -> Result<Self, PathError> {
-        let list = file::read(&path, false)?;
-        Ok(Self { list, source: Source::File { path, is_credential: false } })
+    pub(crate) fn of_file(path: &Path) -> Result<Self, PathError> {
+        Ok(Self { list: file::read(path, false)?, is_of_variable: false })
     }
 
     /// The tokens of a credential, which the service manager has made readable for this service alone.
     ///
     /// # Errors
     /// When it cannot be read or holds no tokens.
-    pub(crate) fn of_credential(path: PathBuf) -> Result<Self, PathError> {
-        let list = file::read(&path, true)?;
-        Ok(Self { list, source: Source::File { path, is_credential: true } })
+    pub(crate) fn of_credential(path: &Path) -> Result<Self, PathError> {
+        Ok(Self { list: file::read(path, true)?, is_of_variable: false })
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -71,14 +61,13 @@ impl TokenSetting {
 
     /// Every process of this user can read the token in this process's environment.
     pub(crate) fn is_of_variable(&self) -> bool {
-        self.source == Source::Variable
+        self.is_of_variable
     }
 }
 
 /// The tokens in force.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    source: Source,
     current: RwLock<Arc<TokenList>>,
     /// Changes when the tokens have changed.
     changed: watch::Sender<()>,
@@ -87,7 +76,7 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn new(setting: TokenSetting) -> Self {
         let current = RwLock::new(Arc::new(setting.list));
-        Self { source: setting.source, current, changed: watch::Sender::new(()) }
+        Self { current, changed: watch::Sender::new(()) }
     }
 
     /// Whether every client needs a token.
@@ -117,18 +106,10 @@ impl Tokens {
         self.list().named(owner?).cloned()
     }
 
-    /// Reads the file again. If anything is wrong with it, the old tokens stay. It waits for the disk. Returns how many
-    /// tokens there are now; `None` where they come from no file.
-    ///
-    /// # Errors
-    /// As [`TokenSetting::of_file`].
-    pub(crate) fn reload(&self) -> Result<Option<usize>, PathError> {
-        let Source::File { path, is_credential } = &self.source else { return Ok(None) };
-        let list = file::read(path, *is_credential)?;
-        let count = list.len();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+    /// Replaces them by those that a reload has read.
+    pub(crate) fn replace(&self, setting: TokenSetting) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setting.list);
         self.changed.send_replace(());
-        Ok(Some(count))
     }
 
     /// Changes when the tokens have changed.
