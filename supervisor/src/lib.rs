@@ -58,9 +58,9 @@ use std::{io::Write as _, process::ExitCode};
 use anyhow::Context as _;
 
 use crate::{
-    config::{Config, check, command_line::Arguments, error, limits},
+    config::{Config, check, command_line::Arguments, environment, error, limits},
     daemon::{runtime, signals},
-    ops::{logging, open_files, systemd},
+    ops::{logging, open_files, panics, systemd},
     storage::state_dir::StateDir,
 };
 
@@ -98,12 +98,22 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config =
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
+    let wiped = environment::wipe_secrets();
     logging::init(&config)?;
+    wiped.context("taking the token out of the environment")?;
+    if config.tokens.is_of_variable() {
+        tracing::warn!(
+            "the token came by an environment variable, which other processes of this user may have read: keep it in a \
+             file (--token-file)"
+        );
+    }
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
+    cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
+    panics::install();
     let open_files = open_files::raise(&config);
     let outcome = runtime.block_on(daemon::serve(config, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);

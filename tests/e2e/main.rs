@@ -126,6 +126,9 @@ mod supervisor {
     /// What a crash can leave on the disk: torn logs, and databases that cannot be used.
     mod damage;
 
+    /// Who may own the state directory, what is not followed in it, and its removal.
+    mod state_directory;
+
     /// A task is on record before it does anything.
     mod write_ahead;
 

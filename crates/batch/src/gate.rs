@@ -113,6 +113,15 @@ impl Gate {
         }
     }
 
+    /// Removes all jobs of a batch.
+    pub fn leave_all(&mut self, batch_id: &str) {
+        self.waiting.retain(|waiting| waiting.ticket.batch_id != batch_id);
+        self.suspects.retain(|ticket, _| ticket.batch_id != batch_id);
+        self.bars
+            .retain(|_, bar| !matches!(bar, Bar::Probed { by, .. } if by.batch_id == batch_id));
+        self.running.remove(batch_id);
+    }
+
     /// Registers a job that runs since before this supervisor.
     pub fn adopted(&mut self, ticket: Ticket) {
         self.waiting.retain(|waiting| waiting.ticket != ticket);

@@ -40,11 +40,23 @@ struct Followed {
     is_ended: bool,
     /// The server has said that it cannot read on in the task's log: the next number may be a later one.
     is_gap_announced: bool,
+    /// Its start has failed, and the caller has the error: the terminal event, which a resume sends, is no news.
+    is_refused: bool,
 }
 
 impl Followed {
     fn new(task_id: &str, last_seq: u64) -> Self {
-        Self { task_id: task_id.to_owned(), last_seq, is_ended: false, is_gap_announced: false }
+        Self {
+            task_id: task_id.to_owned(),
+            last_seq,
+            is_ended: false,
+            is_gap_announced: false,
+            is_refused: false,
+        }
+    }
+
+    fn refused(task_id: &str) -> Self {
+        Self { is_ended: true, is_refused: true, ..Self::new(task_id, 0) }
     }
 
     fn attach(&self) -> Request {
@@ -146,7 +158,7 @@ impl Ledger {
             Err(error) => {
                 // The server has a task for it all the same, which a later resume would show.
                 if let Some(task_id) = error.data.get("task_id").and_then(Value::as_str) {
-                    self.own = Some(Followed { is_ended: true, ..Followed::new(task_id, 0) });
+                    self.own = Some(Followed::refused(task_id));
                 }
                 SessionEvent::NotStarted(error)
             }
@@ -162,6 +174,11 @@ impl Ledger {
                 let received = Received::unpacked(Notification::Output(output));
                 events.push(SessionEvent::Notification(Box::new(received)));
             }
+            return Ok(events);
+        }
+        if let Some(Position { task_id, .. }) = received.notification.position()
+            && self.own.as_ref().is_some_and(|own| own.is_refused && own.task_id == *task_id)
+        {
             return Ok(events);
         }
         if let Notification::Error(ProcessError { task_id: Some(task_id), .. }) =
@@ -267,7 +284,7 @@ impl Ledger {
     /// The task that was asked for, as the server shows it: has it been started?
     pub(crate) fn looked(&mut self, task: &TaskSummary, recovery: &mut Recovery) {
         let Some(start) = &mut self.start else { return };
-        // Its end is all there is of it, so its events are not sent: it never ran.
+        // Its end is all there is of it: it never ran.
         let is_failure = task.state == TaskState::Ended
             && (task.verdict == Some(Verdict::SpawnFailed) || task.last_seq <= 1);
         if is_failure {

@@ -12,8 +12,10 @@
 //! - [`pidfd`] sends signals.
 //! - [`procfs`] is how all of them see processes.
 //! - [`shortage`] says which errors are the machine's.
+//! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
-//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`inherit`] and [`environment`]. Signals are sent by [`pidfd`]**, and by
+//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`inherit`], [`environment`] and [`allocator`].
+//! Signals are sent by [`pidfd`]**, and by
 //! the kernel for [`cgroup`], so that they cannot hit a process that got a dead one's pid. A program kills a child of its
 //! own that it has not yet reaped by the `Child::kill` or `kill_on_drop` of std and tokio, which cannot do that either.
 
@@ -50,3 +52,6 @@ pub mod pidfd;
 pub mod procfs;
 
 pub mod shortage;
+
+#[expect(unsafe_code, reason = "mallopt and malloc_trim, which nix and rustix lack")]
+pub mod allocator;

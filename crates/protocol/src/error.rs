@@ -179,6 +179,8 @@ pub mod close {
     pub const INTERNAL: u16 = 1011;
     /// The supervisor is replaced: connect again and resume.
     pub const RESTART: u16 = 1012;
+    /// There is no room for the message now: try again later.
+    pub const TRY_AGAIN: u16 = 1013;
     /// Another connection has resumed this session.
     pub const TAKEN_OVER: u16 = 4001;
 }

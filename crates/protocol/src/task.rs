@@ -83,6 +83,9 @@ pub struct TaskSummary {
     /// How many warnings its end has.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warnings: u64,
+    /// The file that keeps what was cut off its damaged log. Only in answers about one task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub damaged_log: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's own signature")]

@@ -12,6 +12,9 @@ pub enum StateError {
     /// The file cannot be made.
     #[error("state database {path} cannot be created: {source}")]
     Create { path: PathBuf, source: io::Error },
+    /// A link would have another file changed; a FIFO or a device is no database.
+    #[error("state database {path} is a symbolic link or no regular file: move it away")]
+    NotAFile { path: PathBuf },
     /// An SQLite database, but not one of ours. It is left as it is.
     #[error(
         "{path} is another program's database: give another --state-dir, or move it away to begin \

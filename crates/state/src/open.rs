@@ -2,7 +2,12 @@
 //! is written to it. A damaged file is never replaced: that is for a person to decide.
 
 use std::{
-    fmt, fs::OpenOptions, io, os::unix::fs::OpenOptionsExt as _, path::Path, time::Duration,
+    fmt,
+    fs::OpenOptions,
+    io,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags};
@@ -57,6 +62,9 @@ impl fmt::Display for Opened {
 pub(crate) fn open(path: &Path) -> Result<(Connection, Opened), StateError> {
     create_if_missing(path)
         .map_err(|source| StateError::Create { path: path.to_owned(), source })?;
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        check_kind(path, suffix)?;
+    }
     let mut connection = connect(path).map_err(error::at(path))?;
     let from = recognise(&connection, path)?;
     check(&connection, path)?;
@@ -78,6 +86,19 @@ fn create_if_missing(path: &Path) -> io::Result<()> {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// SQLite follows links, also for the files that it keeps beside the database.
+fn check_kind(path: &Path, suffix: &str) -> Result<(), StateError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    let path = PathBuf::from(name);
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(()),
+        Ok(_) => Err(StateError::NotAFile { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(StateError::Create { path, source }),
     }
 }
 
@@ -166,6 +187,7 @@ fn migration_error(path: &Path, from: u32, source: rusqlite::Error) -> StateErro
         }
         // A full disk, a lock and damage have their own advice.
         error @ (StateError::Create { .. }
+        | StateError::NotAFile { .. }
         | StateError::Foreign { .. }
         | StateError::Newer { .. }
         | StateError::Damaged { .. }

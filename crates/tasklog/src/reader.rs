@@ -17,6 +17,7 @@ use rustix::io::{ReadWriteFlags, preadv2};
 use crate::{
     error::LogError,
     frames::{BLOCK_BYTES, Beginning, FIRST_RECORD_OFFSET, Frames, Next, Place, at, beginning},
+    open::for_reading,
 };
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ impl LogReader {
     /// # Errors
     /// [`LogError::Io`] when it cannot be read, [`LogError::NotALog`] when it is something else.
     pub fn open(path: &Path) -> Result<Self, LogError> {
-        let file = File::open(path).map_err(at(path))?;
+        let file = for_reading(path).map_err(at(path))?;
         match beginning(&file).map_err(at(path))? {
             Beginning::Log | Beginning::Unfinished { .. } => {
                 Ok(Self { file, path: path.to_path_buf() })

@@ -2,8 +2,9 @@
 //!
 //! The supervisor calls this when a worker has died without a terminal event, and for the logs that
 //! it finds when it starts. Cuts what is no gapless sequence of verified records, and nothing else;
-//! a record that a newer version wrote is whole and stays. Must not be called while the log's
-//! writer is alive: it would cut a record that is just being written.
+//! a record that a newer version wrote is whole and stays. What is cut may hold good records behind a
+//! damaged one, so it is kept in a file of its own. Must not be called while the log's writer is alive: it
+//! would cut a record that is just being written.
 
 use std::{
     fs::{File, OpenOptions},
@@ -15,8 +16,10 @@ use std::{
 use cc_events::Started;
 
 use crate::{
+    damaged::{Cut, Kept, keep},
     error::LogError,
     frames::{Beginning, FIRST_RECORD_OFFSET, at, beginning},
+    open::open,
     splitter::StreamCounts,
     summary::scan,
     writer::LAST_EVENTS_BYTES,
@@ -42,8 +45,8 @@ pub struct Recovered {
     pub completed: bool,
     /// Output of both streams in the log; what was dropped or held back is not in it.
     pub output: StreamCounts,
-    /// What was cut off; 0 for a log that was whole.
-    pub cut_bytes: u64,
+    /// What was cut off; `None` for a log that was whole.
+    pub cut: Option<Cut>,
 }
 
 /// Verifies a log from its beginning, cuts off a torn or damaged tail, and says what is left.
@@ -52,9 +55,9 @@ pub struct Recovered {
 /// [`LogError::NotALog`] when the file is something else, which is then left as it is;
 /// [`LogError::Io`].
 pub fn recover(path: &Path) -> Result<Recovered, LogError> {
-    let file = OpenOptions::new().read(true).append(true).open(path).map_err(at(path))?;
+    let file = open(path, OpenOptions::new().read(true).append(true)).map_err(at(path))?;
     match beginning(&file).map_err(at(path))? {
-        Beginning::Log => recover_records(&file).map_err(at(path)),
+        Beginning::Log => recover_records(&file, path).map_err(at(path)),
         Beginning::Unfinished { missing } => begin_again(&file, missing).map_err(at(path)),
         Beginning::Other => Err(LogError::NotALog { path: path.to_path_buf() }),
     }
@@ -66,11 +69,16 @@ fn begin_again(mut file: &File, missing: &[u8]) -> io::Result<Recovered> {
     Ok(Recovered { end_offset: FIRST_RECORD_OFFSET, ..Recovered::default() })
 }
 
-fn recover_records(file: &File) -> io::Result<Recovered> {
+fn recover_records(file: &File, path: &Path) -> io::Result<Recovered> {
     let found = scan(file)?;
+    let cut = (found.torn_bytes > 0).then(|| Cut {
+        bytes: found.torn_bytes,
+        // The log needs its terminal event more than what was cut off it.
+        kept: keep(file, found.end_offset, path).unwrap_or_else(|error| Kept::Lost(error.kind())),
+    });
     let stored_bytes = file.metadata()?.blocks().saturating_mul(512);
     // A dead writer may also have left the space that it had taken ahead.
-    if found.torn_bytes > 0 || stored_bytes >= found.end_offset + LAST_EVENTS_BYTES {
+    if cut.is_some() || stored_bytes >= found.end_offset + LAST_EVENTS_BYTES {
         file.set_len(found.end_offset)?;
     }
     Ok(Recovered {
@@ -81,6 +89,6 @@ fn recover_records(file: &File) -> io::Result<Recovered> {
         started_time_ms: found.started_time_ms,
         completed: found.completed.is_some(),
         output: found.output,
-        cut_bytes: found.torn_bytes,
+        cut,
     })
 }

@@ -12,6 +12,7 @@ use cc_link::record::{Body, HEADER_BYTES, decode_frame, peek_seqs};
 use crate::{
     error::LogError,
     frames::{BLOCK_BYTES, Beginning, FIRST_RECORD_OFFSET, Frames, Next, at, beginning},
+    open::for_reading,
     splitter::StreamCounts,
 };
 
@@ -47,7 +48,7 @@ pub struct Summary {
 /// # Errors
 /// [`LogError::NotALog`] when the file is something else; [`LogError::Io`].
 pub fn summary(path: &Path) -> Result<Summary, LogError> {
-    let file = File::open(path).map_err(at(path))?;
+    let file = for_reading(path).map_err(at(path))?;
     match beginning(&file).map_err(at(path))? {
         Beginning::Log => scan(&file).map_err(at(path)),
         Beginning::Unfinished { .. } => {

@@ -24,6 +24,8 @@ use rustix::{
     io::Errno,
 };
 
+use crate::open::open;
+
 /// Room that is kept for the last events, at least.
 pub const LAST_EVENTS_BYTES: u64 = 64 * 1024;
 /// Space is taken in steps of this size.
@@ -72,7 +74,7 @@ impl LogWriter {
     /// [`io::ErrorKind::InvalidData`] when the log does not end at `end_offset`: then its writer is
     /// alive. Otherwise what the system says.
     pub fn reopen(path: &Path, end_offset: u64, fsync: Fsync) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).open(path)?;
+        let file = open(path, OpenOptions::new().append(true))?;
         let length = file.metadata()?.len();
         if length != end_offset {
             let text = format!(

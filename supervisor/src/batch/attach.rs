@@ -86,12 +86,12 @@ struct Follower {
 
 impl Follower {
     async fn run(self, snapshot: Option<(Arc<Snapshot>, u64)>) {
-        let outcome = match &snapshot {
-            Some((snapshot, sent)) => self.send_progress(snapshot, *sent).await,
-            None => Some(()),
-        };
-        if outcome.is_none() {
-            return;
+        let mut followed = snapshot;
+        while let Some((snapshot, sent)) = followed {
+            if self.send_progress(&snapshot, sent).await.is_none() {
+                return;
+            }
+            followed = self.replacement(&snapshot).map(|snapshot| (snapshot, 0));
         }
         match self.completed().await {
             Ok(completed) => {
@@ -103,11 +103,17 @@ impl Follower {
         }
     }
 
-    /// Returns when the batch is over; `None` if the client is gone.
-    async fn send_progress(&self, snapshot: &Snapshot, mut sent: u64) -> Option<()> {
+    /// The snapshot of the batch's new owner, if it has another one.
+    fn replacement(&self, snapshot: &Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+        let current = self.batches.get(&self.batch_id)?.snapshot;
+        (!Arc::ptr_eq(&current, snapshot)).then_some(current)
+    }
+
+    /// Returns when the batch is over, or has another owner; `None` if the client is gone.
+    async fn send_progress(&self, snapshot: &Arc<Snapshot>, mut sent: u64) -> Option<()> {
         let mut updates = snapshot.subscribe();
         loop {
-            if snapshot.is_over() {
+            if snapshot.is_over() || self.replacement(snapshot).is_some() {
                 return Some(());
             }
             let changed = snapshot.changed_after(sent);

@@ -83,7 +83,7 @@ pub(super) async fn start(
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         Err(Refusal::Full { .. } | Refusal::TokenFull { .. }) => Start::NoRoom,
-        Err(Refusal::Closed) => Start::Stopping,
+        Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Follows the records of one job to its end and reports to the batch's owner. One tokio task for each running job.
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use cc_batch::{Job, Scope, Ticket};
 use cc_state::TaskRow;
+use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use crate::{
@@ -47,6 +48,26 @@ pub(super) async fn watch(
     messages: mpsc::Sender<Message>,
 ) {
     let task_id = handle.task_id().to_owned();
+    let following = follow(&handle, job, at_gate, &messages);
+    let collected = AssertUnwindSafe(following).catch_unwind().await;
+    handle.is_over().await;
+    let ended = handle.ended();
+    let at_ms = ended.map_or_else(now_ms, |ended| ended.at_ms);
+    let completed = ended.map(|ended| ended.completed.clone());
+    // After a panic the terminal event alone says how it ended.
+    let collector = collected.unwrap_or_else(|_| Collector::new());
+    let end = Box::new(collector.end(completed, at_ms));
+    // The owner may be gone.
+    messages.send(Message::Ended { job, task_id, end }).await.ok();
+}
+
+async fn follow(
+    handle: &TaskHandle,
+    job: Job,
+    at_gate: Option<AtGate>,
+    messages: &mpsc::Sender<Message>,
+) -> Collector {
+    let task_id = handle.task_id();
     let mut cursor = handle.feed().cursor_after(0);
     let mut collector = Collector::new();
     let mut was_reported = false;
@@ -66,17 +87,12 @@ pub(super) async fn watch(
         }
         if collector.is_auth_refused() && !was_reported {
             was_reported = true;
-            let task_id = task_id.clone();
+            let task_id = task_id.to_owned();
             // The owner may be gone.
             messages.send(Message::AuthRefused { job, task_id }).await.ok();
         }
     }
-    handle.is_over().await;
-    let ended = handle.ended();
-    let at_ms = ended.map_or_else(now_ms, |ended| ended.at_ms);
-    let completed = ended.map(|ended| ended.completed.clone());
-    let end = Box::new(collector.end(completed, at_ms));
-    messages.send(Message::Ended { job, task_id, end }).await.ok();
+    collector
 }
 
 /// The end of a task that is over, from its log.

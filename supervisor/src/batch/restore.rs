@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use cc_state::BatchRow;
 
-use crate::batch::{batches::Batches, gatekeeper, owner::Owner, stored};
+use crate::{
+    batch::{batches::Batches, gatekeeper, owner::Owner, stored},
+    ops::panics,
+};
 
 /// Continues the batches of earlier supervisors as soon as their tasks are recovered, and starts the timer of the
 /// gates. `rows` are the batches that are not over.
@@ -16,5 +19,8 @@ pub(crate) async fn restore(batches: &Arc<Batches>, rows: Vec<BatchRow>) {
             Err(error) => tracing::error!(batch_id, %error, "a batch cannot be continued"),
         }
     }
-    tokio::spawn(gatekeeper::keep(Arc::clone(batches)));
+    let kept = Arc::clone(batches);
+    tokio::spawn(panics::forever("the keeper of the gates", move || {
+        gatekeeper::keep(Arc::clone(&kept))
+    }));
 }

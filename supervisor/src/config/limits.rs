@@ -21,8 +21,10 @@ pub(crate) const TOKEN_NAME_CHARS: usize = 64;
 
 // The listener.
 
-/// Sessions that wait for their clients; of more, those that run nothing end, the oldest first.
+/// Sessions that wait for their clients; of more, those end that run nothing and have sent everything, the oldest first.
 pub(crate) const WAITING_SESSIONS: usize = 1_000;
+/// Beyond this many, those that have events to send end as well.
+pub(crate) const OWING_SESSIONS: usize = 10_000;
 /// Ended sessions that are remembered, so that a late client learns what happened.
 pub(crate) const ENDED_SESSIONS: usize = 10_000;
 /// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
@@ -34,6 +36,15 @@ pub(crate) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
 /// Pause after a failed accept, such as for want of file descriptors.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
+// Panics.
+
+/// How long health shows a panic.
+pub(crate) const PANIC_SHOWN: Duration = Duration::from_secs(60 * 60);
+/// Before what has panicked and must run is begun anew.
+pub(crate) const PANIC_RETRY: Duration = Duration::from_secs(1);
+/// Before the batch of an owner that has panicked is taken up again.
+pub(crate) const PANICKED_BATCH: Duration = Duration::from_secs(5);
+
 // A connection.
 
 /// Pings in a row without a sign of life.
@@ -43,6 +54,18 @@ pub(crate) const STALLED_CLIENT: Duration = Duration::from_secs(2 * 3600);
 /// Most JSON values in one message: they, not its bytes, cost memory. Room for a batch of as many tasks as
 /// there may be.
 pub(crate) const MESSAGE_VALUES: usize = 250_000;
+/// Values of a message that are parsed whatever the messages of other clients have.
+pub(crate) const FREE_VALUES: usize = 1_000;
+/// Of a message, the bytes that are read whatever other clients send.
+pub(crate) const FREE_MESSAGE_BYTES: u64 = 64 * 1024;
+/// What longer messages of all clients may take together: their texts, and as much again for what is made of them.
+pub(crate) const MESSAGES_BYTES: usize = 128 * 1024 * 1024;
+/// How long a longer message waits for others to be answered before its connection is closed.
+pub(crate) const MESSAGE_WAIT: Duration = Duration::from_secs(30);
+/// Between looks at how fast a longer message comes.
+pub(crate) const MESSAGE_CHECK: Duration = Duration::from_secs(1);
+/// Of which so many bytes must have come since the last look while others wait, or its connection is closed.
+pub(crate) const MESSAGE_CHECK_BYTES: u64 = 64 * 1024;
 /// Most calls in one JSON-RPC batch.
 pub(crate) const BATCH_CALLS: usize = 1_000;
 /// Longest single answer in a batch whose answers together are too long to send.
@@ -55,6 +78,12 @@ pub(crate) const IGNORED_PARAM_CHARS: usize = 64;
 pub(crate) const CONTROL_QUEUE_MESSAGES: usize = 64;
 /// Read buffer of a connection: larger ones make idle connections expensive.
 pub(crate) const READ_BUFFER_BYTES: usize = 1024;
+/// Answers from this length on wait for the client to have read the earlier ones.
+pub(crate) const QUEUED_TEXT_BYTES: usize = 4 * 1024;
+/// Texts from this length on are written past the codec.
+pub(crate) const LONG_TEXT_BYTES: usize = 64 * 1024;
+/// How long the client may read nothing of one before the connection ends.
+pub(crate) const LONG_TEXT_WAIT: Duration = Duration::from_secs(30);
 /// What is collected before a write to the socket.
 pub(crate) const WRITE_BUFFER_BYTES: usize = 64 * 1024;
 /// What may wait to be written: a few of the longest messages.
@@ -63,6 +92,8 @@ pub(crate) const MOST_WRITE_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) const TEXTS_BYTES: usize = 64 * 1024;
 /// Records that a writer takes from a cursor at once.
 pub(crate) const WRITER_TAKE_BYTES: usize = 128 * 1024;
+/// After so long without a byte taken, a reader is left with a position in the log.
+pub(crate) const STALLED_READER: Duration = Duration::from_secs(1);
 /// Messages of one task that are sent before it is another's turn, where several are followed on a connection.
 pub(crate) const WRITER_TURN_BYTES: usize = 256 * 1024;
 /// Lines in one `process.output_batch`, and bytes of them all: escaped as JSON they may be six times as
@@ -82,6 +113,10 @@ pub(crate) const LIST_BYTES: usize = 900 * 1024;
 pub(crate) const CLOSE_FLUSH: Duration = Duration::from_secs(2);
 /// For the client to end its side afterwards.
 pub(crate) const CLOSE_DRAIN: Duration = Duration::from_secs(2);
+/// The same two while the supervisor stops: it does not wait for a client that sleeps.
+pub(crate) const STOP_ASLEEP: Duration = Duration::from_millis(300);
+/// See [`STOP_ASLEEP`].
+pub(crate) const STOP_DRAIN: Duration = Duration::from_millis(200);
 /// For a pause or a resume to be confirmed.
 pub(crate) const CONTROL_ANSWER: Duration = Duration::from_secs(5);
 
@@ -97,6 +132,8 @@ pub(crate) const MOST_OUTPUT_BYTES: u64 = 1024 * 1024 * 1024;
 pub(crate) const MOST_SECONDS: f64 = cc_protocol::execute::TIMEOUT_S_LIMIT;
 /// The end of each running task's log that is kept in memory.
 pub(crate) const RING_BYTES: usize = 256 * 1024;
+/// The same while nobody follows the task closely.
+pub(crate) const UNREAD_RING_BYTES: usize = 32 * 1024;
 /// Between the points of a running task's log whose places are kept in memory.
 pub(crate) const FEED_MARK_BYTES: u64 = 256 * 1024;
 /// One read from a worker's event pipe.
@@ -212,6 +249,19 @@ pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Between two attempts to take it.
 pub(crate) const LOCK_RETRY: Duration = Duration::from_millis(5);
 
+/// Between looks at the state directory: its place, its permissions, the room on its disk.
+pub(crate) const STATE_CHECK: Duration = Duration::from_secs(10);
+/// The same while something is wrong with it.
+pub(crate) const STATE_CHECK_AGAIN: Duration = Duration::from_secs(1);
+/// With less room than this on its disk the state directory is nearly full, unless [`NEARLY_FULL_SHARE`] is less.
+pub(crate) const NEARLY_FULL_BYTES: u64 = 64 * 1024 * 1024;
+/// One in so many bytes, or files, of the file system.
+pub(crate) const NEARLY_FULL_SHARE: u64 = 16;
+/// With fewer files than this to be made on its disk the state directory is nearly full.
+pub(crate) const NEARLY_FULL_FILES: u64 = 1_000;
+/// What must fit on its disk before a state directory that was full counts as writable again: a task's first needs.
+pub(crate) const STATE_PROBE_BYTES: u64 = 256 * 1024;
+
 /// Changes and questions that wait for the database.
 pub(crate) const STORE_QUEUE_JOBS: usize = 1_024;
 /// Changes that are kept when the database does not take them, to be tried again with the next ones.
@@ -226,6 +276,12 @@ pub(crate) const MOST_KEEP_TASKS: usize = 10_000_000;
 pub(crate) const DEFAULT_KEEP_BYTES: u64 = 10 * 1024 * 1024 * 1024;
 /// One in so many bytes of the file system.
 pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
+/// Logs that retention removes at once, and for how long: clients wait for the same disk.
+pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
+/// See [`RETENTION_SLICE_TASKS`].
+pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
+/// The pause after that, as many times as long as the removal took.
+pub(crate) const RETENTION_PAUSE_SHARE: u32 = 4;
 /// Between looks for logs that have become too old.
 pub(crate) const RETENTION_CHECK: Duration = Duration::from_secs(60);
 

@@ -7,6 +7,7 @@
 //! - `context` is what connections are served with, `token_slots` counts the sessions of each token.
 //! - `serve` is one connection: its begin, its reader beside its writer, its end.
 //! - `websocket` is how a stream becomes a WebSocket and how that is closed.
+//! - `intake` reads from the socket as far as there is memory for it; `frames` are where a client's frames begin and end.
 //! - `heartbeat` decides when a silent client is dead.
 //!
 //! Called by [`crate::http`] after an upgrade.
@@ -16,6 +17,10 @@ mod context;
 mod token_slots;
 
 mod serve;
+
+mod frames;
+
+mod intake;
 
 mod websocket;
 

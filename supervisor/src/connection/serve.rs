@@ -5,14 +5,15 @@
 //! takes the session over. Then the place among the connections is free at once, the session waits for its client, and
 //! the client is sent a close frame with the reason.
 
-use std::{future::pending, sync::Arc};
+use std::{future::pending, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
+    time::sleep,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -21,7 +22,8 @@ use crate::{
     connection::{
         context::{ConnectionContext, SessionSlot},
         heartbeat,
-        websocket::{self, End, Sink, Stream},
+        intake::{ClaimSlot, Intake},
+        websocket::{self, End, Patience, Sink, Stream},
     },
     delivery::{
         Outgoing, Writer,
@@ -30,6 +32,8 @@ use crate::{
     ops::identity::Identity,
     session::{Due, Handler},
 };
+
+const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 
 /// Serves an upgraded connection of this client; `early` is what came with its request, `permit` its place among the TCP
 /// connections.
@@ -47,21 +51,15 @@ pub(crate) async fn serve(
     let Some(mut open) = Box::pin(Open::begin(&context, identity, stream, early)).await else {
         return;
     };
+    let serving = AssertUnwindSafe(open.serve(&context)).catch_unwind();
     let end = tokio::select! {
-        () = open.evicted.notified() => {
-            End::close(close::TAKEN_OVER, "another connection has resumed this session")
-        }
-        end = read(&context, &mut open.handler, &mut open.stream) => end,
-        error = open.writer.run(&mut open.sink) => {
-            tracing::debug!(%error, "writing to a client");
-            End::Lost("the connection broke")
-        }
-        () = heartbeat::until_dead(&context, open.life.clone(), &open.outgoing) => {
-            End::Lost("the client does not answer")
-        }
+        // A mistake of this program: the session waits for its client, as after any other end.
+        end = serving => end.unwrap_or_else(|_| End::close(close::INTERNAL, PANICKED)),
         () = revoked => End::close(close::POLICY, "the token of this connection was removed"),
     };
-    Box::pin(open.end(end)).await;
+    let is_stopping = context.tasks().stage.is_stopping();
+    let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
+    Box::pin(open.end(end, patience)).await;
     drop(permit);
 }
 
@@ -85,6 +83,8 @@ fn until_revoked(
 struct Open {
     handler: Handler,
     stream: Stream,
+    /// Of the message that the stream returned last.
+    claims: ClaimSlot,
     /// It reads what the handler queues, so it outlives the handler.
     writer: Writer,
     sink: Sink,
@@ -109,7 +109,11 @@ impl Open {
         let lane = FrameLane::default();
         let socket = Socket::new(stream, life.clone(), lane.clone());
         let message_bytes = context.tasks().config().message_bytes_limit;
-        let (sink, stream) = websocket::accept(socket, early, message_bytes).await;
+        let (claims, budget) = (ClaimSlot::default(), Arc::clone(&context.services.budget));
+        // What came with the request holds the whole buffer of the request.
+        let early = Bytes::copy_from_slice(&early);
+        let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
+        let (sink, stream) = websocket::accept(intake, message_bytes).await;
         let slot = match context.session_slot(&identity).await {
             Ok(slot) => slot,
             Err(limit) => {
@@ -125,18 +129,38 @@ impl Open {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, slot })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
                 let frame = websocket::close_frame(close::INTERNAL, "no session");
-                websocket::finish(sink, stream, Vec::new(), Some(frame)).await;
+                websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL).await;
                 None
             }
         }
     }
 
-    async fn end(mut self, end: End) {
+    /// Reads and writes until the connection is to end.
+    async fn serve(&mut self, context: &ConnectionContext) -> End {
+        tokio::select! {
+            () = self.evicted.notified() => {
+                End::close(close::TAKEN_OVER, "another connection has resumed this session")
+            }
+            end = read(context, &mut self.handler, &mut self.stream, &self.claims) => end,
+            error = self.writer.run(&mut self.sink) => {
+                tracing::debug!(%error, "writing to a client");
+                End::Lost("the connection broke")
+            }
+            () = heartbeat::until_dead(context, self.life.clone(), &self.outgoing) => {
+                End::Lost("the client does not answer")
+            }
+            () = stopped_asleep(context, &self.life) => {
+                End::Lost("the client does not read, and the supervisor stops")
+            }
+        }
+    }
+
+    async fn end(mut self, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
         drop(self.slot);
         match &end {
@@ -149,8 +173,22 @@ impl Open {
         }
         self.handler.connection_lost().await;
         if let End::Orderly(frame) = end {
-            websocket::finish(self.sink, self.stream, self.writer.leftovers(), frame).await;
+            let texts = self.writer.leftovers();
+            websocket::finish(self.sink, self.stream, texts, frame, &patience).await;
         }
+    }
+}
+
+/// Returns when the supervisor stops and the client takes nothing any more.
+async fn stopped_asleep(context: &ConnectionContext, life: &Liveness) {
+    context.tasks().stage.stopping().await;
+    let mut taken = life.taken();
+    loop {
+        sleep(limits::STOP_ASLEEP).await;
+        if life.is_full() && life.taken() == taken {
+            return;
+        }
+        taken = life.taken();
     }
 }
 
@@ -159,26 +197,44 @@ async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: S
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();
     let frame = websocket::close_frame(close::POLICY, "session limit");
-    websocket::finish(sink, stream, vec![text], Some(frame)).await;
+    websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await;
 }
 
 /// Reads messages and has each answered, until the connection is to end.
-async fn read(context: &ConnectionContext, handler: &mut Handler, stream: &mut Stream) -> End {
+async fn read(
+    context: &ConnectionContext,
+    handler: &mut Handler,
+    stream: &mut Stream,
+    claims: &ClaimSlot,
+) -> End {
+    let mut early = None;
     loop {
-        let message = tokio::select! {
-            message = stream.next() => message,
-            due = handler.due(&context.tasks().stage) => match due {
-                Due::Close(code, reason) => return End::close(code, reason),
-                Due::AnswerWaiting => {
-                    // Boxed, as below.
-                    Box::pin(handler.answer_waiting()).await;
-                    continue;
-                }
+        let message = match early.take() {
+            Some(message) => message,
+            None => tokio::select! {
+                message = stream.next() => message,
+                due = handler.due(&context.tasks().stage) => match due {
+                    Due::Close(code, reason) => return End::close(code, reason),
+                    Due::AnswerWaiting => {
+                        // Boxed, as below.
+                        Box::pin(handler.answer_waiting()).await;
+                        continue;
+                    }
+                },
             },
         };
         match message {
-            // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
-            Some(Ok(Message::Text(text))) => Box::pin(handler.handle(text.as_str())).await,
+            Some(Ok(Message::Text(text))) => {
+                let claim = claims.take();
+                let is_long = claim.is_some();
+                // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
+                Box::pin(handler.handle(text.as_str(), claim)).await;
+                if is_long {
+                    // The codec uses the memory of a message for the next one, unless the message is still there when it
+                    // begins to read on.
+                    early = stream.next().now_or_never();
+                }
+            }
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Binary(_))) => {
                 return End::close(close::UNSUPPORTED, "binary messages are not understood");

@@ -1,6 +1,7 @@
 //! A TCP stream becomes a WebSocket, and is closed so that its client gets everything that was sent.
 
-use bytes::Bytes;
+use std::time::Duration;
+
 use cc_protocol::error::close;
 use futures_util::{
     SinkExt as _, StreamExt as _,
@@ -16,10 +17,13 @@ use tokio_tungstenite::{
     },
 };
 
-use crate::{config::limits, delivery::socket::Socket};
+use crate::{
+    config::limits,
+    connection::intake::{Intake, NotRead},
+};
 
-pub(super) type Sink = SplitSink<WebSocketStream<Socket>, Message>;
-pub(super) type Stream = SplitStream<WebSocketStream<Socket>>;
+pub(super) type Sink = SplitSink<WebSocketStream<Intake>, Message>;
+pub(super) type Stream = SplitStream<WebSocketStream<Intake>>;
 
 /// How a connection ends.
 #[derive(Debug)]
@@ -46,9 +50,17 @@ impl End {
             Error::Protocol(_) | Error::AttackAttempt => {
                 Self::close(close::PROTOCOL, "this is no valid WebSocket frame")
             }
+            Error::Io(error) => match error.get_ref().and_then(|error| error.downcast_ref()) {
+                Some(NotRead::NoRoom) => {
+                    Self::close(close::TRY_AGAIN, "too many long messages at once: try again later")
+                }
+                Some(NotRead::TooSlow) => {
+                    Self::close(close::TRY_AGAIN, "the message came too slowly while others waited")
+                }
+                None => Self::Lost("the connection broke"),
+            },
             Error::ConnectionClosed
             | Error::AlreadyClosed
-            | Error::Io(_)
             | Error::Tls(_)
             | Error::WriteBufferFull(_)
             | Error::Url(_)
@@ -58,22 +70,34 @@ impl End {
     }
 }
 
+/// How long a client is waited for whose connection is being closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Patience {
+    /// Until it has taken what is left and the close frame.
+    flush: Duration,
+    /// Until it has closed its side.
+    drain: Duration,
+}
+
+impl Patience {
+    pub(super) const USUAL: Self = Self { flush: limits::CLOSE_FLUSH, drain: limits::CLOSE_DRAIN };
+    /// A stop of the supervisor does not wait for a client that sleeps: it resumes its session when it wakes up.
+    pub(super) const AT_STOP: Self = Self { flush: limits::STOP_ASLEEP, drain: limits::STOP_DRAIN };
+}
+
 pub(super) fn close_frame(code: u16, reason: &'static str) -> CloseFrame {
     CloseFrame { code: code.into(), reason: reason.into() }
 }
 
-/// The two halves of the WebSocket on this stream; `early` is what came with the request.
-pub(super) async fn accept(stream: Socket, early: Bytes, message_bytes: usize) -> (Sink, Stream) {
+/// The two halves of the WebSocket on this stream.
+pub(super) async fn accept(stream: Intake, message_bytes: usize) -> (Sink, Stream) {
     let config = WebSocketConfig::default()
         .read_buffer_size(limits::READ_BUFFER_BYTES)
         .write_buffer_size(limits::WRITE_BUFFER_BYTES)
         .max_write_buffer_size(limits::MOST_WRITE_BUFFER_BYTES)
         .max_message_size(Some(message_bytes))
         .max_frame_size(Some(message_bytes));
-    let received = early.to_vec();
-    // It holds the whole buffer in which the request came.
-    drop(early);
-    WebSocketStream::from_partially_read(stream, received, Role::Server, Some(config)).await.split()
+    WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await.split()
 }
 
 /// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
@@ -83,6 +107,7 @@ pub(super) async fn finish(
     stream: Stream,
     texts: Vec<String>,
     frame: Option<CloseFrame>,
+    patience: &Patience,
 ) {
     let sending = async {
         if let Some(frame) = frame {
@@ -93,18 +118,18 @@ pub(super) async fn finish(
         }
         sink.flush().await
     };
-    match timeout(limits::CLOSE_FLUSH, sending).await {
+    match timeout(patience.flush, sending).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
         Err(_) => tracing::debug!("a client did not read its close frame in time"),
     }
     let Ok(mut socket) = stream.reunite(sink) else { return };
-    let tcp = socket.get_mut();
+    let tcp = socket.get_mut().socket();
     let draining = async {
         tcp.shutdown().await?;
         tokio::io::copy(tcp, &mut tokio::io::sink()).await
     };
-    match timeout(limits::CLOSE_DRAIN, draining).await {
+    match timeout(patience.drain, draining).await {
         Ok(Ok(_)) | Err(_) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
     }

@@ -18,7 +18,7 @@ use crate::{
     daemon::runtime,
     http::{AdmissionRules, Server},
     ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
-    session::{Services, Sessions},
+    session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
@@ -40,7 +40,7 @@ pub(super) struct StoredState {
 
 impl StoredState {
     pub(super) fn load(state_dir: &StateDir, fsync: Fsync) -> anyhow::Result<Self> {
-        let (db, opened) = StateDb::open(state_dir.database())?;
+        let (db, opened) = StateDb::open(&state_dir.database())?;
         match fsync {
             Fsync::Never => {}
             Fsync::Always => db.wait_for_disk()?,
@@ -63,9 +63,10 @@ pub(super) async fn build(
     stage: StageWatch,
     spawner: Spawner,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
-    let tasks_dir = state_dir.tasks().to_owned();
+    let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::new(Health::default());
-    let store = Store::start(db, Arc::clone(&health)).with_context(|| runtime::ADVICE)?;
+    let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
+        .with_context(|| runtime::ADVICE)?;
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
@@ -84,9 +85,11 @@ pub(super) async fn build(
         settings: Live::new(config, environment),
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
-    let sessions = Arc::new(Sessions::new(grace, registry, tasks.store.clone()));
+    let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
+    let sessions = Arc::new(Sessions::new(grace, registry, store, metrics));
     let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-    Ok((Services { sessions, batches, tasks }, parent))
+    let budget = Arc::new(MessageBudget::new(tasks.config().message_bytes_limit));
+    Ok((Services { sessions, budget, batches, tasks }, parent))
 }
 
 fn environment(config: &Config) -> Base {

@@ -7,6 +7,7 @@
 //! - `listen` opens the listening socket, `build` makes everything that clients ask for.
 //! - `recovery` gives the tasks of earlier supervisors owners or ends.
 //! - `reaper` reaps children that were not started here.
+//! - `state_loss` is what is done when the state directory was removed.
 //! - `signals` are what tells the supervisor to stop, `shutdown` is how it stops.
 //!
 //! Called by `main`.
@@ -22,6 +23,8 @@ mod build;
 mod recovery;
 
 mod reaper;
+
+mod state_loss;
 
 pub(crate) mod signals;
 

@@ -13,6 +13,7 @@
 use std::{
     collections::HashSet,
     fs, io,
+    panic::AssertUnwindSafe,
     path::Path,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,6 +21,7 @@ use std::{
 
 use cc_link::adopt::SOCKET_NAME;
 use cc_state::{EndedTask, SessionRow, TaskRow};
+use futures_util::FutureExt as _;
 use tokio::{task::JoinSet, time::timeout_at};
 
 use crate::{
@@ -160,7 +162,17 @@ async fn finish(
 
 async fn recover_one(context: Arc<TaskContext>, task: UnfinishedTask) -> Option<Recovered> {
     let task_id = task.info.task_id.clone();
-    match recover::recover(&context, task).await {
+    let (info, leaf) = (task.info.clone(), task.leaf.clone());
+    let recovering = AssertUnwindSafe(recover::recover(&context, task)).catch_unwind();
+    let outcome = match recovering.await {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            tracing::error!(task_id, "recovering a task has panicked: it is tried once more");
+            context.registry.remove(&task_id);
+            recover::recover(&context, UnfinishedTask { info, leaf }).await
+        }
+    };
+    match outcome {
         Ok(taken) => {
             if taken == Recovered::Adopted {
                 context.metrics.tasks.adopted();

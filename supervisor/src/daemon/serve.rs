@@ -22,9 +22,10 @@ use crate::{
         recovery::{self, EarlierTasks},
         shutdown::{self, Left},
         signals::Stops,
+        state_loss,
     },
     http::{self, Connections},
-    ops::{stage::StageWatch, systemd, uptime},
+    ops::{memory, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
     worker::{keepers::Keepers, spawner::Spawner},
@@ -34,7 +35,7 @@ use crate::{
 /// manager; `open_files` is the limit for tasks, where it differs from this program's.
 ///
 /// # Errors
-/// When it cannot be started. Once it serves clients it ends without an error.
+/// When it cannot be started. Once it serves clients it ends without an error, unless its state directory was removed.
 pub(crate) async fn serve(
     config: Config,
     state_dir: StateDir,
@@ -47,19 +48,24 @@ pub(crate) async fn serve(
     let address = listener.local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
-    let keepers = Keepers::new(state_dir.keepers().to_owned());
+    let state_dir = Arc::new(state_dir);
+    let keepers = Keepers::new(state_dir.keepers().clone());
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
     let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
-    tokio::spawn(reaper::reap());
-    tokio::spawn(uptime::keep());
+    let health = Arc::clone(&services.tasks.health);
+    tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
+    tokio::spawn(panics::forever("the return of memory", memory::give_back));
+    tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
-    tokio::spawn(prune(services.clone()));
+    let pruned = services.clone();
+    tokio::spawn(panics::forever("retention", move || prune(pruned.clone())));
 
     let connections = Connections::new(services.tasks.config().sessions_limit);
     let server = server(services.clone(), address);
@@ -69,7 +75,8 @@ pub(crate) async fn serve(
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
-    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections).await;
+    let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
+    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections, lost).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {
@@ -80,8 +87,7 @@ pub(crate) async fn serve(
     }
     services.tasks.store.close().await;
     tracing::info!("stopped");
-    drop(state_dir);
-    Ok(())
+    Ok(state_loss::check(&state_dir)?)
 }
 
 /// Removes tasks and batches that are too old, at intervals. Ends with the supervisor.

@@ -32,14 +32,20 @@ pub(super) enum Left {
     Tasks,
 }
 
-/// Waits until the supervisor is told to stop, then ends all tasks or leaves them to the next one.
+/// Waits until the supervisor is told to stop, or has `lost` its state directory; then ends all tasks or leaves them to the
+/// next supervisor.
 pub(super) async fn end(
     context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
     connections: &Connections,
+    lost: impl Future<Output = ()>,
 ) -> Left {
-    let stop = stops.next().await;
+    let stop = tokio::select! {
+        stop = stops.next() => stop,
+        // No supervisor could find the tasks again. There are none any more.
+        () = lost => Stop::EndTasks,
+    };
     let stage = stage_of(stop, context.config().on_stop);
     let count = context.registry.count();
     to_stage.send_replace(stage);

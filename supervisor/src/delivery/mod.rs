@@ -5,6 +5,7 @@
 //!
 //! On the way of a record, each file above those that it uses:
 //! - `writer`: takes records of the followed tasks in turn and writes messages; driven by [`crate::connection`]
+//! - `turn`: what a client that has stopped reading is left with
 //! - `outgoing`: what the session has its writer do
 //! - `notification`: a record becomes a notification
 //! - `output_json`: the same for output, which is nearly all, straight from its bytes
@@ -12,6 +13,8 @@
 //! - `socket`: messages in a buffer, their short way past the WebSocket codec, and the signs of life of the other end
 
 mod writer;
+
+mod turn;
 
 mod outgoing;
 

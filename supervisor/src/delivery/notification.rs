@@ -44,6 +44,18 @@ impl Translator {
         Self { task_id, pid, after_seq, has_ended: false, output_json }
     }
 
+    /// The number of the last event that was translated.
+    #[must_use]
+    pub(crate) fn after_seq(&self) -> u64 {
+        self.after_seq
+    }
+
+    /// What follows this event is to be translated again.
+    pub(crate) fn go_back(&mut self, after_seq: u64) {
+        self.has_ended &= after_seq >= self.after_seq;
+        self.after_seq = after_seq;
+    }
+
     /// Whether the terminal event was translated.
     #[must_use]
     pub(crate) fn has_ended(&self) -> bool {
@@ -85,7 +97,7 @@ impl Translator {
     ) {
         if let Err(error) = self.translate(pending, is_batching, messages) {
             let lost = std::mem::take(pending);
-            messages.push(&self.lost(lost.bytes() as u64, &error.to_string()));
+            messages.push(&self.lost(lost.bytes() as u64, &error.to_string()), self.after_seq);
         }
     }
 
@@ -105,6 +117,8 @@ impl Translator {
             }
             let Some(Record { seq, body, .. }) = pending.next_record()? else { break };
             match body {
+                // Read again, after a client that had stopped reading goes on.
+                Body::Output(_) | Body::Event(_) if seq <= self.after_seq => {}
                 Body::Lines(lines) => {
                     let (stream, data) = (lines.stream(), lines.data().clone());
                     pending.lines = Some(PendingLines { seq, stream, data });
@@ -112,12 +126,14 @@ impl Translator {
                 Body::Output(Output { stream, piece, truncated, data }) => {
                     let line = Line { seq, stream, piece, truncated, data: &data };
                     self.line(&line, batch, messages);
+                    self.after_seq = seq;
                 }
                 Body::Event(event) => {
                     self.end_batch(batch, messages);
+                    self.after_seq = seq;
                     self.has_ended |= matches!(event, Event::Completed(_));
                     let position = Position { task_id: self.task_id.clone(), seq };
-                    messages.push(&self.fit(self.event(&event, position), seq));
+                    messages.push(&self.fit(self.event(&event, position), seq), seq);
                 }
                 Body::Notice(_) => {}
             }
@@ -173,7 +189,7 @@ impl Translator {
         if let Some(batch) = batch
             && std::mem::take(batch).items > 0
         {
-            self.output_json.end_batch(messages);
+            self.output_json.end_batch(messages, self.after_seq);
         }
     }
 

@@ -82,7 +82,7 @@ impl OutputJson {
         }
         push_number(text, line.seq);
         text.push_str("}}");
-        messages.close();
+        messages.close(line.seq);
     }
 
     /// Begins a `process.output_batch` message, to which [`OutputJson::item`] adds.
@@ -111,10 +111,10 @@ impl OutputJson {
         text.push('}');
     }
 
-    /// Completes the batch.
-    pub(crate) fn end_batch(&self, messages: &mut MessageBuffer) {
+    /// Completes the batch, whose last line has this number.
+    pub(crate) fn end_batch(&self, messages: &mut MessageBuffer, seq: u64) {
         messages.open().push_str("]}}");
-        messages.close();
+        messages.close(seq);
     }
 }
 
@@ -268,7 +268,7 @@ mod tests {
             writer.begin_batch(&mut messages);
             writer.item(&line, true, &mut messages);
             writer.item(&line, false, &mut messages);
-            writer.end_batch(&mut messages);
+            writer.end_batch(&mut messages, seq);
             let output = ProcessOutput {
                 stream: Cow::Borrowed(stream.as_str()),
                 data: String::from_utf8_lossy(&data),

@@ -15,7 +15,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -30,8 +30,8 @@ use tokio::{
 #[derive(Debug, Default)]
 pub(crate) struct MessageBuffer {
     text: String,
-    /// Where each message ends.
-    ends: Vec<usize>,
+    /// Where each message ends, and the number of its last event.
+    ends: Vec<(usize, u64)>,
 }
 
 impl MessageBuffer {
@@ -39,10 +39,10 @@ impl MessageBuffer {
         self.text.reserve(bytes);
     }
 
-    /// Adds a message.
-    pub(crate) fn push(&mut self, text: &str) {
+    /// Adds a message whose last event has this number.
+    pub(crate) fn push(&mut self, text: &str, seq: u64) {
         self.open().push_str(text);
-        self.close();
+        self.close(seq);
     }
 
     /// The text to which the message that is being written is appended. It begins with the complete messages.
@@ -50,9 +50,9 @@ impl MessageBuffer {
         &mut self.text
     }
 
-    /// Completes the message that is being written.
-    pub(crate) fn close(&mut self) {
-        self.ends.push(self.text.len());
+    /// Completes the message that is being written; its last event has this number.
+    pub(crate) fn close(&mut self, seq: u64) {
+        self.ends.push((self.text.len(), seq));
     }
 
     /// The length of all messages, with that of one that is not complete.
@@ -61,20 +61,20 @@ impl MessageBuffer {
         self.text.len()
     }
 
-    /// The complete messages as WebSocket frames.
+    /// The complete messages as WebSocket frames, and the number of the last event in each.
     #[must_use]
-    pub(crate) fn into_frames(self) -> Bytes {
+    pub(crate) fn into_frames(self) -> (Bytes, Vec<u64>) {
         let mut frames = Vec::with_capacity(self.text.len() + self.ends.len() * HEADER_BYTES_LIMIT);
         for text in self.iter() {
             push_header(&mut frames, text.len());
             frames.extend_from_slice(text.as_bytes());
         }
-        frames.into()
+        (frames.into(), self.ends.into_iter().map(|(_, seq)| seq).collect())
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
         let mut start = 0;
-        self.ends.iter().map(move |end| {
+        self.ends.iter().map(move |(end, _)| {
             let text = &self.text[start..*end];
             start = *end;
             text
@@ -107,6 +107,29 @@ fn push_header(frames: &mut Vec<u8>, text_bytes: usize) {
     }
 }
 
+/// The length of the frame at the beginning of these, which were made here.
+#[must_use]
+pub(crate) fn frame_bytes(frames: &[u8]) -> usize {
+    match *frames {
+        [_, TWO_BYTES, high, low, ..] => 4 + usize::from(u16::from_be_bytes([high, low])),
+        [_, EIGHT_BYTES, a, b, c, d, e, f, g, h, ..] => {
+            let bytes = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+            HEADER_BYTES_LIMIT + usize::try_from(bytes).unwrap_or(usize::MAX - HEADER_BYTES_LIMIT)
+        }
+        [_, bytes, ..] => 2 + usize::from(bytes),
+        [] | [_] => frames.len(),
+    }
+}
+
+/// A text as the frame of a whole message.
+#[must_use]
+pub(crate) fn text_frame(text: &str) -> Bytes {
+    let mut frame = Vec::with_capacity(text.len() + HEADER_BYTES_LIMIT);
+    push_header(&mut frame, text.len());
+    frame.extend_from_slice(text.as_bytes());
+    frame.into()
+}
+
 /// The frames that the writer gave last and the socket has not taken yet. Clones are the same lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FrameLane(Arc<Mutex<Bytes>>);
@@ -122,6 +145,18 @@ impl FrameLane {
     #[must_use]
     fn rest(&self) -> Bytes {
         self.frames().clone()
+    }
+
+    /// The number of bytes that are to be written.
+    #[must_use]
+    pub(crate) fn unsent(&self) -> usize {
+        self.frames().len()
+    }
+
+    /// Lets go of everything but the next so many bytes, which get memory of their own.
+    pub(crate) fn keep(&self, bytes: usize) {
+        let mut frames = self.frames();
+        *frames = Bytes::copy_from_slice(&frames[..bytes.min(frames.len())]);
     }
 
     fn advance(&self, bytes: usize) {
@@ -147,6 +182,8 @@ pub(crate) struct Liveness(Arc<Signs>);
 struct Signs {
     is_alive: AtomicBool,
     is_full: AtomicBool,
+    /// Writes that the kernel has taken.
+    taken: AtomicU64,
 }
 
 impl Liveness {
@@ -160,6 +197,12 @@ impl Liveness {
 
     pub(crate) fn set_full(&self, is_full: bool) -> bool {
         self.0.is_full.swap(is_full, Ordering::Relaxed)
+    }
+
+    /// Changes with every write that the kernel takes.
+    #[must_use]
+    pub(crate) fn taken(&self) -> u64 {
+        self.0.taken.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_full(&self) -> bool {
@@ -201,6 +244,7 @@ impl Socket {
                 self.liveness.set_full(true);
             }
             Poll::Ready(_) => {
+                self.liveness.0.taken.fetch_add(1, Ordering::Relaxed);
                 if self.liveness.set_full(false) {
                     self.liveness.show();
                 }

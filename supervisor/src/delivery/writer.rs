@@ -5,13 +5,16 @@
 //! replay cannot delay a live task. All that is ready is written before one flush; nothing waits for more to come.
 //!
 //! A slow client makes only its own writer wait. What is held for it are the records of one read, and the messages of a
-//! small part of them. Driven by [`crate::connection`].
+//! small part of them; of one that has stopped reading for a second, the frame that is under way. Driven by [`crate::connection`].
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io};
 
 use bytes::Bytes;
 use futures_util::{FutureExt as _, Sink, SinkExt as _, future::select_all};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{
@@ -19,8 +22,10 @@ use crate::{
     delivery::{
         outgoing::{Follow, Outgoing},
         pending::PendingRecords,
-        socket::{FrameLane, MessageBuffer},
+        socket::{FrameLane, MessageBuffer, text_frame},
+        turn::Turn,
     },
+    ops::memory,
     task::feed::Item,
 };
 
@@ -113,7 +118,7 @@ impl Writer {
     pub(crate) fn leftovers(&mut self) -> Vec<String> {
         let mut messages = Vec::new();
         while let Ok(outgoing) = self.queue.try_recv() {
-            if let Outgoing::Text(text) = *outgoing {
+            if let Outgoing::Text(text) | Outgoing::Awaited(text, _) = *outgoing {
                 messages.push(text);
             }
         }
@@ -171,9 +176,9 @@ impl Writer {
         S: Sink<Message, Error = Error> + Unpin,
     {
         match *outgoing {
-            Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
+            Outgoing::Text(text) => self.send_text(text, sink).await?,
             Outgoing::Awaited(text, taken) => {
-                sink.feed(Message::text(text)).await?;
+                self.send_text(text, sink).await?;
                 // The receiver may have stopped waiting; so may those of `TellWhenIdle`.
                 taken.send(()).ok();
             }
@@ -181,6 +186,8 @@ impl Writer {
             Outgoing::Hold => self.is_held = true,
             Outgoing::Release => self.is_held = false,
             Outgoing::Follow(follow) => self.own.push_back(follow),
+            // It may have been detached before its answer was queued.
+            Outgoing::Attach(follow) if follow.delivered.is_closed() => {}
             Outgoing::Attach(follow) => self.attached.push(*follow),
             Outgoing::Detach(task_id) => {
                 self.attached.retain(|follow| follow.task_id != task_id);
@@ -192,6 +199,29 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// Sends a text. The codec keeps the room that a long one takes for ever, so a long one goes past it; and it is not kept
+    /// for ever for a client that does not read it.
+    async fn send_text<S>(&mut self, text: String, sink: &mut S) -> Result<(), Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        if text.len() < limits::LONG_TEXT_BYTES {
+            return sink.feed(Message::text(text)).await;
+        }
+        sink.flush().await?;
+        self.lane.put(text_frame(&text));
+        drop(text);
+        loop {
+            let unsent = self.lane.unsent();
+            if let Ok(written) = timeout(limits::LONG_TEXT_WAIT, sink.flush()).await {
+                return written;
+            }
+            if self.lane.unsent() == unsent {
+                return Err(io::Error::from(io::ErrorKind::TimedOut).into());
+            }
+        }
     }
 
     /// Sends the notifications of this item, and of the records that the ring has ready after it, up to the bound of a
@@ -221,12 +251,9 @@ impl Writer {
             while let Ok(outgoing) = self.queue.try_recv() {
                 self.obey(outgoing, sink).await?;
             }
-            let Some(frames) = self.take(place, &task_id) else { break };
-            sent_bytes += frames.len();
-            sink.flush().await?;
-            // The codec has nothing under way, and no other future writes to the sink in between.
-            self.lane.put(frames);
-            sink.flush().await?;
+            let Some(turn) = self.take(place, &task_id) else { break };
+            sent_bytes += turn.frames().len();
+            self.send_frames(place, turn, sink).await?;
         }
         if self.attached.len() + usize::from(!self.own.is_empty()) > 1
             && let Some(follow) = nth(&mut self.own, &mut self.attached, place)
@@ -238,8 +265,41 @@ impl Writer {
         sink.flush().await
     }
 
+    /// Writes the frames. Of a client that does not read them nothing is kept for long: the rest of the frame that is under
+    /// way, and a position in the task's log.
+    async fn send_frames<S>(
+        &mut self,
+        place: usize,
+        mut turn: Turn,
+        sink: &mut S,
+    ) -> Result<(), Error>
+    where
+        S: Sink<Message, Error = Error> + Unpin,
+    {
+        sink.flush().await?;
+        // The codec has nothing under way, and no other future writes to the sink in between.
+        self.lane.put(turn.frames());
+        let mut unsent = self.lane.unsent();
+        loop {
+            if let Ok(written) = timeout(limits::STALLED_READER, sink.flush()).await {
+                return written;
+            }
+            let rest = self.lane.unsent();
+            if rest == unsent {
+                break;
+            }
+            unsent = rest;
+        }
+        if let Some(follow) = nth(&mut self.own, &mut self.attached, place) {
+            self.lane.keep(turn.take_back(unsent, follow));
+            memory::may_have_shrunk();
+        }
+        drop(turn);
+        sink.flush().await
+    }
+
     /// Makes messages of the records of a task that can be sent without waiting.
-    fn take(&mut self, place: usize, task_id: &str) -> Option<Bytes> {
+    fn take(&mut self, place: usize, task_id: &str) -> Option<Turn> {
         let follow = nth(&mut self.own, &mut self.attached, place)?;
         // An order of the queue may have changed what is followed, and whether anything is.
         if self.is_held || follow.task_id != task_id {
@@ -249,8 +309,11 @@ impl Writer {
             follow.pending = PendingRecords::new(follow.cursor.ready()?);
         }
         let mut messages = MessageBuffer::default();
+        let offset = follow.cursor.offset_before(follow.pending.whole_bytes());
+        let before = follow.translator.after_seq();
         follow.translator.translate_or_report(&mut follow.pending, self.is_batching, &mut messages);
-        Some(messages.into_frames())
+        let (frames, seqs) = messages.into_frames();
+        Some(Turn::new(frames, seqs, offset, before))
     }
 
     /// Takes the task in this place, which has ended, off the list.

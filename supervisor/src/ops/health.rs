@@ -170,7 +170,6 @@ impl Health {
     }
 
     /// What stands, and a wake-up at each change. Changes that follow each other quickly may be seen as one.
-    #[cfg_attr(not(test), expect(dead_code, reason = "alerts are built on it next"))]
     #[must_use]
     pub(crate) fn watch(&self) -> watch::Receiver<Problems> {
         self.problems.subscribe()

@@ -12,10 +12,14 @@ pub(crate) mod health;
 pub(crate) mod identity;
 /// The log on standard error.
 pub(crate) mod logging;
+/// Memory that is given back to the machine.
+pub(crate) mod memory;
 /// `/metrics`.
 pub(crate) mod metrics;
 /// The limit of open files.
 pub(crate) mod open_files;
+/// Panics: counted, logged, and shown by health.
+pub(crate) mod panics;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.

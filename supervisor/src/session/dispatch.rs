@@ -126,7 +126,7 @@ mod tests {
     use crate::{
         batch::Batches,
         ops::identity::Identity,
-        session::{registry::Sessions, services::Services},
+        session::{budget::MessageBudget, registry::Sessions, services::Services},
         task::context::TaskContext,
     };
 
@@ -135,9 +135,11 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let tasks = TaskContext::for_tests(directory.path());
         let (registry, store) = (Arc::clone(&tasks.registry), tasks.store.clone());
-        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store));
+        let metrics = Arc::clone(&tasks.metrics);
+        let sessions = Arc::new(Sessions::new(Duration::ZERO, registry, store, metrics));
         let batches = Arc::new(Batches::new(Arc::clone(&tasks)));
-        let services = Services { sessions: Arc::clone(&sessions), batches, tasks };
+        let budget = Arc::new(MessageBudget::new(1024));
+        let services = Services { sessions: Arc::clone(&sessions), budget, batches, tasks };
         let (outgoing, _queue) = mpsc::channel(100);
         let connection = sessions.connection_handle();
         let mut handler =

@@ -14,15 +14,20 @@ use cc_protocol::{
     notification::{Connected, Limits, Notification},
 };
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use crate::{
     batch::Following,
-    config::tokens::Access,
+    config::{limits, tokens::Access},
     delivery::{Outgoing, notification::to_text},
     ops::identity::Identity,
     session::{
+        budget::Claim,
         current_task::CurrentTask,
+        delivered::Delivered,
         message::Message,
         registry::{ConnectionHandle, ResumeToken, Session},
         reply::{CallOutcome, Then},
@@ -58,13 +63,15 @@ pub(crate) struct Handler {
     /// The session that the connection began with, while another one is being resumed.
     pub(super) former: Option<Arc<Session>>,
     pub(super) current: Option<CurrentTask>,
-    /// Tasks that the connection is attached to; the receiver hears when a task's terminal event is sent.
-    pub(super) attached: HashMap<String, oneshot::Receiver<()>>,
+    /// Tasks that the connection is attached to, each with the wait for its terminal event.
+    pub(super) attached: HashMap<String, Delivered>,
     pub(super) attached_batches: HashMap<String, Following>,
     pub(super) outgoing: mpsc::Sender<Box<Outgoing>>,
     /// Boxed: few connections ever have one.
     pub(super) waiting: Option<Box<WaitingExecute>>,
     pub(super) is_closing: bool,
+    /// What the loss of the connection entails is done.
+    has_left: bool,
 }
 
 impl Handler {
@@ -95,6 +102,7 @@ impl Handler {
             outgoing,
             waiting: None,
             is_closing: false,
+            has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;
         let greeted = Input::Greeted(handler.connection.number);
@@ -125,13 +133,16 @@ impl Handler {
         }))
     }
 
-    /// Answers one text message.
-    pub(crate) async fn handle(&mut self, text: &str) {
+    /// Answers one text message, which is as long as `claim` says.
+    pub(crate) async fn handle(&mut self, text: &str, claim: Option<Claim>) {
         // A refused `execute` is answered before what the client sent after it.
         if self.waiting.as_ref().is_some_and(|waiting| waiting.is_refused()) {
             self.answer_waiting().await;
         }
-        self.answer(Message::of(request::read(text)), Vec::new()).await;
+        let count = request::count_values(text);
+        let values = self.services.budget.claim_values(count).await;
+        let message = Message::of(request::read(text, count), (claim, values));
+        self.answer(message, Vec::new()).await;
     }
 
     /// Answers the calls of a message that are left, then the message, and does what follows: `then`, from a call that
@@ -160,7 +171,7 @@ impl Handler {
             }
         }
         if let Some(answer) = message.answer() {
-            self.send(Outgoing::Text(answer)).await;
+            self.send_answer(answer).await;
         }
         self.follow_up(then).await;
     }
@@ -190,6 +201,17 @@ impl Handler {
         true
     }
 
+    /// Queues an answer. A long one is waited for, so that no more than one of them is ever kept for a client.
+    async fn send_answer(&self, answer: String) {
+        if answer.len() < limits::QUEUED_TEXT_BYTES {
+            return self.send(Outgoing::Text(answer)).await;
+        }
+        let (taken, is_taken) = oneshot::channel();
+        self.send(Outgoing::Awaited(answer, taken)).await;
+        // An error means that the writer is gone.
+        drop(is_taken.await);
+    }
+
     /// Queues this for the writer. Waits while the client does not read.
     pub(super) async fn send(&self, outgoing: Outgoing) {
         // It cannot fail: the writer outlives the handler.
@@ -205,9 +227,15 @@ impl Handler {
 
     /// To be called when the connection is over: the session waits for its client, or ends.
     pub(crate) async fn connection_lost(mut self) {
+        let is_all_sent = self.waiting.is_none()
+            && self.current.as_mut().is_none_or(|task| !task.is_being_sent());
+        if is_all_sent {
+            self.session.everything_was_sent(self.connection.number);
+        }
         let lost = Input::Lost(self.connection.number);
         self.services.sessions.happened(&self.session, lost).await;
         self.close_former().await;
+        self.has_left = true;
     }
 
     /// Ends the session that the connection began with, which no client can resume any more.
@@ -215,6 +243,21 @@ impl Handler {
         if let Some(former) = self.former.take() {
             self.services.sessions.happened(&former, Input::Close).await;
         }
+    }
+}
+
+impl Drop for Handler {
+    /// Where the future of the connection has panicked, or was dropped, its session waits for its client all the same.
+    fn drop(&mut self) {
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !self.has_left) else { return };
+        let (sessions, number) = (Arc::clone(&self.services.sessions), self.connection.number);
+        let (session, former) = (Arc::clone(&self.session), self.former.take());
+        runtime.spawn(async move {
+            sessions.happened(&session, Input::Lost(number)).await;
+            if let Some(former) = former {
+                sessions.happened(&former, Input::Close).await;
+            }
+        });
     }
 }
 

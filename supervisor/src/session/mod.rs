@@ -7,12 +7,13 @@
 //! - `services` holds what is asked: sessions, batches, tasks.
 //! - `handler` is a session on its connection: it reads messages, has calls answered, and queues what is sent. `due`
 //!   is what it does while the client says nothing.
+//! - `budget` bounds what the messages of all clients take together.
 //! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
 //! - `dispatch` is the table of methods, `scope` its column of who may call what; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
-//! - `ownership` finds the tasks and batches that a client sees. `position`, `follow` and `current_task` are what those calls share: from which event on a task is sent, and
-//!   how far.
+//! - `ownership` finds the tasks and batches that a client sees. `position`, `follow`, `current_task` and `delivered` are
+//!   what those calls share: from which event on a task is sent, and how far.
 //! - `resume` gives an old session to a new connection.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
@@ -22,6 +23,8 @@ mod services;
 
 mod due;
 mod handler;
+
+mod budget;
 
 mod request;
 
@@ -55,10 +58,18 @@ mod follow;
 
 mod current_task;
 
+mod delivered;
+
 mod resume;
 
 mod registry;
 
 mod state;
 
-pub(crate) use self::{due::Due, handler::Handler, registry::Sessions, services::Services};
+pub(crate) use self::{
+    budget::{Claim, MessageBudget},
+    due::Due,
+    handler::Handler,
+    registry::Sessions,
+    services::Services,
+};

@@ -26,11 +26,18 @@ pub(crate) use self::{
 };
 use crate::{
     config::{limits, tokens::Access},
-    ops::{clock::now_ms, uptime},
+    ops::{
+        clock::now_ms,
+        metrics::{Debt, Label as _, Metrics},
+        uptime,
+    },
     session::state::{ConnectionNumber, Effect, Input, State},
     storage::database::Store,
     task::{Request, registry::Registry},
 };
+
+const EVICTED: &str =
+    "too many sessions wait for their clients: this one ends before its grace period is over";
 
 /// Why a session cannot be resumed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +54,7 @@ pub(crate) struct Sessions {
     grace: Duration,
     registry: Arc<Registry>,
     store: Store,
+    metrics: Arc<Metrics>,
     last_connection: AtomicU64,
     /// Those that are not over, by id.
     sessions: Mutex<HashMap<String, Arc<Session>>>,
@@ -55,11 +63,17 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     #[must_use]
-    pub(crate) fn new(grace: Duration, registry: Arc<Registry>, store: Store) -> Self {
+    pub(crate) fn new(
+        grace: Duration,
+        registry: Arc<Registry>,
+        store: Store,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             grace,
             registry,
             store,
+            metrics,
             // 0 belongs to the connections of earlier supervisors.
             last_connection: AtomicU64::new(0),
             sessions: Mutex::default(),
@@ -186,25 +200,37 @@ impl Sessions {
         session.keep_timer(since, timer.abort_handle());
     }
 
-    /// Where more sessions wait than may, ends the one that has waited longest and runs nothing.
+    /// Where more sessions wait than may, evicts those that owe their clients least, the oldest of them first. One that
+    /// runs a task stays.
     async fn make_room(self: &Arc<Self>) {
-        while let Some(session) = self.superfluous() {
-            tracing::info!(session_id = session.id(), "too many sessions wait: the oldest ends");
+        while let Some((session, debt)) = self.superfluous() {
+            let (session_id, owes) = (session.id(), debt.value());
+            match debt {
+                Debt::Nothing => tracing::debug!(session_id, owes, EVICTED),
+                Debt::Unread | Debt::Unsent => tracing::warn!(session_id, owes, EVICTED),
+            }
+            self.metrics.sessions.evicted(debt);
             Box::pin(self.happened(&session, Input::Close)).await;
         }
     }
 
-    fn superfluous(&self) -> Option<Arc<Session>> {
-        if self.waiting_count() <= limits::WAITING_SESSIONS {
+    fn superfluous(&self) -> Option<(Arc<Session>, Debt)> {
+        let count = self.waiting_count();
+        if count <= limits::WAITING_SESSIONS {
             return None;
         }
         let sessions: Vec<Arc<Session>> = self.sessions().values().cloned().collect();
-        sessions
+        let (session, debt) = sessions
             .into_iter()
-            .filter_map(|session| Some((waits_since(&session)?, session)))
-            .filter(|(_, session)| session.running(&self.registry).is_none())
-            .min_by_key(|(since, _)| *since)
-            .map(|(_, session)| session)
+            .filter_map(|session| Some((session.debt(), waits_since(&session)?, session)))
+            .filter(|(_, _, session)| session.running(&self.registry).is_none())
+            .min_by_key(|(debt, since, _)| (*debt, *since))
+            .map(|(debt, _, session)| (session, debt))?;
+        let limit = match debt {
+            Debt::Nothing | Debt::Unread => limits::WAITING_SESSIONS,
+            Debt::Unsent => limits::OWING_SESSIONS,
+        };
+        (count > limit).then_some((session, debt))
     }
 
     async fn end(&self, session: &Session, reason: EndReason) {

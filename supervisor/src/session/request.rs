@@ -15,10 +15,9 @@ const PARSER_DEPTH_LIMIT: usize = 128;
 
 /// # Errors
 /// The answer to a message that is no JSON or has too many values or calls.
-pub(super) fn read(text: &str) -> Result<Incoming, Response> {
+pub(super) fn read(text: &str, values: usize) -> Result<Incoming, Response> {
     let limit = limits::MESSAGE_VALUES;
-    // A value takes at least a byte, and what separates it from the next one another.
-    if text.len() / 2 >= limit && has_more_values_than(limit, text.as_bytes()) {
+    if values > limit {
         return Err(too_many("values in a message", limit));
     }
     match envelope::parse(text)? {
@@ -33,9 +32,21 @@ fn too_many(what: &'static str, limit: usize) -> Response {
     Response::error(Id::Null, CallError::TooMany { what, limit }.into())
 }
 
+/// How many values the text has at most, as far as the limit and one beyond it. Few are not counted.
+///
 /// Every value but the first of a list or object follows a comma, and every list or object has a bracket.
 /// What is no JSON is counted somehow; the parser refuses it.
-fn has_more_values_than(limit: usize, mut bytes: &[u8]) -> bool {
+#[must_use]
+pub(super) fn count_values(text: &str) -> usize {
+    // A value takes at least a byte, and what separates it from the next one another.
+    if text.len() / 2 < limits::FREE_VALUES {
+        0
+    } else {
+        count(limits::MESSAGE_VALUES, text.as_bytes())
+    }
+}
+
+fn count(limit: usize, mut bytes: &[u8]) -> usize {
     let mut values = 1;
     let mut depth = 0_usize;
     while let Some((byte, rest)) = bytes.split_first() {
@@ -52,13 +63,13 @@ fn has_more_values_than(limit: usize, mut bytes: &[u8]) -> bool {
         }
         // The parser will not come further than this, and its error says more.
         if depth > PARSER_DEPTH_LIMIT {
-            return false;
+            return values;
         }
         if values > limit {
-            return true;
+            break;
         }
     }
-    false
+    values
 }
 
 /// What follows the closing quote.
@@ -88,7 +99,7 @@ mod tests {
     }
 
     fn is_refused_for_its_number(text: &str) -> bool {
-        read(text).is_err_and(|response| {
+        read(text, count_values(text)).is_err_and(|response| {
             serde_json::to_value(response).unwrap()["error"]["data"]["limit"].is_u64()
         })
     }
@@ -105,7 +116,8 @@ mod tests {
 
     #[test]
     fn nesting_without_end_is_left_to_the_parser_which_names_it() {
-        let response = read(&"[".repeat(10 * limits::MESSAGE_VALUES)).unwrap_err();
+        let text = "[".repeat(10 * limits::MESSAGE_VALUES);
+        let response = read(&text, count_values(&text)).unwrap_err();
         assert_eq!(serde_json::to_value(response).unwrap()["error"]["code"], -32700);
     }
 
@@ -113,13 +125,14 @@ mod tests {
     fn a_long_text_is_no_long_message_whatever_is_in_it() {
         let prompt = "[,{\"\\".repeat(limits::MESSAGE_VALUES);
         let call = json!({"jsonrpc": "2.0", "method": "execute", "params": {"prompt": prompt}});
-        assert!(matches!(read(&call.to_string()), Ok(Incoming::Single(Ok(_)))));
+        let call = call.to_string();
+        assert!(matches!(read(&call, count_values(&call)), Ok(Incoming::Single(Ok(_)))));
     }
 
     #[test]
     fn a_batch_has_a_limit_of_its_own() {
         let batch = |calls| format!("[{}]", vec!["1"; calls].join(","));
-        assert!(matches!(read(&batch(limits::BATCH_CALLS)), Ok(Incoming::Batch(_))));
+        assert!(matches!(read(&batch(limits::BATCH_CALLS), 0), Ok(Incoming::Batch(_))));
         assert!(is_refused_for_its_number(&batch(limits::BATCH_CALLS + 1)));
     }
 
@@ -132,13 +145,13 @@ mod tests {
         ) {
             let value = json!([texts, {"a": numbers, "b": texts, "c": {}}, [], 1]);
             if values(&value) > limit {
-                prop_assert!(has_more_values_than(limit, value.to_string().as_bytes()));
+                prop_assert!(count(limit, value.to_string().as_bytes()) > limit);
             }
         }
 
         #[test]
         fn arbitrary_bytes_are_counted_without_a_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
-            has_more_values_than(9, &bytes);
+            count(9, &bytes);
         }
     }
 }

@@ -116,7 +116,16 @@ impl Handler {
             .store
             .read(move |db| db.session_tasks(&id, from.as_deref(), limits::RESUME_TASKS))
             .await?;
-        Ok(rows.into_iter().map(|row| lookup::live_or_stored(&self.services.tasks, row)).collect())
+        let tasks = &self.services.tasks;
+        let mut owed: Vec<TaskRef> =
+            rows.into_iter().map(|row| lookup::live_or_stored(tasks, row)).collect();
+        // It may have been accepted so lately that its row is not there yet.
+        if let Some(running) = self.session.running(&tasks.registry)
+            && owed.last().is_none_or(|last| last.task_id() != running.task_id())
+        {
+            owed.push(TaskRef::Live(running));
+        }
+        Ok(owed)
     }
 
     /// Has everything sent that the client does not have, in the order of the tasks.
@@ -126,9 +135,6 @@ impl Handler {
         let mut then = Vec::new();
         let mut last = None;
         for (task, summary) in tasks.iter().zip(&summaries) {
-            if task.never_ran() {
-                continue;
-            }
             let after_seq = match &resume.after {
                 Some(position) if position.task_id == summary.task_id => position.seq,
                 Some(_) | None => 0,

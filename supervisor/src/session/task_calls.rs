@@ -11,7 +11,7 @@ use crate::{
     config::limits,
     delivery::Outgoing,
     session::{
-        current_task::is_pending,
+        delivered::Delivered,
         follow::follow,
         handler::Handler,
         position::{check_position, is_over},
@@ -26,7 +26,7 @@ impl Handler {
         TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, CallError> {
         let task = self.find_task(&task_id).await?;
-        Ok(Reply::new(task.summary(&self.services.tasks)))
+        Ok(Reply::new(task.described(&self.services.tasks).await))
     }
 
     pub(super) async fn task_list(
@@ -49,7 +49,7 @@ impl Handler {
         if is_over(&task) {
             self.delivered_of(&task_id).await;
         }
-        self.attached.retain(|_, delivered| is_pending(delivered));
+        self.attached.retain(|_, delivered| delivered.is_pending());
         if self.attached.contains_key(&task_id) || self.is_current_being_sent(&task_id) {
             return Err(UnfitParam::AlreadyAttached { task_id }.into());
         }
@@ -59,7 +59,7 @@ impl Handler {
         }
         let (delivered, is_delivered) = oneshot::channel();
         let follow = follow(&self.services.tasks, &task_id, &task, after_seq, delivered);
-        self.attached.insert(task_id, is_delivered);
+        self.attached.insert(task_id, Delivered::new(is_delivered));
         let summary = task.summary(&self.services.tasks);
         Ok(Reply::new(summary).then(Then::Send(Outgoing::Attach(follow))))
     }
@@ -80,9 +80,8 @@ impl Handler {
     /// Waits until this connection has been sent the end of a task that is over, if it is being sent: a client
     /// that has read it may ask for the task again at once.
     async fn delivered_of(&mut self, task_id: &str) {
-        if let Some(delivered) = self.attached.remove(task_id) {
-            // An error is an end as well.
-            drop(delivered.await);
+        if let Some(delivered) = self.attached.get_mut(task_id) {
+            delivered.wait().await;
         }
         if self.is_current_being_sent(task_id) {
             self.delivered().await;

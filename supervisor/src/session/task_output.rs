@@ -39,9 +39,9 @@ impl Handler {
                     Some(Item::Frames(frames)) => pending = PendingRecords::new(frames),
                     Some(Item::Lost { bytes, error }) => {
                         page.last_seq = last_seq;
-                        texts.push(&translator.lost(bytes, &error));
+                        texts.push(&translator.lost(bytes, &error), after_seq);
                         if let Some((completed, seq)) = task.stored_end() {
-                            texts.push(&translator.terminal(&completed, seq));
+                            texts.push(&translator.terminal(&completed, seq), seq);
                         }
                     }
                     None => break,
@@ -113,7 +113,7 @@ mod tests {
 
     fn texts(each: impl IntoIterator<Item = String>) -> MessageBuffer {
         let mut texts = MessageBuffer::default();
-        each.into_iter().for_each(|text| texts.push(&text));
+        each.into_iter().for_each(|text| texts.push(&text, 0));
         texts
     }
 

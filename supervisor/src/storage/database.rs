@@ -22,7 +22,11 @@ use cc_protocol::CallError;
 use cc_state::{Change, StateDb, StateError};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{config::limits, ops::health::Health, storage::state_dir::make_task_directory};
+use crate::{
+    config::limits,
+    ops::health::{Condition, Health},
+    storage::{directory::Directory, watch::unwritable},
+};
 
 /// Why a change was not committed, or a read failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -30,6 +34,9 @@ pub(crate) enum StoreError {
     /// A task's directory cannot be created: a full disk, a missing permission.
     #[error("{path}: {error}")]
     Directory { path: PathBuf, error: Arc<io::Error> },
+    /// The directory of all tasks is gone, and so is the state directory.
+    #[error("{} was removed while this supervisor ran: start it again", .0.display())]
+    Removed(PathBuf),
     #[error("the state database: {0}")]
     Database(Arc<StateError>),
     /// The database is closed: the supervisor is ending.
@@ -40,9 +47,10 @@ pub(crate) enum StoreError {
 impl From<StoreError> for CallError {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Directory { .. } | StoreError::Database(_) | StoreError::Closed => {
-                Self::Internal { problem: error.to_string() }
-            }
+            StoreError::Directory { .. }
+            | StoreError::Removed(_)
+            | StoreError::Database(_)
+            | StoreError::Closed => Self::Internal { problem: error.to_string() },
         }
     }
 }
@@ -58,8 +66,8 @@ enum Job {
 
 /// Changes that are committed or refused together.
 struct Write {
-    /// The directory of a new task. It is created first: a task with a row but no directory would not be recovered.
-    directory: Option<PathBuf>,
+    /// A new task, whose directory is created first: a task with a row but no directory would not be recovered.
+    task_id: Option<String>,
     changes: Vec<Change>,
     /// Gets the outcome.
     done: Option<Done>,
@@ -67,7 +75,7 @@ struct Write {
 
 impl Write {
     fn of(changes: Vec<Change>) -> Self {
-        Self { directory: None, changes, done: None }
+        Self { task_id: None, changes, done: None }
     }
 }
 
@@ -80,14 +88,15 @@ pub(crate) struct Store {
 
 impl Store {
     /// Starts the thread. It ends when the last handle is dropped, after it has committed everything that was queued.
+    /// `tasks` is where tasks have their directories.
     ///
     /// # Errors
     /// When a thread cannot be started.
-    pub(crate) fn start(db: StateDb, health: Arc<Health>) -> io::Result<Self> {
+    pub(crate) fn start(db: StateDb, tasks: Directory, health: Arc<Health>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
         let thread = thread::Builder::new()
             .name("state.db".to_owned())
-            .spawn(move || Server { db, queue, health, overdue: Vec::new() }.serve())?;
+            .spawn(move || Server { db, tasks, queue, health, overdue: Vec::new() }.serve())?;
         Ok(Self { jobs, thread: thread.thread().clone() })
     }
 
@@ -139,10 +148,11 @@ impl Store {
     /// When either fails. Without a directory nothing is committed.
     pub(crate) async fn put_on_record(
         &self,
-        directory: PathBuf,
+        task_id: &str,
         changes: Vec<Change>,
     ) -> Result<(), StoreError> {
-        self.wait_for(Write { directory: Some(directory), ..Write::of(changes) }).await
+        let task_id = Some(task_id.to_owned());
+        self.wait_for(Write { task_id, ..Write::of(changes) }).await
     }
 
     /// Reads, after the changes that were queued before.
@@ -177,9 +187,19 @@ impl Store {
     }
 }
 
+#[cfg(test)]
+impl Store {
+    /// A database and the directories of tasks in one directory.
+    pub(crate) fn for_tests(directory: &std::path::Path, health: Arc<Health>) -> Self {
+        let (db, _) = StateDb::open(&directory.join("state.db")).unwrap();
+        Self::start(db, Directory::named(directory).unwrap(), health).unwrap()
+    }
+}
+
 /// The thread's side.
 struct Server {
     db: StateDb,
+    tasks: Directory,
     queue: mpsc::Receiver<Job>,
     health: Arc<Health>,
     /// Changes without a waiting caller that could not be committed: the first of the next transaction.
@@ -227,7 +247,7 @@ impl Server {
         let mut next = Some(Job::Write(first));
         while let Some(Job::Write(write)) = next {
             count += write.changes.len();
-            group.extend(with_directory(write));
+            group.extend(self.with_directory(write));
             let has_room = count < limits::STORE_GROUP_CHANGES;
             next = has_room.then(|| self.queue.try_recv().ok()).flatten();
         }
@@ -276,6 +296,30 @@ impl Server {
         })
     }
 
+    /// Creates the directory that this needs. `None`: it cannot be created, and the caller has the error.
+    fn with_directory(&self, write: Write) -> Option<Write> {
+        let Some(task_id) = &write.task_id else { return Some(write) };
+        let Err(error) = self.tasks.make(task_id) else {
+            self.health.clear(Condition::StateDirectory);
+            return Some(write);
+        };
+        if error.kind() != io::ErrorKind::AlreadyExists {
+            let text = unwritable(self.tasks.path(), &error);
+            self.health.raise(Condition::StateDirectory, text);
+        }
+        let error = if error.kind() == io::ErrorKind::NotFound {
+            StoreError::Removed(self.tasks.path().to_owned())
+        } else {
+            let path = self.tasks.path().join(task_id);
+            StoreError::Directory { path, error: Arc::new(error) }
+        };
+        if let Some(done) = write.done {
+            // The caller may have stopped waiting.
+            drop(done.send(Err(error)));
+        }
+        None
+    }
+
     fn keep(&mut self, changes: Vec<Change>) {
         self.overdue.extend(changes);
         let excess = self.overdue.len().saturating_sub(limits::STORE_OVERDUE_CHANGES);
@@ -283,103 +327,5 @@ impl Server {
     }
 }
 
-/// Creates the directory that this needs. `None`: it cannot be created, and the caller has the error.
-fn with_directory(write: Write) -> Option<Write> {
-    let Some(path) = &write.directory else { return Some(write) };
-    let Err(error) = make_task_directory(path) else { return Some(write) };
-    let error = StoreError::Directory { path: path.clone(), error: Arc::new(error) };
-    if let Some(done) = write.done {
-        // The caller may have stopped waiting.
-        drop(done.send(Err(error)));
-    }
-    None
-}
-
 #[cfg(test)]
-mod tests {
-    use cc_state::TaskAccepted;
-
-    use super::*;
-
-    fn task(id: &str, session_id: Option<&str>) -> Change {
-        Change::TaskAccepted(Box::new(TaskAccepted {
-            id: id.to_owned(),
-            session_id: session_id.map(str::to_owned),
-            label: None,
-            command: "true".to_owned(),
-            accepted_ms: 1,
-            is_claude: false,
-            is_prompt: false,
-            leaf: None,
-            deadlines: None,
-            batch_id: None,
-            shape: None,
-            token: None,
-        }))
-    }
-
-    #[tokio::test]
-    async fn a_change_that_cannot_be_made_fails_alone_and_a_read_sees_all_that_came_before() {
-        let directory = tempfile::tempdir().unwrap();
-        let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-        let store = Store::start(db, Arc::default()).unwrap();
-        // The thread is busy until everything is queued, so that it is one group.
-        let (release, released) = std::sync::mpsc::sync_channel(1);
-        let busy = store.read(move |_| {
-            released.recv().unwrap();
-            Ok(())
-        });
-        let queueing = async {
-            let good = store.commit(vec![task("good", None)]);
-            let bad = store.commit(vec![task("bad", Some("a session that never began"))]);
-            store.write(vec![task("unwaited", None)]).await;
-            release.send(()).unwrap();
-            tokio::join!(good, bad)
-        };
-        let (held, (good, bad)) = tokio::join!(busy, queueing);
-        held.unwrap();
-        good.unwrap();
-        assert!(bad.unwrap_err().to_string().contains("state database"));
-        let there = |id: &'static str| store.read(move |db| db.task(id));
-        assert!(there("good").await.unwrap().is_some());
-        assert!(there("unwaited").await.unwrap().is_some());
-        assert!(there("bad").await.unwrap().is_none());
-    }
-
-    #[tokio::test]
-    async fn a_task_without_a_directory_is_not_put_on_record_and_stops_no_other() {
-        let directory = tempfile::tempdir().unwrap();
-        let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-        let health = Arc::<Health>::default();
-        let store = Store::start(db, Arc::clone(&health)).unwrap();
-        let (there, missing) = (directory.path().join("there"), directory.path().join("no/where"));
-        let (good, bad) = tokio::join!(
-            store.put_on_record(there.clone(), vec![task("good", None)]),
-            store.put_on_record(missing.clone(), vec![task("bad", None)]),
-        );
-        good.unwrap();
-        assert!(there.is_dir());
-        let error = bad.unwrap_err().to_string();
-        assert!(error.contains(missing.to_str().unwrap()), "which one: {error}");
-        assert!(store.read(|db| db.task("good")).await.unwrap().is_some());
-        assert!(store.read(|db| db.task("bad")).await.unwrap().is_none());
-        assert!(health.texts().is_empty(), "the database is not at fault");
-    }
-
-    #[tokio::test]
-    async fn a_note_is_committed_although_no_caller_waits_for_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("state.db");
-        let (db, _) = StateDb::open(&path).unwrap();
-        let store = Store::start(db, Arc::default()).unwrap();
-        // It has just written something, so that the note does not wake it.
-        store.commit(vec![task("waited for", None)]).await.unwrap();
-        assert!(store.note(task("noted", None)));
-        let patience = Instant::now() + std::time::Duration::from_secs(60);
-        let (elsewhere, _) = StateDb::open(&path).unwrap();
-        while elsewhere.task("noted").unwrap().is_none() {
-            assert!(Instant::now() < patience, "it is not there");
-            tokio::task::yield_now().await;
-        }
-    }
-}
+mod tests;

@@ -5,5 +5,11 @@
 
 /// The thread that owns the database, and its handle.
 pub(crate) mod database;
-/// The layout of the state directory, and its lock.
+/// The layout of the state directory.
 pub(crate) mod state_dir;
+/// Whether it is still there, can be written, and has room.
+pub(crate) mod watch;
+/// The lock that makes one supervisor its only user.
+pub(crate) mod lock;
+/// A directory in it, which no other user may write to.
+pub(crate) mod directory;

@@ -4,18 +4,14 @@
 //! does.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs, io,
     path::{Path, PathBuf},
-    time::Instant,
 };
 
-use cc_proctree::procfs::Process;
-
-use crate::config::limits;
-
-const OWNER_ONLY: u32 = 0o700;
+use crate::storage::{
+    directory::{Directory, DirectoryError},
+    lock::{Lock, LockError},
+};
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -29,61 +25,67 @@ pub(crate) enum StateDirError {
         /// As the lock file says.
         holder: String,
     },
-    #[error("state directory: {path}: {error}")]
-    Io { path: PathBuf, error: io::Error },
+    #[error("state directory: {0}")]
+    Directory(#[from] DirectoryError),
+    #[error("state directory: {0}")]
+    Lock(LockError),
 }
 
 /// The state directory. It is locked until this is dropped.
 #[derive(Debug)]
 pub(crate) struct StateDir {
-    tasks: PathBuf,
-    keepers: PathBuf,
-    database: PathBuf,
-    _lock: File,
+    root: Directory,
+    tasks: Directory,
+    keepers: Directory,
+    lock: Lock,
 }
 
 impl StateDir {
     /// Creates what is missing and takes the lock.
     ///
     /// # Errors
-    /// When it cannot be created or is in use.
+    /// When it cannot be created, is in use, or is open to other users.
     pub(crate) fn open(path: &Path) -> Result<Self, StateDirError> {
-        let (tasks, keepers) = (path.join("tasks"), path.join("keepers"));
-        for directory in [path, &tasks, &keepers] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(OWNER_ONLY)
-                .create(directory)
-                .map_err(|error| io_error(directory, error))?;
-        }
-        let lock = lock(path)?;
-        Ok(Self { tasks, keepers, database: path.join("state.db"), _lock: lock })
+        let root = Directory::named(path)?;
+        let (tasks, keepers) = (root.inner("tasks")?, root.inner("keepers")?);
+        let lock = Lock::take(&root).map_err(|error| match error {
+            LockError::Held(holder) => StateDirError::InUse { path: path.to_owned(), holder },
+            LockError::NotAFile(_) | LockError::Io { .. } => StateDirError::Lock(error),
+        })?;
+        Ok(Self { root, tasks, keepers, lock })
     }
 
     #[must_use]
-    pub(crate) fn database(&self) -> &Path {
-        &self.database
+    pub(crate) fn path(&self) -> &Path {
+        self.root.path()
+    }
+
+    #[must_use]
+    pub(crate) fn root(&self) -> &Directory {
+        &self.root
+    }
+
+    #[must_use]
+    pub(crate) fn database(&self) -> PathBuf {
+        self.root.path().join("state.db")
     }
 
     /// The directory of the keepers' sockets.
     #[must_use]
-    pub(crate) fn keepers(&self) -> &Path {
+    pub(crate) fn keepers(&self) -> &Directory {
         &self.keepers
     }
 
     /// The directory that holds one directory a task.
     #[must_use]
-    pub(crate) fn tasks(&self) -> &Path {
+    pub(crate) fn tasks(&self) -> &Directory {
         &self.tasks
     }
-}
 
-/// Creates the directory of a task. Blocks on the disk.
-///
-/// # Errors
-/// When it cannot be created: a full disk, a missing permission.
-pub(crate) fn make_task_directory(directory: &Path) -> io::Result<()> {
-    DirBuilder::new().mode(OWNER_ONLY).create(directory)
+    #[must_use]
+    pub(crate) fn lock(&self) -> &Lock {
+        &self.lock
+    }
 }
 
 /// The log's path in a task's directory.
@@ -110,60 +112,6 @@ pub(crate) fn task_ids(tasks_dir: &Path) -> io::Result<Vec<String>> {
     Ok(ids)
 }
 
-fn lock(directory: &Path) -> Result<File, StateDirError> {
-    let path = directory.join("lock");
-    let mut file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(|error| io_error(&path, error))?;
-    let patience = Instant::now() + limits::LOCK_WAIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::WouldBlock) => {
-                let holder = holder(&mut file).map_err(|error| io_error(&path, error))?;
-                // When a supervisor is killed while it starts a worker, the child has its lock until it executes the
-                // worker.
-                if is_alive(&holder) || Instant::now() >= patience {
-                    return Err(StateDirError::InUse { path: directory.to_owned(), holder });
-                }
-                std::thread::sleep(limits::LOCK_RETRY);
-            }
-            Err(TryLockError::Error(error)) => return Err(io_error(&path, error)),
-        }
-    }
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| writeln!(file, "{}", std::process::id()))
-        .map_err(|error| io_error(&path, error))?;
-    Ok(file)
-}
-
-/// The pid in the lock file.
-fn holder(file: &mut File) -> io::Result<String> {
-    let mut holder = String::new();
-    file.rewind()?;
-    file.read_to_string(&mut holder)?;
-    Ok(match holder.trim() {
-        "" => "unknown",
-        known => known,
-    }
-    .to_owned())
-}
-
-fn is_alive(holder: &str) -> bool {
-    let process = holder.parse().ok().and_then(Process::read);
-    process.is_some_and(|process| !process.is_dead())
-}
-
-fn io_error(path: &Path, error: io::Error) -> StateDirError {
-    StateDirError::Io { path: path.to_owned(), error }
-}
-
 /// The size of a file; 0 where there is none.
 #[must_use]
 pub(crate) fn file_bytes(path: &Path) -> u64 {
@@ -172,8 +120,6 @@ pub(crate) fn file_bytes(path: &Path) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     #[test]
@@ -185,17 +131,5 @@ mod tests {
         assert!(error.contains(&format!("pid {}", std::process::id())), "{error}");
         drop(first);
         assert!(StateDir::open(&path).is_ok());
-    }
-
-    #[tokio::test]
-    async fn nobody_else_can_read_what_tasks_print() {
-        let temporary = tempfile::tempdir().unwrap();
-        let path = temporary.path().join("state");
-        let state_dir = StateDir::open(&path).unwrap();
-        let task = state_dir.tasks().join("id");
-        make_task_directory(&task).unwrap();
-        for directory in [path.as_path(), state_dir.tasks(), &task] {
-            assert_eq!(fs::metadata(directory).unwrap().permissions().mode() & 0o777, 0o700);
-        }
     }
 }

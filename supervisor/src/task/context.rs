@@ -65,7 +65,7 @@ impl TaskContext {
     /// Removes the logs of ended tasks that exceed the limits of retention.
     pub(crate) fn clean(&self) -> impl Future<Output = ()> + Send + use<> {
         let (store, metrics) = (self.store.clone(), Arc::clone(&self.metrics));
-        retention::clean(Arc::clone(&self.retention), store, metrics)
+        retention::clean(Arc::clone(&self.retention), store, metrics, self.stage.clone())
     }
 }
 
@@ -83,16 +83,16 @@ impl TaskContext {
         let words = words.map(Into::into).into_iter().chain([state]);
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
-        let (db, _) = cc_state::StateDb::open(state_dir.database()).unwrap();
+        let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let health = Arc::new(Health::default());
-        let tasks_dir = state_dir.tasks().to_owned();
+        let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().to_owned());
+        let keepers = Keepers::new(state_dir.keepers().clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         Arc::new(Self {
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
-            store: Store::start(db, Arc::clone(&health)).unwrap(),
+            store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
             spawner: Spawner::new(config.worker.clone(), keepers, None),

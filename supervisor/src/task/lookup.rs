@@ -40,6 +40,14 @@ impl TaskRef {
     }
 
     #[must_use]
+    pub(crate) fn task_id(&self) -> &str {
+        match self {
+            Self::Live(handle) => handle.task_id(),
+            Self::Stored(row) => &row.accepted.id,
+        }
+    }
+
+    #[must_use]
     pub(crate) fn session_id(&self) -> Option<&str> {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
@@ -65,16 +73,6 @@ impl TaskRef {
         }
     }
 
-    /// Whether it has ended without a main process: then the answer to its request said so.
-    #[must_use]
-    pub(crate) fn never_ran(&self) -> bool {
-        match self {
-            Self::Live(handle) => handle.is_done() && handle.status().pid.is_none(),
-            // The end is its only event. A start that is not on record is no proof: nothing waits for that record.
-            Self::Stored(row) => row.ended.as_ref().is_some_and(|ended| ended.last_seq <= 1),
-        }
-    }
-
     /// The terminal event and its seq, if the database has them.
     #[must_use]
     pub(crate) fn stored_end(&self) -> Option<(Completed, u64)> {
@@ -91,6 +89,15 @@ impl TaskRef {
             Self::Live(handle) => handle.status().pid,
             Self::Stored(row) => row.started.as_ref().map(|started| started.pid),
         }
+    }
+
+    /// All that is known of it, for an answer about this task alone.
+    pub(crate) async fn described(&self, context: &TaskContext) -> TaskSummary {
+        let summary = self.summary(context);
+        let damaged = cc_tasklog::damaged_path(&context.log_path(&summary.task_id));
+        let is_there = tokio::fs::try_exists(&damaged).await.is_ok_and(|is_there| is_there);
+        let damaged_log = is_there.then(|| damaged.display().to_string());
+        TaskSummary { damaged_log, ..summary }
     }
 
     #[must_use]
@@ -123,6 +130,7 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
         verdict: ended.as_ref().map(|ended| ended.completed.verdict),
         exit_code: ended.as_ref().map(|ended| ended.completed.exit_code),
         warnings: ended.as_ref().map_or(0, |ended| ended.completed.warnings.len() as u64),
+        damaged_log: None,
     }
 }
 
@@ -150,6 +158,7 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
         verdict: ended.and_then(|ended| ended.verdict.known()),
         exit_code: ended.map(|ended| ended.exit_code),
         warnings: ended.map_or(0, |ended| ended.warnings.len() as u64),
+        damaged_log: None,
     }
 }
 

@@ -20,8 +20,8 @@ impl NotStarted {
     pub(crate) fn is_environmental(&self) -> bool {
         match self {
             Self::Record(StoreError::Directory { error, .. }) => shortage::is_environmental(error),
-            // A failure of the database is never the task's fault.
-            Self::Record(StoreError::Database(_)) => true,
+            // A failure of the database, or a directory that is gone, is never the task's fault.
+            Self::Record(StoreError::Database(_) | StoreError::Removed(_)) => true,
             // No task is started any more.
             Self::Record(StoreError::Closed) => false,
             // Whatever keeps the worker program from running is no task's fault: it is being replaced, its file is

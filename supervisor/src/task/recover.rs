@@ -200,7 +200,8 @@ fn leave_alone(owner: Owner, process: ProcessHandle, why: &Foreign) -> Recovered
         "a worker cannot be adopted: its task runs to its end, but its output only comes then, it cannot be \
          paused, and a cancel is a SIGTERM to its worker"
     );
-    tokio::spawn(owner.watch_from_afar(process));
+    owner.could_kill(process.clone());
+    tokio::spawn(owner.lifeline().hold(owner.watch_from_afar(process)));
     Recovered::LeftAlone
 }
 

@@ -24,7 +24,8 @@ pub(crate) struct Registry {
 #[derive(Debug, Default)]
 struct Tasks {
     handles: HashMap<String, TaskHandle>,
-    is_closed: bool,
+    /// Why no task may be started any more.
+    closed: Option<Refusal>,
 }
 
 /// Why no task may be started now.
@@ -32,6 +33,8 @@ struct Tasks {
 pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
+    /// The state directory is gone.
+    StateLost,
     /// As many tasks run as may.
     Full { limit: usize },
     /// As many tasks of one token run as may.
@@ -42,6 +45,7 @@ impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
+            Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
             Refusal::TokenFull { limit } => Self::TokenTasksFull { limit },
         }
@@ -64,8 +68,8 @@ impl Registry {
         token_limit: Option<usize>,
     ) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
-        if tasks.is_closed {
-            return Err(Refusal::Closed);
+        if let Some(refusal) = tasks.closed {
+            return Err(refusal);
         }
         if tasks.handles.len() >= self.limit {
             return Err(Refusal::Full { limit: self.limit });
@@ -87,8 +91,8 @@ impl Registry {
     /// When the registry is closed.
     pub(crate) fn insert_recovered(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
-        if tasks.is_closed {
-            return Err(Refusal::Closed);
+        if let Some(refusal) = tasks.closed {
+            return Err(refusal);
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())
@@ -120,8 +124,24 @@ impl Registry {
     /// Refuses all further tasks. Returns those that are there.
     pub(crate) fn close(&self) -> Vec<TaskHandle> {
         let mut tasks = self.tasks();
-        tasks.is_closed = true;
+        tasks.closed = Some(Refusal::Closed);
         tasks.handles.values().cloned().collect()
+    }
+
+    /// Refuses all further tasks because the state directory is gone.
+    pub(crate) fn state_is_lost(&self) {
+        self.tasks().closed.get_or_insert(Refusal::StateLost);
+    }
+
+    /// Returns when no task is left.
+    pub(crate) async fn emptied(&self) {
+        let mut left = self.left.subscribe();
+        while self.count() > 0 {
+            // An error means that this registry is gone.
+            if left.changed().await.is_err() {
+                return;
+            }
+        }
     }
 
     #[must_use]

@@ -12,17 +12,17 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cc_state::Change;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::sleep};
 
 use crate::{
     config::{Keep, limits},
-    ops::{clock, metrics::Metrics, trusted_time::TrustedTime},
+    ops::{clock, metrics::Metrics, stage::StageWatch, trusted_time::TrustedTime},
     storage::database::Store,
     task::feed::Feed,
 };
@@ -76,6 +76,17 @@ pub(crate) struct Retention {
     ended: Mutex<EndedTasks>,
     /// Set by the first call of `now_ms`.
     time: Mutex<Option<TrustedTime>>,
+    /// Whose turn it is to remove what is too much.
+    turn: tokio::sync::Mutex<()>,
+    /// Somebody waits for it.
+    is_awaited: AtomicBool,
+}
+
+/// How much is removed at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    pub tasks: usize,
+    pub time: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -95,6 +106,8 @@ impl Retention {
             began_ms: AtomicU64::new(began_ms),
             ended: Mutex::default(),
             time: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+            is_awaited: AtomicBool::new(false),
         }
     }
 
@@ -123,11 +136,16 @@ impl Retention {
         ended.tasks.insert(place, task);
     }
 
-    /// Removes the logs that exceed the limits. Returns the ids of their tasks. Blocks.
+    /// Removes logs that exceed the limits until so many are gone or so much time is over. Returns the ids of their tasks,
+    /// and whether all is done. Blocks.
     #[must_use]
-    pub(crate) fn remove_too_much(&self, now_ms: u64) -> Vec<String> {
+    pub(crate) fn remove_some(&self, now_ms: u64, slice: Slice) -> (Vec<String>, bool) {
+        let began = Instant::now();
         let mut removed = Vec::new();
-        while let Some(task) = self.take_one_too_many(now_ms) {
+        let mut taken = 0;
+        while taken < slice.tasks && (taken == 0 || began.elapsed() < slice.time) {
+            let Some(task) = self.take_one_too_many(now_ms) else { return (removed, true) };
+            taken += 1;
             match fs::remove_dir_all(self.tasks_dir.join(&task.task_id)) {
                 Ok(()) => removed.push(task.task_id),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => removed.push(task.task_id),
@@ -137,7 +155,7 @@ impl Retention {
                 }
             }
         }
-        removed
+        (removed, false)
     }
 
     /// Whether the limits are exceeded; all that exceeds them may have followers, though. Costs next to nothing.
@@ -179,21 +197,42 @@ impl Retention {
     }
 }
 
-/// Removes the logs that exceed the limits, and their tasks from the database.
-pub(crate) async fn clean(retention: Arc<Retention>, store: Store, metrics: Arc<Metrics>) {
-    let removing = spawn_blocking(move || retention.remove_too_much(retention.now_ms()));
-    match removing.await {
-        Ok(removed) if removed.is_empty() => {}
-        Ok(removed) => {
-            let forget = |id| {
-                tracing::debug!(task_id = id, "the log of an ended task was removed");
-                metrics.storage.log_removed();
-                Change::TaskForgotten { id }
-            };
+/// Removes the logs that exceed the limits, and their tasks from the database: a few at a time, with pauses, because clients
+/// wait for the same disk and the same database. Ends early when the supervisor stops.
+pub(crate) async fn clean(
+    retention: Arc<Retention>,
+    store: Store,
+    metrics: Arc<Metrics>,
+    stage: StageWatch,
+) {
+    // Each task's end asks for it. One cleans, and one more waits for what comes meanwhile.
+    if retention.is_awaited.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let turn = retention.turn.lock().await;
+    retention.is_awaited.store(false, Ordering::Relaxed);
+    while !stage.is_stopping() {
+        let (cleaned, began) = (Arc::clone(&retention), Instant::now());
+        let slice = Slice { tasks: limits::RETENTION_SLICE_TASKS, time: limits::RETENTION_SLICE };
+        let removing = spawn_blocking(move || cleaned.remove_some(cleaned.now_ms(), slice));
+        let (removed, is_done) = match removing.await {
+            Ok(outcome) => outcome,
+            Err(error) => return tracing::error!(%error, "removing old logs"),
+        };
+        let forget = |id| {
+            tracing::debug!(task_id = id, "the log of an ended task was removed");
+            metrics.storage.log_removed();
+            Change::TaskForgotten { id }
+        };
+        if !removed.is_empty() {
             store.write(removed.into_iter().map(forget).collect()).await;
         }
-        Err(error) => tracing::error!(%error, "removing old logs"),
+        if is_done {
+            break;
+        }
+        sleep(began.elapsed() * limits::RETENTION_PAUSE_SHARE).await;
     }
+    drop(turn);
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use cc_link::{
     spec::Fsync,
 };
 use cc_proctree::{kill::Swept, procfs::Process};
-use cc_tasklog::{LogError, LogReader, LogWriter, Recovered, recover};
+use cc_tasklog::{Kept, LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{
     config::limits,
@@ -227,10 +227,16 @@ fn before_start(completed: Completed) -> Completed {
 /// When it cannot be read or cut, or is no log.
 pub(crate) fn recover_log(path: &Path) -> Result<Recovered, LogError> {
     let recovered = recover(path)?;
-    if recovered.cut_bytes > 0 {
+    if let Some(cut) = &recovered.cut {
+        let kept = match &cut.kept {
+            Kept::Empty => "nothing was in it".to_owned(),
+            Kept::In(path) => format!("kept in {}", path.display()),
+            Kept::Lost(error) => format!("it could not be kept: {error}"),
+        };
         tracing::warn!(
             log = %path.display(),
-            cut_bytes = recovered.cut_bytes,
+            cut_bytes = cut.bytes,
+            kept,
             last_seq = recovered.last_seq,
             "a task log had a torn or damaged end, which was cut off"
         );

@@ -23,7 +23,7 @@ use cc_proctree::{
     procfs::{self, Process},
 };
 use rustix::{
-    fs::{Mode, OFlags, open},
+    fs::Dir,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with},
     process::{Signal, geteuid},
 };
@@ -35,6 +35,7 @@ use tokio::{
 use crate::{
     config::limits,
     ops::uptime,
+    storage::directory::Directory,
     worker::{process::ProcessHandle, unix_socket},
 };
 
@@ -45,7 +46,7 @@ const BACKLOG: i32 = 32;
 /// The keepers whose sockets are in one directory.
 #[derive(Clone, Debug)]
 pub(crate) struct Keepers {
-    directory: PathBuf,
+    directory: Directory,
 }
 
 /// How a worker ended, and what became of what it left.
@@ -100,9 +101,9 @@ enum Asked {
 }
 
 impl Keepers {
-    /// The keepers whose sockets are in `directory`, which exists.
+    /// The keepers whose sockets are in `directory`.
     #[must_use]
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: Directory) -> Self {
         Self { directory }
     }
 
@@ -116,12 +117,10 @@ impl Keepers {
         let flags = SocketFlags::CLOEXEC;
         let listener = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let directory = open(&self.directory, flags, Mode::empty())?;
-        let short = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
-        bind(&listener, &SocketAddrUnix::new(short)?)?;
-        let path = self.directory.join(name);
-        let listening = fs::set_permissions(&path, fs::Permissions::from_mode(0o600))
+        let short = format!("/proc/self/fd/{}/{name}", self.directory.descriptor().as_raw_fd());
+        bind(&listener, &SocketAddrUnix::new(&*short)?)?;
+        let path = self.directory.path().join(name);
+        let listening = fs::set_permissions(short, fs::Permissions::from_mode(0o600))
             .and_then(|()| Ok(listen(&listener, BACKLOG)?));
         listening.inspect_err(|_| Self::forget(&path))?;
         Ok((listener, path))
@@ -192,7 +191,7 @@ impl Keepers {
 
     async fn connect(&self, path: &Path) -> io::Result<Option<UnixStream>> {
         let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Ok(None) };
-        unix_socket::connect(&self.directory, name).await
+        unix_socket::connect_in(self.directory.descriptor(), name).await
     }
 
     /// Removes the sockets of keepers that were killed. To be called when no task of an earlier supervisor is waiting for
@@ -243,9 +242,15 @@ impl Keepers {
     }
 
     fn sockets(&self) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.directory) else { return Vec::new() };
-        let paths = entries.flatten().map(|entry| entry.path());
-        paths.filter(|path| path.to_string_lossy().ends_with(SUFFIX)).collect()
+        // By its descriptor: the path may be another supervisor's by now.
+        let Ok(entries) = Dir::read_from(self.directory.descriptor()) else { return Vec::new() };
+        let names = entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str().ok().map(str::to_owned));
+        names
+            .filter(|name| name.ends_with(SUFFIX))
+            .map(|name| self.directory.path().join(name))
+            .collect()
     }
 }
 

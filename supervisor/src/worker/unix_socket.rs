@@ -1,7 +1,15 @@
 //! Connects to a Unix socket whose path may be longer than a socket's address.
 
-use std::{fs::File, io, os::fd::AsRawFd as _, path::Path};
+use std::{
+    io,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+    path::Path,
+};
 
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+};
 use tokio::{
     net::UnixStream,
     time::{Instant, sleep},
@@ -13,13 +21,11 @@ use crate::config::limits;
 ///
 /// # Errors
 /// When it is not known whether a process listens there.
-pub(super) async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
+pub(super) async fn connect_in(
+    directory: BorrowedFd<'_>,
+    name: &str,
+) -> io::Result<Option<UnixStream>> {
     // A socket's address has 108 bytes, a path up to 4096: the descriptor is a short name for the directory.
-    let directory = match File::open(directory) {
-        Ok(directory) => directory,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
     let path = format!("/proc/self/fd/{}/{name}", directory.as_raw_fd());
     let deadline = Instant::now() + limits::ADOPT_ANSWER;
     loop {
@@ -34,6 +40,19 @@ pub(super) async fn connect(directory: &Path, name: &str) -> io::Result<Option<U
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// As [`connect_in`], for a directory that may be missing.
+///
+/// # Errors
+/// As [`connect_in`].
+pub(super) async fn connect(directory: &Path, name: &str) -> io::Result<Option<UnixStream>> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match open(directory, flags, Mode::empty()) {
+        Ok(directory) => connect_in(directory.as_fd(), name).await,
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

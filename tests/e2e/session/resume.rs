@@ -156,7 +156,7 @@ fn a_resume_without_a_position_sends_everything_of_the_session() {
         ids.push(transcript.task_id().to_owned());
         expected.extend(transcript.events);
     }
-    // One that never started is listed, but has said nothing.
+    // One that never started has its end to say, whether the client has had the error or not.
     let error = client.execute(&json!({"argv": ["/no/such/program"]})).unwrap_err();
     ids.push(error["data"]["task_id"].as_str().unwrap().to_owned());
     client.vanish();
@@ -166,6 +166,9 @@ fn a_resume_without_a_position_sends_everything_of_the_session() {
     assert_eq!(ids_of(&answer), ids);
     let events: Vec<Value> = expected.iter().map(|_| client.recv_json()).collect();
     assert_eq!(events, expected);
+    let end = client.recv_json();
+    assert_eq!((&end["method"], task_id(&end["params"])), (&json!("process.completed"), &*ids[3]));
+    assert_eq!(end["params"]["reason"], "spawn_failed");
     let id = client.send_request("ping", &json!({}));
     assert_eq!(client.recv_json()["id"], id, "and nothing more");
 }

@@ -164,6 +164,8 @@ impl<'a> Survivor<'a> {
             );
         };
         match incoming {
+            // Of a task that never ran the answer to its request, or to the resume, has told the end already.
+            Incoming::Json(event) if self.never_ran.contains(task_id(&event["params"])) => {}
             Incoming::Json(event) => {
                 events.push(event);
                 self.field.events.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::FileExt, path::Path};
 
 use cc_tests::{
-    Follower, Options, PATIENCE, Supervisor, Transcript,
+    Follower, Options, PATIENCE, Supervisor, Transcript, binaries,
     fifo::Fifo,
     requests::{gated, last_seq, pour},
     spoken_output::{check_poured, check_poured_prefix},
@@ -107,6 +107,44 @@ fn the_torn_log_of_a_dead_worker_is_cut_and_reported_and_harms_no_other() {
     healthy.come_back(&supervisor);
     healthy_stop.release();
     check_poured(&healthy.finish(&supervisor).stdout());
+}
+
+#[test]
+fn what_stood_behind_a_damaged_record_is_kept_beside_the_log_and_said() {
+    let options = Options::new().flag("--grace", 1);
+    let mut supervisor = Supervisor::start(&options);
+    let stop = Fifo::create();
+    let mut follower = Follower::start_until(&supervisor, &pour(&stop), "poured");
+    supervisor.kill();
+    follower.lose();
+    follower.worker().signal(Signal::KILL);
+    assert!(follower.worker().wait_gone(PATIENCE));
+    let directory = supervisor.task_directory(follower.task_id());
+    let mut content = fs::read(directory.join("log")).unwrap();
+    let middle = content.len() / 2;
+    content[middle] ^= 0x10;
+    fs::write(directory.join("log"), &content).unwrap();
+    supervisor.start_again(&options);
+    let mut client = supervisor.connect();
+    let events = client.watch(follower.task_id(), 0);
+    let transcript = Transcript::checked(follower.answer.clone(), events);
+    assert_eq!(transcript.end().0, "worker_died");
+    check_poured_prefix(&transcript.stdout());
+    let damaged = directory.join("log.damaged");
+    let kept = fs::read(&damaged).unwrap();
+    assert!(content.ends_with(&kept) && kept.len() > middle, "{} bytes are kept", kept.len());
+    let path = damaged.to_str().unwrap();
+    let task = client.task(follower.task_id()).unwrap();
+    assert_eq!(task["damaged_log"], path);
+    let line = supervisor.log().lines().find(|line| line.contains("cut off")).unwrap().to_owned();
+    assert!(line.contains(path) && line.contains(follower.task_id()), "{line}");
+    let id = follower.task_id();
+    for typed in [id, &id[..30]] {
+        let output =
+            binaries::ccx_command(&supervisor.url()).args(["logs", typed]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains(path), "{said}");
+    }
 }
 
 #[test]

@@ -186,9 +186,9 @@ fn a_log_that_cannot_be_written_is_told_by_the_probe_until_it_can_be() {
     let error = client.execute(&json!({"command": "true"})).unwrap_err();
     assert_eq!(error["code"], -32017, "{error}");
     assert!(error["message"].as_str().unwrap().contains("ermission denied"), "{error}");
-    for path in ["/healthz", "/readyz"] {
+    for (path, expected) in [("/healthz", (200, "degraded")), ("/readyz", (503, "not ready"))] {
         let (status, body) = health(&supervisor, path);
-        assert_eq!((status, &body["status"]), (200, &json!("degraded")), "{body}");
+        assert_eq!((status, body["status"].as_str().unwrap()), expected, "{body}");
         let problem = body["problems"][0].as_str().unwrap();
         assert!(problem.contains("correct its permissions"), "what to do: {problem}");
     }

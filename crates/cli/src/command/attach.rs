@@ -64,6 +64,11 @@ async fn show(
     };
     let mut output = RunOutput::new(mode);
     let id = &task.task_id;
+    if let Some(path) = &task.damaged_log {
+        output.note(&format!(
+            "ccx: a part of this task's log was damaged; what could not be read of it is kept in {path}"
+        ));
+    }
     let end = follow::attach(&mut session, id, part, &mut interrupts, &mut output).await;
     let code = match end {
         Ok(end) => {

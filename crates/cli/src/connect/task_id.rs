@@ -32,7 +32,9 @@ pub(crate) async fn resolve(
     if typed.is_empty() {
         return Err(CommandError::usage("the task id is empty; `ccx ps --all` shows all ids"));
     }
-    choose(&typed, all(connection, ListFilter::All).await?)
+    let task = choose(&typed, all(connection, ListFilter::All).await?)?;
+    // The list leaves out what takes a look at the disk.
+    Ok(connection.task(&task.task_id).await?)
 }
 
 /// All known tasks, the newest first.
@@ -114,6 +116,7 @@ pub(crate) mod tests {
             verdict: None,
             exit_code: None,
             warnings: 0,
+            damaged_log: None,
         }
     }
 

@@ -125,6 +125,8 @@ pub enum CallError {
     },
     /// The supervisor is stopping: no new batches.
     DrainingBatches,
+    /// The state directory is gone, and the supervisor stops when its tasks have ended.
+    StateLost,
     /// There is no such task.
     NoSuchTask {
         /// As it was sent.
@@ -207,7 +209,9 @@ impl CallError {
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches => ErrorCode::Draining,
+            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::StateLost => {
+                ErrorCode::Draining
+            }
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
             Self::TasksFull { .. }
@@ -296,6 +300,7 @@ impl CallError {
             Self::DrainingBatches => {
                 "the supervisor is stopping and takes no new batches".to_owned()
             }
+            Self::StateLost => STATE_LOST.to_owned(),
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
@@ -387,6 +392,7 @@ impl CallError {
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
             | Self::TokenRemoved
+            | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
             | Self::Internal { .. } => Map::new(),
@@ -421,6 +427,9 @@ impl From<CallError> for ErrorObject {
         object
     }
 }
+
+const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
+                          and stops when the running ones have ended; start it again";
 
 fn tasks_full(limit: usize) -> String {
     let tasks = if limit == 1 { "task runs" } else { "tasks run" };

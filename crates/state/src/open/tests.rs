@@ -154,3 +154,16 @@ fn a_place_where_nothing_can_be_made_is_named() {
     assert!(matches!(error, StateError::Create { .. }), "{error}");
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
 }
+
+#[test]
+fn a_link_in_the_place_of_the_database_or_of_a_file_beside_it_is_not_followed() {
+    for name in ["state.db", "state.db-wal", "state.db-shm", "state.db-journal"] {
+        let directory = tempfile::tempdir().unwrap();
+        let precious = directory.path().join("precious");
+        fs::write(&precious, "").unwrap();
+        std::os::unix::fs::symlink(&precious, directory.path().join(name)).unwrap();
+        let error = StateDb::open(&directory.path().join("state.db")).unwrap_err();
+        assert!(matches!(error, StateError::NotAFile { .. }), "{name}: {error}");
+        assert_eq!(fs::read(&precious).unwrap(), b"");
+    }
+}

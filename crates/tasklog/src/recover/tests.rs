@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{LogReader, LogWriter};
+use crate::{LogReader, LogWriter, damaged_path};
 
 fn started() -> Started {
     Started { pid: 12, worker_pid: 11, containment: Containment::Subreaper }
@@ -85,11 +85,42 @@ fn recover_and_append(path: &Path) -> Recovered {
     writer.append(&encoded(recovered.last_seq + 1, completed())).unwrap();
     let again = recover(path).unwrap();
     assert_eq!(again.last_seq, recovered.last_seq + 1);
-    assert_eq!((again.end_offset, again.cut_bytes), (writer.offset(), 0));
+    assert_eq!((again.end_offset, again.cut), (writer.offset(), None));
     assert!(again.completed);
     let mut reader = LogReader::open(path).unwrap();
     assert_eq!(reader.position_after(again.last_seq).unwrap(), Some(again.end_offset));
     recovered
+}
+
+fn cut_bytes(recovered: &Recovered) -> u64 {
+    recovered.cut.as_ref().map_or(0, |cut| cut.bytes)
+}
+
+#[test]
+fn zeros_are_cut_without_a_trace_and_what_is_cut_twice_is_kept_twice() {
+    let (bytes, _) = small_log();
+    let (_directory, path) = file_of(&[bytes.as_slice(), &[0; 300_000]].concat());
+    let cut = recover(&path).unwrap().cut;
+    assert_eq!(cut, Some(Cut { bytes: 300_000, kept: Kept::Empty }));
+    assert!(!damaged_path(&path).exists());
+    for noise in ["first noise, ", "second noise"] {
+        let mut log = OpenOptions::new().append(true).open(&path).unwrap();
+        log.write_all(noise.as_bytes()).unwrap();
+        let cut = recover(&path).unwrap().cut.unwrap();
+        assert_eq!(cut.kept, Kept::In(damaged_path(&path)));
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+    }
+    assert_eq!(fs::read_to_string(damaged_path(&path)).unwrap(), "first noise, second noise");
+}
+
+#[test]
+fn a_log_is_made_whole_even_where_what_is_cut_cannot_be_kept() {
+    let (bytes, _) = small_log();
+    let (_directory, path) = file_of(&[bytes.as_slice(), b"noise"].concat());
+    std::os::unix::fs::symlink("/dev/null", damaged_path(&path)).unwrap();
+    let cut = recover(&path).unwrap().cut.unwrap();
+    assert!(matches!(cut.kept, Kept::Lost(_)), "{cut:?}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
@@ -104,7 +135,7 @@ fn a_whole_log_is_left_as_it_is_and_its_contents_are_told() {
         started_time_ms: Some(1001),
         completed: true,
         output: StreamCounts { lines: 5, bytes: 28, truncated_lines: 1 },
-        cut_bytes: 0,
+        cut: None,
     };
     assert_eq!(recover(&path).unwrap(), expected);
     assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -119,7 +150,7 @@ fn a_log_cut_at_any_byte_keeps_its_whole_records_and_can_be_appended_to() {
         let records = ends.iter().filter(|end| **end <= cut as u64).count().saturating_sub(1);
         assert_eq!(recovered.last_seq, LAST_SEQS[records], "cut at {cut}");
         assert_eq!(recovered.end_offset, ends[records], "cut at {cut}");
-        assert_eq!(recovered.cut_bytes, (cut as u64).saturating_sub(ends[records]));
+        assert_eq!(cut_bytes(&recovered), (cut as u64).saturating_sub(ends[records]));
         assert!(!recovered.completed);
         assert_eq!(recovered.started.is_some(), records > 0);
         let kept = fs::read(&path).unwrap();
@@ -137,7 +168,10 @@ fn a_log_with_any_bit_flipped_keeps_the_records_before_it_and_can_be_appended_to
         let recovered = recover_and_append(&path);
         let records = ends.iter().filter(|end| **end <= bit as u64 / 8).count() - 1;
         assert_eq!(recovered.last_seq, LAST_SEQS[records], "bit {bit}");
-        assert_eq!(recovered.cut_bytes, bytes.len() as u64 - ends[records]);
+        assert_eq!(cut_bytes(&recovered), bytes.len() as u64 - ends[records]);
+        // The records behind the damaged one are kept.
+        let kept = fs::read(damaged_path(&path)).unwrap();
+        assert_eq!(kept, damaged[usize::try_from(ends[records]).unwrap()..]);
     }
 }
 
@@ -190,7 +224,7 @@ fn a_record_of_a_newer_version_stays() {
         newer[4..8].copy_from_slice(&checksum);
         let (_directory, path) = file_of(&[bytes.clone(), newer].concat());
         let recovered = recover(&path).unwrap();
-        assert_eq!((recovered.last_seq, recovered.last_time_ms, recovered.cut_bytes), (9, 1009, 0));
+        assert_eq!((recovered.last_seq, recovered.last_time_ms, recovered.cut), (9, 1009, None));
     }
 }
 

@@ -150,6 +150,14 @@ impl Gates {
         self.change(credential, |entry| entry.gate.leave(ticket));
     }
 
+    /// Forgets all jobs of a batch, which is being taken up again.
+    pub(crate) fn leave_all(&self, batch_id: &str) {
+        for entry in self.gates().values_mut() {
+            entry.gate.leave_all(batch_id);
+        }
+        self.has_changed.notify_one();
+    }
+
     /// A job of an earlier supervisor is running.
     pub(crate) fn adopted(&self, credential: &Credential, ticket: Ticket) {
         self.change(credential, |entry| entry.gate.adopted(ticket));

@@ -11,12 +11,13 @@
 //!
 //! `step` takes the state machine one step, `effects` does what the step asks for, `start` starts a job, `gate` deals
 //! with the gates, `ended` judges the end of a job with `unavailable` and `cost`, `recall` restores texts before they
-//! are stored again.
+//! are stored again. `lifeline` continues a batch whose owner has panicked.
 
 mod cost;
 mod effects;
 mod ended;
 mod gate;
+mod lifeline;
 mod recall;
 mod start;
 mod step;
@@ -84,7 +85,8 @@ impl Owner {
     pub(super) fn begin(batches: &Arc<Batches>, snapshot: Snapshot, rules: Rules, begun: Step) {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
-        tokio::spawn(async move {
+        let batch_id = owner.snapshot.batch_id().to_owned();
+        lifeline::hold(batches, &batch_id, async move {
             owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
@@ -104,7 +106,8 @@ impl Owner {
         owner.close_gates(&batch);
         owner.remember_totals();
         owner.batch = Some(batch);
-        tokio::spawn(async move {
+        let batch_id = owner.snapshot.batch_id().to_owned();
+        lifeline::hold(batches, &batch_id, async move {
             owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;

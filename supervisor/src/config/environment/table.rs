@@ -161,10 +161,10 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CREDENTIALS_DIRECTORY", Out, "the supervisor's own secrets"),
 ];
 
-/// Whether a variable is a setting that is a secret: no task gets it, even where an operator allows its name.
-pub(super) fn is_secret(name: &str) -> bool {
+/// The variables of settings that are secrets: no task gets them, even where an operator allows their names.
+pub(super) fn secrets() -> impl Iterator<Item = &'static str> {
     let variables = settings::table::all().filter_map(|setting| setting.about().variable);
-    variables.into_iter().any(|variable| variable.is_secret && variable.name == name)
+    variables.filter(|variable| variable.is_secret).map(|variable| variable.name)
 }
 
 /// Whether a variable stays out: by its family, or because it is one of the supervisor's settings.

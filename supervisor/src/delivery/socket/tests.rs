@@ -18,12 +18,12 @@ use super::*;
 #[test]
 fn messages_come_out_as_they_went_in() {
     let mut messages = MessageBuffer::default();
-    messages.push("one");
-    messages.push("");
+    messages.push("one", 1);
+    messages.push("", 2);
     messages.open().push_str("thr");
     messages.open().push_str("ee");
     assert_eq!((messages.iter().count(), messages.bytes()), (2, 8));
-    messages.close();
+    messages.close(3);
     assert_eq!(messages.iter().collect::<Vec<_>>(), ["one", "", "three"]);
 }
 
@@ -32,9 +32,9 @@ fn a_message_of_any_length_is_a_frame_that_others_understand() {
     let lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000];
     let mut messages = MessageBuffer::default();
     for length in lengths {
-        messages.push(&"x".repeat(length));
+        messages.push(&"x".repeat(length), 0);
     }
-    let frames = messages.into_frames();
+    let (frames, _) = messages.into_frames();
     // The least header that says the length is the only one that is allowed.
     let header_bytes = 3 * 2 + 3 * 4 + 2 * 10;
     assert_eq!(frames.len(), lengths.iter().sum::<usize>() + header_bytes);
@@ -64,9 +64,9 @@ async fn serve(server: TcpStream) {
     let writing = async {
         for _ in 0..ROUNDS {
             let mut messages = MessageBuffer::default();
-            (0..LINES).for_each(|_| messages.push(&line()));
+            (0..LINES).for_each(|_| messages.push(&line(), 0));
             sink.flush().await.unwrap();
-            lane.put(messages.into_frames());
+            lane.put(messages.into_frames().0);
             sink.flush().await.unwrap();
         }
         sink.send(Message::text("end")).await.unwrap();

@@ -15,7 +15,7 @@ mod storage;
 mod tasks;
 mod workers;
 
-pub(crate) use self::connections::HandshakeFailure;
+pub(crate) use self::{connections::HandshakeFailure, label::Label, sessions::Debt};
 use prometheus_client::{encoding::text, registry::Registry};
 
 use self::{

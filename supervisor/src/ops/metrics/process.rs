@@ -17,6 +17,8 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
+use crate::ops::panics;
+
 /// Names of this family have no prefix.
 pub(super) fn register(to: &mut Registry) {
     let started_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -50,6 +52,8 @@ impl Collector for Figures {
             let help = "The limit of open files of the supervisor";
             one(&mut to, "process_max_fds", None, help, &gauge(most))?;
         }
+        let help = "Panics, each of which is a mistake of this program";
+        one(&mut to, "cc_executor_panics", None, help, &ConstCounter::new(panics::count()))?;
         let help = "When the supervisor was started, since the Unix epoch";
         let started = ConstGauge::new(self.started_s);
         one(&mut to, "process_start_time", Some(&Unit::Seconds), help, &started)

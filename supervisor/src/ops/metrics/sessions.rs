@@ -3,7 +3,7 @@
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
 
 use crate::ops::metrics::{
-    label::{GaugeBy, label},
+    label::{CounterBy, GaugeBy, label},
     register::add,
 };
 
@@ -17,9 +17,23 @@ label!(
     }
 );
 
+label!(
+    /// What a session that waits may owe its client, and what is lost with it. Those that owe least are evicted first.
+    #[derive(PartialOrd, Ord)]
+    Debt, "owed", {
+        /// It never had a task.
+        Nothing => "nothing",
+        /// Everything was handed to the socket; how much of it the client has read is not known.
+        Unread => "unread",
+        /// Events that no socket has taken, or the answer to a request.
+        Unsent => "unsent",
+    }
+);
+
 #[derive(Debug)]
 pub(crate) struct SessionMetrics {
     refused: Counter,
+    evicted: CounterBy<Debt>,
     sessions: GaugeBy<SessionState>,
 }
 
@@ -27,12 +41,22 @@ impl SessionMetrics {
     pub(super) fn new(to: &mut Registry) -> Self {
         Self {
             refused: add(to, "sessions_refused", "Connections refused at the session limit"),
+            evicted: CounterBy::add(
+                to,
+                "sessions_evicted",
+                "Sessions that ended before their grace period was over because too many waited, by what they owed",
+            ),
             sessions: GaugeBy::add(to, "sessions", "Sessions that are not over, by state, now"),
         }
     }
 
     pub(crate) fn refused(&self) {
         self.refused.inc();
+    }
+
+    /// A waiting session was ended to make room.
+    pub(crate) fn evicted(&self, debt: Debt) {
+        self.evicted.increase(debt);
     }
 
     /// Before a page: how many sessions there are.

@@ -6,7 +6,7 @@ use cc_state::{Change, SessionRow, TokenHash};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    ops::clock::now_ms,
+    ops::{clock::now_ms, metrics::Debt},
     session::{
         registry::token::ResumeToken,
         state::{ConnectionNumber, Effect, Input, State, transition},
@@ -46,6 +46,7 @@ struct Inner {
     current_task_id: Option<String>,
     /// It has had a task, so the database knows it.
     is_recorded: bool,
+    debt: Debt,
 }
 
 /// What is left to do for a session that is over.
@@ -71,6 +72,7 @@ impl Session {
                 grace: None,
                 current_task_id: None,
                 is_recorded: false,
+                debt: Debt::Nothing,
             }),
         }
     }
@@ -88,6 +90,7 @@ impl Session {
                 grace: None,
                 current_task_id,
                 is_recorded: true,
+                debt: Debt::Unsent,
             }),
         }
     }
@@ -138,7 +141,20 @@ impl Session {
         let accepted = accept().map_err(Some)?;
         inner.current_task_id = Some(task_id.to_owned());
         inner.is_recorded = true;
+        inner.debt = Debt::Unsent;
         Ok(accepted)
+    }
+
+    /// Takes note that this connection, which is about to be lost, was handed everything of the session's tasks.
+    pub(crate) fn everything_was_sent(&self, connection: ConnectionNumber) {
+        let mut inner = self.inner();
+        if inner.state.connection() == Some(connection) && inner.is_recorded {
+            inner.debt = Debt::Unread;
+        }
+    }
+
+    pub(super) fn debt(&self) -> Debt {
+        self.inner().debt
     }
 
     /// The session's row, to be written with each of its tasks. Writing it again changes nothing.

@@ -1,7 +1,6 @@
 use cc_state::StateDb;
 
 use super::*;
-use crate::ops::health::Health;
 
 struct Fixture {
     sessions: Arc<Sessions>,
@@ -11,10 +10,10 @@ struct Fixture {
 
 fn fixture(grace: Duration) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
-    let (db, _) = StateDb::open(&directory.path().join("state.db")).unwrap();
-    let store = Store::start(db, Arc::new(Health::default())).unwrap();
+    let store = Store::for_tests(directory.path(), Arc::default());
     let registry = Arc::new(Registry::new(10));
-    let sessions = Arc::new(Sessions::new(grace, registry, store.clone()));
+    let metrics = Arc::new(Metrics::new());
+    let sessions = Arc::new(Sessions::new(grace, registry, store.clone(), metrics));
     Fixture { sessions, store, _directory: directory }
 }
 

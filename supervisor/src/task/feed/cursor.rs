@@ -25,7 +25,8 @@ impl Feed {
             last if last == position.last_seq => Place::At(position.end_offset),
             earlier => Place::After(earlier),
         };
-        let source = Source::Running { feed: Arc::clone(self), updates: self.position.subscribe() };
+        let updates = Some(self.position.subscribe());
+        let source = Source::Running { feed: Arc::clone(self), updates };
         Cursor { source, place, reader: None, searching: None }
     }
 }
@@ -89,7 +90,11 @@ enum Found {
 #[derive(Debug)]
 enum Source {
     /// A task that has not ended, or has just ended.
-    Running { feed: Arc<Feed>, updates: watch::Receiver<Position> },
+    Running {
+        feed: Arc<Feed>,
+        /// `None` while the reader has stopped reading.
+        updates: Option<watch::Receiver<Position>>,
+    },
     /// The log of a task that has ended: nothing will be added.
     Ended { log_path: PathBuf },
 }
@@ -128,7 +133,8 @@ impl Cursor {
                 Place::End => return None,
             };
             let (end_offset, is_done) = match &mut self.source {
-                Source::Running { updates, .. } => {
+                Source::Running { feed, updates } => {
+                    let updates = updates.get_or_insert_with(|| feed.position.subscribe());
                     let position = *updates.borrow_and_update();
                     (position.end_offset, position.is_done)
                 }
@@ -140,7 +146,9 @@ impl Cursor {
                     None => self.read_log(offset, end_offset, bytes_limit).await,
                 });
             }
-            let Source::Running { updates, .. } = &mut self.source else { return None };
+            let Source::Running { updates: Some(updates), .. } = &mut self.source else {
+                return None;
+            };
             if is_done || updates.changed().await.is_err() {
                 return None;
             }
@@ -155,6 +163,28 @@ impl Cursor {
         let frames = feed.slice(offset)?;
         self.place = Place::At(offset + frames.len() as u64);
         Some(frames)
+    }
+
+    /// Where the last `bytes` that were read begin, which are whole records. `None` while that is not known.
+    #[must_use]
+    pub(crate) fn offset_before(&self, bytes: usize) -> Option<u64> {
+        match self.place {
+            Place::At(offset) => offset.checked_sub(bytes as u64),
+            Place::After(_) | Place::End => None,
+        }
+    }
+
+    /// Goes back to a record that was read before, and lets go of everything that was held to read on quickly.
+    pub(crate) fn go_back(&mut self, offset: u64) {
+        self.place = Place::At(offset);
+        self.reader = None;
+        let Source::Running { feed, updates } = &mut self.source else { return };
+        *updates = None;
+        if feed.is_all_in_log() {
+            self.source = Source::Ended { log_path: feed.log_path().to_owned() };
+        } else {
+            feed.shrink();
+        }
     }
 
     /// Goes back by `bytes`, which are whole records at the end of what was read last.

@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -56,6 +57,16 @@ impl Chunk {
     }
 }
 
+impl Ring {
+    /// Lets go of the oldest chunks, but never of the last one.
+    fn shrink(&mut self, bytes_limit: usize) {
+        while self.bytes > bytes_limit && self.chunks.len() > 1 {
+            let oldest = self.chunks.pop_front();
+            self.bytes -= oldest.map_or(0, |chunk| chunk.frames.len());
+        }
+    }
+}
+
 impl Feed {
     /// The feed of a new task, whose log will be at `log_path`. The ring holds at most `ring_bytes_limit`, but always the
     /// last chunk.
@@ -96,12 +107,20 @@ impl Feed {
             if end_offset >= last_mark + limits::FEED_MARK_BYTES {
                 ring.marks.push((last_seq, end_offset));
             }
-            while ring.bytes > self.ring_bytes_limit && ring.chunks.len() > 1 {
-                let oldest = ring.chunks.pop_front();
-                ring.bytes -= oldest.map_or(0, |chunk| chunk.frames.len());
-            }
+            ring.shrink(self.limit());
         }
         self.position.send_replace(Position { end_offset, last_seq, is_done });
+    }
+
+    /// What the ring may hold. Of a task that nobody follows closely little is kept: the log has it.
+    fn limit(&self) -> usize {
+        let is_read = self.position.receiver_count() > 0;
+        if is_read { self.ring_bytes_limit } else { limits::UNREAD_RING_BYTES }
+    }
+
+    /// To be called when a reader has fallen behind.
+    pub(super) fn shrink(&self) {
+        self.ring().shrink(self.limit());
     }
 
     #[must_use]
@@ -112,6 +131,14 @@ impl Feed {
     #[must_use]
     pub(crate) fn log_path(&self) -> &Path {
         &self.log_path
+    }
+
+    /// Whether the task has ended, and its log has all of its records.
+    #[must_use]
+    pub(super) fn is_all_in_log(&self) -> bool {
+        let position = self.position();
+        position.is_done
+            && fs::metadata(&self.log_path).is_ok_and(|log| log.len() >= position.end_offset)
     }
 
     /// All records from `offset` on, if the ring still holds them.

@@ -39,6 +39,11 @@ pub(crate) struct Lifeline {
 }
 
 impl Owner {
+    /// Names the worker that the lifeline kills.
+    pub(crate) fn could_kill(&self, worker: ProcessHandle) {
+        self.worker.get_or_init(|| worker);
+    }
+
     /// To be taken before the owner runs.
     #[must_use]
     pub(crate) fn lifeline(&self) -> Lifeline {

@@ -164,10 +164,9 @@ impl Owner {
         let is_claude = spec.claude != ClaudeStream::No;
         let accepted = self.side.info.record(is_claude, self.leaf.clone(), Some(spec.deadlines));
         let changes = session.into_iter().chain([accepted]).collect();
-        let directory = self.context.tasks_dir.join(self.task_id());
         // The task is on record before its worker has the spec. The record is asked for first: the thread of the
         // database writes it while the worker is started here.
-        let recording = self.context.store.put_on_record(directory, changes);
+        let recording = self.context.store.put_on_record(self.task_id(), changes);
         let (recorded, worker) = tokio::join!(recording, self.context.spawner.spawn());
         let worker = match (recorded, worker) {
             (Ok(()), Ok(worker)) => worker,
