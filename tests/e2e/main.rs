@@ -69,6 +69,12 @@ mod session {
     /// Who may talk to the supervisor at all.
     mod admission;
 
+    /// Each method needs its scope, and a token that lacks it is told so.
+    mod scopes;
+
+    /// A token sees what was made with it, and nothing of another one's.
+    mod ownership;
+
     /// Who is let in, turned away and dropped, and what becomes of their tasks.
     mod sessions;
 
@@ -101,6 +107,9 @@ mod session {
 mod supervisor {
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
+
+    /// Token files, the limits of a token, and where a token can be read.
+    mod tokens;
 
     /// The configuration file, and the check of it.
     mod configuration;

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use cc_protocol::{CallError, Scope};
+use cc_protocol::{CallError, Denied, Scope};
 use cc_state::DAY_MS;
 use tokio::task::spawn_blocking;
 
@@ -32,7 +32,7 @@ pub(crate) async fn check(
     // A batch goes on without its client: not with what the client may no longer do.
     let may_run = grant.as_ref().is_some_and(|grant| grant.scopes.has(Scope::Run));
     if token.is_some() && context.tokens.are_required() && !may_run {
-        return Err(CallError::TokenRemoved);
+        return Err(Denied::TokenRemoved.into());
     }
     if let Some(grant) = &grant
         && let Some(budget) = grant.budget
@@ -57,7 +57,8 @@ async fn check_budget(
     if spent_usd < budget.usd {
         return Ok(());
     }
-    Err(CallError::BudgetSpent { spent_usd, budget_usd: budget.usd, days: budget.days })
+    let denied = Denied::BudgetSpent { spent_usd, budget_usd: budget.usd, days: budget.days };
+    Err(denied.into())
 }
 
 async fn check_directory(
@@ -79,10 +80,14 @@ async fn check_directory(
     let wanted = directory.clone();
     // The disk may be slow.
     let resolving = spawn_blocking(move || resolve_below(&wanted, &lists));
-    resolving.await.ok().flatten().map(Some).ok_or_else(|| CallError::DirectoryNotAllowed {
-        directory: directory.to_string_lossy().into_owned(),
-        allowed: allowed.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
-    })
+    let shown = |path: &PathBuf| path.to_string_lossy().into_owned();
+    match resolving.await.ok().flatten() {
+        Some(real) => Ok(Some(real)),
+        None => {
+            let allowed = allowed.iter().map(shown).collect();
+            Err(Denied::Directory { directory: shown(&directory), allowed }.into())
+        }
+    }
 }
 
 /// The directory without symbolic links, if it is below one of each list.

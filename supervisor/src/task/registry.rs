@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use cc_protocol::CallError;
+use cc_protocol::{CallError, Denied};
 use tokio::sync::watch;
 
 use crate::task::handle::TaskHandle;
@@ -47,7 +47,7 @@ impl From<Refusal> for CallError {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
             Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
-            Refusal::TokenFull { limit } => Self::TokenTasksFull { limit },
+            Refusal::TokenFull { limit } => Self::Denied(Denied::TasksFull { limit }),
         }
     }
 }

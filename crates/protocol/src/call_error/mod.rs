@@ -4,6 +4,7 @@
 //! Everything else depends on the server's state: the server's own errors become a [`CallError`], so that no other
 //! place chooses a code.
 
+mod denied;
 mod plan_mistake;
 mod shown;
 mod unfit_param;
@@ -14,12 +15,11 @@ use cc_events::EndReason;
 use serde_json::{Map, Value, json};
 
 use self::shown::{shown_id, shown_word};
-pub use self::{plan_mistake::PlanMistake, unfit_param::UnfitParam};
+pub use self::{denied::Denied, plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
     method::METHODS,
-    scope::Scope,
 };
 
 /// Why a call is refused.
@@ -64,31 +64,8 @@ pub enum CallError {
         /// The programs on that list.
         allowed: Vec<String>,
     },
-    /// The client's token does not allow the method.
-    ScopeMissing {
-        /// As it was sent.
-        method: String,
-        /// What the token lacks.
-        scope: Scope,
-    },
-    /// The client's token was removed after it had connected.
-    TokenRemoved,
-    /// The task would run outside the directories that the operator allows.
-    DirectoryNotAllowed {
-        /// The directory, before symbolic links are followed.
-        directory: String,
-        /// Those that are allowed.
-        allowed: Vec<String>,
-    },
-    /// The tasks of the client's token have cost what they may.
-    BudgetSpent {
-        /// US dollars.
-        spent_usd: f64,
-        /// Most of them.
-        budget_usd: f64,
-        /// In so many days; `None`: in all.
-        days: Option<u32>,
-    },
+    /// The operator does not allow it, or the client's token does not.
+    Denied(Denied),
     /// The session runs no task, or the task has ended.
     NoProcess {
         /// The task, where the call has named it.
@@ -140,11 +117,6 @@ pub enum CallError {
     /// As many tasks run as may.
     TasksFull {
         /// Most tasks that run at the same time.
-        limit: usize,
-    },
-    /// As many tasks of the client's token run as may.
-    TokenTasksFull {
-        /// Most that run at the same time.
         limit: usize,
     },
     /// As many batches run as may.
@@ -200,9 +172,7 @@ impl CallError {
                 ErrorCode::InvalidParams
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
-            Self::ScopeMissing { .. } | Self::TokenRemoved => ErrorCode::NotAuthorized,
-            Self::DirectoryNotAllowed { .. } => ErrorCode::DirectoryNotAllowed,
-            Self::BudgetSpent { .. } => ErrorCode::BudgetSpent,
+            Self::Denied(denied) => denied.code(),
             Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
@@ -214,10 +184,9 @@ impl CallError {
             }
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
-            Self::TasksFull { .. }
-            | Self::TokenTasksFull { .. }
-            | Self::BatchesFull { .. }
-            | Self::AttachedFull { .. } => ErrorCode::QueueFull,
+            Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
+                ErrorCode::QueueFull
+            }
             Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
@@ -257,30 +226,7 @@ impl CallError {
                 let shown = shown_word(command);
                 format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
             }
-            Self::ScopeMissing { method, scope } => {
-                let (method, scope) = (shown_word(method), scope.as_str());
-                format!("Not allowed: {method} needs a token with the scope {scope}")
-            }
-            Self::TokenRemoved => {
-                "Not allowed: the token was removed, or no longer allows this; present another one"
-                    .to_owned()
-            }
-            Self::DirectoryNotAllowed { directory, allowed } => {
-                let (shown, allowed) = (shown_word(directory), allowed.join(", "));
-                format!(
-                    "Directory not allowed: {shown:?} is not there, or really outside of {allowed}"
-                )
-            }
-            Self::BudgetSpent { spent_usd, budget_usd, days } => {
-                let time = match days {
-                    None => "in all".to_owned(),
-                    Some(1) => "today".to_owned(),
-                    Some(days) => format!("in {days} days"),
-                };
-                format!(
-                    "the tasks of this token have cost {spent_usd:.2} USD {time}, and may cost {budget_usd:.2}"
-                )
-            }
+            Self::Denied(denied) => denied.message(),
             Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
             Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),
@@ -304,12 +250,6 @@ impl CallError {
             Self::NoSuchTask { task_id } => no_such("task", task_id),
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::TasksFull { limit } => tasks_full(*limit),
-            Self::TokenTasksFull { limit } => {
-                let tasks = if *limit == 1 { "task runs" } else { "tasks run" };
-                format!(
-                    "{limit} {tasks} with this token already, the most that it allows: try again later"
-                )
-            }
             Self::BatchesFull { limit } => {
                 format!("{limit} batches are under way, and no more may: try again later")
             }
@@ -334,7 +274,6 @@ impl CallError {
         match self {
             Self::TooMany { limit, .. }
             | Self::TasksFull { limit }
-            | Self::TokenTasksFull { limit }
             | Self::BatchesFull { limit }
             | Self::AttachedFull { limit, .. } => one("limit", limit.into()),
             Self::MethodNotFound { method } => match nearest_method(&shown_word(&method)) {
@@ -353,16 +292,7 @@ impl CallError {
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
-            Self::DirectoryNotAllowed { .. } => one("field", "cwd".into()),
-            Self::BudgetSpent { spent_usd, budget_usd, days } => Map::from_iter([
-                ("spent_usd".to_owned(), spent_usd.into()),
-                ("budget_usd".to_owned(), budget_usd.into()),
-                ("days".to_owned(), json!(days)),
-            ]),
-            Self::ScopeMissing { method, scope } => Map::from_iter([
-                ("method".to_owned(), shown_word(&method).into()),
-                ("scope".to_owned(), scope.as_str().into()),
-            ]),
+            Self::Denied(denied) => denied.into_data(),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
             Self::NoSuchBatch { batch_id } => one("batch_id", shown_id(&batch_id).into()),
             Self::GateOpen { .. } => one("field", "gate_id".into()),
@@ -391,7 +321,6 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
-            | Self::TokenRemoved
             | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
@@ -411,6 +340,12 @@ impl std::error::Error for CallError {}
 impl From<ErrorObject> for CallError {
     fn from(error: ErrorObject) -> Self {
         Self::Param(error)
+    }
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
     }
 }
 
