@@ -98,8 +98,10 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config =
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
+    // In this order: what they do to the environment is not to be done beside threads.
     let wiped = environment::wipe_secrets();
-    logging::init(&config)?;
+    let inherited = systemd::inherited_listener()?;
+    let _log = logging::init(&config)?;
     wiped.context("taking the token out of the environment")?;
     if config.tokens.is_of_variable() {
         tracing::warn!(
@@ -107,8 +109,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
              file (--token-file)"
         );
     }
-    // Before there are threads: it changes the environment.
-    let inherited = systemd::inherited_listener()?;
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     cc_proctree::allocator::give_back_large_blocks();

@@ -75,6 +75,9 @@ mod session {
     /// A token sees what was made with it, and nothing of another one's.
     mod ownership;
 
+    /// However many connections others open, the rightful client gets in.
+    mod crowds;
+
     /// Who is let in, turned away and dropped, and what becomes of their tasks.
     mod sessions;
 
@@ -105,6 +108,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
+    mod descriptors;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 

@@ -58,6 +58,14 @@ pub fn holds_open(pid: i32, directory: &Path) -> bool {
     })
 }
 
+/// The numbers of its open files.
+#[must_use]
+pub fn open_files(pid: i32) -> Vec<u32> {
+    let names = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    let number = |name: std::ffi::OsString| name.to_str().unwrap().parse().unwrap();
+    names.map(|entry| number(entry.unwrap().file_name())).collect()
+}
+
 /// Fields of `/proc/PID/stat` from the state on (`[0]` is the state, `[1]` the parent, `[16]` the
 /// nice value); `None` when the process is gone.
 #[must_use]

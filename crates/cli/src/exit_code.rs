@@ -4,6 +4,7 @@
 
 use cc_protocol::{
     EndReason, Verdict, batch::BatchRow, error::ErrorObject, notification::ProcessCompleted,
+    status::ServiceState,
 };
 use serde_json::Value;
 
@@ -89,6 +90,15 @@ pub(crate) fn of_batch(failures: usize, not_run: usize, is_something_left: bool)
         Ok(0) => u8::from(is_something_left || not_run > 0),
         Ok(count) if count < MANY_FAILURES => count,
         Ok(_) | Err(_) => MANY_FAILURES,
+    }
+}
+
+/// The code of `ccx status`: whether the supervisor is well. One that cannot be reached is [`OWN_FAILURE`].
+pub(crate) fn of_service(state: ServiceState) -> u8 {
+    match state {
+        ServiceState::Ok => 0,
+        ServiceState::Degraded => 1,
+        ServiceState::NotReady | ServiceState::Draining | ServiceState::Stopping => 2,
     }
 }
 

@@ -12,6 +12,7 @@ use cc_protocol::{
     control::{ControlType, Done},
     gate::{GateListResult, GateOpen, GateOpenResult},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
+    status::SupervisorStatus,
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
@@ -175,6 +176,14 @@ impl Connection {
     /// -32601 from a server that has no such call. Otherwise see the module.
     pub async fn gate_list(&mut self) -> Result<GateListResult, Error> {
         self.call("gate.list", json!({})).await
+    }
+
+    /// How the supervisor is.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn supervisor_status(&mut self) -> Result<SupervisorStatus, Error> {
+        self.call("supervisor.status", json!({})).await
     }
 
     /// Opens gates before their time.

@@ -1,7 +1,7 @@
 //! The methods of the contract.
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 27] = [
+pub const METHODS: [&str; 28] = [
     "execute",
     "control",
     "session.resume",
@@ -26,6 +26,7 @@ pub const METHODS: [&str; 27] = [
     "batch.resume",
     "gate.list",
     "gate.open",
+    "supervisor.status",
     "hook_status",
     "ping",
     "pong",

@@ -21,6 +21,7 @@ use cc_protocol::{
     legacy,
     notification::{Message, Notification},
     session::{self, SessionConfigure, SessionResume, SessionResumeResult},
+    status::{self, SupervisorStatus},
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
@@ -105,6 +106,10 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
             gate::no_params(&params).unwrap();
             json!({})
         }
+        "supervisor.status" => {
+            status::no_params(&params).unwrap();
+            json!({})
+        }
         // A plan is read by the crate that owns it, which tests this very example.
         "ping" | "hook_status" | "batch.submit" => Value::Object(params),
         unknown => panic!("unknown method {unknown}"),
@@ -134,6 +139,7 @@ fn reread_result(method: &str, result: Value) -> Value {
         "batch.list" => typed::<BatchListResult>(result),
         "batch.rows" => typed::<BatchRowsResult>(result),
         "batch.result" => typed::<WholeResult>(result),
+        "supervisor.status" => typed::<SupervisorStatus>(result),
         "gate.list" => typed::<GateListResult>(result),
         "gate.open" => typed::<GateOpenResult>(result),
         "batch.cancel" | "batch.detach" => {

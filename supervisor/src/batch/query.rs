@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use cc_batch::Plan;
-use cc_protocol::batch::{
-    BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
+use cc_protocol::{
+    batch::{
+        BatchFilter, BatchList, BatchListResult, BatchRow, BatchRows, BatchRowsResult, BatchSummary,
+    },
+    status::StatusBatch,
 };
 
 use crate::{
@@ -30,6 +33,23 @@ pub(crate) async fn token_of(
         return Ok(handle.snapshot.facts().token.clone());
     }
     Ok(stored::row(batches, batch_id).await?.token.map(Arc::from))
+}
+
+/// The batches that are not over, the oldest first, and how many of their tasks wait.
+pub(crate) fn progress(batches: &Batches) -> (Vec<StatusBatch>, u64) {
+    let summaries = batches.snapshots().into_iter().map(|batch| batch.summary(&batches.gates));
+    let mut rows: Vec<StatusBatch> = summaries
+        .map(|BatchSummary { batch_id, name, state, counts, .. }| StatusBatch {
+            batch_id,
+            name,
+            state,
+            counts,
+        })
+        .collect();
+    // The ids are sortable by time.
+    rows.sort_unstable_by(|one, other| one.batch_id.cmp(&other.batch_id));
+    let waiting = rows.iter().map(|row| row.counts.waiting + row.counts.retrying).sum();
+    (rows, waiting)
 }
 
 /// Answers `batch.list`. With a `token`, of the batches that were submitted with it.

@@ -27,13 +27,32 @@ pub(crate) const WAITING_SESSIONS: usize = 1_000;
 pub(crate) const OWING_SESSIONS: usize = 10_000;
 /// Ended sessions that are remembered, so that a late client learns what happened.
 pub(crate) const ENDED_SESSIONS: usize = 10_000;
-/// TCP connections beyond the sessions: health probes, handshakes under way, refusals.
+/// Admitted connections beyond the sessions: those that are only told that all sessions are taken.
 pub(crate) const EXTRA_CONNECTIONS: usize = 64;
+/// Connections of this supervisor's user that have not asked for a session yet, beyond one for each session: probes,
+/// handshakes under way.
+pub(crate) const OWN_PREAUTH: usize = 64;
+/// Of those for the sessions, no more than so many.
+pub(crate) const MOST_OWN_PREAUTH: usize = 1_024;
+/// Connections of other users and machines that have not shown a token yet.
+pub(crate) const STRANGERS_PREAUTH: usize = 128;
+/// Of these, those of one user or address.
+pub(crate) const SOURCE_PREAUTH: usize = 64;
+/// Connections that are accepted before the users at their other ends are looked up.
+pub(crate) const ACCEPTED_TOGETHER: usize = 16;
+/// Connections that the kernel queues until they are accepted; it has a limit of its own (net.core.somaxconn).
+pub(crate) const ACCEPT_QUEUE: u32 = 4_096;
+/// How long an HTTP connection is kept for further requests.
+pub(crate) const HTTP_LIFETIME: Duration = Duration::from_secs(60);
+/// Requests on one HTTP connection.
+pub(crate) const HTTP_REQUESTS: usize = 100;
+/// Between looks whether there are descriptors again.
+pub(crate) const DESCRIPTORS_CHECK: Duration = Duration::from_millis(500);
 /// How long a connection waits for a session that is just ending before it is refused.
 pub(crate) const SESSION_WAIT: Duration = Duration::from_millis(100);
 /// Longest head of an HTTP request.
 pub(crate) const REQUEST_HEAD_BYTES: usize = 16 * 1024;
-/// Pause after a failed accept, such as for want of file descriptors.
+/// Pause after a failed accept.
 pub(crate) const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 // Panics.
@@ -182,6 +201,29 @@ pub(crate) const STRANGER_WAIT: Duration = Duration::from_secs(1);
 
 /// Between looks at the clock by which workers, clients and batches are waited for.
 pub(crate) const UPTIME_CHECK: Duration = Duration::from_secs(5);
+
+// Signs of life.
+
+/// The event loop counts as stuck when its timer was not served for so long; it is due every [`UPTIME_CHECK`].
+pub(crate) const PULSE_MISSING: Duration = Duration::from_secs(20);
+/// Findings about the surroundings that are younger are not looked for again.
+pub(crate) const CHECKUP_FRESH: Duration = Duration::from_secs(5);
+/// How long a page waits for the disk of the state directory.
+pub(crate) const CHECKUP_PATIENCE: Duration = Duration::from_secs(1);
+/// With less room the file system of the state directory is nearly full; of a small one a twentieth.
+pub(crate) const STATE_FREE_BYTES: u64 = 100 * 1024 * 1024;
+/// The same, for the number of files.
+pub(crate) const STATE_FREE_FILES: u64 = 100;
+
+/// Longest time between two reports to the service manager.
+pub(crate) const SERVICE_STATUS: Duration = Duration::from_secs(10);
+
+// The log.
+
+/// Lines that wait for standard error to be read; more are dropped and counted.
+pub(crate) const LOG_QUEUE_BYTES: usize = 256 * 1024;
+/// How long the last lines may take to be written at the end of the program.
+pub(crate) const LOG_FLUSH: Duration = Duration::from_secs(1);
 
 // Open files.
 

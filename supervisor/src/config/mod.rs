@@ -79,6 +79,8 @@ pub(crate) struct Config {
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
     pub(crate) agent: Vec<String>,
+    /// It was chosen, so it must be there.
+    pub(crate) is_agent_given: bool,
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
@@ -97,6 +99,8 @@ pub(crate) struct Config {
     pub(crate) tokens: TokenSetting,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Names in `Host` that a proxy in front passes on.
+    pub(crate) allowed_hosts: Vec<String>,
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     pub(crate) stop_on_stdin_eof: bool,
@@ -170,6 +174,7 @@ impl Config {
             on_stop: values.value(&table::ON_STOP)?,
             keep: keep(values)?,
             agent: values.value(&table::AGENT)?,
+            is_agent_given: values.given(&table::AGENT)?.is_some(),
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
             allowed_directories: values.value(&table::ALLOW_DIR)?,
@@ -183,6 +188,7 @@ impl Config {
             message_bytes_limit: values.value(&table::MAX_MESSAGE_BYTES)? as usize,
             tokens: machine.tokens,
             allowed_origins: values.value(&table::ALLOW_ORIGIN)?,
+            allowed_hosts: values.value(&table::ALLOW_HOST)?,
             log_format: values.value(&table::LOG_FORMAT)?,
             log_filter: values.value(&table::LOG_LEVEL)?,
             stop_on_stdin_eof: values.value(&table::STOP_ON_STDIN_EOF)?,

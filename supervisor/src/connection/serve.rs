@@ -35,7 +35,7 @@ use crate::{
 
 const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 
-/// Serves an upgraded connection of this client; `early` is what came with its request, `permit` its place among the TCP
+/// Serves an upgraded connection of this client; `early` is what came with its request, `place` is that among the admitted
 /// connections.
 ///
 /// Very many of these wait at once for clients that say nothing. So what it takes to begin and to end is boxed: it
@@ -45,7 +45,7 @@ pub(crate) async fn serve(
     identity: Identity,
     stream: TcpStream,
     early: Bytes,
-    permit: Arc<OwnedSemaphorePermit>,
+    place: OwnedSemaphorePermit,
 ) {
     let revoked = until_revoked(&context, identity.token.clone());
     let Some(mut open) = Box::pin(Open::begin(&context, identity, stream, early)).await else {
@@ -60,7 +60,7 @@ pub(crate) async fn serve(
     let is_stopping = context.tasks().stage.is_stopping();
     let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
     Box::pin(open.end(end, patience)).await;
-    drop(permit);
+    drop(place);
 }
 
 /// Returns when a reload has removed the token, or begun to require one.

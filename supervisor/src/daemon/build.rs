@@ -17,7 +17,10 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{
+        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     session::{MessageBudget, Services, Sessions},
     storage::{database::Store, state_dir::StateDir},
     task::{
@@ -70,9 +73,12 @@ pub(super) async fn build(
     let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
+    let tasks_limit = config.tasks_limit;
+    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        tokens: Arc::new(Tokens::new(config.tokens.clone())),
-        registry: Arc::new(Registry::new(config.tasks_limit)),
+        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
+        registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
         cli_news: CliNews::default(),
@@ -82,7 +88,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
-        settings: Live::new(config, environment),
+        settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
     let (store, metrics) = (tasks.store.clone(), Arc::clone(&tasks.metrics));
@@ -116,6 +122,7 @@ pub(super) fn server(services: Services, address: SocketAddr) -> Server {
         is_loopback: address.ip().is_loopback(),
         tokens: Arc::clone(&services.tasks.tokens),
         allowed_origins: config.allowed_origins.clone(),
+        allowed_hosts: config.allowed_hosts.clone(),
     };
     let connections = Arc::new(ConnectionContext::new(services));
     Server { rules, started_at: Instant::now(), connections }

@@ -1,21 +1,27 @@
 //! The listening socket: one of its own, or one that the service manager hands over.
 
-use std::io;
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+};
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    net::TcpSocket,
+};
 
 use crate::{
-    config::{self, Config},
+    config::{self, Config, limits},
     ops::systemd,
 };
 
-pub(super) async fn listen(
+pub(super) fn listen(
     config: &Config,
-    inherited: Option<std::net::TcpListener>,
-) -> anyhow::Result<TcpListener> {
+    inherited: Option<TcpListener>,
+) -> anyhow::Result<AsyncFd<TcpListener>> {
     let Some(inherited) = inherited else {
-        return TcpListener::bind(config.listen).await.map_err(|error| {
+        return bind(config.listen).and_then(register).map_err(|error| {
             let advice = advice(error.kind());
             anyhow::anyhow!("listening on {}: {error}{advice}", config.listen)
         });
@@ -26,7 +32,24 @@ pub(super) async fn listen(
         systemd::check_address(address, config.listen)?;
     }
     tracing::info!(%address, "the listening socket was handed over");
-    TcpListener::from_std(inherited).context("the inherited socket")
+    register(inherited).context("the inherited socket")
+}
+
+#[expect(
+    deprecated,
+    reason = "deprecated for what is no descriptor of its own; a socket is, and the replacement is unsafe"
+)]
+fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    listener.set_nonblocking(true)?;
+    AsyncFd::with_interest(listener, Interest::READABLE)
+}
+
+/// With a long queue: where it is full, clients wait a second before they try again.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::ACCEPT_QUEUE)?.into_std()
 }
 
 /// What to do where the socket cannot be opened.

@@ -20,14 +20,16 @@ use crate::{
         listen::listen,
         reaper,
         recovery::{self, EarlierTasks},
+        service_manager,
         shutdown::{self, Left},
         signals::Stops,
         state_loss,
     },
-    http::{self, Connections},
-    ops::{memory, panics, stage::StageWatch, systemd, uptime},
+    http::{self, Door},
+    ops::{memory, open_files::ConnectionLimits, panics, stage::StageWatch, systemd, uptime},
     session::Services,
     storage::state_dir::StateDir,
+    task::context::TaskContext,
     worker::{keepers::Keepers, spawner::Spawner},
 };
 
@@ -44,8 +46,8 @@ pub(crate) async fn serve(
 ) -> anyhow::Result<()> {
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
-    let listener = listen(&config, inherited).await?;
-    let address = listener.local_addr().context("the listener's address")?;
+    let listener = listen(&config, inherited)?;
+    let address = listener.get_ref().local_addr().context("the listener's address")?;
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
@@ -60,23 +62,28 @@ pub(crate) async fn serve(
     tokio::spawn(async move { panics::show(&health).await });
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
-    tokio::spawn(panics::forever("the clock of timeouts", uptime::keep));
+    let watched = Arc::clone(&services.tasks);
+    tokio::spawn(panics::forever("the clock of timeouts", move || {
+        keep_clock(Arc::clone(&watched))
+    }));
     batch::restore(&services.batches, stored.batches).await;
     recovery::recover(&services.tasks, &services.batches, earlier).await;
     recovery::restore_sessions(&services.sessions, stored.sessions, &stored.unfinished);
     let pruned = services.clone();
     tokio::spawn(panics::forever("retention", move || prune(pruned.clone())));
+    let told = services.clone();
+    let telling = move || service_manager::keep_informed(told.clone());
+    tokio::spawn(panics::forever("the reports to the service manager", telling));
 
-    let connections = Connections::new(services.tasks.config().sessions_limit);
-    let server = server(services.clone(), address);
-    let listening =
-        tokio::spawn(http::accept_connections(listener, Arc::new(server), connections.clone()));
+    let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
+    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
+    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
 
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
-    let left = shutdown::end(&services.tasks, stops, &to_stage, &connections, lost).await;
+    let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
     drop(listening.await);
     if let Some(parent) = parent {
@@ -90,6 +97,15 @@ pub(crate) async fn serve(
     Ok(state_loss::check(&state_dir)?)
 }
 
+/// Keeps the clock of timeouts; each time that it is read is a sign that the event loop turns.
+async fn keep_clock(tasks: Arc<TaskContext>) {
+    uptime::keep(|late| {
+        tasks.vitals.pulse.beat();
+        tasks.metrics.event_loop.served(late);
+    })
+    .await;
+}
+
 /// Removes tasks and batches that are too old, at intervals. Ends with the supervisor.
 async fn prune(services: Services) {
     let mut ticks = interval(limits::RETENTION_CHECK);
@@ -97,6 +113,7 @@ async fn prune(services: Services) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
+                services.tasks.vitals.checkup.refresh().await;
                 services.tasks.clean().await;
                 services.batches.prune().await;
             }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{
     config::{limits, settings::choices::OnStop},
     daemon::signals::{Stop, Stops},
-    http::Connections,
+    http::Places,
     ops::{stage::Stage, systemd, uptime::timeout},
     task::{Request, TaskHandle, context::TaskContext},
 };
@@ -38,7 +38,7 @@ pub(super) async fn end(
     context: &TaskContext,
     mut stops: Stops,
     to_stage: &watch::Sender<Stage>,
-    connections: &Connections,
+    places: &Places,
     lost: impl Future<Output = ()>,
 ) -> Left {
     let stop = tokio::select! {
@@ -67,7 +67,7 @@ pub(super) async fn end(
             Left::Nothing
         }
     };
-    if timeout(limits::SHUTDOWN_CONNECTIONS, connections.ended()).await.is_err() {
+    if timeout(limits::SHUTDOWN_CONNECTIONS, places.ended()).await.is_err() {
         tracing::warn!("some clients did not read everything that was sent to them");
     }
     context.spawner.close(left == Left::Nothing).await;

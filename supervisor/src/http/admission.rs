@@ -3,7 +3,7 @@
 //! Pure decisions on facts that are found elsewhere: [`crate::http::peer`] looks users up. Every request passes here
 //! before it is answered or upgraded.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use hyper::{
     HeaderMap, StatusCode,
@@ -12,7 +12,10 @@ use hyper::{
 
 use crate::{
     config::tokens::{Presented, Tokens},
-    http::peer::Peer,
+    http::{
+        host::{has_loopback_host, is_loopback_authority},
+        peer::Peer,
+    },
 };
 
 const BEARER_SUBPROTOCOL: &str = "bearer.";
@@ -26,6 +29,9 @@ pub(crate) struct AdmissionRules {
     pub(crate) tokens: Arc<Tokens>,
     /// Web origins whose pages may connect.
     pub(crate) allowed_origins: Vec<String>,
+    /// Names under which a proxy passes requests on. Any other name in `Host` needs the token: a page that a foreign DNS name
+    /// has led here cannot know it.
+    pub(crate) allowed_hosts: Vec<String>,
 }
 
 /// Why a request is refused, before any upgrade.
@@ -42,7 +48,8 @@ pub(crate) enum Refusal {
     UnknownUser,
     /// A name in `Host` that is no loopback name: a foreign DNS name points here.
     #[error(
-        "the Host header must name a loopback address or localhost; behind a proxy with its own name, present the token"
+        "the Host header must name a loopback address or localhost; behind a proxy with its own name, present the token, or see \
+         --allow-host"
     )]
     Host,
     /// A page of a site that is not allowed.
@@ -79,13 +86,29 @@ pub(crate) struct Admitted {
 }
 
 impl AdmissionRules {
+    /// Whether this peer can send anything that is not refused: without a token there is nothing that a stranger could show.
+    ///
+    /// # Errors
+    /// The reason to refuse it before it has sent a request.
+    pub(crate) fn check_peer(&self, peer: Peer) -> Result<(), Refusal> {
+        match peer {
+            Peer::SameUser | Peer::Remote => Ok(()),
+            Peer::ForeignUser | Peer::Unknown if self.tokens.are_required() => Ok(()),
+            Peer::ForeignUser => Err(Refusal::ForeignUser),
+            Peer::Unknown => Err(Refusal::UnknownUser),
+        }
+    }
+
     /// Whether this peer may send any request at all, such as one for `/livez`. It needs no token, but a valid one
     /// admits another user.
     ///
     /// # Errors
     /// The reason to refuse it.
     pub(crate) fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
-        let is_proxied = || has_one_host(headers) && self.valid_token(headers).is_some();
+        let is_proxied = || {
+            one(headers, HOST)
+                .is_some_and(|host| self.is_allowed(host) || self.valid_token(headers).is_some())
+        };
         if self.is_loopback && !has_loopback_host(headers) && !is_proxied() {
             return Err(Refusal::Host);
         }
@@ -128,8 +151,11 @@ impl AdmissionRules {
     /// A browser sends the origin of the page that asks. A page may connect to the host that it came from, if that is
     /// this machine; any other page belongs to another site, which uses the user's browser to get in.
     fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
-        let origin = origin.to_str().map_err(|_| Refusal::Origin)?;
+        if !headers.contains_key(ORIGIN) {
+            return Ok(());
+        }
+        // A browser sends one. Of several, nobody can say which counts for what is on the way.
+        let origin = one(headers, ORIGIN).ok_or(Refusal::Origin)?;
         if self.allowed_origins.iter().any(|allowed| allowed.eq_ignore_ascii_case(origin)) {
             return Ok(());
         }
@@ -138,7 +164,16 @@ impl AdmissionRules {
             .strip_prefix("http://")
             .or_else(|| origin.strip_prefix("https://"))
             .is_some_and(|authority| authority.eq_ignore_ascii_case(host));
-        if is_same && is_loopback_authority(host) { Ok(()) } else { Err(Refusal::Origin) }
+        let is_ours = is_loopback_authority(host) || self.is_allowed(host);
+        if is_same && is_ours { Ok(()) } else { Err(Refusal::Origin) }
+    }
+
+    /// Whether a `Host` is one of those that the operator named, with any port where the operator named none.
+    fn is_allowed(&self, host: &str) -> bool {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        self.allowed_hosts
+            .iter()
+            .any(|allowed| allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(name))
     }
 }
 
@@ -165,42 +200,11 @@ fn text(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
     headers.get(name)?.to_str().ok()
 }
 
-/// A proxy in front of this supervisor passes its own name on. A request with the token does not come from a page that a
-/// foreign DNS name has led here: such a page cannot know the token.
-fn has_one_host(headers: &HeaderMap) -> bool {
-    headers.get_all(HOST).iter().count() == 1
-}
-
-/// A request without `Host` comes from an old probe, not from a browser.
-fn has_loopback_host(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (None, _) => true,
-        (Some(host), None) => host.to_str().is_ok_and(is_loopback_authority),
-        (Some(_), Some(_)) => false,
-    }
-}
-
-fn is_loopback_authority(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((address, port)) if port.is_empty() || is_port(port) => address,
-            Some(_) | None => return false,
-        },
-        None => match authority.split_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
-            Some(_) => return false,
-            None => authority,
-        },
-    };
-    let name = host.to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
-}
-
-fn is_port(text: &str) -> bool {
-    text.strip_prefix(':').is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()))
+/// The header that must not be there twice.
+fn one(headers: &HeaderMap, name: hyper::header::HeaderName) -> Option<&str> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(value)
 }
 
 #[cfg(test)]
@@ -214,6 +218,7 @@ mod tests {
             is_loopback: true,
             tokens: Tokens::for_tests(token.then_some(SECRET)),
             allowed_origins: vec!["https://allowed.example".to_owned()],
+            allowed_hosts: vec!["ci.example".to_owned(), "port.example:8443".to_owned()],
         }
     }
 
@@ -231,6 +236,7 @@ mod tests {
             is_loopback: true,
             tokens: Tokens::for_tests(Some(SECRET)),
             allowed_origins: Vec::new(),
+            allowed_hosts: Vec::new(),
         };
         let mut headers = HeaderMap::new();
         headers.insert(HOST, HeaderValue::from_static("ci.example.org"));
@@ -280,6 +286,41 @@ mod tests {
         let two = headers(&[("host", "localhost"), ("host", "evil.example")]);
         assert_eq!(rules(false).check_request(Peer::SameUser, &two), Err(Refusal::Host));
         assert_eq!(rules(false).check_request(Peer::SameUser, &HeaderMap::new()), Ok(()));
+    }
+
+    #[test]
+    fn a_host_that_the_operator_named_passes_without_a_token_and_so_do_its_own_pages() {
+        for (host, passes) in [
+            ("ci.example", true),
+            ("CI.example:443", true),
+            ("port.example:8443", true),
+            ("port.example", false),
+            ("port.example:1", false),
+            ("ci.example.evil.example", false),
+        ] {
+            let headers = headers(&[("host", host)]);
+            let outcome = rules(false).check_request(Peer::SameUser, &headers);
+            assert_eq!(outcome.is_ok(), passes, "{host}");
+        }
+        let page = headers(&[("host", "ci.example"), ("origin", "https://ci.example")]);
+        assert_eq!(rules(false).check_request(Peer::SameUser, &page), Ok(()));
+        let other = headers(&[("host", "ci.example"), ("origin", "https://evil.example")]);
+        assert_eq!(rules(false).check_request(Peer::SameUser, &other), Err(Refusal::Origin));
+        let two = headers(&[("host", "ci.example"), ("host", "ci.example")]);
+        assert_eq!(rules(false).check_request(Peer::SameUser, &two), Err(Refusal::Host));
+    }
+
+    #[test]
+    fn two_origins_are_refused_whatever_they_are() {
+        for second in ["https://allowed.example", "https://evil.example"] {
+            let headers = headers(&[
+                ("host", "localhost"),
+                ("origin", "https://allowed.example"),
+                ("origin", second),
+            ]);
+            let outcome = rules(false).check_request(Peer::SameUser, &headers);
+            assert_eq!(outcome, Err(Refusal::Origin), "{second}");
+        }
     }
 
     #[test]

@@ -1,75 +1,130 @@
-//! Accepts TCP connections, bounds how many there are, and hands each to [`crate::http::requests`] in a tokio task of
-//! its own. It never reads from one.
+//! Accepts TCP connections, finds out who is at their other ends, and hands them to [`crate::http::arrivals`]. It never reads from one, and
+//! waits for none: the kernel's queue is first in, first out, so whoever waits behind a flood waits for as long as it takes to
+//! turn the flood away.
 
-use std::sync::Arc;
-
-use tokio::{
-    net::TcpListener,
-    sync::{OwnedSemaphorePermit, Semaphore},
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    sync::Arc,
 };
+
+use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
 
 use crate::{
     config::limits,
-    http::{requests, server::Server},
-    ops::metrics::HandshakeFailure,
+    http::{
+        arrivals::meet,
+        door::Door,
+        peer::{Ends, KnownPeer, Lookup},
+        reserve::{Reserve, is_exhausted},
+    },
+    ops::{health::Condition, repeated::Repeated},
 };
 
-/// Bounds TCP connections, and knows when all have ended.
-#[derive(Clone, Debug)]
-pub(crate) struct Connections {
-    permits: Arc<Semaphore>,
-    limit: u32,
-}
-
-impl Connections {
-    /// For this many sessions, and a few connections beside them.
-    #[must_use]
-    pub(crate) fn new(sessions_limit: usize) -> Self {
-        let limit = sessions_limit + limits::EXTRA_CONNECTIONS;
-        Self {
-            permits: Arc::new(Semaphore::new(limit)),
-            limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn admit(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.permits).try_acquire_owned().ok()
-    }
-
-    /// Returns when all connections have ended. No new ones may be admitted meanwhile.
-    pub(crate) async fn ended(&self) {
-        drop(self.permits.acquire_many(self.limit).await);
-    }
-}
+type Accepted = (TcpStream, SocketAddr);
 
 /// Accepts until the supervisor stops; then the listening socket is closed.
-pub(crate) async fn accept_connections(
-    listener: TcpListener,
-    server: Arc<Server>,
-    connections: Connections,
-) {
+///
+/// It accepts by itself, and not by the runtime: what is turned away at once need not be registered with it.
+pub(crate) async fn accept_connections(listener: AsyncFd<TcpListener>, door: Arc<Door>) {
+    let mut lookup = Lookup::new();
+    let mut descriptors = Descriptors { reserve: Reserve::new(), are_exhausted: false };
     loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = server.tasks().stage.stopping() => return,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(limits::ACCEPT_RETRY).await;
+        let ready = tokio::select! {
+            ready = listener.readable() => ready,
+            () = door.server.tasks().stage.stopping() => return,
+            () = sleep(limits::DESCRIPTORS_CHECK), if descriptors.are_exhausted => {
+                descriptors.check(&door);
                 continue;
             }
         };
-        let Some(permit) = connections.admit() else {
-            server.tasks().metrics.connections.handshake_failed(HandshakeFailure::Places);
-            tracing::warn!(%peer, "too many connections: closed at once");
-            continue;
+        let (accepted, error) = match ready {
+            Ok(mut ready) => match ready.try_io(|listener| gather(listener.get_ref())) {
+                Ok(Ok(gathered)) => gathered,
+                Ok(Err(error)) => (Vec::new(), Some(error)),
+                Err(_would_block) => continue,
+            },
+            Err(error) => (Vec::new(), Some(error)),
         };
-        // Messages are small and each matters at once; without this they wait for acknowledgements.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY");
+        meet_all(&door, &mut lookup, accepted).await;
+        match error {
+            None => {}
+            Some(error) if is_exhausted(&error) => {
+                descriptors.refuse_one(&door, listener.get_ref()).await;
+            }
+            Some(error) => {
+                static LINES: Repeated = Repeated::new("accepting a connection failed");
+                LINES.log(|| tracing::warn!(%error, "accepting a connection failed"));
+                sleep(limits::ACCEPT_RETRY).await;
+            }
         }
-        tokio::spawn(requests::serve(Arc::clone(&server), stream, peer, Arc::new(permit)));
+        // Those that were let in have their turn before the next ones.
+        yield_now().await;
+    }
+}
+
+/// The connections that wait, or some of them, up to an error.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] where none waits.
+fn gather(listener: &TcpListener) -> io::Result<(Vec<Accepted>, Option<io::Error>)> {
+    let mut accepted = Vec::new();
+    while accepted.len() < limits::ACCEPTED_TOGETHER {
+        match listener.accept() {
+            Ok(connection) => accepted.push(connection),
+            // It was over before it was accepted.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => {
+                return Ok((accepted, Some(error)));
+            }
+            Err(error) if accepted.is_empty() => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok((accepted, None))
+}
+
+async fn meet_all(door: &Arc<Door>, lookup: &mut Lookup, accepted: Vec<Accepted>) {
+    let with_ends = |(stream, peer): Accepted| {
+        let own = stream.local_addr().ok()?;
+        Some((stream, Ends { peer, own }))
+    };
+    let (streams, ends): (Vec<TcpStream>, Vec<Ends>) =
+        accepted.into_iter().filter_map(with_ends).unzip();
+    let peers: Vec<io::Result<KnownPeer>> = lookup.peers(&ends).await;
+    for ((stream, ends), peer) in streams.into_iter().zip(ends).zip(peers) {
+        meet(door, stream, ends.peer, peer);
+    }
+}
+
+/// The want of descriptors.
+struct Descriptors {
+    reserve: Reserve,
+    are_exhausted: bool,
+}
+
+impl Descriptors {
+    /// Answers one of the connections that cannot be accepted otherwise.
+    async fn refuse_one(&mut self, door: &Door, listener: &TcpListener) {
+        self.are_exhausted = true;
+        let text = "no file descriptor is left: new connections are told to come again, and tasks may fail to start; raise \
+                    the limit (ulimit -n, LimitNOFILE=; sysctl fs.file-max), or lower --max-sessions and --max-tasks";
+        door.server.tasks().health.raise(Condition::DescriptorsExhausted, text);
+        if self.reserve.give_up() {
+            if let Ok((stream, _)) = listener.accept() {
+                door.turn_away_unserved(&stream);
+            }
+        } else {
+            sleep(limits::ACCEPT_RETRY).await;
+        }
+        self.reserve.restore();
+    }
+
+    /// Whether there are descriptors again.
+    fn check(&mut self, door: &Door) {
+        if self.reserve.is_over() {
+            self.are_exhausted = false;
+            door.server.tasks().health.clear(Condition::DescriptorsExhausted);
+        }
     }
 }

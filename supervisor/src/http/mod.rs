@@ -1,21 +1,40 @@
 //! Who is let in: the listening socket, admission, the upgrade to a WebSocket, health and metrics pages.
 //!
-//! Owns the one port and the bound on TCP connections. Never sees a message: after an upgrade the socket belongs to
+//! Owns the one port and the bounds on connections. Never sees a message: after an upgrade the socket belongs to
 //! [`crate::connection`].
 //!
 //! In reading order:
-//! - `listener` accepts TCP connections.
-//! - `peer` finds the user at the other end, `admission` decides whether a request is answered.
+//! - `listener` accepts TCP connections; `reserve` is its last descriptor, `peer` finds the user at the other end.
+//! - `arrivals` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
+//! - `door` is what all connections share.
 //! - `server` is what requests are answered with, `requests` answers them, with the `pages` of operators, or with an
 //!   upgrade after a `handshake`; `response` makes the small responses.
+//! - `admission` decides whether a request is answered (`host`: by which names this machine may be called). Refusals are slowed down by `guesses`. An upgraded connection has one
+//!   of the `places`.
 //!
 //! Called by [`crate::daemon`].
 
 mod listener;
 
+mod reserve;
+
 mod peer;
 
+mod arrivals;
+
+mod door;
+
+mod turned_away;
+
+mod preauth;
+
+mod guesses;
+
+mod places;
+
 mod admission;
+
+mod host;
 
 mod server;
 
@@ -28,7 +47,6 @@ mod handshake;
 mod response;
 
 pub(crate) use self::{
-    admission::AdmissionRules,
-    listener::{Connections, accept_connections},
+    admission::AdmissionRules, door::Door, listener::accept_connections, places::Places,
     server::Server,
 };

@@ -3,7 +3,15 @@
 //! Every request passes [`crate::http::admission`] first. After an upgrade the socket belongs to
 //! [`crate::connection`]; this room never sees a message.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use cc_protocol::WEBSOCKET_PATHS;
 use http_body_util::Full;
@@ -19,7 +27,7 @@ use hyper::{
     upgrade::{Parts, Upgraded},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpStream, sync::OwnedSemaphorePermit};
+use tokio::{net::TcpStream, time::sleep};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
@@ -27,139 +35,195 @@ use crate::{
     connection,
     http::{
         admission::{Admitted, Refusal},
+        door::{Door, log_refusal},
         handshake::handshake_key,
-        pages,
-        peer::{KnownPeer, Peer},
+        pages::{self, PageRequest},
+        peer::KnownPeer,
+        preauth::Ticket,
         response::{HttpResponse, text, with},
-        server::Server,
     },
-    ops::{identity::Identity, metrics::HandshakeFailure},
+    ops::{identity::Identity, metrics::HandshakeFailure, repeated::Repeated},
 };
 
-/// Serves one TCP connection until it ends or is upgraded. `permit` is its place among the connections; a
-/// session that comes of it keeps the place.
+/// Serves one connection until it ends or is upgraded. `ticket` is its place until then.
 pub(super) async fn serve(
-    server: Arc<Server>,
+    door: Arc<Door>,
     stream: TcpStream,
-    peer: SocketAddr,
-    permit: Arc<OwnedSemaphorePermit>,
+    peer: KnownPeer,
+    address: Option<SocketAddr>,
+    ticket: Ticket,
 ) {
-    let Ok(own) = stream.local_addr() else { return };
-    let (KnownPeer { peer, uid }, address) = (KnownPeer::look_up(peer, own).await, peer);
-    let context = Arc::new(Context { server: Arc::clone(&server), peer, uid, address, permit });
+    let handshake_timeout = door.server.tasks().config().handshake_timeout;
+    let answered = AtomicUsize::new(0);
+    let context = Arc::new(Context { door: Arc::clone(&door), peer, address, ticket, answered });
+    let of_requests = Arc::clone(&context);
     let service = service_fn(move |request| {
-        let context = Arc::clone(&context);
-        async move { Ok::<_, Infallible>(context.answer(request)) }
+        let context = Arc::clone(&of_requests);
+        async move { Ok::<_, Infallible>(context.answer(request).await) }
     });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(server.tasks().config().handshake_timeout)
-        .max_buf_size(limits::REQUEST_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    tokio::select! {
-        outcome = connection => {
-            if let Err(error) = outcome {
-                let cause = if error.is_timeout() {
-                    HandshakeFailure::Timeout
-                } else {
-                    HandshakeFailure::BadRequest
-                };
-                server.tasks().metrics.connections.handshake_failed(cause);
-                tracing::debug!(%error, "HTTP connection");
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(handshake_timeout)
+            .max_buf_size(limits::REQUEST_HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+            .with_upgrades()
+    );
+    let mut is_closing = false;
+    loop {
+        let patience = if is_closing { handshake_timeout } else { limits::HTTP_LIFETIME };
+        tokio::select! {
+            outcome = connection.as_mut() => return context.ended(outcome),
+            () = context.ticket.dropped() => return context.gave_way(),
+            () = door.server.tasks().stage.stopping() => return,
+            () = sleep(patience) => {
+                if is_closing {
+                    return context.took_too_long();
+                }
+                // The answer under way is still sent.
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
             }
         }
-        () = server.tasks().stage.stopping() => {}
     }
 }
 
 /// An HTTP connection, as its requests see it.
 struct Context {
-    server: Arc<Server>,
-    peer: Peer,
-    uid: Option<u32>,
-    address: SocketAddr,
-    permit: Arc<OwnedSemaphorePermit>,
+    door: Arc<Door>,
+    peer: KnownPeer,
+    address: Option<SocketAddr>,
+    ticket: Ticket,
+    /// Requests so far.
+    answered: AtomicUsize,
 }
 
 impl Context {
-    fn answer(&self, request: Request<Incoming>) -> HttpResponse {
-        if let Err(refusal) = self.server.rules.check_request(self.peer, request.headers()) {
-            return self.refused(refusal);
+    async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
+        let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
+        let rules = &self.door.server.rules;
+        if let Err(refusal) = rules.check_request(self.peer.peer, request.headers()) {
+            return self.refused(refusal).await;
         }
         let path = request.uri().path();
         if WEBSOCKET_PATHS.contains(&path) {
-            return self.upgrade(request);
+            return match self.upgrade(request) {
+                Ok(response) => response,
+                Err(refusal) => self.refused(refusal).await,
+            };
         }
-        pages::answer(&self.server, request.method(), path)
+        let page = PageRequest {
+            path: path.to_owned(),
+            query: request.uri().query().map(str::to_owned),
+            method: request.method().clone(),
+            is_client: rules.check_session(self.peer.peer, request.headers()).is_ok(),
+        };
+        // Boxed: a connection that becomes a WebSocket never asks for one.
+        let page = Box::pin(pages::answer(&self.door.server, page)).await;
+        if is_last { with(page, CONNECTION, "close") } else { page }
     }
 
-    fn upgrade(&self, request: Request<Incoming>) -> HttpResponse {
+    fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
+        let server = &self.door.server;
         let Admitted { token, subprotocol } =
-            match self.server.rules.check_session(self.peer, request.headers()) {
-                Ok(admitted) => admitted,
-                Err(refusal) => return self.refused(refusal),
-            };
-        let identity = Identity { uid: self.uid, address: Some(self.address), token };
-        if self.server.tasks().stage.is_stopping() {
-            self.failed(HandshakeFailure::Stopping);
-            let response = text(StatusCode::SERVICE_UNAVAILABLE, "the supervisor is stopping");
-            return with(response, RETRY_AFTER, "5");
+            server.rules.check_session(self.peer.peer, request.headers())?;
+        let identity = Identity { uid: self.peer.uid, address: self.address, token };
+        if server.tasks().stage.is_stopping() {
+            self.door.failed(HandshakeFailure::Stopping);
+            return Ok(come_again("the supervisor is stopping", "5"));
         }
         let key = match handshake_key(request.method(), request.headers()) {
             Ok(key) => key,
             Err(response) => {
-                self.failed(HandshakeFailure::BadRequest);
-                return *response;
+                self.door.failed(HandshakeFailure::BadRequest);
+                return Ok(*response);
             }
         };
-        let connections = Arc::clone(&self.server.connections);
-        let permit = Arc::clone(&self.permit);
+        let Some(place) = self.door.places.take().filter(|_| self.ticket.admitted()) else {
+            static LINES: Repeated = Repeated::new("all places of connections are taken");
+            LINES.log(|| tracing::warn!("all places of connections are taken: refused"));
+            self.door.failed(HandshakeFailure::Places);
+            return Ok(come_again("too many connections; try again", "1"));
+        };
+        let connections = Arc::clone(&server.connections);
         let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
             match upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>) {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
-                    tokio::spawn(connection::serve(
-                        connections,
-                        identity,
-                        stream,
-                        read_buf,
-                        permit,
-                    ));
+                    tokio::spawn(connection::serve(connections, identity, stream, read_buf, place));
                 }
                 Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
                 Err(error) => tracing::debug!(%error, "upgrade"),
             }
         });
-        let mut response = Response::new(Full::default());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
-            response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
-        }
-        if let Some(subprotocol) = subprotocol {
-            response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        }
-        with(with(response, CONNECTION, "Upgrade"), UPGRADE, "websocket")
+        Ok(switching_protocols(&key, subprotocol))
     }
 
-    fn refused(&self, refusal: Refusal) -> HttpResponse {
-        tracing::warn!(%refusal, "request refused");
+    /// The answer to a request that is refused. It comes later the more of them its sender had refused, and is the last on
+    /// its connection.
+    async fn refused(&self, refusal: Refusal) -> HttpResponse {
+        log_refusal(refusal, self.peer.uid);
+        tokio::time::sleep_until(self.door.answer_refusal_at(self.peer, self.address)).await;
         let response = text(refusal.status(), &refusal.to_string());
+        let response = with(response, CONNECTION, "close");
         match refusal {
             Refusal::Token => {
-                self.failed(HandshakeFailure::Token);
+                self.door.failed(HandshakeFailure::Token);
                 with(response, WWW_AUTHENTICATE, "Bearer")
             }
             Refusal::ForeignUser | Refusal::UnknownUser | Refusal::Host | Refusal::Origin => {
-                self.failed(HandshakeFailure::Forbidden);
+                self.door.failed(HandshakeFailure::Forbidden);
                 response
             }
         }
     }
 
-    fn failed(&self, cause: HandshakeFailure) {
-        self.server.tasks().metrics.connections.handshake_failed(cause);
+    fn ended(&self, outcome: hyper::Result<()>) {
+        let Err(error) = outcome else { return };
+        tracing::debug!(%error, "HTTP connection");
+        if !error.is_timeout() {
+            self.door.failed(HandshakeFailure::BadRequest);
+        } else if self.answered.load(Ordering::Relaxed) == 0 {
+            self.took_too_long();
+        }
     }
+
+    fn took_too_long(&self) {
+        static LINES: Repeated = Repeated::new("connections sent no request in time");
+        let (uid, address) = (self.peer.uid, self.address);
+        LINES.log(|| tracing::warn!(uid, ?address, "a connection sent no request in time: closed"));
+        self.door.failed(HandshakeFailure::Timeout);
+    }
+
+    fn gave_way(&self) {
+        static LINES: Repeated = Repeated::new("connections gave way to newer ones");
+        let (uid, address) = (self.peer.uid, self.address);
+        LINES.log(|| {
+            tracing::warn!(
+                uid,
+                ?address,
+                "too many connections without a request: the oldest is closed"
+            );
+        });
+        self.door.failed(HandshakeFailure::Places);
+    }
+}
+
+fn come_again(problem: &'static str, seconds: &'static str) -> HttpResponse {
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, problem);
+    with(with(response, RETRY_AFTER, seconds), CONNECTION, "close")
+}
+
+fn switching_protocols(key: &str, subprotocol: Option<HeaderValue>) -> HttpResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    if let Ok(accept) = HeaderValue::from_str(&derive_accept_key(key.as_bytes())) {
+        response.headers_mut().insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if let Some(subprotocol) = subprotocol {
+        response.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    with(with(response, CONNECTION, "Upgrade"), UPGRADE, "websocket")
 }

@@ -51,10 +51,6 @@ pub(crate) enum Severity {
 
 impl Condition {
     /// Every condition.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the checks of the pages are built on it next")
-    )]
     pub(crate) const ALL: [Self; 12] = [
         Self::TaskLog,
         Self::Database,
@@ -89,18 +85,54 @@ impl Condition {
         }
     }
 
+    /// What it means and what to do, for whoever may ask: it names no path and no program.
+    #[must_use]
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::TaskLog => {
+                "a task could not be logged: make room on the disk of the state directory, or correct its permissions"
+            }
+            Self::Database => {
+                "the state database cannot be written: make room on its disk, or correct its permissions"
+            }
+            Self::StateDirectory => {
+                "the state directory cannot be written or is gone: correct its permissions, or look after its disk"
+            }
+            Self::StateNearlyFull => {
+                "the file system of the state directory is nearly full: make room, or keep fewer logs"
+            }
+            Self::AuditLog => {
+                "the audit log cannot be written: make room, or correct its permissions"
+            }
+            Self::WorkerBroken => {
+                "workers cannot be started or fail at once: install the worker program anew"
+            }
+            Self::RestartRate => "workers end abnormally too often: see the log for how they ended",
+            Self::AgentMissing => {
+                "the program for prompts is not found: install it, or name another"
+            }
+            Self::DescriptorsExhausted => {
+                "no file descriptor is left: raise the limit of open files, or allow fewer sessions"
+            }
+            Self::ProcessesExhausted => {
+                "no process can be started: raise the limit of processes, or allow fewer tasks"
+            }
+            Self::Panicked => "code of the supervisor panicked: see its log, and report it",
+            Self::Draining => "an operator asked that no new task is started",
+        }
+    }
+
     #[must_use]
     pub(crate) fn severity(self) -> Severity {
         match self {
-            Self::TaskLog
-            | Self::AuditLog
-            | Self::RestartRate
-            | Self::AgentMissing
-            | Self::Panicked => Severity::Degraded,
+            Self::TaskLog | Self::AuditLog | Self::RestartRate | Self::Panicked => {
+                Severity::Degraded
+            }
             Self::Database
             | Self::StateDirectory
             | Self::StateNearlyFull
             | Self::WorkerBroken
+            | Self::AgentMissing
             | Self::DescriptorsExhausted
             | Self::ProcessesExhausted
             | Self::Draining => Severity::NotReady,
@@ -201,22 +233,22 @@ impl Health {
         has_failed
     }
 
-    /// Whether nothing stands that keeps new tasks from starting.
+    /// How bad the worst of it is; `None` while nothing stands.
     #[must_use]
-    pub(crate) fn is_ready(&self) -> bool {
-        self.problems.borrow().keys().all(|condition| condition.severity() < Severity::NotReady)
-    }
-
-    /// One text for each problem.
-    #[must_use]
-    pub(crate) fn texts(&self) -> Vec<String> {
-        self.problems.borrow().values().map(|problem| problem.text.clone()).collect()
+    pub(crate) fn worst(&self) -> Option<Severity> {
+        self.problems.borrow().keys().map(|condition| condition.severity()).max()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Health {
+        pub(crate) fn texts(&self) -> Vec<String> {
+            self.problems.borrow().values().map(|problem| problem.text.clone()).collect()
+        }
+    }
 
     fn ended(reason: EndReason) -> Completed {
         Completed {

@@ -20,11 +20,15 @@ pub(crate) mod metrics;
 pub(crate) mod open_files;
 /// Panics: counted, logged, and shown by health.
 pub(crate) mod panics;
+/// Log lines that a peer can provoke: one with a count instead of many.
+pub(crate) mod repeated;
 /// The stage of the supervisor's life: serving, stopping, leaving.
 pub(crate) mod stage;
 /// Socket activation and readiness.
 pub(crate) mod systemd;
 /// The wall clock as far as it is believed when old logs are removed.
 pub(crate) mod trusted_time;
+/// Whether the event loop turns, what the surroundings allow, how recent tasks ended.
+pub(crate) mod vitals;
 /// The clock of timeouts, which stands still while this process cannot run.
 pub(crate) mod uptime;

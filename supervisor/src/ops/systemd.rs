@@ -5,6 +5,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
+    time::Duration,
 };
 
 use listenfd::ListenFd;
@@ -76,6 +77,30 @@ pub(crate) fn check_address(found: SocketAddr, expected: SocketAddr) -> Result<(
 /// Notifies that clients are served.
 pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Whether a service manager wants notifications at all.
+#[must_use]
+pub(crate) fn is_there() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty())
+}
+
+/// How often the service manager wants to hear that the program lives, if it does: half of WATCHDOG_USEC, as
+/// sd_watchdog_enabled(3) recommends.
+#[must_use]
+pub(crate) fn watchdog_interval() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|limit| limit / 2).filter(|interval| !interval.is_zero())
+}
+
+/// Notifies that the program lives, where that is wanted, and what it does, where that is news. Waits for the service
+/// manager.
+pub(crate) fn alive(is_watched: bool, status: Option<&str>) {
+    let states = is_watched.then_some(NotifyState::Watchdog);
+    let states: Vec<NotifyState<'_>> =
+        states.into_iter().chain(status.map(NotifyState::Status)).collect();
+    if !states.is_empty() {
+        notify(&states);
+    }
 }
 
 /// Notifies that the supervisor is stopping.

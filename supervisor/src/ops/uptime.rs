@@ -29,12 +29,14 @@ pub(crate) fn now() -> Instant {
     read(None)
 }
 
-/// Reads the clock periodically for as long as it is polled, so that gaps are found.
-pub(crate) async fn keep() {
+/// Reads the clock periodically for as long as it is polled, so that gaps are found. Each time `served` hears how late
+/// the event loop has served the timer.
+pub(crate) async fn keep(served: impl Fn(Duration)) {
     loop {
         METER.lock().unwrap_or_else(PoisonError::into_inner).is_kept = true;
         let until = Instant::now() + limits::UPTIME_CHECK;
         time::sleep_until(until).await;
+        served(until.elapsed());
         read(Some(until));
     }
 }

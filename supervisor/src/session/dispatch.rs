@@ -9,6 +9,7 @@ use cc_protocol::{
     gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
+    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
 };
 use serde_json::{Map, Value, json};
@@ -19,6 +20,7 @@ use crate::{
     session::{
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
+        status::status as supervisor_status,
     },
 };
 
@@ -95,6 +97,11 @@ impl Handler {
             "gate.open" => {
                 let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
                 Reply::new(GateOpenResult { opened })
+            }
+
+            "supervisor.status" => {
+                status::no_params(&params)?;
+                Reply::new(supervisor_status(&self.services).await)
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

@@ -52,6 +52,8 @@ mod batch_attach;
 
 mod ownership;
 
+mod status;
+
 mod position;
 
 mod follow;

@@ -176,7 +176,15 @@ impl Sessions {
     /// How many sessions wait for their clients.
     #[must_use]
     pub(crate) fn waiting_count(&self) -> usize {
-        self.sessions().values().filter(|session| waits_since(session).is_some()).count()
+        self.counts().1
+    }
+
+    /// How many sessions have a connection, and how many wait for their clients.
+    #[must_use]
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let sessions = self.sessions();
+        let waiting = sessions.values().filter(|session| waits_since(session).is_some()).count();
+        (sessions.len() - waiting, waiting)
     }
 
     fn has_grace(&self) -> bool {

@@ -45,6 +45,7 @@ const NEEDS: &[(&str, Need)] = &[
     ("batch.resume", Need::Run),
     ("gate.list", Need::Read),
     ("gate.open", Need::Operate),
+    ("supervisor.status", Need::Read),
     ("hook_status", Need::Nothing),
     ("ping", Need::Nothing),
     ("pong", Need::Nothing),

@@ -6,7 +6,7 @@ use cc_link::spec::CgroupParent;
 
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
-    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch},
+    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch, vitals::Vitals},
     storage::{database::Store, state_dir},
     task::{
         feed::Feed,
@@ -32,6 +32,7 @@ pub(crate) struct TaskContext {
     pub spawner: Spawner,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
+    pub vitals: Vitals,
     /// The directory that holds one directory a task.
     pub tasks_dir: PathBuf,
     /// Where tasks' cgroups are made, where tasks have cgroups.
@@ -89,7 +90,10 @@ impl TaskContext {
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let keepers = Keepers::new(state_dir.keepers().clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
+        let settings = Live::new(config, environment);
+        let config = settings.config();
         Arc::new(Self {
+            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
@@ -101,7 +105,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
-            settings: Live::new(config, environment),
+            settings,
         })
     }
 }

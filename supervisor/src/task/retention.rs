@@ -128,6 +128,12 @@ impl Retention {
         now_ms
     }
 
+    /// What the logs of the tasks that have ended take.
+    #[must_use]
+    pub(crate) fn bytes(&self) -> u64 {
+        self.ended().bytes
+    }
+
     /// Adds a task that has ended. Removes nothing.
     pub(crate) fn add(&self, task: EndedTask) {
         let mut ended = self.ended();

@@ -31,6 +31,25 @@ fn a_foreign_web_page_is_refused_with_403() {
 }
 
 #[test]
+fn two_origins_are_refused_whatever_they_are() {
+    let supervisor = Supervisor::start(&Options::new().flag("--allow-origin", "https://a.example"));
+    let allowed = "Origin: https://a.example";
+    for second in [allowed, "Origin: https://evil.example"] {
+        let answer = http::upgrade(supervisor.address(), "/ws/mcp", &[allowed, second]);
+        assert_eq!(answer.status, 403, "{second}");
+    }
+}
+
+#[test]
+fn a_name_that_a_proxy_passes_on_is_let_in_when_the_operator_names_it() {
+    let supervisor = Supervisor::start(&Options::new().flag("--allow-host", "ci.example"));
+    for (host, status) in [("ci.example", 101), ("CI.example:443", 101), ("evil.example", 403)] {
+        let header = format!("Host: {host}");
+        assert_eq!(http::upgrade(supervisor.address(), "/ws", &[&header]).status, status, "{host}");
+    }
+}
+
+#[test]
 fn a_page_of_the_same_origin_or_an_allowed_one_is_let_in() {
     let supervisor =
         Supervisor::start(&Options::new().flag("--allow-origin", "https://ui.example"));
@@ -118,7 +137,8 @@ fn another_user_of_this_machine_is_refused() {
     let supervisor = Supervisor::start_default();
     let knock = |user: &str| {
         let address = supervisor.address().to_string();
-        let output = Command::new(misbehave()).args(["knock-as", user, &address]).output().unwrap();
+        let output =
+            Command::new(misbehave()).args(["knock-as", user, &address, "none"]).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
     assert!(knock(STRANGER).contains("403"), "{}", knock(STRANGER));

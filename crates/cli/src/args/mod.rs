@@ -5,6 +5,7 @@ mod demo;
 mod doctor;
 mod gates;
 mod reports;
+mod status;
 mod task;
 mod tasks;
 mod values;
@@ -25,6 +26,7 @@ pub(crate) use self::{
     doctor::DoctorArguments,
     gates::{GateCommand, GateOpenArguments, GatesArguments},
     reports::ReportOptions,
+    status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     values::duration,
@@ -39,6 +41,7 @@ Examples:
   ccx batch tasks.md                        the items of a Markdown list, one after another
   ccx --url ws://127.0.0.1:8003 run -- id   the same by a supervisor that already runs
   ccx run --detach -- make                  leaves the task to that supervisor and prints its id
+  ccx status                                how that supervisor is
   ccx ps                                    what runs there; then `ccx attach ID`, `ccx cancel ID`
   ccx batch --detach tasks.md               leaves the batch to it; then `ccx batches`,
                                             `ccx batch attach ID`, `ccx batch cancel ID`";
@@ -90,6 +93,8 @@ pub(crate) enum Command {
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
     Gate(GateCommand),
+    /// Show how a supervisor is: what is wrong, what runs, what is left; the exit code says it too
+    Status(StatusArguments),
     /// List tasks
     Ps(PsArguments),
     /// Show a task from its beginning, then live, to its end

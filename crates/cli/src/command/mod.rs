@@ -10,5 +10,6 @@ pub(crate) mod attach;
 pub(crate) mod control;
 pub(crate) mod gates;
 pub(crate) mod ps;
+pub(crate) mod status;
 
 pub(crate) mod doctor;

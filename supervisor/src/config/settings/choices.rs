@@ -14,6 +14,7 @@ pub(crate) enum OnStop {
 /// The form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogFormat {
+    Auto,
     Pretty,
     Json,
 }
@@ -53,6 +54,7 @@ pub(crate) const FSYNC: Choice<Fsync> = Choice {
 pub(crate) const LOG_FORMAT: Choice<LogFormat> = Choice {
     name: "LOG_FORMAT",
     words: &[
+        ("auto", LogFormat::Auto, "pretty on a terminal, else json"),
         ("pretty", LogFormat::Pretty, "For people"),
         ("json", LogFormat::Json, "One JSON object a line"),
     ],

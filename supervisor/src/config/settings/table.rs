@@ -55,6 +55,10 @@ settings! {
             "allow-origin", List("ORIGIN"), Nothing,
             "A web origin, such as https://example.org, whose pages may connect; repeatable",
         );
+        ALLOW_HOST: List, Fixed = Setting::new(
+            "allow-host", List("NAME[:PORT]"), Nothing,
+            "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
+        );
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,
             "Listen beyond loopback without TLS: everyone on the way can read the token and everything else",
@@ -223,7 +227,7 @@ settings! {
             "What is logged: a level, or a list of target=level",
         ).variable("LOG_LEVEL");
         LOG_FORMAT: Choice<LogFormat>, Fixed = Setting::new(
-            "log-format", choices::LOG_FORMAT, Fixed::Text("pretty"),
+            "log-format", choices::LOG_FORMAT, Fixed::Text("auto"),
             "Form of the log on standard error",
         );
         STOP_ON_STDIN_EOF: Switch, Fixed = Setting::new(

@@ -2,8 +2,8 @@
 //!
 //! The peer's own socket is the one that has the two addresses of ours, swapped; the kernel knows its user. `sock_diag`
 //! asks for that one socket, in microseconds however many sockets there are; where that is not permitted, `proc_net`
-//! reads the tables of all sockets. `lookup` does so once for each connection. A user that neither names for certain is
-//! [`Peer::Unknown`].
+//! reads the tables of all sockets, once for all connections that were accepted together. `lookup` does so for each
+//! connection before anything is given to it. A user that neither names for certain is [`Peer::Unknown`].
 
 mod lookup;
 
@@ -13,4 +13,4 @@ mod proc_net;
 
 mod address;
 
-pub(crate) use self::lookup::{KnownPeer, Peer};
+pub(crate) use self::lookup::{Ends, KnownPeer, Lookup, Peer, Source};

@@ -1,18 +1,31 @@
 //! The tables of all TCP sockets with their owners, `/proc/net/tcp` and `tcp6` (proc(5)).
 
 use std::{
-    fs,
+    fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
 use crate::http::peer::address::canonical;
 
-/// The uid of the socket from `local` to `remote`. Blocks for a moment.
-pub(super) fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
-    ["/proc/net/tcp", "/proc/net/tcp6"]
-        .into_iter()
-        .filter_map(|table| fs::read_to_string(table).ok())
-        .find_map(|table| owner_in(&table, local, remote))
+/// The tables as they were at one moment.
+pub(super) struct Tables([String; 2]);
+
+impl Tables {
+    /// Blocks for a moment: it takes as long as there are sockets.
+    pub(super) fn read() -> io::Result<Self> {
+        // A kernel without IPv6 has no second table.
+        let or_empty = |table: io::Result<String>| match table {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            outcome => outcome,
+        };
+        let [v4, v6] = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
+        Ok(Self([or_empty(v4)?, or_empty(v6)?]))
+    }
+
+    /// The uid of the socket from `local` to `remote`.
+    pub(super) fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+        self.0.iter().find_map(|table| owner_in(table, local, remote))
+    }
 }
 
 fn owner_in(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u32> {

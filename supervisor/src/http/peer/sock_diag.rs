@@ -1,10 +1,11 @@
 //! Asks the kernel for one socket and its user (sock_diag(7)).
 //!
-//! The answer is there when the question is sent, so nothing here waits. An answer about any other socket is ignored:
+//! The answer is there when the question is sent, so nothing here waits, and a question takes some microseconds. An
+//! answer about any other socket is ignored:
 //! the kernel falls back to a listener on the same port.
 
 use std::{
-    io,
+    io::{self, ErrorKind::NotFound},
     net::{IpAddr, SocketAddr},
 };
 
@@ -23,42 +24,70 @@ use crate::http::peer::address::canonical;
 const KERNEL: u32 = 0;
 /// Matches every socket with these addresses.
 const NO_COOKIE: [u8; 8] = [0xff; 8];
+/// Longer than any answer.
+const BUFFER_BYTES: usize = 4096;
+/// Answers to earlier questions that are skipped.
+const STALE_ANSWERS: usize = 8;
 
-/// The uid of the socket from `local` to `remote`. `None`: there is none, or the kernel may not be asked.
-pub(super) fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
-    match ask(local, remote) {
-        Ok(answer) => answer.and_then(|answer| owner_in(&answer, local, remote)),
-        Err(error) => {
-            tracing::debug!(%error, "sock_diag");
-            None
+/// The socket by which the kernel is asked. It stays open: where no descriptor is left, users are still known.
+pub(super) struct SockDiag {
+    socket: Socket,
+    /// The number of the latest question.
+    sequence: u32,
+    buffer: Vec<u8>,
+}
+
+impl SockDiag {
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
+        let _own_address = socket.bind_auto()?;
+        Ok(Self { socket, sequence: 0, buffer: Vec::with_capacity(BUFFER_BYTES) })
+    }
+
+    /// The uid of the socket from `local` to `remote`. `None`: there is no such socket, or it is closed.
+    pub(super) fn owner(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> io::Result<Option<u32>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let question = question(local, remote, self.sequence);
+        let mut bytes = vec![0; question.buffer_len()];
+        question.serialize(&mut bytes);
+        self.socket.send_to(&bytes, &NetlinkAddress::new(KERNEL, 0), MSG_DONTWAIT)?;
+        for _ in 0..STALE_ANSWERS {
+            let Some(payload) = self.answer()? else { continue };
+            if let NetlinkPayload::Error(error) = &payload {
+                let error = error.to_io();
+                return if error.kind() == NotFound { Ok(None) } else { Err(error) };
+            }
+            let NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) = payload
+            else {
+                return Ok(None);
+            };
+            return Ok(owner_in(&response.header, local, remote));
         }
+        Err(io::Error::other("the kernel has not answered"))
+    }
+
+    /// The next answer, if it is that to the latest question.
+    fn answer(&mut self) -> io::Result<Option<NetlinkPayload<SockDiagMessage>>> {
+        self.buffer.clear();
+        let (_, from) = self.socket.recv_from(&mut self.buffer, MSG_DONTWAIT)?;
+        if from.port_number() != KERNEL {
+            return Ok(None);
+        }
+        let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&self.buffer);
+        let answer = answer.map_err(io::Error::other)?;
+        Ok((answer.header.sequence_number == self.sequence).then_some(answer.payload))
     }
 }
 
-fn ask(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<InetResponseHeader>> {
-    let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
-    let _own_address = socket.bind_auto()?;
-    let question = question(local, remote);
-    let mut bytes = vec![0; question.buffer_len()];
-    question.serialize(&mut bytes);
-    socket.send_to(&bytes, &NetlinkAddress::new(KERNEL, 0), MSG_DONTWAIT)?;
-    let mut answer = Vec::with_capacity(4096);
-    let (_, from) = socket.recv_from(&mut answer, MSG_DONTWAIT)?;
-    if from.port_number() != KERNEL {
-        return Ok(None);
-    }
-    let answer = NetlinkMessage::<SockDiagMessage>::deserialize(&answer);
-    let payload = answer.map_err(io::Error::other)?.payload;
-    if let NetlinkPayload::Error(error) = &payload {
-        return Err(error.to_io());
-    }
-    let NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(response)) = payload else {
-        return Ok(None);
-    };
-    Ok(Some(response.header))
-}
-
-fn question(local: SocketAddr, remote: SocketAddr) -> NetlinkMessage<SockDiagMessage> {
+fn question(
+    local: SocketAddr,
+    remote: SocketAddr,
+    sequence: u32,
+) -> NetlinkMessage<SockDiagMessage> {
     let (source_address, source_port) = canonical(local);
     let (destination_address, destination_port) = canonical(remote);
     let request = InetRequest {
@@ -80,6 +109,7 @@ fn question(local: SocketAddr, remote: SocketAddr) -> NetlinkMessage<SockDiagMes
     };
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST;
+    header.sequence_number = sequence;
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
     message.finalize();
     message
@@ -100,7 +130,11 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::http::peer::{address::tests::connection, proc_net};
+    use crate::http::peer::{address::tests::connection, proc_net::Tables};
+
+    fn owner(local: SocketAddr, remote: SocketAddr) -> Option<u32> {
+        SockDiag::open().and_then(|mut kernel| kernel.owner(local, remote)).ok().flatten()
+    }
 
     #[test]
     fn it_says_the_same_as_the_tables_in_every_family() {
@@ -111,7 +145,8 @@ mod tests {
             let (peer, own) = (accepted.peer_addr().unwrap(), accepted.local_addr().unwrap());
             let said = owner(peer, own);
             // A sandbox may forbid it; then the tables are what there is.
-            assert!(said.is_none() || said == proc_net::owner(peer, own), "{listen}: {said:?}");
+            let tables = Tables::read().unwrap();
+            assert!(said.is_none() || said == tables.owner(peer, own), "{listen}: {said:?}");
         }
     }
 

@@ -3,8 +3,7 @@
 use cc_batch::retry::Class;
 use cc_protocol::gate::GateSummary;
 use prometheus_client::{
-    encoding::EncodeLabelSet,
-    metrics::{family::Family, gauge::Gauge},
+    metrics::gauge::Gauge,
     registry::{Registry, Unit},
 };
 
@@ -27,21 +26,14 @@ label!(
     }
 );
 
-/// A gate, by the fingerprint of its account: there are as few as there are accounts.
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct ByGate {
-    credential: String,
-    /// Empty for all.
-    model: String,
-}
-
 #[derive(Debug)]
 pub(crate) struct BatchMetrics {
     attempts: CounterBy<AttemptEnd>,
     running: Gauge,
-    gate_closed_until: Family<ByGate, Gauge>,
-    gate_waiting: Family<ByGate, Gauge>,
-    gate_running: Family<ByGate, Gauge>,
+    gates_closed: Gauge,
+    gate_closed_until: Gauge,
+    gate_waiting: Gauge,
+    gate_running: Gauge,
 }
 
 impl BatchMetrics {
@@ -53,21 +45,22 @@ impl BatchMetrics {
                 "Attempts and hooks of batches that ended, by what may follow",
             ),
             running: add(to, "batches_running", "Batches that are not over, now"),
+            gates_closed: add(
+                to,
+                "gates_closed",
+                "Gates of accounts that a limit has closed for tasks of batches, now",
+            ),
             gate_closed_until: add_in(
                 to,
                 "gate_closed_until",
                 Unit::Seconds,
-                "When the limit of a credential ends that its tasks wait for; 0 while they pass",
+                "When the last of the closed gates opens, since the Unix epoch; 0 while none is closed",
             ),
-            gate_waiting: add(
-                to,
-                "gate_waiting",
-                "Tasks of batches that wait for their credential's gate, now",
-            ),
+            gate_waiting: add(to, "gate_waiting", "Tasks of batches that wait at a gate, now"),
             gate_running: add(
                 to,
                 "gate_running",
-                "Tasks of batches that have passed their credential's gate and run, now",
+                "Tasks of batches that have passed a gate and run, now",
             ),
         }
     }
@@ -89,20 +82,15 @@ impl BatchMetrics {
     /// Before a page: how many batches are not over, and their gates.
     pub(crate) fn set_running(&self, batches: usize, gates: &[GateSummary]) {
         set(&self.running, batches);
-        // Without this a gate that is gone would stay on the page.
-        for family in [&self.gate_closed_until, &self.gate_waiting, &self.gate_running] {
-            family.clear();
-        }
-        let gauge = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-        for gate in gates {
-            let of = ByGate {
-                credential: gate.account.clone(),
-                model: gate.model.clone().unwrap_or_default(),
-            };
-            let closed_until_s = gate.closed_until_ms.unwrap_or(0) / 1000;
-            self.gate_closed_until.get_or_create(&of).set(gauge(closed_until_s));
-            self.gate_waiting.get_or_create(&of).set(gauge(gate.waiting));
-            self.gate_running.get_or_create(&of).set(gauge(gate.running));
-        }
+        let sum = |of: fn(&GateSummary) -> u64| gauge(gates.iter().map(of).sum());
+        let closed = gates.iter().filter_map(|gate| gate.closed_until_ms);
+        set(&self.gates_closed, closed.clone().count());
+        self.gate_closed_until.set(gauge(closed.max().unwrap_or(0) / 1000));
+        self.gate_waiting.set(sum(|gate| gate.waiting));
+        self.gate_running.set(sum(|gate| gate.running));
     }
+}
+
+fn gauge(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -17,6 +17,8 @@ label!(
         Timeout => "timeout",
         /// What came was no HTTP, or no handshake.
         BadRequest => "bad_request",
+        /// No descriptor was left, or its user could not be looked up (503).
+        Unavailable => "unavailable",
         /// The supervisor stops (503).
         Stopping => "stopping",
     }

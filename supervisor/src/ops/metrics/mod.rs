@@ -8,19 +8,27 @@ mod label;
 mod register;
 
 mod batches;
+mod conditions;
 mod connections;
+mod event_loop;
 mod process;
 mod sessions;
 mod storage;
 mod tasks;
 mod workers;
 
-pub(crate) use self::{connections::HandshakeFailure, label::Label, sessions::Debt};
+pub(crate) use self::{
+    connections::HandshakeFailure,
+    label::Label,
+    process::{open_files, open_files_limit, resident_bytes},
+    sessions::Debt,
+};
 use prometheus_client::{encoding::text, registry::Registry};
 
 use self::{
-    batches::BatchMetrics, connections::ConnectionMetrics, sessions::SessionMetrics,
-    storage::StorageMetrics, tasks::TaskMetrics, workers::WorkerMetrics,
+    batches::BatchMetrics, conditions::ConditionMetrics, connections::ConnectionMetrics,
+    event_loop::EventLoopMetrics, sessions::SessionMetrics, storage::StorageMetrics,
+    tasks::TaskMetrics, workers::WorkerMetrics,
 };
 
 /// The content type of [`Metrics::text`].
@@ -29,11 +37,13 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    pub(crate) event_loop: EventLoopMetrics,
     pub(crate) tasks: TaskMetrics,
     pub(crate) workers: WorkerMetrics,
     pub(crate) sessions: SessionMetrics,
     pub(crate) connections: ConnectionMetrics,
     pub(crate) batches: BatchMetrics,
+    pub(crate) conditions: ConditionMetrics,
     pub(crate) storage: StorageMetrics,
 }
 
@@ -48,8 +58,20 @@ impl Metrics {
         let connections = ConnectionMetrics::new(own);
         let batches = BatchMetrics::new(own);
         let storage = StorageMetrics::new(own);
+        let conditions = ConditionMetrics::new(own);
+        let event_loop = EventLoopMetrics::new(own);
         process::register(&mut registry);
-        Self { tasks, workers, sessions, connections, batches, storage, registry }
+        Self {
+            conditions,
+            event_loop,
+            tasks,
+            workers,
+            sessions,
+            connections,
+            batches,
+            storage,
+            registry,
+        }
     }
 
     /// The page. What is read from state must have been set before.

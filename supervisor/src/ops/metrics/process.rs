@@ -17,7 +17,7 @@ use rustix::{
     time::{ClockId, clock_gettime},
 };
 
-use crate::ops::panics;
+use crate::ops::{logging::dropped_lines, panics};
 
 /// Names of this family have no prefix.
 pub(super) fn register(to: &mut Registry) {
@@ -48,10 +48,13 @@ impl Collector for Figures {
         if let Some(open) = open_files() {
             one(&mut to, "process_open_fds", None, "Open files of the supervisor", &gauge(open))?;
         }
-        if let Some(most) = getrlimit(Resource::Nofile).current {
+        if let Some(most) = open_files_limit() {
             let help = "The limit of open files of the supervisor";
             one(&mut to, "process_max_fds", None, help, &gauge(most))?;
         }
+        let dropped = ConstCounter::new(dropped_lines());
+        let help = "Lines of the log that were dropped because standard error was not read";
+        one(&mut to, "cc_executor_log_lines_dropped", None, help, &dropped)?;
         let help = "Panics, each of which is a mistake of this program";
         one(&mut to, "cc_executor_panics", None, help, &ConstCounter::new(panics::count()))?;
         let help = "When the supervisor was started, since the Unix epoch";
@@ -76,6 +79,12 @@ pub(crate) fn resident_bytes() -> Option<u64> {
     let statm = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = statm.split(' ').nth(1)?.parse().ok()?;
     Some(pages * page_size() as u64)
+}
+
+/// How many files may be open at once.
+#[must_use]
+pub(crate) fn open_files_limit() -> Option<u64> {
+    getrlimit(Resource::Nofile).current
 }
 
 /// How many files are open. Since Linux 6.2 the size of the directory says it; before, it is counted.

@@ -66,6 +66,7 @@ impl Owner {
         self.reply_not_started(&completed);
         self.context.metrics.tasks.completed(&completed);
         self.context.metrics.workers.task_ended(&completed);
+        self.context.vitals.recent.note(completed.verdict);
         tracing::info!(
             task_id = self.task_id(),
             label = self.label(),

@@ -162,6 +162,9 @@ impl Owner {
     /// database does not have it yet.
     pub(crate) async fn start(mut self, spec: TaskSpec, session: Option<Change>) {
         let is_claude = spec.claude != ClaudeStream::No;
+        if spec.claude == ClaudeStream::Required {
+            self.context.vitals.checkup.note_prompt();
+        }
         let accepted = self.side.info.record(is_claude, self.leaf.clone(), Some(spec.deadlines));
         let changes = session.into_iter().chain([accepted]).collect();
         // The task is on record before its worker has the spec. The record is asked for first: the thread of the

@@ -1,6 +1,7 @@
 //! Another user of the same machine.
 
 use std::{
+    collections::VecDeque,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
 };
@@ -9,16 +10,15 @@ use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
 /// Becomes another user, sends a WebSocket handshake and prints the status line of the answer, or
 /// `closed`.
-pub fn knock_as(user_id: u32, address: SocketAddr) {
-    setgroups(&[]).unwrap();
-    setgid(Gid::from_raw(user_id)).unwrap();
-    setuid(Uid::from_raw(user_id)).unwrap();
+pub fn knock_as(user_id: u32, address: SocketAddr, token: &str) {
+    become_user(user_id);
     let mut stream = TcpStream::connect(address).unwrap();
     let request = format!(
         "GET /ws/mcp HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
-    stream.write_all(request.as_bytes()).unwrap();
+    // It may be refused before it has asked.
+    drop(stream.write_all(request.as_bytes()));
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {
@@ -26,4 +26,26 @@ pub fn knock_as(user_id: u32, address: SocketAddr) {
     }
     let line = String::from_utf8_lossy(&head);
     println!("{}", if line.is_empty() { "closed" } else { line.trim() });
+}
+
+/// Becomes another user and opens connections on which it never says anything, as fast as it can, for as long as it lives. It
+/// keeps this many of them open, whatever the other end does, and says so once it has opened ten times as many.
+pub fn crowd_as(user_id: u32, address: SocketAddr, kept: usize) {
+    become_user(user_id);
+    let mut open = VecDeque::new();
+    for count in 1_usize.. {
+        open.extend(TcpStream::connect(address));
+        if open.len() > kept {
+            open.pop_front();
+        }
+        if count == 10 * kept {
+            println!("crowded");
+        }
+    }
+}
+
+fn become_user(user_id: u32) {
+    setgroups(&[]).unwrap();
+    setgid(Gid::from_raw(user_id)).unwrap();
+    setuid(Uid::from_raw(user_id)).unwrap();
 }

@@ -60,8 +60,12 @@ fn main() -> ExitCode {
         ["foreign-worker", socket, stop] => foreign::worker(socket, stop),
         ["agent", ..] => return agent::agent(),
         ["trace", ledger, name, command] => return trace::trace(ledger, name, command),
-        ["knock-as", user_id, address] => {
-            intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap());
+        ["knock-as", user_id, address, token] => {
+            intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap(), token);
+        }
+        ["crowd-as", user_id, address, kept] => {
+            let (user_id, kept) = (user_id.parse().unwrap(), kept.parse().unwrap());
+            intruder::crowd_as(user_id, address.parse().unwrap(), kept);
         }
         ref unknown => panic!("misbehave cannot {unknown:?}"),
     }
