@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::spawn_blocking,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     batch,
@@ -93,6 +96,8 @@ pub(crate) async fn serve(
         }
     }
     services.tasks.store.close().await;
+    let audit = Arc::clone(&services.tasks.audit);
+    spawn_blocking(move || audit.close()).await.ok();
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
 }

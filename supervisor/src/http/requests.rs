@@ -165,6 +165,8 @@ impl Context {
     /// its connection.
     async fn refused(&self, refusal: Refusal) -> HttpResponse {
         log_refusal(refusal, self.peer.uid);
+        let who = Identity { uid: self.peer.uid, address: self.address, token: None };
+        self.door.server.tasks().audit.record_turned_away(&who, &refusal.to_string());
         tokio::time::sleep_until(self.door.answer_refusal_at(self.peer, self.address)).await;
         let response = text(refusal.status(), &refusal.to_string());
         let response = with(response, CONNECTION, "close");

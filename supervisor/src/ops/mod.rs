@@ -8,6 +8,8 @@ pub(crate) mod cli_news;
 pub(crate) mod clock;
 /// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
+/// Who asked for what, and whether it was done.
+pub(crate) mod audit;
 /// Who an admitted client is.
 pub(crate) mod identity;
 /// The log on standard error.

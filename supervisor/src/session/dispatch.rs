@@ -18,6 +18,7 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
+        audit::Subject,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
@@ -26,11 +27,16 @@ use crate::{
 
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
+        let subject = Subject::of(method, &params);
         let outcome = match self.check_scope(method) {
             Ok(()) => self.dispatch(method, params).await,
             Err(refusal) => Err(refusal),
         };
-        outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)))
+        let outcome = outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)));
+        if let CallOutcome::Replied(reply) = &outcome {
+            self.audit(&subject, &reply.result);
+        }
+        outcome
     }
 
     async fn dispatch(

@@ -209,6 +209,16 @@ settings! {
             "Bytes of the logs of all tasks that have ended; the oldest are removed first; 0 = as with --keep-days",
         );
     }
+    "Audit log" {
+        AUDIT_BYTES: Bytes, Fixed = Setting::new(
+            "audit-bytes", Bytes { least: 0, most: 1 << 40 }, Number(10 * MIB),
+            "Size at which audit.log in the state directory, who asked for what, is rotated; 0 = there is none",
+        );
+        AUDIT_FILES: Count, Fixed = Setting::new(
+            "audit-files", Count { least: 1, most: 1_000 }, Number(5),
+            "Files of the audit log that are kept, the current one included",
+        );
+    }
     "The supervisor" {
         WORKER: FilePath, Computed = Setting::new(
             "worker", FilePath("PATH"), Computed(Some("cc-worker beside this program, else on the PATH")),
