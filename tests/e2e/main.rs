@@ -117,6 +117,9 @@ mod supervisor {
     /// Token files, the limits of a token, and where a token can be read.
     mod tokens;
 
+    /// Who asked for what, and whether it was done, is on record.
+    mod audit;
+
     /// The configuration file, and the check of it.
     mod configuration;
 
@@ -233,6 +236,9 @@ mod ccx {
 
     /// Task files: what is run, what is reported as not run, and what is refused before anything starts.
     mod task_files;
+
+    /// A token that `ccx token new` makes is one that a supervisor takes.
+    mod tokens;
 
     /// `ccx doctor` says what is ready for a night, asks no model and leaves nothing.
     mod doctor;

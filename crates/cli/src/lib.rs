@@ -41,7 +41,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Arguments, Command, ControlArguments, ServerOptions},
-    command::{attach, batch, demo, doctor, gates, ps, run, status},
+    command::{attach, batch, demo, doctor, gates, ps, run, status, token},
     display::terminal,
     error::CommandError,
 };
@@ -67,6 +67,7 @@ pub fn main() -> ExitCode {
         Command::Resume(arguments) => control(server, arguments, ControlType::Resume),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
+        Command::Token(command) => token::run(&command),
         Command::DoctorProbe => Ok(doctor::probe::run()),
     };
     match outcome {

@@ -8,6 +8,7 @@ mod reports;
 mod status;
 mod task;
 mod tasks;
+mod token;
 mod values;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ pub(crate) use self::{
     status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
+    token::{TokenCommand, TokenNewArguments},
     values::duration,
 };
 
@@ -111,6 +113,9 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called
     Doctor(DoctorArguments),
+    /// Make tokens for a supervisor that wants them
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print the environment of a task
     #[command(hide = true)]
     DoctorProbe,

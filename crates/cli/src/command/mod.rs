@@ -11,5 +11,6 @@ pub(crate) mod control;
 pub(crate) mod gates;
 pub(crate) mod ps;
 pub(crate) mod status;
+pub(crate) mod token;
 
 pub(crate) mod doctor;
