@@ -56,6 +56,7 @@ mod config;
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
     config::{Config, check, command_line::Arguments, environment, error, limits},
@@ -100,6 +101,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
     // In this order: what they do to the environment is not to be done beside threads.
     let wiped = environment::wipe_secrets();
+    if !config.allow_core_dumps {
+        // Tasks have the same user: without this, one of them could read this process's memory.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
+    }
     let inherited = systemd::inherited_listener()?;
     let _log = logging::init(&config)?;
     wiped.context("taking the token out of the environment")?;

@@ -35,9 +35,12 @@ pub(crate) async fn token_of(
     Ok(stored::row(batches, batch_id).await?.token.map(Arc::from))
 }
 
-/// The batches that are not over, the oldest first, and how many of their tasks wait.
-pub(crate) fn progress(batches: &Batches) -> (Vec<StatusBatch>, u64) {
-    let summaries = batches.snapshots().into_iter().map(|batch| batch.summary(&batches.gates));
+/// The batches that are not over, the oldest first, and how many of their tasks wait. With a `token`, of the batches that
+/// were submitted with it.
+pub(crate) fn progress(batches: &Batches, token: Option<&str>) -> (Vec<StatusBatch>, u64) {
+    let mut snapshots = batches.snapshots();
+    snapshots.retain(|it| token.is_none_or(|token| it.facts().token.as_deref() == Some(token)));
+    let summaries = snapshots.into_iter().map(|batch| batch.summary(&batches.gates));
     let mut rows: Vec<StatusBatch> = summaries
         .map(|BatchSummary { batch_id, name, state, counts, .. }| StatusBatch {
             batch_id,

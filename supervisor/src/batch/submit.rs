@@ -43,9 +43,10 @@ pub(crate) async fn submit(
     begin(batches, token, plan, hash).await
 }
 
-/// Answers `batch.resume`. The new batch is the same token's.
+/// Answers `batch.resume`. The new batch belongs to the token of the client that asks.
 pub(crate) async fn resume(
     batches: &Arc<Batches>,
+    token: Option<Arc<str>>,
     params: BatchResume,
 ) -> Result<BatchSubmitted, BatchError> {
     let row = stored::row(batches, &params.batch_id).await?;
@@ -53,7 +54,6 @@ pub(crate) async fn resume(
         return Err(BatchError::NotOver);
     }
     let stored = stored::load(batches, row).await?;
-    let token = stored.facts.token.clone();
     let (plan, states) = (&stored.facts.plan, &stored.state.batch.tasks);
     let is_kept =
         |index: usize| states.get(index).is_some_and(|state| is_wanted(state, params.only));

@@ -106,8 +106,9 @@ impl Intake {
     }
 
     /// The socket as it is, for a connection that reads no more messages.
-    pub(super) fn socket(&mut self) -> &mut Socket {
-        &mut self.socket
+    pub(super) fn into_socket(self) -> Socket {
+        drop(self.slot.take());
+        self.socket
     }
 
     /// Ready when the payload that is due may be read.

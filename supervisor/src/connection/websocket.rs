@@ -123,11 +123,12 @@ pub(super) async fn finish(
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
         Err(_) => tracing::debug!("a client did not read its close frame in time"),
     }
-    let Ok(mut socket) = stream.reunite(sink) else { return };
-    let tcp = socket.get_mut().socket();
+    let Ok(both) = stream.reunite(sink) else { return };
+    // Without the codec, and what of a message it has, which another client may wait for.
+    let mut socket = both.into_inner().into_socket();
     let draining = async {
-        tcp.shutdown().await?;
-        tokio::io::copy(tcp, &mut tokio::io::sink()).await
+        socket.shutdown().await?;
+        tokio::io::copy(&mut socket, &mut tokio::io::sink()).await
     };
     match timeout(patience.drain, draining).await {
         Ok(Ok(_)) | Err(_) => {}

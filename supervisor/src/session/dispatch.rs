@@ -11,6 +11,7 @@ use cc_protocol::{
     session::{SessionConfigure, SessionResume, check_close_params},
     status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
+    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -23,6 +24,7 @@ use crate::{
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
+    task::workers,
 };
 
 impl Handler {
@@ -94,7 +96,10 @@ impl Handler {
             }
             "batch.attach" => self.batch_attach(read_batch!(BatchNamed)).await?,
             "batch.detach" => self.batch_detach(read_batch!(BatchNamed)).await?,
-            "batch.resume" => Reply::new(batch::resume(batches, read_batch!(BatchResume)).await?),
+            "batch.resume" => {
+                let (token, resume) = (self.access.owner(), read_batch!(BatchResume));
+                Reply::new(batch::resume(batches, token, resume).await?)
+            }
 
             "gate.list" => {
                 gate::no_params(&params)?;
@@ -105,9 +110,22 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
+            "worker.list" => {
+                gate::no_params(&params)?;
+                Reply::new(workers::list(&self.services.tasks).await?)
+            }
+            "worker.restart" => {
+                let which = read!(WorkerRestart);
+                Reply::new(workers::restart(&self.services.tasks, which).await?)
+            }
+            "supervisor.subscribe" => {
+                gate::no_params(&params)?;
+                self.subscribe()
+            }
             "supervisor.status" => {
                 status::no_params(&params)?;
-                Reply::new(supervisor_status(&self.services).await)
+                let only = self.access.only().cloned();
+                Reply::new(supervisor_status(&self.services, only.as_deref()).await)
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

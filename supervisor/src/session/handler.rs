@@ -34,6 +34,7 @@ use crate::{
         request,
         services::Services,
         state::Input,
+        subscription::Subscription,
         waiting::WaitingExecute,
     },
 };
@@ -70,6 +71,8 @@ pub(crate) struct Handler {
     /// Boxed: few connections ever have one.
     pub(super) waiting: Option<Box<WaitingExecute>>,
     pub(super) is_closing: bool,
+    /// Sends alerts to the client, if it wants them.
+    pub(super) subscription: Option<Subscription>,
     /// What the loss of the connection entails is done.
     has_left: bool,
 }
@@ -102,6 +105,7 @@ impl Handler {
             outgoing,
             waiting: None,
             is_closing: false,
+            subscription: None,
             has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;
@@ -268,3 +272,6 @@ pub(super) fn response(id: Id, result: Result<Value, ErrorObject>) -> Response {
         Err(error) => Response::error(id, error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -295,3 +295,32 @@ fn a_task_whose_execute_was_never_answered_is_listed_and_heard() {
     let started = answer_for(&events);
     assert_eq!(Transcript::checked(started, events).stdout(), "ready\ndone\n");
 }
+
+#[test]
+fn a_task_that_never_began_has_its_end_for_a_client_that_has_lost_the_answer() {
+    let options = Options::new();
+    let mut supervisor = Supervisor::start(&options);
+    let mut client = supervisor.connect();
+    let session = client.session();
+    client.send_request("execute", &json!({"argv": ["/no/such/program"]}));
+    let mut other = supervisor.connect();
+    let mut tasks = Value::Null;
+    wait_until("the task is on record", || {
+        tasks = other.call("task.list", &json!({})).unwrap()["tasks"].clone();
+        tasks.as_array().unwrap().len() == 1
+    });
+    let id = task_id(&tasks[0]).to_owned();
+    other.wait_for_end(&id);
+    client.vanish();
+    for is_restarted in [false, true] {
+        if is_restarted {
+            supervisor.kill();
+            supervisor.start_again(&options);
+        }
+        let mut client = Client::resumed(supervisor.address(), &session, None);
+        let end = client.recv_json();
+        assert_eq!((&end["method"], task_id(&end["params"])), (&json!("process.completed"), &*id));
+        assert_eq!(supervisor.connect().watch(&id, 0), [end]);
+        client.vanish();
+    }
+}

@@ -31,6 +31,7 @@ const METHODS: &[(&str, &[&str])] = &[
     ("batch.resume", &["run"]),
     ("gate.list", &["read", "operate"]),
     ("gate.open", &["operate"]),
+    ("supervisor.status", &["read", "operate"]),
     ("hook_status", &[]),
     ("ping", &[]),
     ("pong", &[]),

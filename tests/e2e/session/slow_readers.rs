@@ -5,11 +5,14 @@
 //! never holds more than [`BUDGET_BYTES`], and [`CLIENT_BUDGET_BYTES`] for each client that does not read.
 //! That is for the allocator, the end of each running task's log, and what waits for each socket.
 
+use std::time::{Duration, Instant};
+
 use cc_tests::{
     Client, Options, Supervisor, Transcript,
     binaries::misbehave_argv,
     processes::memory,
     requests::{last_seq, task_id},
+    wait_until,
 };
 use serde_json::{Value, json};
 
@@ -143,4 +146,45 @@ fn answers_do_not_wait_behind_output_that_is_not_read() {
     });
     let earlier = last_seq(&earlier.collect::<Vec<_>>());
     assert!(earlier < last, "the answer came after all {last} events");
+}
+
+#[test]
+fn fifty_clients_that_have_stopped_reading_cost_a_position_each() {
+    const CLIENTS: usize = 50;
+    let options = Options::new();
+    let (supervisor, _) = warmed_up(&options);
+    let mut live = supervisor.connect();
+    let ended = live.run_to_end(&flood(SHORT_LINES));
+    let mut viewers: Vec<Client> = (0..CLIENTS).map(|_| supervisor.connect()).collect();
+    viewers.iter_mut().for_each(Client::assert_alive);
+    let idle = memory(supervisor.pid()).resident_bytes;
+    for viewer in &mut viewers {
+        viewer.attach(ended.task_id(), 0).unwrap();
+    }
+    wait_until("they cost next to nothing", || {
+        memory(supervisor.pid()).resident_bytes <= idle + CLIENTS as u64 * 100 * 1024
+    });
+    for mut viewer in viewers.into_iter().take(2) {
+        let mut events = Vec::new();
+        assert!(viewer.follow(&mut events));
+        assert!(events == ended.events, "a viewer has seen something else");
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_clients_that_sleep() {
+    for is_reading_all in [false, true] {
+        let mut supervisor = Supervisor::start_default();
+        let (mut asleep, answer) = start_and_read_no_more(&supervisor, SHORT_LINES);
+        supervisor.connect().wait_for_end(task_id(&answer));
+        if is_reading_all {
+            // Nothing waits for it, but it will not answer the close frame.
+            drop(asleep.collect(answer));
+        }
+        let began = Instant::now();
+        assert!(supervisor.stop().success());
+        let took = began.elapsed();
+        assert!(took < Duration::from_millis(1_900), "{took:?}, {is_reading_all}");
+        drop(asleep);
+    }
 }

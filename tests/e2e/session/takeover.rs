@@ -7,7 +7,7 @@ use cc_tests::{
     binaries::misbehave_argv,
     client::Incoming,
     fifo::Fifo,
-    processes,
+    http, processes,
     requests::{assert_spoken, gated, last_seq, speak, task_id},
     unique_tag, wait_until,
 };
@@ -275,4 +275,27 @@ fn an_old_client_that_knows_nothing_of_this_leaves_no_session_that_is_in_anyones
     let mut client = supervisor.connect();
     client.send_text("no JSON");
     assert!(matches!(client.recv(), Incoming::Json(_)));
+}
+
+#[test]
+fn a_session_that_owes_its_client_an_end_outlives_a_thousand_that_owe_nothing() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let session = client.session();
+    let answer = client.execute(&json!({"command": "sleep 0.2; echo precious"})).unwrap();
+    client.vanish();
+    supervisor.connect().wait_for_end(task_id(&answer));
+    for _ in 0..1_050 {
+        supervisor.connect().vanish();
+    }
+    let page = http::get(supervisor.address(), "/metrics", &[]).body;
+    let evicted = |owed: &str| {
+        let name = format!("cc_executor_sessions_evicted_total{{owed=\"{owed}\"}} ");
+        let count = page.lines().find_map(|line| line.strip_prefix(&name));
+        count.expect("evictions are counted").parse::<u64>().unwrap()
+    };
+    assert!(evicted("nothing") > 0 && evicted("unread") + evicted("unsent") == 0, "{page}");
+    let mut client = Client::resumed(supervisor.address(), &session, None);
+    let events = client.recv_until_method("process.completed");
+    assert!(events.iter().any(|event| event["params"]["data"] == "precious\n"), "{events:?}");
 }

@@ -10,6 +10,7 @@ mod task;
 mod tasks;
 mod token;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod reference;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     token::{TokenCommand, TokenNewArguments},
     values::duration,
+    workers::{WorkersArguments, WorkersCommand, WorkersRestartArguments},
 };
 
 const EXAMPLES: &str = "\
@@ -95,6 +97,8 @@ pub(crate) enum Command {
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
     Gate(GateCommand),
+    /// List workers with what their tasks use, or restart them
+    Workers(WorkersArguments),
     /// Show how a supervisor is: what is wrong, what runs, what is left; the exit code says it too
     Status(StatusArguments),
     /// List tasks

@@ -7,19 +7,28 @@ use futures_util::FutureExt as _;
 use tokio::time::sleep;
 
 use crate::{
-    batch::{batches::Batches, owner::Owner, stored},
+    batch::{
+        batches::Batches,
+        stored::{self, StoredBatch},
+    },
     config::limits,
+    ops::memory,
 };
+
+/// Gives a stored batch an owner.
+type Restore = fn(&Arc<Batches>, StoredBatch);
 
 /// Runs the owner of a batch in a tokio task of its own.
 pub(super) fn hold(
     batches: &Arc<Batches>,
     batch_id: &str,
     owner: impl Future<Output = ()> + Send + 'static,
+    restore: Restore,
 ) {
     let (batches, batch_id) = (Arc::clone(batches), batch_id.to_owned());
     tokio::spawn(async move {
         if AssertUnwindSafe(owner).catch_unwind().await.is_ok() {
+            memory::may_have_shrunk();
             return;
         }
         tracing::error!(
@@ -28,19 +37,19 @@ pub(super) fn hold(
         );
         // Time for an operator to see it, should every attempt panic.
         tokio::select! {
-            () = sleep(limits::PANICKED_BATCH) => take_up(&batches, &batch_id).await,
+            () = sleep(limits::PANICKED_BATCH) => take_up(&batches, &batch_id, restore).await,
             () = batches.tasks.stage.stopping() => {}
         }
     });
 }
 
-async fn take_up(batches: &Arc<Batches>, batch_id: &str) {
+async fn take_up(batches: &Arc<Batches>, batch_id: &str, restore: Restore) {
     let former = batches.get(batch_id);
     batches.gates.leave_all(batch_id);
     let stored = async { stored::load(batches, stored::row(batches, batch_id).await?).await };
     match stored.await {
         Ok(stored) if stored.state.batch.is_over() => batches.remove(batch_id),
-        Ok(stored) => Owner::restore(batches, stored),
+        Ok(stored) => restore(batches, stored),
         Err(error) => {
             tracing::error!(batch_id, %error, "a batch cannot be continued");
             batches.remove(batch_id);
@@ -49,5 +58,38 @@ async fn take_up(batches: &Arc<Batches>, batch_id: &str) {
     // Whoever follows the former owner's snapshot looks for the new one.
     if let Some(former) = former {
         former.snapshot.touch();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::{batch::submit, task::context::TaskContext};
+
+    static TAKEN_UP: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    fn note(_: &Arc<Batches>, stored: StoredBatch) {
+        TAKEN_UP.lock().unwrap().push(stored.facts.batch_id);
+    }
+
+    #[tokio::test]
+    async fn a_batch_whose_owner_panics_is_taken_up_from_its_stored_state() {
+        let directory = tempfile::tempdir().unwrap();
+        let batches = Arc::new(Batches::new(TaskContext::for_tests(directory.path())));
+        let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else {
+            panic!("no object")
+        };
+        let answer = serde_json::to_value(submit(&batches, None, plan).await.unwrap()).unwrap();
+        let batch_id = answer["batch_id"].as_str().unwrap();
+        tokio::time::pause();
+        hold(&batches, batch_id, async { panic!("a mistake") }, note);
+        while TAKEN_UP.lock().unwrap().is_empty() {
+            tokio::time::sleep(limits::PANICKED_BATCH).await;
+        }
+        assert_eq!(*TAKEN_UP.lock().unwrap(), [batch_id]);
     }
 }

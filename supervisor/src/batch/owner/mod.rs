@@ -77,6 +77,8 @@ pub(super) struct Owner {
     /// Admitted jobs that wait for room among the supervisor's tasks.
     waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
+    /// Whether starts are refused because the worker program is broken.
+    broken: tokio_watch::Receiver<Option<tokio::time::Instant>>,
     is_over: bool,
 }
 
@@ -86,12 +88,13 @@ impl Owner {
         let count = begun.batch.tasks.len();
         let mut owner = Self::new(batches, snapshot, rules, vec![Attempts::default(); count]);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.carry_out(begun).await;
             owner.follow_inputs().await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     /// Spawns the owner of a batch of an earlier supervisor.
@@ -107,12 +110,13 @@ impl Owner {
         owner.remember_totals();
         owner.batch = Some(batch);
         let batch_id = owner.snapshot.batch_id().to_owned();
-        lifeline::hold(batches, &batch_id, async move {
+        let owning = async move {
             owner.check_preconditions().await;
             owner.batches.wait_for_tasks().await;
             owner.take(Input::Restarted).await;
             owner.run().await;
-        });
+        };
+        lifeline::hold(batches, &batch_id, owning, Self::restore);
     }
 
     fn new(
@@ -142,6 +146,7 @@ impl Owner {
             wall: WallClock::new(now_ms(), uptime::now()),
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
+            broken: batches.tasks.spawner.guard().changes(),
             is_over: false,
         }
     }
@@ -154,6 +159,9 @@ impl Owner {
                 () = self.batches.tasks.stage.stopping() => return,
                 Some(message) = self.messages.recv() => self.on_message(message).await,
                 Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.broken.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {

@@ -88,7 +88,9 @@ impl Lifeline {
             feed: self.feed,
             requests,
             status: watch::Sender::new(status),
+            started: Arc::default(),
             ended: self.ended,
+            worker: Arc::default(),
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
         let mut owner =
@@ -131,6 +133,7 @@ mod tests {
             environment: &current.environment,
             cgroup: None,
             directory: None,
+            adoption_key: None,
         };
         let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
         setting.spec(execute, task_id, log_path).unwrap()
