@@ -59,7 +59,13 @@ use anyhow::Context as _;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
-    config::{Config, check, command_line::Arguments, environment, error, limits},
+    config::{
+        check,
+        command_line::{Arguments, Question},
+        default_file, environment, error, limits,
+        live::Live,
+        sources::Sources,
+    },
     daemon::{runtime, signals},
     ops::{logging, open_files, panics, systemd},
     storage::state_dir::StateDir,
@@ -69,8 +75,8 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::from_process();
-    if arguments.is_check {
-        return check_config(arguments);
+    if let Some(question) = arguments.question {
+        return answer(question, arguments);
     }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,9 +84,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check_config(arguments: Arguments) -> ExitCode {
-    match check::check(arguments, &|name| std::env::var_os(name)) {
-        Ok(settings) => match write!(std::io::stdout(), "{settings}") {
+fn answer(question: Question, arguments: Arguments) -> ExitCode {
+    let text = match question {
+        Question::DefaultFile => Ok(default_file::text()),
+        Question::Check => check::check(arguments, &|name| std::env::var_os(name)),
+        Question::CheckJson => check::check_json(arguments),
+    };
+    match text {
+        Ok(text) => match write!(std::io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail([format!("standard output: {error}")]),
         },
@@ -97,9 +108,9 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config =
-        Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
-    // In this order: what they do to the environment is not to be done beside threads.
+    let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
+    let config = settings.config();
+    // In this order: what these do to the environment is not to be done beside threads.
     let wiped = environment::wipe_secrets();
     if !config.allow_core_dumps {
         // Tasks have the same user: without this, one of them could read this process's memory.
@@ -114,13 +125,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
              file (--token-file)"
         );
     }
+    let unusable = settings.unusable_variables();
+    if !unusable.is_empty() {
+        let names = unusable.join(", ");
+        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
+    }
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
     panics::install();
     let open_files = open_files::raise(&config);
-    let outcome = runtime.block_on(daemon::serve(config, state_dir, inherited, open_files));
+    let outcome = runtime.block_on(daemon::serve(settings, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
     outcome
 }

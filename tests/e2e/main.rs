@@ -138,11 +138,29 @@ mod supervisor {
     /// Who asked for what, and whether it was done, is on record.
     mod audit;
 
+    /// Probes learn whether it lives and can take work, and nothing else.
+    mod probes;
+
+    /// `/metrics` by the conventions, and as the document has it.
+    mod metrics;
+
+    /// The log: its form, its ids, what it never says, and a reader that sleeps.
+    mod log;
+
+    /// What a service manager is told.
+    mod service_manager;
+
     /// The configuration file, and the check of it.
     mod configuration;
 
     /// Which source of a setting wins, and whom a file is believed from.
     mod config_layers;
+
+    /// What a reload changes, what it does not, and that a mistake changes nothing.
+    mod reload;
+
+    /// A supervisor that runs empty.
+    mod drain;
 
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
@@ -254,6 +272,9 @@ mod ccx {
 
     /// Exit codes, streams, Ctrl-C and task files are what scripts expect.
     mod run;
+
+    /// One screen that says whether a supervisor is well.
+    mod status;
 
     /// `ccx batch` can be left, watched, ended and continued.
     mod batches;

@@ -40,6 +40,8 @@ pub enum ErrorCode {
     QueueFull,
     /// The task or its worker could not be started.
     SpawnFailed,
+    /// The supervisor's settings cannot be read again.
+    ConfigurationInvalid,
     /// The directory is not below one that the operator allows.
     DirectoryNotAllowed,
     /// The tasks of the caller's token have cost what they may.
@@ -48,7 +50,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -66,6 +68,7 @@ impl ErrorCode {
         Self::NoSuchBatch,
         Self::QueueFull,
         Self::SpawnFailed,
+        Self::ConfigurationInvalid,
         Self::DirectoryNotAllowed,
         Self::BudgetSpent,
     ];
@@ -91,8 +94,9 @@ impl ErrorCode {
             Self::NoSuchBatch => -32015,
             Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
-            Self::DirectoryNotAllowed => -32018,
-            Self::BudgetSpent => -32019,
+            Self::ConfigurationInvalid => -32018,
+            Self::DirectoryNotAllowed => -32019,
+            Self::BudgetSpent => -32020,
         }
     }
 
@@ -117,6 +121,7 @@ impl ErrorCode {
             Self::NoSuchBatch => "no_such_batch",
             Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
+            Self::ConfigurationInvalid => "configuration_invalid",
             Self::DirectoryNotAllowed => "directory_not_allowed",
             Self::BudgetSpent => "budget_spent",
         }

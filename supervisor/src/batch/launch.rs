@@ -84,9 +84,13 @@ pub(super) async fn start(
     match task::accept(&batches.tasks, spec, info, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(Refusal::Full { .. } | Refusal::TokenFull { .. } | Refusal::WorkerBroken { .. }) => {
-            Start::NoRoom
-        }
+        // A drain holds up no task of a batch that is about to start.
+        Err(
+            Refusal::Full { .. }
+            | Refusal::TokenFull { .. }
+            | Refusal::WorkerBroken { .. }
+            | Refusal::Draining,
+        ) => Start::NoRoom,
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

@@ -28,6 +28,12 @@ pub(crate) enum ConfigError {
         prefix(.origin.as_ref())
     )]
     Remote { origin: Option<SettingOrigin>, address: SocketAddr },
+    /// Found at a reload.
+    #[error(
+        "this supervisor listens on {address}, beyond loopback, and would be open to everyone without a token: \
+         give one (token-file)"
+    )]
+    LastToken { address: SocketAddr },
     #[error("no state directory: set HOME, or give --state-dir")]
     NoStateDir,
     #[error("cc-worker is neither beside this program nor on the PATH: give --worker")]
@@ -62,7 +68,11 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir | Self::NoWorker | Self::File { .. } | Self::More { .. } => None,
+            Self::NoStateDir
+            | Self::NoWorker
+            | Self::LastToken { .. }
+            | Self::File { .. }
+            | Self::More { .. } => None,
         }
     }
 }

@@ -232,11 +232,6 @@ pub(crate) const PULSE_MISSING: Duration = Duration::from_secs(20);
 pub(crate) const CHECKUP_FRESH: Duration = Duration::from_secs(5);
 /// How long a page waits for the disk of the state directory.
 pub(crate) const CHECKUP_PATIENCE: Duration = Duration::from_secs(1);
-/// With less room the file system of the state directory is nearly full; of a small one a twentieth.
-pub(crate) const STATE_FREE_BYTES: u64 = 100 * 1024 * 1024;
-/// The same, for the number of files.
-pub(crate) const STATE_FREE_FILES: u64 = 100;
-
 /// Longest time between two reports to the service manager.
 pub(crate) const SERVICE_STATUS: Duration = Duration::from_secs(10);
 

@@ -59,6 +59,13 @@ fn address(values: &Values<'_>, has_token: bool) -> Result<(SocketAddr, bool), C
         values.is_unusable(&table::INSECURE_REMOTE) || values.value(&table::INSECURE_REMOTE)?;
     let may_be_remote = is_insecure && has_token;
     let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
+    if let Some(pinned) = values.pinned() {
+        let address = pinned.listening;
+        return match check_inherited(address, may_be_remote) {
+            Ok(_) => Ok((pinned.listen, may_be_remote)),
+            Err(_) => Err(ConfigError::LastToken { address }),
+        };
+    }
     let address = values.value(&table::LISTEN)?;
     if may_be_remote || is_local(address) {
         return Ok((address, may_be_remote));
@@ -118,6 +125,9 @@ fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
 
 fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     use etcetera::BaseStrategy as _;
+    if let Some(pinned) = values.pinned() {
+        return Ok(pinned.state_dir.to_owned());
+    }
     let (path, origin) = match values.optional(&table::STATE_DIR)? {
         Some(given) => given,
         None => {
@@ -133,6 +143,9 @@ fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
 }
 
 fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
+    if let Some(pinned) = values.pinned() {
+        return Ok(pinned.worker.to_owned());
+    }
     if let Some((path, origin)) = values.optional(&table::WORKER)? {
         let origin = origin.of(table::WORKER.about().name);
         return path.canonicalize().map_err(|error| ConfigError::Path {

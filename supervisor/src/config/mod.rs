@@ -11,6 +11,8 @@ pub(crate) mod check;
 pub(crate) mod command_line;
 /// Which environment variables a task gets.
 pub(crate) mod environment;
+/// A configuration file with all defaults.
+pub(crate) mod default_file;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
 /// One configuration file.
@@ -35,6 +37,10 @@ pub(crate) mod settings;
 pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
+/// Values as text.
+mod shown;
+/// Command line and environment, over the life of the supervisor.
+pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
@@ -44,7 +50,6 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
 
 use self::{
-    command_line::Arguments,
     environment::Pattern,
     error::ConfigError,
     hooks::HookDefaults,
@@ -56,7 +61,7 @@ use self::{
         table,
     },
     tokens::TokenSetting,
-    values::{Lookup, Values},
+    values::Values,
 };
 
 /// The whole configuration.
@@ -167,11 +172,15 @@ pub(crate) struct Keep {
 }
 
 impl Config {
+    #[cfg(test)]
     /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
-    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
+    pub(crate) fn load(
+        arguments: command_line::Arguments,
+        lookup: origin::Lookup<'_>,
+    ) -> Result<Self, Vec<ConfigError>> {
         let mut values = Values::gather(arguments, lookup)?;
         let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {

@@ -1,6 +1,6 @@
 use std::{collections::HashMap, ffi::OsString, fs};
 
-use super::{origin::Given, *};
+use super::{command_line::Arguments, origin::Given, *};
 use crate::config::check::check;
 
 /// Arguments that need nothing of the machine, and these.

@@ -1,15 +1,15 @@
 //! What connections are served with, and how many of them may have a session.
 
-use std::sync::Arc;
-
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
 };
+
+use tokio::time::timeout;
 
 use crate::{
     config::limits,
-    connection::token_slots::{TokenSlot, TokenSlots},
+    connection::places::{Place, Places},
     ops::identity::Identity,
     session::Services,
     task::context::TaskContext,
@@ -18,23 +18,23 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct ConnectionContext {
     pub(crate) services: Services,
-    /// One permit for each connection that has a session.
-    slots: Arc<Semaphore>,
-    token_slots: TokenSlots,
+    /// One place for each connection that has a session.
+    places: Places,
+    /// The same, of each token's connections.
+    of_tokens: Mutex<HashMap<Arc<str>, Places>>,
 }
 
-/// A connection's place among the sessions.
+/// A connection's place among the sessions, and among those of its token.
 #[derive(Debug)]
-pub(super) struct SessionSlot {
-    _of_all: OwnedSemaphorePermit,
-    _of_token: Option<TokenSlot>,
+pub(super) struct SessionPlace {
+    _of_all: Place,
+    _of_token: Option<Place>,
 }
 
 impl ConnectionContext {
     #[must_use]
     pub(crate) fn new(services: Services) -> Self {
-        let slots = Arc::new(Semaphore::new(services.tasks.config().sessions_limit));
-        Self { services, slots, token_slots: TokenSlots::default() }
+        Self { services, places: Places::default(), of_tokens: Mutex::default() }
     }
 
     #[must_use]
@@ -45,25 +45,32 @@ impl ConnectionContext {
     /// How many sessions have a connection.
     #[must_use]
     pub(crate) fn session_count(&self) -> usize {
-        self.tasks().config().sessions_limit.saturating_sub(self.slots.available_permits())
+        self.places.taken()
     }
 
     /// A place among the sessions. Waits a moment for that of a session that is just ending.
     ///
     /// # Errors
     /// The limit that is reached.
-    pub(super) async fn session_slot(&self, identity: &Identity) -> Result<SessionSlot, usize> {
-        let slots = Arc::clone(&self.slots);
-        let of_all = timeout(limits::SESSION_WAIT, slots.acquire_owned()).await;
-        let Ok(Ok(of_all)) = of_all else { return Err(self.tasks().config().sessions_limit) };
-        let Some(token) = &identity.token else {
-            return Ok(SessionSlot { _of_all: of_all, _of_token: None });
+    pub(super) async fn session_place(&self, identity: &Identity) -> Result<SessionPlace, usize> {
+        let limit = self.tasks().config().sessions_limit;
+        let of_token = match &identity.token {
+            None => None,
+            Some(token) => {
+                let grant = self.tasks().tokens.named(Some(&token.name));
+                let limit = grant.and_then(|grant| grant.sessions_limit).unwrap_or(usize::MAX);
+                Some(take(&self.places_of(&token.name), limit).await?)
+            }
         };
-        let grant = self.tasks().tokens.named(Some(&token.name));
-        let limit = grant.and_then(|grant| grant.sessions_limit);
-        match self.token_slots.take(Arc::clone(&token.name), limit).await {
-            Some(of_token) => Ok(SessionSlot { _of_all: of_all, _of_token: Some(of_token) }),
-            None => Err(limit.unwrap_or_default()),
-        }
+        Ok(SessionPlace { _of_all: take(&self.places, limit).await?, _of_token: of_token })
     }
+
+    fn places_of(&self, token: &Arc<str>) -> Places {
+        let mut all = self.of_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(Arc::clone(token)).or_default().clone()
+    }
+}
+
+async fn take(places: &Places, limit: usize) -> Result<Place, usize> {
+    timeout(limits::SESSION_WAIT, places.take(limit)).await.map_err(|_elapsed| limit)
 }

@@ -4,7 +4,7 @@
 //! message: that is the [`crate::session`]'s, and what is written comes from [`crate::delivery`].
 //!
 //! In reading order:
-//! - `context` is what connections are served with, `token_slots` counts the sessions of each token.
+//! - `context` is what connections are served with, `places` the places among the sessions.
 //! - `serve` is one connection: its begin, its reader beside its writer, its end.
 //! - `websocket` is how a stream becomes a WebSocket and how that is closed.
 //! - `intake` reads from the socket as far as there is memory for it; `frames` are where a client's frames begin and end.
@@ -14,7 +14,7 @@
 
 mod context;
 
-mod token_slots;
+mod places;
 
 mod serve;
 

@@ -13,14 +13,15 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{AuditLimits, Config, environment::Base, limits, live::Live, tokens::Tokens},
+    config::{AuditLimits, Config, limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
-    http::{AdmissionRules, Server},
+    http::Server,
     ops::{
         audit::{Audit, AuditSetting},
         cli_news::CliNews,
         clock::now_ms,
+        drain::Drain,
         health::Health,
         stage::StageWatch,
         vitals::Vitals,
@@ -64,13 +65,14 @@ impl StoredState {
 
 /// Everything that sessions ask for, and the parent of the tasks' cgroups.
 pub(super) async fn build(
-    config: Config,
+    settings: Live,
     state_dir: &StateDir,
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
     adoption_key: AdoptionKey,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
+    let config = settings.config();
     let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::clone(spawner.supervision().health());
     let metrics = Arc::clone(spawner.supervision().metrics());
@@ -79,12 +81,10 @@ pub(super) async fn build(
     let (parent, cgroup) =
         cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-    let environment = environment(&config);
     let audit = audit(&config, state_dir, &health)?;
     let tasks_limit = config.tasks_limit;
-    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
         audit: Arc::new(audit),
         registry: Arc::new(Registry::new(tasks_limit)),
@@ -99,6 +99,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
+        drain: Drain::default(),
         settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
@@ -120,16 +121,6 @@ fn audit(config: &Config, state_dir: &StateDir, health: &Arc<Health>) -> anyhow:
         .with_context(|| format!("the audit log {}", path.display()))
 }
 
-fn environment(config: &Config) -> Base {
-    let (environment, unusable) =
-        Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
-    if !unusable.is_empty() {
-        let names = unusable.join(", ");
-        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
-    }
-    environment
-}
-
 /// Gives the tasks that have ended to retention, which removes their logs in time.
 pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     for task in ended {
@@ -139,13 +130,6 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
 }
 
 pub(super) fn server(services: Services, address: SocketAddr) -> Server {
-    let config = services.tasks.config();
-    let rules = AdmissionRules {
-        is_loopback: address.ip().is_loopback(),
-        tokens: Arc::clone(&services.tasks.tokens),
-        allowed_origins: config.allowed_origins.clone(),
-        allowed_hosts: config.allowed_hosts.clone(),
-    };
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { rules, started_at: Instant::now(), connections }
+    Server { is_loopback: address.ip().is_loopback(), started_at: Instant::now(), connections }
 }

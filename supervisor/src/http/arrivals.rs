@@ -42,7 +42,7 @@ pub(super) fn meet(
             return door.turn_away_unserved(&stream);
         }
     };
-    if let Err(reason) = door.server.rules.check_peer(peer.peer) {
+    if let Err(reason) = door.server.rules().check_peer(peer.peer) {
         door.failed(HandshakeFailure::Forbidden);
         log_refusal(reason, peer.uid);
         return if door.courtesy.has_time(Instant::now()) {

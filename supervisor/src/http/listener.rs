@@ -118,7 +118,7 @@ impl Descriptors {
                     Err(_) => None,
                 };
                 let stranger =
-                    stranger.filter(|peer| door.server.rules.check_peer(peer.peer).is_err());
+                    stranger.filter(|peer| door.server.rules().check_peer(peer.peer).is_err());
                 meet(door, stream, peer, stranger.ok_or_else(|| Errno::MFILE.into()));
             }
         } else {

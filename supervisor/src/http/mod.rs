@@ -46,7 +46,4 @@ mod handshake;
 
 mod response;
 
-pub(crate) use self::{
-    admission::AdmissionRules, door::Door, listener::accept_connections, places::Places,
-    server::Server,
-};
+pub(crate) use self::{door::Door, listener::accept_connections, places::Places, server::Server};

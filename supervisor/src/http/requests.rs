@@ -42,7 +42,11 @@ use crate::{
         preauth::Ticket,
         response::{HttpResponse, text, with},
     },
-    ops::{identity::Identity, metrics::HandshakeFailure, repeated::Repeated},
+    ops::{
+        identity::Identity,
+        metrics::{HandshakeFailure, Label as _, Timeout},
+        repeated::Repeated,
+    },
 };
 
 /// Serves one connection until it ends or is upgraded. `ticket` is its place until then.
@@ -101,7 +105,7 @@ struct Context {
 impl Context {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
-        let rules = &self.door.server.rules;
+        let rules = self.door.server.rules();
         if let Err(refusal) = rules.check_request(self.peer.peer, request.headers()) {
             return self.refused(refusal).await;
         }
@@ -126,7 +130,7 @@ impl Context {
     fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
         let server = &self.door.server;
         let Admitted { token, subprotocol } =
-            server.rules.check_session(self.peer.peer, request.headers())?;
+            server.rules().check_session(self.peer.peer, request.headers())?;
         let identity = Identity { uid: self.peer.uid, address: self.address, token };
         if server.tasks().stage.is_stopping() {
             self.door.failed(HandshakeFailure::Stopping);
@@ -195,7 +199,13 @@ impl Context {
     fn took_too_long(&self) {
         static LINES: Repeated = Repeated::new("connections sent no request in time");
         let (uid, address) = (self.peer.uid, self.address);
-        LINES.log(|| tracing::warn!(uid, ?address, "a connection sent no request in time: closed"));
+        let tasks = self.door.server.tasks();
+        let (kind, limit) = (Timeout::Handshake, tasks.config().handshake_timeout);
+        let text = "a connection sent no request in time: closed";
+        LINES.log(|| {
+            tracing::warn!(uid, ?address, timeout = kind.value(), ?limit, "{text}");
+        });
+        tasks.metrics.timeouts.passed(kind);
         self.door.failed(HandshakeFailure::Timeout);
     }
 

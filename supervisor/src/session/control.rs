@@ -54,6 +54,7 @@ impl Handler {
         // The event that the control causes may be published before the owner confirms. The writer must not send it
         // before the answer.
         self.send(Outgoing::Hold).await;
+        self.is_held = true;
         handle.request(request).await;
         let reply = match wait_until_confirmed(control, confirmed).await {
             Ok(()) => Reply::new(Done::new(control.done())),

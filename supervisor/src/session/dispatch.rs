@@ -20,7 +20,9 @@ use crate::{
     delivery::Outgoing,
     session::{
         audit::Subject,
+        drain,
         handler::Handler,
+        reload,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
@@ -126,6 +128,26 @@ impl Handler {
                 status::no_params(&params)?;
                 let only = self.access.only().cloned();
                 Reply::new(supervisor_status(&self.services, only.as_deref()).await)
+            }
+            "supervisor.settings" => {
+                gate::no_params(&params)?;
+                Reply::new(self.services.tasks.settings.settings())
+            }
+            "supervisor.reload" => {
+                gate::no_params(&params)?;
+                Reply::new(reload::reload(&self.services).await?)
+            }
+            "supervisor.drain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::drain(&self.services).await)
+            }
+            "supervisor.drain_progress" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::progress(&self.services))
+            }
+            "supervisor.undrain" => {
+                gate::no_params(&params)?;
+                Reply::new(drain::undrain(&self.services))
             }
 
             "ping" => Reply::new(json!({"type": "pong"})),

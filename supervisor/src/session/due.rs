@@ -69,7 +69,9 @@ impl Handler {
             None => self.start(*execute).await.unwrap_or_else(Reply::refused),
         };
         self.audit(&subject, &reply.result);
-        message.responses.extend(id.map(|id| response(id, reply.result)));
+        if let Some(id) = id {
+            message.answers.push(response(id, reply.result));
+        }
         self.answer(message, reply.then).await;
     }
 

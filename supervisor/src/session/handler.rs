@@ -73,6 +73,8 @@ pub(crate) struct Handler {
     pub(super) is_closing: bool,
     /// Sends alerts to the client, if it wants them.
     pub(super) subscription: Option<Subscription>,
+    /// The writer reads no cursors before the message is answered.
+    pub(super) is_held: bool,
     /// What the loss of the connection entails is done.
     has_left: bool,
 }
@@ -106,6 +108,7 @@ impl Handler {
             waiting: None,
             is_closing: false,
             subscription: None,
+            is_held: false,
             has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;
@@ -157,13 +160,15 @@ impl Handler {
             let call = match call {
                 Ok(call) => call,
                 Err(response) => {
-                    message.responses.push(response);
+                    message.answers.push(response);
                     continue;
                 }
             };
             match self.call(&call.method, call.params).await {
                 CallOutcome::Replied(reply) => {
-                    message.responses.extend(call.id.map(|id| response(id, reply.result)));
+                    if let Some(id) = call.id {
+                        message.answers.push(response(id, reply.result));
+                    }
                     then.extend(reply.then);
                 }
                 CallOutcome::Waits { execute, canceled } => {
@@ -174,7 +179,7 @@ impl Handler {
                 }
             }
         }
-        if let Some(answer) = message.answer() {
+        if let Some(answer) = message.answers.into_text() {
             self.send_answer(answer).await;
         }
         self.follow_up(then).await;
@@ -182,6 +187,7 @@ impl Handler {
 
     /// Does what follows a message, whose answer is queued.
     async fn follow_up(&mut self, then: Vec<Then>) {
+        self.is_held = false;
         for step in then {
             match step {
                 Then::Send(outgoing) => self.send(outgoing).await,
@@ -224,8 +230,17 @@ impl Handler {
 
     /// Waits until the current task's terminal event has been handed to the socket. Dropping the future loses nothing.
     pub(super) async fn delivered(&mut self) {
+        self.release().await;
         if let Some(current) = &mut self.current {
             current.delivered().await;
+        }
+    }
+
+    /// Lets the writer read cursors again, where an earlier call of the same message has stopped it: what this one waits
+    /// for would never be sent.
+    pub(super) async fn release(&mut self) {
+        if std::mem::take(&mut self.is_held) {
+            self.send(Outgoing::Release).await;
         }
     }
 

@@ -1,4 +1,4 @@
-//! One text message of a client while it is answered: the calls that are left, and the responses so far.
+//! One text message of a client while it is answered: the calls that are left, and the answers so far.
 
 use std::vec;
 
@@ -6,13 +6,12 @@ use cc_protocol::envelope::{Call, Incoming, Response};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::session::{budget::Claim, response};
+use crate::session::{budget::Claim, response::Answers};
 
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) calls: vec::IntoIter<Result<Call, Response>>,
-    pub(super) responses: Vec<Response>,
-    is_batch: bool,
+    pub(super) answers: Answers,
     /// What it takes of the budget, for as long as it is there.
     _claims: Claims,
 }
@@ -27,14 +26,6 @@ impl Message {
             Ok(Incoming::Batch(calls)) => (calls, true),
             Err(response) => (vec![Err(response)], false),
         };
-        Self { calls: calls.into_iter(), responses: Vec::new(), is_batch, _claims: claims }
-    }
-
-    /// The text that answers it; `None` where it had only notifications.
-    pub(super) fn answer(&self) -> Option<String> {
-        if self.is_batch && !self.responses.is_empty() {
-            return Some(response::batch(&self.responses));
-        }
-        self.responses.first().map(response::single)
+        Self { calls: calls.into_iter(), answers: Answers::new(is_batch), _claims: claims }
     }
 }

@@ -17,6 +17,7 @@
 //!   what those calls share: from which event on a task is sent, and how far.
 //! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
+//! - `drain` and `reload` are for operators.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -70,6 +71,10 @@ mod resume;
 
 mod subscription;
 
+mod drain;
+
+mod reload;
+
 mod registry;
 
 mod state;
@@ -79,5 +84,6 @@ pub(crate) use self::{
     due::Due,
     handler::Handler,
     registry::Sessions,
+    reload::reload,
     services::Services,
 };

@@ -80,6 +80,7 @@ impl Handler {
     /// Waits until this connection has been sent the end of a task that is over, if it is being sent: a client
     /// that has read it may ask for the task again at once.
     async fn delivered_of(&mut self, task_id: &str) {
+        self.release().await;
         if let Some(delivered) = self.attached.get_mut(task_id) {
             delivered.wait().await;
         }

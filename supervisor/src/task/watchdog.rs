@@ -42,6 +42,18 @@ pub(crate) enum Hang {
     Grace(Duration),
 }
 
+impl Hang {
+    /// The time that it had.
+    #[must_use]
+    pub(crate) fn limit(self) -> Duration {
+        match self {
+            Self::Start => limits::WORKER_START,
+            Self::Unresponsive => limits::WORKER_SILENCE + limits::WORKER_ANSWER,
+            Self::Overdue(limit) | Self::OverdueSilent(limit) | Self::Grace(limit) => limit,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Phase {
     Starting {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cc_tests::{
-    Client, Supervisor,
+    Client, PATIENCE, Supervisor,
     client::Incoming,
     frames::{self, frame},
     processes::memory,
@@ -17,6 +17,8 @@ use serde_json::json;
 const MIB: u64 = 1024 * 1024;
 /// As long as a message may be.
 const LONGEST: usize = 16 * 1024 * 1024;
+/// For a client that is not answered, because its message never ends.
+const WHILE: Duration = Duration::from_secs(3);
 
 /// A supervisor that has run a task, and what it then holds.
 fn warmed_up() -> (Supervisor, u64) {
@@ -37,7 +39,12 @@ fn grown(supervisor: &Supervisor, idle: u64) -> u64 {
 }
 
 /// Has so many clients at once send these bytes, each on its own connection, and read what comes.
-fn at_once(supervisor: &Supervisor, count: usize, bytes: &[u8]) -> Vec<(Client, Incoming)> {
+fn at_once(
+    supervisor: &Supervisor,
+    count: usize,
+    bytes: &[u8],
+    patience: Duration,
+) -> Vec<(Client, Incoming)> {
     thread::scope(|scope| {
         let sending: Vec<_> = (0..count)
             .map(|_| {
@@ -45,7 +52,7 @@ fn at_once(supervisor: &Supervisor, count: usize, bytes: &[u8]) -> Vec<(Client, 
                     let mut client = supervisor.connect();
                     // The server may close the connection in the middle of it.
                     drop(client.send_bytes(bytes));
-                    let incoming = client.recv_within(Duration::from_secs(3));
+                    let incoming = client.recv_within(patience);
                     (client, incoming.unwrap_or(Incoming::Ended))
                 })
             })
@@ -58,7 +65,7 @@ fn at_once(supervisor: &Supervisor, count: usize, bytes: &[u8]) -> Vec<(Client, 
 fn very_many_unfinished_messages_take_no_more_than_the_budget_and_give_it_back() {
     let (supervisor, idle) = warmed_up();
     let whole = frame(frames::TEXT, &vec![b' '; LONGEST - 1]);
-    let clients = at_once(&supervisor, 24, &whole[..whole.len() - 1000]);
+    let clients = at_once(&supervisor, 24, &whole[..whole.len() - 1000], WHILE);
     assert!(grown(&supervisor, idle) < 128 * MIB, "{:?}", memory(supervisor.pid()));
     // Those that stopped while others waited were told why.
     assert!(
@@ -80,7 +87,7 @@ fn a_message_of_very_many_fragments_counts_as_a_whole() {
         fragment[0] &= 0x7f;
         bytes.extend(fragment);
     }
-    let clients = at_once(&supervisor, 16, &bytes);
+    let clients = at_once(&supervisor, 16, &bytes, WHILE);
     // What is gathered of fragments grows by doubling.
     assert!(grown(&supervisor, idle) < 160 * MIB, "{:?}", memory(supervisor.pid()));
     drop(clients);
@@ -93,7 +100,7 @@ fn long_messages_that_are_sent_at_once_are_all_answered() {
     let text = json!({"jsonrpc": "2.0", "id": 7, "method": "ping", "params": {"x": "y".repeat(LONGEST - 100)}});
     let whole = frame(frames::TEXT, text.to_string().as_bytes());
     thread::scope(|scope| {
-        for _ in 0..16 {
+        for _ in 0..8 {
             scope.spawn(|| {
                 let mut client = supervisor.connect();
                 for _ in 0..2 {
@@ -131,7 +138,7 @@ fn messages_of_very_many_values_are_parsed_one_after_the_other() {
     let text =
         format!(r#"{{"jsonrpc":"2.0","id":7,"method":"ping","params":{{"x":[{objects}]}}}}"#);
     let whole = frame(frames::TEXT, text.as_bytes());
-    for (_, incoming) in at_once(&supervisor, 24, &whole) {
+    for (_, incoming) in at_once(&supervisor, 8, &whole, PATIENCE) {
         let Incoming::Json(answer) = incoming else { panic!("{incoming:?}") };
         assert_eq!(answer["id"], 7, "{answer}");
     }

@@ -57,6 +57,33 @@ fn what_is_detached_in_the_message_that_attached_it_is_not_sent() {
     client.assert_alive();
 }
 
+#[test]
+fn a_message_that_cancels_a_task_and_then_needs_its_end_is_answered() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    let other =
+        supervisor.connect().execute(&json!({"command": "sleep 30", "detach": true})).unwrap();
+    for number in 0..10 {
+        let answer = client.execute(&json!({"command": "true"})).unwrap();
+        supervisor.connect().wait_for_end(task_id(&answer));
+        let control = if number % 2 == 0 { "task.pause" } else { "task.resume" };
+        let batch = json!([
+            {"jsonrpc": "2.0", "id": 1, "method": control, "params": {"task_id": task_id(&other)}},
+            {"jsonrpc": "2.0", "id": 2, "method": "task.attach", "params": {"task_id": task_id(&answer)}},
+            {"jsonrpc": "2.0", "id": 3, "method": "execute", "params": {"command": "true"}},
+        ]);
+        client.send_text(&batch.to_string());
+        let answered = client.recv_until(|message| message.is_array());
+        let answers = answered.last().unwrap().as_array().unwrap();
+        assert!(answers.iter().all(|answer| answer.get("result").is_some()), "{answers:?}");
+        let started = task_id(&answers[2]["result"]);
+        client.recv_until(|message| {
+            message["method"] == "process.completed" && task_id(&message["params"]) == started
+        });
+    }
+    supervisor.connect().by_id("task.cancel", task_id(&other)).unwrap();
+}
+
 /// One client that calls what comes to its mind, and what it knows.
 struct Caller<'a> {
     supervisor: &'a Supervisor,

@@ -131,7 +131,7 @@ fn a_token_runs_in_its_own_directories_alone_whatever_links_there_are() {
     assert_eq!(own.run_to_end(&pwd("own")).stdout().trim(), at("all/own").to_str().unwrap());
     for cwd in [".", "other", "own/out", "own/../other", "/", "own/missing"] {
         let error = own.execute(&pwd(cwd)).unwrap_err();
-        assert_eq!(error["code"], -32018, "{cwd}: {error}");
+        assert_eq!(error["code"], -32019, "{cwd}: {error}");
         assert_eq!(error["data"]["field"], "cwd");
     }
     let plan = json!({"tasks": [{"argv": ["true"], "cwd": "other"}]});
@@ -162,7 +162,7 @@ fn when_a_tokens_budget_is_spent_its_tasks_are_refused_also_after_a_restart() {
     let error = poor.execute(&prompt).unwrap_err();
     assert_eq!(
         (&error["code"], &error["data"]["spent_usd"]),
-        (&json!(-32019), &json!(0.5)),
+        (&json!(-32020), &json!(0.5)),
         "{error}"
     );
     assert_eq!(error["data"]["retryable"], false);

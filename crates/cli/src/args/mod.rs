@@ -4,6 +4,7 @@ mod batch;
 mod demo;
 mod doctor;
 mod gates;
+mod operate;
 mod reports;
 mod status;
 mod task;
@@ -27,6 +28,9 @@ pub(crate) use self::{
     demo::{DemoArguments, StandInArguments},
     doctor::DoctorArguments,
     gates::{GateCommand, GateOpenArguments, GatesArguments},
+    operate::{
+        ConfigCheckArguments, ConfigCommand, ConfigShowArguments, DrainArguments, ReloadArguments,
+    },
     reports::ReportOptions,
     status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
@@ -113,6 +117,15 @@ pub(crate) enum Command {
     Pause(ControlArguments),
     /// Continue paused tasks
     Resume(ControlArguments),
+    /// Show, check or begin a configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have a running supervisor read its configuration and its tokens again
+    Reload(ReloadArguments),
+    /// Let a running supervisor run empty: no new tasks, until `undrain` or a restart
+    Drain(DrainArguments),
+    /// End a drain: tasks are started again
+    Undrain,
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called

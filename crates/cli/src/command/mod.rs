@@ -14,4 +14,8 @@ pub(crate) mod ps;
 pub(crate) mod status;
 pub(crate) mod token;
 
+pub(crate) mod config;
+pub(crate) mod drain;
+pub(crate) mod reload;
+
 pub(crate) mod doctor;

@@ -57,6 +57,8 @@ impl CallError {
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::DrainingTasks { .. } => DRAINING_TASKS.to_owned(),
             Self::DrainingBatches => DRAINING_BATCHES.to_owned(),
+            Self::Drained { what } => drained(what),
+            Self::Configuration { mistakes } => not_reloaded(mistakes),
             Self::StateLost => STATE_LOST.to_owned(),
             Self::TasksFull { limit } => tasks_full(*limit),
             Self::BatchesFull { limit } => batches_full(*limit),
@@ -102,4 +104,15 @@ fn worker_broken(retry_after_ms: u64) -> String {
     format!(
         "no task is started now, because workers fail at their start; the server's log says why. Try again in {seconds} s"
     )
+}
+
+fn drained(what: &str) -> String {
+    format!(
+        "an operator lets this supervisor run empty: it starts no new {what} until that ends or another supervisor \
+         takes its place; try again later"
+    )
+}
+
+fn not_reloaded(mistakes: &[String]) -> String {
+    format!("the configuration has mistakes, and the old one is in force: {}", mistakes.join("; "))
 }

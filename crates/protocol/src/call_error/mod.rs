@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 use self::shown::{shown_id, shown_word};
 pub use self::{denied::Denied, plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
+    METHODS,
     control::ControlType,
     error::{ErrorCode, ErrorObject},
-    method::METHODS,
 };
 
 /// Why a call is refused.
@@ -103,6 +103,16 @@ pub enum CallError {
     },
     /// The supervisor is stopping: no new batches.
     DrainingBatches,
+    /// An operator lets the supervisor run empty.
+    Drained {
+        /// `tasks` or `batches`.
+        what: &'static str,
+    },
+    /// The settings cannot be read again.
+    Configuration {
+        /// What is wrong with them.
+        mistakes: Vec<String>,
+    },
     /// The state directory is gone, and the supervisor stops when its tasks have ended.
     StateLost,
     /// There is no such task.
@@ -185,9 +195,11 @@ impl CallError {
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::StateLost => {
-                ErrorCode::Draining
-            }
+            Self::DrainingTasks { .. }
+            | Self::DrainingBatches
+            | Self::Drained { .. }
+            | Self::StateLost => ErrorCode::Draining,
+            Self::Configuration { .. } => ErrorCode::ConfigurationInvalid,
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
@@ -225,6 +237,7 @@ impl CallError {
             | Self::DrainingTasks { task_id: Some(task_id) }
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
+            Self::Configuration { mistakes } => one("mistakes", mistakes.into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
             Self::Denied(denied) => denied.into_data(),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
@@ -259,6 +272,7 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::Drained { .. }
             | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }

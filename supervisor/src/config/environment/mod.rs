@@ -43,7 +43,7 @@ pub(crate) fn wipe_secrets() -> io::Result<()> {
 }
 
 /// What every task gets before its request's wishes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Base {
     variables: BTreeMap<String, String>,
 }
