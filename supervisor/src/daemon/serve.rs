@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval},
 };
 
@@ -116,6 +116,8 @@ pub(crate) async fn serve(
         }
     }
     services.tasks.store.close().await;
+    let audit = Arc::clone(&services.tasks.audit);
+    spawn_blocking(move || audit.close()).await.ok();
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
 }

@@ -86,7 +86,7 @@ mod tests {
         let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else {
             panic!("no object")
         };
-        let answer = serde_json::to_value(submit(&batches, plan).await.unwrap()).unwrap();
+        let answer = serde_json::to_value(submit(&batches, None, plan).await.unwrap()).unwrap();
         let batch_id = answer["batch_id"].as_str().unwrap();
         tokio::time::pause();
         hold(&batches, batch_id, async { panic!("a mistake") }, note);
