@@ -56,6 +56,7 @@ mod config;
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
     config::{Config, check, command_line::Arguments, error, limits},
@@ -98,6 +99,10 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config =
         Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
+    if !config.allow_core_dumps {
+        // Tasks have the same user: without this, one of them could read this process's memory.
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
+    }
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     let _log = logging::init(&config)?;

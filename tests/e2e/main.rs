@@ -42,6 +42,15 @@ mod task {
     /// Prompts take no more of the pipes' shared memory than other tasks, and run when it is used up.
     mod pipes;
 
+    /// A task can signal, trace and reach nothing but its own processes, and writes where it may.
+    mod isolation;
+
+    /// What a task may use of the machine, and that using it up is said.
+    mod resources;
+
+    /// Tasks that a wrapper starts, and tasks of another user than the supervisor's.
+    mod wrapped;
+
     /// The end of a Claude task is judged rightly, whatever its agent does.
     mod verdicts;
 
@@ -111,6 +120,9 @@ mod supervisor {
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
 
+    /// Other processes of the supervisor's user cannot look into it, nor take its workers over.
+    mod same_user;
+
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
@@ -126,6 +138,21 @@ mod supervisor {
     /// What a task started is ended, whatever became of its worker and its supervisor.
     mod keeper;
 
+    /// A worker that gives no sign of life is killed with its tree, and no other one is.
+    mod signs_of_life;
+
+    /// Many workers that die at once hold up no other task.
+    mod dead_workers;
+
+    /// Operators see the workers and restart them.
+    mod workers;
+
+    /// A worker program that is missing or wrong is waited for.
+    mod broken_worker;
+
+    /// Clients and a command are told what is wrong, and when it is over.
+    mod alerts;
+
     /// Children of the supervisor that no task has started are left alone.
     mod bystanders;
 
@@ -140,6 +167,9 @@ mod supervisor {
 
     /// Who may own the state directory, what is not followed in it, and its removal.
     mod state_directory;
+
+    /// A full disk and a want of processes are said, stop nothing that runs, and end by themselves.
+    mod shortage;
 
     /// A task is on record before it does anything.
     mod write_ahead;

@@ -22,6 +22,7 @@ pub struct Options {
     user_id: Option<u32>,
     program: Option<PathBuf>,
     socket: Option<Arc<TcpListener>>,
+    place: Option<PathBuf>,
 }
 
 impl Options {
@@ -87,6 +88,17 @@ impl Options {
             return None;
         }
         Some(Self::new().as_user(ORDINARY_USER))
+    }
+
+    /// Where the state directory is made, in a directory of its own. Otherwise among the temporary files.
+    #[must_use]
+    pub fn in_directory(mut self, place: &Path) -> Self {
+        self.place = Some(place.to_owned());
+        self
+    }
+
+    pub(crate) fn place(&self) -> PathBuf {
+        self.place.clone().unwrap_or_else(std::env::temp_dir)
     }
 
     pub(crate) fn user_id(&self) -> Option<u32> {

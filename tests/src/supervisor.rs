@@ -50,7 +50,7 @@ impl Supervisor {
     /// Starts one and waits for the line that says where it listens.
     #[must_use]
     pub fn start(options: &Options) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir_in(options.place()).unwrap();
         std::os::unix::fs::chown(directory.path(), options.user_id(), options.user_id()).unwrap();
         let mark = crate::unique_tag("mark");
         let (process, address) = launch(options, "127.0.0.1:0", directory.path(), &mark);

@@ -16,7 +16,7 @@ use std::{
 };
 
 use cc_link::{
-    adopt::{ADOPT_LINE_BYTES_LIMIT, SOCKET_NAME, VersionRange},
+    adopt::{ADOPT_LINE_BYTES_LIMIT, Adopt, SOCKET_NAME, VersionRange},
     control::Control,
     notice::Notice,
     record::{Body, Record},
@@ -26,12 +26,13 @@ use rustix::{
     io::Errno,
     net::{
         AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen,
-        socket_with, sockopt::socket_peercred,
+        socket_with,
     },
-    process::geteuid,
 };
 
-use crate::{control_channel::ControlChannel, event_pipe::EventPipe, journal::wall_clock_ms};
+use crate::{
+    access::Access, control_channel::ControlChannel, event_pipe::EventPipe, journal::wall_clock_ms,
+};
 
 /// Callers at a time, and connections that the kernel queues. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 4;
@@ -45,6 +46,7 @@ pub(crate) struct AdoptionSocket {
     path: PathBuf,
     callers: VecDeque<Caller>,
     paused_until: Option<Instant>,
+    access: Access,
 }
 
 /// A connection that has not sent a whole line.
@@ -76,7 +78,7 @@ enum CallerState {
 
 impl AdoptionSocket {
     /// Listens beside the task log. Only this user can connect.
-    pub(crate) fn listen_beside(log_path: &Path) -> io::Result<Self> {
+    pub(crate) fn listen_beside(log_path: &Path, access: Access) -> io::Result<Self> {
         let directory = match log_path.parent() {
             Some(directory) if directory != Path::new("") => directory,
             Some(_) | None => Path::new("."),
@@ -103,7 +105,7 @@ impl AdoptionSocket {
             Err(error) => return Err(error.into()),
         }
         // From here on the file is this worker's, and is removed on drop.
-        let socket = Self { listener, path, callers: VecDeque::new(), paused_until: None };
+        let socket = Self { listener, path, callers: VecDeque::new(), paused_until: None, access };
         listen(&socket.listener, CALLERS_LIMIT as i32)?;
         Ok(socket)
     }
@@ -124,7 +126,7 @@ impl AdoptionSocket {
         self.accept(now);
         let mut adopters = Vec::new();
         for caller in std::mem::take(&mut self.callers) {
-            match caller.read() {
+            match caller.read(&self.access) {
                 CallerState::Adopter(adopter) => adopters.push(adopter),
                 CallerState::Waits(caller) => self.callers.push_back(caller),
                 CallerState::Gone => {}
@@ -141,7 +143,7 @@ impl AdoptionSocket {
         // Further ones wait for the loop's next turn: the task comes first.
         for _ in 0..CALLERS_LIMIT {
             match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(connection) if is_trusted(&connection) => {
+                Ok(connection) if self.access.may_connect(&connection) => {
                     if self.callers.len() == CALLERS_LIMIT {
                         self.callers.pop_front();
                     }
@@ -167,7 +169,7 @@ impl Drop for AdoptionSocket {
 }
 
 impl Caller {
-    fn read(mut self) -> CallerState {
+    fn read(mut self, access: &Access) -> CallerState {
         let start = self.line.len();
         self.line.resize(ADOPT_LINE_BYTES_LIMIT, 0);
         let read = rustix::io::read(&self.stream, &mut self.line[start..]);
@@ -183,11 +185,12 @@ impl Caller {
         };
         let rest = self.line.split_off(newline + 1);
         match Control::from_line(&self.line) {
-            Ok(Control::Adopt(versions)) => {
+            Ok(Control::Adopt(Adopt { versions, key })) if access.may_ask(key.as_ref()) => {
                 CallerState::Adopter(Adopter { stream: self.stream, versions, rest })
             }
             Ok(
-                Control::Run(_)
+                Control::Adopt(_)
+                | Control::Run(_)
                 | Control::Pause
                 | Control::Resume
                 | Control::Cancel { .. }
@@ -217,9 +220,4 @@ impl Adopter {
         let pipe = EventPipe::new(self.stream.into())?;
         Ok((control, pipe))
     }
-}
-
-/// Whether the peer is this user or root. The file's mode enforces the same for connections by its path.
-fn is_trusted(connection: &OwnedFd) -> bool {
-    socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
 }

@@ -84,6 +84,7 @@ impl Cause {
         let error = match reason {
             EndReason::Canceled => "canceled by the client",
             EndReason::Disconnected => "the client's connection ended while the task ran",
+            EndReason::WorkerRestarted => "an operator restarted the task's worker",
             EndReason::SupervisorLost => "the supervisor was told to stop",
             EndReason::Exit
             | EndReason::Signal
@@ -116,17 +117,22 @@ pub(crate) struct End<'a> {
 
 /// The terminal event of a task that ran.
 pub(crate) fn completed(end: End<'_>) -> Event {
+    let shortage = out_of_memory(&end);
+    let is_killed = end.status == Some(ExitStatus::Signal(Signal::SIGKILL as i32));
     let reason = match (&end.cause, end.status) {
         (Some(cause), _) => cause.reason,
+        (None, _) if is_killed && shortage.is_some() => EndReason::ResourceLimit,
         (None, Some(ExitStatus::Code(_))) => EndReason::Exit,
         (None, Some(ExitStatus::Signal(_)) | None) => EndReason::Signal,
     };
     let summary = end.summary.as_ref();
     let exit_code = exit_code(reason, end.status, summary);
     let verdict = verdict::judge(end.spec.claude, reason, exit_code, summary);
-    let warnings = warnings(summary, end.cause.as_ref());
+    let mut warnings = warnings(summary, end.cause.as_ref());
+    warnings.extend(shortage.clone());
     let error = match (end.cause, end.status) {
         (Some(cause), _) => Some(cause.error),
+        (None, _) if reason == EndReason::ResourceLimit => shortage.map(|warning| warning.message),
         (None, Some(ExitStatus::Signal(signal))) => {
             Some(format!("the main process died of {}", signal_name(signal)))
         }
@@ -170,6 +176,21 @@ fn warnings(summary: Option<&Summary>, cause: Option<&Cause>) -> Vec<Warning> {
         warnings.push(Warning { kind: WarningKind::EndedAfterResult, message });
     }
     warnings
+}
+
+/// That the kernel killed something of the task for lack of memory, as its leaf has counted.
+fn out_of_memory(end: &End<'_>) -> Option<Warning> {
+    let processes = match end.killed.out_of_memory {
+        0 => return None,
+        1 => "a process".to_owned(),
+        count => format!("{count} processes"),
+    };
+    let limit = match end.spec.isolation.limits.memory_bytes {
+        Some(bytes) => format!("the task may have {bytes} bytes together"),
+        None => "the machine, or the service, has no more".to_owned(),
+    };
+    let message = format!("out of memory: the kernel killed {processes} of the task; {limit}");
+    Some(Warning { kind: WarningKind::OutOfMemory, message })
 }
 
 /// Why the work of a task whose process ended well was not done, where that decided its verdict.

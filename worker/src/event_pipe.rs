@@ -57,6 +57,11 @@ impl EventPipe {
         self.sent < self.backlog.len()
     }
 
+    /// Whether a supervisor is there, and nothing waits for it that is a sign of life itself.
+    pub(crate) fn wants_sign_of_life(&self) -> bool {
+        self.sink.is_some() && !self.is_terminal && !self.has_backlog()
+    }
+
     /// How much waits for the supervisor.
     pub(crate) fn backlog_bytes(&self) -> usize {
         self.backlog.len() - self.sent

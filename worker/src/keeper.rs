@@ -20,10 +20,10 @@ use std::{
 use anyhow::{Context, bail};
 use cc_link::{
     keeper::{
-        Answer, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled, WorkerEnd,
-        from_line, to_line,
+        Answer, KEY_NAME, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled,
+        WorkerEnd, from_line, to_line,
     },
-    notice::Notice,
+    key::Key,
     record::{Body, Record},
 };
 use cc_proctree::{
@@ -46,16 +46,18 @@ use rustix::{
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
         SendAncillaryMessage, SendFlags, SocketFlags, accept_with, listen, recvmsg, sendmsg,
-        sockopt::socket_peercred,
     },
-    process::geteuid,
     thread::set_name,
 };
+
+use crate::{access::Access, heartbeat::pong};
 
 /// Callers at a time. A further caller replaces the oldest one.
 const CALLERS_LIMIT: usize = 32;
 /// How long no connection is accepted after one that could not be, for lack of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How long a caller may take for its question.
+const CALLER_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a keeper that has nothing else to do keeps the end of a failed worker for the next supervisor.
 const UNASKED_END_KEPT: Duration = Duration::from_secs(5);
 
@@ -77,6 +79,7 @@ struct Keeper {
     paused_until: Option<Instant>,
     signals: SignalFd,
     workers: Workers,
+    access: Access,
 }
 
 /// A connection to the socket.
@@ -84,6 +87,8 @@ struct Keeper {
 struct Caller {
     stream: UnixStream,
     line: Vec<u8>,
+    /// When it is closed if it has asked nothing.
+    patience_until: Instant,
     /// `None` until its line is complete.
     question: Option<Question>,
 }
@@ -108,6 +113,7 @@ pub(crate) fn serve(
         paused_until: None,
         signals: watch_signals().context("signalfd")?,
         workers: Workers::default(),
+        access: Access::new(key_beside(path), None),
     };
     let worker = keeper.serve()?;
     if worker.is_none() {
@@ -151,7 +157,8 @@ impl Keeper {
             if ready.has_caller {
                 self.accept(now);
             }
-            self.callers.retain_mut(Caller::read);
+            let (access, now) = (&self.access, Instant::now());
+            self.callers.retain_mut(|caller| caller.read(access, now));
         }
     }
 
@@ -174,7 +181,10 @@ impl Keeper {
         fds.extend(self.callers.iter().map(|caller| PollFd::new(&caller.stream, PollFlags::IN)));
         let lingers = self.supervisor.is_none() && self.workers.is_empty();
         let linger = lingers.then(|| now + UNASKED_END_KEPT);
-        let until = [self.workers.next(), linger, paused_until].into_iter().flatten().min();
+        let silent = self.callers.iter().filter(|caller| caller.question.is_none());
+        let patience = silent.map(|caller| caller.patience_until).min();
+        let until =
+            [self.workers.next(), linger, paused_until, patience].into_iter().flatten().min();
         // Rounded up, so that the moment has come when the sleep is over.
         let timeout = until.map(|moment| {
             let left = moment.saturating_duration_since(now) + Duration::from_millis(1);
@@ -232,12 +242,18 @@ impl Keeper {
         // Further ones wait for the next turn.
         for _ in 0..CALLERS_LIMIT {
             match accept_with(&self.listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
-                Ok(connection) if is_trusted(&connection) => {
+                Ok(connection) if self.access.may_connect(&connection) => {
                     if self.callers.len() == CALLERS_LIMIT {
                         self.callers.pop_front();
                     }
                     let stream = UnixStream::from(connection);
-                    self.callers.push_back(Caller { stream, line: Vec::new(), question: None });
+                    let patience_until = now + CALLER_PATIENCE;
+                    self.callers.push_back(Caller {
+                        stream,
+                        line: Vec::new(),
+                        patience_until,
+                        question: None,
+                    });
                 }
                 Ok(_) | Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::AGAIN) => return,
@@ -260,18 +276,23 @@ struct Ready {
 
 impl Caller {
     /// Reads without blocking. False: it closed the connection, or sent something else than a question.
-    fn read(&mut self) -> bool {
+    fn read(&mut self, access: &Access, now: Instant) -> bool {
         let start = self.line.len();
         self.line.resize(QUESTION_BYTES_LIMIT, 0);
         let read = rustix::io::read(&self.stream, &mut self.line[start..]);
         self.line.truncate(start + *read.as_ref().unwrap_or(&0));
         match read {
             Ok(1..) => {}
-            Err(Errno::AGAIN | Errno::INTR) => return true,
+            Err(Errno::AGAIN | Errno::INTR) => {
+                return self.question.is_some() || now < self.patience_until;
+            }
             Ok(0) | Err(_) => return false,
         }
         if let Some(newline) = self.line.iter().position(|byte| *byte == b'\n') {
-            self.question = from_line(&self.line[..newline]).ok();
+            self.question =
+                from_line(&self.line[..newline]).ok().filter(|question| match question {
+                    Question::Settle { key, .. } => access.may_ask(key.as_ref()),
+                });
             return self.question.is_some();
         }
         self.line.len() < QUESTION_BYTES_LIMIT
@@ -279,7 +300,7 @@ impl Caller {
 
     /// Answers the question, if the answer is known. Says whether it did.
     fn is_answered(&self, workers: &mut Workers) -> bool {
-        let Some(Question::Settle { worker }) = self.question else { return false };
+        let Some(Question::Settle { worker, .. }) = self.question else { return false };
         let Some(remains) = workers.claim(worker) else { return false };
         if let Ok(line) = to_line(&settled(remains)) {
             // An empty socket buffer takes all of this; a caller that is gone needs no answer.
@@ -309,7 +330,7 @@ fn watch_signals() -> nix::Result<SignalFd> {
 /// Does once what every worker would otherwise do again: the first checksum and the first search detect the processor's
 /// instructions.
 fn warm_up() -> anyhow::Result<()> {
-    let body = Body::Notice(Notice::Pong { nonce: 0 });
+    let body = Body::Notice(pong(0));
     Record { seq: 0, time_ms: 0, body }.encode(&mut Vec::new()).context("a record")?;
     Ok(())
 }
@@ -346,7 +367,8 @@ fn receive(socket: &UnixStream) -> anyhow::Result<Option<Pipes>> {
     Ok(Some(Pipes { stdin, stdout, stderr }))
 }
 
-/// Whether the peer is this user or root. The file's mode enforces the same for connections by its path.
-fn is_trusted(connection: &OwnedFd) -> bool {
-    socket_peercred(connection).is_ok_and(|peer| peer.uid == geteuid() || peer.uid.is_root())
+/// The key of the state directory that this socket belongs to. Without one every supervisor of this user may ask.
+fn key_beside(socket: &Path) -> Option<Key> {
+    let file = socket.parent()?.parent()?.join(KEY_NAME);
+    Key::from_text(fs::read_to_string(file).ok()?.trim())
 }

@@ -20,8 +20,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::{
-    adoption::AdoptionSocket, control_channel::ControlChannel, event_pipe::EventPipe,
-    journal::Journal, output_pipe,
+    access::Access, adoption::AdoptionSocket, control_channel::ControlChannel,
+    event_pipe::EventPipe, isolation, journal::Journal, output_pipe,
 };
 
 /// A task whose main process runs.
@@ -63,8 +63,13 @@ pub(crate) fn check_memory() -> Result<(), TryReserveError> {
 /// The socket is made before the log, and the log before the task. So where there is a log, the worker that made it can be
 /// found or is dead. A supervisor that finds neither makes the log itself, and then a worker that comes too late does not
 /// start its task.
-pub(crate) fn launch(spec: &TaskSpec, control: &ControlChannel, pipe: EventPipe) -> Launch {
-    let adoption = AdoptionSocket::listen_beside(&spec.log_path);
+pub(crate) fn launch(
+    spec: &TaskSpec,
+    access: Access,
+    control: &ControlChannel,
+    pipe: EventPipe,
+) -> Launch {
+    let adoption = AdoptionSocket::listen_beside(&spec.log_path, access);
     let mut journal = Journal::create(&spec.log_path, spec.fsync, pipe);
     if let Some(failure) = journal.log_failure() {
         let source = match failure.raw_os_error() {
@@ -106,6 +111,8 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
         let leaf = created.inspect_err(|error| say_outside(spec, error)).ok()?;
         Some((leaf, parent.clone_into))
     });
+    let mut isolation = isolation::prepare(spec, leaf.as_ref().map(|(leaf, _)| leaf))?;
+    isolation.give_to_user([&stdout_write, &stderr_write])?;
     let started = Instant::now();
     let result = start::start(Start {
         argv: &spec.argv,
@@ -114,6 +121,9 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
         stdio: [stdin, stdout_write, stderr_write],
         umask: spec.umask,
         no_new_privs: spec.no_new_privs,
+        limits: isolation.limits,
+        user: isolation.user.take(),
+        ruleset: isolation.ruleset.as_ref(),
         cgroup: leaf.as_ref().map(|(leaf, clone_into)| (leaf, *clone_into)),
     });
     let leaf = leaf.map(|(leaf, _)| leaf);
@@ -124,12 +134,18 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
                 Some(error) => {
                     say_outside(spec, &error);
                     leaf.iter().for_each(Leaf::remove);
+                    isolation.is_outside_of_leaf();
                     None
                 }
             };
             let containment =
                 if leaf.is_some() { Containment::Cgroup } else { Containment::Subreaper };
-            let facts = Started { pid, worker_pid: std::process::id() as i32, containment };
+            let facts = Started {
+                pid,
+                worker_pid: std::process::id() as i32,
+                containment,
+                isolation: isolation.in_force,
+            };
             let tree = Tree::new(pid, leaf);
             Ok(Launched { facts, tree, started, stdout, stderr })
         }

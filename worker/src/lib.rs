@@ -9,13 +9,15 @@
 //! - `keeper` forks the workers of a supervisor and looks after them.
 //! - `stdio` takes the descriptors that a worker was started with.
 //! - `control_channel` brings the spec and the commands.
-//! - `launch` starts the task, printing into an `output_pipe`.
+//! - `launch` starts the task, printing into an `output_pipe`, kept from the rest of the machine as `isolation` says.
 //! - `task_loop` turns until the main process has ended, and ends the tree.
 //! - `readiness` is what the loop sleeps on, `gap` notices that it slept through a stop of the machine.
+//! - `heartbeat` is when the supervisor gets a sign of life, and when the tree is recorded.
 //! - `signals` makes signals readable, `clocks` are the deadlines.
 //! - `capture` reads what the task prints.
 //! - `journal` numbers what happens and writes it to the task log; `event_pipe` sends the same to the supervisor.
 //! - `adoption` is the socket on which a later supervisor takes the worker over.
+//! - `access` is who may connect there.
 //! - `ending` says how the task ended.
 //! - `probe` finds out, once for a supervisor, what a cgroup directory can do.
 //!
@@ -29,12 +31,14 @@ mod stdio;
 
 mod control_channel;
 
+mod isolation;
 mod launch;
 mod output_pipe;
 
 mod task_loop;
 
 mod gap;
+mod heartbeat;
 mod readiness;
 
 mod clocks;
@@ -45,6 +49,7 @@ mod capture;
 mod event_pipe;
 mod journal;
 
+mod access;
 mod adoption;
 
 mod ending;
@@ -57,9 +62,12 @@ use anyhow::{Context, bail};
 use cc_link::{
     exit::Exit,
     keeper::KEEPER_ARGUMENT,
-    spec::{OPEN_FILES_VARIABLE, Stdin},
+    spec::{CORE_DUMPS_VARIABLE, OPEN_FILES_VARIABLE, Stdin},
 };
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use cc_proctree::procfs;
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 const USAGE: &str = "\
 cc-worker runs one task for cc-supervisor.
@@ -92,17 +100,18 @@ fn dispatch() -> anyhow::Result<()> {
         [] => {
             inherit_nothing()?;
             let (stdin, stdout) = stdio::take().context("stdin and stdout")?;
-            serve(stdin, stdout)
+            serve(stdin, stdout, None)
         }
         [KEEPER_ARGUMENT, path] => {
             inherit_nothing()?;
             let (supervisor, listener) = stdio::take().context("stdin and stdout")?;
+            let keeper = procfs::own_pid();
             match keeper::serve(supervisor, listener, Path::new(path))? {
                 Some(pipes) => {
                     // The keeper's own may be that of a supervisor that is gone.
                     rustix::stdio::dup2_stderr(&pipes.stderr).context("stderr")?;
                     drop(pipes.stderr);
-                    serve(pipes.stdin, pipes.stdout)
+                    serve(pipes.stdin, pipes.stdout, Some(keeper))
                 }
                 None => Ok(()),
             }
@@ -138,15 +147,20 @@ fn restore_open_files() {
     }
 }
 
-/// Resets what a supervisor, or a shell, passes on to every process that it starts.
+/// Resets what a supervisor, or a shell, passes on to every process that it starts. Closes this process, and the workers
+/// that it forks, to all others of its user: they share it with the tasks. A task's exec opens the task again.
 fn inherit_nothing() -> anyhow::Result<()> {
     cc_proctree::inherit::reset().context("inherited state")?;
     restore_open_files();
+    if env::var_os(CORE_DUMPS_VARIABLE).is_none() {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
+    }
     Ok(())
 }
 
-/// Runs one task, from the spec on stdin to the terminal event on stdout.
-fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
+/// Runs one task, from the spec on stdin to the terminal event on stdout. `keeper` is the pid of the one that has forked
+/// this process.
+fn serve(stdin: OwnedFd, stdout: OwnedFd, keeper: Option<i32>) -> anyhow::Result<()> {
     cc_proctree::subreaper::enable().context("PR_SET_CHILD_SUBREAPER")?;
     let signals = signals::Signals::install().context("signal handlers")?;
     let mut control = control_channel::ControlChannel::new(stdin, Vec::new());
@@ -154,7 +168,9 @@ fn serve(stdin: OwnedFd, stdout: OwnedFd) -> anyhow::Result<()> {
     let Some(mut spec) = control.read_spec()? else { return Ok(()) };
     let pipe = event_pipe::EventPipe::new(stdout).context("event pipe on stdout")?;
     launch::check_memory().context("memory for a task")?;
-    let launch::Launch { task, mut journal, adoption } = launch::launch(&spec, &control, pipe);
+    let access = access::Access::new(spec.adoption_key.take(), keeper);
+    let launch::Launch { task, mut journal, adoption } =
+        launch::launch(&spec, access, &control, pipe);
     // A prompt can have megabytes; the task has its own copy now.
     spec.stdin = Stdin::Null;
     match task {

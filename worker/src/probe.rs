@@ -91,6 +91,9 @@ fn try_leaf(leaf: &Leaf, joining: Joining) -> anyhow::Result<()> {
         cwd: None,
         stdio: [stdin, null()?, null()?],
         umask: 0o022,
+        limits: Default::default(),
+        user: None,
+        ruleset: None,
         no_new_privs: true,
         cgroup: Some((leaf, joining == Joining::CloneInto)),
     })?;

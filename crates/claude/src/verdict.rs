@@ -36,9 +36,10 @@ pub fn judge(
         EndReason::WorkerDied => Verdict::WorkerDied,
         EndReason::ResourceLimit => Verdict::ResourceLimit,
         EndReason::OutputLimit => Verdict::OutputLimit,
-        EndReason::Canceled | EndReason::Disconnected | EndReason::SupervisorLost => {
-            Verdict::Canceled
-        }
+        EndReason::Canceled
+        | EndReason::Disconnected
+        | EndReason::SupervisorLost
+        | EndReason::WorkerRestarted => Verdict::Canceled,
         EndReason::Timeout | EndReason::IdleTimeout => match (result, refusal) {
             (None, Some(refusal)) => refused(refusal),
             (Some(_), _) | (None, None) => Verdict::TimedOut,

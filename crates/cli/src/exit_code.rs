@@ -46,7 +46,8 @@ fn of_end(reason: EndReason, exit_code: i32) -> u8 {
         | EndReason::WorkerDied
         | EndReason::SupervisorLost
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => OWN_FAILURE,
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => OWN_FAILURE,
     }
 }
 

@@ -41,7 +41,7 @@ use clap::Parser as _;
 
 use crate::{
     args::{Arguments, Command, ControlArguments, ServerOptions},
-    command::{attach, batch, demo, doctor, gates, ps, run, status},
+    command::{attach, batch, demo, doctor, gates, ps, run, status, workers},
     display::terminal,
     error::CommandError,
 };
@@ -58,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Batches(arguments) => on_runtime(batch::list::run(server, arguments)),
         Command::Gates(arguments) => on_runtime(gates::run(server, arguments)),
         Command::Gate(command) => on_runtime(gates::open(server, command)),
+        Command::Workers(arguments) => on_runtime(workers::run(server, arguments)),
         Command::Status(arguments) => on_runtime(status::run(server, arguments)),
         Command::Ps(arguments) => on_runtime(ps::run(server, arguments)),
         Command::Attach(arguments) => on_runtime(attach::attach(server, arguments)),

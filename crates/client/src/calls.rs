@@ -16,6 +16,7 @@ use cc_protocol::{
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
+    worker::{SubscribeResult, WorkerListResult, WorkerRestart, WorkerRestartResult},
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -192,6 +193,33 @@ impl Connection {
     /// -32602 for one that is unknown, -32002 for one that is not shut. Otherwise see the module.
     pub async fn gate_open(&mut self, which: &GateOpen) -> Result<GateOpenResult, Error> {
         self.call("gate.open", written(which)?).await
+    }
+
+    /// The workers and what their tasks' processes use.
+    ///
+    /// # Errors
+    /// -32601 from a server that has no such call. Otherwise see the module.
+    pub async fn worker_list(&mut self) -> Result<WorkerListResult, Error> {
+        self.call("worker.list", json!({})).await
+    }
+
+    /// Restarts workers.
+    ///
+    /// # Errors
+    /// -32014 for a task that is unknown, -32002 for one that has ended. Otherwise see the module.
+    pub async fn worker_restart(
+        &mut self,
+        which: &WorkerRestart,
+    ) -> Result<WorkerRestartResult, Error> {
+        self.call("worker.restart", written(which)?).await
+    }
+
+    /// From now on alerts come from [`Connection::next_event`]; returns those that stand.
+    ///
+    /// # Errors
+    /// -32601 from a server that has no such call. Otherwise see the module.
+    pub async fn subscribe(&mut self) -> Result<SubscribeResult, Error> {
+        self.call("supervisor.subscribe", json!({})).await
     }
 
     /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.

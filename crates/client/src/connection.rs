@@ -233,7 +233,8 @@ fn greeting(event: Event) -> Result<Connected, Error> {
             | Notification::TaskResult(_)
             | Notification::TaskRetrying(_)
             | Notification::BatchProgress(_)
-            | Notification::BatchCompleted(_) => Err(no_greeting()),
+            | Notification::BatchCompleted(_)
+            | Notification::Alert(_) => Err(no_greeting()),
         },
         Event::Response(Response { id: None, outcome: Err(error) }) => {
             Err(Error::SessionRefused(error))

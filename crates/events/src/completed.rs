@@ -70,11 +70,13 @@ pub enum EndReason {
     ResourceLimit,
     /// The client went away.
     Disconnected,
+    /// An operator restarted its worker.
+    WorkerRestarted,
 }
 
 impl EndReason {
     /// Every reason, in the order of the enum.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Exit,
         Self::Signal,
         Self::Canceled,
@@ -87,6 +89,7 @@ impl EndReason {
         Self::SupervisorLost,
         Self::ResourceLimit,
         Self::Disconnected,
+        Self::WorkerRestarted,
     ];
 
     /// The word for it on the wire and on the screen.
@@ -105,6 +108,7 @@ impl EndReason {
             Self::SupervisorLost => "supervisor_lost",
             Self::ResourceLimit => "resource_limit",
             Self::Disconnected => "disconnected",
+            Self::WorkerRestarted => "worker_restarted",
         }
     }
 }

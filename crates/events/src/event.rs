@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     claude::{ClaudeResult, ClaudeRetry, LimitReport},
     completed::{Completed, EndReason},
+    isolation::Isolation,
     output::Dropped,
 };
 
@@ -46,6 +47,9 @@ pub struct Started {
     pub worker_pid: i32,
     /// What finds and kills everything that the task starts.
     pub containment: Containment,
+    /// What it is kept from, and its limits.
+    #[serde(default, skip_serializing_if = "Isolation::is_none")]
+    pub isolation: Isolation,
 }
 
 /// Which mechanism finds and kills everything that a task started.

@@ -41,11 +41,15 @@ pub enum WarningKind {
     TerminalReason,
     /// Background notifications were answered with results of their own.
     SeveralResults,
+    /// It is not proven that no process of the task is left: its worker and the keeper were killed.
+    LeftoversUnproven,
+    /// The kernel killed processes of the task for lack of memory.
+    OutOfMemory,
 }
 
 impl WarningKind {
     /// Every kind of warning, in the order of the enum.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::PermissionDenied,
         Self::BackgroundUnfinished,
         Self::EndedAfterResult,
@@ -59,6 +63,8 @@ impl WarningKind {
         Self::ExtraUsage,
         Self::TerminalReason,
         Self::SeveralResults,
+        Self::LeftoversUnproven,
+        Self::OutOfMemory,
     ];
 
     /// The word for it on the wire and on the screen.
@@ -78,6 +84,8 @@ impl WarningKind {
             Self::ExtraUsage => "extra_usage",
             Self::TerminalReason => "terminal_reason",
             Self::SeveralResults => "several_results",
+            Self::LeftoversUnproven => "leftovers_unproven",
+            Self::OutOfMemory => "out_of_memory",
         }
     }
 }

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use cc_events::{EndReason, Started};
 use serde::{Deserialize, Serialize};
 
-use crate::{LINK_VERSION, spec::Deadlines};
+use crate::{LINK_VERSION, key::Key, spec::Deadlines};
 
 /// File name of a worker's socket, beside the task log.
 pub const SOCKET_NAME: &str = "worker.sock";
@@ -37,6 +37,17 @@ impl VersionRange {
         let newest = self.newest.min(other.newest);
         (newest >= self.oldest.max(other.oldest)).then_some(newest)
     }
+}
+
+/// The request of a supervisor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopt {
+    /// What it speaks.
+    #[serde(flatten)]
+    pub versions: VersionRange,
+    /// That of the state directory. A worker closes a connection that shows another one, or none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Key>,
 }
 
 /// What a supervisor must know to continue with a task.

@@ -4,7 +4,7 @@
 use cc_events::EndReason;
 use serde::{Deserialize, Serialize};
 
-use crate::{adopt::VersionRange, spec::TaskSpec};
+use crate::{adopt::Adopt, spec::TaskSpec};
 
 /// Longest control line: a spec with a 10 MB prompt, every byte of it escaped as `\u00xx`, fits.
 pub const CONTROL_LINE_BYTES_LIMIT: usize = 96 * 1024 * 1024;
@@ -16,7 +16,7 @@ pub enum Control {
     /// Run this task. Legal once, as the first line.
     Run(Box<TaskSpec>),
     /// Make the sender the worker's supervisor. Legal as the first line on a connection to the worker's socket.
-    Adopt(VersionRange),
+    Adopt(Adopt),
     /// Stop the whole tree. Harmless when it is stopped.
     Pause,
     /// Resume the whole tree. Harmless when it runs.

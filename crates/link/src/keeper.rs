@@ -1,18 +1,20 @@
 //! The keeper: the process of the worker program that forks a supervisor's workers and stays their parent. It is also
 //! their subreaper, so a child of it that is no worker was left by a worker that has died.
 //!
-//! It is started with [`KEEPER_ARGUMENT`] and the path of its socket. Its standard input is a stream socket on which the
+//! It is started with [`KEEPER_ARGUMENT`] and the path of its socket, `STATE/keepers/ID.sock`. Its standard input is a stream socket on which the
 //! supervisor requests workers: the byte [`REQUEST`], sent together with three descriptors, the worker's stdin, stdout and
 //! stderr. The answer is an [`Answer`]; a new worker sends it itself, with a pidfd of itself. A supervisor waits for the
 //! answer before it sends the next request.
 //!
-//! Its standard output is a listening socket, bound to that path. Every supervisor of the same user can send one
+//! Its standard output is a listening socket, bound to that path. Every supervisor of the same state directory, as its key shows, can send one
 //! [`Question`] on each connection, a line of JSON, and gets one [`Settled`], another line. A keeper outlives its
 //! supervisor, and exits when it has neither a supervisor nor a worker.
 
 use std::io;
 
 use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
 
 /// The argument that makes the worker program a keeper; the path of its socket follows.
 pub const KEEPER_ARGUMENT: &str = "--keeper";
@@ -22,6 +24,8 @@ pub const REQUEST: u8 = b'w';
 pub const REQUEST_DESCRIPTORS: usize = 3;
 /// Length of an [`Answer`].
 pub const ANSWER_BYTES: usize = 4;
+/// File name of the key, in the state directory. A keeper reads it at its start: its socket is in a directory there.
+pub const KEY_NAME: &str = "key";
 /// Longest question, its newline included. A keeper closes a connection that sends more without one.
 pub const QUESTION_BYTES_LIMIT: usize = 256;
 
@@ -54,13 +58,16 @@ impl Answer {
 }
 
 /// A question on a keeper's socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Question {
     /// Answer when this worker and everything that it left have ended. A worker that the keeper does not know has ended.
     Settle {
         /// The worker's pid.
         worker: i32,
+        /// That of the state directory. A keeper closes a connection that shows another one, or none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<Key>,
     },
 }
 
@@ -117,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_question_and_its_answer_are_lines_that_another_build_understands() {
-        let line = to_line(&Question::Settle { worker: 7 }).unwrap();
+        let line = to_line(&Question::Settle { worker: 7, key: None }).unwrap();
         assert_eq!(line, b"{\"settle\":{\"worker\":7}}\n");
         assert!(line.len() < QUESTION_BYTES_LIMIT);
         let settled = Settled { end: Some(WorkerEnd::Signal(9)), killed: 2, unkillable: 0 };

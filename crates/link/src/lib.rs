@@ -3,6 +3,8 @@
 //! In the order in which they are used in a task's life:
 //! - [`keeper`]: how a supervisor has a worker forked, and asks what became of one that died.
 //! - [`spec`]: everything that a worker must know to run one task.
+//! - [`isolation`]: the part of it that is about the rest of the machine.
+//! - [`key`]: what a supervisor shows to processes that an earlier one started.
 //! - [`control`]: what a supervisor says, lines of JSON on the worker's standard input; the first one brings the spec.
 //! - [`record`]: what a worker says, the bytes of its standard output and of the task log: output, and
 //!   [events](cc_events::Event).
@@ -16,6 +18,10 @@
 pub mod keeper;
 
 pub mod spec;
+
+pub mod isolation;
+
+pub mod key;
 
 pub mod control;
 

@@ -5,14 +5,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::adopt::{Adopted, VersionRange};
 
+/// A worker whose supervisor is there gives a sign of life this often, whatever it does, milliseconds.
+pub const SIGN_OF_LIFE_MS: u64 = 5_000;
+
 /// A message outside the log: it has no number and is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "notice", rename_all = "snake_case")]
 pub enum Notice {
-    /// Answer to [`crate::control::Control::Ping`].
+    /// A sign of life: unasked, every [`SIGN_OF_LIFE_MS`], and as the answer to [`crate::control::Control::Ping`].
     Pong {
-        /// The one of the ping.
+        /// The one of the ping; 0 for one that was not asked for.
         nonce: u64,
+        /// Of the worker program.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<String>,
     },
     /// Answer to [`crate::control::Control::Adopt`]: the sender is the worker's supervisor. The records after the named
     /// position of the task log follow on this connection.

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use cc_events::ClaudeStream;
 use serde::{Deserialize, Serialize};
 
+use crate::{isolation::WantedIsolation, key::Key};
+
 /// One task, ready to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
@@ -26,6 +28,12 @@ pub struct TaskSpec {
     pub umask: u32,
     /// Set `PR_SET_NO_NEW_PRIVS`: a setuid child could not be killed by an unprivileged worker.
     pub no_new_privs: bool,
+    /// What it is to be kept from, and its limits.
+    #[serde(default)]
+    pub isolation: WantedIsolation,
+    /// What a supervisor must show to adopt the worker; `None`: nothing.
+    #[serde(default)]
+    pub adoption_key: Option<Key>,
     /// What the task may print.
     pub bounds: Bounds,
     /// How long the task may take.
@@ -50,6 +58,9 @@ pub const MARKER_VARIABLE: &str = "CC_EXECUTOR_TASK_ID";
 /// Name of the environment variable with the soft limit of open files for a worker and its task. A supervisor that has
 /// raised its own limit sets it.
 pub const OPEN_FILES_VARIABLE: &str = "CC_EXECUTOR_OPEN_FILES";
+
+/// Name of the environment variable that leaves a worker open to debuggers and lets it dump core.
+pub const CORE_DUMPS_VARIABLE: &str = "CC_EXECUTOR_CORE_DUMPS";
 
 /// What the task reads on standard input.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,12 +16,13 @@
 //! Signals go through pidfds ([`crate::pidfd`]). A pass over `/proc` is no snapshot, so every killing repeats its passes:
 //! a subreaper until it has no child left to wait for, a supervisor until two passes in a row found nothing.
 //!
-//! A supervisor finds leftovers in two ways, by the cgroup leaf and by the marker variable, which every process of a task
-//! inherits. It does not use descent: a wrapper that becomes the supervisor by execve(2) leaves it its children, and
-//! process 1 of a container becomes the parent of all orphans.
+//! A supervisor finds leftovers by the cgroup leaf, by the marker variable, which every process of a task inherits, and
+//! by what the worker has recorded of its tree ([`crate::tree_record`]). It does not use descent from itself: a wrapper
+//! that becomes the supervisor by execve(2) leaves it its children, and process 1 of a container becomes the parent of
+//! all orphans.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs, io,
     os::{fd::AsFd, unix::fs::MetadataExt as _},
     path::PathBuf,
@@ -59,6 +60,8 @@ pub struct Killed {
     pub leftovers: u64,
     /// Processes that were still alive at the limit.
     pub unkillable: u64,
+    /// Processes that the kernel had killed for lack of memory, where the leaf counts them.
+    pub out_of_memory: u64,
 }
 
 /// Asks each to end: SIGTERM, then SIGCONT, because a stopped one could not obey.
@@ -98,11 +101,12 @@ pub(crate) fn kill_descendants(
             wait_for_child(&child_signals);
         }
     }
+    let out_of_memory = leaf.and_then(Leaf::out_of_memory_kills).unwrap_or(0);
     if let Some(leaf) = leaf {
         leaf.remove();
     }
     let leftovers = seen.iter().filter(|(pid, _)| *pid != main).count() as u64;
-    Ok(Killed { leftovers, unkillable })
+    Ok(Killed { leftovers, unkillable, out_of_memory })
 }
 
 /// Kills the members of the leaf, and says who they were. Where the write fails the passes do the work.
@@ -160,15 +164,15 @@ fn wait_for_child(child_signals: &impl AsFd) {
     }
 }
 
-/// What a worker's task is found by.
+/// What the processes of a dead worker's task are found by.
 #[derive(Clone, Debug)]
-pub struct Leftovers<'a> {
-    /// Name and value of the variable that all processes of the task inherited.
-    pub marker: (&'a str, &'a str),
+pub struct Leftovers {
+    /// Value of the marker variable, which all processes of the task inherited.
+    pub marker: String,
     /// The task's cgroup leaf, where it had one.
     pub leaf: Option<PathBuf>,
-    /// Processes that were seen below the task's worker.
-    pub known: &'a [Process],
+    /// Processes that were seen below the task's worker. What descends from them is the task's too.
+    pub known: Vec<Process>,
 }
 
 /// The result of [`end_leftovers`], and of a keeper's killing.
@@ -189,48 +193,87 @@ impl std::ops::Add for Swept {
     }
 }
 
-/// Kills all leftovers. Blocks for at most [`SWEEP_MS_LIMIT`]. Reaps none of them: they are other processes' children.
+/// Kills the leftovers of several tasks, and looks at each process once for all of them. Blocks for at most
+/// [`SWEEP_MS_LIMIT`]. Reaps none of them: they are other processes' children. The results are in the order of `tasks`.
 ///
 /// # Errors
 /// When `/proc` cannot be read.
-pub fn end_leftovers(leftovers: &Leftovers<'_>) -> io::Result<Swept> {
-    let leaf = leftovers.leaf.clone().and_then(Leaf::existing);
-    let mut seen = kill_leaf(leaf.as_ref());
+pub fn end_leftovers(marker_name: &str, tasks: &[Leftovers]) -> io::Result<Vec<Swept>> {
+    let mut sweeps: Vec<Sweep<'_>> = tasks.iter().map(Sweep::begin).collect();
     let deadline = Instant::now() + Duration::from_millis(SWEEP_MS_LIMIT);
-    // One pass is not enough: a process in the middle of an execve(2) shows no environment, and so no marker, and one that
-    // forks and exits all the time can be missed.
-    let mut was_empty = false;
     loop {
-        let found = find(leftovers, leaf.as_ref())?;
-        kill_each(&found, &mut seen);
-        let is_leaf_empty = leaf.as_ref().is_none_or(|leaf| !leaf.is_populated());
-        let is_empty = found.is_empty() && is_leaf_empty;
+        pass(marker_name, &mut sweeps)?;
         let is_over = Instant::now() >= deadline;
-        if (is_empty && was_empty) || is_over {
-            if let Some(leaf) = &leaf {
-                leaf.remove();
-            }
-            return Ok(Swept { killed: seen.len() as u64, unkillable: found.len() as u64 });
+        if is_over || sweeps.iter().all(|sweep| sweep.is_done) {
+            return Ok(sweeps.into_iter().map(Sweep::end).collect());
         }
-        was_empty = is_empty;
         thread::sleep(PAUSE_BETWEEN_PASSES);
     }
 }
 
-/// All processes that are alive and bear the marker, are in the leaf, or are known.
-fn find(leftovers: &Leftovers<'_>, leaf: Option<&Leaf>) -> io::Result<Vec<Process>> {
-    let (name, value) = leftovers.marker;
-    let mut found = leaf.map(Leaf::members).unwrap_or_default();
-    found.extend(procfs::all()?.into_iter().filter(|process| {
-        let is_marked =
-            || procfs::variable(process.pid, name).is_some_and(|found| found == value.as_bytes());
-        leftovers.known.iter().any(|known| known.is_same_as(process))
-            || (is_marked() && is_of_this_user_and_namespace(process.pid))
-    }));
-    // Each once, and never this process itself.
-    let mut once: HashSet<i32> = HashSet::from([procfs::own_pid()]);
-    found.retain(|process| !process.is_dead() && once.insert(process.pid));
-    Ok(found)
+/// The sweep for one task.
+struct Sweep<'a> {
+    leftovers: &'a Leftovers,
+    leaf: Option<Leaf>,
+    killed: HashSet<Identity>,
+    /// What the last pass found.
+    found: Vec<Process>,
+    was_empty: bool,
+    is_done: bool,
+}
+
+impl<'a> Sweep<'a> {
+    fn begin(leftovers: &'a Leftovers) -> Self {
+        let leaf = leftovers.leaf.clone().and_then(Leaf::existing);
+        let killed = kill_leaf(leaf.as_ref());
+        Self { leftovers, leaf, killed, found: Vec::new(), was_empty: false, is_done: false }
+    }
+
+    /// Kills what was found. One empty pass is not enough: a process in the middle of an execve(2) shows no environment,
+    /// and so no marker, and one that forks and exits all the time can be missed.
+    fn kill(&mut self) {
+        // Each once, and never this process itself.
+        let mut once: HashSet<i32> = HashSet::from([procfs::own_pid()]);
+        self.found.retain(|process| !process.is_dead() && once.insert(process.pid));
+        kill_each(&self.found, &mut self.killed);
+        let is_leaf_empty = self.leaf.as_ref().is_none_or(|leaf| !leaf.is_populated());
+        let is_empty = self.found.is_empty() && is_leaf_empty;
+        self.is_done = is_empty && self.was_empty;
+        self.was_empty = is_empty;
+    }
+
+    fn end(self) -> Swept {
+        if let Some(leaf) = &self.leaf {
+            leaf.remove();
+        }
+        Swept { killed: self.killed.len() as u64, unkillable: self.found.len() as u64 }
+    }
+}
+
+/// Kills all processes that are alive and bear a task's marker, are in its leaf, or are known, as one pass sees them.
+fn pass(marker_name: &str, sweeps: &mut [Sweep<'_>]) -> io::Result<()> {
+    let all = procfs::all()?;
+    let mut of_marker: HashMap<&[u8], usize> = HashMap::new();
+    for (index, sweep) in sweeps.iter_mut().enumerate().filter(|(_, sweep)| !sweep.is_done) {
+        sweep.found = sweep.leaf.as_ref().map(Leaf::members).unwrap_or_default();
+        for known in &sweep.leftovers.known {
+            if let Some(alive) = all.iter().find(|process| process.is_same_as(known)) {
+                sweep.found.push(*alive);
+                sweep.found.extend(procfs::below(alive.pid, &all));
+            }
+        }
+        of_marker.insert(sweep.leftovers.marker.as_bytes(), index);
+    }
+    for process in all.iter().filter(|process| !process.is_dead()) {
+        let Some(value) = procfs::variable(process.pid, marker_name) else { continue };
+        if let Some(sweep) = of_marker.get(&value[..]).and_then(|index| sweeps.get_mut(*index))
+            && is_of_this_user_and_namespace(process.pid)
+        {
+            sweep.found.push(*process);
+        }
+    }
+    sweeps.iter_mut().filter(|sweep| !sweep.is_done).for_each(Sweep::kill);
+    Ok(())
 }
 
 /// A variable can be copied, and it can be seen from outside of a container: a process of another user or another pid

@@ -4,18 +4,21 @@
 //! - [`fork`] makes the worker.
 //! - [`keeper`] looks after the workers and ends what dead ones have left.
 //! - [`start`] starts the main process of a task.
+//! - [`landlock`], [`limits`] and [`user`] are what the main process is bound by beside that.
 //! - [`inherit`] resets what a process was started with.
 //! - [`tree`] stops, resumes and ends what came of the main process.
 //! - [`kill`] is how processes are killed, by the worker, the keeper and the supervisor.
 //! - [`subreaper`] makes every orphan a child, so that "no child is left" is a proof.
 //! - [`cgroup`] makes a leaf for the task where there is a hierarchy.
 //! - [`pidfd`] sends signals.
+//! - [`tree_record`] is what is left of a worker's knowledge when it is killed.
 //! - [`procfs`] is how all of them see processes.
+//! - [`usage`] is what trees use, for operators.
 //! - [`shortage`] says which errors are the machine's.
 //! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
-//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`inherit`] and [`allocator`].
-//! Signals are sent by [`pidfd`]**, and by
+//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`landlock`], [`limits`], [`user`], [`inherit`] and
+//! [`allocator`]. Signals are sent by [`pidfd`]**, and by
 //! the kernel for [`cgroup`], so that they cannot hit a process that got a dead one's pid. A program kills a child of its
 //! own that it has not yet reaped by the `Child::kill` or `kill_on_drop` of std and tokio, which cannot do that either.
 
@@ -33,6 +36,15 @@ pub mod keeper;
 #[expect(unsafe_code, reason = "fork, clone3 and what runs between birth and exec")]
 pub mod start;
 
+#[expect(unsafe_code, reason = "system calls that nix and rustix lack")]
+pub mod landlock;
+
+#[expect(unsafe_code, reason = "setrlimit for the child that shares its starter's memory")]
+pub mod limits;
+
+#[expect(unsafe_code, reason = "the set*id system calls for one process alone")]
+pub mod user;
+
 #[expect(unsafe_code, reason = "signal and sched calls that nix and rustix lack")]
 pub mod inherit;
 
@@ -47,6 +59,10 @@ pub mod cgroup;
 pub mod pidfd;
 
 pub mod procfs;
+
+pub mod tree_record;
+
+pub mod usage;
 
 pub mod shortage;
 

@@ -13,6 +13,9 @@ use std::{
 /// More than the fields of `/proc/PID/stat` can have: 51 numbers and a name.
 const STAT_BYTES_LIMIT: usize = 2_048;
 
+/// Longest chain of parents that is followed.
+const ANCESTORS_LIMIT: usize = 10_000;
+
 /// One process, as `/proc/PID/stat` shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Process {
@@ -98,6 +101,24 @@ pub fn living_descendants() -> io::Result<Vec<Process>> {
     Ok(members)
 }
 
+/// Whether a process descends from one of these. One that is gone is taken for a descendant.
+#[must_use]
+pub fn descends_from_any(pid: i32, ancestors: &[i32]) -> bool {
+    let mut current = pid;
+    // Each process is older than its child, but a pid that is used again during the walk could lead in a circle.
+    for _ in 0..ANCESTORS_LIMIT {
+        let Some(process) = Process::read(current) else { return true };
+        if process.parent <= 1 {
+            return false;
+        }
+        if ancestors.contains(&process.parent) {
+            return true;
+        }
+        current = process.parent;
+    }
+    true
+}
+
 /// The pid of this process.
 #[must_use]
 pub fn own_pid() -> i32 {
@@ -128,6 +149,20 @@ pub fn below(ancestor: i32, processes: &[Process]) -> Vec<Process> {
 pub fn children(of: i32) -> Option<Vec<i32>> {
     let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).ok()?;
     Some(list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect())
+}
+
+/// The children of a process with any number of threads: each thread has a list of those that it has started.
+#[must_use]
+pub fn children_of_threads(of: i32) -> Vec<i32> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{of}/task")) else { return Vec::new() };
+    let lists = threads
+        .flatten()
+        .filter_map(|entry| fs::read_to_string(entry.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<i32>>()
+        })
+        .collect()
 }
 
 /// Children of `parent` among the most recently born processes: 64 numbers up to the newest one.

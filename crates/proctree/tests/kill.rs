@@ -67,7 +67,11 @@ fn unique_value() -> String {
 }
 
 fn sweep(value: &str, leaf: Option<PathBuf>) -> Swept {
-    end_leftovers(&Leftovers { marker: (MARKER, value), leaf, known: &[] }).unwrap()
+    sweep_for(&[Leftovers { marker: value.to_owned(), leaf, known: Vec::new() }])[0]
+}
+
+fn sweep_for(tasks: &[Leftovers]) -> Vec<Swept> {
+    end_leftovers(MARKER, tasks).unwrap()
 }
 
 /// A cgroup of this test's own; `None` where there is no writable hierarchy.
@@ -153,11 +157,41 @@ fn a_process_that_is_known_is_ended_without_a_marker_and_no_other_one_of_its_num
     let later = Process { start_ticks: known.start_ticks + 1, ..known };
     let value = unique_value();
     let sweep = |known: &[Process]| {
-        end_leftovers(&Leftovers { marker: (MARKER, &value), leaf: None, known }).unwrap()
+        sweep_for(&[Leftovers { marker: value.clone(), leaf: None, known: known.to_vec() }])[0]
     };
     assert_eq!(sweep(&[later]), Swept::default());
     assert_eq!(sweep(&[known]), Swept { killed: 1, unkillable: 0 });
     unmarked.wait();
+}
+
+#[test]
+fn one_sweep_for_several_tasks_says_of_each_what_it_had_left() {
+    let values = [unique_value(), unique_value(), unique_value()];
+    let (first, second) = (orphan(&values[0]), orphan(&values[1]));
+    let spared = orphan(&unique_value());
+    let tasks = values.map(|marker| Leftovers { marker, leaf: None, known: Vec::new() });
+    let one = Swept { killed: 1, unkillable: 0 };
+    assert_eq!(sweep_for(&tasks), [one, one, Swept::default()]);
+    assert!(!Process::read(spared.process.pid).unwrap().is_dead());
+    first.wait();
+    second.wait();
+}
+
+#[test]
+fn what_descends_from_a_known_process_is_ended_with_it() {
+    let value = unique_value();
+    let mut known = Command::new("sh")
+        .args(["-c", "sleep 600 & echo $!; wait"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(known.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let process = Process::read(known.id() as i32).unwrap();
+    let tasks = [Leftovers { marker: value, leaf: None, known: vec![process] }];
+    assert_eq!(sweep_for(&tasks), [Swept { killed: 2, unkillable: 0 }]);
+    known.wait().unwrap();
+    assert!(Process::read(line.trim().parse().unwrap()).is_none_or(|child| child.is_dead()));
 }
 
 #[test]

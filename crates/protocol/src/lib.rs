@@ -2,7 +2,7 @@
 //!
 //! Types only; no I/O. Modules in the order in which a message travels:
 //! - [`envelope`] is what stands around every message; `method` lists the methods.
-//! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`] and [`status`] are the requests and their results; `params`
+//! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`], [`worker`] and [`status`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
 //! - `scope` has the words for what a token allows.
@@ -23,6 +23,7 @@ mod params;
 pub mod session;
 pub mod status;
 pub mod task;
+pub mod worker;
 
 pub mod notification;
 mod position;

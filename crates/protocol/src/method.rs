@@ -1,7 +1,7 @@
 //! The methods of the contract.
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 28] = [
+pub const METHODS: [&str; 31] = [
     "execute",
     "control",
     "session.resume",
@@ -26,6 +26,9 @@ pub const METHODS: [&str; 28] = [
     "batch.resume",
     "gate.list",
     "gate.open",
+    "worker.list",
+    "worker.restart",
+    "supervisor.subscribe",
     "supervisor.status",
     "hook_status",
     "ping",

@@ -1,6 +1,6 @@
 //! `task.*`: shows, follows and controls any task by its id.
 
-use cc_events::{EndReason, Verdict};
+use cc_events::{EndReason, Isolation, Verdict};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -70,6 +70,12 @@ pub struct TaskSummary {
     pub ended_ms: Option<u64>,
     /// Its main process; null until it runs.
     pub pid: Option<i32>,
+    /// What holds its processes together: `cgroup` or `subreaper`; none until it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containment: Option<String>,
+    /// What it is kept from, and its limits; of a task that this supervisor, or its predecessor, saw start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation: Option<Box<Isolation>>,
     /// Of its last event.
     pub last_seq: u64,
     /// Size of its log, bytes.

@@ -25,6 +25,7 @@ use cc_protocol::{
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
+    worker::{SubscribeResult, WorkerListResult, WorkerRestart, WorkerRestartResult},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value, json};
@@ -101,8 +102,9 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
         "batch.get" | "batch.cancel" | "batch.attach" | "batch.detach" => {
             json!(BatchNamed::from_params(&params).unwrap())
         }
+        "worker.restart" => json!(WorkerRestart::from_params(&params).unwrap()),
         "gate.open" => json!(GateOpen::from_params(&params).unwrap()),
-        "gate.list" => {
+        "gate.list" | "worker.list" | "supervisor.subscribe" => {
             gate::no_params(&params).unwrap();
             json!({})
         }
@@ -142,6 +144,9 @@ fn reread_result(method: &str, result: Value) -> Value {
         "supervisor.status" => typed::<SupervisorStatus>(result),
         "gate.list" => typed::<GateListResult>(result),
         "gate.open" => typed::<GateOpenResult>(result),
+        "worker.list" => typed::<WorkerListResult>(result),
+        "worker.restart" => typed::<WorkerRestartResult>(result),
+        "supervisor.subscribe" => typed::<SubscribeResult>(result),
         "batch.cancel" | "batch.detach" => {
             assert!(result["status"].is_string());
             result

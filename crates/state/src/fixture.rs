@@ -77,7 +77,12 @@ pub(crate) fn accepted(id: &str, session_id: Option<&str>) -> Change {
 }
 
 pub(crate) fn started(id: &str, at_ms: u64) -> Change {
-    let started = Started { pid: 12, worker_pid: 11, containment: Containment::Cgroup };
+    let started = Started {
+        pid: 12,
+        worker_pid: 11,
+        containment: Containment::Cgroup,
+        isolation: Default::default(),
+    };
     Change::TaskStarted { id: id.to_owned(), at_ms, started }
 }
 

@@ -62,7 +62,12 @@ fn transaction(number: usize) -> Vec<Change> {
 }
 
 fn end(id: String) -> [Change; 2] {
-    let started = Started { pid: 2, worker_pid: 1, containment: Containment::Subreaper };
+    let started = Started {
+        pid: 2,
+        worker_pid: 1,
+        containment: Containment::Subreaper,
+        isolation: Default::default(),
+    };
     let completed = Box::new(Completed {
         pid: 2,
         reason: EndReason::Exit,

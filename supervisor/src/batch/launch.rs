@@ -25,7 +25,8 @@ use crate::{
 pub(super) enum Start {
     /// The task has an owner.
     Begun(TaskHandle),
-    /// The limit of running tasks is reached: start the job again when one of them has ended.
+    /// The limit of running tasks is reached, or the worker program is broken: start the job again when one of them has ended,
+    /// or starts are not refused any more.
     NoRoom,
     /// The supervisor is stopping: the next one starts the job.
     Stopping,
@@ -67,6 +68,7 @@ pub(super) fn start(
         config: &current.config,
         environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
+        adoption_key: Some(&batches.tasks.adoption_key.key),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,
@@ -75,7 +77,7 @@ pub(super) fn start(
     match task::accept(&batches.tasks, spec, facts, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(Refusal::Full { .. }) => Start::NoRoom,
+        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. }) => Start::NoRoom,
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

@@ -129,6 +129,30 @@ pub(crate) enum ValueError {
     Switch,
     #[error("must be valid UTF-8")]
     NotUnicode,
+    #[error(
+        "cannot be combined with --allow-new-privileges: the kernel confines only what can gain none"
+    )]
+    ConfinePrivileges,
+    #[error(
+        "cannot be combined with --wrap: a confined program can mount nothing; have the wrapper confine tasks"
+    )]
+    ConfineWrap,
+    #[error(
+        "holds the state directory, where no task may write: name directories beside it, or move that (--state-dir)"
+    )]
+    ConfineState,
+    #[error(
+        "the state directory is below /tmp or /var/tmp, where confined tasks write: move it (--state-dir)"
+    )]
+    ConfineTemporary,
+    #[error("is no program on the PATH")]
+    NoSuchProgram,
+    #[error("only a supervisor that runs as root can run tasks as another user")]
+    NotRoot,
+    #[error("there is no such user")]
+    NoSuchUser,
+    #[error("cannot be looked up: {0}")]
+    User(std::io::Error),
     #[error(transparent)]
     Token(#[from] TokenError),
 }

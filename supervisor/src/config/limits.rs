@@ -171,28 +171,39 @@ pub(crate) const CLI_NAMES_TOLD: usize = 256;
 
 /// From starting a worker to its task's `started` or terminal event.
 pub(crate) const WORKER_START: Duration = Duration::from_secs(10);
-/// Until the first ping. Each that is answered doubles the time to the next one: a task that runs for hours costs
-/// next to nothing while it is silent.
-pub(crate) const WORKER_PING: Duration = Duration::from_secs(5);
-/// Most between pings.
-pub(crate) const MOST_WORKER_PING: Duration = Duration::from_secs(60);
-/// From a ping to any sign of life.
-pub(crate) const WORKER_PONG: Duration = Duration::from_secs(10);
+/// Without a sign of life, until the worker is asked for one. It gives one every
+/// [`cc_link::notice::SIGN_OF_LIFE_MS`] unasked.
+pub(crate) const WORKER_SILENCE: Duration = Duration::from_secs(7);
+/// For its answer. Then it is unresponsive.
+pub(crate) const WORKER_ANSWER: Duration = Duration::from_secs(3);
+// One that is late by a turn of a loaded machine is not asked.
+const _: () = assert!(cc_link::notice::SIGN_OF_LIFE_MS + 1_000 < WORKER_SILENCE.as_millis() as u64);
 /// What a worker may be late at its task's total deadline before it is asked whether it lives.
 pub(crate) const WORKER_LATE: Duration = Duration::from_secs(1);
 /// For its answer then.
 pub(crate) const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub(crate) const WORKER_KILL: Duration = Duration::from_secs(6);
+/// Between trials whether processes can be made again.
+pub(crate) const PROCESSES_TRIED_AGAIN: Duration = Duration::from_secs(1);
 /// For the keeper to make a worker.
 pub(crate) const WORKER_FORK: Duration = Duration::from_secs(5);
 /// For a keeper to say that what a dead worker left is ended: what that may take, and a little.
 pub(crate) const KEEPER_ANSWER: Duration =
     Duration::from_millis(cc_proctree::kill::SWEEP_MS_LIMIT + 1_000);
+/// Questions to keepers at a time: fewer than a keeper has callers.
+pub(crate) const KEEPER_QUESTIONS: usize = 16;
 /// From the terminal event to the worker's exit, and from SIGKILL of a worker to its exit.
 pub(crate) const WORKER_EXIT: Duration = Duration::from_secs(2);
 /// For the start-up probe of the cgroup by a worker.
 pub(crate) const CGROUP_PROBE: Duration = Duration::from_secs(10);
+
+// Alerts.
+
+/// Most that --restart-limit can be.
+pub(crate) const MOST_RESTARTS: usize = 10_000;
+/// For the operator's command for an alert; then it is killed.
+pub(crate) const ALERT_COMMAND: Duration = Duration::from_secs(60);
 
 // Children of other programs.
 
@@ -237,7 +248,7 @@ pub(crate) const OPEN_FILES_AT_REST: usize = 64;
 /// For a worker's answer to the wish to adopt it, while the start waits for it.
 pub(crate) const ADOPT_SOON: Duration = Duration::from_secs(1);
 /// After that, in the background; then the worker is hung.
-pub(crate) const ADOPT_ANSWER: Duration = WORKER_PONG;
+pub(crate) const ADOPT_ANSWER: Duration = Duration::from_secs(10);
 /// Between attempts to connect to a worker with many callers.
 pub(crate) const ADOPT_RETRY: Duration = Duration::from_millis(20);
 /// How long the first client waits for the tasks of earlier supervisors to be adopted or ended.
@@ -322,8 +333,8 @@ pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
 pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
 /// See [`RETENTION_SLICE_TASKS`].
 pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
-/// The pause after that, as many times as long as the removal took.
-pub(crate) const RETENTION_PAUSE_SHARE: u32 = 4;
+/// Longest pause after that. The usual one is twice what the removal took.
+pub(crate) const RETENTION_PAUSE: Duration = Duration::from_millis(10);
 /// Between looks for logs that have become too old.
 pub(crate) const RETENTION_CHECK: Duration = Duration::from_secs(60);
 

@@ -19,6 +19,8 @@ mod file;
 pub(crate) mod hooks;
 /// What depends on the machine or on several settings.
 pub(crate) mod machine;
+/// What tasks are kept from.
+pub(crate) mod isolation;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Which configuration files are read.
@@ -46,6 +48,7 @@ use self::{
     environment::Pattern,
     error::ConfigError,
     hooks::HookDefaults,
+    isolation::IsolationSettings,
     machine::Machine,
     origin::Origin,
     settings::{
@@ -75,6 +78,9 @@ pub(crate) struct Config {
     /// Claude tasks with one credential that run at once, over all batches.
     pub(crate) claude_jobs: usize,
     pub(crate) hooks: HookDefaults,
+    pub(crate) restart_limit: RestartLimit,
+    /// Run for each alert.
+    pub(crate) alert_command: Option<String>,
     pub(crate) on_stop: OnStop,
     pub(crate) keep: Keep,
     /// Program and first arguments of prompt tasks.
@@ -85,6 +91,9 @@ pub(crate) struct Config {
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
     pub(crate) task: TaskDefaults,
+    pub(crate) isolation: IsolationSettings,
+    /// Whether debuggers of this user may look into this program and its workers.
+    pub(crate) allow_core_dumps: bool,
     pub(crate) fsync: Fsync,
     /// If not empty, only these variables are passed on.
     pub(crate) env_allow: Vec<Pattern>,
@@ -102,6 +111,14 @@ pub(crate) struct Config {
     pub(crate) log_format: LogFormat,
     pub(crate) log_filter: String,
     pub(crate) stop_on_stdin_eof: bool,
+}
+
+/// More abnormal ends of workers and keepers than this within the window are too many: the restart intensity of Erlang/OTP's
+/// supervisors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RestartLimit {
+    pub(crate) count: usize,
+    pub(crate) window: Duration,
 }
 
 /// What a task gets unless its request says otherwise.
@@ -162,13 +179,18 @@ impl Config {
             may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
             listen: machine.listen,
-            state_dir: machine.state_dir,
+            state_dir: machine.state_dir.clone(),
             worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,
             resume_grace: values.value(&table::RESUME_GRACE)?,
             tasks_limit: values.value(&table::MAX_TASKS)?,
             claude_jobs: values.value(&table::CLAUDE_JOBS)?,
             hooks: hooks(values)?,
+            restart_limit: RestartLimit {
+                count: values.value(&table::RESTART_LIMIT)?,
+                window: values.value(&table::RESTART_WINDOW)?,
+            },
+            alert_command: values.optional(&table::ALERT_COMMAND)?.map(|(command, _)| command),
             on_stop: values.value(&table::ON_STOP)?,
             keep: keep(values)?,
             agent: values.value(&table::AGENT)?,
@@ -176,6 +198,8 @@ impl Config {
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
             task: task_defaults(values, machine.cwd)?,
+            isolation: isolation::read(values, &machine.state_dir)?,
+            allow_core_dumps: values.value(&table::ALLOW_CORE_DUMPS)?,
             fsync: values.value(&table::FSYNC)?,
             env_allow: patterns(values.value(&table::ENV_ALLOW)?),
             env_deny: patterns(values.value(&table::ENV_DENY)?),

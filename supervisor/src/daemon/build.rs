@@ -17,12 +17,9 @@ use crate::{
     connection::ConnectionContext,
     daemon::runtime,
     http::{AdmissionRules, Server},
-    ops::{
-        cli_news::CliNews, clock::now_ms, health::Health, metrics::Metrics, stage::StageWatch,
-        vitals::Vitals,
-    },
+    ops::{cli_news::CliNews, clock::now_ms, stage::StageWatch, vitals::Vitals},
     session::{MessageBudget, Services, Sessions},
-    storage::{database::Store, state_dir::StateDir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
         context::TaskContext,
         registry::Registry,
@@ -65,12 +62,15 @@ pub(super) async fn build(
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
+    adoption_key: AdoptionKey,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
     let tasks_dir = state_dir.tasks().path().to_owned();
-    let health = Arc::new(Health::default());
+    let health = Arc::clone(spawner.supervision().health());
+    let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
         .with_context(|| runtime::ADVICE)?;
-    let (parent, cgroup) = cgroup::find(&config.cgroup, &spawner).await?.unzip();
+    let (parent, cgroup) =
+        cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
     let environment = environment(&config);
     let tasks_limit = config.tasks_limit;
@@ -83,8 +83,10 @@ pub(super) async fn build(
         health,
         cli_news: CliNews::default(),
         spawner,
+        trial: Arc::default(),
+        adoption_key,
         retention: Arc::new(Retention::new(&tasks_dir, rules, now_ms())),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         tasks_dir,
         cgroup,
         stage,

@@ -26,11 +26,14 @@ use crate::{
         state_loss,
     },
     http::{self, Door},
-    ops::{memory, open_files::ConnectionLimits, panics, stage::StageWatch, systemd, uptime},
+    ops::{
+        alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
+        systemd, uptime,
+    },
     session::Services,
-    storage::state_dir::StateDir,
+    storage::{adoption_key::AdoptionKey, state_dir::StateDir},
     task::context::TaskContext,
-    worker::{keepers::Keepers, spawner::Spawner},
+    worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
 };
 
 /// Runs the daemon until it is told to stop, and ends everything. `inherited` is a listening socket from the service
@@ -51,15 +54,22 @@ pub(crate) async fn serve(
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
-    let keepers = Keepers::new(state_dir.keepers().clone());
-    let spawner = Spawner::new(config.worker.clone(), keepers, open_files);
-    let (services, parent) = build(config, &state_dir, stored.db, stage, spawner).await?;
+    let adoption_key = AdoptionKey::load(&config.state_dir)
+        .with_context(|| format!("the key in {}", config.state_dir.display()))?;
+    let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
+    let metrics = Arc::new(Metrics::new());
+    let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
+    let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision)
+        .allowing_core_dumps(config.allow_core_dumps);
+    let (services, parent) =
+        build(config, &state_dir, stored.db, stage, spawner, adoption_key).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
+    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -95,6 +105,15 @@ pub(crate) async fn serve(
     services.tasks.store.close().await;
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
+}
+
+/// Runs the operator's command for every alert.
+async fn tell_alerts(tasks: Arc<TaskContext>) {
+    let command = || {
+        let config = tasks.config();
+        config.alert_command.clone().map(|line| (config.shell.clone(), line))
+    };
+    alerts::run_commands(tasks.health.watch(), command).await;
 }
 
 /// Keeps the clock of timeouts; each time that it is read is a sign that the event loop turns.

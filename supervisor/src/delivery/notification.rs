@@ -257,7 +257,8 @@ impl Translator {
                 | Notification::OutputDropped(_)
                 | Notification::TaskRetrying(_)
                 | Notification::BatchProgress(_)
-                | Notification::BatchCompleted(_) => {
+                | Notification::BatchCompleted(_)
+                | Notification::Alert(_) => {
                     return self.error(format!("event {seq} is too long to be sent"));
                 }
             }

@@ -6,6 +6,7 @@ use std::{
     io,
     net::{SocketAddr, TcpStream},
     sync::{Arc, LazyLock},
+    time::Instant,
 };
 
 use rustix::{
@@ -25,6 +26,8 @@ use crate::{
 };
 
 /// A connection was accepted, and this was found out about its other end.
+///
+/// It is told to come again where that is an error: that nobody knows who it is does not make it a stranger.
 pub(super) fn meet(
     door: &Arc<Door>,
     stream: TcpStream,
@@ -34,15 +37,19 @@ pub(super) fn meet(
     let peer = match peer {
         Ok(peer) => peer,
         Err(error) => {
-            static LINES: Repeated = Repeated::new("the user of a connection cannot be looked up");
-            LINES.log(|| tracing::warn!(%error, "the user of a connection cannot be looked up: it is told to come again"));
+            static LINES: Repeated = Repeated::new("connections could not be served");
+            LINES.log(|| tracing::warn!(%error, "a connection cannot be served: it is told to come again"));
             return door.turn_away_unserved(&stream);
         }
     };
     if let Err(reason) = door.server.rules.check_peer(peer.peer) {
         door.failed(HandshakeFailure::Forbidden);
         log_refusal(reason, peer.uid);
-        return turn_away(&stream, refusal_text(reason));
+        return if door.courtesy.has_time(Instant::now()) {
+            turn_away(&stream, refusal_text(reason));
+        } else {
+            reset_on_close(&stream);
+        };
     }
     if peer.peer == Peer::Unknown && is_closed(&stream) {
         return;

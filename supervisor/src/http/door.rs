@@ -18,7 +18,7 @@ use crate::{
         places::Places,
         preauth::{Preauth, Room, Ticket},
         server::Server,
-        turned_away::{turn_away, unavailable},
+        turned_away::{Courtesy, turn_away, unavailable},
     },
     ops::{metrics::HandshakeFailure, open_files::ConnectionLimits, repeated::Repeated},
 };
@@ -28,6 +28,7 @@ pub(crate) struct Door {
     pub(super) server: Server,
     pub(super) places: Places,
     pub(super) guesses: Guesses,
+    pub(super) courtesy: Courtesy,
     own: Arc<Preauth>,
     strangers: Arc<Preauth>,
 }
@@ -46,6 +47,7 @@ impl Door {
             server,
             places: Places::new(limits.admitted),
             guesses: Guesses::default(),
+            courtesy: Courtesy::default(),
             own: Preauth::new(own),
             strangers: Preauth::new(strangers),
         }

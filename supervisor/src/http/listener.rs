@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use rustix::io::Errno;
 use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
 
 use crate::{
@@ -50,7 +51,7 @@ pub(crate) async fn accept_connections(listener: AsyncFd<TcpListener>, door: Arc
         match error {
             None => {}
             Some(error) if is_exhausted(&error) => {
-                descriptors.refuse_one(&door, listener.get_ref()).await;
+                descriptors.refuse_one(&door, &mut lookup, listener.get_ref()).await;
             }
             Some(error) => {
                 static LINES: Repeated = Repeated::new("accepting a connection failed");
@@ -105,14 +106,20 @@ struct Descriptors {
 
 impl Descriptors {
     /// Answers one of the connections that cannot be accepted otherwise.
-    async fn refuse_one(&mut self, door: &Door, listener: &TcpListener) {
+    async fn refuse_one(&mut self, door: &Arc<Door>, lookup: &mut Lookup, listener: &TcpListener) {
         self.are_exhausted = true;
         let text = "no file descriptor is left: new connections are told to come again, and tasks may fail to start; raise \
                     the limit (ulimit -n, LimitNOFILE=; sysctl fs.file-max), or lower --max-sessions and --max-tasks";
         door.server.tasks().health.raise(Condition::DescriptorsExhausted, text);
         if self.reserve.give_up() {
-            if let Ok((stream, _)) = listener.accept() {
-                door.turn_away_unserved(&stream);
+            if let Ok((stream, peer)) = listener.accept() {
+                let stranger = match stream.local_addr() {
+                    Ok(own) => lookup.peers(&[Ends { peer, own }]).await.pop().and_then(Result::ok),
+                    Err(_) => None,
+                };
+                let stranger =
+                    stranger.filter(|peer| door.server.rules.check_peer(peer.peer).is_err());
+                meet(door, stream, peer, stranger.ok_or_else(|| Errno::MFILE.into()));
             }
         } else {
             sleep(limits::ACCEPT_RETRY).await;

@@ -1,26 +1,52 @@
 //! Connections that are turned away as soon as they are accepted: with a fixed answer, and closed. They keep nothing: no place, no
 //! descriptor, no tokio task, no time.
 //!
-//! The answer is sent before a request is read, which HTTP allows (RFC 9110 section 15). The connection is then reset, so that
-//! neither side keeps a closed one; Linux hands out what had arrived before the reset.
+//! The answer is sent before a request is read, which HTTP allows (RFC 9110 section 15). Of a flood of
+//! strangers a few in a second are answered, and the rest is reset without a word, so that not even the kernel keeps anything of it.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use rustix::{
     fd::AsFd,
-    net::{SendFlags, send, sockopt::set_socket_linger},
+    net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt::set_socket_linger},
 };
 
 use crate::http::admission::Refusal;
 
-/// Sends the answer, as far as it can be sent at once, and has the connection reset when the caller closes it.
+/// Answers at once, and in the long run.
+const ANSWERS: u32 = 50;
+const ANSWER: Duration = Duration::from_millis(20);
+/// What is thrown away of a request: a connection that is closed with unread bytes is reset, and its client may miss the answer.
+const DISCARDED_BYTES: usize = 16 * 1024;
+
+/// Whether there is time to answer a stranger.
+#[derive(Debug, Default)]
+pub(super) struct Courtesy(Mutex<Option<Instant>>);
+
+impl Courtesy {
+    pub(super) fn has_time(&self, now: Instant) -> bool {
+        let mut paid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = paid.map_or(now, |paid| paid.max(now)) + ANSWER;
+        let has_time = next <= now + ANSWER * ANSWERS;
+        if has_time {
+            *paid = Some(next);
+        }
+        has_time
+    }
+}
+
+/// Answers a connection that is then to be closed.
 pub(super) fn turn_away(stream: impl AsFd, answer: &str) {
-    // What cannot be sent at once, or is not wanted any more, is not worth more.
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-    if let Err(error) = send(&stream, answer.as_bytes(), flags) {
+    let sent = send(&stream, answer.as_bytes(), flags);
+    if let Err(error) = sent.and_then(|_| shutdown(&stream, Shutdown::Write)) {
         tracing::debug!(%error, "turning a connection away");
     }
-    reset_on_close(&stream);
+    // What has come of the request. A failure means that nothing has.
+    drop(recv(&stream, &mut [0; DISCARDED_BYTES], RecvFlags::DONTWAIT));
 }
 
 /// Has the connection reset when it is closed.
@@ -46,4 +72,19 @@ fn response(status: &str, header: &str, text: &str) -> String {
          close\r\n\r\n{text}\n",
         text.len() + 1
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_answered_some_times_and_then_at_a_steady_rate() {
+        let courtesy = Courtesy::default();
+        let now = Instant::now();
+        let answered = (0..1_000).filter(|_| courtesy.has_time(now)).count();
+        assert_eq!(answered, ANSWERS as usize);
+        assert!(courtesy.has_time(now + ANSWER));
+        assert!(!courtesy.has_time(now + ANSWER));
+    }
 }

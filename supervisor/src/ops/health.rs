@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use cc_events::{Completed, EndReason};
+use cc_events::{Completed, EndReason, WarningKind};
 use tokio::sync::watch;
 
 use crate::ops::clock::now_ms;
@@ -219,7 +219,11 @@ impl Health {
 
     /// Takes note of what a task's end says about its log. `has_log`: there is one. Returns whether the log has failed.
     pub(crate) fn note_end(&self, completed: &Completed, has_log: bool) -> bool {
-        let has_failed = completed.reason == EndReason::ResourceLimit || !has_log;
+        // A task that used up its own memory says nothing about the disk.
+        let is_out_of_memory =
+            completed.warnings.iter().any(|warning| warning.kind == WarningKind::OutOfMemory);
+        let is_short = completed.reason == EndReason::ResourceLimit && !is_out_of_memory;
+        let has_failed = is_short || !has_log;
         if has_failed {
             let reason = completed.error.as_deref().unwrap_or("no reason is known");
             let text = format!(

@@ -6,6 +6,8 @@
 pub(crate) mod cli_news;
 /// The wall clock and the time since boot.
 pub(crate) mod clock;
+/// What changes among the conditions, for those who want to be told.
+pub(crate) mod alerts;
 /// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
 /// Who an admitted client is.

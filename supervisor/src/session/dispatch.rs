@@ -11,6 +11,7 @@ use cc_protocol::{
     session::{SessionConfigure, SessionResume, check_close_params},
     status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
+    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,6 +23,7 @@ use crate::{
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
+    task::workers,
 };
 
 impl Handler {
@@ -84,6 +86,18 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
+            "worker.list" => {
+                gate::no_params(&params)?;
+                Reply::new(workers::list(&self.services.tasks).await?)
+            }
+            "worker.restart" => {
+                let which = read!(WorkerRestart);
+                Reply::new(workers::restart(&self.services.tasks, which).await?)
+            }
+            "supervisor.subscribe" => {
+                gate::no_params(&params)?;
+                self.subscribe()
+            }
             "supervisor.status" => {
                 status::no_params(&params)?;
                 Reply::new(supervisor_status(&self.services).await)

@@ -112,6 +112,7 @@ impl Handler {
             config: &current.config,
             environment: &current.environment,
             cgroup: tasks.cgroup.as_ref(),
+            adoption_key: Some(&tasks.adoption_key.key),
         };
         let spec = setting.spec(execute, task_id, tasks.log_path(task_id))?;
         let accept = |record| task::accept(tasks, spec, info, record);
@@ -138,6 +139,7 @@ fn execute_result(
         pgid: started.pid,
         task_id,
         containment: started.containment.as_str().to_owned(),
+        isolation: started.isolation.clone(),
         ignored_params,
     }
 }
@@ -156,7 +158,8 @@ fn not_started(task_id: String, completed: Completed) -> CallError {
         | EndReason::SpawnFailed
         | EndReason::WorkerDied
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => CallError::NotStarted {
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => CallError::NotStarted {
             task_id,
             problem: completed.error.unwrap_or_else(|| completed.reason.as_str().to_owned()),
             end_reason: completed.reason,

@@ -34,6 +34,7 @@ use crate::{
         request,
         services::Services,
         state::Input,
+        subscription::Subscription,
         waiting::WaitingExecute,
     },
 };
@@ -72,6 +73,8 @@ pub(crate) struct Handler {
     pub(super) is_closing: bool,
     /// The writer reads no cursors before the message is answered.
     pub(super) is_held: bool,
+    /// Sends alerts to the client, if it wants them.
+    pub(super) subscription: Option<Subscription>,
     /// What the loss of the connection entails is done.
     has_left: bool,
 }
@@ -105,6 +108,7 @@ impl Handler {
             waiting: None,
             is_closing: false,
             is_held: false,
+            subscription: None,
             has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;

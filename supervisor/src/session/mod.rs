@@ -14,6 +14,7 @@
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
 //! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
 //!   sent, and how far.
+//! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
@@ -61,6 +62,8 @@ mod current_task;
 mod delivered;
 
 mod resume;
+
+mod subscription;
 
 mod registry;
 

@@ -5,6 +5,8 @@
 
 /// The thread that owns the database, and its handle.
 pub(crate) mod database;
+/// The key that is shown to processes of earlier supervisors.
+pub(crate) mod adoption_key;
 /// The layout of the state directory.
 pub(crate) mod state_dir;
 /// Whether it is still there, can be written, and has room.

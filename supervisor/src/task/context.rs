@@ -7,7 +7,7 @@ use cc_link::spec::CgroupParent;
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
     ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch, vitals::Vitals},
-    storage::{database::Store, state_dir},
+    storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
         feed::Feed,
         registry::Registry,
@@ -30,6 +30,10 @@ pub(crate) struct TaskContext {
     /// Versions and unknown words of the tasks' CLI that have been logged.
     pub cli_news: CliNews,
     pub spawner: Spawner,
+    /// Whose turn it is to try whether processes can be made again.
+    pub trial: Arc<tokio::sync::Mutex<()>>,
+    /// What the workers and keepers of earlier supervisors want to see.
+    pub adoption_key: AdoptionKey,
     pub retention: Arc<Retention>,
     pub metrics: Arc<Metrics>,
     pub vitals: Vitals,
@@ -77,7 +81,7 @@ impl TaskContext {
         use crate::{
             config::{command_line::Arguments, environment::Base},
             storage::state_dir::StateDir,
-            worker::keepers::Keepers,
+            worker::{keepers::Keepers, supervision::Supervision},
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
@@ -85,11 +89,14 @@ impl TaskContext {
         let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
-        let health = Arc::new(Health::default());
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-        let keepers = Keepers::new(state_dir.keepers().clone());
+        let adoption_key = AdoptionKey::load(&config.state_dir).unwrap();
+        let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
         let environment = Base::new(std::env::vars_os(), &[], &[]).0;
+        let metrics = Arc::new(Metrics::new());
+        let supervision = Supervision::for_tests(Arc::clone(&metrics));
+        let health = Arc::clone(supervision.health());
         let settings = Live::new(config, environment);
         let config = settings.config();
         Arc::new(Self {
@@ -99,9 +106,11 @@ impl TaskContext {
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,
             cli_news: CliNews::default(),
-            spawner: Spawner::new(config.worker.clone(), keepers, None),
+            spawner: Spawner::new(config.worker.clone(), keepers, None, supervision),
+            trial: Arc::default(),
+            adoption_key,
             retention: Arc::new(Retention::new(&tasks_dir, rules, 0)),
-            metrics: Arc::new(Metrics::new()),
+            metrics,
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,

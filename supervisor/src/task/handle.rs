@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{
     config::limits,
-    task::{feed::Feed, info::TaskInfo},
+    task::{feed::Feed, info::TaskInfo, worker_card::WorkerCard},
 };
 
 /// What may be asked of a task.
@@ -71,7 +71,9 @@ pub(crate) struct TaskHandle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<TaskStatus>,
     on_supervisor_loss: OnSupervisorLoss,
+    started: Arc<OnceLock<Started>>,
     ended: Arc<OnceLock<Ended>>,
+    worker: Arc<WorkerCard>,
 }
 
 /// The owner's end of a [`TaskHandle`].
@@ -81,8 +83,11 @@ pub(crate) struct OwnerSide {
     pub feed: Arc<Feed>,
     pub requests: mpsc::Receiver<Request>,
     pub status: watch::Sender<TaskStatus>,
+    /// Set when the main process runs.
+    pub started: Arc<OnceLock<Started>>,
     /// Set before the terminal event is in the feed.
     pub ended: Arc<OnceLock<Ended>>,
+    pub worker: Arc<WorkerCard>,
 }
 
 impl TaskHandle {
@@ -94,7 +99,8 @@ impl TaskHandle {
         on_supervisor_loss: OnSupervisorLoss,
     ) -> (Self, OwnerSide) {
         let info = Arc::new(info);
-        let ended = Arc::new(OnceLock::new());
+        let (started, ended) = (Arc::new(OnceLock::new()), Arc::new(OnceLock::new()));
+        let worker = Arc::<WorkerCard>::default();
         let (requests, queue) = mpsc::channel(limits::REQUEST_QUEUE_MESSAGES);
         let (status_sender, status) = watch::channel(status);
         let side = OwnerSide {
@@ -102,9 +108,11 @@ impl TaskHandle {
             feed: Arc::clone(&feed),
             requests: queue,
             status: status_sender,
+            started: Arc::clone(&started),
             ended: Arc::clone(&ended),
+            worker: Arc::clone(&worker),
         };
-        (Self { info, feed, requests, status, on_supervisor_loss, ended }, side)
+        (Self { info, feed, requests, status, on_supervisor_loss, started, ended, worker }, side)
     }
 
     #[must_use]
@@ -131,6 +139,12 @@ impl TaskHandle {
         }
     }
 
+    /// What operators are shown of its worker.
+    #[must_use]
+    pub(super) fn worker(&self) -> &WorkerCard {
+        &self.worker
+    }
+
     #[must_use]
     pub(crate) fn feed(&self) -> &Arc<Feed> {
         &self.feed
@@ -145,6 +159,12 @@ impl TaskHandle {
     #[must_use]
     pub(crate) fn is_done(&self) -> bool {
         self.feed.position().is_done
+    }
+
+    /// `None` until it runs.
+    #[must_use]
+    pub(crate) fn started(&self) -> Option<&Started> {
+        self.started.get()
     }
 
     /// How it ended. Set before the terminal event is in the feed.

@@ -113,6 +113,8 @@ fn of_handle(handle: &TaskHandle) -> TaskSummary {
         accepted_ms: info.accepted_ms,
         ended_ms: ended.as_ref().map(|ended| ended.at_ms),
         pid: status.pid,
+        containment: handle.started().map(|started| started.containment.as_str().to_owned()),
+        isolation: handle.started().map(|started| Box::new(started.isolation.clone())),
         last_seq: position.last_seq,
         log_bytes: position.end_offset,
         reason: ended.as_ref().map(|ended| ended.completed.reason),
@@ -138,6 +140,11 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
         accepted_ms: accepted.accepted_ms,
         ended_ms: ended.map(|ended| ended.at_ms),
         pid: row.started.as_ref().map(|started| started.pid),
+        containment: row
+            .started
+            .as_ref()
+            .and_then(|started| Some(started.containment.known()?.as_str().to_owned())),
+        isolation: None,
         last_seq: ended.map_or(0, |ended| ended.last_seq),
         log_bytes: ended.map_or_else(
             || state_dir::file_bytes(&context.log_path(&accepted.id)),

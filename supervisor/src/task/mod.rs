@@ -12,6 +12,7 @@
 //! - `owner`: the one tokio task that owns everything about a task
 //! - `worker_lost`: a worker is gone without a terminal event: what it left is killed, and the event is written here
 //! - `worker_error`, `not_started`: why a worker was given up, or why there was none
+//! - `processes`: whether processes can be made for tasks
 //! - `state`: the owner's state machine
 //! - `watchdog`: the clocks by which it watches its worker
 //! - `relay`: from a worker's bytes to the feed
@@ -36,9 +37,15 @@ mod worker_error;
 
 mod not_started;
 
+mod processes;
+
 mod state;
 
+mod isolation;
+
 mod watchdog;
+
+pub(crate) mod workers;
 
 mod relay;
 
@@ -51,6 +58,8 @@ pub(crate) mod retention;
 pub(crate) mod handle;
 
 mod info;
+
+mod worker_card;
 
 pub(crate) mod feed;
 
@@ -66,7 +75,7 @@ pub(crate) use self::{
     handle::{ControlReply, Request, StartOutcome, TaskHandle},
     info::TaskInfo,
 };
-use crate::config::limits;
+use crate::{config::limits, worker::start_guard::WorkerBroken};
 
 /// Accepts a task and starts it. The receiver hears how its start went. `session` is the change that records its session,
 /// where the database does not have it yet.
@@ -82,6 +91,8 @@ pub(crate) fn accept(
     let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
     let status = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
     let (handle, side) = TaskHandle::new(info, feed, status, spec.on_supervisor_loss);
+    let broken = |WorkerBroken { retry_after }| Refusal::WorkerBroken { retry_after };
+    context.spawner.guard().check().map_err(broken)?;
     context.registry.insert(handle.clone())?;
     let (sender, receiver) = oneshot::channel();
     let owner = Owner::of_new_task(context, side, &spec, sender);

@@ -10,7 +10,15 @@ pub(crate) enum NotStarted {
     #[error(transparent)]
     Record(#[from] StoreError),
     #[error("the worker could not be started: {0}")]
-    Worker(#[from] SpawnError),
+    Worker(SpawnError),
+    #[error("no process could be made for it ({0}), because too many run already: try again later")]
+    Processes(SpawnError),
+}
+
+impl From<SpawnError> for NotStarted {
+    fn from(error: SpawnError) -> Self {
+        if error.is_want_of_processes() { Self::Processes(error) } else { Self::Worker(error) }
+    }
 }
 
 impl NotStarted {
@@ -26,7 +34,7 @@ impl NotStarted {
             Self::Record(StoreError::Closed) => false,
             // Whatever keeps the worker program from running is no task's fault: it is being replaced, its file is
             // incomplete, may not be executed, or is for another machine.
-            Self::Worker(_) => true,
+            Self::Worker(_) | Self::Processes(_) => true,
         }
     }
 }

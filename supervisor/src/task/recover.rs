@@ -100,7 +100,7 @@ pub(crate) async fn recover(
     let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
     task.leaf =
         task.leaf.or_else(|| cgroup::find_leaf(context.cgroup.as_ref(), &task.info.task_id));
-    let Some(mut candidate) = Candidate::find(&directory).await? else {
+    let Some(mut candidate) = Candidate::find(&directory, &context.adoption_key).await? else {
         return without_worker(context, task, log_path, failure).await;
     };
     match candidate.answer(limits::ADOPT_SOON).await {

@@ -6,6 +6,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use cc_protocol::CallError;
@@ -37,6 +38,8 @@ pub(crate) enum Refusal {
     StateLost,
     /// As many tasks run as may.
     Full { limit: usize },
+    /// The worker program is broken.
+    WorkerBroken { retry_after: Duration },
 }
 
 impl From<Refusal> for CallError {
@@ -45,6 +48,9 @@ impl From<Refusal> for CallError {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
             Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
+            Refusal::WorkerBroken { retry_after } => Self::WorkerBroken {
+                retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX),
+            },
         }
     }
 }
@@ -93,6 +99,11 @@ impl Registry {
     #[must_use]
     pub(crate) fn task_ids(&self) -> Vec<String> {
         self.tasks().handles.keys().cloned().collect()
+    }
+
+    #[must_use]
+    pub(crate) fn handles(&self) -> Vec<TaskHandle> {
+        self.tasks().handles.values().cloned().collect()
     }
 
     /// Removes a task whose worker is reaped.

@@ -265,10 +265,10 @@ mod tests {
     #[test]
     fn a_notice_is_never_in_the_feed_and_what_came_before_it_is() {
         let feed = feed();
-        let notice = record(0, Body::Notice(Notice::Pong { nonce: 5 }));
+        let notice = record(0, Body::Notice(Notice::Pong { nonce: 5, version: None }));
         let mut buffer = buffer(&[line(1), notice, line(2)]);
         let mut relay = Relay::of(&feed, &mut buffer).unwrap();
-        let Some(Ok(Relayed::Notice(Notice::Pong { nonce: 5 }))) = relay.next() else {
+        let Some(Ok(Relayed::Notice(Notice::Pong { nonce: 5, .. }))) = relay.next() else {
             panic!("no notice")
         };
         assert_eq!(published(&feed), line(1));

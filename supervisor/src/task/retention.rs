@@ -218,10 +218,14 @@ pub(crate) async fn clean(
     let turn = retention.turn.lock().await;
     retention.is_awaited.store(false, Ordering::Relaxed);
     while !stage.is_stopping() {
-        let (cleaned, began) = (Arc::clone(&retention), Instant::now());
+        let cleaned = Arc::clone(&retention);
         let slice = Slice { tasks: limits::RETENTION_SLICE_TASKS, time: limits::RETENTION_SLICE };
-        let removing = spawn_blocking(move || cleaned.remove_some(cleaned.now_ms(), slice));
-        let (removed, is_done) = match removing.await {
+        let removing = spawn_blocking(move || {
+            let began = Instant::now();
+            let (removed, is_done) = cleaned.remove_some(cleaned.now_ms(), slice);
+            (removed, is_done, began.elapsed())
+        });
+        let (removed, is_done, took) = match removing.await {
             Ok(outcome) => outcome,
             Err(error) => return tracing::error!(%error, "removing old logs"),
         };
@@ -236,7 +240,8 @@ pub(crate) async fn clean(
         if is_done {
             break;
         }
-        sleep(began.elapsed() * limits::RETENTION_PAUSE_SHARE).await;
+        // Bounded, so that logs are removed faster than new ones can come, however slow the disk is.
+        sleep((took * 2).min(limits::RETENTION_PAUSE)).await;
     }
     drop(turn);
 }

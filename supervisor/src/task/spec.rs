@@ -8,6 +8,7 @@ use cc_claude::invocation::{PromptOptions, argv, is_claude_command, is_claude_pr
 use cc_events::ClaudeStream;
 use cc_link::{
     LINK_VERSION,
+    key::Key,
     spec::{Bounds, CgroupParent, Deadlines, Stdin, TaskSpec},
 };
 use cc_protocol::{
@@ -16,7 +17,10 @@ use cc_protocol::{
     task::COMMAND_CHARS_LIMIT,
 };
 
-use crate::config::{Config, TaskDefaults, environment::Base, limits};
+use crate::{
+    config::{Config, TaskDefaults, environment::Base, limits},
+    task::isolation,
+};
 
 /// Makes a Claude CLI report a failure at its start in a result line. Without it, it prints a sentence on standard error.
 const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
@@ -29,6 +33,8 @@ pub(crate) struct Setting<'a> {
     pub environment: &'a Base,
     /// The parent of the tasks' cgroups.
     pub cgroup: Option<&'a CgroupParent>,
+    /// What a later supervisor must show to adopt the worker.
+    pub adoption_key: Option<&'a Key>,
 }
 
 impl Setting<'_> {
@@ -41,7 +47,10 @@ impl Setting<'_> {
         log_path: PathBuf,
     ) -> Result<TaskSpec, CallError> {
         let bounds = bounds(&execute, &self.config.task)?;
-        let program = program(self.config, &execute.program)?;
+        let mut program = program(self.config, &execute.program)?;
+        let settings = &self.config.isolation;
+        let isolation = isolation::wanted(settings, self.environment, &execute)?;
+        program.argv.splice(0..0, settings.wrap.iter().cloned());
         let deadlines = deadlines(&execute, program.claude, &self.config.task);
         let defaults = &self.config.task;
         let env = self.environment_of(&execute, task_id);
@@ -62,6 +71,8 @@ impl Setting<'_> {
             },
             umask: defaults.umask,
             no_new_privs: defaults.no_new_privs,
+            isolation,
+            adoption_key: self.adoption_key.cloned(),
             bounds,
             deadlines,
             log_path,
@@ -80,6 +91,9 @@ impl Setting<'_> {
             || self.environment.get(STARTUP_FAILURE_RESULTS).is_some();
         if is_prompt && !is_wished {
             variables.push((STARTUP_FAILURE_RESULTS.to_owned(), "1".to_owned()));
+        }
+        if let Some(account) = &self.config.isolation.user {
+            isolation::become_account(&mut variables, account, execute);
         }
         variables
     }
@@ -236,7 +250,12 @@ mod tests {
         let Value::Object(params) = params else { panic!("no object") };
         let config = config(allowed);
         let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
-        let setting = Setting { config: &config, environment: &environment, cgroup: None };
+        let setting = Setting {
+            config: &config,
+            environment: &environment,
+            cgroup: None,
+            adoption_key: None,
+        };
         let execute = Execute::from_params(params).unwrap();
         Ok(setting.spec(execute, "id", PathBuf::from("/log"))?)
     }

@@ -1,8 +1,10 @@
 //! The clocks by which a supervisor watches a worker: is it alive, and does it keep its task's deadlines?
 //!
-//! The worker enforces the deadlines; this notices when it does not. Pure: the caller says what happens and when, and
-//! [`Watchdog::next_check`] says when to check. Called by [`crate::task::owner`] with the clock of [`crate::ops::uptime`], so that a worker
-//! which was stopped together with this supervisor is not late.
+//! The worker gives a sign of life every few seconds and enforces the deadlines; this notices when it does not. A worker
+//! that is silent is asked before it is given up, whatever its age: if it was silent because this process could not run,
+//! the answer comes at once. Pure: the caller says what happens and when, and [`Watchdog::next_check`] says when to check.
+//! Called by [`crate::task::owner`] with the clock of [`crate::ops::uptime`], so that a worker which was stopped together
+//! with this supervisor is not late.
 
 use std::time::Duration;
 
@@ -25,8 +27,11 @@ pub(crate) enum Hang {
     /// It sent neither `started` nor a terminal event.
     #[error("the worker did not start the task within {} s", limits::WORKER_START.as_secs())]
     Start,
-    #[error("the worker did not answer its health check within {} s", .0.as_secs())]
-    Silent(Duration),
+    #[error(
+        "the worker was unresponsive: it gave no sign of life for {} s",
+        (limits::WORKER_SILENCE + limits::WORKER_ANSWER).as_secs()
+    )]
+    Unresponsive,
     /// The total deadline has passed, and it answers but does not end the task.
     #[error("the worker did not end the task at its total timeout of {} ms", .0.as_millis())]
     Overdue(Duration),
@@ -70,9 +75,8 @@ pub(crate) struct Watchdog {
     moving_since: Option<Instant>,
     phase: Phase,
     ping: Option<Ping>,
-    next_ping: Instant,
-    /// The time between the next ping and the one after it.
-    ping_interval: Duration,
+    /// The last sign of life.
+    heard_at: Instant,
 }
 
 impl Watchdog {
@@ -87,8 +91,7 @@ impl Watchdog {
             moving_since: None,
             phase: Phase::Starting { until: now + limits::WORKER_START },
             ping: None,
-            next_ping: now + limits::WORKER_START,
-            ping_interval: limits::WORKER_PING,
+            heard_at: now,
         }
     }
 
@@ -113,7 +116,7 @@ impl Watchdog {
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Running;
             self.moving_since = Some(now);
-            self.next_ping = now + limits::WORKER_PING;
+            self.heard(now);
         }
     }
 
@@ -133,18 +136,17 @@ impl Watchdog {
     pub(crate) fn ending(&mut self, now: Instant) {
         if !matches!(self.phase, Phase::Ending { .. }) {
             self.phase = Phase::Ending { until: now + self.grace + limits::WORKER_KILL };
-            self.ping = None;
         }
     }
 
     /// The worker has the order to kill the task: there is no grace.
     pub(crate) fn killing(&mut self, now: Instant) {
         self.phase = Phase::Ending { until: now + limits::WORKER_KILL };
-        self.ping = None;
     }
 
     /// The worker has sent anything.
-    pub(crate) fn heard(&mut self) {
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard_at = now;
         self.ping = None;
     }
 
@@ -152,11 +154,14 @@ impl Watchdog {
     #[must_use]
     pub(crate) fn next_check(&self) -> Instant {
         let of_phase = match self.phase {
-            Phase::Starting { until } | Phase::Ending { until } => return until,
-            Phase::Overdue { until } => Some(until),
+            Phase::Starting { until } => return until,
+            Phase::Overdue { until } | Phase::Ending { until } => Some(until),
             Phase::Running => self.overdue_at(),
         };
-        let of_ping = self.ping.map_or(self.next_ping, |ping| ping.sent_at + ping.patience);
+        let of_ping = match self.ping {
+            Some(ping) => ping.sent_at + ping.patience,
+            None => self.heard_at + limits::WORKER_SILENCE,
+        };
         of_phase.map_or(of_ping, |of_phase| of_phase.min(of_ping))
     }
 
@@ -165,8 +170,8 @@ impl Watchdog {
             Phase::Starting { until } => {
                 return (now >= until).then_some(Alarm::Hung(Hang::Start));
             }
-            Phase::Ending { until } => {
-                return (now >= until).then_some(Alarm::Hung(Hang::Grace(self.grace)));
+            Phase::Ending { until } if now >= until => {
+                return Some(Alarm::Hung(Hang::Grace(self.grace)));
             }
             Phase::Overdue { until } if now >= until => {
                 return Some(Alarm::Hung(Hang::Overdue(self.total.unwrap_or_default())));
@@ -175,27 +180,27 @@ impl Watchdog {
                 self.phase = Phase::Overdue { until: now + self.grace + limits::WORKER_KILL };
                 return Some(self.send_ping(now, limits::WORKER_LATE_PONG));
             }
-            Phase::Overdue { .. } | Phase::Running => {}
+            Phase::Overdue { .. } | Phase::Running | Phase::Ending { .. } => {}
         }
         match self.ping {
             Some(ping) if now >= ping.sent_at + ping.patience => {
                 Some(Alarm::Hung(match self.phase {
                     Phase::Overdue { .. } => Hang::OverdueSilent(self.total.unwrap_or_default()),
                     Phase::Starting { .. } | Phase::Running | Phase::Ending { .. } => {
-                        Hang::Silent(ping.patience)
+                        Hang::Unresponsive
                     }
                 }))
             }
             Some(_) => None,
-            None if now >= self.next_ping => Some(self.send_ping(now, limits::WORKER_PONG)),
+            None if now >= self.heard_at + limits::WORKER_SILENCE => {
+                Some(self.send_ping(now, limits::WORKER_ANSWER))
+            }
             None => None,
         }
     }
 
     fn send_ping(&mut self, now: Instant, patience: Duration) -> Alarm {
         self.ping = Some(Ping { sent_at: now, patience });
-        self.ping_interval = (self.ping_interval * 2).min(limits::MOST_WORKER_PING);
-        self.next_ping = now + self.ping_interval;
         Alarm::Ping
     }
 
@@ -239,7 +244,7 @@ mod tests {
             }
             match watchdog.check(now) {
                 Some(Alarm::Hung(hang)) => return Some((now - start, hang)),
-                Some(Alarm::Ping) if answers => watchdog.heard(),
+                Some(Alarm::Ping) if answers => watchdog.heard(now),
                 Some(Alarm::Ping) | None => {}
             }
         }
@@ -259,23 +264,41 @@ mod tests {
         let (mut watchdog, now) = self::watchdog(None);
         watchdog.started(now);
         let (after, hang) = hang(&mut watchdog, now, false, 3600 * SECOND).unwrap();
-        assert_eq!((after, hang), (15 * SECOND, Hang::Silent(10 * SECOND)));
+        assert_eq!((after, hang), (10 * SECOND, Hang::Unresponsive));
     }
 
     #[test]
-    fn a_worker_that_has_answered_for_long_is_asked_once_a_minute_and_is_hung_soon_after() {
+    fn a_worker_that_gives_a_sign_of_life_every_five_seconds_is_not_asked_and_is_hung_ten_seconds_after_the_last()
+     {
         let (mut watchdog, now) = watchdog(None);
         watchdog.started(now);
-        let mut pings = Vec::new();
-        while pings.len() < 8 {
-            let at = watchdog.next_check();
-            assert_eq!(watchdog.check(at), Some(Alarm::Ping));
-            watchdog.heard();
-            pings.push((at - now).as_secs());
+        for turn in 1..=1000 {
+            let at = now + turn * 5 * SECOND;
+            assert!(watchdog.next_check() > at);
+            watchdog.heard(at);
         }
-        assert_eq!(pings, [5, 15, 35, 75, 135, 195, 255, 315]);
+        let last = now + 5000 * SECOND;
+        let (after, hang) = hang(&mut watchdog, last, false, 3600 * SECOND).unwrap();
+        assert_eq!((after, hang), (10 * SECOND, Hang::Unresponsive));
+    }
+
+    #[test]
+    fn a_worker_that_was_not_heard_because_nothing_ran_here_is_asked_first() {
+        let (mut watchdog, now) = watchdog(None);
+        watchdog.started(now);
+        let late = now + 60 * SECOND;
+        assert_eq!(watchdog.check(late), Some(Alarm::Ping));
+        assert_eq!(watchdog.next_check(), late + 3 * SECOND);
+    }
+
+    #[test]
+    fn a_worker_that_is_silent_while_it_ends_its_task_does_not_have_the_whole_grace() {
+        let (mut watchdog, now) = watchdog(None);
+        watchdog.grace = 600 * SECOND;
+        watchdog.started(now);
+        watchdog.ending(now);
         let (after, hang) = hang(&mut watchdog, now, false, 3600 * SECOND).unwrap();
-        assert_eq!((after, hang), (385 * SECOND, Hang::Silent(10 * SECOND)));
+        assert_eq!((after, hang), (10 * SECOND, Hang::Unresponsive));
     }
 
     #[test]
@@ -305,6 +328,7 @@ mod tests {
                 pid: 7,
                 worker_pid: 6,
                 containment: cc_events::Containment::Subreaper,
+                isolation: Default::default(),
             },
             end_offset: 8,
             last_seq: 0,
@@ -322,7 +346,8 @@ mod tests {
         assert_eq!(paused.overdue_at(), Some(now + 105 * SECOND));
         let ending = cc_events::EndReason::Timeout;
         let ending = Watchdog::of_adopted(now, &adopted(false, Some(ending)));
-        assert_eq!(ending.next_check(), now + 16 * SECOND, "the grace period and the kill bound");
+        let Phase::Ending { until } = ending.phase else { panic!("{ending:?}") };
+        assert_eq!(until, now + 16 * SECOND, "the grace period and the kill bound");
     }
 
     #[test]
@@ -342,7 +367,7 @@ mod tests {
         watchdog.ending(now + 5 * SECOND);
         let (after, hang) = hang(&mut watchdog, now, true, 60 * SECOND).unwrap();
         assert_eq!((after, hang), (17 * SECOND, Hang::Grace(10 * SECOND)));
-        watchdog.killing(now);
-        assert_eq!(watchdog.next_check(), now + 6 * SECOND);
+        watchdog.killing(now + 17 * SECOND);
+        assert_eq!(watchdog.next_check(), now + 23 * SECOND);
     }
 }

@@ -6,6 +6,7 @@ use cc_tasklog::LogError;
 
 use crate::{
     config::limits,
+    ops::metrics::AbnormalEnd,
     task::{
         relay::RelayError,
         state::{Input, State},
@@ -43,4 +44,19 @@ pub(crate) enum WorkerError {
     NotAdopted,
     #[error("its log cannot be read: {0}")]
     Log(#[source] LogError),
+}
+
+impl WorkerError {
+    /// How it is counted.
+    #[must_use]
+    pub(crate) fn abnormal_end(&self) -> AbnormalEnd {
+        match self {
+            Self::Read(_) | Self::DiedAlone | Self::HungUp => AbnormalEnd::Died,
+            Self::Hung(_) | Self::NotAdopted => AbnormalEnd::Unresponsive,
+            Self::Relay(_) | Self::Violation { .. } | Self::UnaskedAnswer | Self::Log(_) => {
+                AbnormalEnd::Misbehaved
+            }
+            Self::OwnerPanicked => AbnormalEnd::OwnerFailed,
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! What happens when a worker is gone without a terminal event: what it left is killed, its log is made whole, the
 //! records that the pipe did not deliver are published, and the terminal event is written here.
 //!
-//! Who kills: the worker's keeper, which is the parent of its orphans, and then [`crate::worker::spawner`]'s `sweep` for
-//! what no keeper found; both by `cc_proctree::kill`. Called by [`crate::task::owner`], once for each lost worker.
+//! Who kills: the worker's keeper, which is the parent of its orphans, and then [`crate::worker::sweeper`] for what
+//! no keeper found; both by `cc_proctree::kill`. Called by [`crate::task::owner`], once for each lost worker.
 //! Whatever fails here, the feed ends with exactly one terminal event.
 
 use std::{
@@ -12,17 +12,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use cc_events::{Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict};
+use cc_events::{
+    Completed, EndReason, Event, OutputCounts, SpawnFailureKind, Started, Verdict, Warning,
+    WarningKind,
+};
 use cc_link::{
     record::{Body, Record, decode_frame, frame_bytes, peek_seqs},
     spec::Fsync,
 };
-use cc_proctree::{kill::Swept, procfs::Process};
+use cc_proctree::{kill::Swept, procfs::Process, tree_record};
 use cc_tasklog::{Kept, LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{
     config::limits,
-    ops::clock::now_ms,
+    ops::{clock::now_ms, metrics::AbnormalEnd},
     task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
 };
 
@@ -32,9 +35,10 @@ const SIGKILL: i32 = 9;
 const NOT_STARTED: i32 = 125;
 /// Added to how a worker ended that had not made its task's log.
 const BEFORE_START: &str = ", before it had started the task";
-/// Added to how a worker ended when its keeper, the parent of its orphans, is gone.
-const KEEPER_LOST: &str = "; the keeper of the workers had died before, so a process of the task that had cleared its \
+/// Why it is not proven that nothing of the task is left: the keeper was the parent of its orphans.
+const KEEPER_LOST: &str = "the keeper of the workers had died before, so a process of the task that had cleared its \
                            environment may have been missed";
+const SWEEP_FAILED: &str = "the processes of the machine could not be listed, so a process of the task may have been missed";
 
 /// How far a lost worker had come.
 #[derive(Debug)]
@@ -84,15 +88,16 @@ pub(crate) async fn write_terminal_event(
     context: &Arc<TaskContext>,
     mut lost: LostTask,
 ) -> Box<Completed> {
-    let (text, swept) = match &lost.failure {
-        Failure::NotStarted(error) => (error.to_string(), Swept::default()),
+    let left = match &lost.failure {
+        Failure::NotStarted(error) => Leftovers { text: error.to_string(), ..Leftovers::default() },
         Failure::TooLate | Failure::Died => end_leftovers(context, &mut lost).await,
     };
-    if swept.unkillable > 0 {
-        tracing::error!(task_id = lost.task_id, swept.unkillable, "processes survived SIGKILL");
+    let unkillable = left.swept.unkillable;
+    if unkillable > 0 {
+        tracing::error!(task_id = lost.task_id, unkillable, "processes survived SIGKILL");
     }
     let feed = Arc::clone(&lost.feed);
-    let completed = Box::new(completed(&lost, text, swept));
+    let completed = Box::new(completed(&lost, left));
     let fallback = completed.clone();
     let fsync = context.config().fsync;
     match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
@@ -106,32 +111,52 @@ pub(crate) async fn write_terminal_event(
     }
 }
 
-/// Waits until the worker's keeper has ended what the worker left, and sweeps for the rest. Returns the error text of the
-/// terminal event, and what both have killed.
-async fn end_leftovers(context: &TaskContext, lost: &mut LostTask) -> (String, Swept) {
+/// What became of the processes of a task whose worker is gone.
+#[derive(Debug, Default)]
+struct Leftovers {
+    /// The error text of the terminal event.
+    text: String,
+    swept: Swept,
+    /// Why it is not proven that none is left.
+    doubt: Option<&'static str>,
+}
+
+/// Waits until the worker's keeper has ended what the worker left, and sweeps for the rest.
+async fn end_leftovers(context: &TaskContext, lost: &mut LostTask) -> Leftovers {
+    let how = lost.error.as_ref().map_or(AbnormalEnd::Died, WorkerError::abnormal_end);
+    context.spawner.supervision().worker_lost(how);
     // No process has the number 0: then the answer is that all that keepers have found is ended.
     let exit = context.spawner.keepers().settle(lost.worker.pid.unwrap_or(0)).await;
-    let descendants = std::mem::take(&mut lost.worker.descendants);
-    let sweep = context.spawner.sweep(&lost.task_id, lost.leaf.as_deref(), descendants).await;
+    // A keeper that knows how the worker ended was its parent, and has ended what it left.
+    let is_parent_lost = exit.is_keeper_lost && exit.end.is_none() && lost.leaf.is_none();
+    let mut known = std::mem::take(&mut lost.worker.descendants);
+    let record = lost.feed.log_path().with_file_name(tree_record::FILE_NAME);
+    if is_parent_lost {
+        known.extend(tree_record::alive(&record));
+    }
+    let sweeper = context.spawner.sweeper();
+    let sweep = sweeper.sweep(&lost.task_id, lost.leaf.clone(), known).await;
+    drop(std::fs::remove_file(record));
+    let mut doubt = is_parent_lost.then_some(KEEPER_LOST);
     let swept = sweep.unwrap_or_else(|error| {
         tracing::error!(task_id = lost.task_id, %error, "the sweep failed");
+        doubt = Some(SWEEP_FAILED);
         Swept::default()
     });
     let mut text = match &lost.error {
         Some(error) => error.to_string(),
         None => format!("the worker {exit}"),
     };
-    // A keeper that knows how the worker ended was its parent, and has ended what it left.
-    if exit.is_keeper_lost && exit.end.is_none() && lost.leaf.is_none() {
-        text += KEEPER_LOST;
+    if let Some(doubt) = doubt {
+        text = format!("{text}; {doubt}");
     }
     let (task_id, worker_pid) = (&lost.task_id, lost.worker.pid);
     tracing::warn!(task_id, worker_pid, text, "worker failed");
-    (text, exit.swept + swept)
+    Leftovers { text, swept: exit.swept + swept, doubt }
 }
 
 /// The terminal event that the worker did not send.
-fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
+fn completed(lost: &LostTask, left: Leftovers) -> Completed {
     let died = (EndReason::WorkerDied, Verdict::WorkerDied);
     let ((reason, verdict), exit_code, signal, spawn_failure) = match &lost.failure {
         Failure::NotStarted(error) => {
@@ -148,17 +173,22 @@ fn completed(lost: &LostTask, text: String, swept: Swept) -> Completed {
         verdict,
         exit_code,
         signal,
-        error: Some(text),
+        error: Some(left.text),
         duration_ms: lost.duration.map_or(0, millis),
         cpu_ms: 0,
         max_rss_bytes: 0,
         output: OutputCounts::default(),
-        killed_leftovers: swept.killed,
-        unkillable: swept.unkillable,
-        warnings: Vec::new(),
+        killed_leftovers: left.swept.killed,
+        unkillable: left.swept.unkillable,
+        warnings: left.doubt.map(unproven).into_iter().collect(),
         claude: None,
         spawn_failure,
     }
+}
+
+/// `killed_leftovers` and `unkillable` count what was found, and do not say that there was no more.
+fn unproven(doubt: &str) -> Warning {
+    Warning { kind: WarningKind::LeftoversUnproven, message: doubt.to_owned() }
 }
 
 /// Makes the log whole, brings feed and log to the same end, and adds the terminal event to both. The feed gets it even

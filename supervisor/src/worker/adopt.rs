@@ -7,7 +7,7 @@ use std::{io, path::Path, time::Duration};
 
 use bytes::BytesMut;
 use cc_link::{
-    adopt::{Adopted, SOCKET_NAME, VersionRange},
+    adopt::{Adopt, Adopted, SOCKET_NAME, VersionRange},
     control::Control,
     notice::Notice,
     record::{Body, RecordError, decode},
@@ -20,6 +20,7 @@ use tokio::{
 
 use crate::{
     ops::uptime,
+    storage::adoption_key::AdoptionKey,
     worker::{link::Worker, process::ProcessHandle, unix_socket::connect},
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Candidate {
     connection: UnixStream,
     /// What it has sent and was not read yet.
     received: BytesMut,
+    /// It was started before the key was made that was shown to it.
+    is_key_new: bool,
 }
 
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub(crate) enum Foreign {
         .0.oldest, .0.newest, VersionRange::OWN.oldest, VersionRange::OWN.newest
     )]
     Versions(VersionRange),
+    #[error("it was started with another key than the one in the state directory, which was lost")]
+    OtherKey,
     #[error("it did not answer the question")]
     NoAnswer,
 }
@@ -62,7 +67,7 @@ impl Candidate {
     ///
     /// # Errors
     /// When it is not known whether there is one.
-    pub(crate) async fn find(directory: &Path) -> io::Result<Option<Self>> {
+    pub(crate) async fn find(directory: &Path, key: &AdoptionKey) -> io::Result<Option<Self>> {
         let Some(mut connection) = connect(directory, SOCKET_NAME).await? else {
             return Ok(None);
         };
@@ -78,10 +83,12 @@ impl Candidate {
         if is_hung_up(&connection)? {
             return Ok(None);
         }
-        let question = Control::Adopt(VersionRange::OWN).to_line()?;
+        let adopt = Adopt { versions: VersionRange::OWN, key: Some(key.key.clone()) };
+        let question = Control::Adopt(adopt).to_line()?;
         // A new connection takes these few bytes at once. If it breaks here, the answer does not come either.
         drop(connection.write_all(&question).await);
-        Ok(Some(Self { process, connection, received: BytesMut::new() }))
+        let is_key_new = key.is_new;
+        Ok(Some(Self { process, connection, received: BytesMut::new(), is_key_new }))
     }
 
     /// Waits for the answer. `None`: there is none yet, and this may be called again.
@@ -99,6 +106,9 @@ impl Candidate {
             let left = deadline.saturating_duration_since(uptime::now());
             match uptime::timeout(left, reading).await {
                 Ok(Ok(1..)) => {}
+                Ok(Ok(0) | Err(_)) if self.is_key_new && !self.process.has_ended() => {
+                    return Some(AdoptReply::Foreign(Foreign::OtherKey));
+                }
                 Ok(Ok(0) | Err(_)) => return Some(AdoptReply::HungUp),
                 Err(_) => return None,
             }

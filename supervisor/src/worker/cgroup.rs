@@ -9,8 +9,8 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
-use cc_link::spec::CgroupParent;
-use cc_proctree::cgroup::{self, Parent, Setting};
+use cc_link::{isolation::TaskLimits, spec::CgroupParent};
+use cc_proctree::cgroup::{self, Controllers, Parent, Setting};
 use tokio::{task::spawn_blocking, time::timeout};
 
 use crate::{config::limits, worker::spawner::Spawner};
@@ -32,6 +32,7 @@ enum ProbeError {
 /// When the operator named the parent and it cannot be used.
 pub(crate) async fn find(
     setting: &Setting,
+    limits: &TaskLimits,
     spawner: &Spawner,
 ) -> anyhow::Result<Option<(Parent, CgroupParent)>> {
     let Some(parent) = Parent::discover(setting)? else {
@@ -47,6 +48,7 @@ pub(crate) async fn find(
         Ok(clone_into) => {
             let path = parent.path().to_owned();
             tracing::info!(path = %path.display(), clone_into, "tasks get cgroups");
+            enable_controllers(&path, limits);
             Ok(Some((parent, CgroupParent { path, clone_into })))
         }
         Err(problem) => {
@@ -66,6 +68,25 @@ pub(crate) async fn find(
                 }
             }
         }
+    }
+}
+
+/// Those that the operator's limits need: each of them costs every task something.
+fn enable_controllers(parent: &Path, limits: &TaskLimits) {
+    let wanted = Controllers {
+        memory: limits.memory_bytes.is_some(),
+        pids: limits.processes.is_some(),
+        cpu: limits.cpu_percent.is_some(),
+    };
+    let enabled = wanted.enable(parent);
+    if enabled != wanted {
+        let wanted: Vec<_> = wanted.names().collect();
+        let enabled: Vec<_> = enabled.names().collect();
+        tracing::warn!(
+            path = %parent.display(), ?wanted, ?enabled,
+            "not all cgroup controllers can be had for the limits of tasks: what stands in for them is in the answer \
+             to execute (isolation)"
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A keeper is the parent of its workers and ends what a dead one leaves. Here it is asked whether it has, and its exit is
 //! waited for. A keeper that exits by itself removes its socket. A socket without a listener is that of a keeper that was
-//! killed: what its workers leave has lost its parent, and [`crate::worker::spawner::Spawner::sweep`] must find it.
+//! killed: what its workers leave has lost its parent, and [`crate::worker::sweeper::Sweeper::sweep`] must find it.
 
 use std::{
     fmt, fs, io,
@@ -12,11 +12,13 @@ use std::{
         unix::fs::PermissionsExt as _,
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use cc_link::{
     exit::Exit,
     keeper::{QUESTION_BYTES_LIMIT, Question, Settled, WorkerEnd, from_line, to_line},
+    key::Key,
 };
 use cc_proctree::{
     kill::Swept,
@@ -30,6 +32,7 @@ use rustix::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::UnixStream,
+    sync::Semaphore,
 };
 
 use crate::{
@@ -47,6 +50,10 @@ const BACKLOG: i32 = 32;
 #[derive(Clone, Debug)]
 pub(crate) struct Keepers {
     directory: Directory,
+    /// What they want to see before they answer.
+    key: Key,
+    /// Of more callers at a time a keeper forgets the oldest, which would be taken for its exit.
+    questions: Arc<Semaphore>,
 }
 
 /// How a worker ended, and what became of what it left.
@@ -103,8 +110,8 @@ enum Asked {
 impl Keepers {
     /// The keepers whose sockets are in `directory`.
     #[must_use]
-    pub(crate) fn new(directory: Directory) -> Self {
-        Self { directory }
+    pub(crate) fn new(directory: Directory, key: Key) -> Self {
+        Self { directory, key, questions: Arc::new(Semaphore::new(limits::KEEPER_QUESTIONS)) }
     }
 
     /// Makes the socket of a new keeper, to which only this user can connect; returns it with its path. It listens
@@ -140,7 +147,8 @@ impl Keepers {
     pub(crate) async fn settle(&self, worker: i32) -> WorkerExit {
         let mut exit = WorkerExit::default();
         for path in self.sockets() {
-            match self.ask(&path, Question::Settle { worker }).await {
+            let question = Question::Settle { worker, key: Some(self.key.clone()) };
+            match self.ask(&path, question).await {
                 Asked::Answered(settled) => exit.add(&settled),
                 Asked::Gone => {}
                 Asked::Dead => exit.is_keeper_lost = true,
@@ -154,6 +162,8 @@ impl Keepers {
     }
 
     async fn ask(&self, path: &Path, question: Question) -> Asked {
+        // It is never closed.
+        let _permit = self.questions.acquire().await;
         let asking = async {
             let Some(mut connection) = self.connect(path).await? else {
                 return Ok(if path.exists() { Asked::Dead } else { Asked::Gone });

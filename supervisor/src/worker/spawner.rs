@@ -1,29 +1,30 @@
-//! Has workers forked by a keeper, and sweeps up what a dead worker left: [`Spawner::sweep`] calls
-//! `cc_proctree::kill`.
+//! Has workers forked by a keeper.
 //!
 //! Owns this supervisor's keeper. It is started for the first worker, and again when it is gone or its program was
 //! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
-    io,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
+    time::Duration,
 };
 
-use cc_link::spec::{MARKER_VARIABLE, OPEN_FILES_VARIABLE};
-use cc_proctree::{
-    kill::{Leftovers, Swept, end_leftovers},
-    procfs::Process,
-};
-use tokio::{process::Command, sync::Mutex, task::spawn_blocking, time::timeout};
+use cc_link::spec::{CORE_DUMPS_VARIABLE, OPEN_FILES_VARIABLE};
+use rustix::io::Errno;
+use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
+    ops::{health::Condition, uptime},
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
-        keepers::{self, Keepers},
+        keepers::{self, Keepers, WorkerExit},
         link::Worker,
+        start_guard::StartGuard,
+        supervision::Supervision,
+        sweeper::Sweeper,
     },
 };
 
@@ -35,20 +36,73 @@ pub(crate) struct SpawnError {
     pub error: ForkError,
 }
 
+impl SpawnError {
+    /// Whether as many processes run as may, of this user or in this container.
+    #[must_use]
+    pub(crate) fn is_want_of_processes(&self) -> bool {
+        match &self.error {
+            ForkError::Refused(error) => error.kind() == ErrorKind::WouldBlock,
+            ForkError::Lost(_) => false,
+        }
+    }
+
+    /// Whether processes or memory are missing, or descriptors: the program is not at fault.
+    fn is_shortage(&self) -> bool {
+        let ForkError::Refused(error) = &self.error else { return false };
+        let errno = Errno::from_io_error(error);
+        matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+    }
+}
+
+/// Why the program does not work.
+#[derive(Debug, thiserror::Error)]
+enum TrialError {
+    #[error(transparent)]
+    Spawn(#[from] SpawnError),
+    #[error("a worker without a task {0}")]
+    Ended(WorkerExit),
+}
+
 /// Starts workers. Clones are the same spawner.
 #[derive(Clone, Debug)]
 pub(crate) struct Spawner {
     program: Arc<Path>,
     keeper: Arc<Mutex<Option<Keeper>>>,
     keepers: Keepers,
+    sweeper: Sweeper,
+    supervision: Supervision,
+    guard: StartGuard,
     open_files: Option<u64>,
+    allow_core_dumps: bool,
 }
 
 impl Spawner {
     /// Starts workers that run `program`. `open_files` is their limit; `None`: as this process's.
     #[must_use]
-    pub(crate) fn new(program: PathBuf, keepers: Keepers, open_files: Option<u64>) -> Self {
-        Self { program: program.into(), keeper: Arc::default(), keepers, open_files }
+    pub(crate) fn new(
+        program: PathBuf,
+        keepers: Keepers,
+        open_files: Option<u64>,
+        supervision: Supervision,
+    ) -> Self {
+        let sweeper = Sweeper::new(supervision.clone());
+        Self {
+            program: program.into(),
+            keeper: Arc::default(),
+            keepers,
+            sweeper,
+            guard: StartGuard::new(Arc::clone(supervision.health())),
+            supervision,
+            open_files,
+            allow_core_dumps: false,
+        }
+    }
+
+    /// The same, whose workers debuggers of their user may look into.
+    #[must_use]
+    pub(crate) fn allowing_core_dumps(mut self, allow_core_dumps: bool) -> Self {
+        self.allow_core_dumps = allow_core_dumps;
+        self
     }
 
     /// Starts a worker, which waits for its first control line.
@@ -56,10 +110,65 @@ impl Spawner {
     /// # Errors
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
+        let spawned = self.try_spawn().await;
+        match &spawned {
+            Ok(_) => self.supervision.health().clear(Condition::ProcessesExhausted),
+            Err(error) if error.is_shortage() => {
+                self.supervision.health().raise(Condition::ProcessesExhausted, error.to_string());
+            }
+            Err(error) => self.start_failed(&error.to_string()),
+        }
+        spawned
+    }
+
+    async fn try_spawn(&self) -> Result<Worker, SpawnError> {
         let forked = self.fork(&mut *self.keeper.lock().await).await;
         match forked {
             Ok(Forked { process, stdin, stdout }) => Ok(Worker::over_pipes(process, stdin, stdout)),
             Err(error) => Err(SpawnError { program: self.program.to_path_buf(), error }),
+        }
+    }
+
+    /// Whether tasks may be started.
+    #[must_use]
+    pub(crate) fn guard(&self) -> &StartGuard {
+        &self.guard
+    }
+
+    /// A worker failed before it had started its task. After several in a row, starts are refused, and the program is tried
+    /// until it works.
+    pub(crate) fn start_failed(&self, problem: &str) {
+        if let Some(wait) = self.guard.failed(problem) {
+            tokio::spawn(self.clone().try_until_it_works(wait));
+        }
+    }
+
+    async fn try_until_it_works(self, mut wait: Duration) {
+        loop {
+            uptime::sleep(wait).await;
+            if self.guard.is_closed() {
+                return;
+            }
+            match self.try_program().await {
+                Ok(()) => return self.guard.worked(),
+                Err(error) => wait = self.guard.tried_in_vain(&error.to_string()),
+            }
+        }
+    }
+
+    /// Starts a worker, which gets no task: then it has to exit with 0.
+    async fn try_program(&self) -> Result<(), TrialError> {
+        let worker = self.try_spawn().await?;
+        let pid = worker.pid;
+        worker.end().await;
+        let exit = self.keepers.settle(pid).await;
+        if exit.end.is_some() { Err(TrialError::Ended(exit)) } else { Ok(()) }
+    }
+
+    /// The next worker gets a new keeper. The one that there is exits with its last worker.
+    pub(crate) async fn renew(&self) {
+        if let Some(keeper) = self.keeper.lock().await.take() {
+            drop(keeper.dismiss());
         }
     }
 
@@ -89,6 +198,7 @@ impl Spawner {
                 }
                 Err(error @ ForkError::Lost(_)) => {
                     keeper.give_up();
+                    self.supervision.keeper_lost();
                     if !was_there {
                         return Err(error);
                     }
@@ -101,6 +211,7 @@ impl Spawner {
     /// Dismisses the keeper, which exits with its last worker. Waits for the exit of keepers: of all where
     /// `are_tasks_over`, else of those that have no worker.
     pub(crate) async fn close(&self, are_tasks_over: bool) {
+        self.guard.close();
         let keeper = self.keeper.lock().await.take();
         if let Some(keeper) = keeper {
             let process = keeper.dismiss();
@@ -129,27 +240,21 @@ impl Spawner {
         if let Some(open_files) = self.open_files {
             command.env(OPEN_FILES_VARIABLE, open_files.to_string());
         }
+        if self.allow_core_dumps {
+            command.env(CORE_DUMPS_VARIABLE, "1");
+        }
         command
     }
 
-    /// Kills the processes that a dead worker's task has left and its keeper has not ended: those in its cgroup, those
-    /// with its marker in their environment, and the `descendants` that were seen below the worker before. Called by
-    /// [`crate::task::worker_lost`].
-    ///
-    /// # Errors
-    /// When `/proc` cannot be read.
-    pub(crate) async fn sweep(
-        &self,
-        task_id: &str,
-        leaf: Option<&Path>,
-        descendants: Vec<Process>,
-    ) -> io::Result<Swept> {
-        let task_id = task_id.to_owned();
-        let leaf = leaf.map(Path::to_owned);
-        let sweeping = spawn_blocking(move || {
-            let marker = (MARKER_VARIABLE, task_id.as_str());
-            end_leftovers(&Leftovers { marker, leaf, known: &descendants })
-        });
-        sweeping.await.map_err(io::Error::other)?
+    /// What is counted of workers and keepers that end as they should not.
+    #[must_use]
+    pub(crate) fn supervision(&self) -> &Supervision {
+        &self.supervision
+    }
+
+    /// Kills the processes that dead workers have left and no keeper has ended.
+    #[must_use]
+    pub(crate) fn sweeper(&self) -> &Sweeper {
+        &self.sweeper
     }
 }

@@ -123,6 +123,30 @@ fn when_its_keeper_is_killed_a_task_goes_on_and_what_its_worker_leaves_is_looked
     assert!(sockets(&supervisor).is_empty(), "{:?}", sockets(&supervisor));
 }
 
+#[test]
+fn when_its_keeper_and_its_worker_are_killed_the_record_of_the_tree_is_used_and_the_end_says_what_is_not_proven()
+ {
+    let supervisor = Supervisor::start(&Options::new().flag("--grace", 1).flag("--cgroup", "off"));
+    let mut client = supervisor.connect();
+    let tag = unique_tag("record");
+    let answer = family(&mut client, &tag);
+    let record = supervisor.task_directory(task_id(&answer)).join("tree");
+    let is_recorded = |pid: &i32| {
+        let text = fs::read_to_string(&record).unwrap_or_default();
+        text.lines().any(|line| line.starts_with(&format!("{pid} ")))
+    };
+    wait_until("all are recorded", || processes::survivors(&tag).iter().all(is_recorded));
+    Process::open(supervisor.keepers()[0]).unwrap().signal(Signal::KILL);
+    requests::worker(&answer).signal(Signal::KILL);
+    let (killed, text) = death(&mut client, &answer);
+    processes::assert_gone(&tag);
+    assert!(killed >= 2 && text.contains("keeper"), "{killed} {text}");
+    let events = client.watch(task_id(&answer), 0);
+    let warnings = &events.last().unwrap()["params"]["warnings"];
+    assert_eq!(warnings[0]["kind"], "leftovers_unproven", "{warnings}");
+    assert!(!record.exists());
+}
+
 /// What there is in the directory of the keepers.
 fn sockets(supervisor: &Supervisor) -> Vec<PathBuf> {
     let entries = fs::read_dir(supervisor.state_directory().join("keepers")).unwrap();

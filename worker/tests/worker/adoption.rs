@@ -9,7 +9,7 @@ use crate::support::{Worker, end_of_gapless, in_two_halves, numbers, spec, stdou
 use cc_events::{EndReason, Event};
 use cc_link::{
     LINK_VERSION,
-    adopt::{ADOPT_LINE_BYTES_LIMIT, VersionRange},
+    adopt::{ADOPT_LINE_BYTES_LIMIT, Adopt, VersionRange},
     control::Control,
     notice::Notice,
     record::{LOG_MAGIC, frame_bytes},
@@ -17,7 +17,7 @@ use cc_link::{
 };
 use cc_tasklog::FIRST_RECORD_OFFSET;
 
-const ADOPT: Control = Control::Adopt(VersionRange::OWN);
+const ADOPT: Control = Control::Adopt(Adopt { versions: VersionRange::OWN, key: None });
 
 #[test]
 fn a_worker_that_lost_its_supervisor_in_a_flood_goes_on_for_the_next_without_a_gap() {
@@ -143,7 +143,7 @@ fn commands_sent_together_with_the_question_are_obeyed() {
     let (whole, half) = lines.split_at(lines.len() - 10);
     connection.send(whole);
     connection.adopted().unwrap();
-    assert_eq!(connection.records.notice(), Some(Notice::Pong { nonce: 7 }));
+    assert!(matches!(connection.records.notice(), Some(Notice::Pong { nonce: 7, .. })));
     connection.send(half);
     connection.records.rest();
     assert_eq!(end_of_gapless(&worker.whole_log()).reason, EndReason::Disconnected);
@@ -185,7 +185,7 @@ fn an_adopter_that_shares_no_version_is_told_so_and_the_supervisor_keeps_its_wor
     let mut records = worker.starter().records.until_started();
     let mut connection = worker.connect();
     let versions = VersionRange { oldest: LINK_VERSION + 1, newest: LINK_VERSION + 9 };
-    connection.tell(&Control::Adopt(versions));
+    connection.tell(&Control::Adopt(Adopt { versions, key: None }));
     let refused = Notice::AdoptionRefused { versions: VersionRange::OWN };
     assert_eq!(connection.records.notice(), Some(refused));
     connection.hung_up();
@@ -201,7 +201,7 @@ fn a_newer_supervisor_speaks_the_version_of_the_worker() {
     worker.lose_starter();
     let mut connection = worker.connect();
     let versions = VersionRange { oldest: LINK_VERSION, newest: LINK_VERSION + 9 };
-    connection.tell(&Control::Adopt(versions));
+    connection.tell(&Control::Adopt(Adopt { versions, key: None }));
     assert_eq!(connection.adopted().unwrap().link_version, LINK_VERSION);
     connection.tell(&Control::Kill { reason: EndReason::Canceled });
     connection.records.rest();

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use cc_events::{ClaudeStream, Completed, Event};
 use cc_link::{
     LINK_VERSION,
-    adopt::{Adopted, SOCKET_NAME, VersionRange},
+    adopt::{Adopt, Adopted, SOCKET_NAME, VersionRange},
     control::Control,
     notice::Notice,
     record::{self, Body, Record, Stream},
@@ -73,6 +73,8 @@ pub fn spec(command: &str) -> TaskSpec {
         stdin: Stdin::Null,
         umask: 0o022,
         no_new_privs: true,
+        isolation: Default::default(),
+        adoption_key: None,
         bounds: Bounds {
             line_bytes_limit: 1 << 20,
             output_bytes_limit: 1 << 30,
@@ -302,7 +304,8 @@ impl Connection {
 
     /// Asks for the worker; `None` when it hangs up, which it does only at its end.
     pub fn try_adopt(&mut self) -> Option<Box<Adopted>> {
-        let line = Control::Adopt(VersionRange::OWN).to_line().unwrap();
+        let line =
+            Control::Adopt(Adopt { versions: VersionRange::OWN, key: None }).to_line().unwrap();
         if self.records.source.write_all(&line).is_err() {
             return None;
         }

@@ -39,7 +39,12 @@ pub fn classify(evidence: &Evidence<'_>) -> Class {
             None => Class::Lost,
         },
         // No client asked for this end, and other than with a lost worker the end is known.
-        Verdict::Canceled if evidence.completed.reason == EndReason::SupervisorLost => {
+        Verdict::Canceled
+            if matches!(
+                evidence.completed.reason,
+                EndReason::SupervisorLost | EndReason::WorkerRestarted
+            ) =>
+        {
             Class::Interrupted
         }
         Verdict::Canceled => never(Never::Canceled),

@@ -9,6 +9,7 @@ mod status;
 mod task;
 mod tasks;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod reference;
@@ -30,6 +31,7 @@ pub(crate) use self::{
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
     values::duration,
+    workers::{WorkersArguments, WorkersCommand, WorkersRestartArguments},
 };
 
 const EXAMPLES: &str = "\
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     /// Open the gate of an account whose limit is over before its time
     #[command(subcommand)]
     Gate(GateCommand),
+    /// List workers with what their tasks use, or restart them
+    Workers(WorkersArguments),
     /// Show how a supervisor is: what is wrong, what runs, what is left; the exit code says it too
     Status(StatusArguments),
     /// List tasks

@@ -9,6 +9,7 @@ mod finish;
 pub(crate) mod attach;
 pub(crate) mod control;
 pub(crate) mod gates;
+pub(crate) mod workers;
 pub(crate) mod ps;
 pub(crate) mod status;
 

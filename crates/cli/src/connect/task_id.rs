@@ -109,6 +109,8 @@ pub(crate) mod tests {
             session_id: None,
             accepted_ms: 1_000,
             ended_ms: None,
+            containment: None,
+            isolation: None,
             pid: Some(7),
             last_seq: 1,
             log_bytes: 150,

@@ -101,6 +101,7 @@ fn how_it_ended(completed: &ProcessCompleted) -> String {
         EndReason::SupervisorLost => "the end of the supervisor".to_owned(),
         EndReason::ResourceLimit => "a lack of resources".to_owned(),
         EndReason::Disconnected => "the loss of the connection".to_owned(),
+        EndReason::WorkerRestarted => "an operator's restart of its worker".to_owned(),
     };
     let after = text::duration(Duration::from_millis(completed.duration_ms));
     let error = completed.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -137,7 +138,8 @@ fn verdict_line(completed: &ProcessCompleted) -> String {
         | EndReason::WorkerDied
         | EndReason::SupervisorLost
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => how_it_ended(completed),
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => how_it_ended(completed),
     };
     format!("ccx: {}: {advice} ({cause})", completed.verdict.as_str())
 }

@@ -222,7 +222,8 @@ impl Following {
             | Notification::OutputDropped(_)
             | Notification::TaskRetrying(_)
             | Notification::BatchProgress(_)
-            | Notification::BatchCompleted(_) => {}
+            | Notification::BatchCompleted(_)
+            | Notification::Alert(_) => {}
         }
         None
     }

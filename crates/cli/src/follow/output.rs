@@ -162,7 +162,8 @@ impl RunOutput {
             | Notification::Completed(_)
             | Notification::TaskResult(_)
             | Notification::BatchProgress(_)
-            | Notification::BatchCompleted(_) => {}
+            | Notification::BatchCompleted(_)
+            | Notification::Alert(_) => {}
         }
     }
 

@@ -267,7 +267,8 @@ fn is_own_failure(reason: EndReason) -> bool {
         | EndReason::WorkerDied
         | EndReason::SupervisorLost
         | EndReason::ResourceLimit
-        | EndReason::Disconnected => false,
+        | EndReason::Disconnected
+        | EndReason::WorkerRestarted => false,
     }
 }
 

@@ -30,6 +30,7 @@ fn any_record() -> impl Strategy<Value = Record> {
             pid,
             worker_pid,
             containment: Containment::Subreaper,
+            isolation: Default::default(),
         }))
     });
     let body = prop_oneof![output, lines, started, Just(Body::Event(Event::Paused))];

@@ -136,7 +136,7 @@ impl Leaf {
         remove_tree(&self.path);
     }
 
-    fn write(&self, name: &str, text: &[u8]) -> Result<(), CgroupError> {
+    pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), CgroupError> {
         let path = self.path.join(name);
         File::options()
             .write(true)

@@ -3,6 +3,7 @@
 //!
 //! - `parent`: the supervisor makes one [`Parent`].
 //! - `leaf`: each task's worker makes a [`Leaf`] in it. A leaf is never used again after a kill.
+//! - `limits`: what its members may use.
 //! - `directory`: what both do with directories of a hierarchy.
 //! - `error`: why cgroups cannot be used.
 
@@ -10,10 +11,13 @@ mod parent;
 
 mod leaf;
 
+mod limits;
+
 mod directory;
 
 mod error;
 
 pub use error::CgroupError;
 pub use leaf::Leaf;
+pub use limits::Controllers;
 pub use parent::{Parent, Setting, check_hierarchy, find_leaf, remove_abandoned, remove_parent_of};

@@ -8,7 +8,7 @@ use std::{
 
 use nix::errno::Errno;
 
-use crate::inherit;
+use crate::{inherit, landlock, limits, user::User};
 
 /// What a child that has failed says: the step, and the number of the error.
 pub(super) const REPORT_BYTES: usize = 1 + size_of::<i32>();
@@ -19,23 +19,29 @@ pub(super) const REPORT_BYTES: usize = 1 + size_of::<i32>();
 pub(super) enum Step {
     Session,
     JoinCgroup,
+    Limits,
+    User,
     ParentDeath,
     Cwd,
     Descriptors,
     Signals,
     NoNewPrivileges,
+    Landlock,
     Exec,
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Session,
         Self::JoinCgroup,
+        Self::Limits,
+        Self::User,
         Self::ParentDeath,
         Self::Cwd,
         Self::Descriptors,
         Self::Signals,
         Self::NoNewPrivileges,
+        Self::Landlock,
         Self::Exec,
     ];
 
@@ -43,11 +49,14 @@ impl Step {
         match self {
             Self::Session => "setsid",
             Self::JoinCgroup => "cgroup.procs",
+            Self::Limits => "setrlimit",
+            Self::User => "setuid",
             Self::ParentDeath => "PR_SET_PDEATHSIG",
             Self::Cwd => "chdir",
             Self::Descriptors => "descriptors",
             Self::Signals => "signals",
             Self::NoNewPrivileges => "PR_SET_NO_NEW_PRIVS",
+            Self::Landlock => "landlock_restrict_self",
             Self::Exec => "execve",
         }
     }
@@ -61,7 +70,11 @@ pub(super) struct Prepared {
     pub(super) cwd: Option<CString>,
     pub(super) stdio: [RawFd; 3],
     pub(super) umask: u32,
+    pub(super) limits: Vec<limits::Prepared>,
+    pub(super) user: Option<User>,
     pub(super) no_new_privs: bool,
+    /// The number of a Landlock ruleset.
+    pub(super) ruleset: Option<RawFd>,
     pub(super) join: Option<File>,
     pub(super) report: OwnedFd,
     pub(super) parent: i32,
@@ -99,6 +112,10 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
             // Better outside of it than not at all.
             report(prepared, Step::JoinCgroup, Errno::last());
         }
+        if let Err(failure) = become_another(prepared) {
+            return failure;
+        }
+        // After a change of the user, which resets it.
         if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) < 0 {
             return (Step::ParentDeath, Errno::last());
         }
@@ -126,6 +143,11 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
         if prepared.no_new_privs && libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 {
             return (Step::NoNewPrivileges, Errno::last());
         }
+        if let Some(ruleset) = prepared.ruleset
+            && let Err(errno) = landlock::restrict_self(ruleset)
+        {
+            return (Step::Landlock, errno);
+        }
         let mut found = Errno::ENOENT;
         for candidate in &prepared.candidates {
             libc::execve(candidate.as_ptr(), prepared.argv.as_ptr(), prepared.env.as_ptr());
@@ -138,6 +160,17 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
             }
         }
         (Step::Exec, found)
+    }
+}
+
+/// The limits while the privileges for them are there, then the user.
+fn become_another(prepared: &Prepared) -> Result<(), (Step, Errno)> {
+    for limit in &prepared.limits {
+        limit.set().map_err(|errno| (Step::Limits, errno))?;
+    }
+    match &prepared.user {
+        Some(user) => user.become_self().map_err(|errno| (Step::User, errno)),
+        None => Ok(()),
     }
 }
 

@@ -104,10 +104,13 @@ pub(super) fn explain(
         (
             Step::Session
             | Step::JoinCgroup
+            | Step::Limits
+            | Step::User
             | Step::ParentDeath
             | Step::Descriptors
             | Step::Signals
-            | Step::NoNewPrivileges,
+            | Step::NoNewPrivileges
+            | Step::Landlock,
             errno,
         ) => StartError::System { step: step.name(), error: errno.into() },
     }

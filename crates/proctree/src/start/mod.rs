@@ -33,7 +33,12 @@ use nix::{
     unistd::pipe2,
 };
 
-use crate::cgroup::{CgroupError, Leaf};
+use crate::{
+    cgroup::{CgroupError, Leaf},
+    landlock::Ruleset,
+    limits::ResourceLimits,
+    user::User,
+};
 
 use birth::{birth, birth_in};
 use child::{Prepared, REPORT_BYTES, Step};
@@ -55,6 +60,11 @@ pub struct Start<'a> {
     pub umask: u32,
     /// Set `PR_SET_NO_NEW_PRIVS`.
     pub no_new_privs: bool,
+    pub limits: ResourceLimits,
+    /// Whom it runs as; `None`: as the caller.
+    pub user: Option<User>,
+    /// What it is kept from. Without `no_new_privs` only a privileged caller can ask for this.
+    pub ruleset: Option<&'a Ruleset>,
     /// The cgroup to be born in, and whether `CLONE_INTO_CGROUP` works for it.
     pub cgroup: Option<(&'a Leaf, bool)>,
 }
@@ -98,7 +108,10 @@ pub fn start(start: Start<'_>) -> Result<Born, StartError> {
         cwd: start.cwd.and_then(|path| CString::new(path.as_os_str().as_bytes()).ok()),
         stdio: [stdio[0].as_raw_fd(), stdio[1].as_raw_fd(), stdio[2].as_raw_fd()],
         umask: start.umask,
+        limits: start.limits.prepare().map_err(system("getrlimit"))?,
+        user: start.user,
         no_new_privs: start.no_new_privs,
+        ruleset: start.ruleset.map(Ruleset::number),
         join,
         report,
         parent: std::process::id() as i32,

@@ -4,6 +4,7 @@
 //! Everything else depends on the server's state: the server's own errors become a [`CallError`], so that no other
 //! place chooses a code.
 
+mod message;
 mod plan_mistake;
 mod shown;
 mod unfit_param;
@@ -151,6 +152,11 @@ pub enum CallError {
         /// Whether the machine lacked something, which says nothing about the task: the same call may succeed soon.
         is_retryable: bool,
     },
+    /// The worker program is broken: no task is started.
+    WorkerBroken {
+        /// When it is tried again, milliseconds.
+        retry_after_ms: u64,
+    },
     /// Another control canceled the task before it was started.
     Withdrawn,
     /// The task's owner has failed.
@@ -194,90 +200,12 @@ impl CallError {
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
                 ErrorCode::QueueFull
             }
-            Self::NotStarted { .. } | Self::Withdrawn => ErrorCode::SpawnFailed,
+            Self::NotStarted { .. } | Self::WorkerBroken { .. } | Self::Withdrawn => {
+                ErrorCode::SpawnFailed
+            }
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
             }
-        }
-    }
-
-    /// For people: what is wrong and what to do.
-    fn message(&self) -> String {
-        match self {
-            Self::TooMany { what, limit } => {
-                format!("Invalid Request: there may be at most {limit} {what}")
-            }
-            Self::AnswerTooLong => {
-                "the answer is too long to be sent: shorten the id or the parameters".to_owned()
-            }
-            Self::MethodNotFound { method } => {
-                let shown = shown_word(method);
-                match nearest_method(&shown) {
-                    Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
-                    None => {
-                        format!("Method not found: {shown:?}; known are {}", METHODS.join(", "))
-                    }
-                }
-            }
-            Self::Param(error) => error.message.clone(),
-            Self::UnfitParam(unfit) => {
-                format!("Invalid params: {} {}", unfit.field(), unfit.problem())
-            }
-            Self::Plan { first, mistakes, further } => {
-                let count = mistakes.len() + further;
-                let noun = if count == 1 { "mistake" } else { "mistakes" };
-                format!("Invalid params: {count} {noun} in the plan; the first: {first}")
-            }
-            Self::TaskRuns { .. } => "A process is already running".to_owned(),
-            Self::CommandNotAllowed { command, allowed } => {
-                let shown = shown_word(command);
-                format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
-            }
-            Self::ScopeMissing { method, scope } => {
-                let (method, scope) = (shown_word(method), scope.as_str());
-                format!("Not allowed: {method} needs a token with the scope {scope}")
-            }
-            Self::TokenRemoved => {
-                "this connection's token was removed: connect again with another one".to_owned()
-            }
-            Self::NoProcess { .. } => "No process is running".to_owned(),
-            Self::BatchOver { .. } => "this batch is over".to_owned(),
-            Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),
-            Self::GateOpen { gate_id } => format!("the gate {} is not shut", shown_id(gate_id)),
-            Self::SessionUnknown { .. } => {
-                "there is no such session, or this is not its token".to_owned()
-            }
-            Self::SessionExpired { .. } => {
-                "the session is over: it was closed, or had no connection for too long; \
-                 task.list shows what became of its tasks"
-                    .to_owned()
-            }
-            Self::SessionLost => "this session is closed, or another connection has it".to_owned(),
-            Self::DrainingTasks { .. } => {
-                "the supervisor is stopping and takes no new tasks".to_owned()
-            }
-            Self::DrainingBatches => {
-                "the supervisor is stopping and takes no new batches".to_owned()
-            }
-            Self::StateLost => STATE_LOST.to_owned(),
-            Self::NoSuchTask { task_id } => no_such("task", task_id),
-            Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
-            Self::TasksFull { limit } => tasks_full(*limit),
-            Self::BatchesFull { limit } => {
-                format!("{limit} batches are under way, and no more may: try again later")
-            }
-            Self::AttachedFull { what, limit } => {
-                format!("a connection can be attached to {limit} {what}: detach one first")
-            }
-            Self::NotStarted { problem, .. } => format!("the task could not be started: {problem}"),
-            Self::Withdrawn => "the task was canceled before it could be started".to_owned(),
-            Self::OwnerFailed => {
-                "the supervisor failed while it ran the task; its log says why".to_owned()
-            }
-            Self::NotConfirmed { control, seconds } => {
-                format!("the task was not {} within {seconds} s", control.done())
-            }
-            Self::Internal { problem } => problem.clone(),
         }
     }
 
@@ -324,6 +252,10 @@ impl CallError {
                     ("retryable".to_owned(), is_retryable.into()),
                 ])
             }
+            Self::WorkerBroken { retry_after_ms } => Map::from_iter([
+                ("retryable".to_owned(), true.into()),
+                ("retry_after_ms".to_owned(), retry_after_ms.into()),
+            ]),
             Self::Withdrawn => {
                 let canceled = EndReason::Canceled.as_str();
                 Map::from_iter([
@@ -372,18 +304,6 @@ impl From<CallError> for ErrorObject {
         object.data.extend(error.into_data());
         object
     }
-}
-
-const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
-                          and stops when the running ones have ended; start it again";
-
-fn tasks_full(limit: usize) -> String {
-    let tasks = if limit == 1 { "task runs" } else { "tasks run" };
-    format!("{limit} {tasks} already, the most that --max-tasks allows: try again later")
-}
-
-fn no_such(what: &str, id: &str) -> String {
-    format!("no such {what}: {:?}; it may have been removed by retention", shown_id(id))
 }
 
 fn nearest_method(method: &str) -> Option<&'static str> {

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use cc_events::Isolation;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Parameters that every form takes.
-pub const COMMON_PARAMS: [&str; 11] = [
+pub const COMMON_PARAMS: [&str; 15] = [
     "command",
     "argv",
     "prompt",
@@ -26,6 +27,10 @@ pub const COMMON_PARAMS: [&str; 11] = [
     "idle_timeout",
     "max_output_bytes",
     "max_line_bytes",
+    "max_memory_bytes",
+    "max_processes",
+    "max_cpu_percent",
+    "max_open_files",
     "label",
     "detach",
 ];
@@ -67,6 +72,18 @@ pub struct Execute {
     /// Line limit, bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_line_bytes: Option<u64>,
+    /// Memory limit, bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_memory_bytes: Option<u64>,
+    /// Limit of processes and threads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_processes: Option<u64>,
+    /// Limit of CPU time, percent of one CPU.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cpu_percent: Option<u64>,
+    /// Limit of open files of each process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_open_files: Option<u64>,
     /// A name for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
@@ -144,6 +161,9 @@ pub struct ExecuteResult {
     pub task_id: String,
     /// What holds the task's processes together: `cgroup` or `subreaper`.
     pub containment: String,
+    /// What it is kept from, and its limits, as far as they are in force.
+    #[serde(default, skip_serializing_if = "Isolation::is_none")]
+    pub isolation: Isolation,
     /// Unknown parameters of the [predecessor's form](crate::legacy).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored_params: Vec<String>,
@@ -165,6 +185,10 @@ impl Execute {
             env: params.variables("env")?,
             max_output_bytes: params.positive("max_output_bytes")?,
             max_line_bytes: params.positive("max_line_bytes")?,
+            max_memory_bytes: params.positive("max_memory_bytes")?,
+            max_processes: params.positive("max_processes")?,
+            max_cpu_percent: params.positive("max_cpu_percent")?,
+            max_open_files: params.positive("max_open_files")?,
             label: params.text("label")?,
             detach: params.flag("detach")?.unwrap_or(false),
             program: Program::from_params(&mut params)?,

@@ -22,6 +22,7 @@ pub use crate::position::Position;
 use crate::{
     batch::{BatchCompleted, BatchProgress},
     envelope,
+    worker::Alert,
 };
 
 /// A notification: `method` and `params`.
@@ -76,12 +77,15 @@ pub enum Notification<'a> {
     /// Such a batch is over.
     #[serde(rename = "batch.completed")]
     BatchCompleted(Box<BatchCompleted>),
+    /// A condition stands, or does not stand any more; only on a connection that has subscribed.
+    #[serde(rename = "supervisor.alert")]
+    Alert(Box<Alert>),
 }
 
 impl Notification<'_> {
     /// The method of every notification, so that a client can tell an unknown one, which it skips,
     /// from a known one that it cannot read, which is an error.
-    pub const METHODS: [&'static str; 16] = [
+    pub const METHODS: [&'static str; 17] = [
         "connected",
         "process.started",
         "process.output",
@@ -98,6 +102,7 @@ impl Notification<'_> {
         "task.retrying",
         "batch.progress",
         "batch.completed",
+        "supervisor.alert",
     ];
 
     /// Which event of which task it is. None for what is no event, and for a batch, which is several.
@@ -118,7 +123,8 @@ impl Notification<'_> {
             | Self::Error(_)
             | Self::OutputBatch(_)
             | Self::BatchProgress(_)
-            | Self::BatchCompleted(_) => None,
+            | Self::BatchCompleted(_)
+            | Self::Alert(_) => None,
         }
     }
 
@@ -142,6 +148,7 @@ impl Notification<'_> {
             Self::TaskRetrying(params) => Notification::TaskRetrying(params),
             Self::BatchProgress(params) => Notification::BatchProgress(params),
             Self::BatchCompleted(params) => Notification::BatchCompleted(params),
+            Self::Alert(params) => Notification::Alert(params),
         }
     }
 }

@@ -309,7 +309,7 @@ fn both_ways_to_hold_a_tree_together_are_read_back_as_themselves() {
     let mut fixture = Fixture::new();
     for containment in [Containment::Cgroup, Containment::Subreaper] {
         let id = containment.as_str();
-        let started = Started { pid: 2, worker_pid: 1, containment };
+        let started = Started { pid: 2, worker_pid: 1, containment, isolation: Default::default() };
         let start = Change::TaskStarted { id: id.to_owned(), at_ms: 1, started };
         fixture.db.transaction(&[accepted(id, None), start]).unwrap();
         let read = fixture.db.task(id).unwrap().unwrap().started.unwrap();

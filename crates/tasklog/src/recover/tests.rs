@@ -11,7 +11,12 @@ use super::*;
 use crate::{LogReader, LogWriter, damaged_path};
 
 fn started() -> Started {
-    Started { pid: 12, worker_pid: 11, containment: Containment::Subreaper }
+    Started {
+        pid: 12,
+        worker_pid: 11,
+        containment: Containment::Subreaper,
+        isolation: Default::default(),
+    }
 }
 
 pub(crate) fn completed() -> Body {

@@ -77,6 +77,8 @@ pub(super) struct Owner {
     /// Admitted jobs that wait for room among the supervisor's tasks.
     waiting_for_room: VecDeque<(Job, String)>,
     room: tokio_watch::Receiver<u64>,
+    /// Whether starts are refused because the worker program is broken.
+    broken: tokio_watch::Receiver<Option<tokio::time::Instant>>,
     is_over: bool,
 }
 
@@ -144,6 +146,7 @@ impl Owner {
             wall: WallClock::new(now_ms(), uptime::now()),
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
+            broken: batches.tasks.spawner.guard().changes(),
             is_over: false,
         }
     }
@@ -156,6 +159,9 @@ impl Owner {
                 () = self.batches.tasks.stage.stopping() => return,
                 Some(message) = self.messages.recv() => self.on_message(message).await,
                 Ok(()) = self.room.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.broken.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {

@@ -17,7 +17,7 @@ use crate::config::{
         },
         texts::{
             Address, Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory,
-            Shell, Switch, Text,
+            Shell, Switch, Text, Words,
         },
     },
 };
@@ -127,6 +127,42 @@ settings! {
             "Where tasks' cgroups are made: auto, off, or a cgroup v2 directory",
         ).variable("CC_EXECUTOR_CGROUP");
     }
+    "What tasks are kept from" {
+        ALLOW_OUTSIDE_SIGNALS: Switch, Fixed = Setting::new(
+            "allow-outside-signals", Switch, Nothing,
+            "Let tasks signal, trace and reach by abstract sockets processes that are not their own (see the threat model)",
+        );
+        CONFINE: List, Fixed = Setting::new(
+            "confine", List("DIR"), Nothing,
+            "Let tasks write only below this directory, their working directory, the temporary directories and what the \
+             Claude CLI needs of the home directory; repeatable",
+        );
+        WRAP: Words, Fixed = Setting::new(
+            "wrap", Words, Nothing,
+            "Program and arguments that start every task, such as bwrap: the task's own follow them; one text is split as \
+             a shell does",
+        );
+        TASK_USER: Text, Computed = Setting::new(
+            "task-user", Text("NAME"), Computed(None),
+            "Run tasks as this user; only root can",
+        );
+        TASK_MEMORY: Bytes, Computed = Setting::new(
+            "task-memory", Bytes { least: MIB, most: 1 << 50 }, Computed(None),
+            "Memory of a task; without the cgroup controller, of each of its processes",
+        );
+        TASK_PROCESSES: Count, Computed = Setting::new(
+            "task-processes", Count { least: 1, most: 4_194_304 }, Computed(None),
+            "Processes and threads of a task; without the cgroup controller, of its user, who must not be root",
+        );
+        TASK_CPU: Count, Computed = Setting::new(
+            "task-cpu", Count { least: 1, most: 1_000_000 }, Computed(None),
+            "CPU time of a task, in percent of one CPU; nothing without the cgroup controller",
+        );
+        TASK_OPEN_FILES: Count, Computed = Setting::new(
+            "task-open-files", Count { least: 16, most: 1 << 30 }, Computed(None),
+            "Open files of each process of a task",
+        );
+    }
     "Time limits of tasks" {
         TIMEOUT: PositiveSeconds, Fixed = Setting::new(
             "timeout", PositiveSeconds, Number(86_400),
@@ -182,6 +218,20 @@ settings! {
             "Run after each batch that has no such hook, such as a notification",
         );
     }
+    "Alerts" {
+        RESTART_LIMIT: Count, Fixed = Setting::new(
+            "restart-limit", Count { least: 0, most: limits::MOST_RESTARTS }, Number(5),
+            "Workers and keepers that may end abnormally within --restart-window; more are an alert",
+        );
+        RESTART_WINDOW: PositiveSeconds, Fixed = Setting::new(
+            "restart-window", PositiveSeconds, Number(60),
+            "The time in which --restart-limit counts",
+        );
+        ALERT_COMMAND: Text, Computed = Setting::new(
+            "alert-command", Text("COMMAND"), Computed(None),
+            "Run for each alert that is raised or cleared, at most 60 s, with the alert as JSON on its standard input",
+        );
+    }
     "State and logs of tasks" {
         STATE_DIR: ServiceDirectory, Computed = Setting::new(
             "state-dir", ServiceDirectory, Computed(Some("cc-executor in the XDG state directory")),
@@ -225,6 +275,10 @@ settings! {
         LOG_FORMAT: Choice<LogFormat>, Fixed = Setting::new(
             "log-format", choices::LOG_FORMAT, Fixed::Text("auto"),
             "Form of the log on standard error",
+        );
+        ALLOW_CORE_DUMPS: Switch, Fixed = Setting::new(
+            "allow-core-dumps", Switch, Nothing,
+            "Let this program and its workers dump core and be traced, which then every task of their user can do too",
         );
         STOP_ON_STDIN_EOF: Switch, Fixed = Setting::new(
             "stop-on-stdin-eof", Switch, Nothing,

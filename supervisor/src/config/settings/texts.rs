@@ -202,6 +202,34 @@ impl Kind for CommandLine {
     }
 }
 
+/// A program and arguments before others: a list, or one text that is split as a shell splits words.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Words;
+
+impl Kind for Words {
+    type Value = Vec<String>;
+
+    fn shape(&self) -> Shape {
+        Shape::List
+    }
+
+    fn value_name(&self) -> &'static str {
+        "COMMAND"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<String>, ValueError> {
+        CommandLine.parse(text)
+    }
+
+    fn parse_all(&self, texts: &[OsString]) -> Result<Vec<String>, ValueError> {
+        match texts {
+            [] => Ok(Vec::new()),
+            [one] => self.parse(unicode(one)?),
+            words => words.iter().map(|text| unicode(text).map(str::to_owned)).collect(),
+        }
+    }
+}
+
 /// The program that runs command lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shell;

@@ -22,6 +22,7 @@ pub(crate) use self::{
     label::Label,
     process::{open_files, open_files_limit, resident_bytes},
     sessions::Debt,
+    workers::AbnormalEnd,
 };
 use prometheus_client::{encoding::text, registry::Registry};
 

@@ -65,6 +65,7 @@ impl Owner {
     /// Follows a task whose worker lives but cannot be adopted: waits until the worker exits; then its log says how the
     /// task ended. Without a link to the worker, signals are all that it can be sent.
     pub(crate) async fn watch_from_afar(mut self, process: ProcessHandle) {
+        self.side.worker.change(|facts| facts.pid = Some(process.pid()));
         loop {
             tokio::select! {
                 Some(request) = self.side.requests.recv() => match request {

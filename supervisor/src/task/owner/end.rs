@@ -15,6 +15,7 @@ use crate::{
         feed::Position,
         handle::{Ended, StartOutcome},
         owner::Owner,
+        processes,
     },
     worker::cgroup,
 };
@@ -63,6 +64,7 @@ impl Owner {
         if self.context.health.note_end(&completed, has_log) {
             self.context.metrics.storage.log_failed();
         }
+        processes::note_end(&self.context, &completed);
         self.reply_not_started(&completed);
         self.context.metrics.tasks.completed(&completed);
         self.context.metrics.workers.task_ended(&completed);

@@ -88,7 +88,9 @@ impl Lifeline {
             feed: self.feed,
             requests,
             status: watch::Sender::new(status),
+            started: Arc::default(),
             ended: self.ended,
+            worker: Arc::default(),
         };
         let ended = side.ended.get().map(|ended| Box::new(ended.completed.clone()));
         let mut owner =
@@ -126,8 +128,12 @@ mod tests {
         let Value::Object(params) = json!({"argv": ["true"]}) else { panic!("no object") };
         let execute = cc_protocol::execute::Execute::from_params(params).unwrap();
         let current = context.settings.current();
-        let setting =
-            Setting { config: &current.config, environment: &current.environment, cgroup: None };
+        let setting = Setting {
+            config: &current.config,
+            environment: &current.environment,
+            cgroup: None,
+            adoption_key: None,
+        };
         let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
         setting.spec(execute, task_id, log_path).unwrap()
     }

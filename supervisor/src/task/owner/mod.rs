@@ -48,6 +48,7 @@ use crate::{
         feed::Feed,
         handle::{OwnerSide, StartOutcome, TaskStatus},
         not_started::NotStarted,
+        processes,
         state::{Input, Motion, State, transition},
         watchdog::{Alarm, Watchdog},
         worker_error::WorkerError,
@@ -191,6 +192,7 @@ impl Owner {
         let is_environmental = error.is_environmental();
         let (task_id, problem) = (self.task_id(), error.to_string());
         tracing::error!(task_id, problem, is_environmental, "a task could not be started");
+        processes::note_not_started(&self.context, &error);
         let lost = self.lost(Failure::NotStarted(error), LostWorker::default(), None);
         let completed = worker_lost::write_terminal_event(&self.context, lost).await;
         self.finish(completed).await;
@@ -204,6 +206,8 @@ impl Owner {
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
+        let containment = adopted.started.containment;
+        self.side.worker.change(|facts| facts.containment = Some(containment));
         self.started = Some(adopted.started);
         self.show_status();
     }
@@ -211,6 +215,7 @@ impl Owner {
     /// Records the start of a recovered task too: the supervisor that started it may have died before, and a task
     /// without a start on record counts as one that never ran.
     fn record_start(&self, started: &Started, at_ms: u64) {
+        self.side.started.get_or_init(|| started.clone());
         let (id, started) = (self.task_id().to_owned(), started.clone());
         let _is_in_the_log_anyway =
             self.context.store.note(Change::TaskStarted { id, at_ms, started });
@@ -220,9 +225,13 @@ impl Owner {
     pub(crate) async fn follow(mut self, mut worker: Worker, received: BytesMut) {
         self.worker.get_or_init(|| worker.handle());
         let pid = worker.pid;
+        self.side.worker.heard(uptime::now());
+        self.side.worker.change(|facts| facts.pid = Some(pid));
         let (descendants, error) = match self.watch(&mut worker, received).await {
             Watched::Completed(completed) => {
                 self.end_state(Input::Completed);
+                // Whatever became of the task, its worker has done what it should.
+                self.context.spawner.guard().worked();
                 self.reply_not_started(&completed);
                 worker.end().await;
                 return self.finish(completed).await;
@@ -234,6 +243,10 @@ impl Owner {
             Watched::Failed(error) => (worker.kill().await, Some(error)),
         };
         let lost = LostWorker { pid: Some(pid), descendants };
+        if self.started.is_none() {
+            let problem = error.as_ref().map_or("it died".to_owned(), ToString::to_string);
+            self.context.spawner.start_failed(&problem);
+        }
         self.end_lost(Failure::Died, lost, error).await;
     }
 
@@ -253,7 +266,7 @@ impl Owner {
                 // Before the clocks: the bytes in the pipe may be the answer that the watchdog misses.
                 read = worker.read(&mut buffer) => match read {
                     Ok(0) => return Watched::HungUp,
-                    Ok(_) => self.watchdog.heard(),
+                    Ok(_) => self.heard(),
                     Err(error) => return Watched::Failed(WorkerError::Read(error)),
                 },
                 () = uptime::sleep_until(check_at) => match self.watchdog.check(uptime::now()) {
@@ -263,6 +276,12 @@ impl Owner {
                 },
             }
         }
+    }
+
+    fn heard(&mut self) {
+        let now = uptime::now();
+        self.watchdog.heard(now);
+        self.side.worker.heard(now);
     }
 
     /// Ends a task whose worker is gone. Without an `error` the terminal event says how the worker ended.

@@ -76,6 +76,9 @@ impl Owner {
         self.started = Some(started.clone());
         self.step(Input::Started)?;
         self.watchdog.started(uptime::now());
+        self.context.spawner.guard().worked();
+        let containment = started.containment;
+        self.side.worker.change(|facts| facts.containment = Some(containment));
         if let Some(accepted) = self.accepted {
             self.context.metrics.tasks.started(accepted.elapsed());
         }
@@ -95,7 +98,12 @@ impl Owner {
     fn on_notice(&mut self, notice: &Notice) -> Result<(), WorkerError> {
         match notice {
             // Any byte is a sign of life; see `Owner::watch`.
-            Notice::Pong { nonce: _ } => Ok(()),
+            Notice::Pong { nonce: _, version } => {
+                if let Some(version) = version {
+                    self.side.worker.change(|facts| facts.version = Some(version.clone()));
+                }
+                Ok(())
+            }
             Notice::Ending { reason } => self.on_ending(*reason),
             Notice::Adopted(_) | Notice::AdoptionRefused { .. } => Err(WorkerError::UnaskedAnswer),
         }

@@ -11,7 +11,12 @@ fn record(seq: u64, event: Event) -> Vec<u8> {
 }
 
 fn started() -> Started {
-    Started { pid: 7, worker_pid: 6, containment: Containment::Subreaper }
+    Started {
+        pid: 7,
+        worker_pid: 6,
+        containment: Containment::Subreaper,
+        isolation: Default::default(),
+    }
 }
 
 /// A task whose worker wrote `logged` to the log, of which the pipe delivered the first `delivered` records.
@@ -38,7 +43,8 @@ fn dead(directory: &TempDir, logged: &[Vec<u8>], delivered: usize) -> LostTask {
 
 fn close(lost: &LostTask) -> Box<Completed> {
     let text = "the worker was killed by SIGKILL".to_owned();
-    let completed = Box::new(completed(lost, text, Swept { killed: 2, unkillable: 0 }));
+    let swept = Swept { killed: 2, unkillable: 0 };
+    let completed = Box::new(completed(lost, Leftovers { text, swept, doubt: None }));
     close_log(lost, completed, Fsync::Never)
 }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cc_events::{Containment, Event, Started};
-use cc_link::{record::Record, spec::Deadlines};
+use cc_link::{key::Key, record::Record, spec::Deadlines};
 use tempfile::TempDir;
 
 use super::*;
@@ -56,7 +56,12 @@ fn adopted() -> Adopted {
     Adopted {
         link_version: 1,
         task_id: "id".to_owned(),
-        started: Started { pid: 7, worker_pid: 6, containment: Containment::Subreaper },
+        started: Started {
+            pid: 7,
+            worker_pid: 6,
+            containment: Containment::Subreaper,
+            isolation: Default::default(),
+        },
         end_offset: 100,
         last_seq: 3,
         is_paused: false,
@@ -81,13 +86,16 @@ async fn a_worker_is_found_by_its_directory_however_long_its_path_is() {
         bytes.extend(frame(4, Body::Event(Event::Paused)));
         connection.write_all(&bytes).unwrap();
     });
-    let mut candidate = Candidate::find(&directory).await.unwrap().unwrap();
+    let mut candidate = Candidate::find(&directory, &key()).await.unwrap().unwrap();
     assert_eq!(candidate.process.pid(), std::process::id() as i32);
     let Some(AdoptReply::Adopted(answer)) = candidate.answer(PATIENCE).await else {
         panic!("not adopted");
     };
     assert_eq!(*answer, adopted());
-    assert_eq!(worker.join().unwrap(), Control::Adopt(VersionRange::OWN));
+    assert_eq!(
+        worker.join().unwrap(),
+        Control::Adopt(Adopt { versions: VersionRange::OWN, key: Some(key().key) })
+    );
     let (mut worker, mut received) = candidate.into_worker();
     while worker.read(&mut received).await.unwrap() > 0 {}
     let next = decode(&mut received).unwrap().unwrap();
@@ -97,7 +105,7 @@ async fn a_worker_is_found_by_its_directory_however_long_its_path_is() {
 #[tokio::test]
 async fn where_no_process_listens_there_is_no_worker() {
     let directory = tempfile::tempdir().unwrap();
-    let find = async |path: &Path| Candidate::find(path).await.unwrap().is_none();
+    let find = async |path: &Path| Candidate::find(path, &key()).await.unwrap().is_none();
     assert!(find(directory.path()).await, "no socket");
     assert!(find(&directory.path().join("missing")).await, "no directory");
     drop(listen(directory.path()));
@@ -113,7 +121,7 @@ async fn a_worker_that_speaks_no_common_version_is_foreign_and_says_what_it_spea
         let refused = Body::Notice(Notice::AdoptionRefused { versions });
         connection.write_all(&frame(0, refused)).unwrap();
     });
-    let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
+    let mut candidate = Candidate::find(directory.path(), &key()).await.unwrap().unwrap();
     let Some(AdoptReply::Foreign(why)) = candidate.answer(PATIENCE).await else {
         panic!("not foreign");
     };
@@ -130,7 +138,7 @@ async fn a_listener_that_says_anything_else_is_foreign() {
         let worker = worker(listen(directory.path()), move |connection| {
             connection.write_all(&bytes).unwrap();
         });
-        let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
+        let mut candidate = Candidate::find(directory.path(), &key()).await.unwrap().unwrap();
         let answer = candidate.answer(PATIENCE).await;
         assert!(matches!(answer, Some(AdoptReply::Foreign(_))), "{answer:?}");
         worker.join().unwrap();
@@ -141,12 +149,18 @@ async fn a_listener_that_says_anything_else_is_foreign() {
 async fn an_answer_can_be_waited_for_again_and_its_end_is_noticed() {
     let directory = tempfile::tempdir().unwrap();
     let listener = listen(directory.path());
-    let mut candidate = Candidate::find(directory.path()).await.unwrap().unwrap();
+    let mut candidate = Candidate::find(directory.path(), &key()).await.unwrap().unwrap();
     assert!(candidate.answer(SOON).await.is_none(), "no worker has accepted yet");
     let worker = worker(listener, |connection| {
-        connection.write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1 }))[..5]).unwrap();
+        connection
+            .write_all(&frame(0, Body::Notice(Notice::Pong { nonce: 1, version: None }))[..5])
+            .unwrap();
     });
     let answer = candidate.answer(PATIENCE).await;
     assert!(matches!(answer, Some(AdoptReply::HungUp)), "{answer:?}");
     worker.join().unwrap();
+}
+
+fn key() -> AdoptionKey {
+    AdoptionKey { key: Key::from_text(&"5a".repeat(32)).unwrap(), is_new: false }
 }

@@ -17,8 +17,7 @@ pub fn knock_as(user_id: u32, address: SocketAddr, token: &str) {
         "GET /ws/mcp HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer {token}\r\n\r\n"
     );
-    // It may be refused before it has asked.
-    drop(stream.write_all(request.as_bytes()));
+    stream.write_all(request.as_bytes()).unwrap();
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n") && stream.read(&mut byte).is_ok_and(|count| count == 1) {

@@ -310,7 +310,8 @@ impl<'a, R: Recorder> Live<'a, R> {
             | Notification::TokenLimited(_)
             | Notification::OutputDropped(_)
             | Notification::TaskResult(_)
-            | Notification::TaskRetrying(_) => {}
+            | Notification::TaskRetrying(_)
+            | Notification::Alert(_) => {}
         }
     }
 

@@ -9,32 +9,29 @@
 //!                                                                            read the rest, terminal event
 //! ```
 //! The supervisor may be lost, and another one may adopt the worker, at any moment of this. With
-//! [`OnSupervisorLoss::Keep`] this does not affect the task.
+//! [`OnSupervisorLoss::Keep`](cc_link::spec::OnSupervisorLoss::Keep) this does not affect the task. What a supervisor asks
+//! for is in [`supervisor`].
+
+mod supervisor;
 
 use std::{
     io,
-    path::Path,
     time::{Duration, Instant},
 };
 
 use cc_events::{Dropped, EndReason, Event, Started};
-use cc_link::{
-    adopt::{Adopted, VersionRange},
-    control::Control,
-    notice::Notice,
-    record::Stream,
-    spec::{OnSupervisorLoss, TaskSpec},
-};
+use cc_link::{notice::Notice, record::Stream, spec::TaskSpec};
 use cc_proctree::tree::Tree;
 use nix::poll::PollFlags;
 
 use crate::{
-    adoption::{Adopter, AdoptionSocket},
+    adoption::AdoptionSocket,
     capture::Capture,
     clocks::Clocks,
-    control_channel::{ControlChannel, Received},
+    control_channel::ControlChannel,
     ending::{self, Cause, End},
     gap::Turns,
+    heartbeat::Heartbeat,
     journal::Journal,
     launch::Launched,
     readiness::{Ready, Source, Watched},
@@ -51,6 +48,7 @@ pub(crate) struct TaskLoop<'a> {
     capture: Capture,
     clocks: Clocks,
     turns: Turns,
+    heartbeat: Heartbeat,
     journal: Journal,
     channels: Channels,
     /// Whether the supervisor came by the socket: one connection for both directions.
@@ -82,12 +80,13 @@ impl<'a> TaskLoop<'a> {
     ) -> Self {
         Self {
             spec,
-            facts: launched.facts,
             started: launched.started,
             tree: launched.tree,
             capture: Capture::new(spec, launched.stdout, launched.stderr),
             clocks: Clocks::new(spec.deadlines, launched.started),
             turns: Turns::new(launched.started),
+            heartbeat: Heartbeat::new(spec, launched.started, launched.facts.containment),
+            facts: launched.facts,
             journal,
             channels,
             is_adopted: false,
@@ -104,6 +103,7 @@ impl<'a> TaskLoop<'a> {
             self.skip_gap(now);
             self.check_clocks(now)?;
             self.check_limits(now)?;
+            self.heartbeat.beat(now, &mut self.journal);
             self.capture.flush_partials(now, &mut self.journal);
             self.journal.flush();
             if matches!(&self.phase, Phase::Ending { kill_at, .. } if *kill_at <= now) {
@@ -194,7 +194,8 @@ impl<'a> TaskLoop<'a> {
             Phase::Ending { kill_at, .. } => Some(*kill_at),
         };
         let listen = self.channels.adoption.as_ref().and_then(AdoptionSocket::next);
-        let other = [self.capture.next_partial(), listen].into_iter().flatten().min();
+        let beat = self.heartbeat.next(&self.journal);
+        let other = [self.capture.next_partial(), listen, beat].into_iter().flatten().min();
         self.turns.sleep(now, clock, other)
     }
 
@@ -246,47 +247,6 @@ impl<'a> TaskLoop<'a> {
         Ok(())
     }
 
-    fn receive_adopters(&mut self, now: Instant) -> anyhow::Result<()> {
-        let adopters = self.channels.adoption.as_mut().map(|socket| socket.receive(now));
-        for adopter in adopters.into_iter().flatten() {
-            self.adopt(adopter, now)?;
-        }
-        Ok(())
-    }
-
-    /// Makes the sender the supervisor, if both speak one version of the link.
-    fn adopt(&mut self, adopter: Adopter, now: Instant) -> anyhow::Result<()> {
-        let own = VersionRange::OWN;
-        let Some(link_version) = adopter.versions.common(own) else {
-            adopter.refuse(own);
-            return Ok(());
-        };
-        // Where no descriptors are free for it, its connection is closed.
-        let Ok((control, pipe)) = adopter.into_channels() else { return Ok(()) };
-        let ending = match &self.phase {
-            Phase::Running => None,
-            Phase::Ending { cause, .. } => Some(cause.reason),
-        };
-        self.journal.switch_to(pipe, |end| Adopted {
-            link_version,
-            task_id: self.spec.task_id.clone(),
-            started: self.facts.clone(),
-            end_offset: end.end_offset,
-            last_seq: end.last_seq,
-            is_paused: self.clocks.is_paused(),
-            ending,
-            deadlines: self.spec.deadlines,
-            total_left_ms: self.clocks.total_left_ms(now),
-            leaf: self.tree.leaf_path().map(Path::to_owned),
-        });
-        self.channels.control = control;
-        self.is_adopted = true;
-        // Control lines that the supervisor sent together with its request to adopt.
-        let early = self.channels.control.pending();
-        self.obey(early, now)?;
-        Ok(())
-    }
-
     fn read_output(&mut self, stream: Stream, now: Instant) -> io::Result<()> {
         if self.capture.read(stream, now, &mut self.journal)? {
             self.clocks.output(now);
@@ -295,75 +255,12 @@ impl<'a> TaskLoop<'a> {
         Ok(())
     }
 
-    fn obey(&mut self, received: Received, now: Instant) -> io::Result<()> {
-        for complaint in received.complaints {
-            crate::stdio::complain(format_args!("task {}: {complaint}", self.spec.task_id));
-        }
-        for command in received.commands {
-            match command {
-                Control::Pause => self.pause(now)?,
-                Control::Resume => self.resume(now)?,
-                Control::Cancel { reason } => {
-                    if matches!(self.phase, Phase::Running) {
-                        self.journal.event(Event::Canceled { reason });
-                        self.begin_end(Cause::requested(reason), now)?;
-                    }
-                }
-                Control::Kill { reason } => self.kill_now(Cause::requested(reason), now),
-                Control::Ping { nonce } => self.journal.notice(Notice::Pong { nonce }),
-                Control::Run(_) => {
-                    let task_id = &self.spec.task_id;
-                    crate::stdio::complain(format_args!(
-                        "task {task_id}: a worker runs one task only"
-                    ));
-                }
-                Control::Adopt(_) => {
-                    let task_id = &self.spec.task_id;
-                    crate::stdio::complain(format_args!(
-                        "task {task_id}: adoption is asked for on the socket"
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn supervisor_lost(&mut self, now: Instant) {
-        if self.is_adopted {
-            // Both directions are one connection.
-            self.channels.control.close();
-            self.journal.close_pipe();
-        }
-        match self.spec.on_supervisor_loss {
-            OnSupervisorLoss::Keep => {}
-            OnSupervisorLoss::Kill => {
-                let error = "the supervisor went away while the task ran";
-                self.kill_now(Cause::new(EndReason::SupervisorLost, error), now);
-            }
-        }
-    }
-
-    fn pause(&mut self, now: Instant) -> io::Result<()> {
-        if matches!(self.phase, Phase::Running) && !self.clocks.is_paused() {
-            self.tree.pause()?;
-            self.clocks.pause(now);
-            self.journal.event(Event::Paused);
-        }
-        Ok(())
-    }
-
-    fn resume(&mut self, now: Instant) -> io::Result<()> {
-        if matches!(self.phase, Phase::Running) && self.clocks.is_paused() {
-            self.tree.resume()?;
-            self.clocks.resume(now);
-            self.journal.event(Event::Resumed);
-        }
-        Ok(())
-    }
-
     /// Kills what is left, reads what is left, and records the end.
     fn finish(mut self) -> anyhow::Result<()> {
+        // The kill may take seconds.
+        self.heartbeat.before_kill(Instant::now(), &mut self.journal);
         let killed = self.tree.kill(self.channels.signals.child())?;
+        self.heartbeat.after_kill(killed);
         let duration = self.started.elapsed();
         self.capture.finish(Instant::now(), &mut self.journal)?;
         // The end must know whether the log has taken all of it.
