@@ -69,7 +69,8 @@ pub(crate) async fn serve(
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
-    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
+    let alerted = Arc::clone(&services.tasks);
+    tokio::spawn(panics::forever("the alerts", move || tell_alerts(Arc::clone(&alerted))));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -87,7 +88,9 @@ pub(crate) async fn serve(
 
     let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
     let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
-    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
+    let (listener, at_door) = (Arc::new(listener), Arc::clone(&door));
+    let accepting = move || http::accept_connections(Arc::clone(&listener), Arc::clone(&at_door));
+    let listening = tokio::spawn(panics::forever("the listener", accepting));
     announce(&format!("listening on ws://{address}/ws/mcp"))?;
     systemd::ready(&format!("listening on {address}"));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
