@@ -53,13 +53,28 @@ mod ops;
 /// other limit (`limits.rs`).
 mod config;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::{
+        config::fuzz_settings, connection::fuzz_frames, delivery::fuzz_written_frames,
+        session::fuzz_message,
+    };
+}
+
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use crate::{
-    config::{Config, check, command_line::Arguments, error, limits},
+    config::{
+        check,
+        command_line::{Arguments, Question},
+        default_file, error, limits,
+        live::Live,
+        sources::Sources,
+    },
     daemon::{runtime, signals},
     ops::{logging, open_files, panics, systemd},
     storage::state_dir::StateDir,
@@ -69,8 +84,8 @@ use crate::{
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::from_process();
-    if arguments.is_check {
-        return check_config(arguments);
+    if let Some(question) = arguments.question {
+        return answer(question, arguments);
     }
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -78,9 +93,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn check_config(arguments: Arguments) -> ExitCode {
-    match check::check(arguments, &|name| std::env::var_os(name)) {
-        Ok(settings) => match write!(std::io::stdout(), "{settings}") {
+fn answer(question: Question, arguments: Arguments) -> ExitCode {
+    let text = match question {
+        Question::DefaultFile => Ok(default_file::text()),
+        Question::Check => check::check(arguments, &|name| std::env::var_os(name)),
+        Question::CheckJson => check::check_json(arguments),
+    };
+    match text {
+        Ok(text) => match write!(std::io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail([format!("standard output: {error}")]),
         },
@@ -97,8 +117,8 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config =
-        Config::load(arguments, &|name| std::env::var_os(name)).map_err(error::StartError)?;
+    let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
+    let config = settings.config();
     if !config.allow_core_dumps {
         // Tasks have the same user: without this, one of them could read this process's memory.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
@@ -106,13 +126,18 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     let _log = logging::init(&config)?;
+    let unusable = settings.unusable_variables();
+    if !unusable.is_empty() {
+        let names = unusable.join(", ");
+        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
+    }
     signals::unblock_signals().context("unblocking the signals that stop it")?;
     let state_dir = StateDir::open(&config.state_dir)?;
     cc_proctree::allocator::give_back_large_blocks();
     let runtime = runtime::runtime()?;
     panics::install();
     let open_files = open_files::raise(&config);
-    let outcome = runtime.block_on(daemon::serve(config, state_dir, inherited, open_files));
+    let outcome = runtime.block_on(daemon::serve(settings, state_dir, inherited, open_files));
     runtime.shutdown_timeout(limits::SHUTDOWN_RUNTIME);
     outcome
 }

@@ -126,11 +126,29 @@ mod supervisor {
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
 
+    /// Probes learn whether it lives and can take work, and nothing else.
+    mod probes;
+
+    /// `/metrics` by the conventions, and as the document has it.
+    mod metrics;
+
+    /// The log: its form, its ids, what it never says, and a reader that sleeps.
+    mod log;
+
+    /// What a service manager is told.
+    mod service_manager;
+
     /// The configuration file, and the check of it.
     mod configuration;
 
     /// Which source of a setting wins, and whom a file is believed from.
     mod config_layers;
+
+    /// What a reload changes, what it does not, and that a mistake changes nothing.
+    mod reload;
+
+    /// A supervisor that runs empty.
+    mod drain;
 
     /// The process that workers are forked by can be replaced and can die without costing a task.
     mod fork_server;
@@ -242,6 +260,9 @@ mod ccx {
 
     /// Exit codes, streams, Ctrl-C and task files are what scripts expect.
     mod run;
+
+    /// One screen that says whether a supervisor is well.
+    mod status;
 
     /// `ccx batch` can be left, watched, ended and continued.
     mod batches;

@@ -90,6 +90,11 @@ impl Gate {
         }
     }
 
+    /// Changes how many tasks pass it at once, at least 1. Those that have passed go on, also where they are more.
+    pub fn set_jobs_limit(&mut self, jobs_limit: usize) {
+        self.jobs_limit = jobs_limit.max(1);
+    }
+
     /// Queues a job that uses a model of this family, or the account's default model; at most `batch_jobs` of its
     /// batch run at once. Asking twice is the same as asking once. The queue holds at most as many jobs as all
     /// batches may have under way.

@@ -13,7 +13,7 @@ use crate::error::CommandError;
 /// The command line or a task file is wrong.
 const USAGE: u8 = 2;
 /// A deadline ended the task.
-const TIMED_OUT: u8 = 124;
+pub(crate) const TIMED_OUT: u8 = 124;
 /// `ccx`, the supervisor or the worker failed, not the task.
 pub(crate) const OWN_FAILURE: u8 = 125;
 /// The program was found and cannot be executed.

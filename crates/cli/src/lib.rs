@@ -34,6 +34,12 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::input::fuzz_task_file;
+}
+
 use std::process::ExitCode;
 
 use cc_protocol::control::ControlType;
@@ -41,7 +47,9 @@ use clap::Parser as _;
 
 use crate::{
     args::{Arguments, Command, ControlArguments, ServerOptions},
-    command::{attach, batch, demo, doctor, gates, ps, run, status, workers},
+    command::{
+        attach, batch, config, demo, doctor, drain, gates, ps, reload, run, status, workers,
+    },
     display::terminal,
     error::CommandError,
 };
@@ -66,6 +74,10 @@ pub fn main() -> ExitCode {
         Command::Cancel(arguments) => control(server, arguments, ControlType::Cancel),
         Command::Pause(arguments) => control(server, arguments, ControlType::Pause),
         Command::Resume(arguments) => control(server, arguments, ControlType::Resume),
+        Command::Config(command) => on_runtime(config::run(server, command)),
+        Command::Reload(arguments) => on_runtime(reload::run(server, arguments)),
+        Command::Drain(arguments) => on_runtime(drain::drain(server, arguments)),
+        Command::Undrain => on_runtime(drain::undrain(server)),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
         Command::DoctorProbe => Ok(doctor::probe::run()),

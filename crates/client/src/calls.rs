@@ -9,7 +9,9 @@ use cc_protocol::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
+    configuration::{ReloadResult, SettingsResult},
     control::{ControlType, Done},
+    drain::DrainResult,
     gate::{GateListResult, GateOpen, GateOpenResult},
     session::{SessionConfigure, SessionResume, SessionResumeResult},
     status::SupervisorStatus,
@@ -220,6 +222,46 @@ impl Connection {
     /// -32601 from a server that has no such call. Otherwise see the module.
     pub async fn subscribe(&mut self) -> Result<SubscribeResult, Error> {
         self.call("supervisor.subscribe", json!({})).await
+    }
+
+    /// The settings of the supervisor, and where they come from.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn settings(&mut self) -> Result<SettingsResult, Error> {
+        self.call("supervisor.settings", json!({})).await
+    }
+
+    /// Has the supervisor read its settings again.
+    ///
+    /// # Errors
+    /// -32018 for settings with mistakes: nothing has changed. Otherwise see the module.
+    pub async fn reload(&mut self) -> Result<ReloadResult, Error> {
+        self.call("supervisor.reload", json!({})).await
+    }
+
+    /// Begins a drain: no new tasks are started.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain", json!({})).await
+    }
+
+    /// How far a drain is.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn drain_progress(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.drain_progress", json!({})).await
+    }
+
+    /// Ends a drain.
+    ///
+    /// # Errors
+    /// See the module.
+    pub async fn undrain(&mut self) -> Result<DrainResult, Error> {
+        self.call("supervisor.undrain", json!({})).await
     }
 
     /// Starts a new batch with what has not succeeded of one. Must not be asked again if the answer is lost.

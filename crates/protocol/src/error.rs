@@ -40,11 +40,13 @@ pub enum ErrorCode {
     QueueFull,
     /// The task or its worker could not be started.
     SpawnFailed,
+    /// The supervisor's settings cannot be read again.
+    ConfigurationInvalid,
 }
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -62,6 +64,7 @@ impl ErrorCode {
         Self::NoSuchBatch,
         Self::QueueFull,
         Self::SpawnFailed,
+        Self::ConfigurationInvalid,
     ];
 
     /// The number on the wire.
@@ -85,6 +88,7 @@ impl ErrorCode {
             Self::NoSuchBatch => -32015,
             Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
+            Self::ConfigurationInvalid => -32018,
         }
     }
 
@@ -109,6 +113,7 @@ impl ErrorCode {
             Self::NoSuchBatch => "no_such_batch",
             Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
+            Self::ConfigurationInvalid => "configuration_invalid",
         }
     }
 

@@ -4,6 +4,7 @@
 //! - [`envelope`] is what stands around every message; `method` lists the methods.
 //! - [`execute`], [`control`], [`session`], [`task`], [`batch`], [`gate`], [`worker`] and [`status`] are the requests and their results; `params`
 //!   reads the parameters of a request one by one.
+//! - [`configuration`] and [`drain`] are about the supervisor itself.
 //! - [`notification`] is what the server says unasked, numbered by `position`.
 //! - `scope` has the words for what a token allows.
 //! - [`error`] has the codes of errors and of closes, and `call_error` why a call is refused.
@@ -16,7 +17,9 @@ pub mod envelope;
 mod method;
 
 pub mod batch;
+pub mod configuration;
 pub mod control;
+pub mod drain;
 pub mod execute;
 pub mod gate;
 mod params;

@@ -1,7 +1,7 @@
 //! The methods of the contract.
 
 /// Every method that a client may call, in the order of the reference.
-pub const METHODS: [&str; 31] = [
+pub const METHODS: [&str; 36] = [
     "execute",
     "control",
     "session.resume",
@@ -30,6 +30,11 @@ pub const METHODS: [&str; 31] = [
     "worker.restart",
     "supervisor.subscribe",
     "supervisor.status",
+    "supervisor.settings",
+    "supervisor.reload",
+    "supervisor.drain",
+    "supervisor.drain_progress",
+    "supervisor.undrain",
     "hook_status",
     "ping",
     "pong",

@@ -6,7 +6,7 @@ use std::{
 };
 
 use cc_state::Change;
-use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 
 use crate::{
     batch::{
@@ -63,6 +63,28 @@ impl Batches {
         let mut recovered = self.are_tasks_recovered.subscribe();
         // The sender lives as long as this.
         drop(recovered.wait_for(|recovered| *recovered).await);
+    }
+
+    /// Waits until every owner has dealt with what it was told so far.
+    pub(crate) async fn settle(&self) {
+        let owners: Vec<_> = self.handles().values().map(|it| it.messages.clone()).collect();
+        let mut settled = Vec::new();
+        for owner in owners {
+            let (done, is_done) = oneshot::channel();
+            // An owner whose batch is over has no queue.
+            if owner.send(Message::Settle(done)).await.is_ok() {
+                settled.push(is_done);
+            }
+        }
+        for is_done in settled {
+            is_done.await.ok();
+        }
+    }
+
+    /// The tasks that have begun and are not over, their hooks included.
+    #[must_use]
+    pub(crate) fn under_way(&self) -> usize {
+        self.snapshots().iter().map(|snapshot| snapshot.under_way()).sum()
     }
 
     pub(super) fn get(&self, batch_id: &str) -> Option<BatchHandle> {

@@ -16,6 +16,7 @@ pub(crate) enum BatchError {
         batch_id: String,
     },
     Stopping,
+    Draining,
     TooManyBatches,
     NoSuchBatch {
         batch_id: String,
@@ -64,6 +65,7 @@ impl From<&BatchError> for CallError {
                 UnfitParam::OtherPlan { batch_id: batch_id.clone() }.into()
             }
             BatchError::Stopping => Self::DrainingBatches,
+            BatchError::Draining => Self::Drained { what: "batches" },
             BatchError::TooManyBatches => Self::BatchesFull { limit: limits::BATCHES },
             BatchError::NoSuchBatch { batch_id } => {
                 Self::NoSuchBatch { batch_id: batch_id.clone() }

@@ -20,13 +20,16 @@ use crate::{
 /// Admits tasks whenever a gate has changed or its time has come. Ends with the supervisor.
 pub(crate) async fn keep(batches: Arc<Batches>) {
     let gates = &batches.gates;
+    let drain = &batches.tasks.drain;
+    let mut drained = drain.changes();
     let mut wall = WallClock::new(now_ms(), uptime::now());
     loop {
         let now_ms = now_ms();
         if let Some(by_ms) = wall.moved(now_ms, uptime::now()) {
             gates.clock_moved(by_ms);
         }
-        let (admitted, wake_at_ms, has_opened) = gates.admit(now_ms);
+        let (admitted, wake_at_ms, has_opened) =
+            if drain.is_on() { (Vec::new(), None, false) } else { gates.admit(now_ms) };
         if has_opened {
             batches.touch_all();
         }
@@ -45,6 +48,8 @@ pub(crate) async fn keep(batches: Arc<Batches>) {
         }
         tokio::select! {
             () = gates.has_changed.notified() => {}
+            // The sender lives as long as the supervisor.
+            _ = drained.changed() => {}
             () = sleep(until(wake_at_ms, now_ms)) => {}
             () = batches.tasks.stage.stopping() => return,
         }

@@ -77,7 +77,10 @@ pub(super) fn start(
     match task::accept(&batches.tasks, spec, facts, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
-        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. }) => Start::NoRoom,
+        // A drain holds up no task of a batch that is about to start.
+        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. } | Refusal::Draining) => {
+            Start::NoRoom
+        }
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

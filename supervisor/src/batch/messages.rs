@@ -17,6 +17,8 @@ pub(super) enum Message {
     RetryHook { job: Job, task_id: String },
     /// A gate was opened before its time.
     GateOpened { credential: Credential, scope: Scope },
+    /// Answered when everything that came before is dealt with.
+    Settle(oneshot::Sender<()>),
     /// A client cancels the batch; answered when that is stored.
     Cancel(oneshot::Sender<()>),
 }

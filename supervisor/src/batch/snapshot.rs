@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use cc_batch::life::{Head, TaskState};
+use cc_batch::life::{Head, Phase, Run, TaskState};
 use cc_protocol::batch::BatchSummary;
 use tokio::sync::watch;
 
@@ -90,6 +90,23 @@ impl Snapshot {
     #[must_use]
     pub(super) fn summary(&self, gates: &Gates) -> BatchSummary {
         render::summary(&self.facts, &self.inner().state, gates)
+    }
+
+    /// The tasks that have begun and are not over, and the hook after the batch.
+    #[must_use]
+    pub(super) fn under_way(&self) -> usize {
+        let inner = self.inner();
+        let batch = &inner.state.batch;
+        let has_begun = |task: &&TaskState| match task {
+            TaskState::Before { run } | TaskState::Attempt { run, .. } => *run != Run::Queued,
+            TaskState::After { .. } => true,
+            TaskState::Waiting
+            | TaskState::RetryAt { .. }
+            | TaskState::Over { .. }
+            | TaskState::Skipped { .. } => false,
+        };
+        let is_last_hook = matches!(batch.head.phase, Phase::AfterBatch { .. });
+        batch.tasks.iter().filter(has_begun).count() + usize::from(is_last_hook)
     }
 
     #[must_use]

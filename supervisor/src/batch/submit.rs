@@ -92,6 +92,9 @@ async fn begin(
     if batches.tasks.stage.is_stopping() {
         return Err(BatchError::Stopping);
     }
+    if batches.tasks.drain.is_on() {
+        return Err(BatchError::Draining);
+    }
     batches.has_room()?;
     batches.tasks.config().hooks.fill(&mut plan.options.hooks);
     let batch_id = uuid::Uuid::now_v7();

@@ -8,14 +8,16 @@ use crate::config::{
     Config,
     command_line::Arguments,
     error::ConfigError,
+    live::Live,
     machine::Machine,
-    origin::{Given, Origin},
+    origin::{Given, Lookup, Origin},
     settings::{
-        kind::Shape,
-        setting::{AnySetting, Computed, Setting},
+        setting::AnySetting,
         table::{self, GROUPS},
     },
-    values::{Lookup, Values},
+    shown,
+    sources::Sources,
+    values::Values,
 };
 
 /// The effective settings as text.
@@ -37,6 +39,16 @@ pub(crate) fn check(arguments: Arguments, lookup: Lookup<'_>) -> Result<String, 
     };
     let config = Config::resolve(&values, machine).map_err(|error| vec![error])?;
     effective(&values, &config).map_err(|error| vec![error])
+}
+
+/// The same for programs: an object of JSON, as `supervisor.settings` answers.
+///
+/// # Errors
+/// As [`check`].
+pub(crate) fn check_json(arguments: Arguments) -> Result<String, Vec<ConfigError>> {
+    check(arguments.clone(), &|name| std::env::var_os(name))?;
+    let settings = Live::load(Sources::of_process(arguments))?.settings();
+    Ok(serde_json::json!(settings).to_string() + "\n")
 }
 
 /// Those of the files in the order of files and lines, then the others.
@@ -85,64 +97,18 @@ fn effective(values: &Values<'_>, config: &Config) -> Result<String, ConfigError
 fn line(setting: &dyn AnySetting, given: Option<Given>, config: &Config) -> String {
     let name = setting.about().name;
     if let Some(given) = given {
-        return match given.origin {
-            Origin::Variable(variable)
-                if setting.about().variable.is_some_and(|it| it.is_secret) =>
-            {
-                format!("# {name}: the environment variable {variable} has the secret itself")
-            }
-            Origin::Variable(_) | Origin::Argument | Origin::File(_) | Origin::Default => {
-                format!("{name} = {}  # {}", value(setting, &given), source(&given.origin))
-            }
+        let source = source(&given.origin);
+        return match shown::value(setting, &given) {
+            Some(value) => format!("{name} = {value}  # {source}"),
+            None => format!("# {name}: the {source} has the secret itself"),
         };
     }
-    let found = found(setting, config).map(|path| {
-        let texts = vec![path.as_os_str().to_owned()];
-        Given { origin: Origin::Default, texts }
-    });
-    let default = || Some(Given { origin: Origin::Default, texts: setting.default_texts()? });
-    match (found.or_else(default), setting.default_text()) {
-        (Some(default), _) => format!("{name} = {}  # default", value(setting, &default)),
+    let found = shown::found(setting, config).or_else(|| shown::default(setting));
+    match (found, setting.default_text()) {
+        (Some(default), _) => format!("{name} = {default}  # default"),
         (None, Some(computed)) => format!("# {name}: {computed}  # default"),
         (None, None) => format!("# {name}: none  # default"),
     }
-}
-
-/// What this machine has for a default that depends on it.
-fn found<'a>(setting: &dyn AnySetting, config: &'a Config) -> Option<&'a Path> {
-    let computed: [(&str, &Path); 3] = [
-        (name(&table::STATE_DIR), &config.state_dir),
-        (name(&table::WORKER), &config.worker),
-        (name(&table::CWD), &config.task.cwd),
-    ];
-    let found = computed.into_iter().find(|(name, _)| *name == setting.about().name);
-    found.map(|(_, path)| path)
-}
-
-fn name<K>(setting: &'static Setting<K, Computed>) -> &'static str
-where
-    Setting<K, Computed>: AnySetting,
-{
-    setting.about().name
-}
-
-/// The value as TOML has it.
-fn value(setting: &dyn AnySetting, given: &Given) -> String {
-    let text = || given.texts.last().map(|text| text.to_string_lossy()).unwrap_or_default();
-    match setting.shape() {
-        Shape::Number => text().trim().to_owned(),
-        Shape::Switch => if text() == "true" { "true" } else { "false" }.to_owned(),
-        Shape::Text | Shape::Choice(_) => quoted(&text()),
-        Shape::List => {
-            let texts = given.texts.iter().map(|text| quoted(&text.to_string_lossy()));
-            format!("[{}]", texts.collect::<Vec<_>>().join(", "))
-        }
-    }
-}
-
-/// A basic string of TOML, whose escapes are those of JSON.
-fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string().replace('\u{7f}', "\\u007f")
 }
 
 fn source(origin: &Origin) -> String {
@@ -151,5 +117,17 @@ fn source(origin: &Origin) -> String {
         Origin::Variable(variable) => format!("environment variable {variable}"),
         Origin::File(place) => place.to_string(),
         Origin::Default => "default".to_owned(),
+    }
+}
+
+/// A configuration file is checked without a panic: its syntax, its keys and every value.
+#[cfg(fuzzing)]
+pub fn fuzz_settings(text: &str) {
+    let file = crate::config::file::ConfigFile::parse(Path::new("fuzz.toml"), text);
+    let mut values = Values::of_file(file);
+    let mut mistakes = values.take_mistakes();
+    mistakes.extend(wrong_values(&values));
+    for mistake in in_order(&values, mistakes) {
+        assert!(!mistake.to_string().is_empty());
     }
 }

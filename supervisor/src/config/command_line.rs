@@ -20,6 +20,20 @@ const CONFIG: &str = "config";
 const NO_CONFIG: &str = "no-config";
 const PRIVATE: &str = "private";
 const CHECK_CONFIG: &str = "check-config";
+const PRINT_DEFAULT_CONFIG: &str = "print-default-config";
+const TOML: &str = "toml";
+const JSON: &str = "json";
+
+/// What can be asked for instead of serving.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    /// The settings as a configuration file, or all mistakes.
+    Check,
+    /// The same for programs: an object of JSON.
+    CheckJson,
+    /// A configuration file with all defaults.
+    DefaultFile,
+}
 
 /// The command line as typed.
 #[derive(Clone, Debug, Default)]
@@ -30,8 +44,8 @@ pub(crate) struct Arguments {
     pub(crate) has_default_files: bool,
     /// This supervisor serves one client that has started it: those files have no say about listening, state and stops.
     pub(crate) is_private: bool,
-    /// Only check the configuration.
-    pub(crate) is_check: bool,
+    /// What is asked for instead of serving.
+    pub(crate) question: Option<Question>,
     /// The texts of each setting that is given, by its name.
     pub(crate) settings: BTreeMap<&'static str, Vec<OsString>>,
 }
@@ -42,7 +56,7 @@ impl Arguments {
         Self::of(&command().get_matches())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn from_words<W: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = W>,
     ) -> Self {
@@ -60,9 +74,18 @@ impl Arguments {
             config: matches.get_one(CONFIG).cloned(),
             has_default_files: !matches.get_flag(NO_CONFIG),
             is_private: matches.get_flag(PRIVATE),
-            is_check: matches.get_flag(CHECK_CONFIG),
+            question: question(matches),
             settings: table::all().filter_map(given).collect(),
         }
+    }
+}
+
+fn question(matches: &ArgMatches) -> Option<Question> {
+    let form = matches.get_one::<String>(CHECK_CONFIG).map(String::as_str);
+    match form {
+        Some(JSON) => Some(Question::CheckJson),
+        Some(_) => Some(Question::Check),
+        None => matches.get_flag(PRINT_DEFAULT_CONFIG).then_some(Question::DefaultFile),
     }
 }
 
@@ -93,13 +116,26 @@ pub(crate) fn command() -> Command {
     let private = Arg::new(PRIVATE).long(PRIVATE).action(ArgAction::SetTrue).help(
         "Of those files take only the settings of tasks and batches; ccx starts a supervisor of its own so",
     );
-    let check = Arg::new(CHECK_CONFIG).long(CHECK_CONFIG).action(ArgAction::SetTrue).help(
-        "Print every setting with its value and where that comes from, or all mistakes, and exit",
-    );
+    let forms = [PossibleValue::new(TOML).hide(true), PossibleValue::new(JSON).hide(true)];
+    let check = Arg::new(CHECK_CONFIG)
+        .long(CHECK_CONFIG)
+        .num_args(0..=1)
+        .require_equals(true)
+        .value_name("json")
+        .default_missing_value(TOML)
+        .value_parser(PossibleValuesParser::new(forms))
+        .help("Print every setting with its value and where that comes from, or all mistakes, and exit");
+    let default_file = Arg::new(PRINT_DEFAULT_CONFIG)
+        .long(PRINT_DEFAULT_CONFIG)
+        .action(ArgAction::SetTrue)
+        .conflicts_with(CHECK_CONFIG)
+        .help(
+            "Print a configuration file with every setting, its default and its limits, and exit",
+        );
     let mut command = Command::new("cc-supervisor")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Runs tasks for its clients: one fresh worker process for every task")
-        .args([file, no_config, private, check]);
+        .args([file, no_config, private, check, default_file]);
     for (group, settings) in GROUPS {
         command = command.next_help_heading(*group);
         command = command.args(settings.iter().map(|setting| argument(*setting)));

@@ -22,9 +22,9 @@ use crate::config::{
     error::{ConfigError, PathError},
     file::ConfigFile,
     limits,
+    origin::Lookup,
     settings::table,
-    text_file::{self, Trust},
-    values::Lookup,
+    text_file,
 };
 
 const SYSTEM_FILE: &str = "/etc/cc-executor/config.toml";
@@ -77,11 +77,12 @@ pub(super) fn read(
 }
 
 fn read_layer(layer: &Layer) -> Result<Option<ConfigFile>, PathError> {
-    let trust = match layer.whose {
-        Whose::System | Whose::Own => Trust::Found,
-        Whose::Given => Trust::Given,
+    let bytes_limit = limits::CONFIG_FILE_BYTES;
+    let text = match layer.whose {
+        Whose::System | Whose::Own => text_file::read_trusted(&layer.path, bytes_limit),
+        Whose::Given => text_file::read_regular(&layer.path, bytes_limit),
     };
-    match text_file::read_regular(&layer.path, limits::CONFIG_FILE_BYTES, trust) {
+    match text {
         Ok(text) => Ok(Some(ConfigFile::parse(&layer.path, &text))),
         Err(PathError::Io(error)) if is_absence(layer, &error) => Ok(None),
         Err(problem) => Err(problem),

@@ -11,6 +11,8 @@ pub(crate) mod check;
 pub(crate) mod command_line;
 /// Which environment variables a task gets.
 pub(crate) mod environment;
+/// A configuration file with all defaults.
+pub(crate) mod default_file;
 /// What can be wrong with a configuration.
 pub(crate) mod error;
 /// One configuration file.
@@ -21,12 +23,16 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// What tasks are kept from.
 pub(crate) mod isolation;
+/// Where to listen.
+pub(crate) mod listen;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Which configuration files are read.
 mod layers;
 /// What is in force.
 pub(crate) mod live;
+/// Certificates.
+mod tls;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
@@ -35,20 +41,24 @@ pub(crate) mod settings;
 pub(crate) mod tokens;
 /// Reading the small files that settings name.
 mod text_file;
+/// Values as text.
+mod shown;
+/// Command line and environment, over the life of the supervisor.
+pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
 
 use self::{
-    command_line::Arguments,
     environment::Pattern,
     error::ConfigError,
     hooks::HookDefaults,
     isolation::IsolationSettings,
+    listen::ListenAddress,
     machine::Machine,
     origin::Origin,
     settings::{
@@ -56,14 +66,16 @@ use self::{
         table,
     },
     tokens::TokenSetting,
-    values::{Lookup, Values},
+    values::Values,
 };
 
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: SocketAddr,
-    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// What the TCP addresses show to their clients; `None`: they speak plainly.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// It may listen beyond loopback: there is a token, and either a certificate, or --insecure-remote was given.
     pub(crate) may_be_remote: bool,
     /// An inherited socket must listen on the address that was given.
     pub(crate) is_listen_given: bool,
@@ -156,11 +168,15 @@ pub(crate) struct Keep {
 }
 
 impl Config {
+    #[cfg(test)]
     /// Puts the command line, the environment and the configuration files together.
     ///
     /// # Errors
     /// The first mistakes. [`check::check`] finds all.
-    pub(crate) fn load(arguments: Arguments, lookup: Lookup<'_>) -> Result<Self, Vec<ConfigError>> {
+    pub(crate) fn load(
+        arguments: command_line::Arguments,
+        lookup: origin::Lookup<'_>,
+    ) -> Result<Self, Vec<ConfigError>> {
         let mut values = Values::gather(arguments, lookup)?;
         let mistakes = values.take_mistakes();
         if !mistakes.is_empty() {
@@ -179,6 +195,7 @@ impl Config {
             may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
             listen: machine.listen,
+            tls: machine.tls,
             state_dir: machine.state_dir.clone(),
             worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,
@@ -263,6 +280,9 @@ fn hooks(values: &Values<'_>) -> Result<HookDefaults, ConfigError> {
 fn patterns(texts: Vec<String>) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
+
+#[cfg(fuzzing)]
+pub use self::check::fuzz_settings;
 
 #[cfg(test)]
 mod reference;

@@ -9,11 +9,20 @@ const INTRODUCTION: &str = "\
 
 # The settings of cc-supervisor
 
-Each setting is an option of the command line (`--max-tasks 50`) and a key of the configuration file (`max-tasks = 50`). Some have
-an environment variable, most of them those of the predecessor. An option wins over the variable, the variable over the file, the
-file over the default. An empty variable counts as none.
+Each setting is an option of the command line (`--max-tasks 50`) and a key of a configuration file (`max-tasks = 50`). Some have an
+environment variable, most of them those of the predecessor. What is further down wins:
 
-`--config FILE` names the configuration file. It is TOML, without sections; the keys are the names below, with `-`:
+| source | |
+|---|---|
+| the default | |
+| the file of the system | `/etc/cc-executor/config.toml`, or what `CC_EXECUTOR_SYSTEM_CONFIG` names |
+| the file of the user | `cc-executor/config.toml` in `$XDG_CONFIG_HOME`, else in `~/.config`; in a service `config.toml` in its `$CONFIGURATION_DIRECTORY` instead |
+| `--config FILE` | must exist |
+| the environment variable | an empty one counts as none |
+| the option | |
+
+A file is TOML, without sections; the keys are the names below, with `-`. [config.toml](config.toml) has all of them with their
+defaults, each line commented out; `ccx config default` prints it.
 
 ```toml
 max-tasks = 50
@@ -22,14 +31,30 @@ on-stop = \"keep-tasks\"
 allow-command = [\"claude\", \"git\"]
 ```
 
-Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that the file sets cannot be
-unset by an option. Relative paths start at the working directory of the supervisor. There is no default place: without `--config` no
-file is read. It must be a regular file of at most 256 KiB; the token file may also be a pipe, with at most 64 KiB.
+Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that a file sets cannot be
+unset by an option. Relative paths start at the working directory of the supervisor. A file must be a regular one of at most 256 KiB.
+The files of the system and of the user are used where they exist. Nobody names them, so they are refused unless they belong to root or
+to the user who runs the supervisor, and nobody else may write them or the directory that they are in. `--no-config`, or the variable
+`CC_EXECUTOR_NO_CONFIG` with any value, leaves both out.
 
-`--check-config` prints every setting with its value and where that comes from, as a configuration file, and exits with 0; or it
-prints all mistakes, those of the file in the order of its lines, and exits with 1; of more than 100 in the file it describes the first
-100. It also looks for the files, directories and programs that the settings name. It starts nothing and never prints the token. Run it
-with the environment of the service and the same options. Settings are read at the start: a change takes a restart.
+The supervisor that `ccx run` or `ccx batch` starts for itself reads the same files, but takes from those of the system and the user
+only what concerns tasks and batches (it is started with `--private`): where a service listens, which tokens it wants and where its
+state is concerns that service, and would make `ccx` refuse to talk to its own supervisor.
+
+| | |
+|---|---|
+| `ccx config show --origin` | every setting with its value and where that comes from; with `--url` those in force in a running supervisor |
+| `ccx config check [FILE]` | finds all mistakes; unknown keys are among them, with what was probably meant |
+| `cc-supervisor --check-config` | the same for the options that are given beside it, as a configuration file or as a list of mistakes |
+| `ccx reload`, SIGHUP, `systemctl reload` | a running supervisor reads its files and tokens again |
+
+A check looks for the files, directories and programs that the settings name, too. It starts nothing and never prints a token. Run it
+with the environment of the service. Of more than 100 mistakes in a file it describes the first 100.
+
+A reload changes the settings that the tables below mark with *reload*, for the tasks and connections that begin afterwards. What is
+marked with *restart* keeps its value, and the answer names it. If anything is wrong with any of the sources, nothing changes: the
+mistake is answered and logged with its line, and `/healthz` shows it until a reload succeeds. The command line and the environment
+stay what they were at the start. A reload never leaves a supervisor that listens beyond loopback without a token.
 
 A request can have its own value for some of the limits of tasks, within the same bounds: [protocol.md](protocol.md).
 ";
@@ -38,8 +63,10 @@ fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     for (group, settings) in GROUPS {
         write!(page, "\n## {group}\n\n").unwrap();
-        page.push_str("| setting | value | default | allowed | environment variable | meaning |\n");
-        page.push_str("|---|---|---|---|---|---|\n");
+        page.push_str(
+            "| setting | value | default | allowed | environment variable | change | meaning |\n",
+        );
+        page.push_str("|---|---|---|---|---|---|---|\n");
         for setting in *settings {
             page.push_str(&row(*setting));
         }
@@ -73,9 +100,10 @@ fn row(setting: &dyn AnySetting) -> String {
         format!("`{}`{note}", variable.name)
     });
     let allowed = allowed.unwrap_or_else(|| "–".to_owned());
+    let change = if about.is_reloadable { "reload" } else { "restart" };
     let meaning = about.help.replace("*", "`*`");
     format!(
-        "| `{}` | {value} | {default} | {allowed} | {variable} | {meaning}{words} |\n",
+        "| `{}` | {value} | {default} | {allowed} | {variable} | {change} | {meaning}{words} |\n",
         about.name
     )
 }

@@ -11,32 +11,32 @@ use nix::{fcntl::OFlag, unistd::geteuid};
 
 use crate::config::error::PathError;
 
-/// Whether a file may be one that another user can change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
-    /// The operator has named it.
-    Given,
-    /// It was found: only its owner may write it, and that is root or the user who runs this. The same holds for the
-    /// directories that it can be replaced in.
-    Found,
-}
-
 /// Permission bits by which a group or everybody may write.
 const OTHERS_WRITE: u32 = 0o022;
+/// Permission bits of a group and everybody.
+const OTHERS: u32 = 0o077;
 
-/// Reads a regular file.
+/// Reads a regular file that the operator has named. Opening or reading any other kind could block for ever.
 ///
 /// # Errors
-/// When it is no regular file, is not trusted, is too long, is not UTF-8 or cannot be read.
-pub(super) fn read_regular(
-    path: &Path,
-    bytes_limit: usize,
-    trust: Trust,
-) -> Result<String, PathError> {
+/// When it is no regular file, is too long, is not UTF-8 or cannot be read.
+pub(super) fn read_regular(path: &Path, bytes_limit: usize) -> Result<String, PathError> {
+    let (file, _) = open_regular(path)?;
+    read(file, bytes_limit)
+}
+
+/// Reads a regular file that nobody has named: only its owner may write it, and that is root or the user who runs this.
+/// The same holds for the directories in which it could be replaced.
+///
+/// # Errors
+/// As [`read_regular`], and when others could change it.
+pub(super) fn read_trusted(path: &Path, bytes_limit: usize) -> Result<String, PathError> {
     let (file, metadata) = open_regular(path)?;
-    match trust {
-        Trust::Given => {}
-        Trust::Found => check_trust(path, &metadata)?,
+    check_writers(path, &metadata)?;
+    let real = fs::canonicalize(path)?;
+    for directory in [path.parent(), real.parent()].into_iter().flatten() {
+        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+        check_writers(directory, &fs::metadata(directory)?)?;
     }
     read(file, bytes_limit)
 }
@@ -57,7 +57,7 @@ pub(super) fn read_private(
         return Err(PathError::ForeignOwner { uid: owner });
     }
     let mode = metadata.mode() & 0o7777;
-    if !is_credential && mode & 0o077 != 0 {
+    if !is_credential && mode & OTHERS != 0 {
         return Err(PathError::NotPrivate { mode });
     }
     read(file, bytes_limit)
@@ -86,18 +86,7 @@ fn read(file: File, bytes_limit: usize) -> Result<String, PathError> {
     String::from_utf8(bytes).map_err(|_error| PathError::NotUnicode)
 }
 
-/// The file, its directory, and that of the file behind a symbolic link.
-fn check_trust(path: &Path, file: &Metadata) -> Result<(), PathError> {
-    check_owner(path, file)?;
-    let real = fs::canonicalize(path)?;
-    for directory in [path.parent(), real.parent()].into_iter().flatten() {
-        let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-        check_owner(directory, &fs::metadata(directory)?)?;
-    }
-    Ok(())
-}
-
-fn check_owner(path: &Path, found: &Metadata) -> Result<(), PathError> {
+fn check_writers(path: &Path, found: &Metadata) -> Result<(), PathError> {
     let (own, owner) = (geteuid().as_raw(), found.uid());
     let shown = || PathBuf::from(path);
     if owner != own && owner != 0 {
@@ -111,20 +100,20 @@ fn check_owner(path: &Path, found: &Metadata) -> Result<(), PathError> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+    use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
 
-    fn read_given(path: &Path, bytes_limit: usize) -> Result<String, PathError> {
-        read_regular(path, bytes_limit, Trust::Given)
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
     #[test]
     fn a_file_of_the_longest_length_is_read_and_a_longer_one_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "12345678").unwrap();
-        assert_eq!(read_given(file.path(), 8).unwrap(), "12345678");
-        let error = read_given(file.path(), 7).unwrap_err();
+        assert_eq!(read_regular(file.path(), 8).unwrap(), "12345678");
+        let error = read_regular(file.path(), 7).unwrap_err();
         assert!(matches!(error, PathError::TooLong { limit: 7 }), "{error}");
     }
 
@@ -134,7 +123,9 @@ mod tests {
         let pipe = directory.path().join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRUSR).unwrap();
         for path in [Path::new("/dev/zero"), &pipe] {
-            for error in [read_given(path, 8), read_private(path, 8, false)] {
+            for error in
+                [read_regular(path, 8), read_trusted(path, 8), read_private(path, 8, false)]
+            {
                 assert!(matches!(error, Err(PathError::NotRegular)), "{error:?}");
             }
         }
@@ -143,39 +134,12 @@ mod tests {
     #[test]
     fn a_directory_and_bytes_that_are_no_text_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        for error in [read_given(directory.path(), 8), read_private(directory.path(), 8, false)] {
+        for error in [read_regular(directory.path(), 8), read_private(directory.path(), 8, false)] {
             assert!(matches!(error, Err(PathError::Directory)), "{error:?}");
         }
         let file = directory.path().join("bytes");
         fs::write(&file, [0xff]).unwrap();
-        assert!(matches!(read_given(&file, 8), Err(PathError::NotUnicode)));
-    }
-
-    #[test]
-    fn a_file_that_was_found_is_used_only_if_nobody_else_can_write_or_replace_it() {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("config.toml");
-        fs::write(&file, "a").unwrap();
-        let set = |path: &Path, mode| {
-            fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-        };
-        let found = || read_regular(&file, 8, Trust::Found);
-        set(&file, 0o644);
-        assert_eq!(found().unwrap(), "a");
-        for mode in [0o664, 0o646] {
-            set(&file, mode);
-            let error = found().unwrap_err().to_string();
-            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod"), "{error}");
-            assert_eq!(read_given(&file, 8).unwrap(), "a", "the operator's own business");
-        }
-        set(&file, 0o644);
-        set(directory.path(), 0o777);
-        let error = found().unwrap_err().to_string();
-        assert!(error.contains(&directory.path().display().to_string()), "{error}");
-        let link = tempfile::tempdir().unwrap();
-        let link = link.path().join("link.toml");
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        assert!(read_regular(&link, 8, Trust::Found).is_err(), "what is behind a link counts");
+        assert!(matches!(read_regular(&file, 8), Err(PathError::NotUnicode)));
     }
 
     #[test]
@@ -183,9 +147,32 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "secret").unwrap();
         for (mode, is_read) in [(0o600, true), (0o400, true), (0o640, false), (0o604, false)] {
-            fs::set_permissions(file.path(), Permissions::from_mode(mode)).unwrap();
+            set_mode(file.path(), mode);
             assert_eq!(read_private(file.path(), 8, false).is_ok(), is_read, "{mode:o}");
             assert!(read_private(file.path(), 8, true).is_ok(), "a credential may have a list");
         }
+    }
+
+    #[test]
+    fn a_file_that_was_found_is_used_only_if_nobody_else_can_write_or_replace_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("config.toml");
+        fs::write(&file, "a").unwrap();
+        set_mode(&file, 0o644);
+        assert_eq!(read_trusted(&file, 8).unwrap(), "a");
+        for mode in [0o664, 0o646] {
+            set_mode(&file, mode);
+            let error = read_trusted(&file, 8).unwrap_err().to_string();
+            assert!(error.contains(&format!("{mode:o}")) && error.contains("chmod"), "{error}");
+            assert_eq!(read_regular(&file, 8).unwrap(), "a", "the operator's own business");
+        }
+        set_mode(&file, 0o644);
+        set_mode(directory.path(), 0o777);
+        let error = read_trusted(&file, 8).unwrap_err().to_string();
+        assert!(error.contains(&directory.path().display().to_string()), "{error}");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let link = elsewhere.path().join("link.toml");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(read_trusted(&link, 8).is_err(), "what is behind a link counts");
     }
 }

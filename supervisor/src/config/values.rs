@@ -2,22 +2,36 @@
 //!
 //! An empty variable counts as none.
 
-use std::{ffi::OsString, path::Path};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 
 use crate::config::{
     command_line::Arguments,
     error::ConfigError,
     file::ConfigFile,
     layers,
-    origin::{Given, Origin},
+    listen::ListenAddress,
+    origin::{Given, Lookup, Origin},
     settings::{
         kind::Kind,
         setting::{AnySetting, Computed, Fixed, Setting, value_error},
     },
 };
 
-/// Reads an environment variable.
-pub(crate) type Lookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+/// What is given for each setting.
+pub(super) type AllGiven = BTreeMap<&'static str, Option<Given>>;
+
+/// What a reload cannot change.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pinned<'a> {
+    /// What was given for each setting at the start.
+    pub(super) given: &'a AllGiven,
+    /// As configured at the start.
+    pub(super) listen: &'a [ListenAddress],
+    /// Where the supervisor listens beyond loopback, which an inherited socket may have decided.
+    pub(super) listening: Option<SocketAddr>,
+    pub(super) state_dir: &'a Path,
+    pub(super) worker: &'a Path,
+}
 
 /// Where values come from.
 pub(crate) struct Values<'a> {
@@ -25,6 +39,8 @@ pub(crate) struct Values<'a> {
     lookup: Lookup<'a>,
     /// The lowest first.
     files: Vec<ConfigFile>,
+    /// What a reload cannot change.
+    pinned: Option<Pinned<'a>>,
     /// The settings that were asked for: a test finds those that have no effect.
     #[cfg(test)]
     asked: std::cell::RefCell<std::collections::BTreeSet<&'static str>>,
@@ -44,9 +60,26 @@ impl<'a> Values<'a> {
             arguments,
             lookup,
             files,
+            pinned: None,
             #[cfg(test)]
             asked: std::cell::RefCell::default(),
         })
+    }
+
+    /// Takes nothing but a file.
+    #[cfg(fuzzing)]
+    pub(crate) fn of_file(file: ConfigFile) -> Self {
+        let arguments = Arguments::from_words::<OsString>([]);
+        Self { arguments, lookup: &|_| None, files: vec![file], pinned: None }
+    }
+
+    /// For a reload: what it cannot change is what it was.
+    pub(super) fn pin(&mut self, pinned: Pinned<'a>) {
+        self.pinned = Some(pinned);
+    }
+
+    pub(super) fn pinned(&self) -> Option<Pinned<'a>> {
+        self.pinned
     }
 
     /// What is wrong with the names and types in the files, in the order of the files.
@@ -85,6 +118,23 @@ impl<'a> Values<'a> {
         let about = setting.about();
         #[cfg(test)]
         self.asked.borrow_mut().insert(about.name);
+        match self.pinned {
+            Some(pinned) if !about.is_reloadable => {
+                Ok(pinned.given.get(about.name).cloned().flatten())
+            }
+            Some(_) | None => self.given_anew(setting),
+        }
+    }
+
+    /// The same, also where a reload cannot change it.
+    ///
+    /// # Errors
+    /// As [`Self::given`].
+    pub(super) fn given_anew(
+        &self,
+        setting: &dyn AnySetting,
+    ) -> Result<Option<Given>, ConfigError> {
+        let about = setting.about();
         if let Some(texts) = self.arguments.settings.get(about.name) {
             return Ok(Some(Given { origin: Origin::Argument, texts: texts.clone() }));
         }

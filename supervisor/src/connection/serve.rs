@@ -11,7 +11,6 @@ use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
-    net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
     time::sleep,
 };
@@ -23,13 +22,18 @@ use crate::{
         context::ConnectionContext,
         heartbeat,
         intake::{ClaimSlot, Intake},
-        websocket::{self, End, Patience, Sink, Stream},
+        places::Place,
+        websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
         Outgoing, Writer,
         socket::{FrameLane, Liveness, Socket},
+        transport::Transport,
     },
-    ops::identity::Identity,
+    ops::{
+        identity::Identity,
+        metrics::{CloseCode, Label as _, Timeout},
+    },
     session::{Due, Handler},
 };
 
@@ -43,7 +47,7 @@ const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 pub(crate) async fn serve(
     context: Arc<ConnectionContext>,
     identity: Identity,
-    stream: TcpStream,
+    stream: Transport,
     early: Bytes,
     place: OwnedSemaphorePermit,
 ) {
@@ -59,7 +63,7 @@ pub(crate) async fn serve(
     };
     let is_stopping = context.tasks().stage.is_stopping();
     let patience = if is_stopping { Patience::AT_STOP } else { Patience::USUAL };
-    Box::pin(open.end(end, patience)).await;
+    Box::pin(open.end(&context, end, patience)).await;
     drop(place);
 }
 
@@ -93,7 +97,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    slot: OwnedSemaphorePermit,
+    place: Place,
 }
 
 impl Open {
@@ -102,7 +106,7 @@ impl Open {
     async fn begin(
         context: &Arc<ConnectionContext>,
         identity: Identity,
-        stream: TcpStream,
+        stream: Transport,
         early: Bytes,
     ) -> Option<Self> {
         let life = Liveness::default();
@@ -114,7 +118,7 @@ impl Open {
         let early = Bytes::copy_from_slice(&early);
         let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
-        let Some(slot) = context.session_slot().await else {
+        let Some(place) = context.session_place().await else {
             refuse(context, sink, stream).await;
             return None;
         };
@@ -125,13 +129,17 @@ impl Open {
         match Handler::begin(services, identity, connection_handle, outgoing.clone()).await {
             Ok(handler) => {
                 tracing::debug!(session_id = handler.id(), "connected");
+                context.tasks().metrics.connections.opened();
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, slot })
+                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
                 let frame = websocket::close_frame(close::INTERNAL, "no session");
-                websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL).await;
+                drop(
+                    websocket::finish(sink, stream, Vec::new(), Some(frame), &Patience::USUAL)
+                        .await,
+                );
                 None
             }
         }
@@ -145,10 +153,14 @@ impl Open {
             }
             end = read(context, &mut self.handler, &mut self.stream, &self.claims) => end,
             error = self.writer.run(&mut self.sink) => {
-                tracing::debug!(%error, "writing to a client");
+                tracing::debug!(session_id = self.handler.id(), %error, "writing to a client");
                 End::Lost("the connection broke")
             }
             () = heartbeat::until_dead(context, self.life.clone(), &self.outgoing) => {
+                let limit = context.tasks().config().heartbeat * limits::HEARTBEAT_MISSES;
+                let (kind, session_id) = (Timeout::Heartbeat, self.handler.id());
+                tracing::warn!(session_id, timeout = kind.value(), ?limit, "a client did not answer");
+                context.tasks().metrics.timeouts.passed(kind);
                 End::Lost("the client does not answer")
             }
             () = stopped_asleep(context, &self.life) => {
@@ -157,21 +169,32 @@ impl Open {
         }
     }
 
-    async fn end(mut self, end: End, patience: Patience) {
+    async fn end(mut self, context: &ConnectionContext, end: End, patience: Patience) {
         // Before the client can know that the connection is closed: its next one must find room.
-        drop(self.slot);
-        match &end {
+        drop(self.place);
+        let session_id = self.handler.id().to_owned();
+        let code = match &end {
             End::Orderly(frame) => {
-                tracing::debug!(session_id = self.handler.id(), ?frame, "disconnected");
+                tracing::debug!(session_id, ?frame, "disconnected");
+                frame.as_ref().map_or(CloseCode::Client, |frame| CloseCode::of(frame.code.into()))
             }
             End::Lost(reason) => {
-                tracing::debug!(session_id = self.handler.id(), reason, "connection lost");
+                tracing::info!(session_id, reason, "connection lost");
+                CloseCode::Lost
             }
-        }
+        };
+        context.tasks().metrics.connections.closed(code);
         self.handler.connection_lost().await;
         if let End::Orderly(frame) = end {
             let texts = self.writer.leftovers();
-            websocket::finish(self.sink, self.stream, texts, frame, &patience).await;
+            if let Err(NotTaken { limit }) =
+                websocket::finish(self.sink, self.stream, texts, frame, &patience).await
+            {
+                let kind = Timeout::Close;
+                let text = "a client did not take the end of its connection";
+                tracing::warn!(session_id, timeout = kind.value(), ?limit, "{text}");
+                context.tasks().metrics.timeouts.passed(kind);
+            }
         }
     }
 }
@@ -195,7 +218,7 @@ async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();
     let frame = websocket::close_frame(close::POLICY, "session limit");
-    websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await;
+    drop(websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await);
 }
 
 /// Reads messages and has each answered, until the connection is to end.

@@ -70,6 +70,13 @@ impl End {
     }
 }
 
+/// A client has not taken what was left for it.
+#[derive(Debug)]
+pub(super) struct NotTaken {
+    /// The time that it had.
+    pub(super) limit: Duration,
+}
+
 /// How long a client is waited for whose connection is being closed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -102,13 +109,16 @@ pub(super) async fn accept(stream: Intake, message_bytes: usize) -> (Sink, Strea
 
 /// Sends what is left and the close frame (or the answer to the client's), then reads until the client closes
 /// its side: a socket that is closed with unread data makes the kernel discard what was sent last.
+///
+/// # Errors
+/// The time in which the client has not taken it.
 pub(super) async fn finish(
     mut sink: Sink,
     stream: Stream,
     texts: Vec<String>,
     frame: Option<CloseFrame>,
     patience: &Patience,
-) {
+) -> Result<(), NotTaken> {
     let sending = async {
         if let Some(frame) = frame {
             for text in texts {
@@ -118,12 +128,15 @@ pub(super) async fn finish(
         }
         sink.flush().await
     };
-    match timeout(patience.flush, sending).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "closing"),
-        Err(_) => tracing::debug!("a client did not read its close frame in time"),
-    }
-    let Ok(both) = stream.reunite(sink) else { return };
+    let sent = match timeout(patience.flush, sending).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "closing");
+            Ok(())
+        }
+        Err(_) => Err(NotTaken { limit: patience.flush }),
+    };
+    let Ok(both) = stream.reunite(sink) else { return sent };
     // Without the codec, and what of a message it has, which another client may wait for.
     let mut socket = both.into_inner().into_socket();
     let draining = async {
@@ -134,4 +147,5 @@ pub(super) async fn finish(
         Ok(Ok(_)) | Err(_) => {}
         Ok(Err(error)) => tracing::debug!(%error, "closing"),
     }
+    sent
 }

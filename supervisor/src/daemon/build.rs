@@ -1,7 +1,6 @@
 //! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -13,11 +12,11 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{Config, environment::Base, limits, live::Live, tokens::Tokens},
+    config::{limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
-    http::{AdmissionRules, Server},
-    ops::{cli_news::CliNews, clock::now_ms, stage::StageWatch, vitals::Vitals},
+    http::Server,
+    ops::{cli_news::CliNews, clock::now_ms, drain::Drain, stage::StageWatch, vitals::Vitals},
     session::{MessageBudget, Services, Sessions},
     storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
@@ -57,13 +56,14 @@ impl StoredState {
 
 /// Everything that sessions ask for, and the parent of the tasks' cgroups.
 pub(super) async fn build(
-    config: Config,
+    settings: Live,
     state_dir: &StateDir,
     db: StateDb,
     stage: StageWatch,
     spawner: Spawner,
     adoption_key: AdoptionKey,
 ) -> anyhow::Result<(Services, Option<Parent>)> {
+    let config = settings.config();
     let tasks_dir = state_dir.tasks().path().to_owned();
     let health = Arc::clone(spawner.supervision().health());
     let metrics = Arc::clone(spawner.supervision().metrics());
@@ -72,11 +72,9 @@ pub(super) async fn build(
     let (parent, cgroup) =
         cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
-    let environment = environment(&config);
     let tasks_limit = config.tasks_limit;
-    let settings = Live::new(config, environment);
     let tasks = Arc::new(TaskContext {
-        vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+        vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
         registry: Arc::new(Registry::new(tasks_limit)),
         store,
@@ -90,6 +88,7 @@ pub(super) async fn build(
         tasks_dir,
         cgroup,
         stage,
+        drain: Drain::default(),
         settings,
     });
     let (grace, registry) = (tasks.config().resume_grace, Arc::clone(&tasks.registry));
@@ -100,16 +99,6 @@ pub(super) async fn build(
     Ok((Services { sessions, budget, batches, tasks }, parent))
 }
 
-fn environment(config: &Config) -> Base {
-    let (environment, unusable) =
-        Base::new(std::env::vars_os(), &config.env_allow, &config.env_deny);
-    if !unusable.is_empty() {
-        let names = unusable.join(", ");
-        tracing::warn!(names, "environment variables that are not UTF-8 are not passed to tasks");
-    }
-    environment
-}
-
 /// Gives the tasks that have ended to retention, which removes their logs in time.
 pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     for task in ended {
@@ -118,14 +107,7 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     }
 }
 
-pub(super) fn server(services: Services, address: SocketAddr) -> Server {
-    let config = services.tasks.config();
-    let rules = AdmissionRules {
-        is_loopback: address.ip().is_loopback(),
-        tokens: Arc::clone(&services.tasks.tokens),
-        allowed_origins: config.allowed_origins.clone(),
-        allowed_hosts: config.allowed_hosts.clone(),
-    };
+pub(super) fn server(services: Services, is_loopback: bool) -> Server {
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { rules, started_at: Instant::now(), connections }
+    Server { is_loopback, started_at: Instant::now(), connections }
 }

@@ -10,11 +10,14 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     batch,
-    config::{Config, limits},
+    config::{limits, live::Live},
     daemon::{
         build::{StoredState, build, retain, server},
         listen::listen,
@@ -22,7 +25,7 @@ use crate::{
         recovery::{self, EarlierTasks},
         service_manager,
         shutdown::{self, Left},
-        signals::Stops,
+        signals::{Reloads, Stops},
         state_loss,
     },
     http::{self, Door},
@@ -30,7 +33,7 @@ use crate::{
         alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
         systemd, uptime,
     },
-    session::Services,
+    session::{self, Services},
     storage::{adoption_key::AdoptionKey, state_dir::StateDir},
     task::context::TaskContext,
     worker::{keepers::Keepers, spawner::Spawner, supervision::Supervision},
@@ -42,15 +45,17 @@ use crate::{
 /// # Errors
 /// When it cannot be started. Once it serves clients it ends without an error, unless its state directory was removed.
 pub(crate) async fn serve(
-    config: Config,
+    settings: Live,
     state_dir: StateDir,
     inherited: Option<std::net::TcpListener>,
     open_files: Option<u64>,
 ) -> anyhow::Result<()> {
+    let config = settings.config();
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
-    let listener = listen(&config, inherited)?;
-    let address = listener.get_ref().local_addr().context("the listener's address")?;
+    let reloads = Reloads::listen()?;
+    let mut listening = listen(&config, inherited)?;
+    settings.listens_on(listening.beyond_loopback());
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
@@ -62,7 +67,7 @@ pub(crate) async fn serve(
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision)
         .allowing_core_dumps(config.allow_core_dumps);
     let (services, parent) =
-        build(config, &state_dir, stored.db, stage, spawner, adoption_key).await?;
+        build(settings, &state_dir, stored.db, stage, spawner, adoption_key).await?;
     let tasks_dir = &services.tasks.tasks_dir;
     let earlier = EarlierTasks::find(tasks_dir, &stored.unfinished, &stored.ended)
         .with_context(|| format!("listing {}", tasks_dir.display()))?;
@@ -87,18 +92,26 @@ pub(crate) async fn serve(
     tokio::spawn(panics::forever("the reports to the service manager", telling));
 
     let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
-    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
-    let (listener, at_door) = (Arc::new(listener), Arc::clone(&door));
-    let accepting = move || http::accept_connections(Arc::clone(&listener), Arc::clone(&at_door));
-    let listening = tokio::spawn(panics::forever("the listener", accepting));
-    announce(&format!("listening on ws://{address}/ws/mcp"))?;
-    systemd::ready(&format!("listening on {address}"));
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    let server = server(services.clone(), listening.beyond_loopback().is_none());
+    let door = Arc::new(Door::new(server, connection_limits));
+    let mut accepting = JoinSet::new();
+    for socket in std::mem::take(&mut listening.sockets) {
+        let (socket, door) = (Arc::new(socket), Arc::clone(&door));
+        let accept = move || http::accept_connections(Arc::clone(&socket), Arc::clone(&door));
+        accepting.spawn(panics::forever("a listener", accept));
+    }
+    for url in &listening.urls {
+        announce(&format!("listening on {url}"))?;
+        tracing::info!(url, version = env!("CARGO_PKG_VERSION"), "serving");
+    }
+    systemd::ready(&format!("listening on {}", listening.urls.join(", ")));
 
+    tokio::spawn(reload_when_told(services.clone(), reloads));
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
     let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
-    drop(listening.await);
+    accepting.join_all().await;
+    listening.remove_files();
     if let Some(parent) = parent {
         match left {
             Left::Nothing => parent.remove(),
@@ -138,6 +151,23 @@ async fn prune(services: Services) {
                 services.tasks.vitals.checkup.refresh().await;
                 services.tasks.clean().await;
                 services.batches.prune().await;
+            }
+            () = services.tasks.stage.stopping() => return,
+        }
+    }
+}
+
+/// Reads the configuration again at each SIGHUP. Ends with the supervisor.
+async fn reload_when_told(services: Services, mut reloads: Reloads) {
+    loop {
+        tokio::select! {
+            Some(()) = reloads.next() => {
+                systemd::reloading();
+                let status = match session::reload(&services).await {
+                    Ok(_) => "the configuration was read again",
+                    Err(_) => "the configuration has mistakes, see the log; the old one is in force",
+                };
+                systemd::ready(status);
             }
             () = services.tasks.stage.stopping() => return,
         }

@@ -1,20 +1,18 @@
-//! Everything that tells the supervisor to stop, in one queue.
+//! What tells the supervisor to stop, in one queue, and what tells it to read its configuration again.
 //!
 //! | what | means |
 //! |---|---|
-//! | SIGTERM, SIGHUP, the end of standard input if asked for | what `--on-stop` says |
+//! | SIGTERM, the end of standard input if asked for | what `--on-stop` says |
 //! | SIGINT | stop, and end all tasks |
 //! | SIGUSR1 | stop, and keep the tasks for the next supervisor |
+//! | SIGHUP | read the configuration again, as other daemons do; also where it is inherited as ignored (nohup(1)) |
 
-use std::{
-    fs,
-    io::{self, Read as _},
-};
+use std::io::{self, Read as _};
 
 use anyhow::Context as _;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal as TokioSignal, SignalKind, signal},
     sync::mpsc,
 };
 
@@ -31,20 +29,20 @@ pub(crate) enum Stop {
     KeepTasks,
 }
 
-const SIGNALS: [(Signal, Stop); 4] = [
+const SIGNALS: [(Signal, Stop); 3] = [
     (Signal::SIGTERM, Stop::AsConfigured),
-    (Signal::SIGHUP, Stop::AsConfigured),
     (Signal::SIGINT, Stop::EndTasks),
     (Signal::SIGUSR1, Stop::KeepTasks),
 ];
 
-/// Unblocks the signals that stop the supervisor: a background shell may start programs with them blocked, and then
+/// Unblocks the signals that it handles: a background shell may start programs with them blocked, and then
 /// only SIGKILL could stop it. To be called before there are threads.
 ///
 /// # Errors
 /// None that sigprocmask(2) documents for this use.
 pub(crate) fn unblock_signals() -> nix::Result<()> {
     let mut signals = SigSet::empty();
+    signals.add(Signal::SIGHUP);
     for (signal, _) in SIGNALS {
         signals.add(signal);
     }
@@ -59,17 +57,13 @@ pub(crate) struct Stops {
 }
 
 impl Stops {
-    /// A handler replaces an inherited "ignore", as a background shell sets it for SIGINT. SIGHUP stays ignored where it
-    /// is inherited so (nohup(1)): the supervisor is to outlive the terminal.
+    /// A handler replaces an inherited "ignore", as a background shell sets it for SIGINT.
     ///
     /// # Errors
     /// When a handler cannot be installed or a thread cannot be made.
     pub(crate) fn listen(on_stdin_eof: bool) -> anyhow::Result<Self> {
         let (to_queue, queue) = mpsc::channel(4);
         for (number, stop) in SIGNALS {
-            if number == Signal::SIGHUP && is_ignored(number) {
-                continue;
-            }
             let mut signals =
                 signal(SignalKind::from_raw(number as i32)).context("handling signals")?;
             let to_queue = to_queue.clone();
@@ -101,6 +95,23 @@ impl Stops {
     }
 }
 
+/// The orders to read the configuration again.
+#[derive(Debug)]
+pub(crate) struct Reloads(TokioSignal);
+
+impl Reloads {
+    /// # Errors
+    /// When the handler cannot be installed.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        signal(SignalKind::hangup()).map(Self).context("handling signals")
+    }
+
+    /// The next order; several that came together are one.
+    pub(crate) async fn next(&mut self) -> Option<()> {
+        self.0.recv().await
+    }
+}
+
 fn wait_for_end_of_stdin() {
     let mut stdin = io::stdin().lock();
     let mut ignored = [0; 1024];
@@ -111,31 +122,5 @@ fn wait_for_end_of_stdin() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }
-    }
-}
-
-/// Whether this process was started with the signal ignored (proc_pid_status(5)).
-fn is_ignored(signal: Signal) -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    ignored_signals(&status) & (1 << (signal as i32 - 1)) != 0
-}
-
-fn ignored_signals(status: &str) -> u64 {
-    status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ignored_signal_is_found_in_the_mask_of_the_process() {
-        let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
-        assert_eq!(ignored_signals(status), 0x1001, "SIGHUP and SIGPIPE");
-        assert_eq!(ignored_signals("Name:\tx\n"), 0);
     }
 }

@@ -9,13 +9,24 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct Server {
-    /// Who may connect.
-    pub(crate) rules: AdmissionRules,
+    /// It listens on a loopback address.
+    pub(crate) is_loopback: bool,
     pub(crate) started_at: Instant,
     pub(crate) connections: Arc<ConnectionContext>,
 }
 
 impl Server {
+    /// Who may connect, by the configuration that is in force now.
+    pub(super) fn rules(&self) -> AdmissionRules {
+        let config = self.tasks().config();
+        AdmissionRules {
+            is_loopback: self.is_loopback,
+            tokens: Arc::clone(&self.tasks().tokens),
+            allowed_origins: config.allowed_origins.clone(),
+            allowed_hosts: config.allowed_hosts.clone(),
+        }
+    }
+
     pub(super) fn tasks(&self) -> &TaskContext {
         self.connections.tasks()
     }

@@ -38,6 +38,8 @@ pub(crate) enum Condition {
     Panicked,
     /// An operator asked that no new task is started.
     Draining,
+    /// The last reload found mistakes: the old configuration is in force.
+    Configuration,
 }
 
 /// What a condition means for those who would send work.
@@ -51,7 +53,7 @@ pub(crate) enum Severity {
 
 impl Condition {
     /// Every condition.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::TaskLog,
         Self::Database,
         Self::StateDirectory,
@@ -64,6 +66,7 @@ impl Condition {
         Self::ProcessesExhausted,
         Self::Panicked,
         Self::Draining,
+        Self::Configuration,
     ];
 
     /// Its name in pages, metrics and notifications.
@@ -82,6 +85,7 @@ impl Condition {
             Self::ProcessesExhausted => "processes_exhausted",
             Self::Panicked => "panicked",
             Self::Draining => "draining",
+            Self::Configuration => "configuration",
         }
     }
 
@@ -119,15 +123,20 @@ impl Condition {
             }
             Self::Panicked => "code of the supervisor panicked: see its log, and report it",
             Self::Draining => "an operator asked that no new task is started",
+            Self::Configuration => {
+                "the configuration has mistakes, and the old one is in force: correct it and read it again"
+            }
         }
     }
 
     #[must_use]
     pub(crate) fn severity(self) -> Severity {
         match self {
-            Self::TaskLog | Self::AuditLog | Self::RestartRate | Self::Panicked => {
-                Severity::Degraded
-            }
+            Self::TaskLog
+            | Self::AuditLog
+            | Self::RestartRate
+            | Self::Panicked
+            | Self::Configuration => Severity::Degraded,
             Self::Database
             | Self::StateDirectory
             | Self::StateNearlyFull

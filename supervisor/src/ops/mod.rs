@@ -12,6 +12,10 @@ pub(crate) mod alerts;
 pub(crate) mod health;
 /// Who an admitted client is.
 pub(crate) mod identity;
+/// Whether new tasks are held up until an operator says otherwise.
+pub(crate) mod drain;
+/// What of the log is written, which a reload can change.
+pub(crate) mod log_filter;
 /// The log on standard error.
 pub(crate) mod logging;
 /// Memory that is given back to the machine.

@@ -79,6 +79,15 @@ pub(crate) fn ready(status: &str) {
     notify(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// Notifies that the configuration is read again; [`ready`] ends that. With `Type=notify-reload` the service manager
+/// takes the time for the proof that this answers its own signal.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => tracing::warn!(%error, "the monotonic clock cannot be read"),
+    }
+}
+
 /// Whether a service manager wants notifications at all.
 #[must_use]
 pub(crate) fn is_there() -> bool {

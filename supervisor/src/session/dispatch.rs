@@ -102,6 +102,11 @@ impl Handler {
                 status::no_params(&params)?;
                 Reply::new(supervisor_status(&self.services).await)
             }
+            "supervisor.settings"
+            | "supervisor.reload"
+            | "supervisor.drain"
+            | "supervisor.drain_progress"
+            | "supervisor.undrain" => self.operate(method, &params).await?,
 
             "ping" => Reply::new(json!({"type": "pong"})),
             _ => match legacy::result_of(method) {

@@ -56,6 +56,9 @@ impl Handler {
         if self.services.tasks.stage.is_stopping() {
             return Err(CallError::DrainingTasks { task_id: None });
         }
+        if self.services.tasks.drain.is_on() {
+            return Err(CallError::Drained { what: "tasks" });
+        }
         let is_detached = execute.detach;
         if !is_detached {
             // A client that sends the next task before it has read the end of this one waits for itself.

@@ -71,10 +71,10 @@ pub(crate) struct Handler {
     /// Boxed: few connections ever have one.
     pub(super) waiting: Option<Box<WaitingExecute>>,
     pub(super) is_closing: bool,
-    /// The writer reads no cursors before the message is answered.
-    pub(super) is_held: bool,
     /// Sends alerts to the client, if it wants them.
     pub(super) subscription: Option<Subscription>,
+    /// The writer reads no cursors before the message is answered.
+    pub(super) is_held: bool,
     /// What the loss of the connection entails is done.
     has_left: bool,
 }
@@ -107,8 +107,8 @@ impl Handler {
             outgoing,
             waiting: None,
             is_closing: false,
-            is_held: false,
             subscription: None,
+            is_held: false,
             has_left: false,
         };
         handler.send(Outgoing::Text(handler.greeting(&token))).await;

@@ -16,6 +16,7 @@
 //!   sent, and how far.
 //! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
+//! - `operate` is what operators call: `drain`, `reload`.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -63,6 +64,11 @@ mod delivered;
 
 mod resume;
 
+mod operate;
+
+mod drain;
+
+mod reload;
 mod subscription;
 
 mod registry;
@@ -74,5 +80,9 @@ pub(crate) use self::{
     due::Due,
     handler::Handler,
     registry::Sessions,
+    reload::reload,
     services::Services,
 };
+
+#[cfg(fuzzing)]
+pub use self::request::fuzz_message;

@@ -28,7 +28,7 @@ use crate::{
     config::limits,
     ops::{
         clock::now_ms,
-        metrics::{Debt, Label as _, Metrics},
+        metrics::{Debt, Label as _, Metrics, Timeout},
         uptime,
     },
     session::state::{ConnectionNumber, Effect, Input, State},
@@ -51,7 +51,7 @@ pub(crate) enum NoSession {
 #[derive(Debug)]
 pub(crate) struct Sessions {
     /// How long a session without a connection waits.
-    grace: Duration,
+    grace: Mutex<Duration>,
     registry: Arc<Registry>,
     store: Store,
     metrics: Arc<Metrics>,
@@ -70,7 +70,7 @@ impl Sessions {
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            grace,
+            grace: Mutex::new(grace),
             registry,
             store,
             metrics,
@@ -83,7 +83,12 @@ impl Sessions {
 
     #[must_use]
     pub(crate) fn grace(&self) -> Duration {
-        self.grace
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes it for the sessions that lose their connections from now on.
+    pub(crate) fn set_grace(&self, grace: Duration) {
+        *self.grace.lock().unwrap_or_else(PoisonError::into_inner) = grace;
     }
 
     /// The handle of a new connection.
@@ -151,6 +156,9 @@ impl Sessions {
                 self.make_room().await;
             }
             Effect::End => {
+                if let Input::GraceOver(_) = input {
+                    self.note_grace_over(session);
+                }
                 let reason = match input {
                     Input::Close => EndReason::Canceled,
                     Input::Greeted(_)
@@ -163,6 +171,13 @@ impl Sessions {
                 self.end(session, reason).await;
             }
         }
+    }
+
+    fn note_grace_over(&self, session: &Session) {
+        let (kind, limit) = (Timeout::ResumeGrace, self.grace());
+        let text = "a session ends because its client did not come back";
+        tracing::warn!(session_id = session.id(), timeout = kind.value(), ?limit, "{text}");
+        self.metrics.timeouts.passed(kind);
     }
 
     /// How many sessions wait for their clients.
@@ -180,13 +195,13 @@ impl Sessions {
     }
 
     fn has_grace(&self) -> bool {
-        !self.grace.is_zero()
+        !self.grace().is_zero()
     }
 
     fn wait(self: &Arc<Self>, session: &Arc<Session>, since: ConnectionNumber) {
         let sessions = Arc::downgrade(self);
         let waiting = Arc::downgrade(session);
-        let grace = self.grace;
+        let grace = self.grace();
         let timer = tokio::spawn(async move {
             uptime::sleep(grace).await;
             // Spawned, because the end of the session aborts this timer.

@@ -51,6 +51,7 @@ impl Handler {
                     tasks = tasks.len(),
                     "a client has resumed its session"
                 );
+                self.services.tasks.metrics.sessions.resumed();
                 self.services.sessions.happened(&self.session, Input::Resumed(number)).await;
                 self.close_former().await;
                 Ok(self.send_owed(resume, &tasks))
@@ -137,7 +138,8 @@ impl Handler {
                 Some(_) | None => 0,
             };
             let (delivered, is_delivered) = oneshot::channel();
-            let follow = follow(context, &summary.task_id, task, after_seq, delivered);
+            let mut follow = follow(context, &summary.task_id, task, after_seq, delivered);
+            follow.cursor.count_replay(context.metrics.sessions.replayed_bytes());
             then.push(Then::Send(Outgoing::Follow(follow)));
             last = Some((summary.task_id.clone(), is_delivered));
         }

@@ -94,6 +94,13 @@ pub(crate) fn log_path(task_directory: &Path) -> PathBuf {
     task_directory.join("log")
 }
 
+/// The id of the task that has this log: the name of its directory.
+#[must_use]
+pub(crate) fn task_of_log(log_path: &Path) -> &str {
+    let directory = log_path.parent().and_then(Path::file_name);
+    directory.and_then(|name| name.to_str()).unwrap_or_default()
+}
+
 /// The ids of all tasks that have a directory, the oldest first.
 ///
 /// # Errors

@@ -6,7 +6,10 @@ use cc_link::spec::CgroupParent;
 
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
-    ops::{cli_news::CliNews, health::Health, metrics::Metrics, stage::StageWatch, vitals::Vitals},
+    ops::{
+        cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch,
+        vitals::Vitals,
+    },
     storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
         feed::Feed,
@@ -42,6 +45,8 @@ pub(crate) struct TaskContext {
     /// Where tasks' cgroups are made, where tasks have cgroups.
     pub cgroup: Option<CgroupParent>,
     pub stage: StageWatch,
+    /// Whether new tasks are held up.
+    pub drain: Drain,
 }
 
 impl TaskContext {
@@ -79,28 +84,27 @@ impl TaskContext {
     /// The context of a supervisor without clients, whose state is in this directory and whose worker program is none.
     pub(crate) fn for_tests(directory: &std::path::Path) -> Arc<Self> {
         use crate::{
-            config::{command_line::Arguments, environment::Base},
+            config::{command_line::Arguments, sources::Sources},
             storage::state_dir::StateDir,
             worker::{keepers::Keepers, supervision::Supervision},
         };
         let state = directory.join("state").into_os_string();
         let words = ["--worker", "/bin/false", "--cwd", "/", "--cgroup", "off", "--state-dir"];
         let words = words.map(Into::into).into_iter().chain([state]);
-        let config = Config::load(Arguments::from_words(words), &|_| None).unwrap();
+        let sources = Sources::of_arguments(Arguments::from_words(words));
+        let settings = Live::load(sources).unwrap();
+        let config = settings.config();
         let state_dir = StateDir::open(&config.state_dir).unwrap();
         let (db, _) = cc_state::StateDb::open(&state_dir.database()).unwrap();
         let tasks_dir = state_dir.tasks().path().to_owned();
         let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
         let adoption_key = AdoptionKey::load(&config.state_dir).unwrap();
         let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
-        let environment = Base::new(std::env::vars_os(), &[], &[]).0;
         let metrics = Arc::new(Metrics::new());
         let supervision = Supervision::for_tests(Arc::clone(&metrics));
         let health = Arc::clone(supervision.health());
-        let settings = Live::new(config, environment);
-        let config = settings.config();
         Arc::new(Self {
-            vitals: Vitals::new(settings.clone(), tasks_dir.clone(), Arc::clone(&health)),
+            vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
@@ -114,6 +118,7 @@ impl TaskContext {
             tasks_dir,
             cgroup: None,
             stage: StageWatch::new().1,
+            drain: Drain::default(),
             settings,
         })
     }

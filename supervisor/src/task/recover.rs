@@ -235,7 +235,8 @@ async fn read_log(log_path: &Path) -> Result<Summary, JoinError> {
     let path = log_path.to_owned();
     let summary = spawn_blocking(move || summary(&path)).await?;
     Ok(summary.unwrap_or_else(|error| {
-        tracing::error!(%error, "the log of an earlier supervisor's task");
+        let task_id = state_dir::task_of_log(log_path);
+        tracing::error!(task_id, %error, "the log of an earlier supervisor's task cannot be read");
         Summary { end_offset: FIRST_RECORD_OFFSET, ..Summary::default() }
     }))
 }

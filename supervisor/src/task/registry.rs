@@ -16,17 +16,18 @@ use crate::task::handle::TaskHandle;
 
 #[derive(Debug)]
 pub(crate) struct Registry {
-    limit: usize,
     tasks: Mutex<Tasks>,
     /// Counts the tasks that have left.
     left: watch::Sender<u64>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tasks {
+    limit: usize,
     handles: HashMap<String, TaskHandle>,
     /// Why no task may be started any more.
     closed: Option<Refusal>,
+    is_draining: bool,
 }
 
 /// Why no task may be started now.
@@ -34,6 +35,8 @@ struct Tasks {
 pub(crate) enum Refusal {
     /// The supervisor is stopping.
     Closed,
+    /// An operator lets the supervisor run empty.
+    Draining,
     /// The state directory is gone.
     StateLost,
     /// As many tasks run as may.
@@ -46,6 +49,7 @@ impl From<Refusal> for CallError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Closed => Self::DrainingTasks { task_id: None },
+            Refusal::Draining => Self::Drained { what: "tasks" },
             Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
             Refusal::WorkerBroken { retry_after } => Self::WorkerBroken {
@@ -58,20 +62,35 @@ impl From<Refusal> for CallError {
 impl Registry {
     #[must_use]
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, tasks: Mutex::default(), left: watch::Sender::new(0) }
+        let tasks = Tasks { limit, handles: HashMap::new(), closed: None, is_draining: false };
+        Self { tasks: Mutex::new(tasks), left: watch::Sender::new(0) }
+    }
+
+    /// Changes how many tasks may run; those that run go on, also where they are more.
+    pub(crate) fn set_limit(&self, limit: usize) {
+        self.tasks().limit = limit;
+        self.left.send_modify(|count| *count += 1);
+    }
+
+    /// Refuses tasks, or no longer. Those of a batch are not refused: it waits by itself, and its hooks follow its tasks.
+    pub(crate) fn set_draining(&self, is_draining: bool) {
+        self.tasks().is_draining = is_draining;
     }
 
     /// Adds a task that is about to be started.
     ///
     /// # Errors
-    /// When the registry is closed or full: the task must not be started.
+    /// When the registry is closed, draining or full: the task must not be started.
     pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if let Some(refusal) = tasks.closed {
             return Err(refusal);
         }
-        if tasks.handles.len() >= self.limit {
-            return Err(Refusal::Full { limit: self.limit });
+        if tasks.is_draining && handle.info().batch_id.is_none() {
+            return Err(Refusal::Draining);
+        }
+        if tasks.handles.len() >= tasks.limit {
+            return Err(Refusal::Full { limit: tasks.limit });
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())

@@ -70,7 +70,7 @@ pub(crate) struct EndedTask {
 #[derive(Debug)]
 pub(crate) struct Retention {
     tasks_dir: PathBuf,
-    rules: RetentionLimits,
+    rules: Mutex<RetentionLimits>,
     /// The start of this supervisor: the grace of an earlier end begins here, because no client could come before.
     began_ms: AtomicU64,
     ended: Mutex<EndedTasks>,
@@ -102,13 +102,22 @@ impl Retention {
     pub(crate) fn new(tasks_dir: &Path, rules: RetentionLimits, began_ms: u64) -> Self {
         Self {
             tasks_dir: tasks_dir.to_owned(),
-            rules,
+            rules: Mutex::new(rules),
             began_ms: AtomicU64::new(began_ms),
             ended: Mutex::default(),
             time: Mutex::default(),
             turn: tokio::sync::Mutex::default(),
             is_awaited: AtomicBool::new(false),
         }
+    }
+
+    /// Changes the limits, by which the next look goes.
+    pub(crate) fn set_limits(&self, rules: RetentionLimits) {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+    }
+
+    fn rules(&self) -> RetentionLimits {
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time by which ages are measured, in milliseconds since the Unix epoch. The tasks of earlier supervisors must be
@@ -120,7 +129,7 @@ impl Retention {
         let mut time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
         let is_first = time.is_none();
         let now_ms = time
-            .get_or_insert_with(|| TrustedTime::new(wall_ms, boot_ms, newest_ms, self.rules.age))
+            .get_or_insert_with(|| TrustedTime::new(wall_ms, boot_ms, newest_ms, self.rules().age))
             .now_ms(wall_ms, boot_ms);
         if is_first {
             self.began_ms.fetch_min(now_ms, Ordering::Relaxed);
@@ -185,7 +194,7 @@ impl Retention {
         ended: &'a EndedTasks,
         now_ms: u64,
     ) -> impl Iterator<Item = &'a EndedTask> + use<'a> {
-        let (rules, began_ms) = (self.rules, self.began_ms.load(Ordering::Relaxed));
+        let (rules, began_ms) = (self.rules(), self.began_ms.load(Ordering::Relaxed));
         let is_over = move |since_ms: u64, time: Duration| {
             let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
             since_ms.saturating_add(time_ms) <= now_ms

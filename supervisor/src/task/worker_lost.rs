@@ -26,6 +26,7 @@ use cc_tasklog::{Kept, LogError, LogReader, LogWriter, Recovered, recover};
 use crate::{
     config::limits,
     ops::{clock::now_ms, metrics::AbnormalEnd},
+    storage::state_dir::task_of_log,
     task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
 };
 
@@ -103,7 +104,8 @@ pub(crate) async fn write_terminal_event(
     match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
         Ok(completed) => completed,
         Err(error) => {
-            tracing::error!(%error, "closing a task's log failed");
+            let task_id = task_of_log(feed.log_path());
+            tracing::error!(task_id, %error, "closing a task's log failed");
             let (frame, seq) = terminal_frame(&feed, &fallback);
             feed.append(frame, seq, true);
             fallback
@@ -264,6 +266,7 @@ pub(crate) fn recover_log(path: &Path) -> Result<Recovered, LogError> {
             Kept::Lost(error) => format!("it could not be kept: {error}"),
         };
         tracing::warn!(
+            task_id = task_of_log(path),
             log = %path.display(),
             cut_bytes = cut.bytes,
             kept,
@@ -325,7 +328,8 @@ fn terminal_frame(feed: &Feed, completed: &Completed) -> (Bytes, u64) {
     let mut frame = Vec::new();
     if let Err(error) = (Record { seq, time_ms: now_ms(), body }).encode(&mut frame) {
         // Its types exclude this. Followers are released all the same.
-        tracing::error!(%error, "a terminal event cannot be written");
+        let task_id = task_of_log(feed.log_path());
+        tracing::error!(task_id, %error, "a terminal event cannot be written");
     }
     (frame.into(), seq)
 }

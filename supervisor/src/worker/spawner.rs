@@ -12,12 +12,12 @@ use std::{
 };
 
 use cc_link::spec::{CORE_DUMPS_VARIABLE, OPEN_FILES_VARIABLE};
-use rustix::io::Errno;
+use cc_proctree::shortage;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
     config::limits,
-    ops::{health::Condition, uptime},
+    ops::uptime,
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
         keepers::{self, Keepers, WorkerExit},
@@ -46,11 +46,12 @@ impl SpawnError {
         }
     }
 
-    /// Whether processes or memory are missing, or descriptors: the program is not at fault.
+    /// Whether the machine lacks something, such as processes, memory or descriptors: the program is not at fault.
     fn is_shortage(&self) -> bool {
-        let ForkError::Refused(error) = &self.error else { return false };
-        let errno = Errno::from_io_error(error);
-        matches!(errno, Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE))
+        match &self.error {
+            ForkError::Refused(error) => shortage::is_environmental(error),
+            ForkError::Lost(_) => false,
+        }
     }
 }
 
@@ -111,12 +112,10 @@ impl Spawner {
     /// When the program cannot be started: it is missing, or processes, memory or descriptors are.
     pub(crate) async fn spawn(&self) -> Result<Worker, SpawnError> {
         let spawned = self.try_spawn().await;
-        match &spawned {
-            Ok(_) => self.supervision.health().clear(Condition::ProcessesExhausted),
-            Err(error) if error.is_shortage() => {
-                self.supervision.health().raise(Condition::ProcessesExhausted, error.to_string());
-            }
-            Err(error) => self.start_failed(&error.to_string()),
+        if let Err(error) = &spawned
+            && !error.is_shortage()
+        {
+            self.start_failed(&error.to_string());
         }
         spawned
     }

@@ -150,7 +150,9 @@ impl ProcessOne {
             .args(in_a_namespace)
             .args(["sh", "-c", &format!("{before}\nexec \"$@\""), "sh"])
             .arg(binaries::supervisor())
-            .args(["--no-config", "--listen", "127.0.0.1:0", "--cgroup", &cgroup, "--state-dir"])
+            // A task kills its worker here.
+            .args(["--allow-outside-signals", "--no-config", "--listen", "127.0.0.1:0"])
+            .args(["--cgroup", &cgroup, "--state-dir"])
             .arg(state.path().join("state"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

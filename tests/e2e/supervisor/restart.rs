@@ -54,14 +54,12 @@ fn clients_are_told_with_1012_to_come_back_after_an_upgrade() {
 
 #[test]
 fn a_stop_keeps_the_tasks_where_that_is_asked_for() {
-    for signal in [Signal::TERM, Signal::HUP] {
-        let options = Options::new().flag("--on-stop", "keep-tasks");
-        let (mut supervisor, mut follower, gate) = with_a_gated_task(&options);
-        supervisor.signal(signal);
-        assert_eq!(follower.client.recv_close().0, 1012);
-        assert!(supervisor.wait_for_exit().success());
-        finish_after_restart(supervisor, follower, gate, &options);
-    }
+    let options = Options::new().flag("--on-stop", "keep-tasks");
+    let (mut supervisor, mut follower, gate) = with_a_gated_task(&options);
+    supervisor.signal(Signal::TERM);
+    assert_eq!(follower.client.recv_close().0, 1012);
+    assert!(supervisor.wait_for_exit().success());
+    finish_after_restart(supervisor, follower, gate, &options);
 }
 
 #[test]
@@ -69,7 +67,6 @@ fn every_other_stop_ends_the_tasks() {
     let keep = Options::new().flag("--on-stop", "keep-tasks");
     for (options, signal) in [
         (Options::new(), Signal::TERM),
-        (Options::new(), Signal::HUP),
         (Options::new(), Signal::INT),
         // Somebody at a terminal wants the end.
         (keep.clone(), Signal::INT),

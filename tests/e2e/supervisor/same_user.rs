@@ -45,7 +45,7 @@ fn processes_of_the_same_user_cannot_look_into_supervisor_keeper_and_workers() {
     }
     assert_eq!(readable_by_its_user(task), ["environ", "maps", "fd"], "a task can be debugged");
     client.control("CANCEL").unwrap();
-    client.collect(answer);
+    drop(client.collect(answer));
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn an_operator_can_allow_core_dumps_and_debuggers() {
         assert_eq!(readable_by_its_user(pid), ["environ", "maps", "fd"]);
     }
     client.control("CANCEL").unwrap();
-    client.collect(answer);
+    drop(client.collect(answer));
 }
 
 /// A task that says `well`, waits for the gate, and says `on`.
@@ -135,7 +135,7 @@ except OSError:
         assert_eq!(transcript.stdout(), "0\n", "{}", transcript.stderr());
     }
     client.control("CANCEL").unwrap();
-    client.collect(answer);
+    drop(client.collect(answer));
 }
 
 #[test]

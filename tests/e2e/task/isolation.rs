@@ -18,7 +18,7 @@ fn start(options: &Options) -> Option<(Supervisor, Client)> {
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["true"]})).unwrap();
     let is_scoped = answer["isolation"]["scoped"] == true;
-    client.collect(answer);
+    drop(client.collect(answer));
     if !is_scoped {
         eprintln!("SKIPPED: this kernel has no Landlock scopes (Linux 6.12)");
         return None;
@@ -99,7 +99,7 @@ fn what_is_in_force_is_in_the_answer_and_with_the_task() {
         (&answer["isolation"], &answer["containment"])
     );
     client.control("CANCEL").unwrap();
-    client.collect(answer);
+    drop(client.collect(answer));
     assert_eq!(client.task(&task_id).unwrap()["containment"], "subreaper");
 }
 
@@ -139,7 +139,7 @@ fn a_confined_task_writes_below_the_named_directories_and_reads_everywhere() {
     let answer = client.execute(&json!({"argv": ["true"]})).unwrap();
     let writable = answer["isolation"]["writable"].as_array().unwrap().clone();
     assert!(writable.contains(&Value::from(work.to_string())), "{writable:?}");
-    client.collect(answer);
+    drop(client.collect(answer));
 }
 
 #[test]
@@ -192,6 +192,6 @@ fn a_task_cannot_outlive_its_end_by_what_it_is_kept_from() {
     let pid = seen.last().unwrap()["params"]["data"].as_str().unwrap().trim().parse().unwrap();
     let sleeper = Process::open(pid).unwrap();
     client.control("CANCEL").unwrap();
-    client.collect_after(answer, seen);
+    drop(client.collect_after(answer, seen));
     assert!(sleeper.wait_gone(PATIENCE));
 }

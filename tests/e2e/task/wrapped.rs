@@ -1,7 +1,7 @@
 //! `--wrap` puts a program before every task's own; `--task-user` runs tasks as another user. Whatever they are, the tree
 //! of a task ends with it.
 
-use std::{fs, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use cc_tests::{Options, Supervisor, binaries::misbehave_argv, processes, unique_tag};
 use serde_json::json;
@@ -126,6 +126,7 @@ fn a_task_of_another_user_enters_no_directory_that_is_closed_to_it() {
     let Some(options) = as_nobody() else { return };
     let supervisor = Supervisor::start(&options);
     let closed = tempfile::tempdir().unwrap();
+    fs::set_permissions(closed.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let error =
         supervisor.connect().execute(&json!({"argv": ["true"], "cwd": closed.path()})).unwrap_err();
     assert!(error["message"].as_str().unwrap().contains("Permission denied"), "{error}");

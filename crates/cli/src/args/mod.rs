@@ -4,6 +4,7 @@ mod batch;
 mod demo;
 mod doctor;
 mod gates;
+mod operate;
 mod reports;
 mod status;
 mod task;
@@ -26,6 +27,9 @@ pub(crate) use self::{
     demo::{DemoArguments, StandInArguments},
     doctor::DoctorArguments,
     gates::{GateCommand, GateOpenArguments, GatesArguments},
+    operate::{
+        ConfigCheckArguments, ConfigCommand, ConfigShowArguments, DrainArguments, ReloadArguments,
+    },
     reports::ReportOptions,
     status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
@@ -79,6 +83,21 @@ pub(crate) struct ServerOptions {
     /// File with the token that the supervisor wants (or give the token itself in CC_EXECUTOR_TOKEN)
     #[arg(long, global = true, value_name = "FILE", display_order = GLOBAL_ORDER)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Certificates, as PEM, that a supervisor at wss:// must be signed by, instead of the system's
+    #[arg(
+        long,
+        global = true,
+        env = "CC_EXECUTOR_CA",
+        value_name = "FILE",
+        display_order = GLOBAL_ORDER
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Certificate, as PEM, to show to a supervisor that wants one
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_key", display_order = GLOBAL_ORDER)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of that certificate, as PEM
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_cert", display_order = GLOBAL_ORDER)]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// What to do.
@@ -111,6 +130,15 @@ pub(crate) enum Command {
     Pause(ControlArguments),
     /// Continue paused tasks
     Resume(ControlArguments),
+    /// Show, check or begin a configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Have a running supervisor read its configuration and its tokens again
+    Reload(ReloadArguments),
+    /// Let a running supervisor run empty: no new tasks, until `undrain` or a restart
+    Drain(DrainArguments),
+    /// End a drain: tasks are started again
+    Undrain,
     /// Run good and bad tasks with a stand-in agent, to see what this is for
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called

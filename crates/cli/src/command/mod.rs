@@ -13,4 +13,8 @@ pub(crate) mod workers;
 pub(crate) mod ps;
 pub(crate) mod status;
 
+pub(crate) mod config;
+pub(crate) mod drain;
+pub(crate) mod reload;
+
 pub(crate) mod doctor;

@@ -36,7 +36,7 @@ pub(crate) async fn run(
     Ok(0)
 }
 
-fn table(tasks: &[TaskSummary], now_ms: u64, columns: usize) -> String {
+pub(super) fn table(tasks: &[TaskSummary], now_ms: u64, columns: usize) -> String {
     let header = ["id", "state", "age", "session", "output", "task"];
     let mut cells = vec![header.map(str::to_owned).to_vec()];
     cells.extend(tasks.iter().map(|task| row(task, now_ms)));

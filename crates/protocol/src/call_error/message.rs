@@ -16,15 +16,7 @@ impl CallError {
             Self::AnswerTooLong => {
                 "the answer is too long to be sent: shorten the id or the parameters".to_owned()
             }
-            Self::MethodNotFound { method } => {
-                let shown = shown_word(method);
-                match nearest_method(&shown) {
-                    Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
-                    None => {
-                        format!("Method not found: {shown:?}; known are {}", METHODS.join(", "))
-                    }
-                }
-            }
+            Self::MethodNotFound { method } => no_such_method(method),
             Self::Param(error) => error.message.clone(),
             Self::UnfitParam(unfit) => {
                 format!("Invalid params: {} {}", unfit.field(), unfit.problem())
@@ -63,6 +55,8 @@ impl CallError {
             Self::NoSuchBatch { batch_id } => no_such("batch", batch_id),
             Self::DrainingTasks { .. } => DRAINING_TASKS.to_owned(),
             Self::DrainingBatches => DRAINING_BATCHES.to_owned(),
+            Self::Drained { what } => drained(what),
+            Self::Configuration { mistakes } => not_reloaded(mistakes),
             Self::StateLost => STATE_LOST.to_owned(),
             Self::TasksFull { limit } => tasks_full(*limit),
             Self::BatchesFull { limit } => batches_full(*limit),
@@ -85,6 +79,25 @@ const DRAINING_TASKS: &str = "the supervisor is stopping and takes no new tasks"
 const DRAINING_BATCHES: &str = "the supervisor is stopping and takes no new batches";
 const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
                           and stops when the running ones have ended; start it again";
+
+fn no_such_method(method: &str) -> String {
+    let shown = shown_word(method);
+    match nearest_method(&shown) {
+        Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
+        None => format!("Method not found: {shown:?}; known are {}", METHODS.join(", ")),
+    }
+}
+
+fn drained(what: &str) -> String {
+    format!(
+        "an operator lets this supervisor run empty: it starts no new {what} until that ends or another supervisor \
+         takes its place; try again later"
+    )
+}
+
+fn not_reloaded(mistakes: &[String]) -> String {
+    format!("the configuration has mistakes, and the old one is in force: {}", mistakes.join("; "))
+}
 
 fn tasks_full(limit: usize) -> String {
     let tasks = if limit == 1 { "task runs" } else { "tasks run" };

@@ -110,6 +110,16 @@ pub enum CallError {
     },
     /// The supervisor is stopping: no new batches.
     DrainingBatches,
+    /// An operator lets the supervisor run empty.
+    Drained {
+        /// `tasks` or `batches`.
+        what: &'static str,
+    },
+    /// The settings cannot be read again.
+    Configuration {
+        /// What is wrong with them.
+        mistakes: Vec<String>,
+    },
     /// The state directory is gone, and the supervisor stops when its tasks have ended.
     StateLost,
     /// There is no such task.
@@ -192,9 +202,11 @@ impl CallError {
             | Self::GateOpen { .. } => ErrorCode::NoProcess,
             Self::SessionUnknown { .. } => ErrorCode::SessionUnknown,
             Self::SessionExpired { .. } | Self::SessionLost => ErrorCode::SessionExpired,
-            Self::DrainingTasks { .. } | Self::DrainingBatches | Self::StateLost => {
-                ErrorCode::Draining
-            }
+            Self::DrainingTasks { .. }
+            | Self::DrainingBatches
+            | Self::Drained { .. }
+            | Self::StateLost => ErrorCode::Draining,
+            Self::Configuration { .. } => ErrorCode::ConfigurationInvalid,
             Self::NoSuchTask { .. } => ErrorCode::NoSuchTask,
             Self::NoSuchBatch { .. } => ErrorCode::NoSuchBatch,
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
@@ -232,6 +244,7 @@ impl CallError {
             | Self::DrainingTasks { task_id: Some(task_id) }
             | Self::NoProcess { task_id: Some(task_id) } => one("task_id", task_id.into()),
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
+            Self::Configuration { mistakes } => one("mistakes", mistakes.into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
             Self::ScopeMissing { method, scope } => Map::from_iter([
                 ("method".to_owned(), shown_word(&method).into()),
@@ -269,6 +282,7 @@ impl CallError {
             | Self::SessionLost
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
+            | Self::Drained { .. }
             | Self::TokenRemoved
             | Self::StateLost
             | Self::OwnerFailed

@@ -7,7 +7,10 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use cc_batch::{Gate, Scope, Ticket, rules};
@@ -35,8 +38,9 @@ impl fmt::Display for Credential {
 
 #[derive(Debug)]
 pub(crate) struct Gates {
-    claude_jobs: usize,
-    environment: OnceLock<Base>,
+    /// Tasks that each lets run at once.
+    jobs: AtomicUsize,
+    environment: RwLock<Arc<Base>>,
     gates: Mutex<BTreeMap<Credential, GateEntry>>,
     pub(crate) has_changed: Notify,
 }
@@ -100,16 +104,26 @@ impl Gates {
     #[must_use]
     pub(crate) fn new(claude_jobs: usize) -> Self {
         Self {
-            claude_jobs,
-            environment: OnceLock::new(),
+            jobs: AtomicUsize::new(claude_jobs),
+            environment: RwLock::default(),
             gates: Mutex::default(),
             has_changed: Notify::new(),
         }
     }
 
+    /// Changes how many tasks each gate lets run at once.
+    pub(crate) fn set_jobs(&self, jobs: usize) {
+        self.jobs.store(jobs, Ordering::Relaxed);
+        for entry in self.gates().values_mut() {
+            entry.gate.set_jobs_limit(jobs);
+        }
+        self.has_changed.notify_one();
+    }
+
     /// The environment that tasks inherit. Must be set before the first batch.
-    pub(crate) fn set_environment(&self, environment: &Base) {
-        self.environment.get_or_init(|| environment.clone());
+    pub(crate) fn set_environment(&self, environment: &Arc<Base>) {
+        let mut current = self.environment.write().unwrap_or_else(PoisonError::into_inner);
+        *current = Arc::clone(environment);
     }
 
     /// The account of a Claude task; `None` for any other task, which passes no gate.
@@ -118,11 +132,12 @@ impl Gates {
         if !spec::is_claude(&task.program) {
             return None;
         }
+        let base = Arc::clone(&self.environment.read().unwrap_or_else(PoisonError::into_inner));
         let mut hash = Sha256::new();
         for name in rules::CREDENTIAL_VARIABLES {
             let value = match task.env.get(name) {
                 Some(wish) => wish.as_deref(),
-                None => self.environment.get().and_then(|base| base.get(name)),
+                None => base.get(name),
             };
             hash.update(value.unwrap_or_default());
             hash.update([0]);
@@ -274,7 +289,7 @@ impl Gates {
             // Any seed will do.
             let seed = now_ms();
             GateEntry {
-                gate: Gate::new(self.claude_jobs, seed),
+                gate: Gate::new(self.jobs.load(Ordering::Relaxed), seed),
                 why: BTreeMap::new(),
                 closed_at: BTreeMap::new(),
             }

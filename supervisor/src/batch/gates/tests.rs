@@ -27,7 +27,7 @@ fn ticket(batch_id: &str) -> Ticket {
 fn tasks_of_one_account_share_a_gate_and_those_of_another_do_not() {
     let gates = Gates::new(4);
     let variables = [("HOME".into(), "/home/a".into())];
-    gates.set_environment(&Base::new(variables.into_iter(), &[], &[]).0);
+    gates.set_environment(&Arc::new(Base::new(variables.into_iter(), &[], &[]).0));
     let own = gates.credential(&prompt(&[])).unwrap();
     assert_eq!(gates.credential(&prompt(&[("HOME", "/home/a"), ("X", "y")])), Some(own.clone()));
     let other = gates.credential(&prompt(&[("ANTHROPIC_API_KEY", "k")])).unwrap();

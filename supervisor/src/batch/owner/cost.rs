@@ -37,7 +37,9 @@ impl Owner {
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::error!(%error, "the cost of a conversation cannot be read"),
+            Err(error) => {
+                tracing::error!(batch_id = self.snapshot.batch_id(), %error, "the cost of a conversation cannot be read")
+            }
         }
     }
 
@@ -52,6 +54,10 @@ impl Owner {
                 "a task resumed a conversation whose earlier cost is not known: its whole total is counted"
             );
         }
+        let (metrics, sums) = (&self.batches.tasks.metrics, &bill.sums);
+        metrics.tasks.cost(end.attempt.cost_usd);
+        let cache = (sums.cache_read_tokens, sums.cache_creation_tokens);
+        metrics.batches.tokens(sums.input_tokens, cache.0, cache.1, sums.output_tokens);
         end.bill = Some(bill);
         if let Some(pass) = self.pass(job)
             && pass.model.is_none()

@@ -17,7 +17,10 @@ impl Owner {
     pub(super) async fn effect(&mut self, effect: Effect) {
         match effect {
             Effect::Enqueue { job } => self.enqueue(job).await,
-            Effect::Withdraw { job } => self.leave_gate(job),
+            Effect::Withdraw { job } => {
+                self.held.retain(|held| *held != job);
+                self.leave_gate(job);
+            }
             Effect::Start { job, task_id, attempt: _ } => self.start(job, task_id).await,
             Effect::End { job, task_id } => self.end(job, task_id).await,
             Effect::AskFate { job, task_id } => self.ask_fate(job, task_id).await,
@@ -37,6 +40,10 @@ impl Owner {
     }
 
     async fn enqueue(&mut self, job: Job) {
+        if self.is_held_up(job) {
+            self.held.push_back(job);
+            return;
+        }
         match self.pass(job) {
             Some(pass) => {
                 let batch_jobs = self.snapshot.facts().plan.options.claude_jobs as usize;
@@ -48,13 +55,33 @@ impl Owner {
 
     /// A gate admits a job.
     pub(super) async fn admit(&mut self, job: Job) {
-        if self.is_queued(job) {
+        if self.is_held_up(job) {
+            // The drain began after the gate had let it pass.
+            self.leave_gate(job);
+            self.held.push_back(job);
+        } else if self.is_queued(job) {
             self.admitted(job);
             self.follow_inputs().await;
         } else {
             // The job was withdrawn meanwhile.
             self.leave_gate(job);
         }
+    }
+
+    /// Whether a drain holds it up. What follows a task that has begun is not held up: the task is not over without it.
+    fn is_held_up(&self, job: Job) -> bool {
+        match job {
+            Job::Before(_) | Job::Task(_) => self.batches.tasks.drain.is_on(),
+            Job::After(_) | Job::AfterBatch => false,
+        }
+    }
+
+    /// A drain may have ended.
+    pub(super) async fn enqueue_held(&mut self) {
+        for job in std::mem::take(&mut self.held) {
+            self.enqueue(job).await;
+        }
+        self.follow_inputs().await;
     }
 
     pub(super) fn admitted(&mut self, job: Job) {

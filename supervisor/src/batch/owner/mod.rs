@@ -79,6 +79,9 @@ pub(super) struct Owner {
     room: tokio_watch::Receiver<u64>,
     /// Whether starts are refused because the worker program is broken.
     broken: tokio_watch::Receiver<Option<tokio::time::Instant>>,
+    /// Jobs that wait for the end of a drain.
+    held: VecDeque<Job>,
+    drain: tokio_watch::Receiver<bool>,
     is_over: bool,
 }
 
@@ -147,6 +150,8 @@ impl Owner {
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
             broken: batches.tasks.spawner.guard().changes(),
+            held: VecDeque::new(),
+            drain: batches.tasks.drain.changes(),
             is_over: false,
         }
     }
@@ -163,6 +168,9 @@ impl Owner {
                 }
                 Ok(()) = self.broken.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.drain.changed(), if !self.held.is_empty() => {
+                    self.enqueue_held().await;
                 }
                 () = sleep(nap), if self.wake_at_ms.is_some() => {
                     // The wall clock may have been set, in either direction.
@@ -199,6 +207,8 @@ impl Owner {
                     self.take(Input::LimitLifted { tasks }).await;
                 }
             }
+            // The caller may have stopped waiting.
+            Message::Settle(done) => drop(done.send(())),
             Message::Cancel(done) => {
                 self.take(Input::Cancel).await;
                 // The client may have stopped waiting.

@@ -29,7 +29,8 @@ impl Owner {
         let number = attempt.number;
         let chosen = launch::timeout(&self.batches, &self.snapshot.facts().plan, index).await;
         let chosen = chosen.unwrap_or_else(|error| {
-            tracing::error!(%error, "the history of durations cannot be read");
+            let batch_id = self.snapshot.batch_id();
+            tracing::error!(batch_id, %error, "the history of durations cannot be read");
             launch::Chosen { timeout_s: None, why: None }
         });
         let Some(attempts) = self.attempts.get_mut(index) else { return };

@@ -34,7 +34,7 @@ impl Pattern {
 }
 
 /// What every task gets before its request's wishes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Base {
     variables: BTreeMap<String, String>,
 }

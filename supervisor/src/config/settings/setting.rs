@@ -26,6 +26,9 @@ pub(crate) struct About {
     pub(crate) name: &'static str,
     pub(crate) help: &'static str,
     pub(crate) variable: Option<Variable>,
+    /// A reload changes it: who needs it reads [`crate::config::live`] when it is needed, or is told by
+    /// `session/reload.rs`. What is not said to be so is read at the start only.
+    pub(crate) is_reloadable: bool,
 }
 
 /// The environment variable of a setting.
@@ -52,7 +55,7 @@ pub(crate) struct Computed(pub(crate) Option<&'static str>);
 
 impl<K: Copy, D: Copy> Setting<K, D> {
     pub(crate) const fn new(name: &'static str, kind: K, default: D, help: &'static str) -> Self {
-        Self { about: About { name, help, variable: None }, kind, default }
+        Self { about: About { name, help, variable: None, is_reloadable: false }, kind, default }
     }
 
     pub(crate) const fn variable(self, name: &'static str) -> Self {
@@ -67,6 +70,12 @@ impl<K: Copy, D: Copy> Setting<K, D> {
     /// The variable holds a secret, which is never shown.
     pub(crate) const fn secret_variable(self, name: &'static str, note: &'static str) -> Self {
         self.with(Variable { name, note: Some(note), is_secret: true })
+    }
+
+    /// A change takes a reload, and no restart.
+    pub(crate) const fn reloadable(mut self) -> Self {
+        self.about.is_reloadable = true;
+        self
     }
 
     const fn with(mut self, variable: Variable) -> Self {

@@ -7,6 +7,7 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 
 use crate::config::{
     limits,
+    listen::Addresses,
     settings::{
         choices::{self, LogFormat, OnStop},
         numbers::{Bytes, Count, Days, PositiveSeconds, Seconds, SecondsOrUnbounded, Umask},
@@ -16,8 +17,8 @@ use crate::config::{
             Setting,
         },
         texts::{
-            Address, Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory,
-            Shell, Switch, Text, Words,
+            Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory, Shell, Switch,
+            Text, Words,
         },
     },
 };
@@ -43,22 +44,34 @@ macro_rules! settings {
 
 settings! {
     "Clients" {
-        LISTEN: Address, Fixed = Setting::new(
-            "listen", Address, Fixed::Text("127.0.0.1:8003"),
-            "Where to listen; port 0 picks a free one",
+        LISTEN: Addresses, Fixed = Setting::new(
+            "listen", Addresses, Fixed::Text("127.0.0.1:8003"),
+            "Where to listen, several with commas between; port 0 picks a free one; unix:PATH is a Unix socket of this user",
         ).variable_with("DEFAULT_PORT", "the port alone");
         TOKEN_FILE: FilePath, Computed = Setting::new(
             "token-file", FilePath("PATH"), Computed(None),
             "A file with the token that every client must present",
-        ).secret_variable("CC_EXECUTOR_TOKEN", "the token itself");
+        ).secret_variable("CC_EXECUTOR_TOKEN", "the token itself").reloadable();
         ALLOW_ORIGIN: List, Fixed = Setting::new(
             "allow-origin", List("ORIGIN"), Nothing,
             "A web origin, such as https://example.org, whose pages may connect; repeatable",
-        );
+        ).reloadable();
         ALLOW_HOST: List, Fixed = Setting::new(
             "allow-host", List("NAME[:PORT]"), Nothing,
             "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
-        );
+        ).reloadable();
+        TLS_CERT: FilePath, Computed = Setting::new(
+            "tls-cert", FilePath("FILE"), Computed(None),
+            "The certificate with its chain, as PEM: the TCP addresses speak TLS",
+        ).reloadable();
+        TLS_KEY: FilePath, Computed = Setting::new(
+            "tls-key", FilePath("FILE"), Computed(None),
+            "The key of the certificate, as PEM",
+        ).reloadable();
+        TLS_CLIENT_CA: FilePath, Computed = Setting::new(
+            "tls-client-ca", FilePath("FILE"), Computed(None),
+            "The certificates, as PEM, one of which must have signed that of a client; each client must show one then",
+        ).reloadable();
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,
             "Listen beyond loopback without TLS: everyone on the way can read the token and everything else",
@@ -66,62 +79,62 @@ settings! {
         MAX_SESSIONS: Count, Fixed = Setting::new(
             "max-sessions", Count { least: 1, most: 100_000 }, Number(100),
             "Sessions at once",
-        ).variable("MAX_SESSIONS");
+        ).variable("MAX_SESSIONS").reloadable();
         RESUME_GRACE: Seconds, Fixed = Setting::new(
             "resume-grace", Seconds, Number(300),
             "Time that a session without a connection waits for its client to resume it; then its task is canceled; \
              0 = at once",
-        );
+        ).reloadable();
         HEARTBEAT: PositiveSeconds, Fixed = Setting::new(
             "heartbeat", PositiveSeconds, Number(30),
             "Time between WebSocket pings; two without an answer end a connection",
-        );
+        ).reloadable();
         HANDSHAKE_TIMEOUT: PositiveSeconds, Fixed = Setting::new(
             "handshake-timeout", PositiveSeconds, Number(10),
             "Time for a connection to complete its handshake",
-        );
+        ).reloadable();
         MAX_MESSAGE_BYTES: Bytes, Fixed = Setting::new(
             "max-message-bytes", Bytes { least: 1, most: 256 * MIB }, Number(16 * MIB),
             "Longest message of a client",
-        );
+        ).reloadable();
     }
     "Tasks" {
         MAX_TASKS: Count, Fixed = Setting::new(
             "max-tasks", Count { least: 1, most: limits::MOST_TASKS }, Number(200),
             "Tasks at once, those included whose client is away",
-        );
+        ).reloadable();
         AGENT: CommandLine, Fixed = Setting::new(
             "agent", CommandLine, Fixed::Text("claude"),
             "Program and first arguments of prompt tasks",
-        );
+        ).reloadable();
         SHELL: Shell, Fixed = Setting::new(
             "shell", Shell, Fixed::Text("sh"),
             "What runs a command line, with -c",
-        ).variable("CC_EXECUTOR_SHELL");
+        ).variable("CC_EXECUTOR_SHELL").reloadable();
         ALLOW_COMMAND: List, Fixed = Setting::new(
             "allow-command", List("NAME"), Nothing,
             "Allow only commands with this first word, without a shell; repeatable",
-        ).variable_with("ALLOWED_COMMANDS", "names with commas between");
+        ).variable_with("ALLOWED_COMMANDS", "names with commas between").reloadable();
         CWD: FilePath, Computed = Setting::new(
             "cwd", FilePath("DIR"), Computed(Some("this program's own")),
             "Working directory of tasks that name none",
-        );
+        ).reloadable();
         UMASK: Umask, Fixed = Setting::new(
             "umask", Umask, Fixed::Text("022"),
             "File mode creation mask of tasks",
-        );
+        ).reloadable();
         ENV_ALLOW: List, Fixed = Setting::new(
             "env-allow", List("NAME|GLOB*"), Nothing,
             "Pass only variables of this name to tasks; a * in it stands for anything; repeatable",
-        );
+        ).reloadable();
         ENV_DENY: List, Fixed = Setting::new(
             "env-deny", List("NAME|GLOB*"), Nothing,
             "Never pass variables of this name to tasks; a * in it stands for anything; repeatable",
-        );
+        ).reloadable();
         ALLOW_NEW_PRIVILEGES: Switch, Fixed = Setting::new(
             "allow-new-privileges", Switch, Nothing,
             "Let tasks gain privileges by setuid programs; those cannot be killed without a cgroup",
-        );
+        ).reloadable();
         CGROUP: Cgroup, Fixed = Setting::new(
             "cgroup", Cgroup, Fixed::Text("auto"),
             "Where tasks' cgroups are made: auto, off, or a cgroup v2 directory",
@@ -167,56 +180,56 @@ settings! {
         TIMEOUT: PositiveSeconds, Fixed = Setting::new(
             "timeout", PositiveSeconds, Number(86_400),
             "Total time after which a task is ended",
-        );
+        ).reloadable();
         IDLE_TIMEOUT: SecondsOrUnbounded, Fixed = Setting::new(
             "idle-timeout", SecondsOrUnbounded, Number(300),
             "Silence after which a task is ended; 0 = never",
-        ).variable("STREAM_TIMEOUT");
+        ).variable("STREAM_TIMEOUT").reloadable();
         FIRST_OUTPUT_TIMEOUT: SecondsOrUnbounded, Fixed = Setting::new(
             "first-output-timeout", SecondsOrUnbounded, Number(120),
             "Time to the first output of a prompt task; 0 = any",
-        );
+        ).reloadable();
         LINGER: PositiveSeconds, Fixed = Setting::new(
             "linger", PositiveSeconds, Number(10),
             "Time from a Claude task's result to its exit",
-        );
+        ).reloadable();
         GRACE: Seconds, Fixed = Setting::new(
             "grace", Seconds, Number(10),
             "Time from SIGTERM to SIGKILL whenever a task is ended",
-        );
+        ).reloadable();
     }
     "Output of tasks" {
         MAX_LINE_BYTES: Bytes, Fixed = Setting::new(
             "max-line-bytes", Bytes { least: 1, most: limits::MOST_LINE_BYTES }, Number(8 * MIB),
             "Longest line of a task's output before it is cut",
-        ).variable("MAX_BUFFER_SIZE");
+        ).variable("MAX_BUFFER_SIZE").reloadable();
         MAX_OUTPUT_BYTES: Bytes, Fixed = Setting::new(
             "max-output-bytes", Bytes { least: 1, most: limits::MOST_OUTPUT_BYTES }, Number(10 * MIB),
             "Most output of a task",
-        );
+        ).reloadable();
         ON_OUTPUT_LIMIT: Choice<OnOutputLimit>, Fixed = Setting::new(
             "on-output-limit", choices::ON_OUTPUT_LIMIT, Fixed::Text("drop"),
             "What happens to a task at that limit",
-        );
+        ).reloadable();
     }
     "Batches" {
         CLAUDE_JOBS: Count, Fixed = Setting::new(
             "claude-jobs", Count { least: 1, most: limits::MOST_TASKS },
             Number(cc_batch::limits::CREDENTIAL_JOBS_DEFAULT as u64),
             "Claude tasks with one login or key that run at once, over all batches",
-        );
+        ).reloadable();
         BEFORE_TASK: Text, Computed = Setting::new(
             "before-task", Text("COMMAND"), Computed(None),
             "Run before the first attempt of each task of a batch that has no such hook; if it fails, the task has failed",
-        );
+        ).reloadable();
         AFTER_TASK: Text, Computed = Setting::new(
             "after-task", Text("COMMAND"), Computed(None),
             "Run after each task of a batch that has no such hook",
-        );
+        ).reloadable();
         AFTER_BATCH: Text, Computed = Setting::new(
             "after-batch", Text("COMMAND"), Computed(None),
             "Run after each batch that has no such hook, such as a notification",
-        );
+        ).reloadable();
     }
     "Alerts" {
         RESTART_LIMIT: Count, Fixed = Setting::new(
@@ -244,16 +257,16 @@ settings! {
         KEEP_DAYS: Days, Fixed = Setting::new(
             "keep-days", Days { most: 36_500.0 }, Number(30),
             "Time after which the log of a task that has ended is removed; 0 = as soon as no session waits for it",
-        );
+        ).reloadable();
         KEEP_TASKS: Count, Fixed = Setting::new(
             "keep-tasks", Count { least: 0, most: limits::MOST_KEEP_TASKS }, Number(10_000),
             "Tasks that have ended whose logs are kept; the oldest are removed first; 0 = as with --keep-days",
-        );
+        ).reloadable();
         KEEP_BYTES: Bytes, Computed = Setting::new(
             "keep-bytes", Bytes { least: 0, most: 1 << 60 },
             Computed(Some("10 GiB, at most a tenth of the file system")),
             "Bytes of the logs of all tasks that have ended; the oldest are removed first; 0 = as with --keep-days",
-        );
+        ).reloadable();
     }
     "The supervisor" {
         WORKER: FilePath, Computed = Setting::new(
@@ -262,16 +275,16 @@ settings! {
         );
         ON_STOP: Choice<OnStop>, Fixed = Setting::new(
             "on-stop", choices::ON_STOP, Fixed::Text("end-tasks"),
-            "What becomes of running tasks at SIGTERM and SIGHUP; SIGINT always ends them, SIGUSR1 always keeps them",
-        );
+            "What becomes of running tasks at SIGTERM; SIGINT always ends them, SIGUSR1 always keeps them",
+        ).reloadable();
         ON_SUPERVISOR_LOSS: Choice<OnSupervisorLoss>, Fixed = Setting::new(
             "on-supervisor-loss", choices::ON_SUPERVISOR_LOSS, Fixed::Text("keep"),
             "What a worker does when the supervisor dies; with kill, tasks are ended at every stop",
-        );
+        ).reloadable();
         LOG_LEVEL: LogLevel, Fixed = Setting::new(
             "log-level", LogLevel, Fixed::Text("info"),
             "What is logged: a level, or a list of target=level",
-        ).variable("LOG_LEVEL");
+        ).variable("LOG_LEVEL").reloadable();
         LOG_FORMAT: Choice<LogFormat>, Fixed = Setting::new(
             "log-format", choices::LOG_FORMAT, Fixed::Text("auto"),
             "Form of the log on standard error",

@@ -65,6 +65,10 @@ impl TokenSetting {
         Ok(Self { list, source: Source::File { path, is_credential: true } })
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -78,7 +82,6 @@ impl TokenSetting {
 /// The tokens in force.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    source: Source,
     current: RwLock<Arc<TokenList>>,
     /// Changes when the tokens have changed.
     changed: watch::Sender<()>,
@@ -87,7 +90,7 @@ pub(crate) struct Tokens {
 impl Tokens {
     pub(crate) fn new(setting: TokenSetting) -> Self {
         let current = RwLock::new(Arc::new(setting.list));
-        Self { source: setting.source, current, changed: watch::Sender::new(()) }
+        Self { current, changed: watch::Sender::new(()) }
     }
 
     /// Whether every client needs a token.
@@ -117,18 +120,10 @@ impl Tokens {
         self.list().named(owner?).cloned()
     }
 
-    /// Reads the file again. If anything is wrong with it, the old tokens stay. It waits for the disk. Returns how many
-    /// tokens there are now; `None` where they come from no file.
-    ///
-    /// # Errors
-    /// As [`TokenSetting::of_file`].
-    pub(crate) fn reload(&self) -> Result<Option<usize>, PathError> {
-        let Source::File { path, is_credential } = &self.source else { return Ok(None) };
-        let list = file::read(path, *is_credential)?;
-        let count = list.len();
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(list);
+    /// Replaces them by those that a reload has read.
+    pub(crate) fn replace(&self, setting: TokenSetting) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setting.list);
         self.changed.send_replace(());
-        Ok(Some(count))
     }
 
     /// Changes when the tokens have changed.

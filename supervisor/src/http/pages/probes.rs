@@ -74,9 +74,11 @@ pub(super) async fn readyz(server: &Server, request: &PageRequest) -> HttpRespon
 
 pub(super) async fn healthz(server: &Server, request: &PageRequest) -> HttpResponse {
     let (status, checks) = examine(server).await;
-    let code = match status {
-        Status::Ok | Status::Degraded | Status::NotReady | Status::Draining => StatusCode::OK,
-        Status::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+    let (code, status) = match status {
+        // Whether it is ready is asked elsewhere.
+        Status::NotReady => (StatusCode::OK, Status::Degraded),
+        Status::Ok | Status::Degraded | Status::Draining => (StatusCode::OK, status),
+        Status::Stopping => (StatusCode::SERVICE_UNAVAILABLE, status),
     };
     page(server, request, "healthz", code, status, &checks)
 }

@@ -17,7 +17,10 @@ use tracing_subscriber::{
 
 use self::writer::LogWriter;
 pub(crate) use self::writer::dropped_lines;
-use crate::config::{Config, settings::choices::LogFormat};
+use crate::{
+    config::{Config, settings::choices::LogFormat},
+    ops::log_filter,
+};
 
 /// Dropped at the end of the program, it waits a moment for the last lines to be written.
 #[derive(Debug)]
@@ -34,10 +37,9 @@ impl Drop for LogGuard {
 pub(crate) fn init(config: &Config) -> anyhow::Result<LogGuard> {
     let writer = LogWriter::start(stderr()).context("a thread for the log")?;
     let targets: Targets = config.log_filter.parse()?;
-    let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
     let builder = tracing_subscriber::fmt()
-        // Known in advance, a level that nothing logs costs nothing.
-        .with_max_level(most.unwrap_or(LevelFilter::OFF))
+        // The filter decides, which a reload can change.
+        .with_max_level(LevelFilter::TRACE)
         // They are reported by `eprintln!`, which panics when standard error is closed: the reader of the log may be
         // gone, and that must end nothing.
         .log_internal_errors(false)
@@ -49,12 +51,12 @@ pub(crate) fn init(config: &Config) -> anyhow::Result<LogGuard> {
     };
     let outcome = if is_for_people {
         let builder = builder.with_ansi(stderr().is_terminal()).with_target(false);
-        builder.finish().with(targets).with(filter_fn(may_be_logged)).try_init()
+        builder.finish().with(log_filter::layer(targets)).with(filter_fn(may_be_logged)).try_init()
     } else {
         // Fields on the level of the message, as log collectors have them.
         let builder = builder.json().flatten_event(true).with_current_span(false);
         let builder = builder.with_span_list(false);
-        builder.finish().with(targets).with(filter_fn(may_be_logged)).try_init()
+        builder.finish().with(log_filter::layer(targets)).with(filter_fn(may_be_logged)).try_init()
     };
     outcome.map_err(|error| anyhow::anyhow!("starting the log: {error}"))?;
     Ok(LogGuard(writer))

@@ -26,8 +26,20 @@ label!(
     }
 );
 
+label!(
+    /// What a token was.
+    TokenKind, "kind", {
+        /// Read by the model, and neither read from a cache nor written to one.
+        Input => "input",
+        CacheRead => "cache_read",
+        CacheCreation => "cache_creation",
+        Output => "output",
+    }
+);
+
 #[derive(Debug)]
 pub(crate) struct BatchMetrics {
+    tokens: CounterBy<TokenKind>,
     attempts: CounterBy<AttemptEnd>,
     running: Gauge,
     gates_closed: Gauge,
@@ -39,6 +51,11 @@ pub(crate) struct BatchMetrics {
 impl BatchMetrics {
     pub(super) fn new(to: &mut Registry) -> Self {
         Self {
+            tokens: CounterBy::add(
+                to,
+                "batch_tokens",
+                "Tokens that the attempts of batches have used, as far as their results say so",
+            ),
             attempts: CounterBy::add(
                 to,
                 "batch_attempts",
@@ -77,6 +94,15 @@ impl BatchMetrics {
             Class::TimedOut => AttemptEnd::TimedOut,
             Class::Never { .. } => AttemptEnd::Final,
         });
+    }
+
+    /// An attempt has used so many tokens; those of the cache are counted in `input` too.
+    pub(crate) fn tokens(&self, input: u64, cache_read: u64, cache_creation: u64, output: u64) {
+        let fresh = input.saturating_sub(cache_read).saturating_sub(cache_creation);
+        self.tokens.increase_by(TokenKind::Input, fresh);
+        self.tokens.increase_by(TokenKind::CacheRead, cache_read);
+        self.tokens.increase_by(TokenKind::CacheCreation, cache_creation);
+        self.tokens.increase_by(TokenKind::Output, output);
     }
 
     /// Before a page: how many batches are not over, and their gates.

@@ -15,13 +15,15 @@ mod process;
 mod sessions;
 mod storage;
 mod tasks;
+mod timeouts;
 mod workers;
 
 pub(crate) use self::{
-    connections::HandshakeFailure,
+    connections::{CloseCode, HandshakeFailure},
     label::Label,
     process::{open_files, open_files_limit, resident_bytes},
     sessions::Debt,
+    timeouts::Timeout,
     workers::AbnormalEnd,
 };
 use prometheus_client::{encoding::text, registry::Registry};
@@ -29,7 +31,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 use self::{
     batches::BatchMetrics, conditions::ConditionMetrics, connections::ConnectionMetrics,
     event_loop::EventLoopMetrics, sessions::SessionMetrics, storage::StorageMetrics,
-    tasks::TaskMetrics, workers::WorkerMetrics,
+    tasks::TaskMetrics, timeouts::TimeoutMetrics, workers::WorkerMetrics,
 };
 
 /// The content type of [`Metrics::text`].
@@ -40,6 +42,7 @@ pub(crate) struct Metrics {
     registry: Registry,
     pub(crate) event_loop: EventLoopMetrics,
     pub(crate) tasks: TaskMetrics,
+    pub(crate) timeouts: TimeoutMetrics,
     pub(crate) workers: WorkerMetrics,
     pub(crate) sessions: SessionMetrics,
     pub(crate) connections: ConnectionMetrics,
@@ -54,6 +57,7 @@ impl Metrics {
         let mut registry = Registry::default();
         let own = registry.sub_registry_with_prefix("cc_executor");
         let tasks = TaskMetrics::new(own);
+        let timeouts = TimeoutMetrics::new(own);
         let workers = WorkerMetrics::new(own);
         let sessions = SessionMetrics::new(own);
         let connections = ConnectionMetrics::new(own);
@@ -64,6 +68,7 @@ impl Metrics {
         process::register(&mut registry);
         Self {
             conditions,
+            timeouts,
             event_loop,
             tasks,
             workers,

@@ -1,10 +1,13 @@
 //! Sessions: how many, and which are refused, evicted, resumed.
 
-use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use prometheus_client::{
+    metrics::counter::Counter,
+    registry::{Registry, Unit},
+};
 
 use crate::ops::metrics::{
     label::{CounterBy, GaugeBy, label},
-    register::add,
+    register::{add, add_in},
 };
 
 label!(
@@ -33,6 +36,8 @@ label!(
 #[derive(Debug)]
 pub(crate) struct SessionMetrics {
     refused: Counter,
+    resumed: Counter,
+    replayed_bytes: Counter,
     evicted: CounterBy<Debt>,
     sessions: GaugeBy<SessionState>,
 }
@@ -41,6 +46,13 @@ impl SessionMetrics {
     pub(super) fn new(to: &mut Registry) -> Self {
         Self {
             refused: add(to, "sessions_refused", "Connections refused at the session limit"),
+            resumed: add(to, "sessions_resumed", "Sessions that a client has taken up again"),
+            replayed_bytes: add_in(
+                to,
+                "session_replayed",
+                Unit::Bytes,
+                "What was read again from task logs for clients that have resumed their sessions",
+            ),
             evicted: CounterBy::add(
                 to,
                 "sessions_evicted",
@@ -48,6 +60,16 @@ impl SessionMetrics {
             ),
             sessions: GaugeBy::add(to, "sessions", "Sessions that are not over, by state, now"),
         }
+    }
+
+    pub(crate) fn resumed(&self) {
+        self.resumed.inc();
+    }
+
+    /// Counts what is replayed, as it is found.
+    #[must_use]
+    pub(crate) fn replayed_bytes(&self) -> Counter {
+        self.replayed_bytes.clone()
     }
 
     pub(crate) fn refused(&self) {

@@ -1,6 +1,6 @@
 //! Tasks: how many, how they end, how long they take, what they print.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use cc_events::{Completed, EndReason, Verdict};
 use prometheus_client::{
@@ -22,6 +22,7 @@ const STARTS_S: [f64; 10] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0
 #[derive(Debug)]
 pub(crate) struct TaskMetrics {
     started: Counter,
+    queued: Histogram,
     completed: CounterByTwo<Verdict, EndReason>,
     adopted: Counter,
     running: Gauge,
@@ -29,12 +30,19 @@ pub(crate) struct TaskMetrics {
     starts: Histogram,
     output_bytes: Counter,
     dropped_bytes: Counter,
+    cost: Counter<f64, AtomicU64>,
 }
 
 impl TaskMetrics {
     pub(super) fn new(to: &mut Registry) -> Self {
         Self {
             started: add(to, "tasks_started", "Tasks whose workers were started"),
+            queued: add_seconds(
+                to,
+                "task_queue",
+                &STARTS_S,
+                "From the acceptance of a task to its worker: the record on the disk, and the wait for other starts",
+            ),
             completed: CounterByTwo::add(
                 to,
                 "tasks_completed",
@@ -70,12 +78,24 @@ impl TaskMetrics {
                 Unit::Bytes,
                 "Of what was printed, what is missing because of the output limit",
             ),
+            cost: add(
+                to,
+                "cost_usd",
+                "What Claude tasks have cost by the CLI's own reckoning, in US dollars",
+            ),
         }
     }
 
-    /// A worker was started.
-    pub(crate) fn worker_started(&self) {
+    /// A worker was started, so long after the task was accepted.
+    pub(crate) fn worker_started(&self, after: Duration) {
         self.started.inc();
+        self.queued.observe(after.as_secs_f64());
+    }
+
+    /// What a task has cost by the CLI's own reckoning, US dollars.
+    pub(crate) fn cost(&self, usd: f64) {
+        // A counter never goes back.
+        self.cost.inc_by(usd.max(0.0));
     }
 
     /// The main process of a task runs, so long after the task was accepted.

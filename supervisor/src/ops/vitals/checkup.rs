@@ -1,14 +1,13 @@
-//! What the surroundings allow: a state directory that can be written and has room, and a program for prompts.
+//! What a page asks about the surroundings: the room that is left for the state directory, and whether the program for
+//! prompts is there. Whether the state directory can be written is watched by `storage/watch.rs`.
 //!
 //! A look costs a few system calls and is made when a page asks, but not twice in a few seconds; between looks the last
-//! findings stand. It writes nothing. What is found is raised and cleared as conditions of [`crate::ops::health`]; while
-//! one stands, the look is repeated by itself, so that it is cleared without anybody asking.
+//! findings stand. It writes nothing. While the program is missing the look is repeated by itself, so that its return is
+//! noticed without anybody asking.
 
 use std::{
     ffi::OsStr,
-    fs, io,
-    os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -26,25 +25,16 @@ use crate::{
     ops::health::{Condition, Health},
 };
 
-/// What is raised and cleared here.
-const CONDITIONS: [Condition; 3] =
-    [Condition::StateDirectory, Condition::StateNearlyFull, Condition::AgentMissing];
-
 /// The file system of the state directory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Space {
     pub(crate) free_bytes: u64,
     pub(crate) total_bytes: u64,
-    /// `None` where the file system has no fixed number of them.
-    free_files: Option<u64>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Checkup {
     settings: Live,
-    tasks_dir: PathBuf,
-    /// Device and file number of the state directory at the start: another one in its place is none.
-    identity: Option<(u64, u64)>,
     health: Arc<Health>,
     /// Prompt tasks were asked for.
     has_prompts: AtomicBool,
@@ -63,30 +53,16 @@ struct Latest {
 /// What a look has found.
 #[derive(Debug)]
 struct Findings {
-    state: Result<Space, StateTrouble>,
+    space: Option<Space>,
     /// The program for prompts, if it is needed and was not found.
     missing_agent: Option<String>,
 }
 
-#[derive(Debug, thiserror::Error)]
-enum StateTrouble {
-    #[error("the state directory {} was removed or replaced: put it back, or restart the supervisor", .0.display())]
-    Replaced(PathBuf),
-    #[error(
-        "{}: {error}; tasks cannot be recorded until it can be written: correct its permissions, or mount its file system \
-         writable",
-        path.display()
-    )]
-    NotWritable { path: PathBuf, error: io::Error },
-}
-
 impl Checkup {
     #[must_use]
-    pub(crate) fn new(settings: Live, tasks_dir: PathBuf, health: Arc<Health>) -> Self {
+    pub(crate) fn new(settings: Live, health: Arc<Health>) -> Self {
         Self {
-            identity: identity(&settings.config().state_dir).ok(),
             settings,
-            tasks_dir,
             health,
             has_prompts: AtomicBool::new(false),
             space: Mutex::new(None),
@@ -119,26 +95,17 @@ impl Checkup {
         });
         match timeout(limits::CHECKUP_PATIENCE, &mut looking).await {
             Ok(Ok(findings)) => self.note(findings),
-            Ok(Err(error)) => tracing::error!(%error, "looking at the state directory"),
-            Err(_) => {
-                latest.stuck = Some(looking);
-                let path = self.settings.config().state_dir.display().to_string();
-                let text = format!("{path}: its file system does not answer: look after its disk");
-                self.health.raise(Condition::StateDirectory, text);
-            }
+            Ok(Err(error)) => tracing::error!(%error, "looking at the surroundings"),
+            Err(_) => latest.stuck = Some(looking),
         }
         latest.at = Some(Instant::now());
         drop(latest);
-        if self.has_trouble() {
+        if self.health.stands(Condition::AgentMissing) {
             self.repeat();
         }
     }
 
-    fn has_trouble(&self) -> bool {
-        CONDITIONS.iter().any(|condition| self.health.stands(*condition))
-    }
-
-    /// Looks again and again until there is no trouble left.
+    /// Looks again and again until the program is there.
     fn repeat(self: &Arc<Self>) {
         if self.is_repeated.swap(true, Ordering::Relaxed) {
             return;
@@ -150,7 +117,7 @@ impl Checkup {
                 let Some(checkup) = checkup.upgrade() else { return };
                 // Boxed: a look that finds trouble begins this again.
                 Box::pin(checkup.refresh()).await;
-                if !checkup.has_trouble() {
+                if !checkup.health.stands(Condition::AgentMissing) {
                     checkup.is_repeated.store(false, Ordering::Relaxed);
                     return;
                 }
@@ -159,24 +126,8 @@ impl Checkup {
     }
 
     fn note(&self, findings: Findings) {
-        let health = &self.health;
-        match findings.state {
-            Ok(space) => {
-                *self.space.lock().unwrap_or_else(PoisonError::into_inner) = Some(space);
-                health.clear(Condition::StateDirectory);
-                if space.is_nearly_full() {
-                    let path = self.settings.config().state_dir.display().to_string();
-                    let text = format!(
-                        "{path}: {} MiB are left on its file system: make room, or keep fewer logs (--keep-bytes, \
-                         --keep-days)",
-                        space.free_bytes >> 20
-                    );
-                    health.raise(Condition::StateNearlyFull, text);
-                } else {
-                    health.clear(Condition::StateNearlyFull);
-                }
-            }
-            Err(trouble) => health.raise(Condition::StateDirectory, trouble.to_string()),
+        if findings.space.is_some() {
+            *self.space.lock().unwrap_or_else(PoisonError::into_inner) = findings.space;
         }
         match findings.missing_agent {
             Some(program) => {
@@ -184,9 +135,9 @@ impl Checkup {
                     "{program}: the program for prompts is not found or cannot be executed: install it, or name another \
                      with --agent"
                 );
-                health.raise(Condition::AgentMissing, text);
+                self.health.raise(Condition::AgentMissing, text);
             }
-            None => health.clear(Condition::AgentMissing),
+            None => self.health.clear(Condition::AgentMissing),
         }
     }
 
@@ -196,50 +147,18 @@ impl Checkup {
         let program = config.agent.first().filter(|_| is_needed);
         let path = std::env::var_os("PATH").unwrap_or_default();
         let missing_agent = program.filter(|program| !is_found(program, &path)).cloned();
-        Findings { state: self.look_at_state(&config.state_dir), missing_agent }
-    }
-
-    fn look_at_state(&self, state_dir: &Path) -> Result<Space, StateTrouble> {
-        let at = |path: &Path, error: io::Error| StateTrouble::NotWritable {
-            path: path.to_owned(),
-            error,
-        };
-        match identity(state_dir) {
-            Ok(now) if self.identity.is_none_or(|at_start| at_start == now) => {}
-            Ok(_) => return Err(StateTrouble::Replaced(state_dir.to_owned())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(StateTrouble::Replaced(state_dir.to_owned()));
-            }
-            Err(error) => return Err(at(state_dir, error)),
-        }
-        for directory in [state_dir, &self.tasks_dir] {
-            access(directory, Access::WRITE_OK | Access::EXEC_OK)
-                .map_err(|error| at(directory, error.into()))?;
-        }
-        Space::of(state_dir).map_err(|error| at(state_dir, error))
+        Findings { space: Space::of(&config.state_dir), missing_agent }
     }
 }
 
 impl Space {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = statvfs(path)?;
-        Ok(Self {
+    fn of(path: &Path) -> Option<Self> {
+        let found = statvfs(path).ok()?;
+        Some(Self {
             free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
             total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
-            free_files: Some(found.f_favail).filter(|_| found.f_files > 0),
         })
     }
-
-    /// Whether a few tasks more would fill it.
-    fn is_nearly_full(&self) -> bool {
-        let least = limits::STATE_FREE_BYTES.min(self.total_bytes / 20);
-        self.free_bytes < least
-            || self.free_files.is_some_and(|files| files < limits::STATE_FREE_FILES)
-    }
-}
-
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
-    fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
 /// Whether a program can be executed: by its path, or found in the directories of `path`.
@@ -256,20 +175,6 @@ fn is_found(program: &str, path: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_file_system_is_nearly_full_with_a_small_rest_or_without_room_for_files() {
-        let mib = |free: u64, total: u64, free_files| Space {
-            free_bytes: free << 20,
-            total_bytes: total << 20,
-            free_files,
-        };
-        assert!(!mib(1_000, 100_000, Some(100_000)).is_nearly_full());
-        assert!(mib(10, 100_000, Some(100_000)).is_nearly_full());
-        assert!(mib(1_000, 100_000, Some(3)).is_nearly_full());
-        assert!(!mib(1_000, 100_000, None).is_nearly_full(), "such as btrfs");
-        assert!(!mib(10, 16, None).is_nearly_full(), "a small one that is nearly empty");
-    }
 
     #[test]
     fn a_program_is_found_by_its_path_and_by_its_name() {

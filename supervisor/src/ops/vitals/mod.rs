@@ -9,7 +9,7 @@ pub(crate) mod pulse;
 
 pub(crate) mod recent;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use self::{checkup::Checkup, pulse::Pulse, recent::RecentEnds};
 use crate::{config::live::Live, ops::health::Health};
@@ -22,12 +22,11 @@ pub(crate) struct Vitals {
 }
 
 impl Vitals {
-    /// `tasks_dir` is below the state directory.
     #[must_use]
-    pub(crate) fn new(settings: Live, tasks_dir: PathBuf, health: Arc<Health>) -> Self {
+    pub(crate) fn new(settings: Live, health: Arc<Health>) -> Self {
         Self {
             pulse: Pulse::new(),
-            checkup: Arc::new(Checkup::new(settings, tasks_dir, health)),
+            checkup: Arc::new(Checkup::new(settings, health)),
             recent: RecentEnds::new(),
         }
     }

@@ -7,6 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use cc_tasklog::{FIRST_RECORD_OFFSET, LogError, LogReader};
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle, spawn_blocking},
@@ -27,7 +28,7 @@ impl Feed {
         };
         let updates = Some(self.position.subscribe());
         let source = Source::Running { feed: Arc::clone(self), updates };
-        Cursor { source, place, reader: None, searching: None }
+        Cursor { source, place, reader: None, searching: None, replay: None }
     }
 }
 
@@ -52,6 +53,8 @@ pub(crate) struct Cursor {
     /// A search of the log that is under way. It stays when [`Cursor::next`] is dropped: otherwise a cursor that shares a
     /// connection with busier ones would never see the end of it.
     searching: Option<JoinHandle<Result<(LogReader, Found), LogError>>>,
+    /// Counts what the records take that are there already when the reader begins.
+    replay: Option<Counter>,
 }
 
 /// Why the log could not be read.
@@ -114,7 +117,18 @@ impl Cursor {
     #[must_use]
     pub(crate) fn over_log(log_path: PathBuf, seq: u64) -> Self {
         let place = if seq == 0 { Place::At(FIRST_RECORD_OFFSET) } else { Place::After(seq) };
-        Self { source: Source::Ended { log_path }, place, reader: None, searching: None }
+        Self {
+            source: Source::Ended { log_path },
+            place,
+            reader: None,
+            searching: None,
+            replay: None,
+        }
+    }
+
+    /// Counts what the records take that are there already when the reader begins.
+    pub(crate) fn count_replay(&mut self, bytes: Counter) {
+        self.replay = Some(bytes);
     }
 
     /// Waits for the next records, at most about `bytes_limit`. `None` after the terminal event. Dropping the future loses
@@ -138,8 +152,17 @@ impl Cursor {
                     let position = *updates.borrow_and_update();
                     (position.end_offset, position.is_done)
                 }
-                Source::Ended { .. } => return self.read_ended_log(offset, bytes_limit).await,
+                Source::Ended { .. } => {
+                    let item = self.read_ended_log(offset, bytes_limit).await;
+                    if let (Some(replay), Some(Item::Frames(frames))) = (&self.replay, &item) {
+                        replay.inc_by(frames.len() as u64);
+                    }
+                    return item;
+                }
             };
+            if let Some(replay) = self.replay.take() {
+                replay.inc_by(end_offset.saturating_sub(offset));
+            }
             if offset < end_offset {
                 return Some(match self.ready() {
                     Some(frames) => Item::Frames(frames),

@@ -9,13 +9,17 @@ use cc_tasklog::summary;
 use tokio::task::spawn_blocking;
 
 use crate::{
-    ops::clock::now_ms,
+    ops::{
+        clock::now_ms,
+        metrics::{Label as _, Timeout},
+    },
     storage::state_dir,
     task::{
         feed::Position,
         handle::{Ended, StartOutcome},
         owner::Owner,
         processes,
+        worker_error::WorkerError,
     },
     worker::cgroup,
 };
@@ -71,6 +75,8 @@ impl Owner {
         self.context.vitals.recent.note(completed.verdict);
         tracing::info!(
             task_id = self.task_id(),
+            session_id = self.side.info.session_id,
+            batch_id = self.side.info.batch_id,
             label = self.label(),
             pid = completed.pid,
             verdict = completed.verdict.as_str(),
@@ -79,9 +85,16 @@ impl Owner {
             duration_ms = completed.duration_ms,
             "task ended"
         );
+        self.note_timeout(&completed);
         self.log_cli_news(&completed);
         if self.born.is_none() && self.result.is_none() {
             self.result = self.result_in_log().await;
+        }
+        // The cost of an attempt of a batch is counted by its batch, without that of the conversation that it resumed.
+        if self.side.info.batch_id.is_none()
+            && let Some(cost_usd) = self.result.as_ref().and_then(|result| result.cost_usd)
+        {
+            self.context.metrics.tasks.cost(cost_usd);
         }
         // Before the task leaves the registry, so that it is always found in one of the two.
         if !self.is_end_queued {
@@ -94,6 +107,55 @@ impl Owner {
             cgroup::left(self.context.cgroup.as_ref(), leaf).await;
         }
         self.context.registry.remove(self.task_id());
+    }
+
+    /// A limit of the task's time has ended it.
+    fn note_timeout(&self, completed: &Completed) {
+        let deadlines = &self.deadlines;
+        let (kind, limit_ms) = match completed.reason {
+            EndReason::Timeout => (Timeout::Total, deadlines.total_ms),
+            // The error says which of the two it was.
+            EndReason::IdleTimeout => {
+                (Timeout::Idle, deadlines.silence_ms.or(deadlines.first_output_ms))
+            }
+            EndReason::Lingered => (Timeout::Linger, Some(deadlines.linger_ms)),
+            EndReason::Exit
+            | EndReason::Signal
+            | EndReason::Canceled
+            | EndReason::OutputLimit
+            | EndReason::SpawnFailed
+            | EndReason::WorkerDied
+            | EndReason::WorkerRestarted
+            | EndReason::SupervisorLost
+            | EndReason::ResourceLimit
+            | EndReason::Disconnected => return,
+        };
+        tracing::warn!(
+            task_id = self.task_id(),
+            session_id = self.side.info.session_id,
+            batch_id = self.side.info.batch_id,
+            timeout = kind.value(),
+            limit_ms,
+            error = completed.error,
+            "a task was ended at its time limit"
+        );
+        self.context.metrics.timeouts.passed(kind);
+    }
+
+    /// The worker has failed; perhaps by a limit of its time.
+    pub(super) fn note_hang(&self, error: &WorkerError) {
+        let WorkerError::Hung(hang) = error else { return };
+        let kind = Timeout::Worker;
+        tracing::warn!(
+            task_id = self.task_id(),
+            session_id = self.side.info.session_id,
+            batch_id = self.side.info.batch_id,
+            timeout = kind.value(),
+            limit_ms = u64::try_from(hang.limit().as_millis()).unwrap_or(u64::MAX),
+            error = hang.to_string(),
+            "a worker did not answer or act in time and is killed"
+        );
+        self.context.metrics.timeouts.passed(kind);
     }
 
     fn log_cli_news(&self, completed: &Completed) {

@@ -76,6 +76,7 @@ pub(crate) struct Owner {
     state: State,
     /// A cancel was requested, whatever has begun the end.
     is_canceled: bool,
+    deadlines: Deadlines,
     watchdog: Watchdog,
     started: Option<Started>,
     /// The result of a Claude task, once it came.
@@ -116,6 +117,7 @@ impl Owner {
             resuming: PendingReplies::default(),
             state: State::Starting,
             is_canceled: false,
+            deadlines: spec.deadlines,
             watchdog: Watchdog::new(uptime::now(), &spec.deadlines),
             started: None,
             result: None,
@@ -144,6 +146,7 @@ impl Owner {
             resuming: PendingReplies::default(),
             state: State::Running { motion: Motion::Moving },
             is_canceled: false,
+            deadlines: NO_DEADLINES,
             // Replaced before its first check, by the deadlines that the worker reports.
             watchdog: Watchdog::new(uptime::now(), &NO_DEADLINES),
             started: logged.started,
@@ -180,7 +183,8 @@ impl Owner {
             }
             (_, Err(error)) => return self.not_started(error.into()).await,
         };
-        self.context.metrics.tasks.worker_started();
+        let waited = self.accepted.map(|accepted| accepted.elapsed());
+        self.context.metrics.tasks.worker_started(waited.unwrap_or_default());
         // The clock of the start begins here: the wait for other workers' starts does not count.
         self.born = Some(Instant::now());
         self.watchdog = Watchdog::new(uptime::now(), &spec.deadlines);
@@ -203,6 +207,7 @@ impl Owner {
         let now = uptime::now();
         self.state = State::of_adopted(adopted.is_paused, adopted.ending);
         self.is_canceled |= adopted.ending == Some(EndReason::Canceled);
+        self.deadlines = adopted.deadlines;
         self.watchdog = Watchdog::of_adopted(now, &adopted);
         self.leaf = adopted.leaf.or(self.leaf.take());
         self.record_start(&adopted.started, now_ms());
@@ -240,7 +245,10 @@ impl Owner {
                 worker.end().await;
                 (Vec::new(), None)
             }
-            Watched::Failed(error) => (worker.kill().await, Some(error)),
+            Watched::Failed(error) => {
+                self.note_hang(&error);
+                (worker.kill().await, Some(error))
+            }
         };
         let lost = LostWorker { pid: Some(pid), descendants };
         if self.started.is_none() {

@@ -84,6 +84,8 @@ impl Owner {
         }
         tracing::info!(
             task_id = self.task_id(),
+            session_id = self.side.info.session_id,
+            batch_id = self.side.info.batch_id,
             label = self.label(),
             pid = started.pid,
             worker_pid = started.worker_pid,
