@@ -13,7 +13,9 @@ use cc_protocol::{
         BatchList, BatchListResult, BatchNamed, BatchResume, BatchRows, BatchRowsResult,
         BatchSubmitted, BatchSummary, BatchTask, WholeResult,
     },
+    configuration::{ReloadResult, SettingsResult},
     control::{ControlType, Done},
+    drain::DrainResult,
     envelope::{self, Incoming, Response, ResponseBody},
     error::ErrorCode,
     execute::{Execute, ExecuteResult},
@@ -112,6 +114,14 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
             status::no_params(&params).unwrap();
             json!({})
         }
+        "supervisor.settings"
+        | "supervisor.reload"
+        | "supervisor.drain"
+        | "supervisor.drain_progress"
+        | "supervisor.undrain" => {
+            gate::no_params(&params).unwrap();
+            json!({})
+        }
         // A plan is read by the crate that owns it, which tests this very example.
         "ping" | "hook_status" | "batch.submit" => Value::Object(params),
         unknown => panic!("unknown method {unknown}"),
@@ -142,6 +152,11 @@ fn reread_result(method: &str, result: Value) -> Value {
         "batch.rows" => typed::<BatchRowsResult>(result),
         "batch.result" => typed::<WholeResult>(result),
         "supervisor.status" => typed::<SupervisorStatus>(result),
+        "supervisor.settings" => typed::<SettingsResult>(result),
+        "supervisor.reload" => typed::<ReloadResult>(result),
+        "supervisor.drain" | "supervisor.drain_progress" | "supervisor.undrain" => {
+            typed::<DrainResult>(result)
+        }
         "gate.list" => typed::<GateListResult>(result),
         "gate.open" => typed::<GateOpenResult>(result),
         "worker.list" => typed::<WorkerListResult>(result),

@@ -20,9 +20,7 @@ use crate::{
     delivery::Outgoing,
     session::{
         audit::Subject,
-        drain,
         handler::Handler,
-        reload,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
@@ -129,26 +127,11 @@ impl Handler {
                 let only = self.access.only().cloned();
                 Reply::new(supervisor_status(&self.services, only.as_deref()).await)
             }
-            "supervisor.settings" => {
-                gate::no_params(&params)?;
-                Reply::new(self.services.tasks.settings.settings())
-            }
-            "supervisor.reload" => {
-                gate::no_params(&params)?;
-                Reply::new(reload::reload(&self.services).await?)
-            }
-            "supervisor.drain" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::drain(&self.services).await)
-            }
-            "supervisor.drain_progress" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::progress(&self.services))
-            }
-            "supervisor.undrain" => {
-                gate::no_params(&params)?;
-                Reply::new(drain::undrain(&self.services))
-            }
+            "supervisor.settings"
+            | "supervisor.reload"
+            | "supervisor.drain"
+            | "supervisor.drain_progress"
+            | "supervisor.undrain" => self.operate(method, &params).await?,
 
             "ping" => Reply::new(json!({"type": "pong"})),
             _ => match legacy::result_of(method) {

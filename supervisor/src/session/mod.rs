@@ -17,7 +17,7 @@
 //!   what those calls share: from which event on a task is sent, and how far.
 //! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
-//! - `drain` and `reload` are for operators.
+//! - `operate` is what operators call: `drain`, `reload`.
 //! - `registry` has all sessions; `state` is their state machine.
 //!
 //! Called by [`crate::connection`] and, at the start, by [`crate::daemon`].
@@ -69,11 +69,12 @@ mod delivered;
 
 mod resume;
 
-mod subscription;
+mod operate;
 
 mod drain;
 
 mod reload;
+mod subscription;
 
 mod registry;
 

@@ -16,15 +16,7 @@ impl CallError {
             Self::AnswerTooLong => {
                 "the answer is too long to be sent: shorten the id or the parameters".to_owned()
             }
-            Self::MethodNotFound { method } => {
-                let shown = shown_word(method);
-                match nearest_method(&shown) {
-                    Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
-                    None => {
-                        format!("Method not found: {shown:?}; known are {}", METHODS.join(", "))
-                    }
-                }
-            }
+            Self::MethodNotFound { method } => no_such_method(method),
             Self::Param(error) => error.message.clone(),
             Self::UnfitParam(unfit) => {
                 format!("Invalid params: {} {}", unfit.field(), unfit.problem())
@@ -82,6 +74,25 @@ const DRAINING_BATCHES: &str = "the supervisor is stopping and takes no new batc
 const STATE_LOST: &str = "the supervisor's state directory was removed or replaced while it ran: it takes no new tasks \
                           and stops when the running ones have ended; start it again";
 
+fn no_such_method(method: &str) -> String {
+    let shown = shown_word(method);
+    match nearest_method(&shown) {
+        Some(known) => format!("Method not found: {shown:?}; did you mean {known:?}?"),
+        None => format!("Method not found: {shown:?}; known are {}", METHODS.join(", ")),
+    }
+}
+
+fn drained(what: &str) -> String {
+    format!(
+        "an operator lets this supervisor run empty: it starts no new {what} until that ends or another supervisor \
+         takes its place; try again later"
+    )
+}
+
+fn not_reloaded(mistakes: &[String]) -> String {
+    format!("the configuration has mistakes, and the old one is in force: {}", mistakes.join("; "))
+}
+
 fn tasks_full(limit: usize) -> String {
     let tasks = if limit == 1 { "task runs" } else { "tasks run" };
     format!("{limit} {tasks} already, the most that --max-tasks allows: try again later")
@@ -104,15 +115,4 @@ fn worker_broken(retry_after_ms: u64) -> String {
     format!(
         "no task is started now, because workers fail at their start; the server's log says why. Try again in {seconds} s"
     )
-}
-
-fn drained(what: &str) -> String {
-    format!(
-        "an operator lets this supervisor run empty: it starts no new {what} until that ends or another supervisor \
-         takes its place; try again later"
-    )
-}
-
-fn not_reloaded(mistakes: &[String]) -> String {
-    format!("the configuration has mistakes, and the old one is in force: {}", mistakes.join("; "))
 }

@@ -18,9 +18,9 @@ use serde_json::{Map, Value, json};
 use self::shown::{shown_id, shown_word};
 pub use self::{denied::Denied, plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
-    METHODS,
     control::ControlType,
     error::{ErrorCode, ErrorObject},
+    method::METHODS,
 };
 
 /// Why a call is refused.
