@@ -11,7 +11,9 @@ use cc_tests::{
     client::Refused,
     processes,
     tokens::{TokenFile, entry, secret},
+    wait_until,
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const SCOPES: [&str; 2] = ["run", "read"];
@@ -189,4 +191,66 @@ fn a_token_of_the_environment_is_in_no_processs_environment_and_the_log_advises_
     client.control("CANCEL").unwrap();
     assert!(supervisor.log().contains("--token-file"), "{}", supervisor.log());
     assert!(!supervisor.log().contains(token));
+}
+
+/// Waits until a reload has been logged.
+fn reload(supervisor: &Supervisor, said: &str) {
+    let before = supervisor.log().matches(said).count();
+    supervisor.signal(Signal::HUP);
+    wait_until("the reload is over", || supervisor.log().matches(said).count() > before);
+}
+
+#[test]
+fn a_reload_takes_new_tokens_and_ends_the_connections_of_those_that_are_gone() {
+    let file = TokenFile::new(&[entry("old", &SCOPES, ""), entry("stays", &["read"], "")]);
+    let supervisor = Supervisor::start(&file.options());
+    let mut old = Client::with_token(&supervisor, "old");
+    let mut stays = Client::with_token(&supervisor, "stays");
+    let long = json!({"argv": ["sleep", "1000"], "detach": true});
+    let task_id = old.execute(&long).unwrap()["task_id"].as_str().unwrap().to_owned();
+    let session = old.session();
+
+    file.write(&(entry("new", &["operate"], "") + &entry("stays", &SCOPES, "")));
+    reload(&supervisor, "the configuration was read again");
+    let (code, reason, _) = old.recv_close();
+    assert_eq!((code, reason.as_str()), (1008, "the token of this connection was removed"));
+    assert_eq!(status(Client::with_secret(&supervisor, &secret("old"))), Some(401));
+    // One that stays has the scopes of today, on the connection that it had.
+    assert_eq!(stays.run_to_end(&json!({"argv": ["true"]})).end(), ("exit", 0));
+    let outcome = stays.resume(&session, None);
+    assert!(outcome.is_err(), "{outcome:?}");
+    let mut new = Client::with_token(&supervisor, "new");
+    assert_eq!(new.task(&task_id).unwrap()["state"], "running", "it goes on");
+    new.by_id("task.cancel", &task_id).unwrap();
+}
+
+#[test]
+fn a_reload_with_a_broken_token_file_leaves_the_old_tokens_in_force() {
+    let file = TokenFile::new(&[entry("a", &SCOPES, "")]);
+    let supervisor = Supervisor::start(&file.options());
+    let mut connected = Client::with_token(&supervisor, "a");
+    let broken = "could not be read again";
+    for text in ["", "[[token", &entry("a", &["rum"], ""), "[[token]]\n"] {
+        file.write(text);
+        reload(&supervisor, broken);
+        connected.assert_alive();
+        Client::with_token(&supervisor, "a").assert_alive();
+    }
+    file.write(&entry("a", &SCOPES, ""));
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    reload(&supervisor, broken);
+    fs::remove_file(file.path()).unwrap();
+    reload(&supervisor, broken);
+    connected.assert_alive();
+    assert_eq!(status(Client::with_secret(&supervisor, "anything")), Some(401));
+    assert!(!supervisor.log().contains(&secret("a")));
+}
+
+#[test]
+fn a_token_of_the_environment_outlives_a_reload() {
+    let token = "only-in-the-environment";
+    let supervisor = Supervisor::start(&Options::new().env("CC_EXECUTOR_TOKEN", token));
+    reload(&supervisor, "the configuration was read again");
+    assert_eq!(status(Client::with_secret(&supervisor, "anything")), Some(401));
+    Client::with_secret(&supervisor, token).unwrap().assert_alive();
 }
