@@ -81,6 +81,9 @@ mod session {
     /// What all clients send together has a bound.
     mod long_messages;
 
+    /// A connection keeps to RFC 6455, also where a client does not.
+    mod conformance;
+
     /// Who may talk to the supervisor at all.
     mod admission;
 
