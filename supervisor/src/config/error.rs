@@ -143,6 +143,8 @@ pub(crate) enum ValueError {
     NoAddress,
     #[error("must be {}", .words.join(" or "))]
     Choice { words: Vec<&'static str> },
+    #[error("must be an absolute path")]
+    Relative,
     #[error("must be true or false")]
     Switch,
     #[error("must be valid UTF-8")]

@@ -121,13 +121,8 @@ fn tokens(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
     match origin {
         Origin::Variable(_) => TokenSetting::of_variable(value.to_string_lossy().trim())
             .map_err(|problem| ConfigError::Token { origin: origin.of(name), problem }),
-        Origin::Argument | Origin::File(_) | Origin::Default => {
-            TokenSetting::of_file(value.clone()).map_err(|problem| ConfigError::Path {
-                origin: origin.of(name),
-                path: value,
-                problem,
-            })
-        }
+        Origin::Argument | Origin::File(_) | Origin::Default => TokenSetting::of_file(&value)
+            .map_err(|problem| ConfigError::Path { origin: origin.of(name), path: value, problem }),
     }
 }
 
@@ -139,7 +134,7 @@ fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
     if !path.exists() {
         return Ok(TokenSetting::default());
     }
-    TokenSetting::of_credential(path.clone()).map_err(|problem| ConfigError::Path {
+    TokenSetting::of_credential(&path).map_err(|problem| ConfigError::Path {
         origin: Origin::Variable(CREDENTIALS_DIRECTORY).of(table::TOKEN_FILE.about().name),
         path,
         problem,

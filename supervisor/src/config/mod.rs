@@ -102,6 +102,9 @@ pub(crate) struct Config {
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
+    /// Tasks run below these alone; empty allows all.
+    pub(crate) allowed_directories: Vec<PathBuf>,
+    pub(crate) audit: AuditLimits,
     pub(crate) task: TaskDefaults,
     pub(crate) isolation: IsolationSettings,
     /// Whether debuggers of this user may look into this program and its workers.
@@ -155,6 +158,14 @@ pub(crate) struct TaskDefaults {
     /// Whether setuid programs gain nothing.
     pub(crate) no_new_privs: bool,
     pub(crate) on_supervisor_loss: OnSupervisorLoss,
+}
+
+/// How long the audit log may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AuditLimits {
+    /// Size of a file; 0: there is no audit log.
+    pub(crate) bytes: u64,
+    pub(crate) files: usize,
 }
 
 /// How long the logs of tasks that have ended are kept: until the first of these limits is reached.
@@ -214,6 +225,11 @@ impl Config {
             is_agent_given: values.given(&table::AGENT)?.is_some(),
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
+            audit: AuditLimits {
+                bytes: values.value(&table::AUDIT_BYTES)?,
+                files: values.value(&table::AUDIT_FILES)?,
+            },
+            allowed_directories: values.value(&table::ALLOW_DIR)?,
             task: task_defaults(values, machine.cwd)?,
             isolation: isolation::read(values, &machine.state_dir)?,
             allow_core_dumps: values.value(&table::ALLOW_CORE_DUMPS)?,

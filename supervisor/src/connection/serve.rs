@@ -19,10 +19,9 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     config::{limits, tokens::Presented},
     connection::{
-        context::ConnectionContext,
+        context::{ConnectionContext, SessionPlace},
         heartbeat,
         intake::{ClaimSlot, Intake},
-        places::Place,
         websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
@@ -97,7 +96,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    place: Place,
+    place: SessionPlace,
 }
 
 impl Open {
@@ -118,9 +117,12 @@ impl Open {
         let early = Bytes::copy_from_slice(&early);
         let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
-        let Some(place) = context.session_place().await else {
-            refuse(context, sink, stream).await;
-            return None;
+        let place = match context.session_place(&identity).await {
+            Ok(place) => place,
+            Err(limit) => {
+                refuse(context, limit, sink, stream).await;
+                return None;
+            }
         };
         let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
         let connection_handle = context.services.sessions.connection_handle();
@@ -212,8 +214,7 @@ async fn stopped_asleep(context: &ConnectionContext, life: &Liveness) {
     }
 }
 
-async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
-    let limit = context.tasks().config().sessions_limit;
+async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: Stream) {
     tracing::warn!(limit, "session limit: connection refused");
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval},
 };
 
@@ -74,7 +74,8 @@ pub(crate) async fn serve(
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
-    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
+    let alerted = Arc::clone(&services.tasks);
+    tokio::spawn(panics::forever("the alerts", move || tell_alerts(Arc::clone(&alerted))));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -95,7 +96,9 @@ pub(crate) async fn serve(
     let door = Arc::new(Door::new(server, connection_limits));
     let mut accepting = JoinSet::new();
     for socket in std::mem::take(&mut listening.sockets) {
-        accepting.spawn(http::accept_connections(socket, Arc::clone(&door)));
+        let (socket, door) = (Arc::new(socket), Arc::clone(&door));
+        let accept = move || http::accept_connections(Arc::clone(&socket), Arc::clone(&door));
+        accepting.spawn(panics::forever("a listener", accept));
     }
     for url in &listening.urls {
         announce(&format!("listening on {url}"))?;
@@ -116,6 +119,8 @@ pub(crate) async fn serve(
         }
     }
     services.tasks.store.close().await;
+    let audit = Arc::clone(&services.tasks.audit);
+    spawn_blocking(move || audit.close()).await.ok();
     tracing::info!("stopped");
     Ok(state_loss::check(&state_dir)?)
 }

@@ -22,7 +22,7 @@ use crate::{
 /// Accepts until the supervisor stops; then the listening socket is closed.
 ///
 /// It accepts by itself, and not by the runtime: what is turned away at once need not be registered with it.
-pub(crate) async fn accept_connections(listener: AsyncFd<ListeningSocket>, door: Arc<Door>) {
+pub(crate) async fn accept_connections(listener: Arc<AsyncFd<ListeningSocket>>, door: Arc<Door>) {
     let mut lookup = Lookup::new();
     let mut descriptors = Descriptors { reserve: Reserve::new(), are_exhausted: false };
     loop {

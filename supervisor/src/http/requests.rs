@@ -225,7 +225,7 @@ impl Context {
         let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
             if let Ok(Ok(Parts { io, read_buf, .. })) =
-                upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>)
+                upgrade.await.map(Upgraded::downcast::<TokioIo<Transport>>)
             {
                 connection::echo::serve(connections, io.into_inner(), read_buf).await;
             }
@@ -236,11 +236,11 @@ impl Context {
     /// The answer to a request that is refused. It comes later the more of them its sender had refused, and is the last on
     /// its connection.
     async fn refused(&self, refusal: Refusal) -> HttpResponse {
-        log_refusal(refusal, self.arrival.peer.uid);
-        tokio::time::sleep_until(
-            self.door.answer_refusal_at(self.arrival.peer, self.arrival.address),
-        )
-        .await;
+        let (peer, address) = (self.arrival.peer, self.arrival.address);
+        log_refusal(refusal, peer.uid);
+        let who = Identity { uid: peer.uid, address, token: None };
+        self.door.server.tasks().audit.record_turned_away(&who, &refusal.to_string());
+        tokio::time::sleep_until(self.door.answer_refusal_at(peer, address)).await;
         let response = text(refusal.status(), &refusal.to_string());
         let response = with(response, CONNECTION, "close");
         match refusal {

@@ -9,6 +9,7 @@ mod reports;
 mod status;
 mod task;
 mod tasks;
+mod token;
 mod values;
 mod workers;
 
@@ -34,6 +35,7 @@ pub(crate) use self::{
     status::StatusArguments,
     task::{AgentOption, RunArguments, TaskOptions},
     tasks::{AttachArguments, ControlArguments, LogsArguments, PsArguments},
+    token::{TokenCommand, TokenNewArguments},
     values::duration,
     workers::{WorkersArguments, WorkersCommand, WorkersRestartArguments},
 };
@@ -143,6 +145,9 @@ pub(crate) enum Command {
     Demo(DemoArguments),
     /// Check what tasks need before the first night; no model is called
     Doctor(DoctorArguments),
+    /// Make tokens for a supervisor that wants them
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print the environment of a task
     #[command(hide = true)]
     DoctorProbe,

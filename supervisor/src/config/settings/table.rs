@@ -17,8 +17,8 @@ use crate::config::{
             Setting,
         },
         texts::{
-            Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory, Shell, Switch,
-            Text, Words,
+            Cgroup, Choice, CommandLine, Directories, FilePath, List, LogLevel, ServiceDirectory,
+            Shell, Switch, Text, Words,
         },
     },
 };
@@ -115,6 +115,10 @@ settings! {
             "allow-command", List("NAME"), Nothing,
             "Allow only commands with this first word, without a shell; repeatable",
         ).variable_with("ALLOWED_COMMANDS", "names with commas between").reloadable();
+        ALLOW_DIR: Directories, Fixed = Setting::new(
+            "allow-dir", Directories, Nothing,
+            "Let tasks run only below this directory, which symbolic links cannot leave; repeatable",
+        ).reloadable();
         CWD: FilePath, Computed = Setting::new(
             "cwd", FilePath("DIR"), Computed(Some("this program's own")),
             "Working directory of tasks that name none",
@@ -267,6 +271,16 @@ settings! {
             Computed(Some("10 GiB, at most a tenth of the file system")),
             "Bytes of the logs of all tasks that have ended; the oldest are removed first; 0 = as with --keep-days",
         ).reloadable();
+    }
+    "Audit log" {
+        AUDIT_BYTES: Bytes, Fixed = Setting::new(
+            "audit-bytes", Bytes { least: 0, most: 1 << 40 }, Number(10 * MIB),
+            "Size at which audit.log in the state directory, who asked for what, is rotated; 0 = there is none",
+        );
+        AUDIT_FILES: Count, Fixed = Setting::new(
+            "audit-files", Count { least: 1, most: 1_000 }, Number(5),
+            "Files of the audit log that are kept, the current one included",
+        );
     }
     "The supervisor" {
         WORKER: FilePath, Computed = Setting::new(

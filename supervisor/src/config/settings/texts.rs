@@ -55,6 +55,35 @@ impl Kind for List {
     }
 }
 
+/// Any number of absolute paths.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Directories;
+
+impl Kind for Directories {
+    type Value = Vec<PathBuf>;
+
+    fn shape(&self) -> Shape {
+        Shape::List
+    }
+
+    fn value_name(&self) -> &'static str {
+        "DIR"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<PathBuf>, ValueError> {
+        self.parse_all(&[text.into()])
+    }
+
+    fn parse_all(&self, texts: &[OsString]) -> Result<Vec<PathBuf>, ValueError> {
+        let paths: Vec<PathBuf> = texts.iter().map(PathBuf::from).collect();
+        if paths.iter().all(|path| path.is_absolute()) {
+            Ok(paths)
+        } else {
+            Err(ValueError::Relative)
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Switch;
 
