@@ -84,6 +84,12 @@ mod session {
     /// Who may talk to the supervisor at all.
     mod admission;
 
+    /// TLS: who is trusted, by both sides, and what a certificate that cannot be used leaves in force.
+    mod tls;
+
+    /// A Unix socket serves its user and no other, and leaves no file behind.
+    mod unix_socket;
+
     /// However many connections others open, the rightful client gets in.
     mod crowds;
 
