@@ -123,6 +123,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Behind a proxy, as the page about it says.
+    mod proxy;
+
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
 
