@@ -330,7 +330,7 @@ pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
 /// Logs that retention removes at once, and for how long: clients wait for the same disk.
 pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
 /// See [`RETENTION_SLICE_TASKS`].
-pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
+pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(10);
 /// Longest pause after that. The usual one is twice what the removal took.
 pub(crate) const RETENTION_PAUSE: Duration = Duration::from_millis(10);
 /// Between looks for logs that have become too old.

@@ -281,6 +281,9 @@ fn patterns(texts: Vec<String>) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
 
+#[cfg(fuzzing)]
+pub use self::check::fuzz_settings;
+
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -66,6 +66,13 @@ impl<'a> Values<'a> {
         })
     }
 
+    /// Takes nothing but a file.
+    #[cfg(fuzzing)]
+    pub(crate) fn of_file(file: ConfigFile) -> Self {
+        let arguments = Arguments::from_words::<OsString>([]);
+        Self { arguments, lookup: &|_| None, files: vec![file], pinned: None }
+    }
+
     /// For a reload: what it cannot change is what it was.
     pub(super) fn pin(&mut self, pinned: Pinned<'a>) {
         self.pinned = Some(pinned);

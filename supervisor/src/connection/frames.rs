@@ -117,6 +117,25 @@ impl Frames {
     }
 }
 
+/// Where frames end does not depend on how many bytes are read at once.
+#[cfg(fuzzing)]
+pub fn fuzz_frames(bytes: &[u8]) {
+    let walk = |most: usize| {
+        let (mut frames, mut rest) = (Frames::default(), bytes);
+        while !rest.is_empty() {
+            let due = frames.due();
+            assert!(due > 0, "it stands still");
+            let (now, later) = rest.split_at(due.min(most).min(rest.len()));
+            frames.read(now);
+            rest = later;
+        }
+        (frames.message, frames.payload_left, frames.header_bytes)
+    };
+    let at_once = walk(usize::MAX);
+    assert_eq!(at_once, walk(1));
+    assert_eq!(at_once, walk(3));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

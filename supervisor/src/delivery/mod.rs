@@ -33,3 +33,6 @@ pub(crate) use self::{
     outgoing::{Follow, Outgoing},
     writer::Writer,
 };
+
+#[cfg(fuzzing)]
+pub use self::socket::fuzz_written_frames;

@@ -129,6 +129,22 @@ pub(crate) fn text_frame(text: &str) -> Bytes {
     frame.into()
 }
 
+/// The texts of messages as frames, for who reads them with another library.
+#[cfg(fuzzing)]
+#[must_use]
+pub fn fuzz_written_frames<'a>(texts: impl IntoIterator<Item = &'a str>) -> Bytes {
+    let mut buffer = MessageBuffer::default();
+    for text in texts {
+        buffer.push(text, 1);
+    }
+    let (frames, _) = buffer.into_frames();
+    let mut rest = &frames[..];
+    while !rest.is_empty() {
+        rest = &rest[frame_bytes(rest)..];
+    }
+    frames
+}
+
 /// The frames that the writer gave last and the socket has not taken yet. Clones are the same lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FrameLane(Arc<Mutex<Bytes>>);

@@ -152,6 +152,10 @@ impl Context {
             return self.refused(refusal).await;
         }
         let path = request.uri().path();
+        #[cfg(debug_assertions)]
+        if connection::echo::is_at(path) {
+            return self.echo(request);
+        }
         if WEBSOCKET_PATHS.contains(&path) {
             return match self.upgrade(request) {
                 Ok(response) => response,
@@ -208,6 +212,25 @@ impl Context {
             }
         });
         Ok(switching_protocols(&key, subprotocol))
+    }
+
+    /// An endpoint for tests: what a session's connection has, without a session.
+    #[cfg(debug_assertions)]
+    fn echo(&self, request: Request<Incoming>) -> HttpResponse {
+        let key = match handshake_key(request.method(), request.headers()) {
+            Ok(key) => key,
+            Err(response) => return *response,
+        };
+        let connections = Arc::clone(&self.door.server.connections);
+        let upgrade = hyper::upgrade::on(request);
+        tokio::spawn(async move {
+            if let Ok(Ok(Parts { io, read_buf, .. })) =
+                upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>)
+            {
+                connection::echo::serve(connections, io.into_inner(), read_buf).await;
+            }
+        });
+        switching_protocols(&key, None)
     }
 
     /// The answer to a request that is refused. It comes later the more of them its sender had refused, and is the last on

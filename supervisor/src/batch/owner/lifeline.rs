@@ -79,7 +79,10 @@ mod tests {
     #[tokio::test]
     async fn a_batch_whose_owner_panics_is_taken_up_from_its_stored_state() {
         let directory = tempfile::tempdir().unwrap();
-        let batches = Arc::new(Batches::new(TaskContext::for_tests(directory.path())));
+        let tasks = TaskContext::for_tests(directory.path());
+        // Its task is not started, and so does not end before the batch is taken up.
+        drop(tasks.registry.close());
+        let batches = Arc::new(Batches::new(tasks));
         let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else {
             panic!("no object")
         };
