@@ -225,7 +225,7 @@ impl Context {
         let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
             if let Ok(Ok(Parts { io, read_buf, .. })) =
-                upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>)
+                upgrade.await.map(Upgraded::downcast::<TokioIo<Transport>>)
             {
                 connection::echo::serve(connections, io.into_inner(), read_buf).await;
             }
