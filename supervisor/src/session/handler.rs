@@ -259,7 +259,9 @@ impl Handler {
 
     /// Ends the session that the connection began with, which no client can resume any more.
     pub(super) async fn close_former(&mut self) {
-        if let Some(former) = self.former.take() {
+        if let Some(former) = self.former.take()
+            && former.is_held_by(self.connection.number)
+        {
             self.services.sessions.happened(&former, Input::Close).await;
         }
     }
@@ -273,7 +275,7 @@ impl Drop for Handler {
         let (session, former) = (Arc::clone(&self.session), self.former.take());
         runtime.spawn(async move {
             sessions.happened(&session, Input::Lost(number)).await;
-            if let Some(former) = former {
+            if let Some(former) = former.filter(|former| former.is_held_by(number)) {
                 sessions.happened(&former, Input::Close).await;
             }
         });

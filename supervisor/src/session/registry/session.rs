@@ -153,6 +153,11 @@ impl Session {
         }
     }
 
+    /// False once another connection has taken it over.
+    pub(crate) fn is_held_by(&self, connection: ConnectionNumber) -> bool {
+        self.inner().state.connection() == Some(connection)
+    }
+
     pub(super) fn debt(&self) -> Debt {
         self.inner().debt
     }
