@@ -11,7 +11,6 @@ use cc_protocol::{
     session::{SessionConfigure, SessionResume, check_close_params},
     status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
-    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -24,7 +23,6 @@ use crate::{
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
     },
-    task::workers,
 };
 
 impl Handler {
@@ -110,24 +108,15 @@ impl Handler {
                 Reply::new(GateOpenResult { opened })
             }
 
-            "worker.list" => {
-                gate::no_params(&params)?;
-                Reply::new(workers::list(&self.services.tasks).await?)
-            }
-            "worker.restart" => {
-                let which = read!(WorkerRestart);
-                Reply::new(workers::restart(&self.services.tasks, which).await?)
-            }
-            "supervisor.subscribe" => {
-                gate::no_params(&params)?;
-                self.subscribe()
-            }
             "supervisor.status" => {
                 status::no_params(&params)?;
                 let only = self.access.only().cloned();
                 Reply::new(supervisor_status(&self.services, only.as_deref()).await)
             }
-            "supervisor.settings"
+            "worker.list"
+            | "worker.restart"
+            | "supervisor.subscribe"
+            | "supervisor.settings"
             | "supervisor.reload"
             | "supervisor.drain"
             | "supervisor.drain_progress"
