@@ -6,10 +6,8 @@ use cc_protocol::{
     batch::{BatchList, BatchNamed, BatchResume, BatchRows, BatchTask},
     control::{ControlType, Done},
     execute::Execute,
-    gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
-    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
 };
 use serde_json::{Map, Value, json};
@@ -21,7 +19,6 @@ use crate::{
         audit::Subject,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
-        status::status as supervisor_status,
     },
 };
 
@@ -99,23 +96,12 @@ impl Handler {
                 Reply::new(batch::resume(batches, token, resume).await?)
             }
 
-            "gate.list" => {
-                gate::no_params(&params)?;
-                Reply::new(GateListResult { gates: batches.gates.summaries() })
-            }
-            "gate.open" => {
-                let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
-                Reply::new(GateOpenResult { opened })
-            }
-
-            "supervisor.status" => {
-                status::no_params(&params)?;
-                let only = self.access.only().cloned();
-                Reply::new(supervisor_status(&self.services, only.as_deref()).await)
-            }
-            "worker.list"
+            "gate.list"
+            | "gate.open"
+            | "worker.list"
             | "worker.restart"
             | "supervisor.subscribe"
+            | "supervisor.status"
             | "supervisor.settings"
             | "supervisor.reload"
             | "supervisor.drain"
