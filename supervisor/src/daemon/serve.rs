@@ -30,8 +30,7 @@ use crate::{
     },
     http::{self, Door},
     ops::{
-        alerts, memory, metrics::Metrics, open_files::ConnectionLimits, panics, stage::StageWatch,
-        systemd, uptime,
+        alerts, memory, open_files::ConnectionLimits, panics, stage::StageWatch, systemd, uptime,
     },
     session::{self, Services},
     storage::{adoption_key::AdoptionKey, state_dir::StateDir},
@@ -62,8 +61,7 @@ pub(crate) async fn serve(
     let adoption_key = AdoptionKey::load(&config.state_dir)
         .with_context(|| format!("the key in {}", config.state_dir.display()))?;
     let keepers = Keepers::new(state_dir.keepers().clone(), adoption_key.key.clone());
-    let metrics = Arc::new(Metrics::new());
-    let supervision = Supervision::new(metrics, Arc::default(), config.restart_limit);
+    let supervision = Supervision::new(Arc::default(), Arc::default(), config.restart_limit);
     let spawner = Spawner::new(config.worker.clone(), keepers, open_files, supervision)
         .allowing_core_dumps(config.allow_core_dumps);
     let (services, parent) =

@@ -6,12 +6,9 @@ use cc_protocol::{
     batch::{BatchList, BatchNamed, BatchResume, BatchRows, BatchTask},
     control::{ControlType, Done},
     execute::Execute,
-    gate::{self, GateListResult, GateOpen, GateOpenResult},
     legacy,
     session::{SessionConfigure, SessionResume, check_close_params},
-    status,
     task::{TaskAttach, TaskList, TaskNamed, TaskOutput},
-    worker::WorkerRestart,
 };
 use serde_json::{Map, Value, json};
 
@@ -22,9 +19,7 @@ use crate::{
         audit::Subject,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
-        status::status as supervisor_status,
     },
-    task::workers,
 };
 
 impl Handler {
@@ -101,33 +96,13 @@ impl Handler {
                 Reply::new(batch::resume(batches, token, resume).await?)
             }
 
-            "gate.list" => {
-                gate::no_params(&params)?;
-                Reply::new(GateListResult { gates: batches.gates.summaries() })
-            }
-            "gate.open" => {
-                let opened = batch::open_gates(batches, read!(GateOpen).gate_id.as_deref()).await?;
-                Reply::new(GateOpenResult { opened })
-            }
-
-            "worker.list" => {
-                gate::no_params(&params)?;
-                Reply::new(workers::list(&self.services.tasks).await?)
-            }
-            "worker.restart" => {
-                let which = read!(WorkerRestart);
-                Reply::new(workers::restart(&self.services.tasks, which).await?)
-            }
-            "supervisor.subscribe" => {
-                gate::no_params(&params)?;
-                self.subscribe()
-            }
-            "supervisor.status" => {
-                status::no_params(&params)?;
-                let only = self.access.only().cloned();
-                Reply::new(supervisor_status(&self.services, only.as_deref()).await)
-            }
-            "supervisor.settings"
+            "gate.list"
+            | "gate.open"
+            | "worker.list"
+            | "worker.restart"
+            | "supervisor.subscribe"
+            | "supervisor.status"
+            | "supervisor.settings"
             | "supervisor.reload"
             | "supervisor.drain"
             | "supervisor.drain_progress"

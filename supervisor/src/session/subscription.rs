@@ -1,12 +1,14 @@
 //! `supervisor.subscribe`: a client that is told of alerts.
 
-use cc_protocol::{notification::Notification, worker::SubscribeResult};
-use tokio::task::AbortHandle;
+use cc_protocol::{notification::Notification, worker::Alert};
+use tokio::{
+    sync::{mpsc, watch},
+    task::AbortHandle,
+};
 
 use crate::{
     delivery::{Outgoing, notification::to_text},
     ops::{alerts, health::Problems},
-    session::{handler::Handler, reply::Reply},
 };
 
 /// Sends alerts until it is dropped.
@@ -19,13 +21,14 @@ impl Drop for Subscription {
     }
 }
 
-impl Handler {
-    /// A second subscription replaces the first.
-    pub(super) fn subscribe(&mut self) -> Reply {
-        let mut problems = self.services.tasks.health.watch();
+impl Subscription {
+    /// Sends every change by `outgoing`. Returns the alerts that stand, too.
+    pub(super) fn begin(
+        mut problems: watch::Receiver<Problems>,
+        outgoing: mpsc::Sender<Box<Outgoing>>,
+    ) -> (Self, Vec<Alert>) {
         let mut seen = problems.borrow_and_update().clone();
         let standing = alerts::changes(&Problems::new(), &seen);
-        let outgoing = self.outgoing.clone();
         let sending = tokio::spawn(async move {
             while problems.changed().await.is_ok() {
                 let now = problems.borrow_and_update().clone();
@@ -38,7 +41,6 @@ impl Handler {
                 seen = now;
             }
         });
-        self.subscription = Some(Subscription(sending.abort_handle()));
-        Reply::new(SubscribeResult { alerts: standing })
+        (Self(sending.abort_handle()), standing)
     }
 }

@@ -51,6 +51,12 @@ pub(crate) struct Metrics {
     pub(crate) storage: StorageMetrics,
 }
 
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Metrics {
     #[must_use]
     pub(crate) fn new() -> Self {
