@@ -87,6 +87,12 @@ mod session {
     /// Who may talk to the supervisor at all.
     mod admission;
 
+    /// Each method needs its scope, and a token that lacks it is told so.
+    mod scopes;
+
+    /// A token sees what was made with it, and nothing of another one's.
+    mod ownership;
+
     /// However many connections others open, the rightful client gets in.
     mod crowds;
 
@@ -128,6 +134,12 @@ mod supervisor {
 
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
+
+    /// Token files, the limits of a token, and where a token can be read.
+    mod tokens;
+
+    /// Who asked for what, and whether it was done, is on record.
+    mod audit;
 
     /// Probes learn whether it lives and can take work, and nothing else.
     mod probes;
@@ -284,6 +296,9 @@ mod ccx {
 
     /// Task files: what is run, what is reported as not run, and what is refused before anything starts.
     mod task_files;
+
+    /// A token that `ccx token new` makes is one that a supervisor takes.
+    mod tokens;
 
     /// `ccx doctor` says what is ready for a night, asks no model and leaves nothing.
     mod doctor;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::{
@@ -14,7 +13,10 @@ use crate::{
         intake::{ClaimSlot, Intake},
         websocket::{self, End, Patience, Sink, Stream},
     },
-    delivery::socket::{FrameLane, Liveness, Socket},
+    delivery::{
+        socket::{FrameLane, Liveness, Socket},
+        transport::Transport,
+    },
 };
 
 const PATH: &str = "/test/echo";
@@ -25,7 +27,7 @@ pub(crate) fn is_at(path: &str) -> bool {
 }
 
 /// As [`crate::connection::serve`], without a session.
-pub(crate) async fn serve(context: Arc<ConnectionContext>, stream: TcpStream, early: Bytes) {
+pub(crate) async fn serve(context: Arc<ConnectionContext>, stream: Transport, early: Bytes) {
     let socket = Socket::new(stream, Liveness::default(), FrameLane::default());
     let message_bytes = context.tasks().config().message_bytes_limit;
     let (claims, budget) = (ClaimSlot::default(), Arc::clone(&context.services.budget));
