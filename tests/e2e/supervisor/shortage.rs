@@ -80,9 +80,9 @@ fn a_full_disk_stops_nothing_that_runs_refuses_what_is_new_and_is_over_when_ther
     let text = error["message"].as_str().unwrap();
     assert!(text.contains("No space left") || text.contains("disk is full"), "{text}");
     wait_until("the page says so", || page(&supervisor, "/readyz").0 == 503);
-    wait_until("the page says how much is left", || {
+    wait_until("the page says what is lacking", || {
         let problems = page(&supervisor, "/healthz").1;
-        problems.contains("left on the disk") && problems.contains("make room")
+        problems.contains("nearly full") && problems.contains("make room")
     });
     assert!(client.call("task.list", &json!({})).is_ok(), "what needs no room is answered");
     gate.release();
@@ -137,11 +137,12 @@ fn a_want_of_processes_is_said_stops_nothing_that_runs_and_is_over_when_there_ar
         assert!(text(&error).contains("Resource temporarily unavailable"), "{limit}: {error}");
         let (status, problems) = page(&supervisor, "/readyz");
         assert_eq!(status, 503, "{limit}: {problems}");
-        assert!(problems.contains("TasksMax="), "{limit}: what to do: {problems}");
+        assert!(problems.contains("limit of processes"), "{limit}: what to do: {problems}");
         limit_keeper(&supervisor, "4096");
         wait_until("it is over by itself", || page(&supervisor, "/readyz").0 == 200);
         assert_eq!(client.run_shell("echo works").stdout(), "works\n");
     }
+    assert!(supervisor.log().contains("TasksMax="), "the log has more: {}", supervisor.log());
     gate.release();
     assert!(follower.client.follow(&mut follower.events));
     let transcript = Transcript::checked(follower.answer, follower.events);

@@ -178,7 +178,7 @@ fn a_supervisor_whose_directory_was_removed_ends_its_tasks_and_leaves_the_next_o
     let mut follower = Follower::start_until(&first, &gated(&gate, "echo done"), "ready");
     fs::remove_dir_all(&state).unwrap();
     let mut rival = Rival::start(&state);
-    wait_until("it is noticed", || problems(&first).contains("removed or replaced"));
+    wait_until("it is noticed", || problems(&first).contains("is gone"));
     assert_eq!(http::get(first.address(), "/readyz", &[]).status, 503);
     let error = first.connect().execute(&json!({"command": "true"})).unwrap_err();
     assert_eq!(error["code"], -32012, "{error}");
