@@ -53,6 +53,15 @@ mod ops;
 /// other limit (`limits.rs`).
 mod config;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::{
+        config::fuzz_settings, connection::fuzz_frames, delivery::fuzz_written_frames,
+        session::fuzz_message,
+    };
+}
+
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;
@@ -62,7 +71,7 @@ use crate::{
     config::{
         check,
         command_line::{Arguments, Question},
-        default_file, error, limits,
+        default_file, environment, error, limits,
         live::Live,
         sources::Sources,
     },
@@ -110,13 +119,21 @@ fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let settings = Live::load(Sources::of_process(arguments)).map_err(error::StartError)?;
     let config = settings.config();
+    // In this order: what these do to the environment is not to be done beside threads.
+    let wiped = environment::wipe_secrets();
     if !config.allow_core_dumps {
         // Tasks have the same user: without this, one of them could read this process's memory.
         set_dumpable_behavior(DumpableBehavior::NotDumpable).context("PR_SET_DUMPABLE")?;
     }
-    // Before there are threads: it changes the environment.
     let inherited = systemd::inherited_listener()?;
     let _log = logging::init(&config)?;
+    wiped.context("taking the token out of the environment")?;
+    if config.tokens.is_of_variable() {
+        tracing::warn!(
+            "the token came by an environment variable, which other processes of this user may have read: keep it in a \
+             file (--token-file)"
+        );
+    }
     let unusable = settings.unusable_variables();
     if !unusable.is_empty() {
         let names = unusable.join(", ");

@@ -81,8 +81,23 @@ mod session {
     /// What all clients send together has a bound.
     mod long_messages;
 
+    /// A connection keeps to RFC 6455, also where a client does not.
+    mod conformance;
+
     /// Who may talk to the supervisor at all.
     mod admission;
+
+    /// Each method needs its scope, and a token that lacks it is told so.
+    mod scopes;
+
+    /// A token sees what was made with it, and nothing of another one's.
+    mod ownership;
+
+    /// TLS: who is trusted, by both sides, and what a certificate that cannot be used leaves in force.
+    mod tls;
+
+    /// A Unix socket serves its user and no other, and leaves no file behind.
+    mod unix_socket;
 
     /// However many connections others open, the rightful client gets in.
     mod crowds;
@@ -117,6 +132,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Behind a proxy, as the page about it says.
+    mod proxy;
+
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
 
@@ -125,6 +143,12 @@ mod supervisor {
 
     /// The death of one worker, or of the supervisor, touches no other task.
     mod isolation;
+
+    /// Token files, the limits of a token, and where a token can be read.
+    mod tokens;
+
+    /// Who asked for what, and whether it was done, is on record.
+    mod audit;
 
     /// Probes learn whether it lives and can take work, and nothing else.
     mod probes;
@@ -281,6 +305,9 @@ mod ccx {
 
     /// Task files: what is run, what is reported as not run, and what is refused before anything starts.
     mod task_files;
+
+    /// A token that `ccx token new` makes is one that a supervisor takes.
+    mod tokens;
 
     /// `ccx doctor` says what is ready for a night, asks no model and leaves nothing.
     mod doctor;

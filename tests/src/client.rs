@@ -61,10 +61,15 @@ impl Client {
     #[must_use]
     pub fn connect(address: SocketAddr) -> Self {
         let mut client = Self::open(address, "/ws/mcp", &[]).expect("the handshake succeeds");
-        let connected = client.recv_json();
-        assert_eq!(connected["method"], "connected", "the server speaks first: {connected}");
-        client.connected = connected["params"].clone();
+        client.read_connected();
         client
+    }
+
+    /// Reads the first message of a connection that was opened with headers.
+    pub(crate) fn read_connected(&mut self) {
+        let connected = self.recv_json();
+        assert_eq!(connected["method"], "connected", "the server speaks first: {connected}");
+        self.connected = connected["params"].clone();
     }
 
     /// Connects by a network that may fail, and reads `connected`; `None` when it does.

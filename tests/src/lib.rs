@@ -7,7 +7,7 @@
 //!   behind; `proxy` is a network that fails on purpose.
 //! - `client` speaks texts, `frames` and `http` what no library would send, `follower` loses its server and comes back,
 //!   `terminal` is a person at a keyboard. `transcript` is all that was heard of a task.
-//! - `requests` and `batches` are what several suites ask for, `spoken_output` and `ledger` what tasks print and note;
+//! - `tokens` are supervisors with tokens. `requests` and `batches` are what several suites ask for, `spoken_output` and `ledger` what tasks print and note;
 //!   `fifo` tells a task to go on; `messages_api` stands in for the model.
 //! - `processes`, `task_log` and `cgroup` are what an operator sees. `random` repeats itself, `waiting` waits.
 //!
@@ -44,6 +44,7 @@ pub mod spoken_output;
 pub mod supervisor;
 pub mod task_log;
 pub mod terminal;
+pub mod tokens;
 pub mod transcript;
 pub mod waiting;
 

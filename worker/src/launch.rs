@@ -2,9 +2,10 @@
 
 use std::{
     collections::TryReserveError,
-    fs::File,
+    fs::{self, File},
     io::{self, Seek, Write},
-    os::fd::OwnedFd,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -17,7 +18,7 @@ use cc_proctree::{
     tree::Tree,
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use crate::{
     access::Access, adoption::AdoptionSocket, control_channel::ControlChannel,
@@ -111,13 +112,18 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
         let leaf = created.inspect_err(|error| say_outside(spec, error)).ok()?;
         Some((leaf, parent.clone_into))
     });
+    let directory = held_directory(spec)?;
+    let cwd = match &directory {
+        Some(directory) => Some(directory.path.as_path()),
+        None => spec.cwd.as_deref(),
+    };
     let mut isolation = isolation::prepare(spec, leaf.as_ref().map(|(leaf, _)| leaf))?;
     isolation.give_to_user([&stdout_write, &stderr_write])?;
     let started = Instant::now();
     let result = start::start(Start {
         argv: &spec.argv,
         env: &spec.env,
-        cwd: spec.cwd.as_deref(),
+        cwd,
         stdio: [stdin, stdout_write, stderr_write],
         umask: spec.umask,
         no_new_privs: spec.no_new_privs,
@@ -156,6 +162,32 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
             Err(error)
         }
     }
+}
+
+/// A directory that nobody can replace any more, and the path by which a child of this process reaches it.
+struct HeldDirectory {
+    path: PathBuf,
+    /// Keeps the path working.
+    _descriptor: OwnedFd,
+}
+
+/// Opens the working directory where it is limited, and checks that it is the one that was allowed: a part of its path may
+/// have become a symbolic link since.
+fn held_directory(spec: &TaskSpec) -> Result<Option<HeldDirectory>, StartError> {
+    let Some(cwd) = spec.cwd.as_deref().filter(|_| spec.is_cwd_resolved) else { return Ok(None) };
+    let open = || -> io::Result<HeldDirectory> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(cwd, flags, Mode::empty())?;
+        let path = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+        if fs::read_link(&path)? != cwd {
+            return Err(io::Error::other("it was replaced while the task was started"));
+        }
+        Ok(HeldDirectory { path, _descriptor: descriptor })
+    };
+    open().map(Some).map_err(|source| {
+        let error = io::Error::new(source.kind(), AtPath { path: cwd.to_owned(), source });
+        StartError::System { step: "working directory", error }
+    })
 }
 
 /// Sleeps so long. Returns false at once when the supervisor sends something or is gone.

@@ -34,6 +34,12 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::input::fuzz_task_file;
+}
+
 use std::process::ExitCode;
 
 use cc_protocol::control::ControlType;
@@ -42,7 +48,7 @@ use clap::Parser as _;
 use crate::{
     args::{Arguments, Command, ControlArguments, ServerOptions},
     command::{
-        attach, batch, config, demo, doctor, drain, gates, ps, reload, run, status, workers,
+        attach, batch, config, demo, doctor, drain, gates, ps, reload, run, status, token, workers,
     },
     display::terminal,
     error::CommandError,
@@ -74,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Undrain => on_runtime(drain::undrain(server)),
         Command::Demo(arguments) => on_runtime(demo::run(server, arguments)),
         Command::Doctor(arguments) => on_runtime(doctor::run(server, arguments)),
+        Command::Token(command) => token::run(&command),
         Command::DoctorProbe => Ok(doctor::probe::run()),
     };
     match outcome {

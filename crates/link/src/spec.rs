@@ -20,6 +20,10 @@ pub struct TaskSpec {
     pub argv: Vec<String>,
     /// Working directory; the worker's own where there is none.
     pub cwd: Option<PathBuf>,
+    /// The directory is limited: the task must not run in another one that a symbolic link has put in its place since
+    /// the supervisor looked.
+    #[serde(default)]
+    pub is_cwd_resolved: bool,
     /// The whole environment of the task, in order; nothing else is passed on.
     pub env: Vec<(String, String)>,
     /// What the task reads on standard input.

@@ -5,7 +5,7 @@
 //! - [`keeper`] looks after the workers and ends what dead ones have left.
 //! - [`start`] starts the main process of a task.
 //! - [`landlock`], [`limits`] and [`user`] are what the main process is bound by beside that.
-//! - [`inherit`] resets what a process was started with.
+//! - [`inherit`] resets what a process was started with, [`environment`] wipes a secret out of it.
 //! - [`tree`] stops, resumes and ends what came of the main process.
 //! - [`kill`] is how processes are killed, by the worker, the keeper and the supervisor.
 //! - [`subreaper`] makes every orphan a child, so that "no child is left" is a proof.
@@ -17,8 +17,8 @@
 //! - [`shortage`] says which errors are the machine's.
 //! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
-//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`landlock`], [`limits`], [`user`], [`inherit`] and
-//! [`allocator`]. Signals are sent by [`pidfd`]**, and by
+//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`landlock`], [`limits`], [`user`], [`inherit`],
+//! [`environment`] and [`allocator`]. Signals are sent by [`pidfd`]**, and by
 //! the kernel for [`cgroup`], so that they cannot hit a process that got a dead one's pid. A program kills a child of its
 //! own that it has not yet reaped by the `Child::kill` or `kill_on_drop` of std and tokio, which cannot do that either.
 
@@ -47,6 +47,9 @@ pub mod user;
 
 #[expect(unsafe_code, reason = "signal and sched calls that nix and rustix lack")]
 pub mod inherit;
+
+#[expect(unsafe_code, reason = "the environment is written in place, which std cannot")]
+pub mod environment;
 
 pub mod tree;
 

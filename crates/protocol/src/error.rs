@@ -42,11 +42,15 @@ pub enum ErrorCode {
     SpawnFailed,
     /// The supervisor's settings cannot be read again.
     ConfigurationInvalid,
+    /// The directory is not below one that the operator allows.
+    DirectoryNotAllowed,
+    /// The tasks of the caller's token have cost what they may.
+    BudgetSpent,
 }
 
 impl ErrorCode {
     /// All of them, for documentation and tests.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::MethodNotFound,
@@ -65,6 +69,8 @@ impl ErrorCode {
         Self::QueueFull,
         Self::SpawnFailed,
         Self::ConfigurationInvalid,
+        Self::DirectoryNotAllowed,
+        Self::BudgetSpent,
     ];
 
     /// The number on the wire.
@@ -89,6 +95,8 @@ impl ErrorCode {
             Self::QueueFull => -32016,
             Self::SpawnFailed => -32017,
             Self::ConfigurationInvalid => -32018,
+            Self::DirectoryNotAllowed => -32019,
+            Self::BudgetSpent => -32020,
         }
     }
 
@@ -114,6 +122,8 @@ impl ErrorCode {
             Self::QueueFull => "queue_full",
             Self::SpawnFailed => "spawn_failed",
             Self::ConfigurationInvalid => "configuration_invalid",
+            Self::DirectoryNotAllowed => "directory_not_allowed",
+            Self::BudgetSpent => "budget_spent",
         }
     }
 

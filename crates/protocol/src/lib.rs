@@ -43,7 +43,7 @@ pub use cc_events::{
     Warning, WarningKind,
 };
 
-pub use call_error::{CallError, PlanMistake, UnfitParam};
+pub use call_error::{CallError, Denied, PlanMistake, UnfitParam};
 pub use method::METHODS;
 pub use scope::Scope;
 

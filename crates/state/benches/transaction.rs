@@ -65,6 +65,7 @@ fn accepted(number: &mut usize) -> Change {
         deadlines: None,
         batch_id: None,
         shape: None,
+        token: None,
     };
     *number += 1;
     Change::TaskAccepted(Box::new(task))

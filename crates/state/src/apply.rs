@@ -6,6 +6,7 @@ use rusqlite::{Connection, Result, named_params, params};
 use crate::{
     Change, ResultSummary, TaskAccepted, batch,
     convert::{PathBytes, Unsigned, json},
+    read::DAY_MS,
 };
 
 #[cfg(test)]
@@ -13,12 +14,12 @@ mod tests;
 
 pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<()> {
     match change {
-        Change::SessionBegun { id, token_hash, at_ms } => connection
+        Change::SessionBegun { id, token_hash, at_ms, token } => connection
             .prepare_cached(
-                "INSERT INTO session (id, token_hash, begun_ms) VALUES (?1, ?2, ?3)
+                "INSERT INTO session (id, token_hash, begun_ms, token) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (id) DO NOTHING",
             )?
-            .execute(params![id, token_hash, Unsigned(*at_ms)]),
+            .execute(params![id, token_hash, Unsigned(*at_ms), token]),
         Change::SessionDisconnected { id, at_ms } => connection
             .prepare_cached(
                 "UPDATE session SET disconnected_ms = ?2
@@ -49,7 +50,10 @@ pub(crate) fn apply(connection: &Connection, change: &Change) -> Result<()> {
         Change::TaskEnded { id, at_ms, completed, last_seq, log_bytes, result } => {
             let end = End { at_ms: *at_ms, completed, last_seq: *last_seq, log_bytes: *log_bytes };
             match (end.write(connection, id)?, result) {
-                (1, Some(result)) => summarise(connection, id, result),
+                (1, Some(result)) => {
+                    spend(connection, id, result)?;
+                    summarise(connection, id, result)
+                }
                 (changed, Some(_) | None) => Ok(changed),
             }
         }
@@ -68,10 +72,10 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
         .prepare_cached(
             "INSERT INTO task
                  (id, session_id, label, command, accepted_ms, is_claude, is_prompt, leaf,
-                  deadlines, batch_id, shape)
+                  deadlines, batch_id, shape, token)
              VALUES
                  (:id, :session_id, :label, :command, :accepted_ms, :is_claude, :is_prompt, :leaf,
-                  :deadlines, :batch_id, :shape)
+                  :deadlines, :batch_id, :shape, :token)
              ON CONFLICT (id) DO NOTHING",
         )?
         .execute(named_params! {
@@ -86,6 +90,7 @@ fn accept(connection: &Connection, task: &TaskAccepted) -> Result<usize> {
             ":deadlines": task.deadlines.as_ref().map(json).transpose()?,
             ":batch_id": task.batch_id,
             ":shape": task.shape,
+            ":token": task.token,
         })
 }
 
@@ -154,6 +159,21 @@ impl End<'_> {
                 ":claude": completed.claude.as_ref().map(json).transpose()?,
             })
     }
+}
+
+/// Adds what a task has cost to its token's spending, on the day of its end.
+fn spend(connection: &Connection, id: &str, result: &ResultSummary) -> Result<()> {
+    let Some(usd) = result.cost_usd.filter(|usd| usd.is_finite() && *usd > 0.0) else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached(
+            "INSERT INTO spending (token, day, usd)
+             SELECT token, ended_ms / ?3, ?2 FROM task WHERE id = ?1 AND token IS NOT NULL
+             ON CONFLICT (token, day) DO UPDATE SET usd = usd + excluded.usd",
+        )?
+        .execute(params![id, usd, Unsigned(DAY_MS)])
+        .map(drop)
 }
 
 fn summarise(connection: &Connection, id: &str, result: &ResultSummary) -> Result<usize> {

@@ -15,7 +15,7 @@ mod tests;
 pub type PlanHash = [u8; 32];
 
 const BATCH: &str =
-    "SELECT id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms FROM batch";
+    "SELECT id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms, token FROM batch";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchRow {
@@ -29,6 +29,8 @@ pub struct BatchRow {
     pub head: String,
     pub submitted_ms: u64,
     pub over_ms: Option<u64>,
+    /// The name of the token with which it was submitted.
+    pub token: Option<String>,
 }
 
 /// A task of a batch whose state differs from that at the beginning.
@@ -64,12 +66,14 @@ pub enum BatchFilter {
 }
 
 impl BatchFilter {
-    fn newest_first(self) -> &'static str {
-        match self {
-            Self::All => "WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
-            Self::Open => "WHERE over_ms IS NULL AND number < ?1 ORDER BY number DESC LIMIT ?2",
-            Self::Over => "WHERE over_ms IS NOT NULL AND number < ?1 ORDER BY number DESC LIMIT ?2",
-        }
+    fn newest_first(self, of_token: bool) -> String {
+        let condition = match self {
+            Self::All => "",
+            Self::Open => "over_ms IS NULL AND",
+            Self::Over => "over_ms IS NOT NULL AND",
+        };
+        let token = if of_token { "token = ?3 AND" } else { "" };
+        format!("WHERE {condition} {token} number < ?1 ORDER BY number DESC LIMIT ?2")
     }
 }
 
@@ -85,16 +89,19 @@ impl BatchRow {
             head: row.get("head")?,
             submitted_ms,
             over_ms: over_ms.map(|Unsigned(over_ms)| over_ms),
+            token: row.get("token")?,
         })
     }
 }
 
-/// Writes a new batch, unless there is one with its id or its key.
+/// Writes a new batch, unless there is one with its id, or with its token and its key.
 pub(crate) fn submit(connection: &Connection, batch: &BatchRow) -> Result<usize> {
     connection
         .prepare_cached(
-            "INSERT INTO batch (id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms)
-             VALUES (:id, :idempotency_key, :plan_hash, :plan, :head, :submitted_ms, :over_ms)
+            "INSERT INTO batch
+                 (id, idempotency_key, plan_hash, plan, head, submitted_ms, over_ms, token)
+             VALUES
+                 (:id, :idempotency_key, :plan_hash, :plan, :head, :submitted_ms, :over_ms, :token)
              ON CONFLICT DO NOTHING",
         )?
         .execute(named_params! {
@@ -105,6 +112,7 @@ pub(crate) fn submit(connection: &Connection, batch: &BatchRow) -> Result<usize>
             ":head": batch.head,
             ":submitted_ms": Unsigned(batch.submitted_ms),
             ":over_ms": batch.over_ms.map(Unsigned),
+            ":token": batch.token,
         })
 }
 
@@ -147,15 +155,32 @@ impl StateDb {
         self.first(&format!("{BATCH} WHERE id = ?1"), [id], BatchRow::read)
     }
 
-    /// The batch that was submitted under this key.
-    pub fn batch_of_key(&self, key: &str) -> std::result::Result<Option<BatchRow>, StateError> {
-        self.first(&format!("{BATCH} WHERE idempotency_key = ?1"), [key], BatchRow::read)
+    /// The batch that was submitted with this token under this key.
+    pub fn batch_of_key(
+        &self,
+        token: Option<&str>,
+        key: &str,
+    ) -> std::result::Result<Option<BatchRow>, StateError> {
+        let sql =
+            format!("{BATCH} WHERE ifnull(token, '') = ifnull(?1, '') AND idempotency_key = ?2");
+        self.first(&sql, params![token, key], BatchRow::read)
     }
 
     /// At most `limit` batches, the newest first, of those submitted before the batch `before`. It may
     /// have been removed since: then its uuid tells the time.
     pub fn batches(
         &self,
+        filter: BatchFilter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> std::result::Result<Vec<BatchRow>, StateError> {
+        self.batches_of(None, filter, before, limit)
+    }
+
+    /// The same, of those submitted with this token; `None`: with any, or none.
+    pub fn batches_of(
+        &self,
+        token: Option<&str>,
         filter: BatchFilter,
         before: Option<&str>,
         limit: usize,
@@ -170,8 +195,12 @@ impl StateDb {
                 )?
                 .unwrap_or(i64::MAX),
         };
-        let sql = format!("{BATCH} {}", filter.newest_first());
-        self.all(&sql, params![end, Unsigned(limit as u64)], BatchRow::read)
+        let sql = format!("{BATCH} {}", filter.newest_first(token.is_some()));
+        let limit = Unsigned(limit as u64);
+        match token {
+            None => self.all(&sql, params![end, limit], BatchRow::read),
+            Some(token) => self.all(&sql, params![end, limit, token], BatchRow::read),
+        }
     }
 
     /// The tasks of a batch that are not as they were at the beginning, in the plan's order, from the place

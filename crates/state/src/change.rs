@@ -20,6 +20,8 @@ pub enum Change {
         /// SHA-256 of its resume token.
         token_hash: TokenHash,
         at_ms: u64,
+        /// The name of the client's token.
+        token: Option<String>,
     },
     /// A session has lost its connection: its grace period runs.
     SessionDisconnected {

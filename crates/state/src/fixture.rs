@@ -42,7 +42,7 @@ pub(crate) fn id(number: usize) -> String {
 }
 
 pub(crate) fn begun(session_id: &str) -> Change {
-    Change::SessionBegun { id: session_id.to_owned(), token_hash: [7; 32], at_ms: 1 }
+    Change::SessionBegun { id: session_id.to_owned(), token_hash: [7; 32], at_ms: 1, token: None }
 }
 
 pub(crate) fn closed(session_id: &str, at_ms: u64) -> Change {
@@ -69,6 +69,7 @@ pub(crate) fn task(id: &str, session_id: Option<&str>) -> TaskAccepted {
         }),
         batch_id: Some("a batch".to_owned()),
         shape: Some("a shape".to_owned()),
+        token: Some("ci".to_owned()),
     }
 }
 

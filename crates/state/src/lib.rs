@@ -55,7 +55,7 @@ pub use change::Change;
 pub use db::StateDb;
 pub use error::StateError;
 pub use open::Opened;
-pub use read::{EndedTask, Filter, RetentionCandidates};
+pub use read::{DAY_MS, EndedTask, Filter, RetentionCandidates};
 pub use row::{EndRow, ResultSummary, SessionRow, StartRow, TaskAccepted, TaskRow, TokenHash};
 use rusqlite::{Connection, TransactionBehavior};
 pub use word::Word;

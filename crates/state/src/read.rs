@@ -21,6 +21,9 @@ const ENDED_SUMS: &str = "SELECT count(*), CAST(total(log_bytes) AS INTEGER) FRO
 const ENDED_FIRST: &str = "SELECT id, ended_ms, log_bytes FROM task
                            WHERE ended_ms IS NOT NULL ORDER BY ended_ms, number LIMIT ?1";
 
+/// A day of spending.
+pub const DAY_MS: u64 = 86_400_000;
+
 /// Which tasks [`StateDb::tasks`] shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
@@ -30,16 +33,14 @@ pub enum Filter {
 }
 
 impl Filter {
-    fn newest_first(self) -> &'static str {
-        match self {
-            Self::All => "WHERE number < ?1 ORDER BY number DESC LIMIT ?2",
-            Self::Unfinished => {
-                "WHERE ended_ms IS NULL AND number < ?1 ORDER BY number DESC LIMIT ?2"
-            }
-            Self::Ended => {
-                "WHERE ended_ms IS NOT NULL AND number < ?1 ORDER BY number DESC LIMIT ?2"
-            }
-        }
+    fn newest_first(self, of_token: bool) -> String {
+        let condition = match self {
+            Self::All => "",
+            Self::Unfinished => "ended_ms IS NULL AND",
+            Self::Ended => "ended_ms IS NOT NULL AND",
+        };
+        let token = if of_token { "token = ?3 AND" } else { "" };
+        format!("WHERE {condition} {token} number < ?1 ORDER BY number DESC LIMIT ?2")
     }
 }
 
@@ -95,15 +96,27 @@ impl StateDb {
         before: Option<&str>,
         limit: usize,
     ) -> std::result::Result<Vec<TaskRow>, StateError> {
+        self.tasks_of(None, filter, before, limit)
+    }
+
+    /// The same, of those started with this token; `None`: with any, or none.
+    pub fn tasks_of(
+        &self,
+        token: Option<&str>,
+        filter: Filter,
+        before: Option<&str>,
+        limit: usize,
+    ) -> std::result::Result<Vec<TaskRow>, StateError> {
         let end = match before {
             None => i64::MAX,
             Some(id) => self.number_at_or_after(id)?,
         };
-        self.all(
-            &format!("{TASK} {}", filter.newest_first()),
-            params![end, Unsigned(limit as u64)],
-            TaskRow::read,
-        )
+        let sql = format!("{TASK} {}", filter.newest_first(token.is_some()));
+        let limit = Unsigned(limit as u64);
+        match token {
+            None => self.all(&sql, params![end, limit], TaskRow::read),
+            Some(token) => self.all(&sql, params![end, limit, token], TaskRow::read),
+        }
     }
 
     /// At most `limit` tasks of a session, the oldest first, from the task `from` on (inclusive). It may
@@ -123,6 +136,13 @@ impl StateDb {
             params![session_id, begin, Unsigned(limit as u64)],
             TaskRow::read,
         )
+    }
+
+    /// What the tasks of a token have cost that ended on this day (since the Unix epoch) or later, in US dollars.
+    pub fn spent(&self, token: &str, first_day: u64) -> std::result::Result<f64, StateError> {
+        let sum = "SELECT total(usd) FROM spending WHERE token = ?1 AND day >= ?2";
+        let spent = self.first(sum, params![token, Unsigned(first_day)], |row| row.get(0))?;
+        Ok(spent.unwrap_or_default())
     }
 
     /// How much there is of ended tasks, and the `limit` of them that ended first. Adds up all of them,

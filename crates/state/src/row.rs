@@ -25,6 +25,8 @@ pub struct SessionRow {
     pub disconnected_ms: Option<u64>,
     /// When it was closed; `None` while it can be resumed.
     pub closed_ms: Option<u64>,
+    /// The name of the token with which it was begun.
+    pub token: Option<String>,
 }
 
 /// What is known of a task before its worker is.
@@ -51,6 +53,8 @@ pub struct TaskAccepted {
     pub batch_id: Option<String>,
     /// What it has in common with prompts of the same kind.
     pub shape: Option<String>,
+    /// The name of the token with which it was started.
+    pub token: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -150,6 +154,7 @@ impl SessionRow {
             begun_ms: unsigned(row, "begun_ms")?,
             disconnected_ms: optional(row, "disconnected_ms")?,
             closed_ms: optional(row, "closed_ms")?,
+            token: row.get("token")?,
         })
     }
 }
@@ -181,6 +186,7 @@ impl TaskAccepted {
             deadlines: deadlines.and_then(|json| serde_json::from_str(&json).ok()),
             batch_id: row.get("batch_id")?,
             shape: row.get("shape")?,
+            token: row.get("token")?,
         })
     }
 }

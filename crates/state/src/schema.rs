@@ -11,7 +11,7 @@ use crate::convert::Unsigned;
 mod tests;
 
 /// The steps, first to last.
-pub(crate) const STEPS: &[&str] = &[include_str!("schema/1.sql")];
+pub(crate) const STEPS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version that this program reads and writes.
 pub const SCHEMA_VERSION: u32 = STEPS.len() as u32;

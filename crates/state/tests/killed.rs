@@ -38,7 +38,7 @@ fn task_id(transaction: usize, task: usize) -> String {
 /// table and every index is in it.
 fn transaction(number: usize) -> Vec<Change> {
     let id = session_id(number);
-    let mut changes = vec![Change::SessionBegun { id, token_hash: [1; 32], at_ms: 1 }];
+    let mut changes = vec![Change::SessionBegun { id, token_hash: [1; 32], at_ms: 1, token: None }];
     changes.extend((0..TASKS).map(|task| {
         Change::TaskAccepted(Box::new(TaskAccepted {
             id: task_id(number, task),
@@ -52,6 +52,7 @@ fn transaction(number: usize) -> Vec<Change> {
             deadlines: None,
             batch_id: None,
             shape: None,
+            token: None,
         }))
     }));
     if let Some(before) = number.checked_sub(1) {

@@ -14,10 +14,10 @@ use cc_protocol::{
 };
 
 use crate::{
-    batch::batches::Batches,
+    batch::{batches::Batches, run_state::BatchFacts},
     ops::clock::now_ms,
     storage::database::StoreError,
-    task::{self, TaskHandle, TaskInfo, registry::Refusal, spec},
+    task::{self, TaskHandle, TaskInfo, allowance, registry::Refusal, spec},
 };
 
 /// How a start went. Whether the main process ran is known only from the job's end.
@@ -47,40 +47,50 @@ pub(super) enum StartError {
     Refused(CallError),
 }
 
-pub(super) fn start(
+pub(super) async fn start(
     batches: &Arc<Batches>,
-    batch_id: &str,
+    facts: &BatchFacts,
     task_id: &str,
     execute: Execute,
 ) -> Start {
-    let facts = TaskInfo {
+    let (token, cwd) = (facts.token.as_deref(), execute.cwd.as_deref());
+    let directory = match allowance::check(&batches.tasks, token, cwd).await {
+        Ok(directory) => directory,
+        Err(error) => return Start::Failed(StartError::Refused(error)),
+    };
+    let info = TaskInfo {
         task_id: task_id.to_owned(),
         label: execute.label.clone(),
         command: spec::shown(&execute.program),
         session_id: None,
         accepted_ms: now_ms(),
         is_prompt: matches!(execute.program, Program::Prompt(_)),
-        batch_id: Some(batch_id.to_owned()),
+        batch_id: Some(facts.batch_id.clone()),
         shape: shape(&execute.program),
+        token: facts.token.clone(),
     };
     let current = batches.tasks.settings.current();
     let setting = spec::Setting {
         config: &current.config,
         environment: &current.environment,
         cgroup: batches.tasks.cgroup.as_ref(),
+        directory,
         adoption_key: Some(&batches.tasks.adoption_key.key),
     };
     let spec = match setting.spec(execute, task_id, batches.tasks.log_path(task_id)) {
         Ok(spec) => spec,
         Err(error) => return Start::Failed(StartError::Refused(error)),
     };
-    match task::accept(&batches.tasks, spec, facts, None) {
+    match task::accept(&batches.tasks, spec, info, None) {
         // No client waits for the start.
         Ok((handle, _)) => Start::Begun(handle),
         // A drain holds up no task of a batch that is about to start.
-        Err(Refusal::Full { .. } | Refusal::WorkerBroken { .. } | Refusal::Draining) => {
-            Start::NoRoom
-        }
+        Err(
+            Refusal::Full { .. }
+            | Refusal::TokenFull { .. }
+            | Refusal::WorkerBroken { .. }
+            | Refusal::Draining,
+        ) => Start::NoRoom,
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,
     }
 }

@@ -93,7 +93,7 @@ pub(crate) use self::{
     cancel::cancel,
     gatekeeper::open_gates,
     launch::shape,
-    query::{get, list, progress, rows},
+    query::{get, list, progress, rows, token_of},
     restore::restore,
     result::result,
     submit::{resume, submit},

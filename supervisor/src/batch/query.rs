@@ -24,9 +24,23 @@ pub(crate) async fn get(batches: &Batches, batch_id: &str) -> Result<BatchSummar
     stored::last_summary(&stored::row(batches, batch_id).await?)
 }
 
-/// The batches that are not over, the oldest first, and how many of their tasks wait.
-pub(crate) fn progress(batches: &Batches) -> (Vec<StatusBatch>, u64) {
-    let summaries = batches.snapshots().into_iter().map(|batch| batch.summary(&batches.gates));
+/// The name of the token with which a batch was submitted.
+pub(crate) async fn token_of(
+    batches: &Batches,
+    batch_id: &str,
+) -> Result<Option<Arc<str>>, BatchError> {
+    if let Some(handle) = batches.get(batch_id) {
+        return Ok(handle.snapshot.facts().token.clone());
+    }
+    Ok(stored::row(batches, batch_id).await?.token.map(Arc::from))
+}
+
+/// The batches that are not over, the oldest first, and how many of their tasks wait. With a `token`, of the batches that
+/// were submitted with it.
+pub(crate) fn progress(batches: &Batches, token: Option<&str>) -> (Vec<StatusBatch>, u64) {
+    let mut snapshots = batches.snapshots();
+    snapshots.retain(|it| token.is_none_or(|token| it.facts().token.as_deref() == Some(token)));
+    let summaries = snapshots.into_iter().map(|batch| batch.summary(&batches.gates));
     let mut rows: Vec<StatusBatch> = summaries
         .map(|BatchSummary { batch_id, name, state, counts, .. }| StatusBatch {
             batch_id,
@@ -41,9 +55,10 @@ pub(crate) fn progress(batches: &Batches) -> (Vec<StatusBatch>, u64) {
     (rows, waiting)
 }
 
-/// Answers `batch.list`.
+/// Answers `batch.list`. With a `token`, of the batches that were submitted with it.
 pub(crate) async fn list(
     batches: &Batches,
+    token: Option<Arc<str>>,
     list: BatchList,
 ) -> Result<BatchListResult, BatchError> {
     let filter = match list.state {
@@ -53,8 +68,10 @@ pub(crate) async fn list(
     };
     let limit = usize::try_from(list.limit).unwrap_or(usize::MAX);
     let before = list.before;
-    let reading =
-        batches.tasks.store.read(move |db| db.batches(filter, before.as_deref(), limit + 1));
+    let reading = batches
+        .tasks
+        .store
+        .read(move |db| db.batches_of(token.as_deref(), filter, before.as_deref(), limit + 1));
     let rows = reading.await?;
     let mut has_more = rows.len() > limit;
     let (mut listed, mut list_bytes) = (Vec::new(), 0);

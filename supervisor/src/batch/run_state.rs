@@ -15,6 +15,8 @@ pub(super) struct BatchFacts {
     pub(super) batch_id: String,
     pub(super) plan: Arc<Plan>,
     pub(super) submitted_ms: u64,
+    /// The name of the token with which it was submitted.
+    pub(super) token: Option<Arc<str>>,
 }
 
 /// The head of a batch in the database, as JSON.

@@ -38,8 +38,9 @@ pub(super) async fn load(batches: &Batches, row: BatchRow) -> Result<StoredBatch
         }
     }
     let (batch_id, submitted_ms) = (row.id, row.submitted_ms);
+    let token = row.token.map(Arc::from);
     Ok(StoredBatch {
-        facts: BatchFacts { batch_id, plan: Arc::new(plan), submitted_ms },
+        facts: BatchFacts { batch_id, plan: Arc::new(plan), submitted_ms, token },
         state: RunState {
             batch: Batch { head: stored.head, tasks: states },
             attempts,

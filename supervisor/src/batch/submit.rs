@@ -30,6 +30,7 @@ use crate::{
 /// Answers `batch.submit`.
 pub(crate) async fn submit(
     batches: &Arc<Batches>,
+    token: Option<Arc<str>>,
     params: Map<String, Value>,
 ) -> Result<BatchSubmitted, BatchError> {
     // A long plan would block the runtime.
@@ -39,12 +40,13 @@ pub(crate) async fn submit(
         Ok::<_, Mistakes>((plan, hash))
     });
     let (plan, hash) = reading.await??;
-    begin(batches, plan, hash).await
+    begin(batches, token, plan, hash).await
 }
 
-/// Answers `batch.resume`.
+/// Answers `batch.resume`. The new batch belongs to the token of the client that asks.
 pub(crate) async fn resume(
     batches: &Arc<Batches>,
+    token: Option<Arc<str>>,
     params: BatchResume,
 ) -> Result<BatchSubmitted, BatchError> {
     let row = stored::row(batches, &params.batch_id).await?;
@@ -68,7 +70,7 @@ pub(crate) async fn resume(
     let result_of = |index: usize| results.get(&(index as u64)).map(String::as_str);
     let rest = plan.rest(is_kept, result_of).map_err(BatchError::NotResumable)?;
     let hash = hash(&rest);
-    begin(batches, rest, hash).await
+    begin(batches, token, rest, hash).await
 }
 
 fn is_wanted(state: &TaskState, only: ResumeOnly) -> bool {
@@ -82,11 +84,12 @@ fn is_wanted(state: &TaskState, only: ResumeOnly) -> bool {
 
 async fn begin(
     batches: &Arc<Batches>,
+    token: Option<Arc<str>>,
     mut plan: Plan,
     plan_hash: PlanHash,
 ) -> Result<BatchSubmitted, BatchError> {
     let key = plan.idempotency_key.clone();
-    if let Some(found) = same_key(batches, key.as_deref(), plan_hash).await? {
+    if let Some(found) = same_key(batches, token.as_deref(), key.as_deref(), plan_hash).await? {
         return Ok(found);
     }
     if batches.tasks.stage.is_stopping() {
@@ -112,10 +115,11 @@ async fn begin(
         head: json!(head).to_string(),
         submitted_ms: now_ms,
         over_ms: None,
+        token: token.as_deref().map(str::to_owned),
     };
     batches.tasks.store.commit(vec![Change::BatchSubmitted(Box::new(row))]).await?;
     // A concurrent request with the same key may have been first.
-    if let Some(found) = same_key(batches, key.as_deref(), plan_hash).await?
+    if let Some(found) = same_key(batches, token.as_deref(), key.as_deref(), plan_hash).await?
         && found.batch_id != batch_id
     {
         return Ok(found);
@@ -128,20 +132,23 @@ async fn begin(
         started_ms: None,
         over_ms: None,
     };
-    let facts =
-        BatchFacts { batch_id: batch_id.clone(), plan: Arc::new(plan), submitted_ms: now_ms };
+    let (id, plan) = (batch_id.clone(), Arc::new(plan));
+    let facts = BatchFacts { batch_id: id, plan, submitted_ms: now_ms, token };
     Owner::begin(batches, Snapshot::new(facts, state), rules, begun);
     Ok(BatchSubmitted { batch_id, is_new: true, tasks })
 }
 
-/// The batch that was submitted with this idempotency key.
+/// The batch that was submitted with this token and this idempotency key.
 async fn same_key(
     batches: &Batches,
+    token: Option<&str>,
     key: Option<&str>,
     plan_hash: PlanHash,
 ) -> Result<Option<BatchSubmitted>, BatchError> {
     let Some(key) = key.map(str::to_owned) else { return Ok(None) };
-    let row = batches.tasks.store.read(move |db| db.batch_of_key(&key)).await?;
+    let token = token.map(str::to_owned);
+    let reading = batches.tasks.store.read(move |db| db.batch_of_key(token.as_deref(), &key));
+    let row = reading.await?;
     let Some(row) = row else { return Ok(None) };
     if row.plan_hash != plan_hash {
         return Err(BatchError::OtherPlan { batch_id: row.id });

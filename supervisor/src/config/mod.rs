@@ -23,12 +23,16 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// What tasks are kept from.
 pub(crate) mod isolation;
+/// Where to listen.
+pub(crate) mod listen;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Which configuration files are read.
 mod layers;
 /// What is in force.
 pub(crate) mod live;
+/// Certificates.
+mod tls;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
@@ -44,7 +48,7 @@ pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
@@ -54,6 +58,7 @@ use self::{
     error::ConfigError,
     hooks::HookDefaults,
     isolation::IsolationSettings,
+    listen::ListenAddress,
     machine::Machine,
     origin::Origin,
     settings::{
@@ -67,8 +72,10 @@ use self::{
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: SocketAddr,
-    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// What the TCP addresses show to their clients; `None`: they speak plainly.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// It may listen beyond loopback: there is a token, and either a certificate, or --insecure-remote was given.
     pub(crate) may_be_remote: bool,
     /// An inherited socket must listen on the address that was given.
     pub(crate) is_listen_given: bool,
@@ -95,6 +102,9 @@ pub(crate) struct Config {
     pub(crate) shell: String,
     /// First words of commands; empty allows all.
     pub(crate) allowed_commands: Vec<String>,
+    /// Tasks run below these alone; empty allows all.
+    pub(crate) allowed_directories: Vec<PathBuf>,
+    pub(crate) audit: AuditLimits,
     pub(crate) task: TaskDefaults,
     pub(crate) isolation: IsolationSettings,
     /// Whether debuggers of this user may look into this program and its workers.
@@ -150,6 +160,14 @@ pub(crate) struct TaskDefaults {
     pub(crate) on_supervisor_loss: OnSupervisorLoss,
 }
 
+/// How long the audit log may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AuditLimits {
+    /// Size of a file; 0: there is no audit log.
+    pub(crate) bytes: u64,
+    pub(crate) files: usize,
+}
+
 /// How long the logs of tasks that have ended are kept: until the first of these limits is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Keep {
@@ -188,6 +206,7 @@ impl Config {
             may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
             listen: machine.listen,
+            tls: machine.tls,
             state_dir: machine.state_dir.clone(),
             worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,
@@ -206,6 +225,11 @@ impl Config {
             is_agent_given: values.given(&table::AGENT)?.is_some(),
             shell: values.value(&table::SHELL)?,
             allowed_commands: values.value(&table::ALLOW_COMMAND)?,
+            audit: AuditLimits {
+                bytes: values.value(&table::AUDIT_BYTES)?,
+                files: values.value(&table::AUDIT_FILES)?,
+            },
+            allowed_directories: values.value(&table::ALLOW_DIR)?,
             task: task_defaults(values, machine.cwd)?,
             isolation: isolation::read(values, &machine.state_dir)?,
             allow_core_dumps: values.value(&table::ALLOW_CORE_DUMPS)?,
@@ -272,6 +296,9 @@ fn hooks(values: &Values<'_>) -> Result<HookDefaults, ConfigError> {
 fn patterns(texts: Vec<String>) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
+
+#[cfg(fuzzing)]
+pub use self::check::fuzz_settings;
 
 #[cfg(test)]
 mod reference;

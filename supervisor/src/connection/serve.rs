@@ -11,7 +11,6 @@ use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
-    net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
     time::sleep,
 };
@@ -20,15 +19,15 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     config::{limits, tokens::Presented},
     connection::{
-        context::ConnectionContext,
+        context::{ConnectionContext, SessionPlace},
         heartbeat,
         intake::{ClaimSlot, Intake},
-        places::Place,
         websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
         Outgoing, Writer,
         socket::{FrameLane, Liveness, Socket},
+        transport::Transport,
     },
     ops::{
         identity::Identity,
@@ -47,7 +46,7 @@ const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 pub(crate) async fn serve(
     context: Arc<ConnectionContext>,
     identity: Identity,
-    stream: TcpStream,
+    stream: Transport,
     early: Bytes,
     place: OwnedSemaphorePermit,
 ) {
@@ -97,7 +96,7 @@ struct Open {
     life: Liveness,
     /// Notified when another connection has taken the session over.
     evicted: Arc<Notify>,
-    place: Place,
+    place: SessionPlace,
 }
 
 impl Open {
@@ -106,7 +105,7 @@ impl Open {
     async fn begin(
         context: &Arc<ConnectionContext>,
         identity: Identity,
-        stream: TcpStream,
+        stream: Transport,
         early: Bytes,
     ) -> Option<Self> {
         let life = Liveness::default();
@@ -118,9 +117,12 @@ impl Open {
         let early = Bytes::copy_from_slice(&early);
         let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
-        let Some(place) = context.session_place().await else {
-            refuse(context, sink, stream).await;
-            return None;
+        let place = match context.session_place(&identity).await {
+            Ok(place) => place,
+            Err(limit) => {
+                refuse(context, limit, sink, stream).await;
+                return None;
+            }
         };
         let (outgoing, queue) = mpsc::channel(limits::CONTROL_QUEUE_MESSAGES);
         let connection_handle = context.services.sessions.connection_handle();
@@ -212,8 +214,7 @@ async fn stopped_asleep(context: &ConnectionContext, life: &Liveness) {
     }
 }
 
-async fn refuse(context: &ConnectionContext, sink: Sink, stream: Stream) {
-    let limit = context.tasks().config().sessions_limit;
+async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: Stream) {
     tracing::warn!(limit, "session limit: connection refused");
     context.tasks().metrics.sessions.refused();
     let text = legacy::session_limit_message(limit).to_string();

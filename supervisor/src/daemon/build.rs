@@ -1,7 +1,6 @@
 //! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -13,11 +12,19 @@ use cc_state::{BatchFilter, BatchRow, SessionRow, StateDb, TaskRow};
 
 use crate::{
     batch::Batches,
-    config::{limits, live::Live, tokens::Tokens},
+    config::{AuditLimits, Config, limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
     daemon::runtime,
     http::Server,
-    ops::{cli_news::CliNews, clock::now_ms, drain::Drain, stage::StageWatch, vitals::Vitals},
+    ops::{
+        audit::{Audit, AuditSetting},
+        cli_news::CliNews,
+        clock::now_ms,
+        drain::Drain,
+        health::Health,
+        stage::StageWatch,
+        vitals::Vitals,
+    },
     session::{MessageBudget, Services, Sessions},
     storage::{adoption_key::AdoptionKey, database::Store, state_dir::StateDir},
     task::{
@@ -73,10 +80,12 @@ pub(super) async fn build(
     let (parent, cgroup) =
         cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
+    let audit = audit(&config, state_dir, &health)?;
     let tasks_limit = config.tasks_limit;
     let tasks = Arc::new(TaskContext {
         vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
         tokens: Arc::new(Tokens::new(settings.config().tokens.clone())),
+        audit: Arc::new(audit),
         registry: Arc::new(Registry::new(tasks_limit)),
         store,
         health,
@@ -100,6 +109,17 @@ pub(super) async fn build(
     Ok((Services { sessions, budget, batches, tasks }, parent))
 }
 
+fn audit(config: &Config, state_dir: &StateDir, health: &Arc<Health>) -> anyhow::Result<Audit> {
+    let AuditLimits { bytes: bytes_limit, files } = config.audit;
+    if bytes_limit == 0 {
+        return Ok(Audit::default());
+    }
+    let path = state_dir.audit_log();
+    let setting = AuditSetting { path: path.clone(), bytes_limit, files };
+    Audit::start(setting, Arc::clone(health))
+        .with_context(|| format!("the audit log {}", path.display()))
+}
+
 /// Gives the tasks that have ended to retention, which removes their logs in time.
 pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     for task in ended {
@@ -108,7 +128,7 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     }
 }
 
-pub(super) fn server(services: Services, address: SocketAddr) -> Server {
+pub(super) fn server(services: Services, is_loopback: bool) -> Server {
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { is_loopback: address.ip().is_loopback(), started_at: Instant::now(), connections }
+    Server { is_loopback, started_at: Instant::now(), connections }
 }

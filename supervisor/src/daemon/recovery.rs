@@ -205,6 +205,7 @@ async fn unknown(context: &TaskContext, task_id: String) -> UnfinishedTask {
         is_prompt: false,
         batch_id: None,
         shape: None,
+        token: None,
     };
     context.store.write(vec![info.record(false, None, None)]).await;
     UnfinishedTask { info, leaf: None }

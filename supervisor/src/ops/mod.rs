@@ -10,6 +10,8 @@ pub(crate) mod clock;
 pub(crate) mod alerts;
 /// `/healthz`: what does not work, and what to do about it.
 pub(crate) mod health;
+/// Who asked for what, and whether it was done.
+pub(crate) mod audit;
 /// Who an admitted client is.
 pub(crate) mod identity;
 /// Whether new tasks are held up until an operator says otherwise.

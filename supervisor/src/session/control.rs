@@ -36,7 +36,7 @@ impl Handler {
         control: ControlType,
         TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, CallError> {
-        match TaskRef::find(&self.services.tasks, &task_id).await? {
+        match self.find_task(&task_id).await? {
             TaskRef::Live(handle) if !handle.is_done() => Ok(self.steer(handle, control).await),
             TaskRef::Live(_) | TaskRef::Stored(_) => {
                 Err(CallError::NoProcess { task_id: Some(task_id) })

@@ -19,6 +19,7 @@ use crate::{
     batch,
     delivery::Outgoing,
     session::{
+        audit::Subject,
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
         status::status as supervisor_status,
@@ -28,11 +29,16 @@ use crate::{
 
 impl Handler {
     pub(super) async fn call(&mut self, method: &str, params: Map<String, Value>) -> CallOutcome {
+        let subject = Subject::of(method, &params);
         let outcome = match self.check_scope(method) {
             Ok(()) => self.dispatch(method, params).await,
             Err(refusal) => Err(refusal),
         };
-        outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)))
+        let outcome = outcome.unwrap_or_else(|error| CallOutcome::Replied(Reply::refused(error)));
+        if let CallOutcome::Replied(reply) = &outcome {
+            self.audit(&subject, &reply.result);
+        }
+        outcome
     }
 
     async fn dispatch(
@@ -45,6 +51,14 @@ impl Handler {
             ($parameters:ty) => {
                 <$parameters>::from_params(&params)?
             };
+        }
+        /// The same, for a batch that this client sees.
+        macro_rules! read_batch {
+            ($parameters:ty) => {{
+                let read = read!($parameters);
+                self.check_batch(&read.batch_id).await?;
+                read
+            }};
         }
         let batches = &self.services.batches;
         let reply = match method {
@@ -64,18 +78,28 @@ impl Handler {
             "task.pause" => self.task_control(ControlType::Pause, read!(TaskNamed)).await?,
             "task.resume" => self.task_control(ControlType::Resume, read!(TaskNamed)).await?,
 
-            "batch.submit" => Reply::new(batch::submit(batches, params).await?),
-            "batch.get" => Reply::new(batch::get(batches, &read!(BatchNamed).batch_id).await?),
-            "batch.list" => Reply::new(batch::list(batches, read!(BatchList)).await?),
-            "batch.rows" => Reply::new(batch::rows(batches, &read!(BatchRows)).await?),
-            "batch.result" => Reply::new(batch::result(batches, &read!(BatchTask)).await?),
+            "batch.submit" => {
+                Reply::new(batch::submit(batches, self.access.owner(), params).await?)
+            }
+            "batch.get" => {
+                Reply::new(batch::get(batches, &read_batch!(BatchNamed).batch_id).await?)
+            }
+            "batch.list" => {
+                let only = self.access.only().cloned();
+                Reply::new(batch::list(batches, only, read!(BatchList)).await?)
+            }
+            "batch.rows" => Reply::new(batch::rows(batches, &read_batch!(BatchRows)).await?),
+            "batch.result" => Reply::new(batch::result(batches, &read_batch!(BatchTask)).await?),
             "batch.cancel" => {
-                batch::cancel(batches, &read!(BatchNamed).batch_id).await?;
+                batch::cancel(batches, &read_batch!(BatchNamed).batch_id).await?;
                 Reply::new(Done::new("canceled"))
             }
-            "batch.attach" => self.batch_attach(read!(BatchNamed)).await?,
-            "batch.detach" => self.batch_detach(read!(BatchNamed)).await?,
-            "batch.resume" => Reply::new(batch::resume(batches, read!(BatchResume)).await?),
+            "batch.attach" => self.batch_attach(read_batch!(BatchNamed)).await?,
+            "batch.detach" => self.batch_detach(read_batch!(BatchNamed)).await?,
+            "batch.resume" => {
+                let (token, resume) = (self.access.owner(), read_batch!(BatchResume));
+                Reply::new(batch::resume(batches, token, resume).await?)
+            }
 
             "gate.list" => {
                 gate::no_params(&params)?;
@@ -100,7 +124,8 @@ impl Handler {
             }
             "supervisor.status" => {
                 status::no_params(&params)?;
-                Reply::new(supervisor_status(&self.services).await)
+                let only = self.access.only().cloned();
+                Reply::new(supervisor_status(&self.services, only.as_deref()).await)
             }
             "supervisor.settings"
             | "supervisor.reload"

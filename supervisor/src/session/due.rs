@@ -7,6 +7,7 @@ use crate::{
     delivery::Outgoing,
     ops::stage::StageWatch,
     session::{
+        audit::Subject,
         handler::{Handler, response},
         reply::Reply,
         waiting::WaitingExecute,
@@ -62,10 +63,12 @@ impl Handler {
     pub(crate) async fn answer_waiting(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
         let WaitingExecute { id, execute, mut message, refusal, canceled: _ } = *waiting;
+        let subject = Subject::of_waiting(&execute);
         let reply = match refusal {
             Some(refusal) => Reply::refused(refusal),
             None => self.start(*execute).await.unwrap_or_else(Reply::refused),
         };
+        self.audit(&subject, &reply.result);
         if let Some(id) = id {
             message.answers.push(response(id, reply.result));
         }

@@ -2,6 +2,8 @@
 //!
 //! From [`Handler::accept`] on the task runs to its end, even if the connection that asked for it is lost.
 
+use std::path::PathBuf;
+
 use cc_events::{Completed, EndReason, SpawnFailureKind, Started};
 use cc_protocol::{
     CallError,
@@ -19,7 +21,7 @@ use crate::{
         handler::Handler,
         reply::{CallOutcome, Reply, Then},
     },
-    task::{self, StartOutcome, TaskHandle, TaskInfo, lookup::TaskRef, spec},
+    task::{self, StartOutcome, TaskHandle, TaskInfo, allowance, lookup::TaskRef, spec},
 };
 
 impl Handler {
@@ -66,7 +68,11 @@ impl Handler {
         }
         let task_id = uuid::Uuid::now_v7().to_string();
         let ignored_params = shorten(&execute.ignored_params);
-        let (handle, start) = self.accept(execute, &task_id)?;
+        let token = self.access.owner();
+        let directory =
+            allowance::check(&self.services.tasks, token.as_deref(), execute.cwd.as_deref())
+                .await?;
+        let (handle, start) = self.accept(execute, &task_id, directory)?;
         let (delivered, is_delivered) = oneshot::channel();
         if !is_detached {
             self.current = Some(CurrentTask::new(task_id.clone(), is_delivered));
@@ -97,6 +103,7 @@ impl Handler {
         &self,
         execute: Execute,
         task_id: &str,
+        directory: Option<PathBuf>,
     ) -> Result<(TaskHandle, oneshot::Receiver<StartOutcome>), CallError> {
         let info = TaskInfo {
             task_id: task_id.to_owned(),
@@ -107,6 +114,7 @@ impl Handler {
             shape: crate::batch::shape(&execute.program),
             session_id: (!execute.detach).then(|| self.id().to_owned()),
             accepted_ms: now_ms(),
+            token: self.access.owner(),
         };
         let is_detached = execute.detach;
         let tasks = &self.services.tasks;
@@ -115,6 +123,7 @@ impl Handler {
             config: &current.config,
             environment: &current.environment,
             cgroup: tasks.cgroup.as_ref(),
+            directory,
             adoption_key: Some(&tasks.adoption_key.key),
         };
         let spec = setting.spec(execute, task_id, tasks.log_path(task_id))?;

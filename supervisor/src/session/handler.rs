@@ -91,9 +91,9 @@ impl Handler {
         connection: ConnectionHandle,
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> Result<Self, getrandom::Error> {
-        let (session, token) = services.sessions.begin(&connection)?;
         // A token that was removed in the meantime allows nothing: its connection is about to be closed.
         let access = services.tasks.tokens.access(identity.token.as_ref()).unwrap_or_default();
+        let (session, token) = services.sessions.begin(&connection, access.owner())?;
         let handler = Self {
             services,
             identity,

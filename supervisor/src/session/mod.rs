@@ -9,11 +9,12 @@
 //!   is what it does while the client says nothing.
 //! - `budget` bounds what the messages of all clients take together.
 //! - `request` reads a text within bounds, `message` collects the responses, `response` keeps them within bounds.
-//! - `dispatch` is the table of methods, `scope` its column of who may call what; `reply` is what a call comes to.
+//! - `dispatch` is the table of methods, `scope` its column of who may call what, `audit` what of
+//!   it the audit log has; `reply` is what a call comes to.
 //! - `execute` starts a task, or leaves it `waiting` for a canceled one to be gone. `control` cancels, pauses and
 //!   resumes one. `task_calls`, `task_output` and `batch_attach` are calls about any task or batch.
-//! - `position`, `follow`, `current_task` and `delivered` are what those calls share: from which event on a task is
-//!   sent, and how far.
+//! - `ownership` finds the tasks and batches that a client sees. `position`, `follow`, `current_task` and `delivered` are
+//!   what those calls share: from which event on a task is sent, and how far.
 //! - `subscription` sends alerts to a client that wants them.
 //! - `resume` gives an old session to a new connection.
 //! - `operate` is what operators call: `drain`, `reload`.
@@ -38,6 +39,8 @@ mod dispatch;
 
 mod scope;
 
+mod audit;
+
 mod reply;
 
 mod execute;
@@ -51,6 +54,8 @@ mod task_calls;
 mod task_output;
 
 mod batch_attach;
+
+mod ownership;
 
 mod status;
 
@@ -83,3 +88,6 @@ pub(crate) use self::{
     reload::reload,
     services::Services,
 };
+
+#[cfg(fuzzing)]
+pub use self::request::fuzz_message;

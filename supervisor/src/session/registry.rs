@@ -25,7 +25,7 @@ pub(crate) use self::{
     token::{ResumeToken, is_token_of},
 };
 use crate::{
-    config::limits,
+    config::{limits, tokens::Access},
     ops::{
         clock::now_ms,
         metrics::{Debt, Label as _, Metrics, Timeout},
@@ -97,16 +97,17 @@ impl Sessions {
         ConnectionHandle { number, evicted: Arc::default() }
     }
 
-    /// A new session on this connection.
+    /// A new session on this connection, of a client with this token.
     ///
     /// # Errors
     /// When the system has no random numbers.
     pub(crate) fn begin(
         &self,
         connection_handle: &ConnectionHandle,
+        owner: Option<Arc<str>>,
     ) -> Result<(Arc<Session>, ResumeToken), getrandom::Error> {
         let token = ResumeToken::random()?;
-        let session = Arc::new(Session::begin(&token, connection_handle));
+        let session = Arc::new(Session::begin(&token, connection_handle, owner));
         self.sessions().insert(session.id().to_owned(), Arc::clone(&session));
         Ok((session, token))
     }
@@ -118,18 +119,25 @@ impl Sessions {
         self.wait(&session, 0);
     }
 
-    /// The session with this id, if the token is its own.
+    /// The session with this id, if the resume token is its own and this client sees it.
     ///
     /// # Errors
     /// See [`NoSession`].
-    pub(crate) fn find(&self, id: &str, token: &str) -> Result<Arc<Session>, NoSession> {
+    pub(crate) fn find(
+        &self,
+        id: &str,
+        token: &str,
+        access: &Access,
+    ) -> Result<Arc<Session>, NoSession> {
         let session = self.sessions().get(id).cloned();
         if let Some(session) = session {
-            let is_own = is_token_of(token, session.token_hash());
+            let is_own = is_token_of(token, session.token_hash()) && access.sees(session.owner());
             return if is_own { Ok(session) } else { Err(NoSession::Unknown) };
         }
-        match self.ended.token_hash(id) {
-            Some(hash) if is_token_of(token, &hash) => Err(NoSession::Expired),
+        match self.ended.find(id) {
+            Some((hash, owner)) if is_token_of(token, &hash) && access.sees(owner.as_deref()) => {
+                Err(NoSession::Expired)
+            }
             Some(_) | None => Err(NoSession::Unknown),
         }
     }
@@ -251,7 +259,7 @@ impl Sessions {
     async fn end(&self, session: &Session, reason: EndReason) {
         let Remains { task_id, is_recorded } = session.end();
         // In this order: a client that asks in between must not hear that there was no such session.
-        self.ended.insert(session.id().to_owned(), *session.token_hash());
+        self.ended.insert(session);
         self.sessions().remove(session.id());
         let running = task_id.and_then(|task_id| self.registry.get(&task_id));
         if let Some(running) = running

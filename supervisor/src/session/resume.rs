@@ -10,7 +10,7 @@ use cc_protocol::{
     notification::Position,
     session::{SessionResume, SessionResumeResult},
 };
-use cc_state::TaskRow;
+use cc_state::{SessionRow, TaskRow};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -78,7 +78,7 @@ impl Handler {
     }
 
     async fn find(&self, session_id: &str, token: &str) -> Result<Arc<Session>, CallError> {
-        let mut reason = match self.services.sessions.find(session_id, token) {
+        let mut reason = match self.services.sessions.find(session_id, token, &self.access) {
             Ok(session) => return Ok(session),
             Err(reason) => reason,
         };
@@ -86,7 +86,10 @@ impl Handler {
             // It may be a session of an earlier supervisor.
             let id = session_id.to_owned();
             let row = self.services.tasks.store.read(move |db| db.session(&id)).await?;
-            if row.is_some_and(|row| is_token_of(token, &row.token_hash)) {
+            let is_own = |row: &SessionRow| {
+                is_token_of(token, &row.token_hash) && self.access.sees(row.token.as_deref())
+            };
+            if row.as_ref().is_some_and(is_own) {
                 reason = NoSession::Expired;
             }
         }
@@ -95,7 +98,7 @@ impl Handler {
 
     /// Checks that the session has this task, and the task this event.
     async fn check_has(&self, session_id: &str, position: &Position) -> Result<(), CallError> {
-        let task = TaskRef::find(&self.services.tasks, &position.task_id).await?;
+        let task = self.find_task(&position.task_id).await?;
         if task.session_id() != Some(session_id) {
             return Err(CallError::NoSuchTask { task_id: position.task_id.clone() });
         }

@@ -2,7 +2,7 @@
 //!
 //! A method that is not listed needs `operate`, so that one that was forgotten is closed and not open.
 
-use cc_protocol::{CallError, METHODS, Scope};
+use cc_protocol::{CallError, Denied, METHODS, Scope};
 
 use crate::{config::tokens::Access, session::handler::Handler};
 
@@ -86,10 +86,10 @@ impl Handler {
     /// When its token does not allow it, or was removed.
     pub(super) fn check_scope(&mut self, method: &str) -> Result<(), CallError> {
         let access = self.services.tasks.tokens.access(self.identity.token.as_ref());
-        self.access = access.ok_or(CallError::TokenRemoved)?;
+        self.access = access.ok_or(Denied::TokenRemoved)?;
         match Need::of(method).missing(&self.access) {
             None => Ok(()),
-            Some(scope) => Err(CallError::ScopeMissing { method: method.to_owned(), scope }),
+            Some(scope) => Err(Denied::ScopeMissing { method: method.to_owned(), scope }.into()),
         }
     }
 }

@@ -17,11 +17,12 @@ use crate::{
     task::context::TaskContext,
 };
 
-pub(super) async fn status(services: &Services) -> SupervisorStatus {
+/// With a `token`, of the batches only those that were submitted with it.
+pub(super) async fn status(services: &Services, token: Option<&str>) -> SupervisorStatus {
     let tasks = &services.tasks;
     tasks.vitals.checkup.refresh().await;
     let (connected, waiting) = services.sessions.counts();
-    let (batches, waiting_tasks) = batch::progress(&services.batches);
+    let (batches, waiting_tasks) = batch::progress(&services.batches, token);
     let started_ms = tasks.vitals.recent.since_ms;
     SupervisorStatus {
         state: state(tasks),

@@ -17,7 +17,7 @@ use crate::{
         position::{check_position, is_over},
         reply::{Reply, Then},
     },
-    task::lookup::{self, TaskRef},
+    task::lookup,
 };
 
 impl Handler {
@@ -25,7 +25,7 @@ impl Handler {
         &self,
         TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, CallError> {
-        let task = TaskRef::find(&self.services.tasks, &task_id).await?;
+        let task = self.find_task(&task_id).await?;
         Ok(Reply::new(task.described(&self.services.tasks).await))
     }
 
@@ -34,7 +34,9 @@ impl Handler {
         TaskList { state, limit, before }: TaskList,
     ) -> Result<Reply, CallError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let (tasks, has_more) = lookup::list(&self.services.tasks, state, before, limit).await?;
+        let only = self.access.only().cloned();
+        let (tasks, has_more) =
+            lookup::list(&self.services.tasks, only, state, before, limit).await?;
         Ok(Reply::new(TaskListResult { tasks, has_more }))
     }
 
@@ -42,7 +44,7 @@ impl Handler {
         &mut self,
         TaskAttach { task_id, after_seq }: TaskAttach,
     ) -> Result<Reply, CallError> {
-        let task = TaskRef::find(&self.services.tasks, &task_id).await?;
+        let task = self.find_task(&task_id).await?;
         check_position(&task, "after_seq", after_seq)?;
         if is_over(&task) {
             self.delivered_of(&task_id).await;
@@ -68,7 +70,7 @@ impl Handler {
         TaskNamed { task_id }: TaskNamed,
     ) -> Result<Reply, CallError> {
         if self.attached.remove(&task_id).is_none() {
-            TaskRef::find(&self.services.tasks, &task_id).await?;
+            self.find_task(&task_id).await?;
             return Err(UnfitParam::TaskNotAttached { task_id }.into());
         }
         self.send(Outgoing::Detach(task_id)).await;

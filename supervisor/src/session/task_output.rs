@@ -14,10 +14,7 @@ use crate::{
         position::{check_position, is_over},
         reply::Reply,
     },
-    task::{
-        feed::{Cursor, Item},
-        lookup::TaskRef,
-    },
+    task::feed::{Cursor, Item},
 };
 
 impl Handler {
@@ -26,7 +23,7 @@ impl Handler {
         &self,
         TaskOutput { task_id, after_seq, limit }: TaskOutput,
     ) -> Result<Reply, CallError> {
-        let task = TaskRef::find(&self.services.tasks, &task_id).await?;
+        let task = self.find_task(&task_id).await?;
         check_position(&task, "after_seq", after_seq)?;
         let last_seq = task.last_seq();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

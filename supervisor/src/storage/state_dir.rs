@@ -70,6 +70,11 @@ impl StateDir {
         self.root.path().join("state.db")
     }
 
+    #[must_use]
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.root.path().join("audit.log")
+    }
+
     /// The directory of the keepers' sockets.
     #[must_use]
     pub(crate) fn keepers(&self) -> &Directory {

@@ -7,8 +7,8 @@ use cc_link::spec::CgroupParent;
 use crate::{
     config::{Config, live::Live, tokens::Tokens},
     ops::{
-        cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics, stage::StageWatch,
-        vitals::Vitals,
+        audit::Audit, cli_news::CliNews, drain::Drain, health::Health, metrics::Metrics,
+        stage::StageWatch, vitals::Vitals,
     },
     storage::{adoption_key::AdoptionKey, database::Store, state_dir},
     task::{
@@ -26,6 +26,7 @@ pub(crate) struct TaskContext {
     pub settings: Live,
     /// The tokens in force.
     pub tokens: Arc<Tokens>,
+    pub audit: Arc<Audit>,
     /// The tasks that are not over.
     pub registry: Arc<Registry>,
     pub store: Store,
@@ -106,6 +107,7 @@ impl TaskContext {
         Arc::new(Self {
             vitals: Vitals::new(settings.clone(), Arc::clone(&health)),
             tokens: Tokens::for_tests(None),
+            audit: Arc::default(),
             registry: Arc::new(Registry::new(config.tasks_limit)),
             store: Store::start(db, state_dir.tasks().clone(), Arc::clone(&health)).unwrap(),
             health,

@@ -1,6 +1,6 @@
 //! What is known of a task before it runs, and the row of the database that holds it.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use cc_link::spec::Deadlines;
 use cc_state::{Change, TaskAccepted};
@@ -23,6 +23,8 @@ pub(crate) struct TaskInfo {
     pub batch_id: Option<String>,
     /// What a prompt has in common with others of its kind.
     pub shape: Option<String>,
+    /// The name of the token with which it was started: only clients with that token see it, and operators.
+    pub token: Option<Arc<str>>,
 }
 
 impl TaskInfo {
@@ -46,6 +48,7 @@ impl TaskInfo {
             deadlines,
             batch_id: self.batch_id.clone(),
             shape: self.shape.clone(),
+            token: self.token.as_deref().map(str::to_owned),
         }))
     }
 }
@@ -61,6 +64,7 @@ impl From<&TaskAccepted> for TaskInfo {
             is_prompt: accepted.is_prompt,
             batch_id: accepted.batch_id.clone(),
             shape: accepted.shape.clone(),
+            token: accepted.token.as_deref().map(Arc::from),
         }
     }
 }

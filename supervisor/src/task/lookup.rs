@@ -2,6 +2,8 @@
 //!
 //! It only reads. Called by [`crate::session`] and [`crate::batch`].
 
+use std::sync::Arc;
+
 use cc_events::Completed;
 use cc_protocol::{
     CallError,
@@ -50,6 +52,15 @@ impl TaskRef {
         match self {
             Self::Live(handle) => handle.info().session_id.as_deref(),
             Self::Stored(row) => row.accepted.session_id.as_deref(),
+        }
+    }
+
+    /// The name of the token with which it was started.
+    #[must_use]
+    pub(crate) fn token(&self) -> Option<&str> {
+        match self {
+            Self::Live(handle) => handle.info().token.as_deref(),
+            Self::Stored(row) => row.accepted.token.as_deref(),
         }
     }
 
@@ -158,12 +169,13 @@ fn of_row(context: &TaskContext, row: &TaskRow) -> TaskSummary {
     }
 }
 
-/// One page of tasks, the newest first, and whether there are more.
+/// One page of tasks, the newest first, and whether there are more. With a `token`, of those started with it.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub(crate) async fn list(
     context: &TaskContext,
+    token: Option<Arc<str>>,
     filter: ListFilter,
     before: Option<String>,
     limit: usize,
@@ -173,7 +185,10 @@ pub(crate) async fn list(
         ListFilter::Running => Filter::Unfinished,
         ListFilter::Ended => Filter::Ended,
     };
-    let rows = context.store.read(move |db| db.tasks(filter, before.as_deref(), limit + 1)).await?;
+    let reading = context
+        .store
+        .read(move |db| db.tasks_of(token.as_deref(), filter, before.as_deref(), limit + 1));
+    let rows = reading.await?;
     let mut has_more = rows.len() > limit;
     let mut tasks = Vec::new();
     let mut list_bytes = 0;

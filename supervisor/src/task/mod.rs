@@ -6,6 +6,7 @@
 //!
 //! In reading order, each file above those that it uses:
 //! - `accept` (here): a task gets a handle, a place in the registry, and an owner
+//! - `allowance`: in which directory a task may run, and what its token may still spend
 //! - `spec`: the parameters of `execute` become a task spec
 //! - `lookup`: tasks as clients see them, running or over
 //! - `recover`: tasks of earlier supervisors get an owner, or their end
@@ -22,6 +23,8 @@
 //! - `handle`: what all others hold of a task, and all messages to it
 //! - `info`: what is known of a task before it runs
 //! - `feed`: the records of a task, for any number of readers
+
+pub(crate) mod allowance;
 
 pub(crate) mod spec;
 
@@ -93,7 +96,8 @@ pub(crate) fn accept(
     let (handle, side) = TaskHandle::new(info, feed, status, spec.on_supervisor_loss);
     let broken = |WorkerBroken { retry_after }| Refusal::WorkerBroken { retry_after };
     context.spawner.guard().check().map_err(broken)?;
-    context.registry.insert(handle.clone())?;
+    let grant = context.tokens.named(handle.info().token.as_deref());
+    context.registry.insert(handle.clone(), grant.and_then(|grant| grant.tasks_limit))?;
     let (sender, receiver) = oneshot::channel();
     let owner = Owner::of_new_task(context, side, &spec, sender);
     tokio::spawn(owner.lifeline().hold(owner.start(spec, session)));

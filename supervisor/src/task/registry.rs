@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use cc_protocol::CallError;
+use cc_protocol::{CallError, Denied};
 use tokio::sync::watch;
 
 use crate::task::handle::TaskHandle;
@@ -41,6 +41,8 @@ pub(crate) enum Refusal {
     StateLost,
     /// As many tasks run as may.
     Full { limit: usize },
+    /// As many tasks of one token run as may.
+    TokenFull { limit: usize },
     /// The worker program is broken.
     WorkerBroken { retry_after: Duration },
 }
@@ -52,6 +54,7 @@ impl From<Refusal> for CallError {
             Refusal::Draining => Self::Drained { what: "tasks" },
             Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
+            Refusal::TokenFull { limit } => Self::Denied(Denied::TasksFull { limit }),
             Refusal::WorkerBroken { retry_after } => Self::WorkerBroken {
                 retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX),
             },
@@ -77,11 +80,15 @@ impl Registry {
         self.tasks().is_draining = is_draining;
     }
 
-    /// Adds a task that is about to be started.
+    /// Adds a task that is about to be started. `token_limit` is that of the tasks with the same token.
     ///
     /// # Errors
     /// When the registry is closed, draining or full: the task must not be started.
-    pub(crate) fn insert(&self, handle: TaskHandle) -> Result<(), Refusal> {
+    pub(crate) fn insert(
+        &self,
+        handle: TaskHandle,
+        token_limit: Option<usize>,
+    ) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if let Some(refusal) = tasks.closed {
             return Err(refusal);
@@ -91,6 +98,13 @@ impl Registry {
         }
         if tasks.handles.len() >= tasks.limit {
             return Err(Refusal::Full { limit: tasks.limit });
+        }
+        if let Some(limit) = token_limit {
+            let token = &handle.info().token;
+            let others = tasks.handles.values().filter(|other| other.info().token == *token);
+            if others.count() >= limit {
+                return Err(Refusal::TokenFull { limit });
+            }
         }
         tasks.handles.insert(handle.task_id().to_owned(), handle);
         Ok(())

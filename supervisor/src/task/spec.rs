@@ -26,13 +26,15 @@ use crate::{
 const STARTUP_FAILURE_RESULTS: &str = "CLAUDE_CODE_STARTUP_FAILURE_RESULTS";
 
 /// The settings that a request is resolved against.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Setting<'a> {
     pub config: &'a Config,
     /// The environment before the request's own variables.
     pub environment: &'a Base,
     /// The parent of the tasks' cgroups.
     pub cgroup: Option<&'a CgroupParent>,
+    /// Where the task must run, without a symbolic link on the way; `None`: where its request says.
+    pub directory: Option<PathBuf>,
     /// What a later supervisor must show to adopt the worker.
     pub adoption_key: Option<&'a Key>,
 }
@@ -55,15 +57,17 @@ impl Setting<'_> {
         let defaults = &self.config.task;
         let env = self.environment_of(&execute, task_id);
         // A relative directory is below the default one.
-        let cwd = match execute.cwd {
-            Some(cwd) => defaults.cwd.join(cwd),
-            None => defaults.cwd.clone(),
+        let cwd = match (&self.directory, execute.cwd) {
+            (Some(directory), _) => directory.clone(),
+            (None, Some(cwd)) => defaults.cwd.join(cwd),
+            (None, None) => defaults.cwd.clone(),
         };
         Ok(TaskSpec {
             link_version: LINK_VERSION,
             task_id: task_id.to_owned(),
             argv: program.argv,
             cwd: Some(cwd),
+            is_cwd_resolved: self.directory.is_some(),
             env,
             stdin: match execute.program {
                 Program::Prompt(prompt) => Stdin::Text(prompt.prompt),
@@ -254,6 +258,7 @@ mod tests {
             config: &config,
             environment: &environment,
             cgroup: None,
+            directory: None,
             adoption_key: None,
         };
         let execute = Execute::from_params(params).unwrap();

@@ -69,6 +69,7 @@ pub fn spec(command: &str) -> TaskSpec {
         task_id: "0197c0de-0000-7000-8000-000000000001".to_owned(),
         argv: ["sh", "-c", command].map(str::to_owned).to_vec(),
         cwd: None,
+        is_cwd_resolved: false,
         env: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
         stdin: Stdin::Null,
         umask: 0o022,

@@ -12,6 +12,7 @@ pub(crate) mod gates;
 pub(crate) mod workers;
 pub(crate) mod ps;
 pub(crate) mod status;
+pub(crate) mod token;
 
 pub(crate) mod config;
 pub(crate) mod drain;

@@ -31,13 +31,7 @@ impl CallError {
                 let shown = shown_word(command);
                 format!("Command not allowed: {shown:?}; allowed are {}", allowed.join(", "))
             }
-            Self::ScopeMissing { method, scope } => {
-                let (method, scope) = (shown_word(method), scope.as_str());
-                format!("Not allowed: {method} needs a token with the scope {scope}")
-            }
-            Self::TokenRemoved => {
-                "this connection's token was removed: connect again with another one".to_owned()
-            }
+            Self::Denied(denied) => denied.message(),
             Self::NoProcess { .. } => "No process is running".to_owned(),
             Self::BatchOver { .. } => "this batch is over".to_owned(),
             Self::NothingToResume => "nothing is left to be done of this batch".to_owned(),

@@ -4,6 +4,7 @@
 //! Everything else depends on the server's state: the server's own errors become a [`CallError`], so that no other
 //! place chooses a code.
 
+mod denied;
 mod message;
 mod plan_mistake;
 mod shown;
@@ -15,12 +16,11 @@ use cc_events::EndReason;
 use serde_json::{Map, Value, json};
 
 use self::shown::{shown_id, shown_word};
-pub use self::{plan_mistake::PlanMistake, unfit_param::UnfitParam};
+pub use self::{denied::Denied, plan_mistake::PlanMistake, unfit_param::UnfitParam};
 use crate::{
     control::ControlType,
     error::{ErrorCode, ErrorObject},
     method::METHODS,
-    scope::Scope,
 };
 
 /// Why a call is refused.
@@ -65,15 +65,8 @@ pub enum CallError {
         /// The programs on that list.
         allowed: Vec<String>,
     },
-    /// The client's token does not allow the method.
-    ScopeMissing {
-        /// As it was sent.
-        method: String,
-        /// What the token lacks.
-        scope: Scope,
-    },
-    /// The client's token was removed after it had connected.
-    TokenRemoved,
+    /// The operator does not allow it, or the client's token does not.
+    Denied(Denied),
     /// The session runs no task, or the task has ended.
     NoProcess {
         /// The task, where the call has named it.
@@ -195,7 +188,7 @@ impl CallError {
                 ErrorCode::InvalidParams
             }
             Self::CommandNotAllowed { .. } => ErrorCode::CommandNotAllowed,
-            Self::ScopeMissing { .. } | Self::TokenRemoved => ErrorCode::NotAuthorized,
+            Self::Denied(denied) => denied.code(),
             Self::NoProcess { .. }
             | Self::BatchOver { .. }
             | Self::NothingToResume
@@ -246,10 +239,7 @@ impl CallError {
             Self::NoSuchTask { task_id } => one("task_id", shown_id(&task_id).into()),
             Self::Configuration { mistakes } => one("mistakes", mistakes.into()),
             Self::CommandNotAllowed { command, .. } => one("command", shown_word(&command).into()),
-            Self::ScopeMissing { method, scope } => Map::from_iter([
-                ("method".to_owned(), shown_word(&method).into()),
-                ("scope".to_owned(), scope.as_str().into()),
-            ]),
+            Self::Denied(denied) => denied.into_data(),
             Self::BatchOver { batch_id } => one("batch_id", batch_id.into()),
             Self::NoSuchBatch { batch_id } => one("batch_id", shown_id(&batch_id).into()),
             Self::GateOpen { .. } => one("field", "gate_id".into()),
@@ -283,7 +273,6 @@ impl CallError {
             | Self::DrainingTasks { task_id: None }
             | Self::DrainingBatches
             | Self::Drained { .. }
-            | Self::TokenRemoved
             | Self::StateLost
             | Self::OwnerFailed
             | Self::NotConfirmed { .. }
@@ -303,6 +292,12 @@ impl std::error::Error for CallError {}
 impl From<ErrorObject> for CallError {
     fn from(error: ErrorObject) -> Self {
         Self::Param(error)
+    }
+}
+
+impl From<Denied> for CallError {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(denied)
     }
 }
 

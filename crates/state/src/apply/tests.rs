@@ -45,6 +45,7 @@ fn what_is_not_known_is_read_back_as_not_known() {
         deadlines: None,
         batch_id: None,
         shape: None,
+        token: None,
     };
     let end = Change::TaskEnded {
         id: "a".to_owned(),
@@ -104,7 +105,7 @@ fn of_a_change_that_is_repeated_the_first_counts() {
     let before = (db.task("a").unwrap(), db.session("s").unwrap());
     let other = TaskAccepted { command: "other".to_owned(), ..task("a", None) };
     db.transaction(&[
-        Change::SessionBegun { id: "s".to_owned(), token_hash: [8; 32], at_ms: 9 },
+        Change::SessionBegun { id: "s".to_owned(), token_hash: [8; 32], at_ms: 9, token: None },
         Change::TaskAccepted(Box::new(other)),
         started("a", 9),
         ended("a", 9, 9),

@@ -15,6 +15,7 @@ fn batch(number: usize, key: Option<&str>) -> BatchRow {
         head: "begun".to_owned(),
         submitted_ms: number as u64,
         over_ms: None,
+        token: None,
     }
 }
 
@@ -43,8 +44,25 @@ fn a_key_belongs_to_the_first_batch_that_was_submitted_under_it() {
     let changes =
         [submitted(1, Some("k")), submitted(2, Some("k")), submitted(3, None), submitted(4, None)];
     let fixture = Fixture::with(&changes);
-    assert_eq!(fixture.db.batch_of_key("k").unwrap(), Some(batch(1, Some("k"))));
+    assert_eq!(fixture.db.batch_of_key(None, "k").unwrap(), Some(batch(1, Some("k"))));
     assert_eq!(fixture.db.batch(&id(2)).unwrap(), None);
+    assert_eq!(fixture.db.batches(BatchFilter::All, None, 9).unwrap().len(), 3);
+}
+
+#[test]
+fn a_token_has_its_own_batches_and_keys() {
+    let of = |number: usize, token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        Change::BatchSubmitted(Box::new(BatchRow { token, ..batch(number, Some("k")) }))
+    };
+    let fixture =
+        Fixture::with(&[of(1, Some("ci")), of(2, Some("desk")), of(3, None), of(4, Some("ci"))]);
+    for (token, number) in [(Some("ci"), 1), (Some("desk"), 2), (None, 3)] {
+        let row = fixture.db.batch_of_key(token, "k").unwrap().unwrap();
+        assert_eq!((row.id, row.token.as_deref()), (id(number), token));
+    }
+    let listed = fixture.db.batches_of(Some("desk"), BatchFilter::Open, None, 9).unwrap();
+    assert_eq!(listed.len(), 1);
     assert_eq!(fixture.db.batches(BatchFilter::All, None, 9).unwrap().len(), 3);
 }
 

@@ -2,8 +2,8 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::{
-    Change,
-    fixture::{Fixture, accepted, begun, ended, id},
+    Change, TaskAccepted,
+    fixture::{Fixture, accepted, begun, ended, id, task},
 };
 
 fn ids(tasks: &[TaskRow]) -> Vec<&str> {
@@ -83,6 +83,39 @@ fn a_filter_shows_the_running_the_ended_or_all() {
 }
 
 #[test]
+fn a_token_has_its_own_tasks_and_what_they_cost_stays_when_they_are_forgotten() {
+    let of = |number: usize, token: Option<&str>| {
+        let token = token.map(str::to_owned);
+        Change::TaskAccepted(Box::new(TaskAccepted { token, ..task(&id(number), None) }))
+    };
+    let mut fixture = Fixture::with(&[
+        of(0, Some("ci")),
+        of(1, Some("desk")),
+        of(2, None),
+        of(3, Some("ci")),
+        ended(&id(0), 5 * DAY_MS, 1),
+        ended(&id(1), 6 * DAY_MS, 1),
+        ended(&id(2), 6 * DAY_MS, 1),
+    ]);
+    let shown = |db: &StateDb, token, filter| {
+        let tasks = db.tasks_of(token, filter, None, 9).unwrap();
+        ids(&tasks).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&fixture.db, Some("ci"), Filter::All), [id(3), id(0)]);
+    assert_eq!(shown(&fixture.db, Some("ci"), Filter::Ended), [id(0)]);
+    assert_eq!(shown(&fixture.db, Some("other"), Filter::All), Vec::<String>::new());
+    assert_eq!(shown(&fixture.db, None, Filter::All).len(), 4);
+    let later = ended(&id(3), 7 * DAY_MS, 1);
+    // A second report of an end costs nothing.
+    fixture.db.transaction(&[later.clone(), later, forgotten(0), forgotten(3)]).unwrap();
+    for (token, first_day, usd) in
+        [("ci", 0, 0.5), ("ci", 6, 0.25), ("ci", 8, 0.0), ("desk", 0, 0.25), ("other", 0, 0.0)]
+    {
+        assert_eq!(fixture.db.spent(token, first_day).unwrap(), usd, "{token} {first_day}");
+    }
+}
+
+#[test]
 fn a_session_has_its_own_tasks_and_not_those_that_were_detached() {
     let fixture = Fixture::with(&[
         begun("s"),
@@ -143,12 +176,16 @@ fn no_question_sorts_or_reads_what_it_does_not_answer() {
         (format!("{TASK} {NAMED}"), "SEARCH task USING INDEX sqlite_autoindex_task_1 (id=?)"),
         (format!("{TASK} {UNFINISHED}"), "SCAN task USING INDEX task_unfinished"),
         (format!("{TASK} {OF_SESSION}"), "INDEX task_of_session (session_id=? AND number>?)"),
-        (format!("{TASK} {}", Filter::All.newest_first()), "PRIMARY KEY (rowid<?)"),
+        (format!("{TASK} {}", Filter::All.newest_first(false)), "PRIMARY KEY (rowid<?)"),
         (
-            format!("{TASK} {}", Filter::Unfinished.newest_first()),
+            format!("{TASK} {}", Filter::All.newest_first(true)),
+            "INDEX task_of_token (token=? AND number<?)",
+        ),
+        (
+            format!("{TASK} {}", Filter::Unfinished.newest_first(false)),
             "INDEX task_unfinished (number<?)",
         ),
-        (format!("{TASK} {}", Filter::Ended.newest_first()), "PRIMARY KEY (rowid<?)"),
+        (format!("{TASK} {}", Filter::Ended.newest_first(false)), "PRIMARY KEY (rowid<?)"),
         (PLACE.to_owned(), "INDEX sqlite_autoindex_task_1 (id>?)"),
         (ENDED_SUMS.to_owned(), "USING COVERING INDEX task_ended"),
         (ENDED_FIRST.to_owned(), "USING INDEX task_ended"),

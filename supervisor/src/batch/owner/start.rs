@@ -53,8 +53,7 @@ impl Owner {
         {
             return self.ended(job, task_id, JobEnd::emptied(&problem, now_ms()));
         }
-        let batch_id = self.snapshot.batch_id();
-        match launch::start(&self.batches, batch_id, &task_id, execute) {
+        match launch::start(&self.batches, self.snapshot.facts(), &task_id, execute).await {
             Start::Begun(handle) => {
                 self.watch(handle, job);
             }

@@ -6,7 +6,7 @@
 
 mod table;
 
-use std::{collections::BTreeMap, ffi::OsString};
+use std::{collections::BTreeMap, ffi::OsString, io};
 
 use cc_link::spec::MARKER_VARIABLE;
 
@@ -31,6 +31,15 @@ impl Pattern {
     fn is_exactly(&self, name: &str) -> bool {
         self.text == name
     }
+}
+
+/// Overwrites the values of settings that are secrets, which `/proc/PID/environ` would show to every process of this
+/// user. To be called when they have been read, before there are threads.
+///
+/// # Errors
+/// As [`cc_proctree::environment::wipe`].
+pub(crate) fn wipe_secrets() -> io::Result<()> {
+    table::secrets().try_for_each(cc_proctree::environment::wipe)
 }
 
 /// What every task gets before its request's wishes.
@@ -84,9 +93,11 @@ impl Base {
     }
 }
 
-/// A name that an operator allows literally, without a `*`, passes whatever the table says.
+/// A name that an operator allows literally, without a `*`, passes whatever the table says, unless it is the token's.
 fn passes(name: &str, value: &str, allow: &[Pattern], deny: &[Pattern]) -> bool {
-    if deny.iter().any(|pattern| pattern.matches(name)) {
+    if table::secrets().any(|secret| secret == name)
+        || deny.iter().any(|pattern| pattern.matches(name))
+    {
         return false;
     }
     if allow.iter().any(|pattern| pattern.is_exactly(name)) {
@@ -267,6 +278,8 @@ mod tests {
         let passed = base(&variables, &["HOME", "LC_*", "ANTHROPIC_*"], &[]);
         assert_eq!(passed.keys().collect::<Vec<_>>(), ["HOME", "LC_ALL"]);
         assert_eq!(base(&variables, &["ANTHROPIC_API_KEY"], &[]).len(), 1);
+        let token = [("CC_EXECUTOR_TOKEN", "t")];
+        assert!(base(&token, &["CC_EXECUTOR_TOKEN"], &[]).is_empty(), "but for the token");
         assert!(base(&variables, &["ANTHROPIC_API_KEY"], &["ANTHROPIC_*"]).is_empty());
     }
 

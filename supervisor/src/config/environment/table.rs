@@ -161,6 +161,12 @@ pub(super) const FAMILIES: &[(&str, Fate, &str)] = &[
     ("CREDENTIALS_DIRECTORY", Out, "the supervisor's own secrets"),
 ];
 
+/// The variables of settings that are secrets: no task gets them, even where an operator allows their names.
+pub(super) fn secrets() -> impl Iterator<Item = &'static str> {
+    let variables = settings::table::all().filter_map(|setting| setting.about().variable);
+    variables.filter(|variable| variable.is_secret).map(|variable| variable.name)
+}
+
 /// Whether a variable stays out: by its family, or because it is one of the supervisor's settings.
 pub(super) fn is_kept_out(name: &str, value: &str) -> bool {
     let is_setting = |setting: &dyn AnySetting| {

@@ -7,6 +7,7 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 
 use crate::config::{
     limits,
+    listen::Addresses,
     settings::{
         choices::{self, LogFormat, OnStop},
         numbers::{Bytes, Count, Days, PositiveSeconds, Seconds, SecondsOrUnbounded, Umask},
@@ -16,7 +17,7 @@ use crate::config::{
             Setting,
         },
         texts::{
-            Address, Cgroup, Choice, CommandLine, FilePath, List, LogLevel, ServiceDirectory,
+            Cgroup, Choice, CommandLine, Directories, FilePath, List, LogLevel, ServiceDirectory,
             Shell, Switch, Text, Words,
         },
     },
@@ -43,9 +44,9 @@ macro_rules! settings {
 
 settings! {
     "Clients" {
-        LISTEN: Address, Fixed = Setting::new(
-            "listen", Address, Fixed::Text("127.0.0.1:8003"),
-            "Where to listen; port 0 picks a free one",
+        LISTEN: Addresses, Fixed = Setting::new(
+            "listen", Addresses, Fixed::Text("127.0.0.1:8003"),
+            "Where to listen, several with commas between; port 0 picks a free one; unix:PATH is a Unix socket of this user",
         ).variable_with("DEFAULT_PORT", "the port alone");
         TOKEN_FILE: FilePath, Computed = Setting::new(
             "token-file", FilePath("PATH"), Computed(None),
@@ -58,6 +59,18 @@ settings! {
         ALLOW_HOST: List, Fixed = Setting::new(
             "allow-host", List("NAME[:PORT]"), Nothing,
             "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
+        ).reloadable();
+        TLS_CERT: FilePath, Computed = Setting::new(
+            "tls-cert", FilePath("FILE"), Computed(None),
+            "The certificate with its chain, as PEM: the TCP addresses speak TLS",
+        ).reloadable();
+        TLS_KEY: FilePath, Computed = Setting::new(
+            "tls-key", FilePath("FILE"), Computed(None),
+            "The key of the certificate, as PEM",
+        ).reloadable();
+        TLS_CLIENT_CA: FilePath, Computed = Setting::new(
+            "tls-client-ca", FilePath("FILE"), Computed(None),
+            "The certificates, as PEM, one of which must have signed that of a client; each client must show one then",
         ).reloadable();
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,
@@ -102,6 +115,10 @@ settings! {
             "allow-command", List("NAME"), Nothing,
             "Allow only commands with this first word, without a shell; repeatable",
         ).variable_with("ALLOWED_COMMANDS", "names with commas between").reloadable();
+        ALLOW_DIR: Directories, Fixed = Setting::new(
+            "allow-dir", Directories, Nothing,
+            "Let tasks run only below this directory, which symbolic links cannot leave; repeatable",
+        ).reloadable();
         CWD: FilePath, Computed = Setting::new(
             "cwd", FilePath("DIR"), Computed(Some("this program's own")),
             "Working directory of tasks that name none",
@@ -254,6 +271,16 @@ settings! {
             Computed(Some("10 GiB, at most a tenth of the file system")),
             "Bytes of the logs of all tasks that have ended; the oldest are removed first; 0 = as with --keep-days",
         ).reloadable();
+    }
+    "Audit log" {
+        AUDIT_BYTES: Bytes, Fixed = Setting::new(
+            "audit-bytes", Bytes { least: 0, most: 1 << 40 }, Number(10 * MIB),
+            "Size at which audit.log in the state directory, who asked for what, is rotated; 0 = there is none",
+        );
+        AUDIT_FILES: Count, Fixed = Setting::new(
+            "audit-files", Count { least: 1, most: 1_000 }, Number(5),
+            "Files of the audit log that are kept, the current one included",
+        );
     }
     "The supervisor" {
         WORKER: FilePath, Computed = Setting::new(

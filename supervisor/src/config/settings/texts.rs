@@ -1,11 +1,6 @@
 //! Texts, and what is read from them: paths, addresses, command lines, words, switches.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
-};
+use std::{ffi::OsString, fmt, path::PathBuf};
 
 use cc_proctree::cgroup;
 use tracing_subscriber::filter::Targets;
@@ -57,6 +52,35 @@ impl Kind for List {
     fn texts_of_variable(&self, text: &str) -> Result<Vec<OsString>, ValueError> {
         let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
         Ok(names.map(OsString::from).collect())
+    }
+}
+
+/// Any number of absolute paths.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Directories;
+
+impl Kind for Directories {
+    type Value = Vec<PathBuf>;
+
+    fn shape(&self) -> Shape {
+        Shape::List
+    }
+
+    fn value_name(&self) -> &'static str {
+        "DIR"
+    }
+
+    fn parse(&self, text: &str) -> Result<Vec<PathBuf>, ValueError> {
+        self.parse_all(&[text.into()])
+    }
+
+    fn parse_all(&self, texts: &[OsString]) -> Result<Vec<PathBuf>, ValueError> {
+        let paths: Vec<PathBuf> = texts.iter().map(PathBuf::from).collect();
+        if paths.iter().all(|path| path.is_absolute()) {
+            Ok(paths)
+        } else {
+            Err(ValueError::Relative)
+        }
     }
 }
 
@@ -160,28 +184,6 @@ impl Kind for ServiceDirectory {
 
     fn texts_of_variable(&self, text: &str) -> Result<Vec<OsString>, ValueError> {
         Ok(vec![text.split(':').next().unwrap_or_default().into()])
-    }
-}
-
-/// Where to listen. A variable holds the port alone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Address;
-
-impl Kind for Address {
-    type Value = SocketAddr;
-
-    fn value_name(&self) -> &'static str {
-        "HOST:PORT"
-    }
-
-    fn parse(&self, text: &str) -> Result<SocketAddr, ValueError> {
-        let mut addresses = text.to_socket_addrs().map_err(ValueError::Address)?;
-        addresses.next().ok_or(ValueError::NoAddress)
-    }
-
-    fn texts_of_variable(&self, text: &str) -> Result<Vec<OsString>, ValueError> {
-        let port: u16 = text.parse().map_err(|_| ValueError::Port)?;
-        Ok(vec![SocketAddr::from(([127, 0, 0, 1], port)).to_string().into()])
     }
 }
 

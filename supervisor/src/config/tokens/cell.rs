@@ -1,7 +1,7 @@
 //! The tokens in force, and their reload.
 
 use std::{
-    path::PathBuf,
+    path::Path,
     sync::{Arc, PoisonError, RwLock},
 };
 
@@ -18,23 +18,11 @@ use crate::config::{
     },
 };
 
-/// The tokens at the start, and where they come from.
+/// The tokens of a configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TokenSetting {
     list: TokenList,
-    source: Source,
-}
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Source {
-    #[default]
-    None,
-    /// An environment variable, which cannot change.
-    Variable,
-    File {
-        path: PathBuf,
-        is_credential: bool,
-    },
+    is_of_variable: bool,
 }
 
 impl TokenSetting {
@@ -44,25 +32,23 @@ impl TokenSetting {
     /// What a token must be.
     pub(crate) fn of_variable(text: &str) -> Result<Self, TokenError> {
         let grant = Grant::only(secret::hash_of_token(text)?);
-        Ok(Self { list: TokenList::new(vec![grant]), source: Source::Variable })
+        Ok(Self { list: TokenList::new(vec![grant]), is_of_variable: true })
     }
 
     /// The tokens of a file that an operator names.
     ///
     /// # Errors
     /// When it cannot be read, others could read it, or it holds no tokens.
-    pub(crate) fn of_file(path: PathBuf) -> Result<Self, PathError> {
-        let list = file::read(&path, false)?;
-        Ok(Self { list, source: Source::File { path, is_credential: false } })
+    pub(crate) fn of_file(path: &Path) -> Result<Self, PathError> {
+        Ok(Self { list: file::read(path, false)?, is_of_variable: false })
     }
 
     /// The tokens of a credential, which the service manager has made readable for this service alone.
     ///
     /// # Errors
     /// When it cannot be read or holds no tokens.
-    pub(crate) fn of_credential(path: PathBuf) -> Result<Self, PathError> {
-        let list = file::read(&path, true)?;
-        Ok(Self { list, source: Source::File { path, is_credential: true } })
+    pub(crate) fn of_credential(path: &Path) -> Result<Self, PathError> {
+        Ok(Self { list: file::read(path, true)?, is_of_variable: false })
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -75,7 +61,7 @@ impl TokenSetting {
 
     /// Every process of this user can read the token in this process's environment.
     pub(crate) fn is_of_variable(&self) -> bool {
-        self.source == Source::Variable
+        self.is_of_variable
     }
 }
 

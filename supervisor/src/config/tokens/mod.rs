@@ -19,4 +19,5 @@ mod secret;
 pub(crate) use self::{
     access::{Access, Presented},
     cell::{TokenSetting, Tokens},
+    grant::{Budget, Grant},
 };

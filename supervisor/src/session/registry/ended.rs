@@ -2,33 +2,45 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cc_state::TokenHash;
 
-use crate::config::limits;
+use crate::{config::limits, session::registry::session::Session};
 
 #[derive(Debug, Default)]
 pub(super) struct EndedSessions {
-    /// Ids and token hashes, the oldest first.
-    sessions: Mutex<VecDeque<(String, TokenHash)>>,
+    /// The oldest first.
+    sessions: Mutex<VecDeque<EndedSession>>,
+}
+
+#[derive(Debug)]
+struct EndedSession {
+    id: String,
+    token_hash: TokenHash,
+    owner: Option<Arc<str>>,
 }
 
 impl EndedSessions {
-    pub(super) fn insert(&self, id: String, token_hash: TokenHash) {
+    pub(super) fn insert(&self, session: &Session) {
+        let (id, token_hash) = (session.id().to_owned(), *session.token_hash());
+        let owner = session.owner_name();
         let mut sessions = self.sessions();
-        sessions.push_back((id, token_hash));
+        sessions.push_back(EndedSession { id, token_hash, owner });
         if sessions.len() > limits::ENDED_SESSIONS {
             sessions.pop_front();
         }
     }
 
-    pub(super) fn token_hash(&self, id: &str) -> Option<TokenHash> {
-        self.sessions().iter().find(|(ended, _)| ended == id).map(|(_, hash)| *hash)
+    /// The hash of a session's resume token, and its owner.
+    pub(super) fn find(&self, id: &str) -> Option<(TokenHash, Option<Arc<str>>)> {
+        let sessions = self.sessions();
+        let ended = sessions.iter().find(|ended| ended.id == id)?;
+        Some((ended.token_hash, ended.owner.clone()))
     }
 
-    fn sessions(&self) -> MutexGuard<'_, VecDeque<(String, TokenHash)>> {
+    fn sessions(&self) -> MutexGuard<'_, VecDeque<EndedSession>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Session {
     id: String,
     token_hash: TokenHash,
     begun_ms: u64,
+    /// The name of the client's token.
+    owner: Option<Arc<str>>,
     inner: Mutex<Inner>,
 }
 
@@ -54,11 +56,16 @@ pub(super) struct Remains {
 }
 
 impl Session {
-    pub(super) fn begin(token: &ResumeToken, connection: &ConnectionHandle) -> Self {
+    pub(super) fn begin(
+        token: &ResumeToken,
+        connection: &ConnectionHandle,
+        owner: Option<Arc<str>>,
+    ) -> Self {
         Self {
             id: uuid::Uuid::new_v4().to_string(),
             token_hash: ResumeToken::hash(token.reveal()),
             begun_ms: now_ms(),
+            owner,
             inner: Mutex::new(Inner {
                 state: State::Connecting { connection: connection.number },
                 holder: Some(connection.clone()),
@@ -76,6 +83,7 @@ impl Session {
             id: row.id,
             token_hash: row.token_hash,
             begun_ms: row.begun_ms,
+            owner: row.token.map(Arc::from),
             inner: Mutex::new(Inner {
                 state: State::Disconnected { since: 0 },
                 holder: None,
@@ -90,6 +98,15 @@ impl Session {
     #[must_use]
     pub(crate) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The name of the token with which it was begun.
+    pub(super) fn owner(&self) -> Option<&str> {
+        self.owner.as_deref()
+    }
+
+    pub(super) fn owner_name(&self) -> Option<Arc<str>> {
+        self.owner.clone()
     }
 
     pub(super) fn token_hash(&self) -> &TokenHash {
@@ -144,7 +161,8 @@ impl Session {
     #[must_use]
     pub(crate) fn record(&self) -> Change {
         let (id, token_hash) = (self.id.clone(), self.token_hash);
-        Change::SessionBegun { id, token_hash, at_ms: self.begun_ms }
+        let token = self.owner().map(str::to_owned);
+        Change::SessionBegun { id, token_hash, at_ms: self.begun_ms, token }
     }
 
     /// Moves it to its next state, and says what follows from that.

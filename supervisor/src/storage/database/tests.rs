@@ -15,6 +15,7 @@ fn task(id: &str, session_id: Option<&str>) -> Change {
         deadlines: None,
         batch_id: None,
         shape: None,
+        token: None,
     }))
 }
 

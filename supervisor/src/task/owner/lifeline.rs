@@ -132,6 +132,7 @@ mod tests {
             config: &current.config,
             environment: &current.environment,
             cgroup: None,
+            directory: None,
             adoption_key: None,
         };
         let log_path = state_dir::log_path(&context.tasks_dir.join(task_id));
@@ -154,11 +155,12 @@ mod tests {
             is_prompt: false,
             batch_id: None,
             shape: None,
+            token: None,
         };
         let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
         let status = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
         let (handle, side) = TaskHandle::new(info, feed, status, OnSupervisorLoss::Keep);
-        context.registry.insert(handle.clone()).unwrap();
+        context.registry.insert(handle.clone(), None).unwrap();
         let (announce, announced) = oneshot::channel();
         (handle, Owner::of_new_task(context, side, &spec, announce), announced)
     }
