@@ -53,6 +53,15 @@ mod ops;
 /// other limit (`limits.rs`).
 mod config;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::{
+        config::fuzz_settings, connection::fuzz_frames, delivery::fuzz_written_frames,
+        session::fuzz_message,
+    };
+}
+
 use std::{io::Write as _, process::ExitCode};
 
 use anyhow::Context as _;

@@ -81,6 +81,9 @@ mod session {
     /// What all clients send together has a bound.
     mod long_messages;
 
+    /// A connection keeps to RFC 6455, also where a client does not.
+    mod conformance;
+
     /// Who may talk to the supervisor at all.
     mod admission;
 
@@ -89,6 +92,12 @@ mod session {
 
     /// A token sees what was made with it, and nothing of another one's.
     mod ownership;
+
+    /// TLS: who is trusted, by both sides, and what a certificate that cannot be used leaves in force.
+    mod tls;
+
+    /// A Unix socket serves its user and no other, and leaves no file behind.
+    mod unix_socket;
 
     /// However many connections others open, the rightful client gets in.
     mod crowds;
@@ -123,6 +132,9 @@ mod session {
 
 /// The life of the service: crashes, upgrades, disks and load.
 mod supervisor {
+    /// Behind a proxy, as the page about it says.
+    mod proxy;
+
     /// Without a descriptor for a new connection those that are there go on, and new ones are told to come again.
     mod descriptors;
 

@@ -343,6 +343,7 @@ fn launch(options: &Options, listen: &str, directory: &Path, mark: &str) -> (Run
     let first_line = first_line(&mut stdout);
     let address = first_line
         .strip_prefix("listening on ws://")
+        .or_else(|| first_line.strip_prefix("listening on wss://"))
         .and_then(|line| line.strip_suffix("/ws/mcp\n"))
         .and_then(|address| address.parse().ok());
     let Some(address) = address else {

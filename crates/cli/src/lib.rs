@@ -34,6 +34,12 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 
+/// What the targets in `fuzz/` call. No other build has it.
+#[cfg(fuzzing)]
+pub mod fuzzing {
+    pub use crate::input::fuzz_task_file;
+}
+
 use std::process::ExitCode;
 
 use cc_protocol::control::ControlType;

@@ -1,6 +1,6 @@
 //! Where the server is, and how to ask it for a WebSocket.
 
-use std::fmt;
+use std::{fmt, io};
 
 use cc_protocol::WEBSOCKET_PATHS;
 use tokio_tungstenite::tungstenite::{
@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::{
     http::{HeaderValue, Uri, header::AUTHORIZATION},
 };
 
-use crate::error::Error;
+use crate::{error::Error, stream::Endpoint};
 
 /// How much of a refusal's body is shown.
 const REJECTION_TEXT_CHARS: usize = 300;
@@ -37,18 +37,33 @@ impl fmt::Debug for Token {
 pub(crate) fn handshake_request(
     url: &str,
     token: Option<&Token>,
-) -> Result<HandshakeRequest, Error> {
+) -> Result<(Endpoint, HandshakeRequest), Error> {
+    let path = url.strip_prefix("ws+unix://").or_else(|| url.strip_prefix("unix:"));
+    let Some(path) = path else { return over_tcp(url, token) };
+    if !path.starts_with('/') {
+        let what = "it must be an absolute path, as in unix:/run/cc-executor.sock".to_owned();
+        return Err(Error::Address { url: url.to_owned(), what });
+    }
+    // The host is only what the request names.
+    let (_, request) = over_tcp("ws://localhost", token)?;
+    Ok((Endpoint::Unix(path.into()), request))
+}
+
+fn over_tcp(url: &str, token: Option<&Token>) -> Result<(Endpoint, HandshakeRequest), Error> {
     let refused = |what: String| Error::Address { url: url.to_owned(), what };
     let uri: Uri = url.parse().map_err(|error| refused(format!("{error}")))?;
-    match uri.scheme_str() {
-        Some("ws") => {}
-        Some("wss") => {
-            return Err(refused("TLS is not supported; use ws:// on this machine".to_owned()));
-        }
+    let is_tls = match uri.scheme_str() {
+        Some("ws") => false,
+        Some("wss") => true,
         Some(_) | None => {
-            return Err(refused("it must begin with ws://, as in ws://127.0.0.1:8003".to_owned()));
+            return Err(refused(
+                "it must begin with ws://, wss:// or unix:, as in ws://127.0.0.1:8003".to_owned(),
+            ));
         }
-    }
+    };
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    let endpoint = Endpoint::Tcp { host, port, is_tls };
     let has_path = !matches!(uri.path(), "" | "/");
     let full_url = if has_path {
         url.to_owned()
@@ -62,7 +77,18 @@ pub(crate) fn handshake_request(
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }
-    Ok(request)
+    Ok((endpoint, request))
+}
+
+/// What it means that no stream could be made.
+pub(crate) fn stream_error(url: &str, source: io::Error) -> Error {
+    let url = url.to_owned();
+    // What a TLS handshake fails with.
+    if source.kind() == io::ErrorKind::InvalidData {
+        Error::Tls { what: format!("{url}: {source}") }
+    } else {
+        Error::Connect { url, source }
+    }
 }
 
 /// What a failed handshake means.
@@ -102,14 +128,27 @@ mod tests {
             ("ws://127.0.0.1:8003", "ws://127.0.0.1:8003/ws/mcp"),
             ("ws://127.0.0.1:8003/", "ws://127.0.0.1:8003/ws/mcp"),
             ("ws://localhost:8003/ws", "ws://localhost:8003/ws"),
+            ("wss://ci.example", "wss://ci.example/ws/mcp"),
+            ("unix:/run/cc.sock", "ws://localhost/ws/mcp"),
         ] {
-            assert_eq!(handshake_request(url, None).unwrap().uri().to_string(), expected);
+            assert_eq!(handshake_request(url, None).unwrap().1.uri().to_string(), expected);
         }
     }
 
     #[test]
-    fn an_address_that_is_no_plain_websocket_is_refused_with_advice() {
-        for url in ["http://localhost:8003", "wss://localhost", "localhost:8003", "ws://"] {
+    fn the_address_says_where_the_server_is_and_whether_it_speaks_tls() {
+        let endpoint = |url: &str| handshake_request(url, None).unwrap().0;
+        let tcp = |host: &str, port, is_tls| Endpoint::Tcp { host: host.to_owned(), port, is_tls };
+        assert_eq!(endpoint("ws://localhost:8003"), tcp("localhost", 8003, false));
+        assert_eq!(endpoint("ws://[::1]:8003"), tcp("::1", 8003, false));
+        assert_eq!(endpoint("wss://ci.example"), tcp("ci.example", 443, true));
+        assert_eq!(endpoint("unix:/run/cc.sock"), Endpoint::Unix("/run/cc.sock".into()));
+        assert_eq!(endpoint("ws+unix:///run/cc.sock"), Endpoint::Unix("/run/cc.sock".into()));
+    }
+
+    #[test]
+    fn an_address_that_is_no_websocket_is_refused_with_advice() {
+        for url in ["http://localhost:8003", "localhost:8003", "ws://", "unix:cc.sock"] {
             let error = handshake_request(url, None).unwrap_err();
             assert!(matches!(error, Error::Address { .. }), "{url}: {error}");
         }
@@ -118,7 +157,7 @@ mod tests {
     #[test]
     fn a_token_is_sent_as_a_bearer_and_never_printed() {
         let token = Token::new("secret\n");
-        let request = handshake_request("ws://localhost:1", Some(&token)).unwrap();
+        let (_, request) = handshake_request("ws://localhost:1", Some(&token)).unwrap();
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer secret");
         assert!(!format!("{token:?}{:?}", request.headers()).contains("secret"));
     }

@@ -20,10 +20,11 @@ use tokio_tungstenite::tungstenite::{
 };
 
 use crate::{
-    address::{Token, connect_error, handshake_request},
+    address::{Token, connect_error, handshake_request, stream_error},
     error::Error,
     event::{Event, Response},
     reader::Reader,
+    stream::{Endpoint, Stream},
     writer,
 };
 
@@ -54,26 +55,33 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to `ws://HOST:PORT[/PATH]` and waits for the server's greeting, at most 10 s.
+    /// Connects to `ws://HOST:PORT[/PATH]`, `wss://…` or `unix:/PATH`, and waits for the server's greeting, at most 10 s.
     ///
     /// # Errors
     /// Everything of [`Error`] that concerns addresses, refusals and lost connections.
     pub async fn open(url: &str, token: Option<&Token>) -> Result<Self, Error> {
-        let request = handshake_request(url, token)?;
-        match time::timeout(HANDSHAKE_LIMIT, Self::shake_hands(url, request)).await {
+        let (endpoint, request) = handshake_request(url, token)?;
+        let shaking = Self::shake_hands(url, &endpoint, request);
+        match time::timeout(HANDSHAKE_LIMIT, shaking).await {
             Ok(outcome) => outcome,
             Err(_) => Err(Error::HandshakeTimeout { url: url.to_owned(), limit: HANDSHAKE_LIMIT }),
         }
     }
 
-    async fn shake_hands(url: &str, request: HandshakeRequest) -> Result<Self, Error> {
+    async fn shake_hands(
+        url: &str,
+        endpoint: &Endpoint,
+        request: HandshakeRequest,
+    ) -> Result<Self, Error> {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER_BYTES)
             .max_message_size(Some(SERVER_MESSAGE_BYTES_LIMIT))
             .max_frame_size(Some(SERVER_MESSAGE_BYTES_LIMIT))
             .max_write_buffer_size(2 * CLIENT_MESSAGE_BYTES_LIMIT);
+        let connecting = Stream::connect(endpoint).await;
+        let stream = connecting.map_err(|error| stream_error(url, error))?;
         let (socket, _response) =
-            tokio_tungstenite::connect_async_with_config(request, Some(config), true)
+            tokio_tungstenite::client_async_with_config(request, stream, Some(config))
                 .await
                 .map_err(|error| connect_error(url, error))?;
         let (outgoing, incoming) = socket.split();

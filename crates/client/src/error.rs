@@ -38,6 +38,12 @@ pub enum Error {
     /// The token cannot be sent in an HTTP header.
     #[error("the token has characters that no HTTP header can carry")]
     Token,
+    /// A certificate or a key cannot be used, or the server's is not trusted.
+    #[error("TLS: {what}")]
+    Tls {
+        /// The file or the address, and what is wrong with it.
+        what: String,
+    },
     /// No server listens there.
     #[error("cannot connect to {url}: {source}; does cc-supervisor run there?")]
     Connect {
@@ -176,6 +182,7 @@ impl Error {
             | Self::SessionOver { error: object, .. } => Some(object),
             Self::Address { .. }
             | Self::Token
+            | Self::Tls { .. }
             | Self::Connect { .. }
             | Self::HandshakeTimeout { .. }
             | Self::Rejected { .. }
@@ -206,6 +213,7 @@ impl Error {
             Self::Closed { code, .. } => !FINAL_CLOSE_CODES.contains(code),
             Self::Address { .. }
             | Self::Token
+            | Self::Tls { .. }
             | Self::MessageTooLarge { .. }
             | Self::Protocol(_)
             | Self::Detached

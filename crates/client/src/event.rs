@@ -104,6 +104,17 @@ fn unreadable(text: &str, what: &dyn std::fmt::Display) -> Error {
     Error::Protocol(format!("{what}, in {beginning:?}"))
 }
 
+/// What is written of a notification is read again as the same one.
+#[cfg(fuzzing)]
+pub fn fuzz_event(text: String) {
+    if let Ok(Some(Event::Notification(received))) = read(text) {
+        let alone = Received::unpacked(received.notification.clone());
+        let again = read(alone.text().into_owned());
+        let Ok(Some(Event::Notification(again))) = again else { panic!("{received:?}: {again:?}") };
+        assert_eq!(again.notification, received.notification);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

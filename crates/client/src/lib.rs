@@ -4,14 +4,13 @@
 //! - [`session`] survives its connections. Its `identity` resumes it, its `ledger` knows what was asked for and heard,
 //!   [`batches`] what was asked about batches, and `outage` makes the attempts to connect again. `request` is what a
 //!   session sends, `session_event` what it reports.
-//! - [`connection`] owns one WebSocket at an `address`, and [`calls`] are the typed calls on it. `writer` sends, `reader`
+//! - [`connection`] owns one WebSocket at an `address`, over a `stream` whose server it has reason to [`trust`], and [`calls`] are the typed calls on it. `writer` sends, `reader`
 //!   receives.
 //! - [`event`] turns what comes back into types, and [`error`] says what may go wrong on the way.
 //!
 //! Use [`Session`] for tasks: it loses nothing when its connection breaks. A [`Connection`] is for single
 //! calls, and ends with its socket. This crate never starts processes and never interprets a task's
-//! output. It supports plain `ws://` only: the supervisor listens on loopback, where TLS has nothing to
-//! protect. `ccx` and the Rust tests are built on it.
+//! output. `ccx` and the Rust tests are built on it.
 //!
 //! ```no_run
 //! use cc_client::{Reconnect, Session, SessionEvent};
@@ -49,6 +48,8 @@ mod address;
 pub mod calls;
 pub mod connection;
 mod reader;
+mod stream;
+pub mod trust;
 mod writer;
 
 pub mod error;
@@ -63,3 +64,4 @@ pub use outage::Reconnect;
 pub use request::BatchRequest;
 pub use session::Session;
 pub use session_event::{SessionEvent, StartedTask};
+pub use trust::Trust;

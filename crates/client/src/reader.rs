@@ -8,18 +8,16 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream::SplitStream};
-use tokio::{
-    net::TcpStream,
-    time::{self, Instant},
-};
+use tokio::time::{self, Instant};
 use tokio_tungstenite::{
-    MaybeTlsStream, WebSocketStream,
+    WebSocketStream,
     tungstenite::{self, Message, protocol::CloseFrame},
 };
 
 use crate::{
     error::Error,
     event::{self, Event},
+    stream::Stream,
 };
 
 /// So many heartbeat intervals without a frame, and the server counts as gone.
@@ -27,7 +25,7 @@ const SILENT_HEARTBEATS: f64 = 2.5;
 /// Before silence counts, the socket is read for at least this long: frames may have come while it was not read.
 const LEAST_LISTENING: Duration = Duration::from_secs(1);
 
-pub(crate) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(crate) type Socket = WebSocketStream<Stream>;
 
 /// See the module.
 #[derive(Debug)]

@@ -119,3 +119,15 @@ fn source(origin: &Origin) -> String {
         Origin::Default => "default".to_owned(),
     }
 }
+
+/// A configuration file is checked without a panic: its syntax, its keys and every value.
+#[cfg(fuzzing)]
+pub fn fuzz_settings(text: &str) {
+    let file = crate::config::file::ConfigFile::parse(Path::new("fuzz.toml"), text);
+    let mut values = Values::of_file(file);
+    let mut mistakes = values.take_mistakes();
+    mistakes.extend(wrong_values(&values));
+    for mistake in in_order(&values, mistakes) {
+        assert!(!mistake.to_string().is_empty());
+    }
+}

@@ -56,7 +56,7 @@ impl Arguments {
         Self::of(&command().get_matches())
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn from_words<W: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = W>,
     ) -> Self {

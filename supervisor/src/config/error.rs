@@ -2,6 +2,8 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+use rustls::pki_types::pem;
+
 use crate::config::origin::{Place, SettingOrigin};
 
 /// Why the supervisor does not start: the first mistake.
@@ -24,14 +26,17 @@ pub(crate) enum ConfigError {
     /// An inherited socket has no origin.
     #[error(
         "{}{address} is not a loopback address: everyone who reaches it could run commands; \
-         give a token (--token-file) and --insecure-remote, or listen on 127.0.0.1",
+         give a token (--token-file) and a certificate (--tls-cert, --tls-key), or, where others may read everything on the \
+         way, --insecure-remote; or listen on 127.0.0.1",
         prefix(.origin.as_ref())
     )]
     Remote { origin: Option<SettingOrigin>, address: SocketAddr },
+    #[error("TLS needs both a certificate (--tls-cert) and its key (--tls-key)")]
+    HalfTls,
     /// Found at a reload.
     #[error(
-        "this supervisor listens on {address}, beyond loopback, and would be open to everyone without a token: \
-         give one (token-file)"
+        "this supervisor listens on {address}, beyond loopback, and would be open to everyone without a token, \
+         and without TLS to everyone on the way: give a token (token-file) and a certificate (tls-cert, tls-key)"
     )]
     LastToken { address: SocketAddr },
     #[error("no state directory: set HOME, or give --state-dir")]
@@ -68,7 +73,8 @@ impl ConfigError {
                 origin.place()
             }
             Self::Remote { origin, .. } => origin.as_ref()?.place(),
-            Self::NoStateDir
+            Self::HalfTls
+            | Self::NoStateDir
             | Self::NoWorker
             | Self::LastToken { .. }
             | Self::File { .. }
@@ -127,6 +133,8 @@ pub(crate) enum ValueError {
     LogLevel,
     #[error("must be trace, debug, info, warning, error or off, or a list of target=level ({0})")]
     LogTargets(#[from] tracing_subscriber::filter::ParseError),
+    #[error("must be unix: and an absolute path of at most 99 bytes")]
+    UnixPath,
     #[error("must be a port number from 0 to 65535")]
     Port,
     #[error("must be HOST:PORT, such as 127.0.0.1:8003 ({0})")]
@@ -194,8 +202,10 @@ pub(crate) enum PathError {
     WritableByOthers { path: PathBuf, mode: u32 },
     #[error(transparent)]
     Token(TokenError),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     #[error(
-        "mode {mode:04o} lets others read the tokens in it; allow only yourself: chmod 600, and put new tokens in it"
+        "mode {mode:04o} lets others read the secret in it; allow only yourself: chmod 600, and put a new secret in it"
     )]
     NotPrivate { mode: u32 },
     #[error(
@@ -233,6 +243,19 @@ pub(crate) enum TokenFileError {
     SameSecret,
     #[error(transparent)]
     Token(#[from] TokenError),
+}
+
+/// Why certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("is no PEM file with what is needed: {0}")]
+    Pem(#[from] pem::Error),
+    #[error("has no certificate in PEM form (-----BEGIN CERTIFICATE-----)")]
+    NoCertificate,
+    #[error("cannot be used: {0}; the certificate and the key must belong together")]
+    Unusable(#[from] rustls::Error),
+    #[error("cannot be used to check client certificates: {0}")]
+    Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
 /// Why a text is no token. The text itself stays out of the message.

@@ -19,6 +19,9 @@ pub(crate) const TOKEN_FILE_BYTES: usize = 64 * 1024;
 /// Longest name of a token.
 pub(crate) const TOKEN_NAME_CHARS: usize = 64;
 
+/// Longest file with certificates or a key.
+pub(crate) const TLS_FILE_BYTES: usize = 1024 * 1024;
+
 // The listener.
 
 /// Sessions that wait for their clients; of more, those end that run nothing and have sent everything, the oldest first.
@@ -338,7 +341,7 @@ pub(crate) const KEEP_BYTES_SHARE: u64 = 10;
 /// Logs that retention removes at once, and for how long: clients wait for the same disk.
 pub(crate) const RETENTION_SLICE_TASKS: usize = 8;
 /// See [`RETENTION_SLICE_TASKS`].
-pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(2);
+pub(crate) const RETENTION_SLICE: Duration = Duration::from_millis(10);
 /// Longest pause after that. The usual one is twice what the removal took.
 pub(crate) const RETENTION_PAUSE: Duration = Duration::from_millis(10);
 /// Between looks for logs that have become too old.

@@ -86,9 +86,9 @@ impl Live {
         self.sources.environment(&self.config()).1
     }
 
-    /// Notes where the supervisor listens: what a reload must not open to strangers.
-    pub(crate) fn listens_on(&self, address: SocketAddr) {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).listening = Some(address);
+    /// Notes where the supervisor listens beyond loopback: what a reload must not open to strangers.
+    pub(crate) fn listens_on(&self, address: Option<SocketAddr>) {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner).listening = address;
     }
 
     /// Reads all sources again. What may change while the supervisor runs is in force then, and `apply` gives it to all
@@ -104,8 +104,8 @@ impl Live {
         let before = self.config();
         let pinned = Pinned {
             given: &now.settings,
-            listen: before.listen,
-            listening: now.listening.unwrap_or(before.listen),
+            listen: &before.listen,
+            listening: now.listening,
             state_dir: &before.state_dir,
             worker: &before.worker,
         };

@@ -3,12 +3,15 @@
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::config::{
     error::ConfigError,
+    listen::ListenAddress,
     origin::Origin,
     settings::{setting::AnySetting as _, table},
+    tls,
     tokens::TokenSetting,
     values::Values,
 };
@@ -22,7 +25,8 @@ const TOKENS_CREDENTIAL: &str = "cc-executor.tokens";
 pub(crate) struct Machine {
     pub(super) tokens: TokenSetting,
     pub(super) may_be_remote: bool,
-    pub(super) listen: SocketAddr,
+    pub(super) listen: Vec<ListenAddress>,
+    pub(super) tls: Option<Arc<rustls::ServerConfig>>,
     pub(super) state_dir: PathBuf,
     pub(super) worker: PathBuf,
     pub(super) cwd: PathBuf,
@@ -39,14 +43,28 @@ impl Machine {
         // A token file that cannot be used is a mistake of its own.
         let has_token = tokens.as_ref().map_or(true, |tokens| !tokens.is_empty())
             || values.is_unusable(&table::TOKEN_FILE);
-        let address = address(values, has_token);
-        match (tokens, address, state_dir(values), worker(values), cwd(values)) {
-            (Ok(tokens), Ok((listen, may_be_remote)), Ok(state_dir), Ok(worker), Ok(cwd)) => {
-                Ok(Self { tokens, may_be_remote, listen, state_dir, worker, cwd })
-            }
-            (tokens, address, state_dir, worker, cwd) => {
-                let mistakes =
-                    [tokens.err(), address.err(), state_dir.err(), worker.err(), cwd.err()];
+        let tls = tls::server(values);
+        // As above.
+        let has_tls = tls.as_ref().map_or(true, Option::is_some);
+        let address = address(values, has_token, has_tls);
+        match (tokens, tls, address, state_dir(values), worker(values), cwd(values)) {
+            (
+                Ok(tokens),
+                Ok(tls),
+                Ok((listen, may_be_remote)),
+                Ok(state_dir),
+                Ok(worker),
+                Ok(cwd),
+            ) => Ok(Self { tokens, tls, may_be_remote, listen, state_dir, worker, cwd }),
+            (tokens, tls, address, state_dir, worker, cwd) => {
+                let mistakes = [
+                    tokens.err(),
+                    tls.err(),
+                    address.err(),
+                    state_dir.err(),
+                    worker.err(),
+                    cwd.err(),
+                ];
                 Err(mistakes.into_iter().flatten().collect())
             }
         }
@@ -54,22 +72,26 @@ impl Machine {
 }
 
 /// Where to listen, and whether that may be beyond loopback.
-fn address(values: &Values<'_>, has_token: bool) -> Result<(SocketAddr, bool), ConfigError> {
+fn address(
+    values: &Values<'_>,
+    has_token: bool,
+    has_tls: bool,
+) -> Result<(Vec<ListenAddress>, bool), ConfigError> {
     let is_insecure =
         values.is_unusable(&table::INSECURE_REMOTE) || values.value(&table::INSECURE_REMOTE)?;
-    let may_be_remote = is_insecure && has_token;
+    let may_be_remote = (has_tls || is_insecure) && has_token;
     let origin = values.given(&table::LISTEN)?.map(|given| given.origin);
     if let Some(pinned) = values.pinned() {
-        let address = pinned.listening;
-        return match check_inherited(address, may_be_remote) {
-            Ok(_) => Ok((pinned.listen, may_be_remote)),
-            Err(_) => Err(ConfigError::LastToken { address }),
+        return match pinned.listening.filter(|_| !may_be_remote) {
+            None => Ok((pinned.listen.to_vec(), may_be_remote)),
+            Some(address) => Err(ConfigError::LastToken { address }),
         };
     }
-    let address = values.value(&table::LISTEN)?;
-    if may_be_remote || is_local(address) {
-        return Ok((address, may_be_remote));
-    }
+    let listen = values.value(&table::LISTEN)?;
+    let remote = listen.iter().filter(|address| !address.is_local()).find_map(ListenAddress::tcp);
+    let Some(address) = remote.filter(|_| !may_be_remote) else {
+        return Ok((listen, may_be_remote));
+    };
     let origin = origin.map(|origin| origin.of(table::LISTEN.about().name));
     Err(ConfigError::Remote { origin, address })
 }
@@ -82,15 +104,11 @@ pub(crate) fn check_inherited(
     address: SocketAddr,
     may_be_remote: bool,
 ) -> Result<SocketAddr, ConfigError> {
-    if may_be_remote || is_local(address) {
+    if may_be_remote || address.ip().is_loopback() {
         Ok(address)
     } else {
         Err(ConfigError::Remote { origin: None, address })
     }
-}
-
-fn is_local(address: SocketAddr) -> bool {
-    address.ip().is_loopback()
 }
 
 /// The argument and the configuration file name a file with tokens; the variable is a token. Where nothing is given, a

@@ -23,12 +23,16 @@ pub(crate) mod hooks;
 pub(crate) mod machine;
 /// What tasks are kept from.
 pub(crate) mod isolation;
+/// Where to listen.
+pub(crate) mod listen;
 /// Limits that are no settings, and bounds that settings and requests share.
 pub(crate) mod limits;
 /// Which configuration files are read.
 mod layers;
 /// What is in force.
 pub(crate) mod live;
+/// Certificates.
+mod tls;
 /// Where a value comes from.
 pub(crate) mod origin;
 /// The settings: one table in code.
@@ -44,7 +48,7 @@ pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 use cc_proctree::cgroup;
@@ -54,6 +58,7 @@ use self::{
     error::ConfigError,
     hooks::HookDefaults,
     isolation::IsolationSettings,
+    listen::ListenAddress,
     machine::Machine,
     origin::Origin,
     settings::{
@@ -67,8 +72,10 @@ use self::{
 /// The whole configuration.
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
-    pub(crate) listen: SocketAddr,
-    /// It may listen beyond loopback: there is a token, and --insecure-remote was given.
+    pub(crate) listen: Vec<ListenAddress>,
+    /// What the TCP addresses show to their clients; `None`: they speak plainly.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// It may listen beyond loopback: there is a token, and either a certificate, or --insecure-remote was given.
     pub(crate) may_be_remote: bool,
     /// An inherited socket must listen on the address that was given.
     pub(crate) is_listen_given: bool,
@@ -201,6 +208,7 @@ impl Config {
             may_be_remote: machine.may_be_remote,
             is_listen_given: is_listen_given(values)?,
             listen: machine.listen,
+            tls: machine.tls,
             state_dir: machine.state_dir.clone(),
             worker: machine.worker,
             sessions_limit: values.value(&table::MAX_SESSIONS)?,
@@ -291,6 +299,9 @@ fn hooks(values: &Values<'_>) -> Result<HookDefaults, ConfigError> {
 fn patterns(texts: Vec<String>) -> Vec<Pattern> {
     texts.iter().map(|text| Pattern::new(text)).collect()
 }
+
+#[cfg(fuzzing)]
+pub use self::check::fuzz_settings;
 
 #[cfg(test)]
 mod reference;

@@ -17,7 +17,7 @@ fn resolve(args: Arguments, variables: &[(&str, &str)]) -> Result<Config, Config
 #[test]
 fn without_anything_the_documented_defaults_hold() {
     let config = resolve(args(&[]), &[]).unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:8003");
+    assert_eq!(config.listen[0].to_string(), "127.0.0.1:8003");
     assert_eq!(config.sessions_limit, 100);
     assert_eq!(config.shell, "sh");
     assert_eq!(config.agent, ["claude"]);
@@ -44,7 +44,7 @@ fn the_predecessors_variables_work() {
         ],
     )
     .unwrap();
-    assert_eq!(config.listen.to_string(), "127.0.0.1:9000");
+    assert_eq!(config.listen[0].to_string(), "127.0.0.1:9000");
     assert_eq!(config.sessions_limit, 3);
     assert_eq!(config.task.line_bytes_limit, 4096);
     assert_eq!(config.task.idle_timeout, None);

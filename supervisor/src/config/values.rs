@@ -9,6 +9,7 @@ use crate::config::{
     error::ConfigError,
     file::ConfigFile,
     layers,
+    listen::ListenAddress,
     origin::{Given, Lookup, Origin},
     settings::{
         kind::Kind,
@@ -25,9 +26,9 @@ pub(super) struct Pinned<'a> {
     /// What was given for each setting at the start.
     pub(super) given: &'a AllGiven,
     /// As configured at the start.
-    pub(super) listen: SocketAddr,
-    /// Where the supervisor listens, which an inherited socket may have decided.
-    pub(super) listening: SocketAddr,
+    pub(super) listen: &'a [ListenAddress],
+    /// Where the supervisor listens beyond loopback, which an inherited socket may have decided.
+    pub(super) listening: Option<SocketAddr>,
     pub(super) state_dir: &'a Path,
     pub(super) worker: &'a Path,
 }
@@ -63,6 +64,13 @@ impl<'a> Values<'a> {
             #[cfg(test)]
             asked: std::cell::RefCell::default(),
         })
+    }
+
+    /// Takes nothing but a file.
+    #[cfg(fuzzing)]
+    pub(crate) fn of_file(file: ConfigFile) -> Self {
+        let arguments = Arguments::from_words::<OsString>([]);
+        Self { arguments, lookup: &|_| None, files: vec![file], pinned: None }
     }
 
     /// For a reload: what it cannot change is what it was.

@@ -117,22 +117,41 @@ impl Frames {
     }
 }
 
+/// Where frames end does not depend on how many bytes are read at once.
+#[cfg(fuzzing)]
+pub fn fuzz_frames(bytes: &[u8]) {
+    let walk = |most: usize| {
+        let (mut frames, mut rest) = (Frames::default(), bytes);
+        while !rest.is_empty() {
+            let due = frames.due();
+            assert!(due > 0, "it stands still");
+            let (now, later) = rest.split_at(due.min(most).min(rest.len()));
+            frames.read(now);
+            rest = later;
+        }
+        (frames.message, frames.payload_left, frames.header_bytes)
+    };
+    let at_once = walk(usize::MAX);
+    assert_eq!(at_once, walk(1));
+    assert_eq!(at_once, walk(3));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use tokio_tungstenite::tungstenite::protocol::frame::{
-        Frame, FrameHeader,
+        FrameHeader,
         coding::{Control, Data, OpCode},
     };
 
     use super::*;
 
     fn frame(opcode: OpCode, is_final: bool, payload: usize) -> Vec<u8> {
-        let frame = Frame::message(vec![7; payload], opcode, is_final);
-        let header = FrameHeader { mask: Some([1, 2, 3, 4]), ..frame.header().clone() };
+        let mask = Some([1, 2, 3, 4]);
+        let header = FrameHeader { is_final, opcode, mask, ..FrameHeader::default() };
         let mut bytes = Vec::new();
         header.format(payload as u64, &mut bytes).unwrap();
-        bytes.extend_from_slice(frame.payload());
+        bytes.resize(bytes.len() + payload, 7);
         bytes
     }
 

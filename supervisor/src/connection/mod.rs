@@ -12,6 +12,10 @@
 //!
 //! Called by [`crate::http`] after an upgrade.
 
+/// Sends back what it receives, for tests.
+#[cfg(debug_assertions)]
+pub(crate) mod echo;
+
 mod context;
 
 mod places;
@@ -27,3 +31,6 @@ mod websocket;
 mod heartbeat;
 
 pub(crate) use self::{context::ConnectionContext, serve::serve};
+
+#[cfg(fuzzing)]
+pub use self::frames::fuzz_frames;

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
-    net::TcpStream,
     sync::{Notify, OwnedSemaphorePermit, mpsc},
     time::sleep,
 };
@@ -28,6 +27,7 @@ use crate::{
     delivery::{
         Outgoing, Writer,
         socket::{FrameLane, Liveness, Socket},
+        transport::Transport,
     },
     ops::{
         identity::Identity,
@@ -46,7 +46,7 @@ const PANICKED: &str = "a mistake of the supervisor: reconnect and resume";
 pub(crate) async fn serve(
     context: Arc<ConnectionContext>,
     identity: Identity,
-    stream: TcpStream,
+    stream: Transport,
     early: Bytes,
     place: OwnedSemaphorePermit,
 ) {
@@ -105,7 +105,7 @@ impl Open {
     async fn begin(
         context: &Arc<ConnectionContext>,
         identity: Identity,
-        stream: TcpStream,
+        stream: Transport,
         early: Bytes,
     ) -> Option<Self> {
         let life = Liveness::default();

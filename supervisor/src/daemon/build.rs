@@ -1,7 +1,6 @@
 //! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
-    net::SocketAddr,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -129,7 +128,7 @@ pub(super) fn retain(retention: &Retention, ended: Vec<cc_state::EndedTask>) {
     }
 }
 
-pub(super) fn server(services: Services, address: SocketAddr) -> Server {
+pub(super) fn server(services: Services, is_loopback: bool) -> Server {
     let connections = Arc::new(ConnectionContext::new(services));
-    Server { is_loopback: address.ip().is_loopback(), started_at: Instant::now(), connections }
+    Server { is_loopback, started_at: Instant::now(), connections }
 }

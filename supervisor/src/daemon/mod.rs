@@ -4,7 +4,7 @@
 //!
 //! In reading order:
 //! - `runtime` makes the threads. `serve` is the whole life.
-//! - `listen` opens the listening socket, `build` makes everything that clients ask for.
+//! - `listen` opens the listening sockets (`socket_file`: those with a path), `build` makes everything that clients ask for.
 //! - `recovery` gives the tasks of earlier supervisors owners or ends.
 //! - `reaper` reaps children that were not started here.
 //! - `service_manager` tells the service manager that it lives and what it does.
@@ -18,6 +18,8 @@ pub(crate) mod runtime;
 mod serve;
 
 mod listen;
+
+mod socket_file;
 
 mod build;
 

@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    task::spawn_blocking,
+    task::{JoinSet, spawn_blocking},
     time::{MissedTickBehavior, interval},
 };
 
@@ -54,9 +54,8 @@ pub(crate) async fn serve(
     // First of all, so that no stop is missed.
     let stops = Stops::listen(config.stop_on_stdin_eof)?;
     let reloads = Reloads::listen()?;
-    let listener = listen(&config, inherited)?;
-    let address = listener.get_ref().local_addr().context("the listener's address")?;
-    settings.listens_on(address);
+    let mut listening = listen(&config, inherited)?;
+    settings.listens_on(listening.beyond_loopback());
     let (to_stage, stage) = StageWatch::new();
     let stored = StoredState::load(&state_dir, config.fsync)?;
     let state_dir = Arc::new(state_dir);
@@ -75,7 +74,8 @@ pub(crate) async fn serve(
     retain(&services.tasks.retention, stored.ended);
     let health = Arc::clone(&services.tasks.health);
     tokio::spawn(async move { panics::show(&health).await });
-    tokio::spawn(tell_alerts(Arc::clone(&services.tasks)));
+    let alerted = Arc::clone(&services.tasks);
+    tokio::spawn(panics::forever("the alerts", move || tell_alerts(Arc::clone(&alerted))));
     tokio::spawn(panics::forever("the reaper of strangers", reaper::reap));
     tokio::spawn(panics::forever("the return of memory", memory::give_back));
     let watched = Arc::clone(&services.tasks);
@@ -92,17 +92,26 @@ pub(crate) async fn serve(
     tokio::spawn(panics::forever("the reports to the service manager", telling));
 
     let connection_limits = ConnectionLimits::that_fit(&services.tasks.config());
-    let door = Arc::new(Door::new(server(services.clone(), address), connection_limits));
-    let listening = tokio::spawn(http::accept_connections(listener, Arc::clone(&door)));
-    announce(&format!("listening on ws://{address}/ws/mcp"))?;
-    systemd::ready(&format!("listening on {address}"));
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "serving");
+    let server = server(services.clone(), listening.beyond_loopback().is_none());
+    let door = Arc::new(Door::new(server, connection_limits));
+    let mut accepting = JoinSet::new();
+    for socket in std::mem::take(&mut listening.sockets) {
+        let (socket, door) = (Arc::new(socket), Arc::clone(&door));
+        let accept = move || http::accept_connections(Arc::clone(&socket), Arc::clone(&door));
+        accepting.spawn(panics::forever("a listener", accept));
+    }
+    for url in &listening.urls {
+        announce(&format!("listening on {url}"))?;
+        tracing::info!(url, version = env!("CARGO_PKG_VERSION"), "serving");
+    }
+    systemd::ready(&format!("listening on {}", listening.urls.join(", ")));
 
     tokio::spawn(reload_when_told(services.clone(), reloads));
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));
     let left = shutdown::end(&services.tasks, stops, &to_stage, door.places(), lost).await;
     // Its loop has ended with the stage.
-    drop(listening.await);
+    accepting.join_all().await;
+    listening.remove_files();
     if let Some(parent) = parent {
         match left {
             Left::Nothing => parent.remove(),

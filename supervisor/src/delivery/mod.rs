@@ -11,6 +11,7 @@
 //! - `output_json`: the same for output, which is nearly all, straight from its bytes
 //! - `pending`: records that were read and are not sent yet
 //! - `socket`: messages in a buffer, their short way past the WebSocket codec, and the signs of life of the other end
+//! - `transport`: the stream below it, TCP, Unix or TLS
 
 mod writer;
 
@@ -26,7 +27,12 @@ pub(crate) mod pending;
 
 pub(crate) mod socket;
 
+pub(crate) mod transport;
+
 pub(crate) use self::{
     outgoing::{Follow, Outgoing},
     writer::Writer,
 };
+
+#[cfg(fuzzing)]
+pub use self::socket::fuzz_written_frames;

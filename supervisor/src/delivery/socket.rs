@@ -21,10 +21,9 @@ use std::{
 };
 
 use bytes::{Buf as _, Bytes};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::delivery::transport::Transport;
 
 /// Messages in order, in one allocation.
 #[derive(Debug, Default)]
@@ -130,6 +129,22 @@ pub(crate) fn text_frame(text: &str) -> Bytes {
     frame.into()
 }
 
+/// The texts of messages as frames, for who reads them with another library.
+#[cfg(fuzzing)]
+#[must_use]
+pub fn fuzz_written_frames<'a>(texts: impl IntoIterator<Item = &'a str>) -> Bytes {
+    let mut buffer = MessageBuffer::default();
+    for text in texts {
+        buffer.push(text, 1);
+    }
+    let (frames, _) = buffer.into_frames();
+    let mut rest = &frames[..];
+    while !rest.is_empty() {
+        rest = &rest[frame_bytes(rest)..];
+    }
+    frames
+}
+
 /// The frames that the writer gave last and the socket has not taken yet. Clones are the same lane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FrameLane(Arc<Mutex<Bytes>>);
@@ -210,17 +225,17 @@ impl Liveness {
     }
 }
 
-/// A TCP stream that reports signs of life of its other end and writes its lane before anything else.
+/// A stream that reports signs of life of its other end and writes its lane before anything else.
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TcpStream,
+    stream: Transport,
     liveness: Liveness,
     lane: FrameLane,
 }
 
 impl Socket {
     #[must_use]
-    pub(crate) fn new(stream: TcpStream, liveness: Liveness, lane: FrameLane) -> Self {
+    pub(crate) fn new(stream: Transport, liveness: Liveness, lane: FrameLane) -> Self {
         Self { stream, liveness, lane }
     }
 
@@ -282,7 +297,12 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_lane(context))?;
-        Pin::new(&mut self.stream).poll_flush(context)
+        let outcome = Pin::new(&mut self.stream).poll_flush(context);
+        // TLS takes more than its socket does, and keeps it until then.
+        if outcome.is_pending() {
+            self.liveness.set_full(true);
+        }
+        outcome
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -276,7 +276,19 @@ impl Writer {
     where
         S: Sink<Message, Error = Error> + Unpin,
     {
-        sink.flush().await?;
+        match timeout(limits::STALLED_READER, sink.flush()).await {
+            Ok(flushed) => flushed?,
+            Err(_) => {
+                let all = turn.frames().len();
+                let follow = nth(&mut self.own, &mut self.attached, place);
+                // Not one of them is under way.
+                if follow.is_some_and(|follow| turn.take_back(all, follow) == 0) {
+                    drop(turn);
+                    return sink.flush().await;
+                }
+                sink.flush().await?;
+            }
+        }
         // The codec has nothing under way, and no other future writes to the sink in between.
         self.lane.put(turn.frames());
         let mut unsent = self.lane.unsent();

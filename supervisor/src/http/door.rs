@@ -4,7 +4,8 @@
 //! token that they could show.
 
 use std::{
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
+    os::fd::AsFd,
     sync::{Arc, LazyLock},
     time::Instant,
 };
@@ -69,12 +70,14 @@ impl Door {
     }
 
     /// Tells a connection that cannot be served at this moment to come again.
-    pub(super) fn turn_away_unserved(&self, stream: &TcpStream) {
+    pub(super) fn turn_away_unserved(&self, stream: impl AsFd, is_plain: bool) {
         static ANSWER: LazyLock<String> = LazyLock::new(|| {
             unavailable("the supervisor has no file descriptor left for this connection; try again")
         });
         self.failed(HandshakeFailure::Unavailable);
-        turn_away(stream, &ANSWER);
+        if is_plain {
+            turn_away(stream, &ANSWER);
+        }
     }
 
     pub(super) fn failed(&self, cause: HandshakeFailure) {

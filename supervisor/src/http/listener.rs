@@ -1,12 +1,8 @@
-//! Accepts TCP connections, finds out who is at their other ends, and hands them to [`crate::http::arrivals`]. It never reads from one, and
+//! Accepts connections, finds out who is at their other ends, and hands them to [`crate::http::arrivals`]. It never reads from one, and
 //! waits for none: the kernel's queue is first in, first out, so whoever waits behind a flood waits for as long as it takes to
 //! turn the flood away.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use rustix::io::Errno;
 use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
@@ -16,18 +12,17 @@ use crate::{
     http::{
         arrivals::meet,
         door::Door,
-        peer::{Ends, KnownPeer, Lookup},
+        peer::{KnownPeer, Lookup},
         reserve::{Reserve, is_exhausted},
+        sockets::{Accepted, ListeningSocket, OtherEnd},
     },
     ops::{health::Condition, repeated::Repeated},
 };
 
-type Accepted = (TcpStream, SocketAddr);
-
 /// Accepts until the supervisor stops; then the listening socket is closed.
 ///
 /// It accepts by itself, and not by the runtime: what is turned away at once need not be registered with it.
-pub(crate) async fn accept_connections(listener: AsyncFd<TcpListener>, door: Arc<Door>) {
+pub(crate) async fn accept_connections(listener: Arc<AsyncFd<ListeningSocket>>, door: Arc<Door>) {
     let mut lookup = Lookup::new();
     let mut descriptors = Descriptors { reserve: Reserve::new(), are_exhausted: false };
     loop {
@@ -68,7 +63,7 @@ pub(crate) async fn accept_connections(listener: AsyncFd<TcpListener>, door: Arc
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] where none waits.
-fn gather(listener: &TcpListener) -> io::Result<(Vec<Accepted>, Option<io::Error>)> {
+fn gather(listener: &ListeningSocket) -> io::Result<(Vec<Accepted>, Option<io::Error>)> {
     let mut accepted = Vec::new();
     while accepted.len() < limits::ACCEPTED_TOGETHER {
         match listener.accept() {
@@ -86,16 +81,30 @@ fn gather(listener: &TcpListener) -> io::Result<(Vec<Accepted>, Option<io::Error
 }
 
 async fn meet_all(door: &Arc<Door>, lookup: &mut Lookup, accepted: Vec<Accepted>) {
-    let with_ends = |(stream, peer): Accepted| {
-        let own = stream.local_addr().ok()?;
-        Some((stream, Ends { peer, own }))
-    };
-    let (streams, ends): (Vec<TcpStream>, Vec<Ends>) =
-        accepted.into_iter().filter_map(with_ends).unzip();
-    let peers: Vec<io::Result<KnownPeer>> = lookup.peers(&ends).await;
-    for ((stream, ends), peer) in streams.into_iter().zip(ends).zip(peers) {
-        meet(door, stream, ends.peer, peer);
+    for (connection, peer) in identified(lookup, accepted).await {
+        meet(door, connection, peer);
     }
+}
+
+/// Who is at the other ends of these connections, as far as they are not over.
+async fn identified(
+    lookup: &mut Lookup,
+    accepted: Vec<Accepted>,
+) -> Vec<(Accepted, io::Result<KnownPeer>)> {
+    let mut identified = Vec::new();
+    let (mut unknown, mut ends) = (Vec::new(), Vec::new());
+    for connection in accepted {
+        match connection.other_end() {
+            None => {}
+            Some(OtherEnd::Known(peer)) => identified.push((connection, Ok(peer))),
+            Some(OtherEnd::Ends(of_it)) => {
+                unknown.push(connection);
+                ends.push(of_it);
+            }
+        }
+    }
+    identified.extend(unknown.into_iter().zip(lookup.peers(&ends).await));
+    identified
 }
 
 /// The want of descriptors.
@@ -106,20 +115,23 @@ struct Descriptors {
 
 impl Descriptors {
     /// Answers one of the connections that cannot be accepted otherwise.
-    async fn refuse_one(&mut self, door: &Arc<Door>, lookup: &mut Lookup, listener: &TcpListener) {
+    async fn refuse_one(
+        &mut self,
+        door: &Arc<Door>,
+        lookup: &mut Lookup,
+        listener: &ListeningSocket,
+    ) {
         self.are_exhausted = true;
         let text = "no file descriptor is left: new connections are told to come again, and tasks may fail to start; raise \
                     the limit (ulimit -n, LimitNOFILE=; sysctl fs.file-max), or lower --max-sessions and --max-tasks";
         door.server.tasks().health.raise(Condition::DescriptorsExhausted, text);
         if self.reserve.give_up() {
-            if let Ok((stream, peer)) = listener.accept() {
-                let stranger = match stream.local_addr() {
-                    Ok(own) => lookup.peers(&[Ends { peer, own }]).await.pop().and_then(Result::ok),
-                    Err(_) => None,
-                };
-                let stranger =
-                    stranger.filter(|peer| door.server.rules().check_peer(peer.peer).is_err());
-                meet(door, stream, peer, stranger.ok_or_else(|| Errno::MFILE.into()));
+            let accepted = listener.accept().into_iter().collect();
+            for (connection, peer) in identified(lookup, accepted).await {
+                let is_stranger =
+                    |peer: &KnownPeer| door.server.rules().check_peer(peer.peer).is_err();
+                let stranger = peer.ok().filter(is_stranger);
+                meet(door, connection, stranger.ok_or_else(|| Errno::MFILE.into()));
             }
         } else {
             sleep(limits::ACCEPT_RETRY).await;

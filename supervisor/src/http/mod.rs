@@ -1,10 +1,10 @@
 //! Who is let in: the listening socket, admission, the upgrade to a WebSocket, health and metrics pages.
 //!
-//! Owns the one port and the bounds on connections. Never sees a message: after an upgrade the socket belongs to
+//! Owns the listening sockets and the bounds on connections. Never sees a message: after an upgrade the socket belongs to
 //! [`crate::connection`].
 //!
 //! In reading order:
-//! - `listener` accepts TCP connections; `reserve` is its last descriptor, `peer` finds the user at the other end.
+//! - `listener` accepts connections from the `sockets`; `reserve` is its last descriptor, `peer` finds the user at the other end.
 //! - `arrivals` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
 //! - `door` is what all connections share.
 //! - `server` is what requests are answered with, `requests` answers them, with the `pages` of operators, or with an
@@ -13,6 +13,8 @@
 //!   of the `places`.
 //!
 //! Called by [`crate::daemon`].
+
+mod sockets;
 
 mod listener;
 
@@ -46,4 +48,7 @@ mod handshake;
 
 mod response;
 
-pub(crate) use self::{door::Door, listener::accept_connections, places::Places, server::Server};
+pub(crate) use self::{
+    door::Door, listener::accept_connections, places::Places, server::Server,
+    sockets::ListeningSocket,
+};

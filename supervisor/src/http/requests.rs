@@ -27,12 +27,15 @@ use hyper::{
     upgrade::{Parts, Upgraded},
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::sleep};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::{
     config::limits,
     connection,
+    delivery::transport::Transport,
     http::{
         admission::{Admitted, Refusal},
         door::{Door, log_refusal},
@@ -49,67 +52,110 @@ use crate::{
     },
 };
 
-/// Serves one connection until it ends or is upgraded. `ticket` is its place until then.
+/// Who is at the other end of a connection, and its place until it is admitted.
+pub(super) struct Arrival {
+    pub(super) peer: KnownPeer,
+    pub(super) address: Option<SocketAddr>,
+    pub(super) ticket: Ticket,
+}
+
+/// Serves one connection until it ends or is upgraded.
 pub(super) async fn serve(
     door: Arc<Door>,
-    stream: TcpStream,
-    peer: KnownPeer,
-    address: Option<SocketAddr>,
-    ticket: Ticket,
+    stream: Transport,
+    tls: Option<Arc<ServerConfig>>,
+    arrival: Arrival,
 ) {
-    let handshake_timeout = door.server.tasks().config().handshake_timeout;
     let answered = AtomicUsize::new(0);
-    let context = Arc::new(Context { door: Arc::clone(&door), peer, address, ticket, answered });
-    let of_requests = Arc::clone(&context);
-    let service = service_fn(move |request| {
-        let context = Arc::clone(&of_requests);
-        async move { Ok::<_, Infallible>(context.answer(request).await) }
-    });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(handshake_timeout)
-            .max_buf_size(limits::REQUEST_HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-            .with_upgrades()
-    );
-    let mut is_closing = false;
-    loop {
-        let patience = if is_closing { handshake_timeout } else { limits::HTTP_LIFETIME };
-        tokio::select! {
-            outcome = connection.as_mut() => return context.ended(outcome),
-            () = context.ticket.dropped() => return context.gave_way(),
-            () = door.server.tasks().stage.stopping() => return,
-            () = sleep(patience) => {
-                if is_closing {
-                    return context.took_too_long();
-                }
-                // The answer under way is still sent.
-                is_closing = true;
-                connection.as_mut().graceful_shutdown();
-            }
-        }
-    }
+    let context = Arc::new(Context { door, arrival, answered });
+    let stream = match (stream, tls) {
+        (Transport::Tcp(stream), Some(tls)) => match context.shake_hands(stream, tls).await {
+            Some(stream) => Transport::Tls(Box::new(stream)),
+            None => return,
+        },
+        (stream, _) => stream,
+    };
+    context.serve(stream).await;
 }
 
 /// An HTTP connection, as its requests see it.
 struct Context {
     door: Arc<Door>,
-    peer: KnownPeer,
-    address: Option<SocketAddr>,
-    ticket: Ticket,
+    arrival: Arrival,
     /// Requests so far.
     answered: AtomicUsize,
 }
 
 impl Context {
+    /// The TLS handshake.
+    async fn shake_hands(
+        &self,
+        stream: TcpStream,
+        tls: Arc<ServerConfig>,
+    ) -> Option<TlsStream<TcpStream>> {
+        let tasks = self.door.server.tasks();
+        tokio::select! {
+            outcome = TlsAcceptor::from(tls).accept(stream) => match outcome {
+                Ok(stream) => Some(stream),
+                Err(error) => {
+                    static LINES: Repeated = Repeated::new("TLS handshakes failed");
+                    let (uid, address) = (self.arrival.peer.uid, self.arrival.address);
+                    LINES.log(|| tracing::warn!(%error, uid, ?address, "a TLS handshake failed"));
+                    self.door.failed(HandshakeFailure::BadRequest);
+                    None
+                }
+            },
+            () = self.arrival.ticket.dropped() => { self.gave_way(); None }
+            () = tasks.stage.stopping() => None,
+            () = sleep(tasks.config().handshake_timeout) => { self.took_too_long(); None }
+        }
+    }
+
+    async fn serve(self: Arc<Self>, stream: Transport) {
+        let handshake_timeout = self.door.server.tasks().config().handshake_timeout;
+        let of_requests = Arc::clone(&self);
+        let service = service_fn(move |request| {
+            let context = Arc::clone(&of_requests);
+            async move { Ok::<_, Infallible>(context.answer(request).await) }
+        });
+        let mut connection = pin!(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(handshake_timeout)
+                .max_buf_size(limits::REQUEST_HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), service)
+                .with_upgrades()
+        );
+        let mut is_closing = false;
+        loop {
+            let patience = if is_closing { handshake_timeout } else { limits::HTTP_LIFETIME };
+            tokio::select! {
+                outcome = connection.as_mut() => return self.ended(outcome),
+                () = self.arrival.ticket.dropped() => return self.gave_way(),
+                () = self.door.server.tasks().stage.stopping() => return,
+                () = sleep(patience) => {
+                    if is_closing {
+                        return self.took_too_long();
+                    }
+                    // The answer under way is still sent.
+                    is_closing = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
+        }
+    }
+
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
         let rules = self.door.server.rules();
-        if let Err(refusal) = rules.check_request(self.peer.peer, request.headers()) {
+        if let Err(refusal) = rules.check_request(self.arrival.peer.peer, request.headers()) {
             return self.refused(refusal).await;
         }
         let path = request.uri().path();
+        #[cfg(debug_assertions)]
+        if connection::echo::is_at(path) {
+            return self.echo(request);
+        }
         if WEBSOCKET_PATHS.contains(&path) {
             return match self.upgrade(request) {
                 Ok(response) => response,
@@ -120,7 +166,7 @@ impl Context {
             path: path.to_owned(),
             query: request.uri().query().map(str::to_owned),
             method: request.method().clone(),
-            is_client: rules.check_session(self.peer.peer, request.headers()).is_ok(),
+            is_client: rules.check_session(self.arrival.peer.peer, request.headers()).is_ok(),
         };
         // Boxed: a connection that becomes a WebSocket never asks for one.
         let page = Box::pin(pages::answer(&self.door.server, page)).await;
@@ -130,8 +176,9 @@ impl Context {
     fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
         let server = &self.door.server;
         let Admitted { token, subprotocol } =
-            server.rules().check_session(self.peer.peer, request.headers())?;
-        let identity = Identity { uid: self.peer.uid, address: self.address, token };
+            server.rules().check_session(self.arrival.peer.peer, request.headers())?;
+        let identity =
+            Identity { uid: self.arrival.peer.uid, address: self.arrival.address, token };
         if server.tasks().stage.is_stopping() {
             self.door.failed(HandshakeFailure::Stopping);
             return Ok(come_again("the supervisor is stopping", "5"));
@@ -143,7 +190,7 @@ impl Context {
                 return Ok(*response);
             }
         };
-        let Some(place) = self.door.places.take().filter(|_| self.ticket.admitted()) else {
+        let Some(place) = self.door.places.take().filter(|_| self.arrival.ticket.admitted()) else {
             static LINES: Repeated = Repeated::new("all places of connections are taken");
             LINES.log(|| tracing::warn!("all places of connections are taken: refused"));
             self.door.failed(HandshakeFailure::Places);
@@ -152,26 +199,48 @@ impl Context {
         let connections = Arc::clone(&server.connections);
         let upgrade = hyper::upgrade::on(request);
         tokio::spawn(async move {
-            match upgrade.await.map(Upgraded::downcast::<TokioIo<TcpStream>>) {
+            match upgrade.await.map(Upgraded::downcast::<TokioIo<Transport>>) {
                 Ok(Ok(Parts { io, read_buf, .. })) => {
                     let stream = io.into_inner();
                     // A tokio task of its own, which keeps nothing of what came before.
                     tokio::spawn(connection::serve(connections, identity, stream, read_buf, place));
                 }
-                Ok(Err(_)) => tracing::error!("an upgraded connection was no TCP stream"),
+                Ok(Err(_)) => {
+                    tracing::error!("an upgraded connection was not the one that was accepted")
+                }
                 Err(error) => tracing::debug!(%error, "upgrade"),
             }
         });
         Ok(switching_protocols(&key, subprotocol))
     }
 
+    /// An endpoint for tests: what a session's connection has, without a session.
+    #[cfg(debug_assertions)]
+    fn echo(&self, request: Request<Incoming>) -> HttpResponse {
+        let key = match handshake_key(request.method(), request.headers()) {
+            Ok(key) => key,
+            Err(response) => return *response,
+        };
+        let connections = Arc::clone(&self.door.server.connections);
+        let upgrade = hyper::upgrade::on(request);
+        tokio::spawn(async move {
+            if let Ok(Ok(Parts { io, read_buf, .. })) =
+                upgrade.await.map(Upgraded::downcast::<TokioIo<Transport>>)
+            {
+                connection::echo::serve(connections, io.into_inner(), read_buf).await;
+            }
+        });
+        switching_protocols(&key, None)
+    }
+
     /// The answer to a request that is refused. It comes later the more of them its sender had refused, and is the last on
     /// its connection.
     async fn refused(&self, refusal: Refusal) -> HttpResponse {
-        log_refusal(refusal, self.peer.uid);
-        let who = Identity { uid: self.peer.uid, address: self.address, token: None };
+        let (peer, address) = (self.arrival.peer, self.arrival.address);
+        log_refusal(refusal, peer.uid);
+        let who = Identity { uid: peer.uid, address, token: None };
         self.door.server.tasks().audit.record_turned_away(&who, &refusal.to_string());
-        tokio::time::sleep_until(self.door.answer_refusal_at(self.peer, self.address)).await;
+        tokio::time::sleep_until(self.door.answer_refusal_at(peer, address)).await;
         let response = text(refusal.status(), &refusal.to_string());
         let response = with(response, CONNECTION, "close");
         match refusal {
@@ -198,7 +267,7 @@ impl Context {
 
     fn took_too_long(&self) {
         static LINES: Repeated = Repeated::new("connections sent no request in time");
-        let (uid, address) = (self.peer.uid, self.address);
+        let (uid, address) = (self.arrival.peer.uid, self.arrival.address);
         let tasks = self.door.server.tasks();
         let (kind, limit) = (Timeout::Handshake, tasks.config().handshake_timeout);
         let text = "a connection sent no request in time: closed";
@@ -211,7 +280,7 @@ impl Context {
 
     fn gave_way(&self) {
         static LINES: Repeated = Repeated::new("connections gave way to newer ones");
-        let (uid, address) = (self.peer.uid, self.address);
+        let (uid, address) = (self.arrival.peer.uid, self.arrival.address);
         LINES.log(|| {
             tracing::warn!(
                 uid,

@@ -45,8 +45,10 @@ pub(super) fn turn_away(stream: impl AsFd, answer: &str) {
     if let Err(error) = sent.and_then(|_| shutdown(&stream, Shutdown::Write)) {
         tracing::debug!(%error, "turning a connection away");
     }
-    // What has come of the request. A failure means that nothing has.
-    drop(recv(&stream, &mut [0; DISCARDED_BYTES], RecvFlags::DONTWAIT));
+    // What has come of the request.
+    if let Err(error) = recv(&stream, &mut [0; DISCARDED_BYTES], RecvFlags::DONTWAIT) {
+        tracing::trace!(%error, "nothing has come of the request yet");
+    }
 }
 
 /// Has the connection reset when it is closed.

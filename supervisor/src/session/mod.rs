@@ -88,3 +88,6 @@ pub(crate) use self::{
     reload::reload,
     services::Services,
 };
+
+#[cfg(fuzzing)]
+pub use self::request::fuzz_message;

@@ -83,6 +83,29 @@ fn after_string(mut bytes: &[u8]) -> &[u8] {
     &[]
 }
 
+/// A message is read without a panic, and never with more values than are counted.
+#[cfg(fuzzing)]
+pub fn fuzz_message(text: &str) -> Vec<cc_protocol::envelope::Call> {
+    if let Ok(value) = serde_json::from_str::<serde_json::Value>(text) {
+        assert!(values_of(&value) <= count(usize::MAX, text.as_bytes()), "values are missed");
+    }
+    match read(text, count_values(text)) {
+        Ok(Incoming::Single(call)) => call.into_iter().collect(),
+        Ok(Incoming::Batch(calls)) => calls.into_iter().flatten().collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+#[cfg(fuzzing)]
+fn values_of(value: &serde_json::Value) -> usize {
+    use serde_json::Value;
+    1 + match value {
+        Value::Array(elements) => elements.iter().map(values_of).sum(),
+        Value::Object(members) => members.values().map(values_of).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -210,3 +210,54 @@ fn programs_get_an_object_for_each_check() {
     assert!(findings.iter().all(|finding| finding["found"].is_string()));
     assert_eq!(report.exit_code, Some(1));
 }
+
+#[test]
+fn what_surrounds_tasks_is_said_with_what_to_do() {
+    let home = Home::new(TESTED, LOGGED_IN);
+    let programs = home.folder.path().join("bin");
+    fs::create_dir(&programs).unwrap();
+    binaries::install_script(&programs.join("timedatectl"), "#!/bin/sh\necho no\n");
+    let inner = home.doctor(&binaries::ccx(), &[]);
+    // Agents start many processes: few for this user are too few.
+    let mut command = Command::new("prlimit");
+    command.arg("--nproc=300:300").arg(inner.get_program()).args(inner.get_args());
+    let variables = inner.get_envs().filter_map(|(name, value)| Some((name, value?)));
+    command.env_clear().envs(variables).stdin(Stdio::null());
+    command.env("PATH", format!("{}:/usr/bin:/bin", programs.display())).env("CLAUDECODE", "1");
+    let report = Report::of(command);
+    for (what, level, words) in [
+        ("clock", "warn", "timedatectl set-ntp true"),
+        ("processes", "warn", "TasksMax="),
+        ("nested", "ok", "is not passed on"),
+        ("settings", "ok", "ccx config show"),
+        ("memory", "", "for all tasks"),
+    ] {
+        let line = report.line(what);
+        assert!(line.starts_with(level) && line.contains(words), "{what}: {}", report.text);
+    }
+    if nix::unistd::geteuid().is_root() {
+        let line = report.line("root");
+        assert!(line.starts_with("warn") && line.contains("IS_SANDBOX=1"), "{}", report.text);
+    } else {
+        assert!(report.lines("root").is_empty(), "{}", report.text);
+    }
+    assert_eq!(report.exit_code, Some(0), "{}", report.text);
+}
+
+#[test]
+fn settings_with_a_mistake_fail_with_their_line() {
+    let home = Home::new(TESTED, LOGGED_IN);
+    let folder = home.folder.path().join("xdg/cc-executor");
+    fs::create_dir_all(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.join("config.toml"), "max_task = 5\n").unwrap();
+    fs::set_permissions(folder.join("config.toml"), fs::Permissions::from_mode(0o644)).unwrap();
+    let mut command = home.doctor(&binaries::ccx(), &[]);
+    command.env_remove(binaries::NO_CONFIG);
+    command.env("XDG_CONFIG_HOME", home.folder.path().join("xdg"));
+    let report = Report::of(command);
+    let line = report.line("settings");
+    assert!(line.starts_with("fail") && line.contains("line 1"), "{}", report.text);
+    assert!(line.contains("did you mean max-tasks?"), "{}", report.text);
+    assert_eq!(report.exit_code, Some(1), "{}", report.text);
+}

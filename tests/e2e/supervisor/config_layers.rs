@@ -196,3 +196,49 @@ fn a_supervisor_of_ccx_takes_what_concerns_tasks_and_not_what_concerns_a_service
     let tag = machine.folder.path().display().to_string();
     assert!(processes::with_environment(&tag).is_empty(), "a supervisor is left");
 }
+
+#[test]
+fn ccx_config_shows_checks_and_begins_a_configuration() {
+    let machine = Machine::new();
+    fs::write(machine.user_file(), "# mine\nmax-sessions = 7\n").unwrap();
+    let config = |words: &[&str], variables: &[(&str, &str)]| {
+        let mut command = machine.command(&binaries::ccx());
+        command.arg("config").args(words).envs(variables.iter().copied());
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let secret = "never-to-be-printed";
+    let variables = [("MAX_BUFFER_SIZE", "4096"), ("CC_EXECUTOR_TOKEN", secret)];
+    let (code, shown, errors) = config(&["show", "--origin"], &variables);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    for line in [
+        &format!("max-sessions = 7  # {}:2", machine.user_file().display()),
+        "max-line-bytes = 4096  # environment variable MAX_BUFFER_SIZE",
+        "grace = 10  # default",
+    ] {
+        assert!(shown.lines().any(|found| found == line), "{line}\n{shown}");
+    }
+    assert!(!shown.contains(secret), "{shown}");
+    let (_, shown, _) = config(&["show"], &[]);
+    assert!(shown.lines().any(|line| line == "max-sessions = 7"), "{shown}");
+    let (code, checked, _) = config(&["check"], &[]);
+    assert_eq!(code, Some(0));
+    assert_eq!(checked, format!("{}: no mistakes\n", machine.user_file().display()));
+    fs::write(machine.given_file(), "max-sesions = 7\n").unwrap();
+    let given = machine.given_file().display().to_string();
+    let (code, _, errors) = config(&["check", &given], &[]);
+    assert_eq!(code, Some(1));
+    assert!(
+        errors.contains("line 1: there is no setting \"max-sesions\"; did you mean"),
+        "{errors}"
+    );
+    // What it prints to begin with can be used as it is, and changes nothing.
+    let (_, default, _) = config(&["default"], &[]);
+    fs::write(machine.user_file(), default).unwrap();
+    let (code, shown, errors) = config(&["show", "--origin"], &[]);
+    assert_eq!((code, errors.as_str()), (Some(0), ""));
+    let is_default = |line: &&str| !line.contains(" = ") || line.ends_with("# default");
+    let others: Vec<&str> = shown.lines().filter(|line| !is_default(line)).collect();
+    assert_eq!(others, ["cgroup = \"off\"  # environment variable CC_EXECUTOR_CGROUP"]);
+}

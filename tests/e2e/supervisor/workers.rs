@@ -84,7 +84,8 @@ fn a_restart_of_all_now_ends_a_sessions_task_by_name_loses_no_connection_and_bat
     let names: Vec<String> = (0..12).map(|number| format!("task-{number}")).collect();
     let tasks: Vec<Value> = names.iter().map(|name| notes.shell(name, "sleep 0.3")).collect();
     let mut owner = supervisor.connect();
-    let batch_id = submit(&mut owner, &plan_with(json!({"jobs": 3}), tasks));
+    let hooks = json!({"before_task": {"command": "sleep 0.3"}});
+    let batch_id = submit(&mut owner, &plan_with(json!({"jobs": 3, "hooks": hooks}), tasks));
     let mut session = supervisor.connect();
     let running = session.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
     let mut operator = supervisor.connect();

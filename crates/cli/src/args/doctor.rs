@@ -7,8 +7,8 @@ use clap::Args;
 use super::task::AgentOption;
 
 const DOCTOR_HELP: &str = "\
-Checks the programs, the agent and its login, how tasks are contained, pipes, open files and the state
-directory, and whether a supervisor answers. A private supervisor starts three small tasks for that, so
+Checks the programs, the settings, the agent and its login, how tasks are contained, the limits of files,
+processes, memory and pipes, the clock, the disk, and whether a supervisor answers or who has its port. A private supervisor starts three small tasks for that, so
 that what is said is what tasks of this shell get; a supervisor that runs as a service may have
 another environment. No model is called and nothing is spent; whether the API takes the login is
 not asked.

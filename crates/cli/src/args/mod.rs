@@ -85,6 +85,21 @@ pub(crate) struct ServerOptions {
     /// File with the token that the supervisor wants (or give the token itself in CC_EXECUTOR_TOKEN)
     #[arg(long, global = true, value_name = "FILE", display_order = GLOBAL_ORDER)]
     pub(crate) token_file: Option<PathBuf>,
+    /// Certificates, as PEM, that a supervisor at wss:// must be signed by, instead of the system's
+    #[arg(
+        long,
+        global = true,
+        env = "CC_EXECUTOR_CA",
+        value_name = "FILE",
+        display_order = GLOBAL_ORDER
+    )]
+    pub(crate) tls_ca: Option<PathBuf>,
+    /// Certificate, as PEM, to show to a supervisor that wants one
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_key", display_order = GLOBAL_ORDER)]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Key of that certificate, as PEM
+    #[arg(long, global = true, value_name = "FILE", requires = "tls_cert", display_order = GLOBAL_ORDER)]
+    pub(crate) tls_key: Option<PathBuf>,
 }
 
 /// What to do.

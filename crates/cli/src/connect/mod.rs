@@ -10,7 +10,7 @@ pub(crate) mod task_id;
 
 use std::{env, fs};
 
-use cc_client::{Connection, Error, Reconnect, Session, Token};
+use cc_client::{Connection, Error, Reconnect, Session, Token, Trust};
 
 use self::{
     interrupts::{Interrupt, Interrupts},
@@ -137,7 +137,12 @@ fn interruption(interrupt: Interrupt) -> CommandError {
     interrupt.error("before anything ran")
 }
 
+/// The token, after the files for TLS were read.
 fn token(options: &ServerOptions) -> Result<Option<Token>, CommandError> {
+    let identity = options.tls_cert.clone().zip(options.tls_key.clone());
+    if options.tls_ca.is_some() || identity.is_some() {
+        Trust { ca: options.tls_ca.clone(), identity }.install()?;
+    }
     match &options.token_file {
         Some(path) => match fs::read_to_string(path) {
             Ok(text) => Ok(Some(Token::new(&text))),

@@ -118,5 +118,16 @@ fn parse(text: &str, format: Format) -> TaskFile {
     TaskFile(found)
 }
 
+/// A task file of any format is read, and judged, without a panic.
+#[cfg(fuzzing)]
+pub fn fuzz_task_file(format: u8, bytes: &[u8]) {
+    let formats = [Format::Text, Format::Markdown, Format::Jsonl, Format::Json, Format::Toml];
+    let format = formats[usize::from(format) % formats.len()];
+    if let Ok(file) = parse_bytes(bytes, format) {
+        let _ = file.notes(&Names::of_file("fuzz"), false);
+        let _ = file.plan(CommandLine::default(), |_| {});
+    }
+}
+
 #[cfg(test)]
 mod tests;

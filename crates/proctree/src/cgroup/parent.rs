@@ -19,6 +19,8 @@ use super::{
 };
 
 const PARENT_PREFIX: &str = "cc-executor-";
+/// `DelegateSubgroup=` of the units in deploy/systemd.
+const SUBGROUP: &str = "supervisor";
 /// Supervisors with one pid that have parents in one directory.
 const NAMESAKES_LIMIT: u32 = 1_000;
 
@@ -76,7 +78,10 @@ impl Parent {
             Setting::Off => Ok(None),
             Setting::Path(path) => Self::create_below(path).map(Some),
             Setting::Auto => {
-                Ok(own_directory().ok().and_then(|path| Self::create_below(&path).ok()))
+                let own = own_directory().ok();
+                let unit = own.as_deref().and_then(unit_of_subgroup).map(Path::to_owned);
+                let places = unit.into_iter().chain(own);
+                Ok(places.filter_map(|path| Self::create_below(&path).ok()).next())
             }
         }
     }
@@ -190,6 +195,12 @@ fn is_parent(path: &Path) -> bool {
     name.and_then(|name| name.strip_prefix(PARENT_PREFIX)).is_some_and(|rest| {
         !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
     })
+}
+
+/// The unit's own directory, where the service manager has put this process into a subgroup of it: tasks get controllers
+/// only from a directory without processes.
+fn unit_of_subgroup(own: &Path) -> Option<&Path> {
+    own.parent().filter(|_| own.ends_with(SUBGROUP))
 }
 
 /// The directory of this process's own cgroup.

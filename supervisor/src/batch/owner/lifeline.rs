@@ -77,19 +77,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_whose_owner_panics_is_taken_up_from_its_stored_state() {
+    async fn a_batch_is_taken_up_from_its_stored_state() {
         let directory = tempfile::tempdir().unwrap();
-        let batches = Arc::new(Batches::new(TaskContext::for_tests(directory.path())));
+        let tasks = TaskContext::for_tests(directory.path());
+        // Its task is not started, and so does not end before the batch is taken up.
+        drop(tasks.registry.close());
+        let batches = Arc::new(Batches::new(tasks));
         let Value::Object(plan) = json!({"tasks": [{"command": "true"}]}) else {
             panic!("no object")
         };
         let answer = serde_json::to_value(submit(&batches, None, plan).await.unwrap()).unwrap();
         let batch_id = answer["batch_id"].as_str().unwrap();
-        tokio::time::pause();
-        hold(&batches, batch_id, async { panic!("a mistake") }, note);
-        while TAKEN_UP.lock().unwrap().is_empty() {
-            tokio::time::sleep(limits::PANICKED_BATCH).await;
-        }
+        take_up(&batches, batch_id, note).await;
         assert_eq!(*TAKEN_UP.lock().unwrap(), [batch_id]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_batch_that_is_not_stored_is_given_up_after_the_panic_of_its_owner() {
+        let directory = tempfile::tempdir().unwrap();
+        let batches = Arc::new(Batches::new(TaskContext::for_tests(directory.path())));
+        hold(&batches, "unknown", async { panic!("a mistake") }, |_, _| panic!("it is unknown"));
+        tokio::time::sleep(2 * limits::PANICKED_BATCH).await;
+        assert_eq!(batches.count(), 0);
     }
 }

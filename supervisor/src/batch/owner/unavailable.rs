@@ -76,23 +76,27 @@ impl Owner {
         }
     }
 
-    /// Schedules another start of a hook that could not be started because something is unavailable; that is no failure
-    /// of its task. Returns whether it did.
+    /// Schedules another start of a hook that could not be started because something is unavailable, or whose worker an
+    /// operator restarted; that is no failure of its task. Returns whether it did.
     pub(super) fn retry_hook(&mut self, job: Job, task_id: &str, end: &JobEnd) -> bool {
         match job {
             Job::Task(_) => return false,
             Job::Before(_) | Job::After(_) | Job::AfterBatch => {}
         }
-        if !matches!(end.attempt.class, Class::Unavailable { .. }) {
+        let shortest = Duration::from_millis(WAIT_SHORTEST_MS);
+        let wait = if end.attempt.class == Class::Interrupted {
+            // An operator restarted its worker: it is no failure either.
+            shortest
+        } else if matches!(end.attempt.class, Class::Unavailable { .. }) {
+            let waited = self.hooks_unavailable_since.get_or_insert_with(Instant::now).elapsed();
+            if waited >= Duration::from_millis(UNAVAILABLE_LONGEST_MS) {
+                return false;
+            }
+            waited.clamp(shortest, Duration::from_millis(UNAVAILABLE_WAIT_LONGEST_MS))
+        } else {
             self.hooks_unavailable_since = None;
             return false;
-        }
-        let waited = self.hooks_unavailable_since.get_or_insert_with(Instant::now).elapsed();
-        if waited >= Duration::from_millis(UNAVAILABLE_LONGEST_MS) {
-            return false;
-        }
-        let shortest = Duration::from_millis(WAIT_SHORTEST_MS);
-        let wait = waited.clamp(shortest, Duration::from_millis(UNAVAILABLE_WAIT_LONGEST_MS));
+        };
         let (messages, task_id) = (self.to_self.clone(), task_id.to_owned());
         tokio::spawn(async move {
             sleep(wait).await;

@@ -7,6 +7,7 @@ use cc_link::spec::{Fsync, OnOutputLimit, OnSupervisorLoss};
 
 use crate::config::{
     limits,
+    listen::Addresses,
     settings::{
         choices::{self, LogFormat, OnStop},
         numbers::{Bytes, Count, Days, PositiveSeconds, Seconds, SecondsOrUnbounded, Umask},
@@ -16,8 +17,8 @@ use crate::config::{
             Setting,
         },
         texts::{
-            Address, Cgroup, Choice, CommandLine, Directories, FilePath, List, LogLevel,
-            ServiceDirectory, Shell, Switch, Text, Words,
+            Cgroup, Choice, CommandLine, Directories, FilePath, List, LogLevel, ServiceDirectory,
+            Shell, Switch, Text, Words,
         },
     },
 };
@@ -43,9 +44,9 @@ macro_rules! settings {
 
 settings! {
     "Clients" {
-        LISTEN: Address, Fixed = Setting::new(
-            "listen", Address, Fixed::Text("127.0.0.1:8003"),
-            "Where to listen; port 0 picks a free one",
+        LISTEN: Addresses, Fixed = Setting::new(
+            "listen", Addresses, Fixed::Text("127.0.0.1:8003"),
+            "Where to listen, several with commas between; port 0 picks a free one; unix:PATH is a Unix socket of this user",
         ).variable_with("DEFAULT_PORT", "the port alone");
         TOKEN_FILE: FilePath, Computed = Setting::new(
             "token-file", FilePath("PATH"), Computed(None),
@@ -58,6 +59,18 @@ settings! {
         ALLOW_HOST: List, Fixed = Setting::new(
             "allow-host", List("NAME[:PORT]"), Nothing,
             "A name that a proxy in front passes on in Host, such as ci.example.org; repeatable",
+        ).reloadable();
+        TLS_CERT: FilePath, Computed = Setting::new(
+            "tls-cert", FilePath("FILE"), Computed(None),
+            "The certificate with its chain, as PEM: the TCP addresses speak TLS",
+        ).reloadable();
+        TLS_KEY: FilePath, Computed = Setting::new(
+            "tls-key", FilePath("FILE"), Computed(None),
+            "The key of the certificate, as PEM",
+        ).reloadable();
+        TLS_CLIENT_CA: FilePath, Computed = Setting::new(
+            "tls-client-ca", FilePath("FILE"), Computed(None),
+            "The certificates, as PEM, one of which must have signed that of a client; each client must show one then",
         ).reloadable();
         INSECURE_REMOTE: Switch, Fixed = Setting::new(
             "insecure-remote", Switch, Nothing,

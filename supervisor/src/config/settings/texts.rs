@@ -1,11 +1,6 @@
 //! Texts, and what is read from them: paths, addresses, command lines, words, switches.
 
-use std::{
-    ffi::OsString,
-    fmt,
-    net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
-};
+use std::{ffi::OsString, fmt, path::PathBuf};
 
 use cc_proctree::cgroup;
 use tracing_subscriber::filter::Targets;
@@ -189,28 +184,6 @@ impl Kind for ServiceDirectory {
 
     fn texts_of_variable(&self, text: &str) -> Result<Vec<OsString>, ValueError> {
         Ok(vec![text.split(':').next().unwrap_or_default().into()])
-    }
-}
-
-/// Where to listen. A variable holds the port alone.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Address;
-
-impl Kind for Address {
-    type Value = SocketAddr;
-
-    fn value_name(&self) -> &'static str {
-        "HOST:PORT"
-    }
-
-    fn parse(&self, text: &str) -> Result<SocketAddr, ValueError> {
-        let mut addresses = text.to_socket_addrs().map_err(ValueError::Address)?;
-        addresses.next().ok_or(ValueError::NoAddress)
-    }
-
-    fn texts_of_variable(&self, text: &str) -> Result<Vec<OsString>, ValueError> {
-        let port: u16 = text.parse().map_err(|_| ValueError::Port)?;
-        Ok(vec![SocketAddr::from(([127, 0, 0, 1], port)).to_string().into()])
     }
 }
 

@@ -58,7 +58,7 @@ fn line() -> String {
 /// The writer and the reader of a connection: whatever its client says, it is answered beside the lines.
 async fn serve(server: TcpStream) {
     let lane = FrameLane::default();
-    let server = Socket::new(server, Liveness::default(), lane.clone());
+    let server = Socket::new(Transport::Tcp(server), Liveness::default(), lane.clone());
     let socket = WebSocketStream::from_raw_socket(server, Role::Server, None).await;
     let (mut sink, mut stream) = socket.split();
     let writing = async {

@@ -201,6 +201,7 @@ impl Cursor {
     pub(crate) fn go_back(&mut self, offset: u64) {
         self.place = Place::At(offset);
         self.reader = None;
+        self.searching = None;
         let Source::Running { feed, updates } = &mut self.source else { return };
         *updates = None;
         if feed.is_all_in_log() {

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
         ["agent", ..] => return agent::agent(),
         ["trace", ledger, name, command] => return trace::trace(ledger, name, command),
         ["knock-as", user_id, address, token] => {
-            intruder::knock_as(user_id.parse().unwrap(), address.parse().unwrap(), token);
+            intruder::knock_as(user_id.parse().unwrap(), address, token);
         }
         ["crowd-as", user_id, address, kept] => {
             let (user_id, kept) = (user_id.parse().unwrap(), kept.parse().unwrap());

@@ -1,15 +1,21 @@
 //! The three programs of this product, and a supervisor that runs: whether their versions fit together.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    process::Stdio,
+    time::Duration,
+};
 
 use tokio::{process::Command, time};
 
-use super::finding::Finding;
+use super::{finding::Finding, port};
 use crate::{
     args::ServerOptions,
     connect::{RunningSupervisor, USUAL_URL, programs},
 };
 
+/// Where a supervisor listens by default.
+const USUAL_ADDRESS: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8003));
 const OWN_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a program to print its version.
 const VERSION_LIMIT: Duration = Duration::from_secs(10);
@@ -48,8 +54,31 @@ async fn companion(name: &str) -> Finding {
     }
 }
 
+/// Whether the configuration files and the environment of this shell have mistakes.
+pub(crate) async fn configuration() -> Finding {
+    const WHAT: &str = "settings";
+    let Ok(path) = programs::find_companion("cc-supervisor") else {
+        return Finding::skip(WHAT, "there is no cc-supervisor to ask");
+    };
+    let mut command = Command::new(&path);
+    command.arg("--check-config").stdin(Stdio::null()).kill_on_drop(true);
+    match time::timeout(VERSION_LIMIT, command.output()).await {
+        Ok(Ok(output)) if output.status.success() => {
+            Finding::ok(WHAT, "no mistakes; `ccx config show --origin` lists them")
+        }
+        Ok(Ok(output)) => {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            let first = errors.lines().next().unwrap_or_default();
+            let found = first.trim_start_matches("cc-supervisor: ").to_owned();
+            Finding::fail(WHAT, found, "`ccx config check` lists all mistakes")
+        }
+        Ok(Err(error)) => Finding::failure(WHAT, format!("{}: {error}", path.display())),
+        Err(_) => Finding::failure(WHAT, format!("{} does not answer", path.display())),
+    }
+}
+
 /// Whether a supervisor answers at `--url`, or at the usual address.
-pub(crate) async fn running_supervisor(options: &ServerOptions) -> Finding {
+pub(crate) async fn running_supervisor(options: &ServerOptions) -> Vec<Finding> {
     const WHAT: &str = "supervisor";
     let url = options.url.as_deref().unwrap_or(USUAL_URL);
     let connected = match RunningSupervisor::of(options) {
@@ -61,20 +90,24 @@ pub(crate) async fn running_supervisor(options: &ServerOptions) -> Finding {
             let version = connection.connected().version.clone();
             connection.close().await;
             if version == OWN_VERSION {
-                return Finding::ok(WHAT, format!("{version} answers at {url}"));
+                return vec![Finding::ok(WHAT, format!("{version} answers at {url}"))];
             }
-            Finding::warn(
+            vec![Finding::warn(
                 WHAT,
                 format!("{version} answers at {url}, and this is ccx {OWN_VERSION}"),
                 "install one version; an upgrade of a supervisor costs no task (SIGUSR1)",
-            )
+            )]
         }
-        Err(failure) if options.url.is_some() => Finding::failure(WHAT, failure.to_string()),
-        Err(_) => Finding::ok(
-            WHAT,
-            format!(
+        Err(failure) if options.url.is_some() => {
+            vec![Finding::failure(WHAT, failure.to_string())]
+        }
+        Err(_) => {
+            let found = format!(
                 "no supervisor can be used at {url}; `ccx run` and `ccx batch` start a private one"
-            ),
-        ),
+            );
+            let mut findings = vec![Finding::ok(WHAT, found)];
+            findings.extend(port::check(USUAL_ADDRESS));
+            findings
+        }
     }
 }

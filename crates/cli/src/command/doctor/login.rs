@@ -152,6 +152,7 @@ mod tests {
             pipe_bytes: None,
             open_files: 1024,
             most_open_files: 4096,
+            most_processes: None,
         }
     }
 

@@ -100,6 +100,7 @@ mod tests {
             pipe_bytes: None,
             open_files: 1024,
             most_open_files,
+            most_processes: None,
         };
         let lines = [
             judge_containment("containment", "cgroup", "", "6.1").line(),

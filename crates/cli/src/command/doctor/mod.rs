@@ -1,7 +1,7 @@
 //! `ccx doctor`: checks what tasks need.
 //!
-//! [`trial`] runs small tasks, and [`probe`] is one of them; [`companions`], [`agent`], [`login`], [`machine`] and
-//! [`state`] are the checks, and [`finding`] is the result of one. The doctor repairs nothing, calls no model, and does
+//! [`trial`] runs small tasks, and [`probe`] is one of them; [`companions`], [`agent`], [`login`], [`shell`],
+//! [`machine`], [`surroundings`], [`state`] and [`port`] are the checks, and [`finding`] is the result of one. The doctor repairs nothing, calls no model, and does
 //! not disturb a running supervisor.
 
 mod agent;
@@ -9,8 +9,11 @@ mod companions;
 mod finding;
 mod login;
 mod machine;
+mod port;
 pub(crate) mod probe;
+mod shell;
 mod state;
+mod surroundings;
 mod trial;
 
 use std::env;
@@ -45,8 +48,11 @@ pub(crate) async fn run(
     let is_key_here = env::var_os("ANTHROPIC_API_KEY").is_some_and(|key| !key.is_empty());
     let login = login::check(agent.as_ref(), probe.as_ref(), is_key_here, trial.as_mut()).await;
     findings.extend(login);
+    findings.extend(probe.as_ref().into_iter().flat_map(shell::check));
+    findings.extend(surroundings::check(probe.as_ref()));
+    findings.push(companions::configuration().await);
     findings.extend(state::check(arguments.state_dir.as_deref()));
-    findings.push(companions::running_supervisor(&options).await);
+    findings.extend(companions::running_supervisor(&options).await);
     if let Some(trial) = trial
         && let Err(failure) = trial.close().await
     {

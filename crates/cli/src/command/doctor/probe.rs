@@ -6,12 +6,12 @@ use std::{env, io::Write as _};
 
 use nix::{
     fcntl::{FcntlArg, fcntl},
-    sys::resource::{Resource, getrlimit},
+    sys::resource::{RLIM_INFINITY, Resource, getrlimit},
 };
 use serde::{Deserialize, Serialize};
 
-/// Variables that decide which login the CLI uses, and which address it asks.
-pub(crate) const LOGIN_VARIABLES: [&str; 8] = [
+/// Variables that decide which login the CLI uses, which address it asks, and what it takes itself for.
+pub(crate) const LOGIN_VARIABLES: [&str; 10] = [
     "ANTHROPIC_API_KEY",
     "ANTHROPIC_AUTH_TOKEN",
     "ANTHROPIC_BASE_URL",
@@ -20,6 +20,8 @@ pub(crate) const LOGIN_VARIABLES: [&str; 8] = [
     "CLAUDE_CODE_USE_VERTEX",
     "CLAUDE_CODE_USE_FOUNDRY",
     "CLAUDE_CONFIG_DIR",
+    "CLAUDECODE",
+    "IS_SANDBOX",
 ];
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,8 @@ pub(crate) struct Probe {
     pub(crate) open_files: u64,
     /// Hard limit for open files.
     pub(crate) most_open_files: u64,
+    /// Processes that this user may have; `None` for any number.
+    pub(crate) most_processes: Option<u64>,
 }
 
 impl Probe {
@@ -45,6 +49,10 @@ impl Probe {
             pipe_bytes: pipe.and_then(|bytes| u64::try_from(bytes).ok()),
             open_files,
             most_open_files,
+            most_processes: getrlimit(Resource::RLIMIT_NPROC)
+                .ok()
+                .map(|(soft, _)| soft)
+                .filter(|soft| *soft != RLIM_INFINITY),
         }
     }
 

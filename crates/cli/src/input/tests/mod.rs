@@ -223,7 +223,7 @@ fn every_mistake_of_a_jsonl_file_is_found_at_once() {
         2:15: timeuot is unknown; did you mean "timeout"?
         2:28: moddel is unknown; did you mean "model"?
         3:19: moddel is unknown; did you mean "model"?
-        4:16: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
+        4:16: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, max_memory_bytes, max_processes, max_cpu_percent, max_open_files, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         5:2: prompt cannot be combined: give only one of command, argv and prompt
         6:10: is no JSON: EOF while parsing a value
         7:1: must be an object, such as {"prompt": "..."}
@@ -235,7 +235,7 @@ fn every_mistake_of_a_jsonl_file_is_found_at_once() {
         10:24: cwd must be a string
         11:17: command is there twice
         12:31: is no JSON: number out of range
-        13:17: detach is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
+        13:17: detach is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, max_memory_bytes, max_processes, max_cpu_percent, max_open_files, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         14:16: is no JSON: expected `,` or `}`
         "#);
 }

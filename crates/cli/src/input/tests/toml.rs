@@ -166,7 +166,7 @@ id = 5
         19:1: model goes only with prompt
         20:7: cwd must not be a date; quote a text
         23:1: model goes only with prompt
-        24:1: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
+        24:1: id is unknown; known are name, needs, retries, retry_timed_out, allow_failure, timeout, command, argv, prompt, cwd, env, idle_timeout, max_output_bytes, max_line_bytes, max_memory_bytes, max_processes, max_cpu_percent, max_open_files, label, model, allowed_tools, permission_mode, append_system_prompt, max_turns, resume_claude_session, extra_args
         "#);
     assert_eq!(shown("tasks = 5", Format::Toml), ["1:9: tasks must be tables: write [[tasks]]"]);
     assert_eq!(

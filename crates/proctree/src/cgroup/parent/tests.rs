@@ -112,3 +112,10 @@ fn an_ordinary_directory_is_refused_with_a_reason() {
     let error = Parent::discover(&Setting::Path(directory.path().to_owned())).unwrap_err();
     assert!(matches!(error, CgroupError::NotCgroup2(_)), "{error}");
 }
+
+#[test]
+fn a_supervisor_in_a_subgroup_of_its_unit_makes_its_directory_beside_that() {
+    let unit = Path::new("/sys/fs/cgroup/user.slice/cc-supervisor.service");
+    assert_eq!(unit_of_subgroup(&unit.join(SUBGROUP)), Some(unit));
+    assert_eq!(unit_of_subgroup(unit), None);
+}
