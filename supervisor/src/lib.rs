@@ -53,7 +53,7 @@ mod ops;
 /// other limit (`limits.rs`).
 mod config;
 
-/// What the targets in `fuzz/` call. No other build has it.
+/// What the fuzz targets call. No other build has it.
 #[cfg(fuzzing)]
 pub mod fuzzing {
     pub use crate::{

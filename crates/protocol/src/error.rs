@@ -147,6 +147,12 @@ pub struct ErrorObject {
 }
 
 impl ErrorObject {
+    /// Whether the caller's token does not allow the call.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        self.code == ErrorCode::NotAuthorized.code()
+    }
+
     /// An error with `kind` and `retryable` filled in.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {

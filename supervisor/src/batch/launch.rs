@@ -144,5 +144,7 @@ pub(super) async fn timeout(
         (None, None, None) => Vec::new(),
     };
     let choice = timeout_auto::choose(&durations_ms, &Policy::default());
-    Ok(Chosen { timeout_s: Some(choice.timeout_s as f64), why: Some(choice.why) })
+    let limit_s = batches.tasks.config().task.timeout_limit.as_secs_f64();
+    let timeout_s = (choice.timeout_s as f64).min(limit_s);
+    Ok(Chosen { timeout_s: Some(timeout_s), why: Some(choice.why) })
 }

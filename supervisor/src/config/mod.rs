@@ -146,6 +146,8 @@ pub(crate) struct TaskDefaults {
     pub(crate) idle_timeout: Option<Duration>,
     /// Total time.
     pub(crate) timeout: Duration,
+    /// Longest that a request may ask for.
+    pub(crate) timeout_limit: Duration,
     /// Until the first output of a prompt task; `None`: unbounded.
     pub(crate) first_output_timeout: Option<Duration>,
     /// From a Claude task's result to its exit.
@@ -266,6 +268,7 @@ fn task_defaults(values: &Values<'_>, cwd: PathBuf) -> Result<TaskDefaults, Conf
         on_output_limit: values.value(&table::ON_OUTPUT_LIMIT)?,
         idle_timeout: values.value(&table::IDLE_TIMEOUT)?,
         timeout: values.value(&table::TIMEOUT)?,
+        timeout_limit: values.value(&table::MAX_TIMEOUT)?,
         first_output_timeout: values.value(&table::FIRST_OUTPUT_TIMEOUT)?,
         linger: values.value(&table::LINGER)?,
         grace: values.value(&table::GRACE)?,

@@ -2,7 +2,7 @@
 //! scope. Looking is not, but for attaching.
 
 use cc_protocol::{
-    error::{ErrorCode, ErrorObject},
+    error::ErrorObject,
     execute::{Execute, Program},
 };
 use serde_json::{Map, Value};
@@ -85,9 +85,8 @@ fn short(text: &str) -> String {
 impl Handler {
     /// Writes how a call has ended, if it is one that is written.
     pub(super) fn audit(&self, subject: &Subject, result: &Result<Value, ErrorObject>) {
-        let is_denied = |error: &ErrorObject| error.code == ErrorCode::NotAuthorized.code();
         let is_written = !NOT_WRITTEN.contains(&&*subject.method);
-        if !is_written && !result.as_ref().is_err_and(is_denied) {
+        if !is_written && !result.as_ref().is_err_and(ErrorObject::is_denial) {
             return;
         }
         let of_result = |name: &str| result.as_ref().ok()?.get(name)?.as_str();

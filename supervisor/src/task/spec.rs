@@ -49,6 +49,7 @@ impl Setting<'_> {
         log_path: PathBuf,
     ) -> Result<TaskSpec, CallError> {
         let bounds = bounds(&execute, &self.config.task)?;
+        check_timeouts(&execute, &self.config.task)?;
         let mut program = program(self.config, &execute.program)?;
         let settings = &self.config.isolation;
         let isolation = isolation::wanted(settings, self.environment, &execute)?;
@@ -211,6 +212,17 @@ fn bounds(execute: &Execute, defaults: &TaskDefaults) -> Result<Bounds, UnfitPar
     })
 }
 
+/// What the operator has chosen as the default may be longer than what a client may ask for.
+fn check_timeouts(execute: &Execute, defaults: &TaskDefaults) -> Result<(), UnfitParam> {
+    let limit = defaults.timeout_limit.max(defaults.timeout);
+    for (field, wish) in [("timeout", execute.timeout), ("idle_timeout", execute.idle_timeout)] {
+        if wish.is_some_and(|wish| wish > limit.as_secs_f64()) {
+            return Err(UnfitParam::OverLimit { field, limit: limit.as_secs() });
+        }
+    }
+    Ok(())
+}
+
 fn deadlines(execute: &Execute, claude: ClaudeStream, defaults: &TaskDefaults) -> Deadlines {
     // The protocol has checked that a wish is more than 0 and at most a year.
     let wish_ms = |seconds: Option<f64>| seconds.map(|seconds| (seconds * 1000.0).ceil() as u64);
@@ -329,6 +341,31 @@ mod tests {
         assert_eq!(spec_of_wish.bounds.output_bytes_limit, 5);
         let over = json!({"argv": ["x"], "max_line_bytes": limits::MOST_LINE_BYTES + 1});
         assert_eq!(spec(&[], over).unwrap_err().data["field"], "max_line_bytes");
+    }
+
+    #[test]
+    fn no_wish_is_longer_than_the_operators_limit() {
+        let mut config = config(&[]);
+        config.task.timeout = Duration::from_secs(60);
+        config.task.timeout_limit = Duration::from_secs(100);
+        let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
+        let spec = |params: Value| {
+            let Value::Object(params) = params else { panic!("no object") };
+            let setting = Setting {
+                config: &config,
+                environment: &environment,
+                cgroup: None,
+                directory: None,
+                adoption_key: None,
+            };
+            let execute = Execute::from_params(params).unwrap();
+            setting.spec(execute, "id", PathBuf::from("/log")).map_err(ErrorObject::from)
+        };
+        for field in ["timeout", "idle_timeout"] {
+            assert!(spec(json!({"argv": ["x"], field: 100})).is_ok());
+            let error = spec(json!({"argv": ["x"], field: 100.5})).unwrap_err();
+            assert_eq!((&error.data["field"], &error.data["limit"]), (&json!(field), &json!(100)));
+        }
     }
 
     #[test]

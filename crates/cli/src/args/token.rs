@@ -5,6 +5,19 @@ use std::path::PathBuf;
 use cc_protocol::Scope;
 use clap::{Args, Subcommand};
 
+/// Why an option of `token new` is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum TokenArgumentError {
+    #[error("up to 64 letters, digits and -._")]
+    Name,
+    #[error("read, run or operate")]
+    Scope,
+    #[error("an absolute path")]
+    Directory,
+    #[error("0 or more US dollars")]
+    Amount,
+}
+
 const NEW_HELP: &str = "\
 The secret is random and shown only now: the file holds its SHA-256. With --file, standard output has
 the secret alone; without it, the secret is followed by the entry for the file. The supervisor takes a
@@ -54,24 +67,24 @@ pub(crate) struct TokenNewArguments {
     pub(crate) file: Option<PathBuf>,
 }
 
-fn name(text: &str) -> Result<String, &'static str> {
+fn name(text: &str) -> Result<String, TokenArgumentError> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     if (1..=64).contains(&text.len()) && text.bytes().all(is_plain) {
         Ok(text.to_owned())
     } else {
-        Err("up to 64 letters, digits and -._")
+        Err(TokenArgumentError::Name)
     }
 }
 
-fn scope(text: &str) -> Result<Scope, &'static str> {
-    Scope::from_word(text).ok_or("read, run or operate")
+fn scope(text: &str) -> Result<Scope, TokenArgumentError> {
+    Scope::from_word(text).ok_or(TokenArgumentError::Scope)
 }
 
-fn directory(text: &str) -> Result<PathBuf, &'static str> {
-    Some(PathBuf::from(text)).filter(|path| path.is_absolute()).ok_or("an absolute path")
+fn directory(text: &str) -> Result<PathBuf, TokenArgumentError> {
+    Some(PathBuf::from(text)).filter(|path| path.is_absolute()).ok_or(TokenArgumentError::Directory)
 }
 
-fn amount(text: &str) -> Result<f64, &'static str> {
+fn amount(text: &str) -> Result<f64, TokenArgumentError> {
     let amount = text.parse().ok().filter(|usd: &f64| usd.is_finite() && *usd >= 0.0);
-    amount.ok_or("0 or more US dollars")
+    amount.ok_or(TokenArgumentError::Amount)
 }

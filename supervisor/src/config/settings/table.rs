@@ -185,6 +185,10 @@ settings! {
             "timeout", PositiveSeconds, Number(86_400),
             "Total time after which a task is ended",
         ).reloadable();
+        MAX_TIMEOUT: PositiveSeconds, Fixed = Setting::new(
+            "max-timeout", PositiveSeconds, Number(31_536_000),
+            "Longest timeout and idle timeout that a client may ask for",
+        ).reloadable();
         IDLE_TIMEOUT: SecondsOrUnbounded, Fixed = Setting::new(
             "idle-timeout", SecondsOrUnbounded, Number(300),
             "Silence after which a task is ended; 0 = never",

@@ -3,26 +3,17 @@
 
 mod metrics;
 mod probes;
+mod request;
 
 use cc_protocol::legacy;
 use hyper::{Method, StatusCode, header::ALLOW};
 use serde_json::json;
 
+pub(super) use self::request::PageRequest;
 use crate::http::{
     response::{HttpResponse, json, text, with},
     server::Server,
 };
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub(super) struct PageRequest {
-    pub(super) method: Method,
-    pub(super) path: String,
-    /// What follows `?`.
-    pub(super) query: Option<String>,
-    /// Whoever asks might have a session too, and may see what clients see.
-    pub(super) is_client: bool,
-}
 
 /// The page at this path.
 pub(super) async fn answer(server: &Server, request: PageRequest) -> HttpResponse {

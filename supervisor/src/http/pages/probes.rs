@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::{
     http::{
-        pages::PageRequest,
+        pages::request::PageRequest,
         response::{HttpResponse, json, text},
         server::Server,
     },

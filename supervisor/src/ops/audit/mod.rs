@@ -4,12 +4,12 @@
 //! It never holds up a client: an entry is queued, and a thread of its own (`writer`) waits for the disk. What does not
 //! fit into the queue is counted, and the count is written when there is room. `time` is how its lines tell the time.
 
+mod setting;
 mod time;
 mod writer;
 
 use std::{
     io,
-    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -21,21 +21,12 @@ use std::{
 
 use serde::Serialize;
 
+pub(crate) use self::setting::AuditSetting;
 use self::writer::Writer;
 use crate::{
     config::limits,
     ops::{clock::now_ms, health::Health, identity::Identity},
 };
-
-/// Where the audit log is, and how long it may become.
-#[derive(Clone, Debug)]
-pub(crate) struct AuditSetting {
-    pub(crate) path: PathBuf,
-    /// Size at which the file is rotated.
-    pub(crate) bytes_limit: u64,
-    /// Files that are kept, the current one included.
-    pub(crate) files: usize,
-}
 
 /// What was asked, of what, and how it ended.
 #[derive(Clone, Debug, Default, Serialize)]

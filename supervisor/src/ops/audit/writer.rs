@@ -15,7 +15,7 @@ use std::{
 use nix::fcntl::OFlag;
 
 use crate::ops::{
-    audit::AuditSetting,
+    audit::setting::AuditSetting,
     health::{Condition, Health},
 };
 

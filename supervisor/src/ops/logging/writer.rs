@@ -173,14 +173,14 @@ mod tests {
             writer.push(&line);
         }
         assert!(dropped_lines() - before >= 2_000 - 2 * limits::LOG_QUEUE_BYTES as u64 / 1024);
-        allow.send(()).unwrap();
-        allow.send(()).unwrap();
+        // What was queued is written by one or two writes.
+        for _ in 0..3 {
+            allow.send(()).unwrap();
+        }
         let first: Vec<u8> = output.recv().unwrap();
         assert_eq!(first[..1024], line, "whole lines, the first ones first");
-        output.recv().unwrap();
         writer.flush();
         writer.push(b"later\n");
-        allow.send(()).unwrap();
-        assert_eq!(output.recv().unwrap(), b"later\n", "it goes on");
+        assert!(output.iter().any(|written| written.ends_with(b"later\n")), "it goes on");
     }
 }
