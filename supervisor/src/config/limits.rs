@@ -111,6 +111,10 @@ pub(crate) const IGNORED_PARAM_CHARS: usize = 64;
 pub(crate) const CONTROL_QUEUE_MESSAGES: usize = 64;
 /// Read buffer of a connection: larger ones make idle connections expensive.
 pub(crate) const READ_BUFFER_BYTES: usize = 1024;
+/// What is taken out of the socket while a call is answered, to hear of the client's end.
+pub(crate) const READ_AHEAD_BYTES: usize = 4 * 1024;
+/// For a call to be answered whose client has gone.
+pub(crate) const GONE_CLIENT: Duration = Duration::from_secs(10);
 /// Answers from this length on wait for the client to have read the earlier ones.
 pub(crate) const QUEUED_TEXT_BYTES: usize = 4 * 1024;
 /// Texts from this length on are written past the codec.

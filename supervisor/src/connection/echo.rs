@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{
     connection::{
         context::ConnectionContext,
-        intake::{ClaimSlot, Intake},
+        intake::{ClaimSlot, Intake, Pause},
         websocket::{self, End, Patience, Sink, Stream},
     },
     delivery::{
@@ -31,7 +31,8 @@ pub(crate) async fn serve(context: Arc<ConnectionContext>, stream: Transport, ea
     let socket = Socket::new(stream, Liveness::default(), FrameLane::default());
     let message_bytes = context.tasks().config().message_bytes_limit;
     let (claims, budget) = (ClaimSlot::default(), Arc::clone(&context.services.budget));
-    let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
+    let intake =
+        Intake::new(early, socket, budget, message_bytes, claims.clone(), Pause::default());
     let (mut sink, mut stream) = websocket::accept(intake, message_bytes).await;
     if let End::Orderly(frame) = echo(&mut sink, &mut stream, &claims).await {
         drop(websocket::finish(sink, stream, Vec::new(), frame, &Patience::USUAL).await);

@@ -3,17 +3,24 @@
 //! The codec makes room for a whole frame once it has its header. So what is read ends where a header or a frame does
 //! ([`Frames`]), and before the payload of a long message is read, the message claims its part of the
 //! [`MessageBudget`]. Until it has it, the client's bytes stay in the socket.
+//!
+//! While a message is answered the codec gets nothing. The socket is read on a little way all the same: it is the only one
+//! that knows when the client has gone ([`Pause`]).
 
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    sync::Notify,
     time::{Instant, Sleep, sleep, timeout},
 };
 
@@ -48,10 +55,37 @@ impl ClaimSlot {
     }
 }
 
+/// Whether the codec is to get nothing. Clones are the same one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pause(Arc<PauseState>);
+
+#[derive(Debug, Default)]
+struct PauseState {
+    is_on: AtomicBool,
+    gone: Notify,
+}
+
+impl Pause {
+    /// Begins a pause, or ends it. The intake has to be polled in it.
+    pub(super) fn set(&self, is_on: bool) {
+        self.0.is_on.store(is_on, Ordering::Relaxed);
+    }
+
+    /// Returns when the client was seen to have gone, in a pause.
+    pub(super) async fn client_has_gone(&self) {
+        self.0.gone.notified().await;
+    }
+
+    fn is_on(&self) -> bool {
+        self.0.is_on.load(Ordering::Relaxed)
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Intake {
-    /// What has come with the request.
+    /// What has come with the request, or in a pause.
     early: Bytes,
+    pause: Pause,
     socket: Socket,
     frames: Frames,
     budget: Arc<MessageBudget>,
@@ -100,9 +134,26 @@ impl Intake {
         budget: Arc<MessageBudget>,
         message_bytes_limit: usize,
         slot: ClaimSlot,
+        pause: Pause,
     ) -> Self {
         let (frames, long, long_number) = (Frames::default(), None, 0);
-        Self { early, socket, frames, budget, message_bytes_limit, slot, long, long_number }
+        Self { early, pause, socket, frames, budget, message_bytes_limit, slot, long, long_number }
+    }
+
+    /// Reads a little, for when the pause is over, and notices the client's end.
+    fn poll_pause(&mut self, context: &mut Context<'_>) {
+        let mut bytes = [0; limits::READ_BUFFER_BYTES];
+        while self.early.len() < limits::READ_AHEAD_BYTES {
+            let mut room = ReadBuf::new(&mut bytes);
+            let Poll::Ready(read) = Pin::new(&mut self.socket).poll_read(context, &mut room) else {
+                return;
+            };
+            if read.is_err() || room.filled().is_empty() {
+                // The codec finds that out by itself once the pause is over.
+                return self.pause.0.gone.notify_one();
+            }
+            self.early = [&self.early, room.filled()].concat().into();
+        }
     }
 
     /// The socket as it is, for a connection that reads no more messages.
@@ -176,6 +227,10 @@ impl AsyncRead for Intake {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if this.pause.is_on() {
+            this.poll_pause(context);
+            return Poll::Pending;
+        }
         ready!(this.poll_claim(context)).map_err(io::Error::other)?;
         let due = this.frames.due().min(buffer.remaining());
         let mut room = ReadBuf::new(buffer.initialize_unfilled_to(due));
@@ -213,5 +268,65 @@ impl AsyncWrite for Intake {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::UnixStream,
+    };
+
+    use super::*;
+    use crate::delivery::{
+        socket::{FrameLane, Liveness},
+        transport::Transport,
+    };
+
+    /// A ping without a payload.
+    const FRAME: [u8; 6] = [0x89, 0x80, 0, 0, 0, 0];
+
+    fn intake(stream: UnixStream, pause: &Pause) -> Intake {
+        let socket =
+            Socket::new(Transport::Unix(stream), Liveness::default(), FrameLane::default());
+        let budget = Arc::new(MessageBudget::new(1024));
+        Intake::new(Bytes::new(), socket, budget, 1024, ClaimSlot::default(), pause.clone())
+    }
+
+    #[tokio::test]
+    async fn in_a_pause_the_clients_end_is_noticed_and_what_it_sent_before_is_read_afterwards() {
+        for frames in [0, 1, 500] {
+            let (mut client, stream) = UnixStream::pair().unwrap();
+            let pause = Pause::default();
+            let mut intake = intake(stream, &pause);
+            let sent = FRAME.repeat(frames);
+            client.write_all(&sent).await.unwrap();
+            pause.set(true);
+            let mut first = [0];
+            assert!(intake.read(&mut first).now_or_never().is_none());
+            assert!(pause.client_has_gone().now_or_never().is_none());
+            drop(client);
+            tokio::select! {
+                _ = intake.read(&mut first) => panic!("read in a pause"),
+                () = pause.client_has_gone() => {}
+            }
+            pause.set(false);
+            let mut read = Vec::new();
+            intake.read_to_end(&mut read).await.unwrap();
+            assert_eq!(read, sent);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pause_takes_little_out_of_the_socket() {
+        let (mut client, stream) = UnixStream::pair().unwrap();
+        let pause = Pause::default();
+        let mut intake = intake(stream, &pause);
+        client.write_all(&FRAME.repeat(10_000)).await.unwrap();
+        pause.set(true);
+        assert!(intake.read(&mut [0]).now_or_never().is_none());
+        assert!(intake.early.len() < limits::READ_AHEAD_BYTES + limits::READ_BUFFER_BYTES);
     }
 }

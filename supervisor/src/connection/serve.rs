@@ -5,23 +5,23 @@
 //! takes the session over. Then the place among the connections is free at once, the session waits for its client, and
 //! the client is sent a close frame with the reason.
 
-use std::{future::pending, panic::AssertUnwindSafe, sync::Arc};
+use std::{future::pending, panic::AssertUnwindSafe, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use cc_protocol::{error::close, legacy};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, mpsc},
-    time::sleep,
+    time::{sleep, timeout},
 };
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::{
     config::{limits, tokens::Presented},
     connection::{
         context::{ConnectionContext, SessionPlace},
         heartbeat,
-        intake::{ClaimSlot, Intake},
+        intake::{ClaimSlot, Intake, Pause},
         websocket::{self, End, NotTaken, Patience, Sink, Stream},
     },
     delivery::{
@@ -85,9 +85,7 @@ fn until_revoked(
 /// A connection that has a session.
 struct Open {
     handler: Handler,
-    stream: Stream,
-    /// Of the message that the stream returned last.
-    claims: ClaimSlot,
+    reader: Reader,
     /// It reads what the handler queues, so it outlives the handler.
     writer: Writer,
     sink: Sink,
@@ -112,10 +110,12 @@ impl Open {
         let lane = FrameLane::default();
         let socket = Socket::new(stream, life.clone(), lane.clone());
         let message_bytes = context.tasks().config().message_bytes_limit;
-        let (claims, budget) = (ClaimSlot::default(), Arc::clone(&context.services.budget));
+        let (claims, pause) = (ClaimSlot::default(), Pause::default());
+        let budget = Arc::clone(&context.services.budget);
         // What came with the request holds the whole buffer of the request.
         let early = Bytes::copy_from_slice(&early);
-        let intake = Intake::new(early, socket, budget, message_bytes, claims.clone());
+        let (slot, paused) = (claims.clone(), pause.clone());
+        let intake = Intake::new(early, socket, budget, message_bytes, slot, paused);
         let (sink, stream) = websocket::accept(intake, message_bytes).await;
         let place = match context.session_place(&identity).await {
             Ok(place) => place,
@@ -133,7 +133,8 @@ impl Open {
                 tracing::debug!(session_id = handler.id(), "connected");
                 context.tasks().metrics.connections.opened();
                 let writer = Writer::new(queue, lane);
-                Some(Self { handler, stream, claims, writer, sink, outgoing, life, evicted, place })
+                let reader = Reader { stream, early: None, claims, pause };
+                Some(Self { handler, reader, writer, sink, outgoing, life, evicted, place })
             }
             Err(error) => {
                 tracing::error!(%error, "no random numbers for a session");
@@ -153,7 +154,7 @@ impl Open {
             () = self.evicted.notified() => {
                 End::close(close::TAKEN_OVER, "another connection has resumed this session")
             }
-            end = read(context, &mut self.handler, &mut self.stream, &self.claims) => end,
+            end = self.reader.read(context, &mut self.handler) => end,
             error = self.writer.run(&mut self.sink) => {
                 tracing::debug!(session_id = self.handler.id(), %error, "writing to a client");
                 End::Lost("the connection broke")
@@ -190,7 +191,7 @@ impl Open {
         if let End::Orderly(frame) = end {
             let texts = self.writer.leftovers();
             if let Err(NotTaken { limit }) =
-                websocket::finish(self.sink, self.stream, texts, frame, &patience).await
+                websocket::finish(self.sink, self.reader.stream, texts, frame, &patience).await
             {
                 let kind = Timeout::Close;
                 let text = "a client did not take the end of its connection";
@@ -222,48 +223,82 @@ async fn refuse(context: &ConnectionContext, limit: usize, sink: Sink, stream: S
     drop(websocket::finish(sink, stream, vec![text], Some(frame), &Patience::USUAL).await);
 }
 
-/// Reads messages and has each answered, until the connection is to end.
-async fn read(
-    context: &ConnectionContext,
-    handler: &mut Handler,
-    stream: &mut Stream,
-    claims: &ClaimSlot,
-) -> End {
-    let mut early = None;
-    loop {
-        let message = match early.take() {
-            Some(message) => message,
-            None => tokio::select! {
-                message = stream.next() => message,
-                due = handler.due(&context.tasks().stage) => match due {
-                    Due::Close(code, reason) => return End::close(code, reason),
-                    Due::AnswerWaiting => {
-                        // Boxed, as below.
-                        Box::pin(handler.answer_waiting()).await;
-                        continue;
-                    }
+/// The reading half of a connection.
+struct Reader {
+    stream: Stream,
+    /// What the stream has returned before it was asked for.
+    early: Option<Option<Result<Message, Error>>>,
+    /// Of the message that the stream returned last.
+    claims: ClaimSlot,
+    /// The stream is in it while a message is answered.
+    pause: Pause,
+}
+
+impl Reader {
+    /// Reads messages and has each answered, until the connection is to end.
+    async fn read(&mut self, context: &ConnectionContext, handler: &mut Handler) -> End {
+        loop {
+            let message = match self.early.take() {
+                Some(message) => message,
+                None => tokio::select! {
+                    message = self.stream.next() => message,
+                    due = handler.due(&context.tasks().stage) => match due {
+                        Due::Close(code, reason) => return End::close(code, reason),
+                        Due::AnswerWaiting => {
+                            // Boxed, as below.
+                            let answering = Box::pin(self.watch(handler.answer_waiting()));
+                            if let Err(end) = answering.await {
+                                return end;
+                            }
+                            continue;
+                        }
+                    },
                 },
-            },
-        };
-        match message {
-            Some(Ok(Message::Text(text))) => {
-                let claim = claims.take();
-                let is_long = claim.is_some();
-                // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
-                Box::pin(handler.handle(text.as_str(), claim)).await;
-                if is_long {
-                    // The codec uses the memory of a message for the next one, unless the message is still there when it
-                    // begins to read on.
-                    early = stream.next().now_or_never();
+            };
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    let claim = self.claims.take();
+                    let is_long = claim.is_some();
+                    // Boxed: what it takes to answer a call is not kept by a connection that waits for one.
+                    let answering = Box::pin(self.watch(handler.handle(text.as_str(), claim)));
+                    if let Err(end) = answering.await {
+                        return end;
+                    }
+                    if is_long {
+                        // The codec uses the memory of a message for the next one, unless the message is still there when
+                        // it begins to read on.
+                        self.early = self.stream.next().now_or_never();
+                    }
                 }
+                Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+                Some(Ok(Message::Binary(_))) => {
+                    return End::close(close::UNSUPPORTED, "binary messages are not understood");
+                }
+                Some(Ok(Message::Close(_))) => return End::Orderly(None),
+                Some(Err(error)) => return End::of_error(&error),
+                None => return End::Lost("the client closed it"),
             }
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Ok(Message::Binary(_))) => {
-                return End::close(close::UNSUPPORTED, "binary messages are not understood");
-            }
-            Some(Ok(Message::Close(_))) => return End::Orderly(None),
-            Some(Err(error)) => return End::of_error(&error),
-            None => return End::Lost("the client closed it"),
         }
+    }
+
+    /// Waits until a message is answered, but not for long when the client has gone: the answer may wait for what only the
+    /// client can bring about.
+    async fn watch(&mut self, answering: impl Future<Output = ()>) -> Result<(), End> {
+        let mut answering = pin!(answering);
+        self.pause.set(true);
+        let gone = async {
+            tokio::select! {
+                // In a pause it returns an end at the most.
+                message = self.stream.next() => self.early = Some(message),
+                () = self.pause.client_has_gone() => {}
+            }
+        };
+        let is_answered = tokio::select! {
+            biased;
+            () = &mut answering => true,
+            () = gone => timeout(limits::GONE_CLIENT, answering).await.is_ok(),
+        };
+        self.pause.set(false);
+        if is_answered { Ok(()) } else { Err(End::Lost("the client has gone")) }
     }
 }

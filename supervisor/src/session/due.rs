@@ -51,7 +51,7 @@ impl Handler {
         if let Some(current) = &mut self.current
             && current.task_id == canceled.task_id()
         {
-            current.delivered().await;
+            current.delivered.wait().await;
         }
         // The log may have broken off before the end.
         if !canceled.is_done() {

@@ -42,7 +42,7 @@ impl Handler {
             return Err(CallError::DrainingTasks { task_id: None });
         }
         let running = self.session.running(&self.services.tasks.registry);
-        let unanswered = self.current.as_ref().filter(|current| current.is_unanswered());
+        let unanswered = self.current.as_ref().filter(|current| current.delivered.is_unanswered());
         let task_id = match (running, unanswered, &self.waiting) {
             (Some(running), None, None) if running.is_canceled() => return Ok(Some(running)),
             (None, None, None) => return Ok(None),

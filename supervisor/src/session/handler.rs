@@ -199,9 +199,8 @@ impl Handler {
                 }
             }
         }
-        if let Some(current) = &mut self.current {
-            current.answered();
-        }
+        let current = self.current.as_mut().map(|current| &mut current.delivered);
+        current.into_iter().chain(self.attached.values_mut()).for_each(Delivered::answered);
     }
 
     /// Has the waiting `execute` answered with this error. False when none waits.
@@ -232,7 +231,7 @@ impl Handler {
     pub(super) async fn delivered(&mut self) {
         self.release().await;
         if let Some(current) = &mut self.current {
-            current.delivered().await;
+            current.delivered.wait().await;
         }
     }
 
@@ -247,7 +246,7 @@ impl Handler {
     /// To be called when the connection is over: the session waits for its client, or ends.
     pub(crate) async fn connection_lost(mut self) {
         let is_all_sent = self.waiting.is_none()
-            && self.current.as_mut().is_none_or(|task| !task.is_being_sent());
+            && self.current.as_mut().is_none_or(|task| !task.delivered.is_pending());
         if is_all_sent {
             self.session.everything_was_sent(self.connection.number);
         }

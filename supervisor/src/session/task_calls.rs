@@ -92,6 +92,6 @@ impl Handler {
     /// Whether this connection is being sent the task's events because it is the session's current task.
     fn is_current_being_sent(&mut self, task_id: &str) -> bool {
         let current = self.current.as_mut().filter(|current| current.task_id == task_id);
-        current.is_some_and(|current| current.is_being_sent())
+        current.is_some_and(|current| current.delivered.is_pending())
     }
 }
