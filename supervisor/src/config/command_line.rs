@@ -60,7 +60,10 @@ impl Arguments {
     pub(crate) fn from_words<W: Into<OsString> + Clone>(
         words: impl IntoIterator<Item = W>,
     ) -> Self {
-        let matches = command().no_binary_name(true).try_get_matches_from(words).unwrap();
+        let matches = command()
+            .no_binary_name(true)
+            .try_get_matches_from(words)
+            .unwrap_or_else(|error| error.exit());
         // The files of this machine are no business of a unit test.
         Self { has_default_files: false, ..Self::of(&matches) }
     }

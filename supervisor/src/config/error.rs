@@ -202,8 +202,9 @@ pub(crate) enum PathError {
     WritableByOthers { path: PathBuf, mode: u32 },
     #[error(transparent)]
     Token(TokenError),
+    /// Boxed: it is much longer than the others.
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Tls(Box<TlsError>),
     #[error(
         "mode {mode:04o} lets others read the secret in it; allow only yourself: chmod 600, and put a new secret in it"
     )]
@@ -218,6 +219,12 @@ pub(crate) enum PathError {
     TokenEntry { number: usize, name: String, problem: TokenFileError },
     #[error("has no token; make one with: ccx token new")]
     NoTokens,
+}
+
+impl From<TlsError> for PathError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(Box::new(error))
+    }
 }
 
 /// What is wrong with a token of a token file.

@@ -1,6 +1,7 @@
 //! Builds everything that clients ask for, out of the configuration and the database.
 
 use std::{
+    io::ErrorKind,
     sync::{Arc, Weak},
     time::Instant,
 };
@@ -14,7 +15,6 @@ use crate::{
     batch::Batches,
     config::{AuditLimits, Config, limits, live::Live, tokens::Tokens},
     connection::ConnectionContext,
-    daemon::runtime,
     http::Server,
     ops::{
         audit::{Audit, AuditSetting},
@@ -23,6 +23,7 @@ use crate::{
         drain::Drain,
         health::Health,
         stage::StageWatch,
+        threads::NO_THREAD,
         vitals::Vitals,
     },
     session::{MessageBudget, Services, Sessions},
@@ -76,7 +77,7 @@ pub(super) async fn build(
     let health = Arc::clone(spawner.supervision().health());
     let metrics = Arc::clone(spawner.supervision().metrics());
     let store = Store::start(db, state_dir.tasks().clone(), Arc::clone(&health))
-        .with_context(|| runtime::ADVICE)?;
+        .with_context(|| NO_THREAD)?;
     let (parent, cgroup) =
         cgroup::find(&config.cgroup, &config.isolation.limits, &spawner).await?.unzip();
     let rules = retention::RetentionLimits::new(config.keep, config.resume_grace, &tasks_dir);
@@ -116,8 +117,16 @@ fn audit(config: &Config, state_dir: &StateDir, health: &Arc<Health>) -> anyhow:
     }
     let path = state_dir.audit_log();
     let setting = AuditSetting { path: path.clone(), bytes_limit, files };
-    Audit::start(setting, Arc::clone(health))
-        .with_context(|| format!("the audit log {}", path.display()))
+    Audit::start(setting, Arc::clone(health)).map_err(|error| {
+        // What opening a file never says.
+        let no_thread = error.kind() == ErrorKind::WouldBlock;
+        let context = if no_thread {
+            NO_THREAD.to_owned()
+        } else {
+            format!("the audit log {}", path.display())
+        };
+        anyhow::Error::new(error).context(context)
+    })
 }
 
 /// Gives the tasks that have ended to retention, which removes their logs in time.

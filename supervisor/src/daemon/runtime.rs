@@ -9,11 +9,7 @@ use std::{io::Write as _, panic, process};
 use anyhow::Context as _;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::limits;
-
-/// What is wrong where no thread can be made, and what to do.
-pub(crate) const ADVICE: &str = "no thread could be made: too many processes run already, or there is too little memory; raise \
-                      the limit (ulimit -u, ulimit -v; in a service TasksMax= and LimitNPROC=) or start it again later";
+use crate::{config::limits, ops::threads::NO_THREAD};
 
 /// The runtime, with a thread for work that blocks. Where no thread can be made, this process prints the reason and
 /// exits: a runtime that is half built can neither be used nor be dropped.
@@ -24,7 +20,7 @@ pub(crate) fn runtime() -> anyhow::Result<Runtime> {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(|problem| {
         let problem = problem.payload_as_str().unwrap_or("the runtime cannot be built");
-        drop(writeln!(std::io::stderr(), "cc-supervisor: {problem}: {ADVICE}"));
+        drop(writeln!(std::io::stderr(), "cc-supervisor: {problem}: {NO_THREAD}"));
         process::exit(1);
     }));
     let runtime = Builder::new_multi_thread()

@@ -16,7 +16,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::daemon::runtime;
+use crate::ops::threads::NO_THREAD;
 
 /// An order to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Stops {
                     wait_for_end_of_stdin();
                     to_queue.try_send(Stop::AsConfigured).ok();
                 })
-                .with_context(|| runtime::ADVICE)?;
+                .with_context(|| NO_THREAD)?;
         }
         Ok(Self { queue, _keep_open: to_queue })
     }

@@ -34,6 +34,8 @@ pub(crate) mod repeated;
 pub(crate) mod stage;
 /// Socket activation and readiness.
 pub(crate) mod systemd;
+/// What is said where no thread can be made.
+pub(crate) mod threads;
 /// The wall clock as far as it is believed when old logs are removed.
 pub(crate) mod trusted_time;
 /// Whether the event loop turns, what the surroundings allow, how recent tasks ended.

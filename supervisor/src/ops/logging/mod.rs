@@ -19,7 +19,7 @@ use self::writer::LogWriter;
 pub(crate) use self::writer::dropped_lines;
 use crate::{
     config::{Config, settings::choices::LogFormat},
-    ops::log_filter,
+    ops::{log_filter, threads::NO_THREAD},
 };
 
 /// Dropped at the end of the program, it waits a moment for the last lines to be written.
@@ -35,7 +35,7 @@ impl Drop for LogGuard {
 /// # Errors
 /// When something else in this process logs already, or no thread can be made.
 pub(crate) fn init(config: &Config) -> anyhow::Result<LogGuard> {
-    let writer = LogWriter::start(stderr()).context("a thread for the log")?;
+    let writer = LogWriter::start(stderr()).context(NO_THREAD)?;
     let targets: Targets = config.log_filter.parse()?;
     let builder = tracing_subscriber::fmt()
         // The filter decides, which a reload can change.
