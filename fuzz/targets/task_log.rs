@@ -51,7 +51,10 @@ fn check(path: &Path, content: &[u8]) {
     let damaged = fs::read(damaged_path(path)).unwrap_or_default();
     assert!(damaged == cut || (damaged.is_empty() && cut.iter().all(|byte| *byte == 0)));
     let again = recover(path).unwrap();
-    assert_eq!((again.last_seq, again.end_offset, again.cut), (recovered.last_seq, recovered.end_offset, None));
+    assert_eq!(
+        (again.last_seq, again.end_offset, again.cut),
+        (recovered.last_seq, recovered.end_offset, None)
+    );
     let mut reader = LogReader::open(path).unwrap();
     assert_eq!(reader.position_after(again.last_seq).unwrap(), Some(again.end_offset));
     LogWriter::reopen(path, again.end_offset, Fsync::Never).unwrap();

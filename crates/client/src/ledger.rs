@@ -213,7 +213,7 @@ impl Ledger {
             let what = format!("event {seq} of task {task_id}, which is not followed here");
             return Err(Error::Protocol(what));
         };
-        let due = followed.last_seq + 1;
+        let due = followed.last_seq.saturating_add(1);
         let is_due = *seq == due || (*seq > due && followed.is_gap_announced);
         if !is_due || followed.is_ended {
             let what =

@@ -69,7 +69,7 @@ impl<'a> Values<'a> {
     /// Takes nothing but a file.
     #[cfg(fuzzing)]
     pub(crate) fn of_file(file: ConfigFile) -> Self {
-        let arguments = Arguments::from_words::<OsString>([]);
+        let arguments = Arguments::from_words::<std::ffi::OsString>([]);
         Self { arguments, lookup: &|_| None, files: vec![file], pinned: None }
     }
 

@@ -19,6 +19,9 @@
 pub const HEADER_BYTES: usize = 32;
 /// Most bytes of a record; anything longer is corruption. Event payloads are bounded by their makers.
 pub const RECORD_BYTES_LIMIT: usize = 2 * 1024 * 1024;
+/// Highest seq. Any higher one is corruption. No task comes near it, readers in JavaScript know every number up to it, and
+/// what is counted on from it does not overflow.
+pub const SEQ_LIMIT: u64 = (1 << 53) - 1;
 /// First bytes of a task log file; records begin after them.
 pub const LOG_MAGIC: [u8; 8] = *b"CCXLOG1\n";
 
@@ -46,6 +49,9 @@ pub enum RecordError {
         /// The one of its bytes.
         computed: u32,
     },
+    /// The seq, or that of the last packed line, is impossible.
+    #[error("record seq {0} is beyond {SEQ_LIMIT}")]
+    Seq(u64),
     /// An unknown kind: written by a newer version.
     #[error("record kind {0} is unknown to this version")]
     Kind(u8),
@@ -122,12 +128,16 @@ pub(super) fn seal(buffer: &mut [u8], start: usize) {
 /// The first whole record's length in bytes, or `None` while more bytes are needed.
 ///
 /// # Errors
-/// When the length is impossible or the checksum is wrong: the bytes are no record.
+/// When the length or the seq is impossible or the checksum is wrong: the bytes are no record.
 pub fn frame_bytes(bytes: &[u8]) -> Result<Option<usize>, RecordError> {
     let Some(total) = verified_frame_bytes(bytes)? else { return Ok(None) };
     let found = u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
     let computed = crc32fast::hash(&bytes[PREFIX_BYTES..total]);
-    if found == computed { Ok(Some(total)) } else { Err(RecordError::Checksum { found, computed }) }
+    if found != computed {
+        return Err(RecordError::Checksum { found, computed });
+    }
+    check_seqs(bytes)?;
+    Ok(Some(total))
 }
 
 /// The same for bytes that [`frame_bytes`] has verified before: the checksum is not computed again.
@@ -157,6 +167,12 @@ pub fn peek_seqs(frame: &[u8]) -> (u64, u64) {
         return (seq, last_of(seq, count));
     }
     (seq, seq)
+}
+
+/// That the record's seqs, in a header that is whole, are none that nobody can count on from.
+pub(super) fn check_seqs(frame: &[u8]) -> Result<(), RecordError> {
+    let (_, last) = peek_seqs(frame);
+    if last <= SEQ_LIMIT { Ok(()) } else { Err(RecordError::Seq(last)) }
 }
 
 /// The last of so many numbers from `seq` on.

@@ -23,7 +23,7 @@ use frame::{
     KIND_STDOUT, PREFIX_BYTES,
 };
 pub use frame::{
-    HEADER_BYTES, LOG_MAGIC, RECORD_BYTES_LIMIT, RecordError, frame_bytes, peek_seqs,
+    HEADER_BYTES, LOG_MAGIC, RECORD_BYTES_LIMIT, RecordError, SEQ_LIMIT, frame_bytes, peek_seqs,
     verified_frame_bytes,
 };
 pub use lines::{Lines, PACKED_BYTES_LIMIT, Packer};
@@ -73,7 +73,7 @@ impl Record {
             }
         };
         let outputs = lines.into_iter().flat_map(Lines::into_outputs);
-        let of_lines = (seq..).zip(outputs).map(move |(seq, output)| Self {
+        let of_lines = (seq..=SEQ_LIMIT).zip(outputs).map(move |(seq, output)| Self {
             seq,
             time_ms,
             body: Body::Output(output),
@@ -136,12 +136,13 @@ pub fn decode(buffer: &mut BytesMut) -> Result<Option<Record>, RecordError> {
 /// Reads one whole frame whose length and checksum [`frame_bytes`] has verified.
 ///
 /// # Errors
-/// When the kind is unknown or the payload is not understood.
+/// When the kind is unknown, the seq is impossible or the payload is not understood.
 pub fn decode_frame(mut frame: Bytes) -> Result<Record, RecordError> {
     let total = frame.len();
     if total < HEADER_BYTES {
         return Err(RecordError::Length(u32::try_from(total).unwrap_or(u32::MAX)));
     }
+    frame::check_seqs(&frame)?;
     frame.advance(PREFIX_BYTES);
     let seq = frame.get_u64_le();
     let time_ms = frame.get_u64_le();

@@ -34,7 +34,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         }))
     });
     let body = prop_oneof![output, lines, started, Just(Body::Event(Event::Paused))];
-    (1..u64::MAX / 2, any::<u64>(), body).prop_map(|(seq, time_ms, body)| Record {
+    (1..SEQ_LIMIT - 9, any::<u64>(), body).prop_map(|(seq, time_ms, body)| Record {
         seq,
         time_ms,
         body,
@@ -87,4 +87,26 @@ proptest! {
         let mut buffer = BytesMut::from(&bytes[..]);
         drop(decode(&mut buffer));
     }
+}
+
+/// A record of eight lines with a valid checksum.
+fn eight_lines(first_seq: u64) -> Vec<u8> {
+    let lines = Lines::new(Stream::Stdout, 8, Bytes::from_static(b"1\n2\n3\n4\n5\n6\n7\n8\n"));
+    let record = Record { seq: first_seq, time_ms: 7, body: Body::Lines(lines.unwrap()) };
+    let mut wire = Vec::new();
+    record.encode(&mut wire).unwrap();
+    wire
+}
+
+#[test]
+fn a_seq_that_cannot_be_counted_on_from_is_no_record() {
+    for first in [SEQ_LIMIT - 6, SEQ_LIMIT + 1, u64::MAX - 7, u64::MAX - 1, u64::MAX] {
+        let wire = eight_lines(first);
+        assert!(matches!(frame_bytes(&wire), Err(RecordError::Seq(_))), "{first}");
+        assert!(matches!(decode(&mut BytesMut::from(&wire[..])), Err(RecordError::Seq(_))));
+        assert!(matches!(decode_frame(wire.into()), Err(RecordError::Seq(_))), "{first}");
+    }
+    let highest = decode(&mut BytesMut::from(&eight_lines(SEQ_LIMIT - 7)[..])).unwrap().unwrap();
+    let seqs: Vec<u64> = highest.one_by_one().map(|line| line.seq).collect();
+    assert_eq!(seqs, (SEQ_LIMIT - 7..=SEQ_LIMIT).collect::<Vec<_>>());
 }

@@ -1,5 +1,6 @@
-//! The end of a task, in this order: its handle shows it, the client that waits for the start is answered, then logs,
-//! metrics, the database and retention get it, and the registry lets the task go.
+//! The end of a task, in this order: the health pages show what made it fail, its handle shows the end, the client that
+//! waits for the start is answered, then logs, metrics, the database and retention get it, and the registry lets the task
+//! go.
 
 use cc_claude::version::NEWEST_TESTED;
 use cc_events::{Completed, EndReason};
@@ -34,9 +35,23 @@ impl Owner {
 
     /// Shows the end in the task's handle. Of several calls the first one counts; returns its time.
     pub(super) fn note_end(&self, completed: &Completed, at_ms: u64) -> u64 {
+        if self.side.ended.get().is_none() {
+            self.note_conditions(completed);
+        }
         let ended = self.side.ended.get_or_init(|| Ended { at_ms, completed: completed.clone() });
         self.set_status(TaskState::Ended);
         ended.at_ms
+    }
+
+    /// Before anyone hears of the end: a client that does finds in the health page what made its task fail.
+    fn note_conditions(&self, completed: &Completed) {
+        // Every task has a log but one whose worker could not make it.
+        let has_log = completed.reason != EndReason::SpawnFailed
+            || state_dir::file_bytes(self.side.feed.log_path()) > 0;
+        if self.context.health.note_end(completed, has_log) {
+            self.context.metrics.storage.log_failed();
+        }
+        processes::note_end(&self.context, completed);
     }
 
     /// The end for the database, which keeps the first one that it gets.
@@ -61,14 +76,6 @@ impl Owner {
     /// The last step of an owner: the terminal event is published and the worker is gone.
     pub(super) async fn finish(mut self, completed: Box<Completed>) {
         let at_ms = self.note_end(&completed, now_ms());
-        // Every task has a log but one whose worker could not make it.
-        let has_log = completed.reason != EndReason::SpawnFailed
-            || state_dir::file_bytes(self.side.feed.log_path()) > 0;
-        // Before the answer: a client that hears of a failed log finds it in the health page.
-        if self.context.health.note_end(&completed, has_log) {
-            self.context.metrics.storage.log_failed();
-        }
-        processes::note_end(&self.context, &completed);
         self.reply_not_started(&completed);
         self.context.metrics.tasks.completed(&completed);
         self.context.metrics.workers.task_ended(&completed);
