@@ -82,18 +82,21 @@ fn a_restart_of_all_now_ends_a_sessions_task_by_name_loses_no_connection_and_bat
     let supervisor = Supervisor::start(&batches::options().flag("--max-tasks", 50));
     let notes = Notes::new(&supervisor);
     let names: Vec<String> = (0..12).map(|number| format!("task-{number}")).collect();
-    let tasks: Vec<Value> = names.iter().map(|name| notes.shell(name, "sleep 0.3")).collect();
+    let tasks: Vec<Value> = names.iter().map(|name| notes.shell(name, "sleep 1")).collect();
     let mut owner = supervisor.connect();
     let hooks = json!({"before_task": {"command": "sleep 0.3"}});
     let batch_id = submit(&mut owner, &plan_with(json!({"jobs": 3, "hooks": hooks}), tasks));
     let mut session = supervisor.connect();
     let running = session.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
     let mut operator = supervisor.connect();
-    for _ in 0..3 {
-        wait_until("workers of the batch run", || list(&mut operator).len() >= 3);
+    let mut restart = || {
         let answer = operator.call("worker.restart", &json!({"all": true, "mode": "now"})).unwrap();
         assert!(!answer["restarted"].as_array().unwrap().is_empty());
-    }
+    };
+    wait_until("the batch runs hooks", || list(&mut supervisor.connect()).len() >= 3);
+    restart();
+    notes.ledger.wait_for_starts(1);
+    restart();
     let transcript = session.collect_after(running, Vec::new());
     assert_eq!(transcript.end().0, "worker_restarted");
     assert_eq!(transcript.completed()["verdict"], "canceled");
