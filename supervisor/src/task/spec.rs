@@ -263,11 +263,14 @@ mod tests {
     }
 
     fn spec(allowed: &[&str], params: Value) -> Result<TaskSpec, ErrorObject> {
+        spec_with(&config(allowed), params)
+    }
+
+    fn spec_with(config: &Config, params: Value) -> Result<TaskSpec, ErrorObject> {
         let Value::Object(params) = params else { panic!("no object") };
-        let config = config(allowed);
         let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
         let setting = Setting {
-            config: &config,
+            config,
             environment: &environment,
             cgroup: None,
             directory: None,
@@ -348,22 +351,9 @@ mod tests {
         let mut config = config(&[]);
         config.task.timeout = Duration::from_secs(60);
         config.task.timeout_limit = Duration::from_secs(100);
-        let (environment, _) = Base::new(std::iter::empty(), &[], &[]);
-        let spec = |params: Value| {
-            let Value::Object(params) = params else { panic!("no object") };
-            let setting = Setting {
-                config: &config,
-                environment: &environment,
-                cgroup: None,
-                directory: None,
-                adoption_key: None,
-            };
-            let execute = Execute::from_params(params).unwrap();
-            setting.spec(execute, "id", PathBuf::from("/log")).map_err(ErrorObject::from)
-        };
         for field in ["timeout", "idle_timeout"] {
-            assert!(spec(json!({"argv": ["x"], field: 100})).is_ok());
-            let error = spec(json!({"argv": ["x"], field: 100.5})).unwrap_err();
+            assert!(spec_with(&config, json!({"argv": ["x"], field: 100})).is_ok());
+            let error = spec_with(&config, json!({"argv": ["x"], field: 100.5})).unwrap_err();
             assert_eq!((&error.data["field"], &error.data["limit"]), (&json!(field), &json!(100)));
         }
     }

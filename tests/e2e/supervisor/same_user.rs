@@ -9,7 +9,10 @@ use std::{
     process::Command,
 };
 
-use cc_tests::{Options, PATIENCE, Supervisor, fifo::Fifo, processes, processes::Process};
+use cc_tests::{
+    Client, Options, PATIENCE, Supervisor, fifo::Fifo, processes, processes::Process, requests,
+    requests::task_id,
+};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -26,9 +29,9 @@ fn readable_by_its_user(pid: i32) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// The worker and the keeper of the task with this main process.
-fn keepers_of(task: i32) -> [i32; 2] {
-    let worker = processes::parent(task).unwrap();
+/// The worker and the keeper of the task that was started with this answer.
+fn worker_and_keeper(answer: &Value) -> [i32; 2] {
+    let worker = requests::worker(answer).pid;
     [worker, processes::parent(worker).unwrap()]
 }
 
@@ -38,8 +41,8 @@ fn processes_of_the_same_user_cannot_look_into_supervisor_keeper_and_workers() {
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let task = i32::try_from(answer["pid"].as_i64().unwrap()).unwrap();
-    let [worker, keeper] = keepers_of(task);
+    let task = requests::pid(&answer);
+    let [worker, keeper] = worker_and_keeper(&answer);
     for pid in [supervisor.pid(), keeper, worker] {
         assert_eq!(readable_by_its_user(pid), Vec::<String>::new(), "{:?}", processes::name(pid));
     }
@@ -54,7 +57,7 @@ fn an_operator_can_allow_core_dumps_and_debuggers() {
     let supervisor = Supervisor::start(&options.switch("--allow-core-dumps"));
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let [worker, keeper] = keepers_of(i32::try_from(answer["pid"].as_i64().unwrap()).unwrap());
+    let [worker, keeper] = worker_and_keeper(&answer);
     for pid in [supervisor.pid(), keeper, worker] {
         assert_eq!(readable_by_its_user(pid), ["environ", "maps", "fd"]);
     }
@@ -63,8 +66,17 @@ fn an_operator_can_allow_core_dumps_and_debuggers() {
 }
 
 /// A task that says `well`, waits for the gate, and says `on`.
-fn two_halves(gate: &Fifo) -> Value {
-    json!({"command": format!("echo well; read line < {}; echo on", gate.path())})
+/// Starts a task that says "well", and "on" when the gate is released.
+fn start_two_halves(client: &mut Client, gate: &Fifo) -> Value {
+    let command = format!("echo well; read line < {}; echo on", gate.path());
+    client.execute(&json!({ "command": command })).unwrap()
+}
+
+/// The same, when its first half has come.
+fn start_first_half(client: &mut Client, gate: &Fifo) -> Value {
+    let answer = start_two_halves(client, gate);
+    client.recv_until_output("well");
+    answer
 }
 
 fn key_of(supervisor: &Supervisor) -> String {
@@ -98,9 +110,8 @@ fn workers_and_keepers_answer_only_who_shows_the_key_of_the_state_directory() {
     let supervisor = Supervisor::start_default();
     let mut gate = Fifo::create();
     let mut client = supervisor.connect();
-    let answer = client.execute(&two_halves(&gate)).unwrap();
-    let task_id = answer["task_id"].as_str().unwrap();
-    let worker = supervisor.task_directory(task_id).join("worker.sock");
+    let answer = start_two_halves(&mut client, &gate);
+    let worker = supervisor.task_directory(task_id(&answer)).join("worker.sock");
     let other_key = "0".repeat(64);
     for key in [None, Some(other_key.as_str())] {
         assert!(ask(&worker, &adopt(key)).is_empty(), "{key:?}");
@@ -118,7 +129,7 @@ fn a_task_is_refused_even_with_the_key() {
     let supervisor = Supervisor::start_default();
     let mut client = supervisor.connect();
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let worker = supervisor.task_directory(answer["task_id"].as_str().unwrap()).join("worker.sock");
+    let worker = supervisor.task_directory(task_id(&answer)).join("worker.sock");
     let knock = "import socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
@@ -143,11 +154,10 @@ fn connections_that_say_nothing_keep_neither_a_keeper_nor_an_adoption() {
     let mut supervisor = Supervisor::start_default();
     let mut gate = Fifo::create();
     let mut client = supervisor.connect();
-    let answer = client.execute(&two_halves(&gate)).unwrap();
-    let task_id = answer["task_id"].as_str().unwrap().to_owned();
-    client.recv_until_output("well");
+    let answer = start_first_half(&mut client, &gate);
+    let task_id = task_id(&answer).to_owned();
     let worker = supervisor.task_directory(&task_id).join("worker.sock");
-    let keeper_pid = keepers_of(i32::try_from(answer["pid"].as_i64().unwrap()).unwrap())[1];
+    let keeper_pid = worker_and_keeper(&answer)[1];
     let keeper = Process::open(keeper_pid).unwrap();
     let silent: Vec<_> = [&worker, &socket_of_keeper(&supervisor)]
         .into_iter()
@@ -168,9 +178,7 @@ fn a_lost_key_costs_no_task() {
     let mut supervisor = Supervisor::start_default();
     let mut gate = Fifo::create();
     let mut client = supervisor.connect();
-    let answer = client.execute(&two_halves(&gate)).unwrap();
-    let task_id = answer["task_id"].as_str().unwrap().to_owned();
-    client.recv_until_output("well");
+    let task_id = task_id(&start_first_half(&mut client, &gate)).to_owned();
     let _first = key_of(&supervisor);
     supervisor.signal(Signal::KILL);
     fs::remove_file(supervisor.state_directory().join("key")).unwrap();

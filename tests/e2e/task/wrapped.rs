@@ -3,7 +3,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
-use cc_tests::{Options, Supervisor, binaries::misbehave_argv, processes, unique_tag};
+use cc_tests::{Client, Options, Supervisor, binaries::misbehave_argv, processes, unique_tag};
 use serde_json::json;
 
 #[test]
@@ -60,12 +60,17 @@ fn a_task_in_bubblewrap_has_its_output_its_exit_code_and_an_end_of_its_whole_tre
         assert_eq!(transcript.end(), ("exit", 0));
         assert!(processes::survivors(&tag).is_empty(), "{arguments:?}");
     }
-    let argv = misbehave_argv(&["setsid-sleepers", "3", "stay", &tag]);
+    assert_cancel_ends_the_whole_tree(&mut client, &tag);
+}
+
+/// Cancels a task whose processes have moved to sessions of their own.
+fn assert_cancel_ends_the_whole_tree(client: &mut Client, tag: &str) {
+    let argv = misbehave_argv(&["setsid-sleepers", "3", "stay", tag]);
     let answer = client.execute(&json!({ "argv": argv })).unwrap();
     let seen = client.recv_until_output("the sleepers sleep");
     client.control("CANCEL").unwrap();
     assert_eq!(client.collect_after(answer, seen).completed()["reason"], "canceled");
-    assert!(processes::survivors(&tag).is_empty());
+    assert!(processes::survivors(tag).is_empty());
 }
 
 #[test]
@@ -112,13 +117,7 @@ fn a_task_of_another_user_is_canceled_with_its_whole_tree() {
     let Some(options) = as_nobody() else { return };
     let supervisor = Supervisor::start(&options);
     let mut client = supervisor.connect();
-    let tag = unique_tag("nobody");
-    let argv = misbehave_argv(&["setsid-sleepers", "3", "stay", &tag]);
-    let answer = client.execute(&json!({ "argv": argv })).unwrap();
-    let seen = client.recv_until_output("the sleepers sleep");
-    client.control("CANCEL").unwrap();
-    assert_eq!(client.collect_after(answer, seen).completed()["reason"], "canceled");
-    assert!(processes::survivors(&tag).is_empty());
+    assert_cancel_ends_the_whole_tree(&mut client, &unique_tag("nobody"));
 }
 
 #[test]
