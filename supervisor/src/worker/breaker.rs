@@ -45,6 +45,8 @@ impl Breaker {
 
     /// The program was tried in vain. Returns how long to wait before the next attempt.
     pub(super) fn tried_in_vain(&mut self) -> Duration {
+        // A task that was started before the program broke may have closed it meanwhile.
+        self.is_open = true;
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
         self.wait
     }
@@ -76,6 +78,17 @@ mod tests {
         assert_eq!(breaker.failed(), None, "it is open already");
         assert!(breaker.worked());
         assert!(!breaker.worked());
+    }
+
+    #[test]
+    fn an_attempt_in_vain_opens_it_again_whatever_an_older_task_has_closed() {
+        let mut breaker = Breaker::default();
+        for _ in 0..3 {
+            let _opens = breaker.failed();
+        }
+        assert!(breaker.worked(), "a task of before has ended well");
+        assert_eq!(breaker.tried_in_vain(), 2 * SECOND);
+        assert!(breaker.worked(), "so that the next one that works is heard");
     }
 
     #[test]

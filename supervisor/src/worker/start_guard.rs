@@ -70,7 +70,9 @@ impl StartGuard {
 
     /// A worker has done what it should: it has started a task, or said why not.
     pub(crate) fn worked(&self) {
-        if self.breaker().worked() {
+        // Held until it is published: else another thread could publish what it has found before.
+        let mut breaker = self.breaker();
+        if breaker.worked() {
             self.broken_until.send_replace(None);
             self.health.clear(Condition::WorkerBroken);
         }
@@ -80,7 +82,8 @@ impl StartGuard {
     /// from now on.
     #[must_use]
     pub(super) fn failed(&self, problem: &str) -> Option<Duration> {
-        let wait = self.breaker().failed()?;
+        let mut breaker = self.breaker();
+        let wait = breaker.failed()?;
         self.refuse_for(wait, problem);
         Some(wait)
     }
@@ -88,7 +91,8 @@ impl StartGuard {
     /// The program was tried in vain. Returns after how long it is to be tried again.
     #[must_use]
     pub(super) fn tried_in_vain(&self, problem: &str) -> Duration {
-        let wait = self.breaker().tried_in_vain();
+        let mut breaker = self.breaker();
+        let wait = breaker.tried_in_vain();
         self.refuse_for(wait, problem);
         wait
     }
