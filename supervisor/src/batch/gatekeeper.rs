@@ -33,13 +33,13 @@ pub(crate) async fn keep(batches: Arc<Batches>) {
         if has_opened {
             batches.touch_all();
         }
-        for (credential, ticket) in admitted {
+        for (_, ticket) in admitted {
             let Some(handle) = batches.get(&ticket.batch_id) else {
-                gates.leave(&credential, &ticket);
+                gates.leave(&ticket);
                 continue;
             };
             if handle.messages.send(Message::Admitted(ticket.job)).await.is_err() {
-                gates.leave(&credential, &ticket);
+                gates.leave(&ticket);
             }
         }
         for id in gates.overdue(uptime::now()) {

@@ -160,9 +160,13 @@ impl Gates {
         self.change(&pass.credential, |entry| entry.gate.ask(ticket, model, batch_jobs));
     }
 
-    /// A job was withdrawn or has ended.
-    pub(crate) fn leave(&self, credential: &Credential, ticket: &Ticket) {
-        self.change(credential, |entry| entry.gate.leave(ticket));
+    /// A job was withdrawn or has ended. It leaves whatever gate it is in: a reload may have changed its account since it
+    /// asked.
+    pub(crate) fn leave(&self, ticket: &Ticket) {
+        for entry in self.gates().values_mut() {
+            entry.gate.leave(ticket);
+        }
+        self.has_changed.notify_one();
     }
 
     /// Forgets all jobs of a batch, which is being taken up again.
