@@ -4,8 +4,9 @@
 //! its whole length before it is read, and keeps the claim until it is answered. A message waits for its claim where it
 //! costs nothing, in the socket. It claims once and is read to its end then, so no two can wait for each other.
 //!
-//! The values of a message cost far more than its bytes once it is parsed, and are claimed from a budget of their own. A
-//! claim on values is made by one that has its claim on bytes, never the other way round.
+//! The values of a message cost far more than its bytes once it is parsed, and are claimed from a budget of their own, until
+//! its calls are answered. A claim on values is made by one that has its claim on bytes, never the other way round; an
+//! `execute` that waits keeps them, so it goes on being served while the next message of its client waits for its own.
 
 use std::sync::{
     Arc,
@@ -69,12 +70,12 @@ impl MessageBudget {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// A claim on so many values of a parsed message, unless they are few.
+    /// A claim on so many values of a parsed message; none where they are few, or so many that it is refused unparsed.
     pub(crate) async fn claim_values(&self, count: usize) -> Option<OwnedSemaphorePermit> {
-        if count <= limits::FREE_VALUES {
+        if count <= limits::FREE_VALUES || count > limits::MESSAGE_VALUES {
             return None;
         }
-        let count = u32::try_from(count.min(limits::MESSAGE_VALUES)).ok()?;
+        let count = u32::try_from(count).ok()?;
         Arc::clone(&self.values).acquire_many_owned(count).await.ok()
     }
 }

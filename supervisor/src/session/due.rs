@@ -1,7 +1,9 @@
 //! What a session has to do while its client says nothing: start the waiting `execute`, or let the connection be closed.
 
+use std::{pin::pin, sync::Arc};
+
 use cc_protocol::error::close;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use crate::{
     delivery::Outgoing,
@@ -34,6 +36,23 @@ impl Handler {
         }
         let (code, reason) = self.may_close(stage).await;
         Due::Close(code, reason)
+    }
+
+    /// A claim on the values of the next message. The `execute` that waits may have what this waits for, so it is served
+    /// meanwhile.
+    pub(super) async fn claim_values(&mut self, count: usize) -> Option<OwnedSemaphorePermit> {
+        let budget = Arc::clone(&self.services.budget);
+        let tasks = Arc::clone(&self.services.tasks);
+        let mut claiming = pin!(budget.claim_values(count));
+        while self.waiting.is_some() {
+            tokio::select! {
+                biased;
+                values = &mut claiming => return values,
+                () = self.waiting_can_be_answered(&tasks.stage) => {}
+            }
+            self.answer_waiting().await;
+        }
+        claiming.await
     }
 
     async fn waiting_can_be_answered(&mut self, stage: &StageWatch) {

@@ -147,8 +147,8 @@ impl Handler {
             self.answer_waiting().await;
         }
         let count = request::count_values(text);
-        let values = self.services.budget.claim_values(count).await;
-        let message = Message::of(request::read(text, count), (claim, values));
+        let values = self.claim_values(count).await;
+        let message = Message::of(request::read(text, count), claim, values);
         self.answer(message, Vec::new()).await;
     }
 
@@ -179,6 +179,8 @@ impl Handler {
                 }
             }
         }
+        // They have gone with the calls; the answer may wait for long.
+        message.values = None;
         if let Some(answer) = message.answers.into_text() {
             self.send_answer(answer).await;
         }

@@ -12,20 +12,23 @@ use crate::session::{budget::Claim, response::Answers};
 pub(super) struct Message {
     pub(super) calls: vec::IntoIter<Result<Call, Response>>,
     pub(super) answers: Answers,
-    /// What it takes of the budget, for as long as it is there.
-    _claims: Claims,
+    /// What its bytes take of the budget, for as long as it is there.
+    _bytes: Option<Claim>,
+    /// What the values of its calls take, until they are answered.
+    pub(super) values: Option<OwnedSemaphorePermit>,
 }
 
-/// On its bytes, and on its values.
-type Claims = (Option<Claim>, Option<OwnedSemaphorePermit>);
-
 impl Message {
-    pub(super) fn of(read: Result<Incoming, Response>, claims: Claims) -> Self {
+    pub(super) fn of(
+        read: Result<Incoming, Response>,
+        bytes: Option<Claim>,
+        values: Option<OwnedSemaphorePermit>,
+    ) -> Self {
         let (calls, is_batch) = match read {
             Ok(Incoming::Single(call)) => (vec![call], false),
             Ok(Incoming::Batch(calls)) => (calls, true),
             Err(response) => (vec![Err(response)], false),
         };
-        Self { calls: calls.into_iter(), answers: Answers::new(is_batch), _claims: claims }
+        Self { calls: calls.into_iter(), answers: Answers::new(is_batch), _bytes: bytes, values }
     }
 }
