@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     fs,
-    io::{self, IoSlice, IoSliceMut},
+    io::{self, IoSlice, IoSliceMut, Read as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, OwnedFd},
@@ -23,7 +23,7 @@ use cc_link::{
         Answer, KEY_NAME, QUESTION_BYTES_LIMIT, Question, REQUEST, REQUEST_DESCRIPTORS, Settled,
         WorkerEnd, from_line, to_line,
     },
-    key::Key,
+    key::{KEY_LETTERS, Key},
     record::{Body, Record},
 };
 use cc_proctree::{
@@ -33,6 +33,7 @@ use cc_proctree::{
     procfs::own_pid,
     subreaper::{self, ExitStatus},
 };
+use cc_tasklog::open_for_reading;
 use nix::{
     sys::{
         signal::{SigSet, Signal},
@@ -370,5 +371,7 @@ fn receive(socket: &UnixStream) -> anyhow::Result<Option<Pipes>> {
 /// The key of the state directory that this socket belongs to. Without one every supervisor of this user may ask.
 fn key_beside(socket: &Path) -> Option<Key> {
     let file = socket.parent()?.parent()?.join(KEY_NAME);
-    Key::from_text(fs::read_to_string(file).ok()?.trim())
+    let mut text = String::new();
+    open_for_reading(&file).ok()?.take(KEY_LETTERS as u64 + 1).read_to_string(&mut text).ok()?;
+    Key::from_text(text.trim())
 }

@@ -41,6 +41,7 @@ pub use error::LogError;
 pub use frames::FIRST_RECORD_OFFSET;
 pub use head_tail::{HeadTail, HeldFragments, Placed};
 pub use held_queue::HeldFragment;
+pub use open::for_reading as open_for_reading;
 pub use reader::LogReader;
 pub use recover::{Recovered, recover};
 pub use splitter::{Fragment, Splitter, StreamCounts};

@@ -29,14 +29,14 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`open()`].
-pub(crate) fn for_reading(path: &Path) -> io::Result<File> {
+pub fn for_reading(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true))
 }
 
 fn no_file() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
-        "it is a symbolic link or no regular file, which no worker makes: move it away",
+        "it is a symbolic link or no regular file, which this program never makes: move it away",
     )
 }
 

@@ -48,9 +48,8 @@ impl AdoptionKey {
 }
 
 fn read(path: &Path) -> io::Result<Option<Key>> {
-    let no_links = OpenOptions::new().read(true).custom_flags(nix::libc::O_NOFOLLOW).open(path)?;
     let mut text = String::new();
-    no_links.take(KEY_LETTERS as u64 + 1).read_to_string(&mut text)?;
+    cc_tasklog::open_for_reading(path)?.take(KEY_LETTERS as u64 + 1).read_to_string(&mut text)?;
     Ok(Key::from_text(text.trim_end()))
 }
 
@@ -78,5 +77,20 @@ mod tests {
         fs::write(&path, "short").unwrap();
         let other = AdoptionKey::load(directory.path()).unwrap();
         assert!(other.is_new && other.key != first.key);
+    }
+
+    #[test]
+    fn what_is_no_file_is_neither_followed_nor_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(KEY_NAME);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        let error = AdoptionKey::load(directory.path()).unwrap_err();
+        assert!(error.to_string().contains("move it away"), "{error}");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+        assert_eq!(
+            AdoptionKey::load(directory.path()).unwrap_err().kind(),
+            io::ErrorKind::InvalidInput
+        );
     }
 }

@@ -69,6 +69,8 @@ enum Look {
 }
 
 struct Seen {
+    /// The condition stood before the look. What was raised during it is news to this look.
+    stood: bool,
     /// Why nothing can be written.
     unwritable: Option<io::Error>,
     /// `None` where that is not known.
@@ -81,8 +83,8 @@ impl Look {
             return Self::Lost;
         }
         let room = fstatvfs(state_dir.root().descriptor()).ok();
-        let is_suspect =
-            health.stands(Condition::StateDirectory) || health.stands(Condition::Database);
+        let stood = health.stands(Condition::StateDirectory);
+        let is_suspect = stood || health.stands(Condition::Database);
         let unwritable = match &room {
             Some(room) if room.f_flag.contains(StatVfsMountFlags::RDONLY) => {
                 Some(Errno::ROFS.into())
@@ -95,7 +97,7 @@ impl Look {
                 })
                 .err(),
         };
-        Self::Seen(Seen { unwritable, room: room.map(|room| Room::of(&room)) })
+        Self::Seen(Seen { stood, unwritable, room: room.map(|room| Room::of(&room)) })
     }
 }
 
@@ -105,7 +107,8 @@ impl Seen {
             Some(error) => {
                 health.raise(Condition::StateDirectory, unwritable(state_dir.path(), &error))
             }
-            None => health.clear(Condition::StateDirectory),
+            None if self.stood => health.clear(Condition::StateDirectory),
+            None => {}
         }
         match self.room.map(|room| (room.level(), room)) {
             Some((Level::Low, room)) => health.raise(
