@@ -3,7 +3,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cc_protocol::configuration::{
@@ -38,11 +38,12 @@ pub(crate) struct Current {
 pub(crate) struct Live {
     current: watch::Sender<Current>,
     sources: Arc<Sources>,
-    /// Held for the length of a reload, so that there is one at a time.
     given: Arc<Mutex<GivenNow>>,
+    /// Held for the length of a reload, so that there is one at a time. Who only asks does not wait for its disk.
+    reloading: Arc<Mutex<()>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct GivenNow {
     settings: AllGiven,
     files: Vec<String>,
@@ -62,6 +63,7 @@ impl Live {
             current: watch::Sender::new(current),
             sources: Arc::new(sources),
             given: Arc::new(Mutex::new(GivenNow { settings, files, listening: None })),
+            reloading: Arc::default(),
         })
     }
 
@@ -88,7 +90,7 @@ impl Live {
 
     /// Notes where the supervisor listens beyond loopback: what a reload must not open to strangers.
     pub(crate) fn listens_on(&self, address: Option<SocketAddr>) {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).listening = address;
+        self.given().listening = address;
     }
 
     /// Reads all sources again. What may change while the supervisor runs is in force then, and `apply` gives it to all
@@ -100,7 +102,8 @@ impl Live {
         &self,
         apply: impl FnOnce(&Current),
     ) -> Result<ReloadResult, Vec<ConfigError>> {
-        let mut now = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let _one = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut now = self.given().clone();
         let before = self.config();
         let pinned = Pinned {
             given: &now.settings,
@@ -126,14 +129,22 @@ impl Live {
         }
         let (environment, _) = self.sources.environment(&config);
         let current = Current { config: Arc::new(config), environment: Arc::new(environment) };
-        self.current.send_replace(current.clone());
+        {
+            let mut given = self.given();
+            *given = now;
+            self.current.send_replace(current.clone());
+        }
         apply(&current);
         Ok(result)
     }
 
+    fn given(&self) -> MutexGuard<'_, GivenNow> {
+        self.given.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Every setting that is in force, and where it comes from.
     pub(crate) fn settings(&self) -> SettingsResult {
-        let now = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.given();
         let config = self.config();
         let summary = |group: &str, setting: &dyn AnySetting| {
             let given = now.settings.get(setting.about().name).and_then(Option::as_ref);
