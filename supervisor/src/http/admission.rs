@@ -85,26 +85,26 @@ pub(crate) struct Admitted {
     pub(crate) subprotocol: Option<HeaderValue>,
 }
 
-impl AdmissionRules {
-    /// Whether this peer can send anything that is not refused: without a token there is nothing that a stranger could show.
-    ///
-    /// # Errors
-    /// The reason to refuse it before it has sent a request.
-    pub(crate) fn check_peer(&self, peer: Peer) -> Result<(), Refusal> {
-        match peer {
-            Peer::SameUser | Peer::Remote => Ok(()),
-            Peer::ForeignUser | Peer::Unknown if self.tokens.are_required() => Ok(()),
-            Peer::ForeignUser => Err(Refusal::ForeignUser),
-            Peer::Unknown => Err(Refusal::UnknownUser),
-        }
+/// Whether this peer can send anything that is not refused: without a token there is nothing that a stranger could show.
+///
+/// # Errors
+/// The reason to refuse it before it has sent a request.
+pub(crate) fn check_peer(tokens: &Tokens, peer: Peer) -> Result<(), Refusal> {
+    match peer {
+        Peer::SameUser | Peer::Remote => Ok(()),
+        Peer::ForeignUser | Peer::Unknown if tokens.are_required() => Ok(()),
+        Peer::ForeignUser => Err(Refusal::ForeignUser),
+        Peer::Unknown => Err(Refusal::UnknownUser),
     }
+}
 
+impl AdmissionRules {
     /// Whether this peer may send any request at all, such as one for `/livez`. It needs no token, but a valid one
     /// admits another user.
     ///
     /// # Errors
     /// The reason to refuse it.
-    pub(crate) fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn check_request(&self, peer: Peer, headers: &HeaderMap) -> Result<(), Refusal> {
         let is_proxied = || {
             one(headers, HOST)
                 .is_some_and(|host| self.is_allowed(host) || self.valid_token(headers).is_some())

@@ -19,7 +19,7 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::{
     delivery::transport::Transport,
     http::{
-        admission::Refusal,
+        admission::{Refusal, check_peer},
         door::{Door, log_refusal},
         peer::{KnownPeer, Peer},
         requests::{self, Arrival},
@@ -47,7 +47,7 @@ pub(super) fn meet(door: &Arc<Door>, connection: Accepted, peer: io::Result<Know
             return door.turn_away_unserved(&connection, is_plain);
         }
     };
-    if let Err(reason) = door.server.rules().check_peer(peer.peer) {
+    if let Err(reason) = check_peer(&door.server.tasks().tokens, peer.peer) {
         door.failed(HandshakeFailure::Forbidden);
         log_refusal(reason, peer.uid);
         return if is_plain && door.courtesy.has_time(Instant::now()) {

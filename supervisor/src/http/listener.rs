@@ -10,6 +10,7 @@ use tokio::{io::unix::AsyncFd, task::yield_now, time::sleep};
 use crate::{
     config::limits,
     http::{
+        admission::check_peer,
         arrivals::meet,
         door::Door,
         peer::{KnownPeer, Lookup},
@@ -129,7 +130,7 @@ impl Descriptors {
             let accepted = listener.accept().into_iter().collect();
             for (connection, peer) in identified(lookup, accepted).await {
                 let is_stranger =
-                    |peer: &KnownPeer| door.server.rules().check_peer(peer.peer).is_err();
+                    |peer: &KnownPeer| check_peer(&door.server.tasks().tokens, peer.peer).is_err();
                 let stranger = peer.ok().filter(is_stranger);
                 meet(door, connection, stranger.ok_or_else(|| Errno::MFILE.into()));
             }

@@ -148,17 +148,19 @@ impl Context {
     async fn answer(&self, request: Request<Incoming>) -> HttpResponse {
         let is_last = self.answered.fetch_add(1, Ordering::Relaxed) + 1 >= limits::HTTP_REQUESTS;
         let rules = self.door.server.rules();
-        if let Err(refusal) = rules.check_request(self.arrival.peer.peer, request.headers()) {
-            return self.refused(refusal).await;
-        }
+        let admitted = match rules.check_session(self.arrival.peer.peer, request.headers()) {
+            // A page needs no token.
+            Err(refusal) if refusal != Refusal::Token => return self.refused(refusal).await,
+            admitted => admitted,
+        };
         let path = request.uri().path();
         #[cfg(debug_assertions)]
         if connection::echo::is_at(path) {
             return self.echo(request);
         }
         if WEBSOCKET_PATHS.contains(&path) {
-            return match self.upgrade(request) {
-                Ok(response) => response,
+            return match admitted {
+                Ok(admitted) => self.upgrade(request, admitted),
                 Err(refusal) => self.refused(refusal).await,
             };
         }
@@ -166,35 +168,34 @@ impl Context {
             path: path.to_owned(),
             query: request.uri().query().map(str::to_owned),
             method: request.method().clone(),
-            is_client: rules.check_session(self.arrival.peer.peer, request.headers()).is_ok(),
+            is_client: admitted.is_ok(),
         };
         // Boxed: a connection that becomes a WebSocket never asks for one.
         let page = Box::pin(pages::answer(&self.door.server, page)).await;
         if is_last { with(page, CONNECTION, "close") } else { page }
     }
 
-    fn upgrade(&self, request: Request<Incoming>) -> Result<HttpResponse, Refusal> {
+    fn upgrade(&self, request: Request<Incoming>, admitted: Admitted) -> HttpResponse {
         let server = &self.door.server;
-        let Admitted { token, subprotocol } =
-            server.rules().check_session(self.arrival.peer.peer, request.headers())?;
+        let Admitted { token, subprotocol } = admitted;
         let identity =
             Identity { uid: self.arrival.peer.uid, address: self.arrival.address, token };
         if server.tasks().stage.is_stopping() {
             self.door.failed(HandshakeFailure::Stopping);
-            return Ok(come_again("the supervisor is stopping", "5"));
+            return come_again("the supervisor is stopping", "5");
         }
         let key = match handshake_key(request.method(), request.headers()) {
             Ok(key) => key,
             Err(response) => {
                 self.door.failed(HandshakeFailure::BadRequest);
-                return Ok(*response);
+                return *response;
             }
         };
         let Some(place) = self.door.places.take().filter(|_| self.arrival.ticket.admitted()) else {
             static LINES: Repeated = Repeated::new("all places of connections are taken");
             LINES.log(|| tracing::warn!("all places of connections are taken: refused"));
             self.door.failed(HandshakeFailure::Places);
-            return Ok(come_again("too many connections; try again", "1"));
+            return come_again("too many connections; try again", "1");
         };
         let connections = Arc::clone(&server.connections);
         let upgrade = hyper::upgrade::on(request);
@@ -211,7 +212,7 @@ impl Context {
                 Err(error) => tracing::debug!(%error, "upgrade"),
             }
         });
-        Ok(switching_protocols(&key, subprotocol))
+        switching_protocols(&key, subprotocol)
     }
 
     /// An endpoint for tests: what a session's connection has, without a session.
