@@ -256,11 +256,14 @@ fn pass(marker_name: &str, sweeps: &mut [Sweep<'_>]) -> io::Result<()> {
     let mut of_marker: HashMap<&[u8], usize> = HashMap::new();
     for (index, sweep) in sweeps.iter_mut().enumerate().filter(|(_, sweep)| !sweep.is_done) {
         sweep.found = sweep.leaf.as_ref().map(Leaf::members).unwrap_or_default();
-        for known in &sweep.leftovers.known {
-            if let Some(alive) = all.iter().find(|process| process.is_same_as(known)) {
-                sweep.found.push(*alive);
-                sweep.found.extend(procfs::below(alive.pid, &all));
-            }
+        if !sweep.leftovers.known.is_empty() {
+            let known: HashSet<Identity> =
+                sweep.leftovers.known.iter().map(Process::identity).collect();
+            let is_known = |process: &&Process| known.contains(&process.identity());
+            let alive: Vec<Process> = all.iter().filter(is_known).copied().collect();
+            let pids = alive.iter().map(|process| process.pid).collect();
+            sweep.found.extend(alive);
+            sweep.found.extend(procfs::below_any(pids, &all));
         }
         of_marker.insert(sweep.leftovers.marker.as_bytes(), index);
     }

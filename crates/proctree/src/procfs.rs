@@ -128,12 +128,18 @@ pub fn own_pid() -> i32 {
 /// Those of `processes` that descend from `ancestor`, itself excluded.
 #[must_use]
 pub fn below(ancestor: i32, processes: &[Process]) -> Vec<Process> {
+    below_any(vec![ancestor], processes)
+}
+
+/// Those of `processes` that descend from any of these, each once.
+#[must_use]
+pub fn below_any(ancestors: Vec<i32>, processes: &[Process]) -> Vec<Process> {
     let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
     for process in processes {
         children.entry(process.parent).or_default().push(*process);
     }
     let mut found = Vec::new();
-    let mut parents = vec![ancestor];
+    let mut parents = ancestors;
     while let Some(parent) = parents.pop() {
         for child in children.remove(&parent).unwrap_or_default() {
             found.push(child);

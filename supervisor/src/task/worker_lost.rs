@@ -134,11 +134,11 @@ async fn end_leftovers(context: &TaskContext, lost: &mut LostTask) -> Leftovers 
     let mut known = std::mem::take(&mut lost.worker.descendants);
     let record = lost.feed.log_path().with_file_name(tree_record::FILE_NAME);
     if is_parent_lost {
-        known.extend(tree_record::alive(&record));
+        let alive = tokio::task::spawn_blocking(move || tree_record::alive(&record)).await;
+        known.extend(alive.unwrap_or_default());
     }
     let sweeper = context.spawner.sweeper();
     let sweep = sweeper.sweep(&lost.task_id, lost.leaf.clone(), known).await;
-    drop(std::fs::remove_file(record));
     let mut doubt = is_parent_lost.then_some(KEEPER_LOST);
     let swept = sweep.unwrap_or_else(|error| {
         tracing::error!(task_id = lost.task_id, %error, "the sweep failed");
@@ -197,6 +197,7 @@ fn unproven(doubt: &str) -> Warning {
 /// where the log cannot be written.
 fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Box<Completed> {
     let feed = &lost.feed;
+    drop(std::fs::remove_file(feed.log_path().with_file_name(tree_record::FILE_NAME)));
     // The worker makes the log before it starts the task and may not have come to that. A log that exists stays as it is.
     let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
     if is_made_here && matches!(lost.failure, Failure::Died) && feed.position().last_seq == 0 {
