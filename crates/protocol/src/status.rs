@@ -3,13 +3,10 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     batch::{BatchCounts, BatchState},
-    error::ErrorObject,
     gate::GateSummary,
-    params::Params,
 };
 
 /// Most batches in [`SupervisorStatus::batches`].
@@ -144,12 +141,4 @@ pub struct SupervisorStatus {
     pub gates: Vec<GateSummary>,
     /// What it uses, and what is left.
     pub resources: StatusResources,
-}
-
-/// Reads the parameters of `supervisor.status`: there are none.
-///
-/// # Errors
-/// [`crate::error::ErrorCode::InvalidParams`], naming one that is there.
-pub fn no_params(params: &Map<String, Value>) -> Result<(), ErrorObject> {
-    Params::new(params, &[]).map(drop)
 }

@@ -23,7 +23,7 @@ use cc_protocol::{
     legacy,
     notification::{Message, Notification},
     session::{self, SessionConfigure, SessionResume, SessionResumeResult},
-    status::{self, SupervisorStatus},
+    status::SupervisorStatus,
     task::{
         TaskAttach, TaskList, TaskListResult, TaskNamed, TaskOutput, TaskOutputResult, TaskSummary,
     },
@@ -106,12 +106,8 @@ fn reread_params(method: &str, params: Map<String, Value>) -> Value {
         }
         "worker.restart" => json!(WorkerRestart::from_params(&params).unwrap()),
         "gate.open" => json!(GateOpen::from_params(&params).unwrap()),
-        "gate.list" | "worker.list" | "supervisor.subscribe" => {
+        "gate.list" | "worker.list" | "supervisor.subscribe" | "supervisor.status" => {
             gate::no_params(&params).unwrap();
-            json!({})
-        }
-        "supervisor.status" => {
-            status::no_params(&params).unwrap();
             json!({})
         }
         "supervisor.settings"
