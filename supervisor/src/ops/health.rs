@@ -327,4 +327,21 @@ mod tests {
         let names: std::collections::BTreeSet<_> = Condition::ALL.map(Condition::name).into();
         assert_eq!(names.len(), Condition::ALL.len());
     }
+
+    #[test]
+    fn the_alert_rules_call_degraded_what_is_only_that() {
+        let rules = include_str!("../../../deploy/prometheus/cc-executor.rules.yml");
+        let names = |operator: &str| -> Vec<&str> {
+            let (_, rest) =
+                rules.split_once(&format!("cc_executor_condition{{condition{operator}\"")).unwrap();
+            rest.split('"').next().unwrap().split('|').collect()
+        };
+        for condition in Condition::ALL {
+            let is_degraded = condition.severity() == Severity::Degraded;
+            assert_eq!(names("=~").contains(&condition.name()), is_degraded, "{condition:?}");
+            // Who drains a supervisor knows it, and is not woken.
+            let is_left_out = is_degraded || condition == Condition::Draining;
+            assert_eq!(names("!~").contains(&condition.name()), is_left_out, "{condition:?}");
+        }
+    }
 }

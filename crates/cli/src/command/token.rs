@@ -105,10 +105,13 @@ fn add(path: &Path, name: &str, entry: &str) -> Result<(), CommandError> {
             "it holds a single token and no list; give that one a name in another file (docs/tokens.md)",
         ));
     }
-    if toml::from_str::<toml::Table>(&text).is_err() {
+    let Ok(table) = toml::from_str::<toml::Table>(&text) else {
         return Err(cannot("it is no TOML"));
-    }
-    if text.contains(&format!("name = {name:?}")) {
+    };
+    let tokens = table.get("token").and_then(toml::Value::as_array);
+    let has_name =
+        |token: &toml::Value| token.get("name").and_then(toml::Value::as_str) == Some(name);
+    if tokens.into_iter().flatten().any(has_name) {
         return Err(cannot(&format!("it has a token named {name} already")));
     }
     text.push_str(if text.is_empty() { entry.trim_start() } else { entry });
