@@ -25,10 +25,10 @@ pub(crate) fn open(path: &Path, options: &OpenOptions) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
 }
 
-/// As [`open()`], for reading.
+/// Opens a regular file for reading, and nothing else: no symbolic link, and no FIFO, which would block.
 ///
 /// # Errors
-/// As [`open()`].
+/// [`io::ErrorKind::InvalidInput`] for anything that is no regular file; otherwise what the system says.
 pub fn for_reading(path: &Path) -> io::Result<File> {
     open(path, OpenOptions::new().read(true))
 }
