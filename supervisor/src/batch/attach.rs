@@ -109,11 +109,18 @@ impl Follower {
         (!Arc::ptr_eq(&current, snapshot)).then_some(current)
     }
 
-    /// Returns when the batch is over, or has another owner; `None` if the client is gone.
+    /// Whether the batch has an owner that changes this snapshot.
+    fn is_current(&self, snapshot: &Arc<Snapshot>) -> bool {
+        self.batches
+            .get(&self.batch_id)
+            .is_some_and(|handle| Arc::ptr_eq(&handle.snapshot, snapshot))
+    }
+
+    /// Returns when the batch is over, or its owner has gone; `None` if the client is gone.
     async fn send_progress(&self, snapshot: &Arc<Snapshot>, mut sent: u64) -> Option<()> {
         let mut updates = snapshot.subscribe();
         loop {
-            if snapshot.is_over() || self.replacement(snapshot).is_some() {
+            if snapshot.is_over() || !self.is_current(snapshot) {
                 return Some(());
             }
             let changed = snapshot.changed_after(sent);

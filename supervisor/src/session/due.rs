@@ -1,9 +1,12 @@
 //! What a session has to do while its client says nothing: start the waiting `execute`, or let the connection be closed.
 
-use std::{pin::pin, sync::Arc};
+use std::{future::pending, pin::pin, sync::Arc};
 
 use cc_protocol::error::close;
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use crate::{
     delivery::Outgoing,
@@ -56,9 +59,14 @@ impl Handler {
     }
 
     async fn waiting_can_be_answered(&mut self, stage: &StageWatch) {
-        tokio::select! {
-            () = self.canceled_task_is_gone() => {}
-            () = stage.stopping() => {}
+        let deadline = self.waiting.as_ref().and_then(|waiting| waiting.deadline());
+        let is_late = tokio::select! {
+            () = self.canceled_task_is_gone() => false,
+            () = stage.stopping() => false,
+            () = at(deadline) => true,
+        };
+        if is_late && let Some(waiting) = &mut self.waiting {
+            waiting.refuse_late();
         }
     }
 
@@ -122,5 +130,12 @@ impl Handler {
         self.send(Outgoing::TellWhenIdle(idle)).await;
         // An error means that the writer is gone.
         drop(is_idle.await);
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
     }
 }

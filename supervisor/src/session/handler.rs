@@ -17,6 +17,7 @@ use serde_json::Value;
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot},
+    time::Instant,
 };
 
 use crate::{
@@ -172,8 +173,8 @@ impl Handler {
                     then.extend(reply.then);
                 }
                 CallOutcome::Waits { execute, canceled } => {
-                    let (id, refusal) = (call.id, None);
-                    let waiting = WaitingExecute { id, execute, canceled, message, refusal };
+                    let (id, since, refusal) = (call.id, Instant::now(), None);
+                    let waiting = WaitingExecute { id, execute, canceled, message, since, refusal };
                     self.waiting = Some(Box::new(waiting));
                     return self.follow_up(then).await;
                 }

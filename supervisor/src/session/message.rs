@@ -13,7 +13,7 @@ pub(super) struct Message {
     pub(super) calls: vec::IntoIter<Result<Call, Response>>,
     pub(super) answers: Answers,
     /// What its bytes take of the budget, for as long as it is there.
-    _bytes: Option<Claim>,
+    bytes: Option<Claim>,
     /// What the values of its calls take, until they are answered.
     pub(super) values: Option<OwnedSemaphorePermit>,
 }
@@ -29,6 +29,11 @@ impl Message {
             Ok(Incoming::Batch(calls)) => (calls, true),
             Err(response) => (vec![Err(response)], false),
         };
-        Self { calls: calls.into_iter(), answers: Answers::new(is_batch), _bytes: bytes, values }
+        Self { calls: calls.into_iter(), answers: Answers::new(is_batch), bytes, values }
+    }
+
+    /// Whether it keeps a part of what the messages of all clients may take.
+    pub(super) fn has_claims(&self) -> bool {
+        self.bytes.is_some() || self.values.is_some()
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //!   execute ──▶ waiting ──── the tree is gone, and the client has been sent the end ────▶ started
 //!                  │
+//!                  ├── 30 s, where its message keeps others from being read ───────────────▶ refused
 //!                  ├── another cancel, the session's close, the supervisor's stop ──────▶ refused
 //!                  └── the connection ends, or another one takes the session ───────────▶ dropped: it never starts
 //! ```
@@ -10,8 +11,9 @@
 //! answered as a whole; every other message is answered meanwhile. [`crate::session::due`] starts it.
 
 use cc_protocol::{CallError, envelope::Id, execute::Execute};
+use tokio::time::Instant;
 
-use crate::{session::message::Message, task::TaskHandle};
+use crate::{config::limits, session::message::Message, task::TaskHandle};
 
 #[derive(Debug)]
 pub(super) struct WaitingExecute {
@@ -22,6 +24,8 @@ pub(super) struct WaitingExecute {
     pub(super) canceled: TaskHandle,
     /// The calls that follow in its message, and the responses to those before it.
     pub(super) message: Message,
+    /// When it began to wait.
+    pub(super) since: Instant,
     /// Why it is not started after all.
     pub(super) refusal: Option<CallError>,
 }
@@ -34,6 +38,18 @@ impl WaitingExecute {
 
     pub(super) fn is_refused(&self) -> bool {
         self.refusal.is_some()
+    }
+
+    /// When it has waited for as long as a message may that takes room from others. What it waits for includes that the
+    /// client reads, which it may never do.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.message.has_claims().then(|| self.since + limits::MESSAGE_WAIT)
+    }
+
+    /// Refuses it as what comes while a task runs.
+    pub(super) fn refuse_late(&mut self) {
+        let task_id = self.canceled_task_id().to_owned();
+        self.refuse(CallError::TaskRuns { task_id });
     }
 
     /// A first refusal stays.

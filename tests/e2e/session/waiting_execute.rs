@@ -2,8 +2,8 @@
 //! and send the next one at once. It waits until the canceled task's tree is gone.
 
 use cc_tests::{
-    Client, Options, Supervisor, binaries::misbehave_argv, cgroup::Containment, client::Incoming,
-    fifo::Fifo, processes, unique_tag, with_both_containments,
+    Client, Options, PATIENCE, Supervisor, binaries::misbehave_argv, cgroup::Containment,
+    client::Incoming, fifo::Fifo, processes, unique_tag, with_both_containments,
 };
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -209,6 +209,32 @@ fn one_that_waits_in_a_batch_keeps_no_other_message_waiting() {
     let answers = messages.last().unwrap();
     assert_eq!((answers[0]["id"].clone(), answers[1]["id"].clone()), (json!(901), json!(902)));
     assert_eq!(client.collect(answers[0]["result"].clone()).stdout(), "next\n");
+}
+
+#[test]
+#[ignore = "takes half a minute"]
+fn one_whose_message_keeps_others_from_being_read_waits_for_no_more_than_30_s() {
+    let supervisor = patient();
+    let mut client = supervisor.connect();
+    let mut deaf = Deaf::canceled(&mut client);
+    // Most of the values that the messages of all clients may have together.
+    let many = json!({"x": vec![0; 240_000]});
+    let next =
+        json!({"jsonrpc": "2.0", "id": 901, "method": "execute", "params": {"command": "true"}});
+    let ping = json!({"jsonrpc": "2.0", "id": 902, "method": "ping", "params": many});
+    client.send_text(&json!([next, ping]).to_string());
+    // What is few is answered meanwhile, and this says that the batch was read.
+    client.assert_alive();
+    let mut other = supervisor.connect();
+    let id = other.send_request("ping", &many);
+    let Some(Incoming::Json(answer)) = other.recv_within(2 * PATIENCE) else {
+        panic!("another client waits as well")
+    };
+    assert!(is_answer(&answer, id), "{answer}");
+    let refused = client.recv_json();
+    assert_eq!(refused[0]["error"]["message"], "A process is already running", "{refused}");
+    assert_eq!(refused[1]["id"], 902, "{refused}");
+    deaf.fifo.release();
 }
 
 #[test]
