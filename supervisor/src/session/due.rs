@@ -89,7 +89,7 @@ impl Handler {
     /// Starts the waiting `execute`, or refuses it, and answers the rest of its message.
     pub(crate) async fn answer_waiting(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
-        let WaitingExecute { id, execute, mut message, refusal, canceled: _ } = *waiting;
+        let WaitingExecute { id, execute, mut message, refusal, canceled: _, since: _ } = *waiting;
         let subject = Subject::of_waiting(&execute);
         let reply = match refusal {
             Some(refusal) => Reply::refused(refusal),
