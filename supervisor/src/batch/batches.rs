@@ -13,6 +13,7 @@ use crate::{
         error::BatchError, gates::Gates, messages::Message, money::Totals, snapshot::Snapshot,
     },
     config::limits,
+    ops::clock,
     task::context::TaskContext,
 };
 
@@ -124,7 +125,7 @@ impl Batches {
 
     /// Removes the batches from the database that ended longer ago than the retention keeps them.
     pub(crate) async fn prune(&self) {
-        let age_ms = u64::try_from(self.tasks.config().keep.age.as_millis()).unwrap_or(u64::MAX);
+        let age_ms = clock::milliseconds(self.tasks.config().keep.age);
         let before_ms = self.tasks.retention.now_ms().saturating_sub(age_ms);
         self.tasks.store.write(vec![Change::BatchesPruned { before_ms }]).await;
     }

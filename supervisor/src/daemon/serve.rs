@@ -103,8 +103,6 @@ pub(crate) async fn serve(
         tracing::info!(url, version = env!("CARGO_PKG_VERSION"), "serving");
     }
     systemd::ready(&format!("listening on {}", listening.urls.join(", ")));
-    // What the start took: the command line and the files of settings, mostly.
-    memory::may_have_shrunk();
 
     tokio::spawn(reload_when_told(services.clone(), reloads));
     let lost = state_loss::lost(Arc::clone(&state_dir), Arc::clone(&services.tasks));

@@ -6,11 +6,12 @@
 //! In reading order:
 //! - `listener` accepts connections from the `sockets`; `reserve` is its last descriptor, `peer` finds the user at the other end.
 //! - `arrivals` decides at once: a connection is `turned_away`, or gets a ticket of those that are not admitted yet (`preauth`).
+//!   Both keep to a `pace`.
 //! - `door` is what all connections share.
 //! - `server` is what requests are answered with, `requests` answers them, with the `pages` of operators, or with an
 //!   upgrade after a `handshake`; `response` makes the small responses.
-//! - `admission` decides whether a request is answered (`host`: by which names this machine may be called). Refusals are slowed down by `guesses`. An upgraded connection has one
-//!   of the `places`.
+//! - `admission` decides whether a request is answered (`host`: by which names this machine may be called). Refusals are
+//!   slowed down by `guesses`. An upgraded connection has one of the `places`.
 //!
 //! Called by [`crate::daemon`].
 
@@ -27,6 +28,8 @@ mod arrivals;
 mod door;
 
 mod turned_away;
+
+mod pace;
 
 mod preauth;
 

@@ -19,7 +19,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use crate::http::peer::Source;
+use crate::http::{pace::Pace, peer::Source};
 
 /// How many connections may be without admission at once.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,7 @@ pub(super) struct Room {
 }
 
 /// Connections of a source that have to go before it is turned away, at once and in the long run.
-const LOSSES: u32 = 128;
-const LOSS: Duration = Duration::from_millis(20);
+const LOSSES: Pace = Pace { at_once: 128, interval: Duration::from_millis(20) };
 
 #[derive(Debug)]
 pub(super) struct Preauth {
@@ -115,13 +114,7 @@ impl Waiting {
 
     /// Counts a loss, unless there have been too many.
     fn has_lost_too_many(&mut self, source: Source, now: Instant) -> bool {
-        let forgotten = self.losses.entry(source).or_insert(now);
-        let next = (*forgotten).max(now) + LOSS;
-        let are_too_many = next > now + LOSS * LOSSES;
-        if !are_too_many {
-            *forgotten = next;
-        }
-        are_too_many
+        !LOSSES.allows(self.losses.entry(source).or_insert(now), now)
     }
 
     fn drop_oldest_of(&mut self, source: Source) {
@@ -231,11 +224,11 @@ mod tests {
         let preauth = room(4, 2);
         let now = Instant::now();
         let mut tickets: Vec<Ticket> =
-            (0..2 + LOSSES).map(|_| preauth.enter(ALICE, now).unwrap()).collect();
+            (0..2 + LOSSES.at_once).map(|_| preauth.enter(ALICE, now).unwrap()).collect();
         assert!(preauth.enter(ALICE, now).is_none());
         tickets.push(preauth.enter(BOB, now).unwrap());
-        tickets.push(preauth.enter(ALICE, now + LOSS).unwrap());
-        assert!(preauth.enter(ALICE, now + LOSS).is_none());
+        tickets.push(preauth.enter(ALICE, now + LOSSES.interval).unwrap());
+        assert!(preauth.enter(ALICE, now + LOSSES.interval).is_none());
         drop(tickets);
         assert!(preauth.waiting().losses.is_empty());
     }

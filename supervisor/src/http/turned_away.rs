@@ -14,11 +14,9 @@ use rustix::{
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt::set_socket_linger},
 };
 
-use crate::http::admission::Refusal;
+use crate::http::{admission::Refusal, pace::Pace};
 
-/// Answers at once, and in the long run.
-const ANSWERS: u32 = 50;
-const ANSWER: Duration = Duration::from_millis(20);
+const ANSWERS: Pace = Pace { at_once: 50, interval: Duration::from_millis(20) };
 /// What is thrown away of a request: a connection that is closed with unread bytes is reset, and its client may miss the answer.
 const DISCARDED_BYTES: usize = 16 * 1024;
 
@@ -28,13 +26,8 @@ pub(super) struct Courtesy(Mutex<Option<Instant>>);
 
 impl Courtesy {
     pub(super) fn has_time(&self, now: Instant) -> bool {
-        let mut paid = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = paid.map_or(now, |paid| paid.max(now)) + ANSWER;
-        let has_time = next <= now + ANSWER * ANSWERS;
-        if has_time {
-            *paid = Some(next);
-        }
-        has_time
+        let mut forgotten = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        ANSWERS.allows(forgotten.get_or_insert(now), now)
     }
 }
 
@@ -74,19 +67,4 @@ fn response(status: &str, header: &str, text: &str) -> String {
          close\r\n\r\n{text}\n",
         text.len() + 1
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_flood_is_answered_some_times_and_then_at_a_steady_rate() {
-        let courtesy = Courtesy::default();
-        let now = Instant::now();
-        let answered = (0..1_000).filter(|_| courtesy.has_time(now)).count();
-        assert_eq!(answered, ANSWERS as usize);
-        assert!(courtesy.has_time(now + ANSWER));
-        assert!(!courtesy.has_time(now + ANSWER));
-    }
 }

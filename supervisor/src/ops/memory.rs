@@ -22,6 +22,8 @@ pub(crate) fn may_have_shrunk() {
 
 /// Gives memory back for as long as it is polled.
 pub(crate) async fn give_back() {
+    // What the start took: the command line and the files of settings, mostly.
+    may_have_shrunk();
     loop {
         SHRUNK.notified().await;
         sleep(SETTLE).await;

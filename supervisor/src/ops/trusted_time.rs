@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use crate::ops::clock;
+
 /// How far the wall clock may be ahead and still be believed at once.
 const TOLERANCE_MS: i64 = 60_000;
 /// How far it may be ahead of the newest record at a start.
@@ -35,7 +37,7 @@ impl TrustedTime {
             if wall_ms.saturating_sub(newest_ms) <= PLAUSIBLE_MS { wall_ms } else { newest_ms }
         });
         Self {
-            hold_ms: u64::try_from(hold.as_millis()).unwrap_or(u64::MAX),
+            hold_ms: clock::milliseconds(hold),
             offset_ms: offset(believed_ms, boot_ms),
             claim: None,
         }

@@ -12,7 +12,7 @@ use std::{
 use cc_protocol::{CallError, Denied};
 use tokio::sync::watch;
 
-use crate::task::handle::TaskHandle;
+use crate::{ops::clock, task::handle::TaskHandle};
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -55,9 +55,9 @@ impl From<Refusal> for CallError {
             Refusal::StateLost => Self::StateLost,
             Refusal::Full { limit } => Self::TasksFull { limit },
             Refusal::TokenFull { limit } => Self::Denied(Denied::TasksFull { limit }),
-            Refusal::WorkerBroken { retry_after } => Self::WorkerBroken {
-                retry_after_ms: u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX),
-            },
+            Refusal::WorkerBroken { retry_after } => {
+                Self::WorkerBroken { retry_after_ms: clock::milliseconds(retry_after) }
+            }
         }
     }
 }

@@ -196,7 +196,7 @@ impl Retention {
     ) -> impl Iterator<Item = &'a EndedTask> + use<'a> {
         let (rules, began_ms) = (self.rules(), self.began_ms.load(Ordering::Relaxed));
         let is_over = move |since_ms: u64, time: Duration| {
-            let time_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            let time_ms = clock::milliseconds(time);
             since_ms.saturating_add(time_ms) <= now_ms
         };
         let are_too_many = ended.tasks.len() > rules.tasks || ended.bytes > rules.bytes;

@@ -2,7 +2,7 @@
 //!
 //! It starts nothing and touches no file. Called by [`crate::session`] and [`crate::batch`].
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use cc_claude::invocation::{PromptOptions, argv, is_claude_command, is_claude_program};
 use cc_events::ClaudeStream;
@@ -19,6 +19,7 @@ use cc_protocol::{
 
 use crate::{
     config::{Config, TaskDefaults, environment::Base, limits},
+    ops::clock::milliseconds,
     task::isolation,
 };
 
@@ -226,29 +227,27 @@ fn check_timeouts(execute: &Execute, defaults: &TaskDefaults) -> Result<(), Unfi
 fn deadlines(execute: &Execute, claude: ClaudeStream, defaults: &TaskDefaults) -> Deadlines {
     // The protocol has checked that a wish is more than 0 and at most a year.
     let wish_ms = |seconds: Option<f64>| seconds.map(|seconds| (seconds * 1000.0).ceil() as u64);
-    let silence_ms = wish_ms(execute.idle_timeout).or(defaults.idle_timeout.map(ms));
+    let silence_ms = wish_ms(execute.idle_timeout).or(defaults.idle_timeout.map(milliseconds));
     let first_output_ms = match claude {
         ClaudeStream::Required => defaults
             .first_output_timeout
-            .map(ms)
+            .map(milliseconds)
             .filter(|first| silence_ms.is_none_or(|silence| *first < silence)),
         ClaudeStream::No | ClaudeStream::Observed => None,
     };
     Deadlines {
-        total_ms: Some(wish_ms(execute.timeout).unwrap_or_else(|| ms(defaults.timeout))),
+        total_ms: Some(wish_ms(execute.timeout).unwrap_or_else(|| milliseconds(defaults.timeout))),
         silence_ms,
         first_output_ms,
-        linger_ms: ms(defaults.linger),
-        grace_ms: ms(defaults.grace),
+        linger_ms: milliseconds(defaults.linger),
+        grace_ms: milliseconds(defaults.grace),
     }
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use cc_protocol::error::ErrorObject;
     use serde_json::{Value, json};
 

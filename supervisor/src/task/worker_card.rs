@@ -12,7 +12,7 @@ use std::{
 use cc_events::Containment;
 use tokio::time::Instant;
 
-use crate::ops::uptime;
+use crate::ops::{clock, uptime};
 
 #[derive(Debug)]
 pub(crate) struct WorkerCard {
@@ -43,8 +43,7 @@ impl WorkerCard {
     /// The worker has sent anything.
     pub(super) fn heard(&self, now: Instant) {
         let after = now.saturating_duration_since(self.made);
-        self.heard_ms
-            .store(u64::try_from(after.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.heard_ms.store(clock::milliseconds(after), Ordering::Relaxed);
     }
 
     /// Since the worker's last sign of life.

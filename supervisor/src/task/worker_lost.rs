@@ -25,7 +25,10 @@ use cc_tasklog::{Kept, LogError, LogReader, LogWriter, Recovered, recover};
 
 use crate::{
     config::limits,
-    ops::{clock::now_ms, metrics::AbnormalEnd},
+    ops::{
+        clock::{milliseconds, now_ms},
+        metrics::AbnormalEnd,
+    },
     storage::state_dir::task_of_log,
     task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
 };
@@ -168,7 +171,6 @@ fn completed(lost: &LostTask, left: Leftovers) -> Completed {
         Failure::TooLate => (died, NOT_STARTED, None, None),
         Failure::Died => (died, -SIGKILL, lost.started.as_ref().map(|_| SIGKILL), None),
     };
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Completed {
         pid: lost.started.as_ref().map_or(0, |started| started.pid),
         reason,
@@ -176,7 +178,7 @@ fn completed(lost: &LostTask, left: Leftovers) -> Completed {
         exit_code,
         signal,
         error: Some(left.text),
-        duration_ms: lost.duration.map_or(0, millis),
+        duration_ms: lost.duration.map_or(0, milliseconds),
         cpu_ms: 0,
         max_rss_bytes: 0,
         output: OutputCounts::default(),

@@ -1,6 +1,6 @@
 //! The workers of the tasks that are not over, as operators see and restart them.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use cc_events::{Containment, EndReason};
 use cc_proctree::usage::{self, TreeUsage};
@@ -11,10 +11,13 @@ use cc_protocol::{
 };
 use tokio::task::spawn_blocking;
 
-use crate::task::{
-    context::TaskContext,
-    handle::{Request, TaskHandle},
-    lookup::TaskRef,
+use crate::{
+    ops::clock::milliseconds,
+    task::{
+        context::TaskContext,
+        handle::{Request, TaskHandle},
+        lookup::TaskRef,
+    },
 };
 
 /// Lists the workers.
@@ -43,18 +46,17 @@ fn summary(task: &TaskHandle, usage: &HashMap<i32, TreeUsage>) -> Option<WorkerS
     if state == TaskState::Ended {
         return None;
     }
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     Some(WorkerSummary {
         task_id: task.task_id().to_owned(),
         pid,
         state,
-        age_ms: millis(used.age),
+        age_ms: milliseconds(used.age),
         version: facts.version,
         containment: facts.containment.map(Containment::as_str).map(str::to_owned),
-        cpu_ms: millis(used.cpu),
+        cpu_ms: milliseconds(used.cpu),
         memory_bytes: used.memory_bytes,
         processes: used.processes,
-        silent_ms: millis(task.worker().silence()),
+        silent_ms: milliseconds(task.worker().silence()),
         is_retiring: facts.is_retiring,
     })
 }

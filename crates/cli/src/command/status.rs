@@ -3,6 +3,7 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use cc_protocol::{
+    Verdict,
     batch::BatchState,
     status::{EndCounts, ServiceState, StatusBatch, StatusProblem, SupervisorStatus},
 };
@@ -18,7 +19,6 @@ use crate::{
 /// Moves the cursor to the corner and clears what is below.
 const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 const LABEL_COLUMNS: usize = 10;
-const WORKER_DIED: &str = "worker_died";
 
 pub(crate) async fn run(
     options: ServerOptions,
@@ -68,7 +68,7 @@ fn screen(status: &SupervisorStatus, now_ms: u64) -> String {
         String::new()
     };
     line("", format!("last day:  {}{since}", ends(&tasks.ended_last_day)));
-    let died = |ends: &EndCounts| ends.get(WORKER_DIED).copied().unwrap_or(0);
+    let died = |ends: &EndCounts| ends.get(Verdict::WorkerDied.as_str()).copied().unwrap_or(0);
     let (hour, day) = (died(&tasks.ended_last_hour), died(&tasks.ended_last_day));
     line("workers", format!("{hour} died in the last hour, {day} in the last day"));
     let sessions = &status.sessions;

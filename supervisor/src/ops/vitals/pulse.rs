@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::config::limits;
+use crate::{config::limits, ops::clock};
 
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -22,7 +22,7 @@ impl Pulse {
 
     /// The loop has served its timer.
     pub(crate) fn beat(&self) {
-        let elapsed_ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let elapsed_ms = clock::milliseconds(self.began.elapsed());
         self.last_beat_ms.store(elapsed_ms, Ordering::Relaxed);
     }
 

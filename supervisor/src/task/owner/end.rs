@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 
 use crate::{
     ops::{
-        clock::now_ms,
+        clock::{milliseconds, now_ms},
         metrics::{Label as _, Timeout},
     },
     storage::state_dir,
@@ -158,7 +158,7 @@ impl Owner {
             session_id = self.side.info.session_id,
             batch_id = self.side.info.batch_id,
             timeout = kind.value(),
-            limit_ms = u64::try_from(hang.limit().as_millis()).unwrap_or(u64::MAX),
+            limit_ms = milliseconds(hang.limit()),
             error = hang.to_string(),
             "a worker did not answer or act in time and is killed"
         );
