@@ -80,8 +80,8 @@ fn run(containment: &Containment, seed: u64, end: End) {
         supervisor.start_again(&options);
     }
     let over = Over::of(&mut supervisor.connect(), &batch_id);
-    notes.ledger.assert_sequence((0..TASKS).map(|number| format!("t{number}")));
     over.assert_all_succeeded_at_once();
+    notes.ledger.assert_sequence((0..TASKS).map(|number| format!("t{number}")));
     assert!(supervisor.stop().success());
 }
 
