@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cc_tests::{Client, Options, PATIENCE, Supervisor, processes, processes::Process};
+use cc_tests::{Client, Options, PATIENCE, Supervisor, processes, processes::Process, wait_until};
 use serde_json::{Value, json};
 
 /// `None`, loudly, where the kernel has no scopes: the supervisor says so of every task.
@@ -81,10 +81,25 @@ fn a_task_changes_limits_of_its_own_processes_and_of_no_others() {
     let whole_user =
         "import os\ntry: os.setpriority(os.PRIO_USER, 0, 19)\nexcept PermissionError: print('no')";
     assert_eq!(python(&mut client, whole_user), "no\n");
-    let own = "ulimit -n 50; ulimit -n; nice -n 5 nice; echo $(prlimit --pid $$ --nofile --noheadings --output SOFT)";
-    assert_eq!(say(&mut client, own), "50\n5\n50\n");
+    let own = "ulimit -n 50; ulimit -n; nice -n 5 echo nice; echo $(prlimit --pid $$ --nofile --noheadings --output SOFT)";
+    assert_eq!(say(&mut client, own), "50\nnice\n50\n");
     other.control("CANCEL").unwrap();
     assert_eq!(other.collect(answer).completed()["reason"], "canceled");
+}
+
+#[test]
+fn a_task_can_change_the_mode_of_the_state_directory_and_it_does_not_stay_so() {
+    let supervisor = Supervisor::start(&options());
+    let mut client = supervisor.connect();
+    let state = supervisor.state_directory();
+    let tasks = state.join("tasks");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for (changed, directory) in [("755", &state), ("000", &tasks), ("777", &tasks)] {
+        let command = format!("chmod {changed} {}", directory.display());
+        assert_eq!(client.run_shell(&command).end(), ("exit", 0));
+        wait_until("the mode is that of a private directory", || mode(directory) == 0o700);
+        assert_eq!(client.run_shell("echo served").stdout(), "served\n");
+    }
 }
 
 #[test]
