@@ -116,7 +116,7 @@ impl Directory {
                 tracing::warn!(
                     path,
                     was,
-                    "the mode of this directory was not 700, which it is now"
+                    "this directory was not private to its owner: its mode is 700 now"
                 );
             });
         }

@@ -84,7 +84,7 @@ impl Look {
         if !state_dir.lock().is_in_place() {
             return Self::Lost;
         }
-        for directory in [state_dir.root(), state_dir.tasks()] {
+        for directory in [state_dir.root(), state_dir.tasks(), state_dir.keepers()] {
             if let Err(error) = directory.keep_mode() {
                 tracing::warn!(path = %directory.path().display(), %error, "the mode of a directory");
             }
