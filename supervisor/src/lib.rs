@@ -94,11 +94,20 @@ pub fn main() -> ExitCode {
 }
 
 fn answer(question: Question, arguments: Arguments) -> ExitCode {
+    let warnings = match question {
+        Question::DefaultFile => Vec::new(),
+        Question::Check | Question::CheckJson => {
+            check::warnings(arguments.clone(), &|name| std::env::var_os(name))
+        }
+    };
     let text = match question {
         Question::DefaultFile => Ok(default_file::text()),
         Question::Check => check::check(arguments, &|name| std::env::var_os(name)),
         Question::CheckJson => check::check_json(arguments),
     };
+    if text.is_ok() {
+        say(warnings);
+    }
     match text {
         Ok(text) => match write!(std::io::stdout(), "{text}") {
             Ok(()) => ExitCode::SUCCESS,
@@ -109,11 +118,15 @@ fn answer(question: Question, arguments: Arguments) -> ExitCode {
 }
 
 fn fail(errors: impl IntoIterator<Item = String>) -> ExitCode {
-    for error in errors {
-        // Not `eprintln!`, which panics where standard error is closed.
-        drop(writeln!(std::io::stderr(), "cc-supervisor: {error}"));
-    }
+    say(errors);
     ExitCode::FAILURE
+}
+
+fn say(lines: impl IntoIterator<Item = String>) {
+    for line in lines {
+        // Not `eprintln!`, which panics where standard error is closed.
+        drop(writeln!(std::io::stderr(), "cc-supervisor: {line}"));
+    }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {

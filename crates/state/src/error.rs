@@ -59,6 +59,27 @@ pub enum StateError {
     Sqlite { path: PathBuf, source: rusqlite::Error },
 }
 
+impl StateError {
+    /// Whether the change contradicts what is stored: the database is sound, and the same change fails again.
+    #[must_use]
+    pub fn is_of_the_change(&self) -> bool {
+        match self {
+            Self::Sqlite { source, .. } => {
+                source.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+            }
+            Self::Create { .. }
+            | Self::NotAFile { .. }
+            | Self::Foreign { .. }
+            | Self::Newer { .. }
+            | Self::Damaged { .. }
+            | Self::NoWriteAheadLog { .. }
+            | Self::Migration { .. }
+            | Self::DiskFull { .. }
+            | Self::Busy { .. } => false,
+        }
+    }
+}
+
 /// Names the file and sorts out what a caller can do something about.
 pub(crate) fn at(path: &Path) -> impl FnOnce(rusqlite::Error) -> StateError {
     let path = path.to_owned();

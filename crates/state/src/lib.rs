@@ -101,6 +101,16 @@ impl StateDb {
     ) -> Result<(), StateError> {
         apply_all(&mut self.connection, changes).map_err(error::at(&self.path))
     }
+
+    /// Writes a page as it is and commits it. It proves that the next change can be committed, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`StateDb::transaction`].
+    pub fn try_write(&mut self) -> Result<(), StateError> {
+        let version = schema::SCHEMA_VERSION;
+        let written = self.connection.pragma_update(None, schema::VERSION_PRAGMA, version);
+        written.map_err(error::at(&self.path))
+    }
 }
 
 fn apply_all<'a>(

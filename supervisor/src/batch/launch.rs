@@ -25,7 +25,7 @@ use crate::{
 pub(super) enum Start {
     /// The task has an owner.
     Begun(TaskHandle),
-    /// The limit of running tasks is reached, or the worker program is broken: start the job again when one of them has ended,
+    /// The limit of running tasks is reached, the worker program is broken, or no task can be put on record: start the job again when one of them has ended,
     /// or starts are not refused any more.
     NoRoom,
     /// The supervisor is stopping: the next one starts the job.
@@ -89,6 +89,7 @@ pub(super) async fn start(
             Refusal::Full { .. }
             | Refusal::TokenFull { .. }
             | Refusal::WorkerBroken { .. }
+            | Refusal::Unrecordable(_)
             | Refusal::Draining,
         ) => Start::NoRoom,
         Err(Refusal::Closed | Refusal::StateLost) => Start::Stopping,

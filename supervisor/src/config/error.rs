@@ -102,6 +102,12 @@ pub(crate) enum Expected {
     Text,
     #[error("a number")]
     Number,
+    #[error("a number of seconds, without quotes or unit")]
+    Seconds,
+    #[error("a number of bytes, without quotes or unit")]
+    Bytes,
+    #[error("a number of days, without quotes or unit")]
+    Days,
     #[error("true or false")]
     Switch,
     #[error("a list of texts in quotes")]
@@ -188,6 +194,10 @@ pub(crate) enum PathError {
     NotRegular,
     #[error("is longer than {limit} bytes; check that this is the file you mean")]
     TooLong { limit: usize },
+    #[error("is no program that can be executed")]
+    NoProgram,
+    #[error("is not there, and cannot be made in {}: {error}", parent.display())]
+    CannotBeMade { parent: PathBuf, error: io::Error },
     #[error("must be UTF-8 text")]
     NotUnicode,
     #[error(

@@ -165,7 +165,15 @@ fn texts(setting: &dyn AnySetting, value: &DeValue<'_>) -> Result<Vec<OsString>,
             let text = value.as_str().ok_or(Expected::Text)?;
             Ok(vec![text.into()])
         }
-        Shape::Number => Ok(vec![number(value).ok_or(Expected::Number)?.into()]),
+        Shape::Number => {
+            let expected = match setting.value_name() {
+                "SECONDS" => Expected::Seconds,
+                "BYTES" => Expected::Bytes,
+                "DAYS" => Expected::Days,
+                _ => Expected::Number,
+            };
+            Ok(vec![number(value).ok_or(expected)?.into()])
+        }
         Shape::Switch => {
             let is_on = value.as_bool().ok_or(Expected::Switch)?;
             Ok(vec![is_on.to_string().into()])
@@ -195,8 +203,14 @@ fn shortened(key: &str) -> String {
     key.chars().take(limits::CONFIG_KEY_CHARS).collect()
 }
 
-/// The setting that was probably meant.
+/// The setting that was probably meant: that of this environment variable, or the one with the most similar name.
 fn nearest(key: &str) -> Option<&'static str> {
+    let of_variable = table::all().map(|setting| setting.about()).find(|about| {
+        about.variable.is_some_and(|variable| variable.name.eq_ignore_ascii_case(key))
+    });
+    if let Some(about) = of_variable {
+        return Some(about.name);
+    }
     let key = key.to_ascii_lowercase().replace('_', "-");
     table::all()
         .map(|setting| setting.about().name)

@@ -202,6 +202,8 @@ pub(crate) const WORKER_LATE: Duration = Duration::from_secs(1);
 pub(crate) const WORKER_LATE_PONG: Duration = Duration::from_secs(2);
 /// From SIGKILL to the terminal event: what a worker's own kill may take, and a little.
 pub(crate) const WORKER_KILL: Duration = Duration::from_secs(6);
+/// How long a keeper that has closed its connection may take to exit, before the connection's error is all that is said.
+pub(crate) const KEEPER_EXIT: Duration = Duration::from_millis(500);
 /// Between trials whether processes can be made again.
 pub(crate) const PROCESSES_TRIED_AGAIN: Duration = Duration::from_secs(1);
 /// For the keeper to make a worker.
@@ -321,6 +323,10 @@ pub(crate) const STATE_CHECK_SOON: Duration = Duration::from_millis(100);
 pub(crate) const STATE_CHECK: Duration = Duration::from_secs(10);
 /// The same while something is wrong with it.
 pub(crate) const STATE_CHECK_AGAIN: Duration = Duration::from_secs(1);
+/// Between attempts to write an audit log that could not be written.
+pub(crate) const AUDIT_TRIED_AGAIN: Duration = Duration::from_secs(1);
+/// How long the failure of a task's log stands at least, so that probes see it.
+pub(crate) const TASK_LOG_FAILURE_SHOWN: Duration = Duration::from_secs(5);
 /// With less room than this on its disk the state directory is nearly full, unless [`NEARLY_FULL_SHARE`] is less.
 pub(crate) const NEARLY_FULL_BYTES: u64 = 64 * 1024 * 1024;
 /// One in so many bytes, or files, of the file system.

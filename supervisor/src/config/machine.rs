@@ -7,9 +7,10 @@ use std::{
 };
 
 use crate::config::{
-    error::ConfigError,
+    error::{ConfigError, PathError},
     listen::ListenAddress,
     origin::Origin,
+    programs::{self, is_program},
     settings::{setting::AnySetting as _, table},
     tls,
     tokens::TokenSetting,
@@ -47,22 +48,24 @@ impl Machine {
         // As above.
         let has_tls = tls.as_ref().map_or(true, Option::is_some);
         let address = address(values, has_token, has_tls);
-        match (tokens, tls, address, state_dir(values), worker(values), cwd(values)) {
+        let programs = (worker(values), shell(values));
+        match (tokens, tls, address, state_dir(values), programs, cwd(values)) {
             (
                 Ok(tokens),
                 Ok(tls),
                 Ok((listen, may_be_remote)),
                 Ok(state_dir),
-                Ok(worker),
+                (Ok(worker), Ok(())),
                 Ok(cwd),
             ) => Ok(Self { tokens, tls, may_be_remote, listen, state_dir, worker, cwd }),
-            (tokens, tls, address, state_dir, worker, cwd) => {
+            (tokens, tls, address, state_dir, (worker, shell), cwd) => {
                 let mistakes = [
                     tokens.err(),
                     tls.err(),
                     address.err(),
                     state_dir.err(),
                     worker.err(),
+                    shell.err(),
                     cwd.err(),
                 ];
                 Err(mistakes.into_iter().flatten().collect())
@@ -141,7 +144,8 @@ fn credential(values: &Values<'_>) -> Result<TokenSetting, ConfigError> {
     })
 }
 
-fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
+/// Where the state directory is, or will be.
+pub(super) fn state_dir(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     use etcetera::BaseStrategy as _;
     if let Some(pinned) = values.pinned() {
         return Ok(pinned.state_dir.to_owned());
@@ -165,12 +169,13 @@ fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
         return Ok(pinned.worker.to_owned());
     }
     if let Some((path, origin)) = values.optional(&table::WORKER)? {
-        let origin = origin.of(table::WORKER.about().name);
-        return path.canonicalize().map_err(|error| ConfigError::Path {
-            origin,
-            path,
-            problem: error.into(),
+        let found = path.canonicalize().map_err(PathError::from);
+        let found = found.and_then(|found| match is_program(&found) {
+            true => Ok(found),
+            false => Err(PathError::NoProgram),
         });
+        let origin = origin.of(table::WORKER.about().name);
+        return found.map_err(|problem| ConfigError::Path { origin, path, problem });
     }
     if values.is_unusable(&table::WORKER) {
         // That is a mistake already: whether there is a default does not matter.
@@ -181,9 +186,30 @@ fn worker(values: &Values<'_>) -> Result<PathBuf, ConfigError> {
     beside
         .into_iter()
         .chain(std::env::split_paths(&search).map(|directory| directory.join("cc-worker")))
-        .find(|candidate| candidate.is_file())
+        .find(|candidate| is_program(candidate))
         .and_then(|found| found.canonicalize().ok())
         .ok_or(ConfigError::NoWorker)
+}
+
+/// A shell that was named must be there: without it no command line is run.
+fn shell(values: &Values<'_>) -> Result<(), ConfigError> {
+    let Some(origin) = values.given(&table::SHELL)?.map(|given| given.origin) else {
+        return Ok(());
+    };
+    let shell = values.value(&table::SHELL)?;
+    let search = values.variable("PATH");
+    if search.is_none() && !shell.contains('/') {
+        // Tasks have a PATH of their own.
+        return Ok(());
+    }
+    match programs::find(&shell, search.unwrap_or_default().as_ref()) {
+        Some(_) => Ok(()),
+        None => Err(ConfigError::Path {
+            origin: origin.of(table::SHELL.about().name),
+            path: shell.into(),
+            problem: PathError::NoProgram,
+        }),
+    }
 }
 
 fn cwd(values: &Values<'_>) -> Result<PathBuf, ConfigError> {

@@ -44,6 +44,8 @@ mod text_file;
 /// Values as text.
 mod shown;
 /// Command line and environment, over the life of the supervisor.
+pub(crate) mod programs;
+
 pub(crate) mod sources;
 /// All sources of values, and their order.
 pub(crate) mod values;

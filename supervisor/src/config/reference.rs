@@ -48,8 +48,9 @@ state is concerns that service, and would make `ccx` refuse to talk to its own s
 | `cc-supervisor --check-config` | the same for the options that are given beside it, as a configuration file or as a list of mistakes |
 | `ccx reload`, SIGHUP, `systemctl reload` | a running supervisor reads its files and tokens again |
 
-A check looks for the files, directories and programs that the settings name, too. It starts nothing and never prints a token. Run it
-with the environment of the service. Of more than 100 mistakes in a file it describes the first 100.
+A check looks for the files, directories and programs that the settings name, too. What may come later (the agent, the alert command,
+allowed commands and directories) is a warning on standard error. It starts nothing and never prints a token. Run it with the
+environment of the service. Of more than 100 mistakes in a file it describes the first 100.
 
 A reload changes the settings that the tables below mark with *reload*, for the tasks and connections that begin afterwards. What is
 marked with *restart* keeps its value, and the answer names it. If anything is wrong with any of the sources, nothing changes: the

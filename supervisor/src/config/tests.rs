@@ -1,11 +1,13 @@
 use std::{collections::HashMap, ffi::OsString, fs};
 
 use super::{command_line::Arguments, origin::Given, *};
-use crate::config::check::check;
+use crate::config::check::{self, check};
 
 /// Arguments that need nothing of the machine, and these.
 fn args(more: &[&str]) -> Arguments {
-    Arguments::from_words([&["--worker", "/bin/sh", "--state-dir", "/state"], more].concat())
+    Arguments::from_words(
+        [&["--worker", "/bin/sh", "--state-dir", "/dev/shm/state"], more].concat(),
+    )
 }
 
 fn resolve(args: Arguments, variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
@@ -155,7 +157,7 @@ fn a_check_names_all_mistakes_of_a_file_with_their_lines() {
     for (line, words) in [
         (2, "there is no setting \"max_sesions\"; did you mean max-sessions?"),
         (3, "listen must be a text in quotes, not integer"),
-        (5, "grace must be a number, not string"),
+        (5, "grace must be a number of seconds, without quotes or unit, not string"),
         (6, "timeout is \"-1\": must be a number of seconds from 0 to"),
         (7, "fsync is \"sometimes\": must be never or always"),
         (8, "allow-origin must be a list of texts in quotes, not string"),
@@ -192,7 +194,7 @@ fn a_check_prints_each_setting_with_its_source_as_a_file_and_no_secret() {
         "agent = \"my \\\"agent\\\"\"  # command line\n",
         "listen = \"127.0.0.1:9000\"  # environment variable DEFAULT_PORT\n",
         "allow-command = [\"ls\", \"claude\"]  # environment variable ALLOWED_COMMANDS\n",
-        "state-dir = \"/state\"  # command line\n",
+        "state-dir = \"/dev/shm/state\"  # command line\n",
         "insecure-remote = false  # default\n",
         "allow-origin = []  # default\n",
         "umask = \"022\"  # default\n",
@@ -217,7 +219,7 @@ fn mistakes(text: &str) -> Vec<String> {
     let found = tempfile::NamedTempFile::new().unwrap();
     fs::write(found.path(), text).unwrap();
     let path = found.path().to_str().unwrap().to_owned();
-    let args = Arguments::from_words(["--state-dir", "/state", "--config", &path]);
+    let args = Arguments::from_words(["--state-dir", "/dev/shm/state", "--config", &path]);
     let mistakes = check(args, &|_| None).unwrap_err();
     mistakes.iter().map(|mistake| mistake.to_string().replace(&path, "FILE")).collect()
 }
@@ -237,6 +239,60 @@ fn a_check_names_also_all_that_depends_on_the_machine_in_the_order_of_the_lines(
         assert!(mistake.starts_with(beginning), "{beginning}\n{mistake}");
     }
     assert_eq!(mistakes.len(), 5, "{mistakes:#?}");
+}
+
+#[test]
+fn a_program_that_must_be_there_and_a_state_directory_that_cannot_be_made_are_mistakes() {
+    let lookup = |name: &str| (name == "PATH").then(|| "/usr/bin:/bin".into());
+    let all = |text: &str| {
+        let found = tempfile::NamedTempFile::new().unwrap();
+        fs::write(found.path(), text).unwrap();
+        let arguments = Arguments::from_words(["--config", found.path().to_str().unwrap()]);
+        check(arguments, &lookup).unwrap_err()
+    };
+    let one = |text: &str| {
+        let mistakes = all(text);
+        assert_eq!(mistakes.len(), 1, "{mistakes:#?}");
+        mistakes[0].to_string()
+    };
+    let both = all("state-dir = \"/proc/nope\"\nworker = \"/etc/passwd\"\n");
+    assert_eq!(both.len(), 2, "all at once: {both:#?}");
+    let worker = one("state-dir = \"/dev/shm/state\"\nworker = \"/etc/passwd\"\n");
+    assert!(
+        worker.ends_with("line 2: worker: /etc/passwd: is no program that can be executed"),
+        "{worker}"
+    );
+    let shell = one("worker = \"/bin/sh\"\nshell = \"nosuchsh\"\n");
+    assert!(
+        shell.ends_with("line 2: shell: nosuchsh: is no program that can be executed"),
+        "{shell}"
+    );
+    let state = one("worker = \"/bin/sh\"\nstate-dir = \"/proc/nope\"\n");
+    assert!(
+        state.contains("line 2: state-dir: /proc/nope: is not there, and cannot be made in /proc"),
+        "{state}"
+    );
+}
+
+#[test]
+fn what_may_be_installed_later_is_a_warning() {
+    let text = "worker = \"/bin/sh\"\nstate-dir = \"/dev/shm/state\"\nagent = \"nonexistent-agent\"\n\
+                allow-dir = [\"/nonexist\", \"/\"]\nalert-command = \"nonexist-cmd --now\"\n\
+                allow-command = [\"claud\", \"sh\"]\n";
+    let (_file, arguments) = file(text, &[]);
+    let lookup = |name: &str| (name == "PATH").then(|| "/usr/bin:/bin".into());
+    check(arguments.clone(), &lookup).unwrap();
+    let warnings = check::warnings(arguments, &lookup);
+    let expected = [
+        ("line 3: agent", "nonexistent-agent: is no program"),
+        ("line 5: alert-command", "nonexist-cmd: is no program"),
+        ("line 6: allow-command", "claud: is no program"),
+        ("line 4: allow-dir", "/nonexist: is no directory"),
+    ];
+    assert_eq!(warnings.len(), expected.len(), "{warnings:#?}");
+    for (warning, (place, what)) in warnings.iter().zip(expected) {
+        assert!(warning.contains(place) && warning.contains(what), "{warning}");
+    }
 }
 
 #[test]
@@ -269,7 +325,22 @@ fn an_error_at_the_start_says_how_to_see_all_mistakes() {
 fn a_line_has_one_mistake() {
     for (text, mistake) in [
         ("max-tasks =\n", "FILE, line 1: there is no value; max-tasks must be a number"),
-        ("grace = a\n", "FILE, line 1: string values must be quoted; grace must be a number"),
+        (
+            "grace = a\n",
+            "FILE, line 1: string values must be quoted; grace must be a number of seconds, without quotes or unit",
+        ),
+        (
+            "timeout = \"10m\"\n",
+            "FILE, line 1: timeout must be a number of seconds, without quotes or unit, not string",
+        ),
+        (
+            "keep-bytes = \"10 GiB\"\n",
+            "FILE, line 1: keep-bytes must be a number of bytes, without quotes or unit, not string",
+        ),
+        (
+            "STREAM_TIMEOUT = 600\n",
+            "FILE, line 1: there is no setting \"STREAM_TIMEOUT\"; did you mean idle-timeout?",
+        ),
         ("umask = 022\n", "FILE, line 1: unexpected leading zero; umask must be a text in quotes"),
         ("grace = 1\ngrace = 2\n", "FILE, line 2: duplicate key grace"),
     ] {

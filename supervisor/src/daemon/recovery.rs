@@ -11,12 +11,7 @@
 //! takes longer continues in the background.
 
 use std::{
-    collections::HashSet,
-    fs, io,
-    panic::AssertUnwindSafe,
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
+    collections::HashSet, fs, io, panic::AssertUnwindSafe, path::Path, sync::Arc, time::Instant,
 };
 
 use cc_link::adopt::SOCKET_NAME;
@@ -27,6 +22,7 @@ use tokio::{task::JoinSet, time::timeout_at};
 use crate::{
     batch::Batches,
     config::limits,
+    ops::clock::milliseconds,
     session::Sessions,
     storage::state_dir,
     task::{
@@ -96,7 +92,7 @@ impl Counts {
             had_ended = self.had_ended,
             failed = self.failed,
             under_way,
-            ms = Duration::as_millis(&began.elapsed()),
+            ms = milliseconds(began.elapsed()),
             "{what}"
         );
     }

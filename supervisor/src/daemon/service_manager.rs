@@ -39,7 +39,7 @@ fn status(services: &Services) -> String {
     let batches = services.batches.count();
     let mut status =
         format!("{tasks} tasks, {batches} batches, {connected} sessions and {waiting} waiting");
-    for (condition, _) in services.tasks.health.watch().borrow().iter() {
+    for (condition, _) in services.tasks.health.watch().borrow().standing() {
         status.push_str("; ");
         status.push_str(condition.name());
     }

@@ -41,10 +41,10 @@ pub(super) async fn end(
     places: &Places,
     lost: impl Future<Output = ()>,
 ) -> Left {
-    let stop = tokio::select! {
+    let (stop, cause) = tokio::select! {
         stop = stops.next() => stop,
         // No supervisor could find the tasks again. There are none any more.
-        () = lost => Stop::EndTasks,
+        () = lost => (Stop::EndTasks, "the state directory is gone"),
     };
     let stage = stage_of(stop, context.config().on_stop);
     let count = context.registry.count();
@@ -54,6 +54,7 @@ pub(super) async fn end(
         Stage::Leaving => {
             tracing::info!(
                 tasks = count,
+                cause,
                 "stopping: running tasks are left to the next supervisor"
             );
             systemd::stopping("leaving the running tasks to the next supervisor");
@@ -61,7 +62,7 @@ pub(super) async fn end(
             Left::Tasks
         }
         Stage::Serving | Stage::Stopping => {
-            tracing::info!(tasks = count, "stopping: all tasks are ended");
+            tracing::info!(tasks = count, cause, "stopping: all tasks are ended");
             systemd::stopping("ending all tasks");
             end_tasks(context, &mut stops, &tasks).await;
             Left::Nothing
@@ -130,7 +131,7 @@ async fn all_over(tasks: &[TaskHandle]) {
 
 /// Returns when the supervisor is told to stop once more. An order to keep the tasks comes too late.
 async fn told_again(stops: &mut Stops) {
-    while stops.next().await == Stop::KeepTasks {}
+    while stops.next().await.0 == Stop::KeepTasks {}
 }
 
 async fn ask_all(tasks: &[TaskHandle], request: impl Fn() -> Request) {

@@ -29,6 +29,9 @@ pub(crate) enum Stop {
     KeepTasks,
 }
 
+/// Where no signal is the cause.
+const STDIN_EOF: &str = "end of standard input";
+
 const SIGNALS: [(Signal, Stop); 3] = [
     (Signal::SIGTERM, Stop::AsConfigured),
     (Signal::SIGINT, Stop::EndTasks),
@@ -52,8 +55,8 @@ pub(crate) fn unblock_signals() -> nix::Result<()> {
 /// The queue of orders to stop.
 #[derive(Debug)]
 pub(crate) struct Stops {
-    queue: mpsc::Receiver<Stop>,
-    _keep_open: mpsc::Sender<Stop>,
+    queue: mpsc::Receiver<(Stop, &'static str)>,
+    _keep_open: mpsc::Sender<(Stop, &'static str)>,
 }
 
 impl Stops {
@@ -70,7 +73,7 @@ impl Stops {
             tokio::spawn(async move {
                 while signals.recv().await.is_some() {
                     // A full queue holds orders to stop already.
-                    to_queue.try_send(stop).ok();
+                    to_queue.try_send((stop, number.as_str())).ok();
                 }
             });
         }
@@ -81,17 +84,17 @@ impl Stops {
                 .name("stdin".to_owned())
                 .spawn(move || {
                     wait_for_end_of_stdin();
-                    to_queue.try_send(Stop::AsConfigured).ok();
+                    to_queue.try_send((Stop::AsConfigured, STDIN_EOF)).ok();
                 })
                 .with_context(|| NO_THREAD)?;
         }
         Ok(Self { queue, _keep_open: to_queue })
     }
 
-    /// The next order. Dropping the future loses none.
-    pub(crate) async fn next(&mut self) -> Stop {
+    /// The next order, and the signal that it came by. Dropping the future loses none.
+    pub(crate) async fn next(&mut self) -> (Stop, &'static str) {
         // The queue has a sender in `self`, so it never ends.
-        self.queue.recv().await.unwrap_or(Stop::AsConfigured)
+        self.queue.recv().await.unwrap_or((Stop::AsConfigured, STDIN_EOF))
     }
 }
 

@@ -23,7 +23,8 @@ pub(super) struct StateLost(PathBuf);
 
 /// Returns when the state directory is gone and no task runs any more.
 pub(super) async fn lost(state_dir: Arc<StateDir>, context: Arc<TaskContext>) {
-    watch::until_lost(Arc::clone(&state_dir), Arc::clone(&context.health)).await;
+    let try_database = || context.store.try_again();
+    watch::until_lost(Arc::clone(&state_dir), Arc::clone(&context.health), try_database).await;
     context.registry.state_is_lost();
     let text = format!(
         "the state directory {} was removed or replaced while this supervisor ran: no task is accepted any more, and the \

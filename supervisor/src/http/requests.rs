@@ -16,10 +16,10 @@ use std::{
 use cc_protocol::WEBSOCKET_PATHS;
 use http_body_util::Full;
 use hyper::{
-    Request, Response, StatusCode,
+    HeaderMap, Request, Response, StatusCode,
     body::Incoming,
     header::{
-        CONNECTION, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
+        ACCEPT, CONNECTION, HeaderValue, RETRY_AFTER, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL,
         UPGRADE, WWW_AUTHENTICATE,
     },
     server::conn::http1,
@@ -168,6 +168,7 @@ impl Context {
             path: path.to_owned(),
             query: request.uri().query().map(str::to_owned),
             method: request.method().clone(),
+            accept: accept(request.headers()),
             is_client: admitted.is_ok(),
         };
         // Boxed: a connection that becomes a WebSocket never asks for one.
@@ -291,6 +292,12 @@ impl Context {
         });
         self.door.failed(HandshakeFailure::Places);
     }
+}
+
+/// The values of all `Accept` headers.
+fn accept(headers: &HeaderMap) -> String {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.collect::<Vec<_>>().join(",")
 }
 
 fn come_again(problem: &'static str, seconds: &'static str) -> HttpResponse {

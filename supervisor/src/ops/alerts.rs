@@ -10,29 +10,31 @@ use tokio::{io::AsyncWriteExt as _, process::Command, sync::watch, time::timeout
 
 use crate::{
     config::limits,
-    ops::health::{Problem, Problems},
+    ops::health::{Condition, Problem, Problems},
 };
 
 /// What has been raised and cleared between two looks. A condition that was cleared and raised again between them is both.
 #[must_use]
 pub(crate) fn changes(before: &Problems, now: &Problems) -> Vec<Alert> {
-    let stands = |problems: &Problems, other: &Problem, condition| {
+    let stands = |problems: &Problems, condition, other: &Problem| {
         problems.get(condition).is_some_and(|problem| problem.since_ms == other.since_ms)
     };
-    let alert = |condition: &crate::ops::health::Condition, problem: &Problem, cleared| Alert {
+    let alert = |condition: Condition, since_ms, text, cleared| Alert {
         kind: condition.name().to_owned(),
-        text: problem.text.clone(),
-        since_ms: problem.since_ms,
+        text,
+        since_ms,
         cleared,
     };
     let cleared = before
-        .iter()
-        .filter(|(condition, problem)| !stands(now, problem, *condition))
-        .map(|(condition, problem)| alert(condition, problem, true));
-    let raised = now
-        .iter()
-        .filter(|(condition, problem)| !stands(before, problem, *condition))
-        .map(|(condition, problem)| alert(condition, problem, false));
+        .standing()
+        .filter(|(condition, problem)| !stands(now, *condition, problem))
+        .map(|(condition, Problem { since_ms, .. })| {
+            alert(condition, *since_ms, now.recovery(condition, *since_ms), true)
+        });
+    let raised =
+        now.standing().filter(|(condition, problem)| !stands(before, *condition, problem)).map(
+            |(condition, problem)| alert(condition, problem.since_ms, problem.text.clone(), false),
+        );
     cleared.chain(raised).collect()
 }
 
@@ -42,7 +44,7 @@ pub(crate) async fn run_commands(
     mut problems: watch::Receiver<Problems>,
     command: impl Fn() -> Option<(String, String)>,
 ) {
-    let mut seen = Problems::new();
+    let mut seen = Problems::default();
     loop {
         let now = problems.borrow_and_update().clone();
         for alert in changes(&seen, &now) {
@@ -91,11 +93,11 @@ async fn run(shell: &str, line: &str, alert: &Alert) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::health::Condition;
 
     fn problems<const N: usize>(stand: [(Condition, u64); N]) -> Problems {
         let problem = |since_ms| Problem { text: "text".to_owned(), since_ms };
-        stand.map(|(condition, since_ms)| (condition, problem(since_ms))).into_iter().collect()
+        let stand = stand.map(|(condition, since_ms)| (condition, problem(since_ms)));
+        Problems::of(stand.into_iter().collect())
     }
 
     fn told(before: &Problems, now: &Problems) -> Vec<(String, u64, bool)> {
@@ -105,13 +107,18 @@ mod tests {
 
     #[test]
     fn what_stands_on_is_not_told_again() {
-        let none = Problems::new();
+        let none = Problems::default();
         let one = problems([(Condition::RestartRate, 1)]);
         let later = problems([(Condition::RestartRate, 2)]);
         let name = || "restart_rate".to_owned();
         assert_eq!(told(&none, &one), [(name(), 1, false)]);
         assert_eq!(told(&one, &one), []);
         assert_eq!(told(&one, &none), [(name(), 1, true)]);
+        let text = changes(&one, &none).remove(0).text;
+        assert!(
+            text.contains("no more often than"),
+            "it is not the text of the raised one: {text}"
+        );
         assert_eq!(told(&one, &later), [(name(), 1, true), (name(), 2, false)]);
     }
 

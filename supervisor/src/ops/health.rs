@@ -4,150 +4,15 @@
 //! It never stops anything by itself: the request that failed has an error of its own, and a room that must not go on
 //! knows that without asking here. Pages, alerts and `ccx status` show what stands.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use cc_events::{Completed, EndReason, WarningKind};
 use tokio::sync::watch;
 
-use crate::ops::clock::now_ms;
+pub(crate) use self::condition::{Condition, Severity};
+use crate::ops::clock::{milliseconds, now_ms};
 
-/// Something that can be wrong. Each stands at most once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Condition {
-    /// The log of the last task that ended could not be written.
-    TaskLog,
-    /// The last transaction failed.
-    Database,
-    /// The state directory is gone, or cannot be written.
-    StateDirectory,
-    /// The file system of the state directory has little room left.
-    StateNearlyFull,
-    /// The audit log cannot be written.
-    AuditLog,
-    /// The worker program is missing, wrong or fails at its start: no task is started.
-    WorkerBroken,
-    /// Workers or keepers end abnormally more often than the configured rate.
-    RestartRate,
-    /// The program of prompt tasks is not found.
-    AgentMissing,
-    /// No file descriptor is left for a new connection or task.
-    DescriptorsExhausted,
-    /// No process can be forked.
-    ProcessesExhausted,
-    /// Code of the supervisor panicked lately.
-    Panicked,
-    /// An operator asked that no new task is started.
-    Draining,
-    /// The last reload found mistakes: the old configuration is in force.
-    Configuration,
-}
-
-/// What a condition means for those who would send work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Severity {
-    /// What works keeps working: no reason to send clients elsewhere.
-    Degraded,
-    /// New tasks cannot be started.
-    NotReady,
-}
-
-impl Condition {
-    /// Every condition.
-    pub(crate) const ALL: [Self; 13] = [
-        Self::TaskLog,
-        Self::Database,
-        Self::StateDirectory,
-        Self::StateNearlyFull,
-        Self::AuditLog,
-        Self::WorkerBroken,
-        Self::RestartRate,
-        Self::AgentMissing,
-        Self::DescriptorsExhausted,
-        Self::ProcessesExhausted,
-        Self::Panicked,
-        Self::Draining,
-        Self::Configuration,
-    ];
-
-    /// Its name in pages, metrics and notifications.
-    #[must_use]
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::TaskLog => "task_log",
-            Self::Database => "database",
-            Self::StateDirectory => "state_directory",
-            Self::StateNearlyFull => "state_nearly_full",
-            Self::AuditLog => "audit_log",
-            Self::WorkerBroken => "worker_broken",
-            Self::RestartRate => "restart_rate",
-            Self::AgentMissing => "agent_missing",
-            Self::DescriptorsExhausted => "descriptors_exhausted",
-            Self::ProcessesExhausted => "processes_exhausted",
-            Self::Panicked => "panicked",
-            Self::Draining => "draining",
-            Self::Configuration => "configuration",
-        }
-    }
-
-    /// What it means and what to do, for whoever may ask: it names no path and no program.
-    #[must_use]
-    pub(crate) fn meaning(self) -> &'static str {
-        match self {
-            Self::TaskLog => {
-                "a task could not be logged: make room on the disk of the state directory, or correct its permissions"
-            }
-            Self::Database => {
-                "the state database cannot be written: make room on its disk, or correct its permissions"
-            }
-            Self::StateDirectory => {
-                "the state directory cannot be written or is gone: correct its permissions, or look after its disk"
-            }
-            Self::StateNearlyFull => {
-                "the file system of the state directory is nearly full: make room, or keep fewer logs"
-            }
-            Self::AuditLog => {
-                "the audit log cannot be written: make room, or correct its permissions"
-            }
-            Self::WorkerBroken => {
-                "workers cannot be started or fail at once: install the worker program anew"
-            }
-            Self::RestartRate => "workers end abnormally too often: see the log for how they ended",
-            Self::AgentMissing => {
-                "the program for prompts is not found: install it, or name another"
-            }
-            Self::DescriptorsExhausted => {
-                "no file descriptor is left: raise the limit of open files, or allow fewer sessions"
-            }
-            Self::ProcessesExhausted => {
-                "no process can be started: raise the limit of processes, or allow fewer tasks"
-            }
-            Self::Panicked => "code of the supervisor panicked: see its log, and report it",
-            Self::Draining => "an operator asked that no new task is started",
-            Self::Configuration => {
-                "the configuration has mistakes, and the old one is in force: correct it and read it again"
-            }
-        }
-    }
-
-    #[must_use]
-    pub(crate) fn severity(self) -> Severity {
-        match self {
-            Self::TaskLog
-            | Self::AuditLog
-            | Self::RestartRate
-            | Self::Panicked
-            | Self::Configuration => Severity::Degraded,
-            Self::Database
-            | Self::StateDirectory
-            | Self::StateNearlyFull
-            | Self::WorkerBroken
-            | Self::AgentMissing
-            | Self::DescriptorsExhausted
-            | Self::ProcessesExhausted
-            | Self::Draining => Severity::NotReady,
-        }
-    }
-}
+mod condition;
 
 /// A condition that stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,8 +23,41 @@ pub(crate) struct Problem {
     pub(crate) since_ms: u64,
 }
 
-/// The conditions that stand.
-pub(crate) type Problems = BTreeMap<Condition, Problem>;
+/// The conditions that stand, and when others stood last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Problems {
+    standing: BTreeMap<Condition, Problem>,
+    /// Milliseconds since the epoch.
+    cleared_ms: BTreeMap<Condition, u64>,
+}
+
+impl Problems {
+    #[must_use]
+    pub(crate) fn get(&self, condition: Condition) -> Option<&Problem> {
+        self.standing.get(&condition)
+    }
+
+    pub(crate) fn standing(&self) -> impl Iterator<Item = (Condition, &Problem)> {
+        self.standing.iter().map(|(condition, problem)| (*condition, problem))
+    }
+
+    /// What is said of a condition that stood `since_ms`: what works again, and after how long.
+    #[must_use]
+    pub(crate) fn recovery(&self, condition: Condition, since_ms: u64) -> String {
+        let cleared_ms = self.cleared_ms.get(&condition).copied().unwrap_or(since_ms);
+        let seconds = cleared_ms.saturating_sub(since_ms).div_ceil(1000);
+        format!("{}, after {}", condition.recovery(), span(seconds))
+    }
+}
+
+/// A time span as people write it.
+fn span(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Health {
@@ -168,7 +66,7 @@ pub(crate) struct Health {
 
 impl Default for Health {
     fn default() -> Self {
-        Self { problems: watch::Sender::new(Problems::new()) }
+        Self { problems: watch::Sender::new(Problems::default()) }
     }
 }
 
@@ -176,7 +74,7 @@ impl Health {
     /// The condition stands from now on. If it stood already, it keeps its time and has this text.
     pub(crate) fn raise(&self, condition: Condition, text: impl Into<String>) {
         let text = text.into();
-        self.problems.send_if_modified(|problems| match problems.get_mut(&condition) {
+        self.problems.send_if_modified(|problems| match problems.standing.get_mut(&condition) {
             Some(problem) if problem.text == text => false,
             Some(problem) => {
                 problem.text = text;
@@ -184,7 +82,7 @@ impl Health {
             }
             None => {
                 tracing::warn!(condition = condition.name(), "{text}");
-                problems.insert(condition, Problem { text, since_ms: now_ms() });
+                problems.standing.insert(condition, Problem { text, since_ms: now_ms() });
                 true
             }
         });
@@ -197,17 +95,33 @@ impl Health {
             return;
         }
         self.problems.send_if_modified(|problems| {
-            let was_standing = problems.remove(&condition).is_some();
-            if was_standing {
-                tracing::info!(condition = condition.name(), "cleared");
-            }
-            was_standing
+            let Some(problem) = problems.standing.remove(&condition) else { return false };
+            problems.cleared_ms.insert(condition, now_ms());
+            let text = problems.recovery(condition, problem.since_ms);
+            tracing::info!(condition = condition.name(), "{text}");
+            true
         });
     }
 
     #[must_use]
     pub(crate) fn stands(&self, condition: Condition) -> bool {
-        self.problems.borrow().contains_key(&condition)
+        self.problems.borrow().get(condition).is_some()
+    }
+
+    /// Whether it stands, and has done so for this long by the wall clock.
+    #[must_use]
+    pub(crate) fn stood_for(&self, condition: Condition, long: Duration) -> bool {
+        let since_ms = self.problems.borrow().get(condition).map(|problem| problem.since_ms);
+        since_ms.is_some_and(|since_ms| now_ms().abs_diff(since_ms) >= milliseconds(long))
+    }
+
+    /// Why no task can be put on record now, in words for whoever may ask.
+    #[must_use]
+    pub(crate) fn keeps_from_recording(&self) -> Option<Condition> {
+        let conditions =
+            [Condition::StateDirectory, Condition::StateNearlyFull, Condition::Database];
+        let problems = self.problems.borrow();
+        conditions.into_iter().find(|condition| problems.get(*condition).is_some())
     }
 
     /// What stands, and a wake-up at each change. Changes that follow each other quickly may be seen as one.
@@ -237,7 +151,7 @@ impl Health {
             let reason = completed.error.as_deref().unwrap_or("no reason is known");
             let text = format!(
                 "a task could not be logged ({reason}): make room on the disk of the state directory, or correct its \
-                 permissions; this stands until a task's log works again"
+                 permissions; this ends by itself then"
             );
             self.raise(Condition::TaskLog, text);
         } else {
@@ -249,7 +163,7 @@ impl Health {
     /// How bad the worst of it is; `None` while nothing stands.
     #[must_use]
     pub(crate) fn worst(&self) -> Option<Severity> {
-        self.problems.borrow().keys().map(|condition| condition.severity()).max()
+        self.problems.borrow().standing.keys().map(|condition| condition.severity()).max()
     }
 }
 
@@ -257,9 +171,15 @@ impl Health {
 mod tests {
     use super::*;
 
+    impl Problems {
+        pub(crate) fn of(standing: BTreeMap<Condition, Problem>) -> Self {
+            Self { standing, ..Self::default() }
+        }
+    }
+
     impl Health {
         pub(crate) fn texts(&self) -> Vec<String> {
-            self.problems.borrow().values().map(|problem| problem.text.clone()).collect()
+            self.problems.borrow().standing.values().map(|problem| problem.text.clone()).collect()
         }
     }
 
@@ -310,16 +230,25 @@ mod tests {
         let mut watch = health.watch();
         health.raise(Condition::Draining, "by request");
         watch.changed().await.unwrap();
-        let since_ms = watch.borrow_and_update()[&Condition::Draining].since_ms;
+        let since_ms = watch.borrow_and_update().standing[&Condition::Draining].since_ms;
         health.raise(Condition::Draining, "by request");
         assert!(!watch.has_changed().unwrap());
         health.raise(Condition::Draining, "for an upgrade");
         watch.changed().await.unwrap();
-        let problem = watch.borrow_and_update()[&Condition::Draining].clone();
+        let problem = watch.borrow_and_update().standing[&Condition::Draining].clone();
         assert_eq!(problem, Problem { text: "for an upgrade".to_owned(), since_ms });
         health.clear(Condition::Draining);
         watch.changed().await.unwrap();
-        assert!(watch.borrow().is_empty());
+        assert!(watch.borrow().standing.is_empty());
+    }
+
+    #[test]
+    fn a_condition_that_is_over_is_told_with_what_works_again_and_for_how_long_it_did_not() {
+        let cleared_ms = BTreeMap::from([(Condition::Database, 200_001)]);
+        let problems = Problems { cleared_ms, ..Problems::default() };
+        let told = problems.recovery(Condition::Database, 75_000);
+        assert_eq!(told, "the state database can be written again, after 2 min 6 s");
+        assert_eq!([span(59), span(7_261)], ["59 s", "2 h 1 min"]);
     }
 
     #[test]

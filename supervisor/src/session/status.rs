@@ -59,10 +59,10 @@ fn state(tasks: &TaskContext) -> ServiceState {
 
 fn problems(tasks: &TaskContext) -> Vec<StatusProblem> {
     let problems = tasks.health.watch().borrow().clone();
-    let problems = problems.into_iter().map(|(condition, problem)| StatusProblem {
+    let problems = problems.standing().map(|(condition, problem)| StatusProblem {
         condition: condition.name().to_owned(),
         is_blocking: condition.severity() == Severity::NotReady,
-        text: problem.text,
+        text: problem.text.clone(),
         since_ms: problem.since_ms,
     });
     problems.collect()

@@ -28,7 +28,7 @@ impl Subscription {
         outgoing: mpsc::Sender<Box<Outgoing>>,
     ) -> (Self, Vec<Alert>) {
         let mut seen = problems.borrow_and_update().clone();
-        let standing = alerts::changes(&Problems::new(), &seen);
+        let standing = alerts::changes(&Problems::default(), &seen);
         let sending = tokio::spawn(async move {
             while problems.changed().await.is_ok() {
                 let now = problems.borrow_and_update().clone();

@@ -13,7 +13,10 @@
 use std::{
     io,
     path::PathBuf,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, Thread},
     time::Instant,
 };
@@ -37,7 +40,7 @@ pub(crate) enum StoreError {
     /// The directory of all tasks is gone, and so is the state directory.
     #[error("{} was removed while this supervisor ran: start it again", .0.display())]
     Removed(PathBuf),
-    #[error("the state database: {0}")]
+    #[error("{0}")]
     Database(Arc<StateError>),
     /// The database is closed: the supervisor is ending.
     #[error("the state database is closed")]
@@ -61,6 +64,7 @@ type Reading = Box<dyn FnOnce(&StateDb) + Send>;
 enum Job {
     Write(Write),
     Read(Reading),
+    TryAgain,
     Close(Done),
 }
 
@@ -84,6 +88,8 @@ impl Write {
 pub(crate) struct Store {
     jobs: mpsc::Sender<Job>,
     thread: Thread,
+    /// An attempt waits in the queue or is made.
+    is_trying: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -94,10 +100,12 @@ impl Store {
     /// When a thread cannot be started.
     pub(crate) fn start(db: StateDb, tasks: Directory, health: Arc<Health>) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(limits::STORE_QUEUE_JOBS);
-        let thread = thread::Builder::new()
-            .name("state.db".to_owned())
-            .spawn(move || Server { db, tasks, queue, health, overdue: Vec::new() }.serve())?;
-        Ok(Self { jobs, thread: thread.thread().clone() })
+        let is_trying = Arc::<AtomicBool>::default();
+        let (trying, overdue) = (Arc::clone(&is_trying), Vec::new());
+        let server = Server { db, tasks, queue, health, trying, overdue };
+        let thread =
+            thread::Builder::new().name("state.db".to_owned()).spawn(move || server.serve())?;
+        Ok(Self { jobs, thread: thread.thread().clone(), is_trying })
     }
 
     /// Returns when everything that was queued before is committed.
@@ -132,6 +140,18 @@ impl Store {
             tracing::warn!("the state database is slow: a change is left out");
         }
         is_queued
+    }
+
+    /// Tries whether a database that failed can be written again, and commits what could not be committed. Does not wait.
+    pub(crate) fn try_again(&self) {
+        // One at a time: an attempt may wait for a lock of another program. A full queue is itself an attempt.
+        if self.is_trying.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        match self.jobs.try_send(Job::TryAgain) {
+            Ok(()) => self.thread.unpark(),
+            Err(_) => self.is_trying.store(false, Ordering::Relaxed),
+        }
     }
 
     /// Queues changes and waits until they are committed.
@@ -202,6 +222,7 @@ struct Server {
     tasks: Directory,
     queue: mpsc::Receiver<Job>,
     health: Arc<Health>,
+    trying: Arc<AtomicBool>,
     /// Changes without a waiting caller that could not be committed: the first of the next transaction.
     overdue: Vec<Change>,
 }
@@ -216,6 +237,10 @@ impl Server {
                     None
                 }
                 Job::Write(write) => self.write_group(write),
+                Job::TryAgain => {
+                    self.try_again();
+                    None
+                }
                 Job::Close(done) => {
                     drop(self.db);
                     // The caller may have stopped waiting.
@@ -273,27 +298,44 @@ impl Server {
             } else {
                 self.transaction(&changes)
             };
-            if let Err(error) = &outcome {
-                problem = Some(error.to_string());
-            }
+            let is_of_the_change = match &outcome {
+                Ok(()) => false,
+                Err(StoreError::Database(error)) if error.is_of_the_change() => {
+                    // What is wrong with the database itself is told by the condition.
+                    tracing::error!(%error, "the state database did not take a change");
+                    true
+                }
+                Err(error) => {
+                    problem = Some(error.to_string());
+                    false
+                }
+            };
             match done {
                 // The caller may have stopped waiting.
                 Some(done) => drop(done.send(outcome)),
-                None if outcome.is_err() => self.keep(changes),
+                // Again it would fail for ever.
+                None if outcome.is_err() && !is_of_the_change => self.keep(changes),
                 None => {}
             }
         }
         self.health.note_database(problem);
     }
 
+    fn try_again(&mut self) {
+        let problem = self.db.try_write().err().map(|error| error.to_string());
+        let works = problem.is_none();
+        self.trying.store(false, Ordering::Relaxed);
+        self.health.note_database(problem);
+        if works {
+            self.write(Vec::new());
+        }
+    }
+
     fn transaction<'a>(
         &mut self,
         changes: impl IntoIterator<Item = &'a Change>,
     ) -> Result<(), StoreError> {
-        self.db.transaction(changes).map_err(|error| {
-            tracing::error!(%error, "the state database did not take changes");
-            StoreError::Database(Arc::new(error))
-        })
+        self.db.transaction(changes).map_err(|error| StoreError::Database(Arc::new(error)))
     }
 
     /// Creates the directory that this needs. `None`: it cannot be created, and the caller has the error.

@@ -28,7 +28,14 @@ use crate::{
 const PROBE: &str = "probe";
 
 /// Raises and clears what is wrong with the state directory. Returns when it is gone: removed, moved or replaced.
-pub(crate) async fn until_lost(state_dir: Arc<StateDir>, health: Arc<Health>) {
+///
+/// `try_database` is called when the directory can be written and the database could not: clients that see the condition
+/// send nothing that would show that it can be again.
+pub(crate) async fn until_lost(
+    state_dir: Arc<StateDir>,
+    health: Arc<Health>,
+    try_database: impl Fn(),
+) {
     let changes = Changes::of(&state_dir)
         .inspect_err(|error| tracing::debug!(%error, "the state directory is only looked at"))
         .ok();
@@ -39,12 +46,15 @@ pub(crate) async fn until_lost(state_dir: Arc<StateDir>, health: Arc<Health>) {
         let look = spawn_blocking(move || Look::at(&looked_at, &known));
         match look.await {
             Ok(Look::Lost) => return,
-            Ok(Look::Seen(seen)) => seen.tell(&state_dir, &health),
+            Ok(Look::Seen(seen)) => {
+                if seen.unwritable.is_none() && health.stands(Condition::Database) {
+                    try_database();
+                }
+                seen.tell(&state_dir, &health);
+            }
             Err(error) => tracing::error!(%error, "looking at the state directory"),
         }
-        let is_well = !health.stands(Condition::StateDirectory)
-            && !health.stands(Condition::StateNearlyFull)
-            && !health.stands(Condition::Database);
+        let is_well = !WATCHED.into_iter().any(|condition| health.stands(condition));
         // Who changes its attributes again and again is a task that means harm.
         sleep(limits::STATE_CHECK_SOON).await;
         let pause = if is_well { limits::STATE_CHECK } else { limits::STATE_CHECK_AGAIN };
@@ -64,6 +74,14 @@ async fn changed(changes: Option<&Changes>) {
     }
 }
 
+/// What is looked after more often while it stands.
+const WATCHED: [Condition; 4] = [
+    Condition::StateDirectory,
+    Condition::StateNearlyFull,
+    Condition::Database,
+    Condition::TaskLog,
+];
+
 /// What one look has found.
 enum Look {
     Lost,
@@ -73,6 +91,8 @@ enum Look {
 struct Seen {
     /// The condition stood before the look. What was raised during it is news to this look.
     stood: bool,
+    /// The log of a task failed, long enough ago that probes have seen it.
+    log_failed: bool,
     /// Why nothing can be written.
     unwritable: Option<io::Error>,
     /// `None` where that is not known.
@@ -91,7 +111,8 @@ impl Look {
         }
         let room = fstatvfs(state_dir.root().descriptor()).ok();
         let stood = health.stands(Condition::StateDirectory);
-        let is_suspect = stood || health.stands(Condition::Database);
+        let log_failed = health.stood_for(Condition::TaskLog, limits::TASK_LOG_FAILURE_SHOWN);
+        let is_suspect = stood || log_failed || health.stands(Condition::Database);
         let unwritable = match &room {
             Some(room) if room.f_flag.contains(StatVfsMountFlags::RDONLY) => {
                 Some(Errno::ROFS.into())
@@ -104,7 +125,7 @@ impl Look {
                 })
                 .err(),
         };
-        Self::Seen(Seen { stood, unwritable, room: room.map(|room| Room::of(&room)) })
+        Self::Seen(Seen { stood, log_failed, unwritable, room: room.map(|room| Room::of(&room)) })
     }
 }
 
@@ -114,8 +135,14 @@ impl Seen {
             Some(error) => {
                 health.raise(Condition::StateDirectory, unwritable(state_dir.path(), &error))
             }
-            None if self.stood => health.clear(Condition::StateDirectory),
-            None => {}
+            None => {
+                if self.stood {
+                    health.clear(Condition::StateDirectory);
+                }
+                if self.log_failed {
+                    health.clear(Condition::TaskLog);
+                }
+            }
         }
         match self.room.map(|room| (room.level(), room)) {
             Some((Level::Low, room)) => health.raise(

@@ -100,7 +100,8 @@ pub(crate) fn accept(
     let broken = |WorkerBroken { retry_after }| Refusal::WorkerBroken { retry_after };
     context.spawner.guard().check().map_err(broken)?;
     let grant = context.tokens.named(handle.info().token.as_deref());
-    context.registry.insert(handle.clone(), grant.and_then(|grant| grant.tasks_limit))?;
+    let limit = grant.and_then(|grant| grant.tasks_limit);
+    context.registry.insert(handle.clone(), limit, context.health.keeps_from_recording())?;
     let (sender, receiver) = oneshot::channel();
     let owner = Owner::of_new_task(context, side, &spec, sender);
     tokio::spawn(owner.lifeline().hold(owner.start(spec, session)));

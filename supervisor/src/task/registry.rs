@@ -12,7 +12,10 @@ use std::{
 use cc_protocol::{CallError, Denied};
 use tokio::sync::watch;
 
-use crate::{ops::clock, task::handle::TaskHandle};
+use crate::{
+    ops::{clock, health::Condition},
+    task::handle::TaskHandle,
+};
 
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -45,6 +48,8 @@ pub(crate) enum Refusal {
     TokenFull { limit: usize },
     /// The worker program is broken.
     WorkerBroken { retry_after: Duration },
+    /// A task could not be put on record.
+    Unrecordable(Condition),
 }
 
 impl From<Refusal> for CallError {
@@ -57,6 +62,9 @@ impl From<Refusal> for CallError {
             Refusal::TokenFull { limit } => Self::Denied(Denied::TasksFull { limit }),
             Refusal::WorkerBroken { retry_after } => {
                 Self::WorkerBroken { retry_after_ms: clock::milliseconds(retry_after) }
+            }
+            Refusal::Unrecordable(condition) => {
+                Self::NotReady { condition: condition.name(), problem: condition.meaning() }
             }
         }
     }
@@ -83,11 +91,12 @@ impl Registry {
     /// Adds a task that is about to be started. `token_limit` is that of the tasks with the same token.
     ///
     /// # Errors
-    /// When the registry is closed, draining or full: the task must not be started.
+    /// When the registry is closed, draining or full, or a task is `unrecordable`: the task must not be started.
     pub(crate) fn insert(
         &self,
         handle: TaskHandle,
         token_limit: Option<usize>,
+        unrecordable: Option<Condition>,
     ) -> Result<(), Refusal> {
         let mut tasks = self.tasks();
         if let Some(refusal) = tasks.closed {
@@ -95,6 +104,9 @@ impl Registry {
         }
         if tasks.is_draining && handle.info().batch_id.is_none() {
             return Err(Refusal::Draining);
+        }
+        if let Some(condition) = unrecordable {
+            return Err(Refusal::Unrecordable(condition));
         }
         if tasks.handles.len() >= tasks.limit {
             return Err(Refusal::Full { limit: tasks.limit });

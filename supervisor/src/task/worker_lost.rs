@@ -215,7 +215,10 @@ fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Bo
     let recovered = match recover_log(feed.log_path()) {
         Ok(recovered) => recovered,
         Err(error) => {
-            tracing::error!(task_id = lost.task_id, %error, "the log cannot be recovered");
+            // A task that never had a worker has no log, and why it was not started has been logged.
+            if !matches!(lost.failure, Failure::NotStarted(_)) {
+                tracing::error!(task_id = lost.task_id, %error, "the log cannot be recovered");
+            }
             let (frame, seq) = terminal_frame(feed, &completed);
             feed.append(frame, seq, true);
             return completed;

@@ -18,6 +18,7 @@ use crate::{
         handle::{Request, TaskHandle},
         lookup::TaskRef,
     },
+    worker::spawner::SpawnError,
 };
 
 /// Lists the workers.
@@ -65,7 +66,7 @@ fn summary(task: &TaskHandle, usage: &HashMap<i32, TreeUsage>) -> Option<WorkerS
 /// one task, so a graceful restart waits for its end; another one ends it.
 ///
 /// # Errors
-/// When the named task does not exist or is over.
+/// When the named task does not exist or is over, or when the worker program cannot be executed: then nothing is restarted.
 pub(crate) async fn restart(
     context: &TaskContext,
     which: WorkerRestart,
@@ -80,6 +81,8 @@ pub(crate) async fn restart(
             }
         },
     };
+    let unusable = |error: SpawnError| CallError::NoWorkerProgram { problem: error.to_string() };
+    context.spawner.check_program().map_err(unusable)?;
     // Before the tasks end, so that those that follow them have the new one.
     context.spawner.renew().await;
     let mut restarted = Vec::new();

@@ -10,17 +10,21 @@ use std::{
     mem::MaybeUninit,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::{fs::MetadataExt as _, net::UnixStream as StdUnixStream},
+        unix::{
+            fs::MetadataExt as _, net::UnixStream as StdUnixStream, process::ExitStatusExt as _,
+        },
     },
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use cc_link::keeper::{ANSWER_BYTES, Answer, KEEPER_ARGUMENT, REQUEST, REQUEST_DESCRIPTORS};
+use cc_link::keeper::{
+    ANSWER_BYTES, Answer, KEEPER_ARGUMENT, REQUEST, REQUEST_DESCRIPTORS, WorkerEnd,
+};
 use rustix::{
     net::{
         RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -31,13 +35,18 @@ use rustix::{
 use tokio::{
     io::Interest,
     net::{UnixStream, unix::pipe},
-    process::Command,
+    process::{Child, Command},
+    sync::watch,
+    time::timeout,
 };
 
 use crate::{
     config::limits,
     ops::uptime,
-    worker::{keepers::Keepers, process::ProcessHandle},
+    worker::{
+        keepers::{Keepers, WorkerExit},
+        process::ProcessHandle,
+    },
 };
 
 /// The identity of a program file: another one means that the program was replaced.
@@ -87,8 +96,10 @@ pub(crate) enum ForkError {
 pub(crate) enum KeeperLost {
     #[error("did not answer in time")]
     Silent,
-    #[error("ended ({0}): install both programs from one build")]
-    Ended(#[source] io::Error),
+    #[error("{0}")]
+    Ended(WorkerExit),
+    #[error("closed its connection ({0})")]
+    Closed(#[source] io::Error),
     #[error("sent no handle")]
     NoPidfd,
 }
@@ -101,6 +112,8 @@ pub(crate) struct Keeper {
     build: Build,
     path: PathBuf,
     has_forked: bool,
+    /// How it has ended.
+    status: watch::Receiver<Option<ExitStatus>>,
     is_expected_to_end: Arc<AtomicBool>,
 }
 
@@ -121,14 +134,15 @@ impl Keeper {
             .stdout(Stdio::from(listener))
             .spawn();
         let process = spawned.and_then(|child| {
-            // The child is not reaped before `child` is dropped, so the pid is its own. The runtime reaps it then.
+            // The child is not reaped before it is waited for, so the pid is its own.
             let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or(0);
-            ProcessHandle::open(pid)
+            Ok((ProcessHandle::open(pid)?, child))
         });
-        let process = process.inspect_err(|_| Keepers::forget(&path))?;
+        let (process, child) = process.inspect_err(|_| Keepers::forget(&path))?;
         let is_expected_to_end = Arc::default();
-        tokio::spawn(watch(process.clone(), Arc::clone(&is_expected_to_end)));
-        Ok(Self { process, socket, build, path, has_forked: false, is_expected_to_end })
+        let (ended, status) = watch::channel(None);
+        tokio::spawn(wait(child, process.pid(), ended, Arc::clone(&is_expected_to_end)));
+        Ok(Self { process, socket, build, path, has_forked: false, status, is_expected_to_end })
     }
 
     /// The build that its workers are copies of.
@@ -153,12 +167,28 @@ impl Keeper {
         };
         let answer =
             uptime::timeout(limits::WORKER_FORK, asking).await.map_err(|_| KeeperLost::Silent)?;
-        let (answer, pidfd) = answer.map_err(KeeperLost::Ended)?;
+        let (answer, pidfd) = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.how_it_ended(error).await.into()),
+        };
         let pid = answer.0?;
         let pidfd = pidfd.ok_or(KeeperLost::NoPidfd)?;
         self.has_forked = true;
         let process = ProcessHandle::received(pid, pidfd)?;
         Ok(Forked { process, stdin: to_stdin, stdout: from_stdout })
+    }
+
+    /// Why it no longer answers: how it has ended, where it has, else the error of the connection.
+    async fn how_it_ended(&self, error: io::Error) -> KeeperLost {
+        let mut status = self.status.clone();
+        let ended = timeout(limits::KEEPER_EXIT, status.wait_for(Option::is_some)).await;
+        let status = ended.ok().and_then(Result::ok).and_then(|status| *status);
+        let code = status.and_then(|status| status.code()).map(WorkerEnd::Code);
+        let signal = status.and_then(|status| status.signal()).map(WorkerEnd::Signal);
+        match code.or(signal) {
+            Some(end) => KeeperLost::Ended(WorkerExit { end: Some(end), ..WorkerExit::default() }),
+            None => KeeperLost::Closed(error),
+        }
     }
 
     async fn ask(&self, descriptors: [BorrowedFd<'_>; REQUEST_DESCRIPTORS]) -> io::Result<()> {
@@ -212,12 +242,19 @@ impl Keeper {
     }
 }
 
-/// Logs the death of a keeper whose workers may live on, as children of init.
-async fn watch(process: ProcessHandle, is_expected_to_end: Arc<AtomicBool>) {
-    process.ended().await;
+/// Waits for a keeper. Logs the death of a keeper whose workers may live on, as children of init.
+async fn wait(
+    mut child: Child,
+    pid: i32,
+    ended: watch::Sender<Option<ExitStatus>>,
+    is_expected_to_end: Arc<AtomicBool>,
+) {
+    let status = child.wait().await.ok();
+    ended.send_replace(status);
     if !is_expected_to_end.load(Ordering::Relaxed) {
         tracing::warn!(
-            keeper = process.pid(),
+            keeper = pid,
+            status = status.map(|status| status.to_string()),
             "the keeper of the workers has died; they and their tasks go on, but what one of them leaves if it is \
              killed is found by its cgroup and its marker alone"
         );

@@ -4,7 +4,7 @@
 //! replaced; the replaced keeper exits with its last worker. What a worker costs does not grow with this process.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     process::Stdio,
     sync::Arc,
@@ -16,7 +16,7 @@ use cc_proctree::shortage;
 use tokio::{process::Command, sync::Mutex, time::timeout};
 
 use crate::{
-    config::limits,
+    config::{limits, programs::is_program},
     ops::uptime,
     worker::{
         keeper::{Build, ForkError, Forked, Keeper},
@@ -162,6 +162,22 @@ impl Spawner {
         worker.end().await;
         let exit = self.keepers.settle(pid).await;
         if exit.end.is_some() { Err(TrialError::Ended(exit)) } else { Ok(()) }
+    }
+
+    /// Whether the program is there and can be executed. What it does then is found only when it is run.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check_program(&self) -> Result<(), SpawnError> {
+        let checked = Build::of(&self.program).and_then(|_| match is_program(&self.program) {
+            true => Ok(()),
+            false => Err(ErrorKind::PermissionDenied.into()),
+        });
+        let of_program = |error: io::Error| SpawnError {
+            program: self.program.to_path_buf(),
+            error: error.into(),
+        };
+        checked.map_err(of_program)
     }
 
     /// The next worker gets a new keeper. The one that there is exits with its last worker.

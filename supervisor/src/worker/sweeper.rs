@@ -110,7 +110,7 @@ mod tests {
     use crate::ops::metrics::Metrics;
 
     fn sweeps(metrics: &Metrics) -> String {
-        let page = metrics.text();
+        let page = metrics.text(crate::ops::metrics::Format::OpenMetrics);
         page.lines().find(|line| line.contains("sweeps_total")).unwrap().to_owned()
     }
 

@@ -43,6 +43,8 @@ fn too_many_abnormal_ends_are_told_and_so_is_that_they_are_over() {
     let cleared = alert(&mut watcher);
     assert_eq!((&cleared["kind"], &cleared["cleared"]), (&json!("restart_rate"), &json!(true)));
     assert_eq!(cleared["since_ms"], raised["since_ms"]);
+    let text = cleared["text"].as_str().unwrap();
+    assert!(text.contains("no more often") && text.ends_with(" s"), "what is over: {text}");
     wait_until("the command was told of both", || {
         fs::read_to_string(&told).unwrap_or_default().lines().count() == 2
     });
@@ -51,6 +53,7 @@ fn too_many_abnormal_ends_are_told_and_so_is_that_they_are_over() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines, [raised, cleared]);
-    assert!(supervisor.log().contains("restart_rate"));
+    assert_eq!(lines, [raised, cleared.clone()]);
+    let log = supervisor.log();
+    assert!(log.contains("restart_rate") && log.contains(text), "{log}");
 }

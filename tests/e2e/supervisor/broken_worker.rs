@@ -68,6 +68,54 @@ fn a_worker_program_that_ends_at_once() {
 }
 
 #[test]
+fn how_a_wrong_program_ended_is_said_once_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("cc-worker");
+    install_script(&program, "#!/bin/sh\nexit 3\n");
+    let supervisor = Supervisor::start(&batches::options().flag("--worker", program.display()));
+    let mut client = supervisor.connect();
+    let error = client.execute(&json!({"argv": ["true"], "detach": true})).unwrap_err();
+    let text = error["message"].as_str().unwrap();
+    assert!(text.contains("the keeper of the workers exited with code 3"), "{error}");
+    refusal(&mut client);
+    let status = client.call("supervisor.status", &json!({})).unwrap();
+    let problems = status["problems"].as_array().unwrap();
+    let broken = problems.iter().find(|problem| problem["condition"] == "worker_broken").unwrap();
+    let text = broken["text"].as_str().unwrap();
+    assert!(text.contains("exited with code 3") && !text.contains("os error"), "{text}");
+    assert_eq!(text.matches("install").count(), 1, "{text}");
+    fs::remove_file(&program).unwrap();
+    install_script(&program, "#!/bin/sh\nkill -SEGV $$\n");
+    wait_until("it is tried again", || {
+        let status = client.call("supervisor.status", &json!({})).unwrap();
+        status["problems"].to_string().contains("was killed by SIGSEGV")
+    });
+}
+
+#[test]
+fn no_worker_is_restarted_while_the_program_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("cc-worker");
+    install_worker(&program);
+    let supervisor = Supervisor::start(&batches::options().flag("--worker", program.display()));
+    let mut client = supervisor.connect();
+    let restart = json!({"all": true});
+    for break_it in [|_: &Path| {}, |program: &Path| fs::write(program, "no program").unwrap()] {
+        fs::remove_file(&program).unwrap_or_default();
+        break_it(&program);
+        let error = client.call("worker.restart", &restart).unwrap_err();
+        assert_eq!(error["code"], -32017, "{error}");
+        assert_eq!(error["data"]["retryable"], true, "{error}");
+        let text = error["message"].as_str().unwrap();
+        assert!(text.contains(program.to_str().unwrap()), "which program: {text}");
+    }
+    fs::remove_file(&program).unwrap();
+    install_worker(&program);
+    client.call("worker.restart", &restart).unwrap();
+    assert_eq!(client.run_shell("echo well").stdout(), "well\n");
+}
+
+#[test]
 fn a_worker_program_that_prints_garbage() {
     is_survived(|program| {
         install_script(program, "#!/bin/sh\necho garbage >&0; echo garbage; exit 0\n");

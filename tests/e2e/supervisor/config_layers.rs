@@ -49,7 +49,7 @@ impl Machine {
 
     fn check(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         let mut command = self.command(&binaries::supervisor());
-        command.args(["--check-config", "--state-dir", "/nowhere/at/all"]).args(arguments);
+        command.args(["--check-config", "--state-dir", "/dev/shm/nowhere/at/all"]).args(arguments);
         command.envs(variables.iter().copied()).output().unwrap()
     }
 

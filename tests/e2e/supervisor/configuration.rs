@@ -9,7 +9,7 @@ use serde_json::json;
 fn check(file: &Path, variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let output = Command::new(binaries::supervisor())
         .arg("--check-config")
-        .args(["--state-dir", "/nowhere/at/all", "--config"])
+        .args(["--state-dir", "/dev/shm/nowhere/at/all", "--config"])
         .arg(file)
         .env(binaries::NO_CONFIG, "1")
         .envs(variables.iter().copied())
@@ -44,7 +44,7 @@ fn a_check_prints_what_is_in_force_starts_nothing_and_keeps_the_token_to_itself(
     for line in [
         "max-sessions = 3  # environment variable MAX_SESSIONS",
         &format!("grace = 2  # {}, line 2", file.display()),
-        "state-dir = \"/nowhere/at/all\"  # command line",
+        "state-dir = \"/dev/shm/nowhere/at/all\"  # command line",
         "linger = 10  # default",
     ] {
         assert!(settings.lines().any(|found| found == line), "{line}\n{settings}");
@@ -125,7 +125,7 @@ fn a_file_that_would_block_or_never_end_is_refused() {
 #[test]
 fn a_start_with_a_mistake_points_to_the_check() {
     let output = Command::new(binaries::supervisor())
-        .args(["--state-dir", "/nowhere/at/all", "--max-tasks", "0", "--no-config"])
+        .args(["--state-dir", "/dev/shm/nowhere/at/all", "--max-tasks", "0", "--no-config"])
         .output()
         .unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();

@@ -40,7 +40,9 @@ fn without_a_descriptor_new_clients_are_told_to_come_again_and_are_served_when_t
     assert!(supervisor.log().contains("no file descriptor is left"), "{}", supervisor.log());
 
     limit(&supervisor, 1_024);
-    wait_until("the want of descriptors is over", || supervisor.log().contains("cleared"));
+    wait_until("the want of descriptors is over", || {
+        supervisor.log().contains("file descriptors are left again")
+    });
     assert_eq!(http::get(supervisor.address(), "/readyz", &[]).status, 200);
     assert_eq!(supervisor.connect().run_shell("echo after").stdout(), "after\n");
     assert_eq!(client.run_shell("echo still").stdout(), "still\n");

@@ -4,13 +4,14 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    process::Command,
 };
 
 use cc_tests::{Supervisor, http, wait_until};
 use serde_json::json;
 
 fn page(supervisor: &Supervisor) -> String {
-    http::get(supervisor.address(), "/metrics", &[]).body
+    http::get(supervisor.address(), "/metrics", &["Accept: application/openmetrics-text"]).body
 }
 
 /// The type of each family.
@@ -99,6 +100,9 @@ fn labels_are_words_from_closed_lists() {
 #[test]
 fn the_document_has_every_family_and_no_other() {
     let supervisor = Supervisor::start_default();
+    // A family whose labels are those of ends is not on the page before the first one.
+    drop(supervisor.connect().run_shell("true"));
+    wait_until("the end is counted", || page(&supervisor).contains("_tasks_completed_total{"));
     let page = page(&supervisor);
     let on_page: BTreeMap<String, String> = families(&page)
         .into_iter()
@@ -168,4 +172,53 @@ fn what_happens_is_counted() {
     assert!(value(&page, "process_cpu_seconds_total") > 0.0);
     assert!(value(&page, "process_max_fds") > 3.0);
     assert!(of("state_free_bytes") > 0.0);
+}
+
+#[test]
+fn who_does_not_ask_for_openmetrics_gets_the_text_format_of_prometheus() {
+    let supervisor = Supervisor::start_default();
+    drop(supervisor.connect().run_shell("true"));
+    let plain = http::get(supervisor.address(), "/metrics", &[]);
+    assert!(plain.head.contains("text/plain; version=0.0.4"), "{}", plain.head);
+    let newer = http::get(
+        supervisor.address(),
+        "/metrics",
+        &["Accept: application/openmetrics-text;q=0.5,*/*"],
+    );
+    assert!(newer.head.contains("application/openmetrics-text; version=1.0.0"), "{}", newer.head);
+    for line in plain.body.lines() {
+        let is_newer = line == "# EOF" || line.starts_with("# UNIT") || line.ends_with(" info");
+        assert!(!is_newer, "{line}");
+    }
+    // The samples are the same, and each family is named as its samples are.
+    let names = |page: &str| -> BTreeSet<String> {
+        let samples = page.lines().filter(|line| !line.starts_with('#'));
+        samples.map(|line| line.split(['{', ' ']).next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&plain.body), names(&newer.body));
+    let families = families(&plain.body);
+    for name in names(&plain.body) {
+        let of_histogram =
+            ["_bucket", "_sum", "_count"].iter().find_map(|part| name.strip_suffix(part));
+        let is_known = families.contains_key(name.as_str())
+            || of_histogram.is_some_and(|family| families.get(family) == Some(&"histogram"));
+        assert!(is_known, "{name} has no family of its own");
+    }
+}
+
+#[test]
+fn promtool_finds_nothing_on_the_page_that_it_gets() {
+    let supervisor = Supervisor::start_default();
+    drop(supervisor.connect().run_shell("true"));
+    let page = supervisor.scratch().join("page");
+    fs::write(&page, http::get(supervisor.address(), "/metrics", &[]).body).unwrap();
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(fs::File::open(&page).unwrap());
+    match promtool.output() {
+        Ok(output) => {
+            let found = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && found.is_empty(), "{found}");
+        }
+        Err(error) => eprintln!("SKIPPED: promtool: {error}"),
+    }
 }

@@ -12,6 +12,7 @@ use cc_tests::{
     Follower, Options, Supervisor, Transcript, fifo::Fifo, http, processes, requests::gated,
     wait_until,
 };
+use nix::libc;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -56,15 +57,102 @@ fn page(supervisor: &Supervisor, path: &str) -> (u16, String) {
     (answer.status, body["problems"].to_string())
 }
 
-#[test]
-fn a_full_disk_stops_nothing_that_runs_refuses_what_is_new_and_is_over_when_there_is_room() {
+/// A supervisor whose state directory is a small disk of its own.
+fn on_a_small_disk(bytes: u64) -> Option<(SmallDisk, Supervisor)> {
     let mut supervisor = Supervisor::start_default();
     assert!(supervisor.stop().success());
     let state = supervisor.state_directory();
     fs::remove_dir_all(&state).unwrap();
     fs::create_dir(&state).unwrap();
-    let Some(disk) = SmallDisk::mount(&state, 8 << 20) else { return };
+    let disk = SmallDisk::mount(&state, bytes)?;
     supervisor.start_again(&Options::new());
+    Some((disk, supervisor))
+}
+
+fn verbose(supervisor: &Supervisor) -> String {
+    http::get(supervisor.address(), "/readyz?verbose", &[]).body
+}
+
+#[test]
+fn a_disk_that_has_room_again_makes_the_supervisor_ready_although_no_task_is_sent() {
+    let Some((disk, supervisor)) = on_a_small_disk(8 << 20) else { return };
+    let mut gate = Fifo::create();
+    let text = "head -c 4000000 /dev/zero | tr '\\0' x | fold -w 999; echo; sleep 600";
+    let mut follower = Follower::start_until(&supervisor, &gated(&gate, text), "ready");
+    let mut client = supervisor.connect();
+    drop(client.run_shell("echo before"));
+    let filler = disk.fill();
+    client.execute(&json!({"command": "true"})).unwrap_err();
+    // Its log finds no room, which ends it.
+    gate.release();
+    assert!(follower.client.follow(&mut follower.events));
+    let transcript = Transcript::checked(follower.answer, follower.events);
+    assert_eq!(transcript.end().0, "resource_limit");
+    wait_until("the log of a task has failed", || verbose(&supervisor).contains("[!]task_log"));
+    fs::remove_file(filler).unwrap();
+    wait_until("it is over by itself", || {
+        let page = verbose(&supervisor);
+        !page.contains("[-]") && !page.contains("[!]")
+    });
+    assert_eq!(page(&supervisor, "/readyz"), (200, "[]".to_owned()));
+    assert_eq!(client.run_shell("echo after").stdout(), "after\n");
+}
+
+/// The lock of SQLite's write-ahead log that a writer holds (wal.c, WAL_WRITE_LOCK), until the file is closed.
+fn lock_database(state: &Path) -> fs::File {
+    let memory = fs::File::options().read(true).write(true).open(state.join("state.db-shm"));
+    let memory = memory.unwrap();
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 120,
+        l_len: 1,
+        l_pid: 0,
+    };
+    nix::fcntl::fcntl(&memory, nix::fcntl::FcntlArg::F_SETLKW(&lock)).unwrap();
+    memory
+}
+
+#[test]
+fn a_database_that_can_be_written_again_is_found_although_no_task_is_sent() {
+    let supervisor = Supervisor::start_default();
+    let mut client = supervisor.connect();
+    drop(client.run_shell("echo before"));
+    let lock = lock_database(&supervisor.state_directory());
+    let error = client.execute(&json!({"command": "true"})).unwrap_err();
+    let text = error["message"].as_str().unwrap();
+    assert!(text.contains("could not be started: state database"), "said once: {text}");
+    assert!(verbose(&supervisor).contains("[-]database"), "{}", verbose(&supervisor));
+    let error = client.execute(&json!({"command": "true"})).unwrap_err();
+    assert_eq!(error["data"]["condition"], "database", "{error}");
+    drop(lock);
+    wait_until("it is over by itself", || page(&supervisor, "/readyz") == (200, "[]".to_owned()));
+    assert_eq!(client.run_shell("echo after").stdout(), "after\n");
+}
+
+#[test]
+fn a_nearly_full_disk_refuses_a_task_before_it_has_an_id() {
+    let Some((disk, supervisor)) = on_a_small_disk(8 << 20) else { return };
+    let mut client = supervisor.connect();
+    let known = client.call("task.list", &json!({})).unwrap()["tasks"].clone();
+    let filler = disk.fill();
+    wait_until("it is noticed", || verbose(&supervisor).contains("[-]state_nearly_full"));
+    let error = client.execute(&json!({"command": "true"})).unwrap_err();
+    assert_eq!(error["code"], -32017, "{error}");
+    assert_eq!(error["data"]["retryable"], true, "{error}");
+    assert_eq!(error["data"]["condition"], "state_nearly_full", "{error}");
+    assert_eq!(error["data"]["task_id"], Value::Null, "{error}");
+    assert!(error["message"].as_str().unwrap().contains("make room"), "{error}");
+    assert_eq!(client.call("task.list", &json!({})).unwrap()["tasks"], known);
+    assert!(!supervisor.log().contains("cannot be recovered"), "{}", supervisor.log());
+    fs::remove_file(filler).unwrap();
+    wait_until("it is over by itself", || page(&supervisor, "/readyz").0 == 200);
+    assert_eq!(client.run_shell("echo after").stdout(), "after\n");
+}
+
+#[test]
+fn a_full_disk_stops_nothing_that_runs_refuses_what_is_new_and_is_over_when_there_is_room() {
+    let Some((disk, mut supervisor)) = on_a_small_disk(8 << 20) else { return };
     let mut gate = Fifo::create();
     let mut follower = Follower::start_until(&supervisor, &gated(&gate, "echo done"), "ready");
     let mut client = supervisor.connect();
@@ -78,7 +166,8 @@ fn a_full_disk_stops_nothing_that_runs_refuses_what_is_new_and_is_over_when_ther
         "{error}"
     );
     let text = error["message"].as_str().unwrap();
-    assert!(text.contains("No space left") || text.contains("disk is full"), "{text}");
+    let words = ["No space left", "disk is full", "make room"];
+    assert!(words.iter().any(|words| text.contains(words)), "{text}");
     wait_until("the page says so", || page(&supervisor, "/readyz").0 == 503);
     wait_until("the page says what is lacking", || {
         let problems = page(&supervisor, "/healthz").1;

@@ -61,8 +61,10 @@ async fn check(arguments: ConfigCheckArguments) -> Result<u8, CommandError> {
         words.extend(["--config".into(), file.into_os_string()]);
     }
     let output = ask_program(&words).await?;
+    // Without mistakes there may be warnings.
+    let mistakes = mistakes(&output);
     if !output.status.success() {
-        return Ok(mistakes(&output));
+        return Ok(mistakes);
     }
     let settings: SettingsResult = serde_json::from_slice(&output.stdout)
         .map_err(|error| CommandError::failed(format!("cc-supervisor's settings: {error}")))?;

@@ -53,7 +53,10 @@ fn screen(status: &SupervisorStatus, now_ms: u64) -> String {
     let mut line = |label: &str, text: String| {
         screen.push_str(&format!("{label:<LABEL_COLUMNS$}{text}\n"));
     };
-    let uptime = text::duration(Duration::from_secs(status.uptime_s));
+    let uptime = match status.uptime_s {
+        0 => "less than 1 s".to_owned(),
+        seconds => text::duration(Duration::from_secs(seconds)),
+    };
     line("version", format!("{}, pid {}, up {uptime}", status.version, status.pid));
     let tasks = &status.tasks;
     line(

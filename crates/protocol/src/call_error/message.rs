@@ -56,6 +56,12 @@ impl CallError {
             Self::BatchesFull { limit } => batches_full(*limit),
             Self::AttachedFull { what, limit } => attached_full(what, *limit),
             Self::WorkerBroken { retry_after_ms } => worker_broken(*retry_after_ms),
+            Self::NoWorkerProgram { problem } => {
+                format!("no worker is restarted: {problem}; install the worker program first")
+            }
+            Self::NotReady { problem, .. } => {
+                format!("no task is started now: {problem}; try again later")
+            }
             Self::NotStarted { problem, .. } => format!("the task could not be started: {problem}"),
             Self::Withdrawn => "the task was canceled before it could be started".to_owned(),
             Self::OwnerFailed => {

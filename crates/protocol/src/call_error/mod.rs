@@ -160,6 +160,18 @@ pub enum CallError {
         /// When it is tried again, milliseconds.
         retry_after_ms: u64,
     },
+    /// The worker program is not there or cannot be executed: no worker is restarted.
+    NoWorkerProgram {
+        /// Why, for people.
+        problem: String,
+    },
+    /// Something is wrong with the supervisor or its surroundings that keeps it from starting tasks.
+    NotReady {
+        /// Its name, as the health pages have it.
+        condition: &'static str,
+        /// What is wrong and what to do, for people.
+        problem: &'static str,
+    },
     /// Another control canceled the task before it was started.
     Withdrawn,
     /// The task's owner has failed.
@@ -205,9 +217,11 @@ impl CallError {
             Self::TasksFull { .. } | Self::BatchesFull { .. } | Self::AttachedFull { .. } => {
                 ErrorCode::QueueFull
             }
-            Self::NotStarted { .. } | Self::WorkerBroken { .. } | Self::Withdrawn => {
-                ErrorCode::SpawnFailed
-            }
+            Self::NotStarted { .. }
+            | Self::WorkerBroken { .. }
+            | Self::NoWorkerProgram { .. }
+            | Self::NotReady { .. }
+            | Self::Withdrawn => ErrorCode::SpawnFailed,
             Self::OwnerFailed | Self::NotConfirmed { .. } | Self::Internal { .. } => {
                 ErrorCode::InternalError
             }
@@ -258,6 +272,11 @@ impl CallError {
             Self::WorkerBroken { retry_after_ms } => Map::from_iter([
                 ("retryable".to_owned(), true.into()),
                 ("retry_after_ms".to_owned(), retry_after_ms.into()),
+            ]),
+            Self::NoWorkerProgram { .. } => one("retryable", true.into()),
+            Self::NotReady { condition, .. } => Map::from_iter([
+                ("retryable".to_owned(), true.into()),
+                ("condition".to_owned(), condition.into()),
             ]),
             Self::Withdrawn => {
                 let canceled = EndReason::Canceled.as_str();

@@ -45,7 +45,7 @@ use crate::{
         stored::StoredBatch,
         wall_clock::{self, WallClock},
     },
-    ops::{clock::now_ms, uptime},
+    ops::{clock::now_ms, health::Problems, uptime},
 };
 
 #[derive(Debug)]
@@ -79,6 +79,8 @@ pub(super) struct Owner {
     room: tokio_watch::Receiver<u64>,
     /// Whether starts are refused because the worker program is broken.
     broken: tokio_watch::Receiver<Option<tokio::time::Instant>>,
+    /// Whether starts are refused because no task can be put on record.
+    problems: tokio_watch::Receiver<Problems>,
     /// Jobs that wait for the end of a drain.
     held: VecDeque<Job>,
     drain: tokio_watch::Receiver<bool>,
@@ -150,6 +152,7 @@ impl Owner {
             waiting_for_room: VecDeque::new(),
             room: batches.tasks.registry.room(),
             broken: batches.tasks.spawner.guard().changes(),
+            problems: batches.tasks.health.watch(),
             held: VecDeque::new(),
             drain: batches.tasks.drain.changes(),
             is_over: false,
@@ -167,6 +170,9 @@ impl Owner {
                     self.start_waiting_for_room().await;
                 }
                 Ok(()) = self.broken.changed(), if !self.waiting_for_room.is_empty() => {
+                    self.start_waiting_for_room().await;
+                }
+                Ok(()) = self.problems.changed(), if !self.waiting_for_room.is_empty() => {
                     self.start_waiting_for_room().await;
                 }
                 Ok(()) = self.drain.changed(), if !self.held.is_empty() => {

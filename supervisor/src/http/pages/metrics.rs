@@ -1,16 +1,20 @@
 //! `/metrics`: what is counted as it happens, and what is read from state now.
 
-use hyper::{StatusCode, header::CONTENT_TYPE};
+use hyper::{
+    StatusCode,
+    header::{CONTENT_TYPE, VARY},
+};
 
 use crate::{
     http::{
+        pages::request::PageRequest,
         response::{HttpResponse, text, with},
         server::Server,
     },
-    ops::metrics::CONTENT_TYPE as OPENMETRICS,
+    ops::metrics::Format,
 };
 
-pub(super) async fn page(server: &Server) -> HttpResponse {
+pub(super) async fn page(server: &Server, request: &PageRequest) -> HttpResponse {
     let tasks = server.tasks();
     tasks.vitals.checkup.refresh().await;
     let metrics = &tasks.metrics;
@@ -21,5 +25,7 @@ pub(super) async fn page(server: &Server) -> HttpResponse {
     metrics.storage.set_space(tasks.vitals.checkup.space(), tasks.retention.bytes());
     metrics.conditions.set(&tasks.health);
     metrics.event_loop.read();
-    with(text(StatusCode::OK, &metrics.text()), CONTENT_TYPE, OPENMETRICS)
+    let format = Format::of_accept(&request.accept);
+    let page = text(StatusCode::OK, &metrics.text(format));
+    with(with(page, CONTENT_TYPE, format.content_type()), VARY, "Accept")
 }

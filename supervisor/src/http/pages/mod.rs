@@ -26,7 +26,7 @@ pub(super) async fn answer(server: &Server, request: PageRequest) -> HttpRespons
         "/readyz" => probes::readyz(server, &request).await,
         "/healthz" => probes::healthz(server, &request).await,
         "/health" => legacy_health(server),
-        "/metrics" => metrics::page(server).await,
+        "/metrics" => metrics::page(server, &request).await,
         _ => text(StatusCode::NOT_FOUND, "nothing here: connect a WebSocket to /ws/mcp"),
     }
 }

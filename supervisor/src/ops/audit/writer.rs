@@ -8,15 +8,18 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
-        mpsc::Receiver,
+        mpsc::{Receiver, RecvTimeoutError},
     },
 };
 
 use nix::fcntl::OFlag;
 
-use crate::ops::{
-    audit::setting::AuditSetting,
-    health::{Condition, Health},
+use crate::{
+    config::limits,
+    ops::{
+        audit::setting::AuditSetting,
+        health::{Condition, Health},
+    },
 };
 
 pub(super) struct Writer {
@@ -41,8 +44,7 @@ impl Writer {
 
     /// Returns when the queue is closed and empty.
     pub(super) fn run(mut self, queue: &Receiver<String>) {
-        while let Ok(mut lines) = queue.recv() {
-            let mut count = 1;
+        while let Some((mut lines, mut count)) = self.next(queue) {
             // What has come together is one write.
             while (lines.len() as u64) < self.setting.bytes_limit / 2
                 && let Ok(line) = queue.try_recv()
@@ -61,6 +63,18 @@ impl Writer {
                     self.failed(&error);
                 }
             }
+        }
+    }
+
+    /// The next entry, or none after a while in which nothing could be written: then the number of lost ones is tried.
+    fn next(&self, queue: &Receiver<String>) -> Option<(String, u64)> {
+        if !self.has_failed {
+            return queue.recv().ok().map(|line| (line, 1));
+        }
+        match queue.recv_timeout(limits::AUDIT_TRIED_AGAIN) {
+            Ok(line) => Some((line, 1)),
+            Err(RecvTimeoutError::Timeout) => Some((String::new(), 0)),
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
@@ -197,6 +211,33 @@ mod tests {
     }
 
     #[test]
+    fn it_is_tried_again_without_a_new_entry() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut writer = writer(&directory, 1_000, 2);
+        let path = directory.path().join("audit.log");
+        let health = Arc::clone(&writer.health);
+        writer.file = None;
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let (lines, queue) = std::sync::mpsc::sync_channel(9);
+        lines.send("{}\n".to_owned()).unwrap();
+        let thread = std::thread::spawn(move || writer.run(&queue));
+        while health.texts().is_empty() {
+            std::thread::yield_now();
+        }
+        fs::remove_dir(&path).unwrap();
+        let patience = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while !health.texts().is_empty() {
+            assert!(std::time::Instant::now() < patience, "the condition stands");
+            std::thread::yield_now();
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"action\":\"lost\",\"entries\":1}\n");
+        drop(lines);
+        thread.join().unwrap();
+    }
+
+    #[test]
     fn while_it_cannot_be_written_a_condition_stands_and_what_is_lost_is_counted() {
         let directory = tempfile::tempdir().unwrap();
         let mut writer = writer(&directory, 1_000, 2);
@@ -221,6 +262,8 @@ mod tests {
         thread.join().unwrap();
         assert!(health.texts().is_empty());
         let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"next\":1}\n{\"action\":\"lost\",\"entries\":1}\n");
+        let mut text: Vec<_> = text.lines().collect();
+        text.sort_unstable();
+        assert_eq!(text, ["{\"action\":\"lost\",\"entries\":1}", "{\"next\":1}"]);
     }
 }

@@ -6,7 +6,6 @@
 //! noticed without anybody asking.
 
 use std::{
-    ffi::OsStr,
     path::Path,
     sync::{
         Arc, Mutex, PoisonError,
@@ -14,14 +13,14 @@ use std::{
     },
 };
 
-use rustix::fs::{Access, access, statvfs};
+use rustix::fs::statvfs;
 use tokio::{
     task::{JoinHandle, spawn_blocking},
     time::{Instant, sleep, timeout},
 };
 
 use crate::{
-    config::{limits, live::Live},
+    config::{limits, live::Live, programs},
     ops::health::{Condition, Health},
 };
 
@@ -146,7 +145,8 @@ impl Checkup {
         let is_needed = config.is_agent_given || self.has_prompts.load(Ordering::Relaxed);
         let program = config.agent.first().filter(|_| is_needed);
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let missing_agent = program.filter(|program| !is_found(program, &path)).cloned();
+        let missing_agent =
+            program.filter(|program| programs::find(program, &path).is_none()).cloned();
         Findings { space: Space::of(&config.state_dir), missing_agent }
     }
 }
@@ -158,29 +158,5 @@ impl Space {
             free_bytes: found.f_bavail.saturating_mul(found.f_frsize),
             total_bytes: found.f_blocks.saturating_mul(found.f_frsize),
         })
-    }
-}
-
-/// Whether a program can be executed: by its path, or found in the directories of `path`.
-fn is_found(program: &str, path: &OsStr) -> bool {
-    let is_program =
-        |candidate: &Path| candidate.is_file() && access(candidate, Access::EXEC_OK).is_ok();
-    if program.contains('/') {
-        is_program(Path::new(program))
-    } else {
-        std::env::split_paths(path).any(|directory| is_program(&directory.join(program)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_program_is_found_by_its_path_and_by_its_name() {
-        let path = OsStr::new("/nowhere:/bin");
-        assert!(is_found("/bin/sh", path) && is_found("sh", path));
-        assert!(!is_found("/bin/no-such-program", path) && !is_found("no-such-program", path));
-        assert!(!is_found("/etc/passwd", path) && !is_found("/bin", path));
     }
 }

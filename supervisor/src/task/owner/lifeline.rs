@@ -160,7 +160,7 @@ mod tests {
         let feed = Feed::new(spec.log_path.clone(), limits::RING_BYTES);
         let status = TaskStatus { state: TaskState::Starting, pid: None, is_canceled: false };
         let (handle, side) = TaskHandle::new(info, feed, status, OnSupervisorLoss::Keep);
-        context.registry.insert(handle.clone(), None).unwrap();
+        context.registry.insert(handle.clone(), None, None).unwrap();
         let (announce, announced) = oneshot::channel();
         (handle, Owner::of_new_task(context, side, &spec, announce), announced)
     }
