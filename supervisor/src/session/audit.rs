@@ -69,8 +69,11 @@ impl Subject {
     }
 }
 
+/// As far as a shell would see one: what follows may be a secret.
 fn first_word(command: &str) -> &str {
-    command.split_whitespace().next().unwrap_or_default()
+    let ends =
+        |character: char| character.is_whitespace() || "|&;<>()$`\\\"'{}#".contains(character);
+    command.trim_start_matches(ends).split(ends).next().unwrap_or_default()
 }
 
 /// A word that sets a variable may hold a secret: its name is enough.
@@ -116,6 +119,8 @@ mod tests {
         for (params, expected) in [
             (json!({"command": "  claude -p 'a secret'"}), "claude"),
             (json!({"command": "API_KEY=s3cret claude"}), "API_KEY"),
+            (json!({"command": "true>/dev/null;curl${IFS}-H${IFS}s3cret"}), "true"),
+            (json!({"command": "(cd x && make)"}), "cd"),
             (json!({"argv": ["/bin/ls", "-l"]}), "/bin/ls"),
             (json!({"prompt": "a secret"}), "(prompt)"),
         ] {

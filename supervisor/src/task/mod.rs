@@ -7,6 +7,7 @@
 //! In reading order, each file above those that it uses:
 //! - `accept` (here): a task gets a handle, a place in the registry, and an owner
 //! - `allowance`: in which directory a task may run, and what its token may still spend
+//! - `allowed`: what a list of allowed commands allows
 //! - `spec`: the parameters of `execute` become a task spec
 //! - `lookup`: tasks as clients see them, running or over
 //! - `recover`: tasks of earlier supervisors get an owner, or their end
@@ -26,6 +27,8 @@
 //! - `feed`: the records of a task, for any number of readers
 
 pub(crate) mod allowance;
+
+mod allowed;
 
 pub(crate) mod spec;
 

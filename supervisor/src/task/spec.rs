@@ -20,7 +20,7 @@ use cc_protocol::{
 use crate::{
     config::{Config, TaskDefaults, environment::Base, limits},
     ops::clock::milliseconds,
-    task::isolation,
+    task::{allowed, isolation},
 };
 
 /// Makes a Claude CLI report a failure at its start in a result line. Without it, it prints a sentence on standard error.
@@ -51,7 +51,7 @@ impl Setting<'_> {
     ) -> Result<TaskSpec, CallError> {
         let bounds = bounds(&execute, &self.config.task)?;
         check_timeouts(&execute, &self.config.task)?;
-        let mut program = program(self.config, &execute.program)?;
+        let mut program = program(self.config, &execute)?;
         let settings = &self.config.isolation;
         let isolation = isolation::wanted(settings, self.environment, &execute)?;
         program.argv.splice(0..0, settings.wrap.iter().cloned());
@@ -139,8 +139,8 @@ struct Resolved {
     claude: ClaudeStream,
 }
 
-fn program(config: &Config, program: &Program) -> Result<Resolved, CallError> {
-    let resolved = match program {
+fn program(config: &Config, execute: &Execute) -> Result<Resolved, CallError> {
+    let resolved = match &execute.program {
         Program::Command { command } if config.allowed_commands.is_empty() => Resolved {
             argv: vec![config.shell.clone(), "-c".to_owned(), command.clone()],
             claude: observed_if(is_claude_command(command)),
@@ -174,20 +174,12 @@ fn program(config: &Config, program: &Program) -> Result<Resolved, CallError> {
             claude: ClaudeStream::Required,
         },
     };
-    check_allowed(config, resolved.argv.first().map_or("", String::as_str))?;
+    allowed::check(config, resolved.argv.first().map_or("", String::as_str), execute)?;
     Ok(resolved)
 }
 
 fn observed_if(is_claude: bool) -> ClaudeStream {
     if is_claude { ClaudeStream::Observed } else { ClaudeStream::No }
-}
-
-fn check_allowed(config: &Config, word: &str) -> Result<(), CallError> {
-    let allowed = &config.allowed_commands;
-    if allowed.is_empty() || allowed.iter().any(|name| name == word) {
-        return Ok(());
-    }
-    Err(CallError::CommandNotAllowed { command: word.to_owned(), allowed: allowed.clone() })
 }
 
 fn bounds(execute: &Execute, defaults: &TaskDefaults) -> Result<Bounds, UnfitParam> {
@@ -331,6 +323,9 @@ mod tests {
             assert_eq!(spec(&["ls"], params.clone()).unwrap_err().code, -32001, "{params}");
         }
         assert!(spec(&["ls", "claude"], json!({"prompt": "hi"})).is_ok());
+        let elsewhere = json!({"command": "ls", "env": {"LANG": "C", "PATH": "/tmp"}});
+        assert_eq!(spec(&["ls"], elsewhere.clone()).unwrap_err().data["field"], "env");
+        assert!(spec(&[], elsewhere).is_ok());
     }
 
     #[test]

@@ -66,6 +66,11 @@ pub enum UnfitParam {
     },
     /// With a list of allowed commands a command must have a word.
     CommandEmpty,
+    /// With a list of allowed commands no variable is set that chooses what is run.
+    VariableNotAllowed {
+        /// The variable's name.
+        name: String,
+    },
     /// More is wished than the server allows.
     OverLimit {
         /// The parameter's name.
@@ -89,6 +94,7 @@ impl UnfitParam {
             Self::NoSuchIndex { .. } => "index",
             Self::NoSuchGate { .. } => "gate_id",
             Self::CommandNotSplit { .. } | Self::CommandEmpty => "command",
+            Self::VariableNotAllowed { .. } => "env",
             Self::OverLimit { field, .. } => field,
         }
     }
@@ -130,6 +136,10 @@ impl UnfitParam {
             }
             Self::CommandNotSplit { problem } => format!("cannot be split into words: {problem}"),
             Self::CommandEmpty => "has no words".to_owned(),
+            Self::VariableNotAllowed { name } => format!(
+                "must not set {}: it chooses what is run, and this server allows some commands only; leave it out",
+                shown_id(name)
+            ),
             Self::OverLimit { limit, .. } => format!("must be at most {limit}"),
         }
     }
@@ -155,7 +165,8 @@ impl UnfitParam {
             | Self::BatchNotResumable { .. }
             | Self::NoSuchGate { .. }
             | Self::CommandNotSplit { .. }
-            | Self::CommandEmpty => None,
+            | Self::CommandEmpty
+            | Self::VariableNotAllowed { .. } => None,
         };
         data
     }

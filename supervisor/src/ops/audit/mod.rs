@@ -4,6 +4,8 @@
 //! It never holds up a client: an entry is queued, and a thread of its own (`writer`) waits for the disk. What does not
 //! fit into the queue is counted, and the count is written when there is room. `time` is how its lines tell the time.
 
+mod escape;
+
 mod setting;
 mod time;
 mod writer;
@@ -136,7 +138,8 @@ impl Audit {
             outcome: if entry.reason.is_some() { "refused" } else { "done" },
             entry,
         };
-        let Ok(mut text) = serde_json::to_string(&line) else { return };
+        let Ok(text) = serde_json::to_string(&line) else { return };
+        let mut text = escape::invisible(text);
         text.push('\n');
         if open.lines.try_send(text).is_err() {
             open.lost.fetch_add(1, Ordering::Relaxed);
