@@ -15,6 +15,7 @@ use cc_proctree::{
     cgroup::{CgroupError, Leaf},
     landlock::{Ruleset, Wanted},
     limits::ResourceLimits,
+    seccomp::Filter,
     start::StartError,
     user::User,
 };
@@ -24,6 +25,7 @@ use nix::unistd::{Gid, Uid, fchown, geteuid};
 #[derive(Debug)]
 pub(crate) struct Prepared {
     pub ruleset: Option<Ruleset>,
+    pub filter: Option<Filter>,
     pub user: Option<User>,
     pub limits: ResourceLimits,
     pub in_force: Isolation,
@@ -36,12 +38,10 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(spec: &TaskSpec, leaf: Option<&Leaf>) -> Result<Prepared, StartError> {
     let wanted = &spec.isolation;
     let writable = wanted.writable.as_deref();
-    // The kernel takes a ruleset only from a process that can gain nothing any more, or has CAP_SYS_ADMIN.
+    // The kernel takes a ruleset, and a filter, only from a process that can gain nothing any more, or has CAP_SYS_ADMIN.
     let can_restrict = spec.no_new_privs;
-    let asked = Wanted {
-        is_scoped: wanted.is_scoped && can_restrict,
-        writable: writable.filter(|_| can_restrict),
-    };
+    let is_scoped = wanted.is_scoped && can_restrict;
+    let asked = Wanted { is_scoped, writable: writable.filter(|_| can_restrict) };
     let ruleset =
         Ruleset::prepare(asked).map_err(|error| StartError::System { step: "landlock", error })?;
     let is_confined = ruleset.as_ref().is_some_and(|ruleset| ruleset.is_confined);
@@ -52,15 +52,17 @@ pub(crate) fn prepare(spec: &TaskSpec, leaf: Option<&Leaf>) -> Result<Prepared, 
         );
         return Err(StartError::System { step: "landlock", error });
     }
+    let filter = if is_scoped { Filter::prepare() } else { None };
     let (limits, limits_in_force) = limits(&wanted.limits, leaf, wanted.user.as_ref());
     let in_force = Isolation {
         scoped: ruleset.as_ref().is_some_and(|ruleset| ruleset.is_scoped),
+        filtered: filter.is_some(),
         writable: writable.map(existing),
         user: wanted.user.as_ref().map(|user| user.name.clone()),
         wrapper: wrapper(spec),
         limits: limits_in_force,
     };
-    Ok(Prepared { ruleset, user: wanted.user.as_ref().map(user), limits, in_force })
+    Ok(Prepared { ruleset, filter, user: wanted.user.as_ref().map(user), limits, in_force })
 }
 
 impl Prepared {

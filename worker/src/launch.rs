@@ -130,6 +130,7 @@ fn try_launch(spec: &TaskSpec, control: &ControlChannel) -> Result<Launched, Sta
         limits: isolation.limits,
         user: isolation.user.take(),
         ruleset: isolation.ruleset.as_ref(),
+        filter: isolation.filter.as_ref(),
         cgroup: leaf.as_ref().map(|(leaf, clone_into)| (leaf, *clone_into)),
     });
     let leaf = leaf.map(|(leaf, _)| leaf);

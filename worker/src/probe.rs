@@ -94,6 +94,7 @@ fn try_leaf(leaf: &Leaf, joining: Joining) -> anyhow::Result<()> {
         limits: Default::default(),
         user: None,
         ruleset: None,
+        filter: None,
         no_new_privs: true,
         cgroup: Some((leaf, joining == Joining::CloneInto)),
     })?;

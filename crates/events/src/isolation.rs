@@ -8,6 +8,9 @@ pub struct Isolation {
     /// Signals, traces and abstract sockets reach none but the task's own processes (Landlock).
     #[serde(default)]
     pub scoped: bool,
+    /// The limits (prlimit(2)) of no process but its own can be changed (seccomp).
+    #[serde(default)]
+    pub filtered: bool,
     /// The directories below which the task can write (Landlock); `None`: wherever its user can.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writable: Option<Vec<String>>,

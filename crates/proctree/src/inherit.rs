@@ -19,11 +19,18 @@ pub fn reset() -> io::Result<()> {
     // SAFETY: ignoring a signal installs no handler. A broken pipe must be an error to this process, as
     // Rust's runtime has it; the task gets the default back when it is started.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    ignore_file_size_signal();
     if fs::read_to_string("/proc/self/oom_score_adj").is_ok_and(|score| score.trim() != "0") {
         drop(fs::write("/proc/self/oom_score_adj", "0"));
     }
     reset_scheduling();
     Ok(())
+}
+
+/// A file that may not become longer (RLIMIT_FSIZE) is an error to this process, and not its end.
+pub fn ignore_file_size_signal() {
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
 /// Default dispositions and an empty mask.

@@ -4,7 +4,7 @@
 //! - [`fork`] makes the worker.
 //! - [`keeper`] looks after the workers and ends what dead ones have left.
 //! - [`start`] starts the main process of a task.
-//! - [`landlock`], [`limits`] and [`user`] are what the main process is bound by beside that.
+//! - [`landlock`], [`seccomp`], [`limits`] and [`user`] are what the main process is bound by beside that.
 //! - [`inherit`] resets what a process was started with, [`environment`] wipes a secret out of it.
 //! - [`tree`] stops, resumes and ends what came of the main process.
 //! - [`kill`] is how processes are killed, by the worker, the keeper and the supervisor.
@@ -17,8 +17,8 @@
 //! - [`shortage`] says which errors are the machine's.
 //! - [`allocator`] has memory given back to the machine; it is here for its `unsafe` calls.
 //!
-//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`landlock`], [`limits`], [`user`], [`inherit`],
-//! [`environment`] and [`allocator`]. Signals are sent by [`pidfd`]**, and by
+//! **All `unsafe` code of the workspace is in [`start`], [`fork`], [`landlock`], [`seccomp`], [`limits`], [`user`],
+//! [`inherit`], [`environment`] and [`allocator`]. Signals are sent by [`pidfd`]**, and by
 //! the kernel for [`cgroup`], so that they cannot hit a process that got a dead one's pid. A program kills a child of its
 //! own that it has not yet reaped by the `Child::kill` or `kill_on_drop` of std and tokio, which cannot do that either.
 
@@ -38,6 +38,9 @@ pub mod start;
 
 #[expect(unsafe_code, reason = "system calls that nix and rustix lack")]
 pub mod landlock;
+
+#[expect(unsafe_code, reason = "the system call that nix and rustix lack")]
+pub mod seccomp;
 
 #[expect(unsafe_code, reason = "setrlimit for the child that shares its starter's memory")]
 pub mod limits;

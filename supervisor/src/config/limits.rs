@@ -317,6 +317,8 @@ pub(crate) const LOCK_WAIT: Duration = Duration::from_secs(2);
 /// Between two attempts to take it.
 pub(crate) const LOCK_RETRY: Duration = Duration::from_millis(5);
 
+/// The shortest time between looks at the state directory, whatever happens to it.
+pub(crate) const STATE_CHECK_SOON: Duration = Duration::from_millis(100);
 /// Between looks at the state directory: its place, its permissions, the room on its disk.
 pub(crate) const STATE_CHECK: Duration = Duration::from_secs(10);
 /// The same while something is wrong with it.

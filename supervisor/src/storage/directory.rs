@@ -8,17 +8,19 @@ use std::{
     io,
     os::{
         fd::{AsFd as _, BorrowedFd, OwnedFd},
-        unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+        unix::fs::{DirBuilderExt as _, MetadataExt as _},
     },
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustix::{
-    fs::{Mode, OFlags, mkdirat, open},
+    fs::{Mode, OFlags, fchmod, fstat, mkdirat, open},
     io::Errno,
     process::geteuid,
 };
+
+use crate::ops::repeated::Repeated;
 
 /// What the owner may do, and nobody else anything.
 const OWNER_ONLY: u32 = 0o700;
@@ -95,14 +97,30 @@ impl Directory {
         if mode & OTHERS_WRITE != 0 {
             return Err(DirectoryError::Shared { path: path.to_owned(), mode });
         }
-        if mode & !OWNER_ONLY != 0 {
-            let mut permissions = metadata.permissions();
-            permissions.set_mode(OWNER_ONLY);
-            file.set_permissions(permissions).map_err(at)?;
-            let was = format!("{mode:03o}");
-            tracing::info!(path = %path.display(), was, "others could read this directory: its mode is 700 now");
+        let directory = Self { path: path.to_owned(), descriptor: Arc::new(file.into()) };
+        directory.keep_mode().map_err(at)?;
+        Ok(directory)
+    }
+
+    /// Gives it its mode back, where it has another one. A task has this user, and no kernel keeps it from changing a mode.
+    ///
+    /// # Errors
+    /// When another user owns it by now, or the system refuses.
+    pub(crate) fn keep_mode(&self) -> io::Result<()> {
+        let mode = fstat(&self.descriptor)?.st_mode & 0o777;
+        if mode != OWNER_ONLY {
+            fchmod(&self.descriptor, Mode::from_raw_mode(OWNER_ONLY))?;
+            let (path, was) = (self.path.display().to_string(), format!("{mode:03o}"));
+            static LINES: Repeated = Repeated::new("modes of directories were given back");
+            LINES.log(|| {
+                tracing::warn!(
+                    path,
+                    was,
+                    "this directory was not private to its owner: its mode is 700 now"
+                );
+            });
         }
-        Ok(Self { path: path.to_owned(), descriptor: Arc::new(file.into()) })
+        Ok(())
     }
 
     /// Where it was when it was opened.
@@ -128,6 +146,8 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use std::{fs, os::unix::fs::symlink};
 
     use super::*;

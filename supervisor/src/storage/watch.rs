@@ -1,6 +1,6 @@
 //! Watches the state directory: whether it is still there, can be written, and has room.
 //!
-//! That it was removed or moved is heard from the kernel (inotify(7)) and, where that is not to be had, found at the next
+//! Its mode is kept. That it was removed or moved is heard from the kernel (inotify(7)) and, where that is not to be had, found at the next
 //! look; a look is also what finds a full or read-only disk before a task does, and that it is one no more.
 
 use std::{io, mem::MaybeUninit, os::fd::OwnedFd, path::Path, sync::Arc};
@@ -55,6 +55,8 @@ pub(crate) async fn until_lost(
             Err(error) => tracing::error!(%error, "looking at the state directory"),
         }
         let is_well = !WATCHED.into_iter().any(|condition| health.stands(condition));
+        // Who changes its attributes again and again is a task that means harm.
+        sleep(limits::STATE_CHECK_SOON).await;
         let pause = if is_well { limits::STATE_CHECK } else { limits::STATE_CHECK_AGAIN };
         tokio::select! {
             () = sleep(pause) => {}
@@ -101,6 +103,11 @@ impl Look {
     fn at(state_dir: &StateDir, health: &Health) -> Self {
         if !state_dir.lock().is_in_place() {
             return Self::Lost;
+        }
+        for directory in [state_dir.root(), state_dir.tasks(), state_dir.keepers()] {
+            if let Err(error) = directory.keep_mode() {
+                tracing::warn!(path = %directory.path().display(), %error, "the mode of a directory");
+            }
         }
         let room = fstatvfs(state_dir.root().descriptor()).ok();
         let stood = health.stands(Condition::StateDirectory);
@@ -243,9 +250,11 @@ impl Changes {
         let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
         let watch = inotify::init(flags)?;
         let own = inotify::WatchFlags::MOVE_SELF | inotify::WatchFlags::DELETE_SELF;
+        // Its mode is an attribute; and a file that is open has no other sign of its removal than its number of names.
+        let own = own | inotify::WatchFlags::ATTRIB;
         inotify::add_watch(&watch, state_dir.path(), own)?;
-        // A file that is open has no other sign of its removal than its number of names.
-        inotify::add_watch(&watch, state_dir.lock().path(), own | inotify::WatchFlags::ATTRIB)?;
+        inotify::add_watch(&watch, state_dir.tasks().path(), own)?;
+        inotify::add_watch(&watch, state_dir.lock().path(), own)?;
         Ok(Self(AsyncFd::with_interest(watch, Interest::READABLE)?))
     }
 

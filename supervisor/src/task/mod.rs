@@ -12,6 +12,7 @@
 //! - `recover`: tasks of earlier supervisors get an owner, or their end
 //! - `owner`: the one tokio task that owns everything about a task
 //! - `worker_lost`: a worker is gone without a terminal event: what it left is killed, and the event is written here
+//! - `claim`: the log of a task that never began
 //! - `worker_error`, `not_started`: why a worker was given up, or why there was none
 //! - `processes`: whether processes can be made for tasks
 //! - `state`: the owner's state machine
@@ -35,6 +36,8 @@ pub(crate) mod recover;
 mod owner;
 
 pub(crate) mod worker_lost;
+
+mod claim;
 
 mod worker_error;
 

@@ -19,7 +19,7 @@ use std::{
 use cc_link::{adopt::Adopted, spec::OnSupervisorLoss};
 use cc_protocol::task::TaskState;
 use cc_state::{Change, ResultSummary, TaskRow};
-use cc_tasklog::{FIRST_RECORD_OFFSET, LogWriter, Summary, summary};
+use cc_tasklog::{FIRST_RECORD_OFFSET, Summary, summary};
 use tokio::{
     task::{JoinError, spawn_blocking},
     time::timeout,
@@ -29,6 +29,7 @@ use crate::{
     config::limits,
     storage::state_dir,
     task::{
+        claim,
         context::TaskContext,
         feed::{Feed, Position},
         handle::{TaskHandle, TaskStatus},
@@ -96,8 +97,8 @@ pub(crate) async fn recover(
     // A worker that has its spec but no log yet will find this log and then not start the task. So a worker that does
     // not listen by now never will: its socket is there before its log.
     let (path, fsync) = (log_path.clone(), context.config().fsync);
-    let is_made_here = spawn_blocking(move || LogWriter::create(&path, fsync).is_ok()).await?;
-    let failure = if is_made_here { Failure::TooLate } else { Failure::Died };
+    let is_claimed = spawn_blocking(move || claim::claim(&path, fsync)).await?;
+    let failure = if is_claimed { Failure::TooLate } else { Failure::Died };
     task.leaf =
         task.leaf.or_else(|| cgroup::find_leaf(context.cgroup.as_ref(), &task.info.task_id));
     let Some(mut candidate) = Candidate::find(&directory, &context.adoption_key).await? else {

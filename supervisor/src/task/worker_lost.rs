@@ -30,7 +30,9 @@ use crate::{
         metrics::AbnormalEnd,
     },
     storage::state_dir::task_of_log,
-    task::{context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError},
+    task::{
+        claim, context::TaskContext, feed::Feed, not_started::NotStarted, worker_error::WorkerError,
+    },
 };
 
 const SIGKILL: i32 = 9;
@@ -104,7 +106,12 @@ pub(crate) async fn write_terminal_event(
     let completed = Box::new(completed(&lost, left));
     let fallback = completed.clone();
     let fsync = context.config().fsync;
-    match tokio::task::spawn_blocking(move || close_log(&lost, completed, fsync)).await {
+    let closing = tokio::task::spawn_blocking(move || {
+        let completed = close_log(&lost, completed, fsync);
+        claim::settle(lost.feed.log_path());
+        completed
+    });
+    match closing.await {
         Ok(completed) => completed,
         Err(error) => {
             let task_id = task_of_log(feed.log_path());
@@ -201,8 +208,8 @@ fn close_log(lost: &LostTask, mut completed: Box<Completed>, fsync: Fsync) -> Bo
     let feed = &lost.feed;
     drop(std::fs::remove_file(feed.log_path().with_file_name(tree_record::FILE_NAME)));
     // The worker makes the log before it starts the task and may not have come to that. A log that exists stays as it is.
-    let is_made_here = LogWriter::create(feed.log_path(), fsync).is_ok();
-    if is_made_here && matches!(lost.failure, Failure::Died) && feed.position().last_seq == 0 {
+    let is_claimed = claim::claim(feed.log_path(), fsync);
+    if is_claimed && matches!(lost.failure, Failure::Died) && feed.position().last_seq == 0 {
         completed = Box::new(before_start(*completed));
     }
     let recovered = match recover_log(feed.log_path()) {

@@ -186,37 +186,71 @@ fn a_task_whose_worker_dies_is_started_again_where_the_batch_says_retry() {
     lost.notes.ledger.assert_sequence(["before", "lost", "lost", "after"]);
 }
 
+/// A batch whose first task has a worker that is slow to start: the supervisor dies meanwhile.
+struct SlowStart {
+    supervisor: Supervisor,
+    options: Options,
+    notes: Notes,
+    /// Lets the worker go on, which comes too late for its task.
+    gate: Fifo,
+    late: Process,
+    batch_id: String,
+    _directory: tempfile::TempDir,
+}
+
+impl SlowStart {
+    fn begin() -> Self {
+        let options = options();
+        let (mut ready, gate) = (Fifo::create(), Fifo::create());
+        let directory = tempfile::tempdir().unwrap();
+        let slow = directory.path().join("slow-worker");
+        let worker = binaries::directory().join("cc-worker");
+        let lines = format!(
+            "#!/bin/sh\necho ready > {}\nread go < {}\nexec {} \"$@\"\n",
+            ready.path(),
+            gate.path(),
+            worker.display()
+        );
+        binaries::install_script(&slow, &lines);
+        let slow_start = options.clone().flag("--worker", slow.display());
+        let mut supervisor = Supervisor::start(&slow_start);
+        let notes = Notes::new(&supervisor);
+        let tasks = [notes.shell("first", "true"), notes.prompt("second", ["say: 4"])];
+        let batch_id = submit(&mut supervisor.connect(), &plan(tasks));
+        ready.read();
+        let children = processes::children(supervisor.pid());
+        let late = children.into_iter().find_map(Process::open).unwrap();
+        supervisor.kill();
+        Self { supervisor, options, notes, gate, late, batch_id, _directory: directory }
+    }
+
+    fn assert_goes_on_and_begins_each_once(mut self) {
+        self.supervisor.start_again(&self.options);
+        let over = Over::of(&mut self.supervisor.connect(), &self.batch_id);
+        over.assert_all_succeeded_at_once();
+        self.gate.release();
+        assert!(self.late.wait_gone(PATIENCE), "who comes too late exits");
+        assert!(self.supervisor.stop().success());
+        self.notes.ledger.assert_sequence(["first", "second"]);
+    }
+}
+
 #[test]
 fn a_task_that_for_certain_never_began_is_begun_by_the_next_supervisor_and_only_once() {
-    let options = options();
-    let (mut ready, mut gate) = (Fifo::create(), Fifo::create());
-    // A worker that is slow to start has its task by then, and comes too late for it.
-    let directory = tempfile::tempdir().unwrap();
-    let slow = directory.path().join("slow-worker");
-    let worker = binaries::directory().join("cc-worker");
-    let lines = format!(
-        "#!/bin/sh\necho ready > {}\nread go < {}\nexec {} \"$@\"\n",
-        ready.path(),
-        gate.path(),
-        worker.display()
-    );
-    binaries::install_script(&slow, &lines);
-    let slow_start = options.clone().flag("--worker", slow.display());
-    let mut supervisor = Supervisor::start(&slow_start);
-    let notes = Notes::new(&supervisor);
-    let tasks = [notes.shell("first", "true"), notes.prompt("second", ["say: 4"])];
-    let batch_id = submit(&mut supervisor.connect(), &plan(tasks));
-    ready.read();
-    let children = processes::children(supervisor.pid());
-    let late = children.into_iter().find_map(Process::open).unwrap();
-    supervisor.kill();
-    supervisor.start_again(&options);
-    let over = Over::of(&mut supervisor.connect(), &batch_id);
-    over.assert_all_succeeded_at_once();
-    gate.release();
-    assert!(late.wait_gone(PATIENCE), "who comes too late exits");
-    assert!(supervisor.stop().success());
-    notes.ledger.assert_sequence(["first", "second"]);
+    SlowStart::begin().assert_goes_on_and_begins_each_once();
+}
+
+#[test]
+fn so_it_is_where_the_next_supervisor_was_killed_before_it_had_written_that_down() {
+    let slow = SlowStart::begin();
+    let tasks = fs::read_dir(slow.supervisor.state_directory().join("tasks")).unwrap();
+    let directories: Vec<_> = tasks.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(directories.len(), 1, "{directories:?}");
+    // What it had done by then: it has made the log in the worker's place, by two names.
+    let (own, log) = (directories[0].join("never-began"), directories[0].join("log"));
+    fs::write(&own, cc_link::record::LOG_MAGIC).unwrap();
+    fs::hard_link(&own, &log).unwrap();
+    slow.assert_goes_on_and_begins_each_once();
 }
 
 #[test]

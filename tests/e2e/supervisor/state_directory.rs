@@ -81,7 +81,11 @@ fn what_others_could_read_is_closed_to_them_and_the_log_says_so() {
     for path in [&state, &state.join("tasks"), &state.join("keepers")] {
         assert_eq!(mode(path), 0o700);
     }
-    assert!(supervisor.log().contains("others could read this directory"), "{}", supervisor.log());
+    assert!(
+        supervisor.log().contains("this directory was not private to its owner"),
+        "{}",
+        supervisor.log()
+    );
 }
 
 #[test]

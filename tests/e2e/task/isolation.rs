@@ -9,7 +9,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use cc_tests::{Client, Options, PATIENCE, Supervisor, processes, processes::Process};
+use cc_tests::{Client, Options, PATIENCE, Supervisor, processes, processes::Process, wait_until};
 use serde_json::{Value, json};
 
 /// `None`, loudly, where the kernel has no scopes: the supervisor says so of every task.
@@ -53,6 +53,55 @@ fn a_task_signals_its_own_processes_and_no_others() {
     assert_eq!(other.collect(answer).completed()["reason"], "canceled");
 }
 
+/// What a Python program prints.
+fn python(client: &mut Client, program: &str) -> String {
+    client.run_to_end(&json!({"argv": ["python3", "-c", program]})).stdout()
+}
+
+#[test]
+fn a_task_changes_limits_of_its_own_processes_and_of_no_others() {
+    let Some((supervisor, mut client)) = start(&options()) else { return };
+    let mut other = supervisor.connect();
+    let answer = other.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
+    let others = answer["pid"].as_i64().unwrap();
+    let worker = processes::parent(i32::try_from(others).unwrap()).unwrap();
+    let keeper = processes::parent(worker).unwrap();
+    for pid in [i64::from(supervisor.pid()), i64::from(keeper), i64::from(worker), others] {
+        let said = python(
+            &mut client,
+            &format!(
+                "import resource\n\
+                 for limit in resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE, resource.RLIMIT_NPROC:\n\
+                 \x20try: resource.prlimit({pid}, limit, (0, 0)); print('changed')\n\
+                 \x20except PermissionError: print('no')"
+            ),
+        );
+        assert_eq!(said, "no\nno\nno\n", "{pid}");
+    }
+    let whole_user =
+        "import os\ntry: os.setpriority(os.PRIO_USER, 0, 19)\nexcept PermissionError: print('no')";
+    assert_eq!(python(&mut client, whole_user), "no\n");
+    let own = "ulimit -n 50; ulimit -n; nice -n 5 echo nice; echo $(prlimit --pid $$ --nofile --noheadings --output SOFT)";
+    assert_eq!(say(&mut client, own), "50\nnice\n50\n");
+    other.control("CANCEL").unwrap();
+    assert_eq!(other.collect(answer).completed()["reason"], "canceled");
+}
+
+#[test]
+fn a_task_can_change_the_mode_of_the_state_directory_and_it_does_not_stay_so() {
+    let supervisor = Supervisor::start(&options());
+    let mut client = supervisor.connect();
+    let state = supervisor.state_directory();
+    let tasks = state.join("tasks");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    for (changed, directory) in [("755", &state), ("000", &tasks), ("777", &tasks)] {
+        let command = format!("chmod {changed} {}", directory.display());
+        assert_eq!(client.run_shell(&command).end(), ("exit", 0));
+        wait_until("the mode is that of a private directory", || mode(directory) == 0o700);
+        assert_eq!(client.run_shell("echo served").stdout(), "served\n");
+    }
+}
+
 #[test]
 fn an_operator_can_let_tasks_signal_other_processes() {
     let supervisor = Supervisor::start(&options().switch("--allow-outside-signals"));
@@ -93,7 +142,7 @@ fn what_is_in_force_is_in_the_answer_and_with_the_task() {
     let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
     let task_id = answer["task_id"].as_str().unwrap().to_owned();
     let task = client.task(&task_id).unwrap();
-    assert_eq!(task["isolation"], json!({"scoped": true}));
+    assert_eq!(task["isolation"], json!({"scoped": true, "filtered": true}));
     assert_eq!(
         (&task["isolation"], &task["containment"]),
         (&answer["isolation"], &answer["containment"])

@@ -8,7 +8,7 @@ use std::{
 
 use nix::errno::Errno;
 
-use crate::{inherit, landlock, limits, user::User};
+use crate::{inherit, landlock, limits, seccomp::Filter, user::User};
 
 /// What a child that has failed says: the step, and the number of the error.
 pub(super) const REPORT_BYTES: usize = 1 + size_of::<i32>();
@@ -27,11 +27,12 @@ pub(super) enum Step {
     Signals,
     NoNewPrivileges,
     Landlock,
+    Seccomp,
     Exec,
 }
 
 impl Step {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Session,
         Self::JoinCgroup,
         Self::Limits,
@@ -42,6 +43,7 @@ impl Step {
         Self::Signals,
         Self::NoNewPrivileges,
         Self::Landlock,
+        Self::Seccomp,
         Self::Exec,
     ];
 
@@ -57,13 +59,14 @@ impl Step {
             Self::Signals => "signals",
             Self::NoNewPrivileges => "PR_SET_NO_NEW_PRIVS",
             Self::Landlock => "landlock_restrict_self",
+            Self::Seccomp => "seccomp",
             Self::Exec => "execve",
         }
     }
 }
 
 /// Everything that the child needs, made before it is born.
-pub(super) struct Prepared {
+pub(super) struct Prepared<'a> {
     pub(super) candidates: Vec<CString>,
     pub(super) argv: Vec<*const libc::c_char>,
     pub(super) env: Vec<*const libc::c_char>,
@@ -75,13 +78,14 @@ pub(super) struct Prepared {
     pub(super) no_new_privs: bool,
     /// The number of a Landlock ruleset.
     pub(super) ruleset: Option<RawFd>,
+    pub(super) filter: Option<&'a Filter>,
     pub(super) join: Option<File>,
     pub(super) report: OwnedFd,
     pub(super) parent: i32,
 }
 
 /// The child's side: never returns.
-pub(super) fn become_task(prepared: &Prepared) -> ! {
+pub(super) fn become_task(prepared: &Prepared<'_>) -> ! {
     let (step, errno) = prepare_and_exec(prepared);
     report(prepared, step, errno);
     // SAFETY: takes a number; it runs nothing of the parent's.
@@ -89,7 +93,7 @@ pub(super) fn become_task(prepared: &Prepared) -> ! {
 }
 
 /// Tells the parent of a failure.
-fn report(prepared: &Prepared, step: Step, errno: Errno) {
+fn report(prepared: &Prepared<'_>, step: Step, errno: Errno) {
     let mut report = [step as u8; REPORT_BYTES];
     report[1..].copy_from_slice(&(errno as i32).to_le_bytes());
     // SAFETY: writes from a live array to a descriptor that is open until exec.
@@ -99,7 +103,7 @@ fn report(prepared: &Prepared, step: Step, errno: Errno) {
 }
 
 /// All preparations in order; returns only when one has failed.
-fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
+fn prepare_and_exec(prepared: &Prepared<'_>) -> (Step, Errno) {
     // SAFETY: this whole block runs in the single-threaded child between fork and exec. Each call takes
     // numbers, or pointers to NUL-terminated strings and arrays in `prepared`, which lives until exec.
     unsafe {
@@ -148,6 +152,11 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
         {
             return (Step::Landlock, errno);
         }
+        if let Some(filter) = prepared.filter
+            && let Err(errno) = filter.restrict_self()
+        {
+            return (Step::Seccomp, errno);
+        }
         let mut found = Errno::ENOENT;
         for candidate in &prepared.candidates {
             libc::execve(candidate.as_ptr(), prepared.argv.as_ptr(), prepared.env.as_ptr());
@@ -164,7 +173,7 @@ fn prepare_and_exec(prepared: &Prepared) -> (Step, Errno) {
 }
 
 /// The limits while the privileges for them are there, then the user.
-fn become_another(prepared: &Prepared) -> Result<(), (Step, Errno)> {
+fn become_another(prepared: &Prepared<'_>) -> Result<(), (Step, Errno)> {
     for limit in &prepared.limits {
         limit.set().map_err(|errno| (Step::Limits, errno))?;
     }

@@ -110,7 +110,8 @@ pub(super) fn explain(
             | Step::Descriptors
             | Step::Signals
             | Step::NoNewPrivileges
-            | Step::Landlock,
+            | Step::Landlock
+            | Step::Seccomp,
             errno,
         ) => StartError::System { step: step.name(), error: errno.into() },
     }

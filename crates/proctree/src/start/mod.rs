@@ -37,6 +37,7 @@ use crate::{
     cgroup::{CgroupError, Leaf},
     landlock::Ruleset,
     limits::ResourceLimits,
+    seccomp::Filter,
     user::User,
 };
 
@@ -65,6 +66,8 @@ pub struct Start<'a> {
     pub user: Option<User>,
     /// What it is kept from. Without `no_new_privs` only a privileged caller can ask for this.
     pub ruleset: Option<&'a Ruleset>,
+    /// The system calls that it is kept from. As for `ruleset`.
+    pub filter: Option<&'a Filter>,
     /// The cgroup to be born in, and whether `CLONE_INTO_CGROUP` works for it.
     pub cgroup: Option<(&'a Leaf, bool)>,
 }
@@ -112,6 +115,7 @@ pub fn start(start: Start<'_>) -> Result<Born, StartError> {
         user: start.user,
         no_new_privs: start.no_new_privs,
         ruleset: start.ruleset.map(Ruleset::number),
+        filter: start.filter,
         join,
         report,
         parent: std::process::id() as i32,

@@ -33,3 +33,6 @@ mod documents;
 
 /// One spelling.
 mod spelling;
+
+/// The alert rules and the dashboard name metrics that exist.
+mod metrics;
