@@ -28,7 +28,7 @@ defaults, each line commented out; `ccx config default` prints it.
 max-tasks = 50
 idle-timeout = 600
 on-stop = \"keep-tasks\"
-allow-command = [\"claude\", \"git\"]
+allow-command = [\"claude\"]
 ```
 
 Numbers stand without quotes, texts in quotes, lists in brackets; a switch is `true` or `false`, and one that a file sets cannot be

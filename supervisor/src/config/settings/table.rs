@@ -113,7 +113,7 @@ settings! {
         ).variable("CC_EXECUTOR_SHELL").reloadable();
         ALLOW_COMMAND: List, Fixed = Setting::new(
             "allow-command", List("NAME"), Nothing,
-            "Allow only commands with this first word, without a shell; repeatable",
+            "Allow only commands with this first word, without a shell; repeatable. What the program itself runs is not limited",
         ).variable_with("ALLOWED_COMMANDS", "names with commas between").reloadable();
         ALLOW_DIR: Directories, Fixed = Setting::new(
             "allow-dir", Directories, Nothing,
