@@ -85,6 +85,14 @@ fn short(text: &str) -> String {
     text.chars().take(limits::AUDIT_TEXT_CHARS).collect()
 }
 
+/// Why a call was refused, without what the client has sent, which follows a colon.
+fn reason(error: &ErrorObject) -> &str {
+    if error.is_denial() {
+        return &error.message;
+    }
+    error.message.split(':').next().unwrap_or_default()
+}
+
 impl Handler {
     /// Writes how a call has ended, if it is one that is written.
     pub(super) fn audit(&self, subject: &Subject, result: &Result<Value, ErrorObject>) {
@@ -93,7 +101,7 @@ impl Handler {
             return;
         }
         let of_result = |name: &str| result.as_ref().ok()?.get(name)?.as_str();
-        let reason = result.as_ref().err().map(|error| short(&error.message));
+        let reason = result.as_ref().err().map(|error| short(reason(error)));
         let entry = Entry {
             action: &subject.method,
             session_id: Some(subject.session_id.as_deref().unwrap_or(self.id())),
@@ -110,9 +118,19 @@ impl Handler {
 
 #[cfg(test)]
 mod tests {
+    use cc_protocol::CallError;
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_reason_has_nothing_of_what_the_client_has_sent() {
+        let refused = CallError::CommandNotAllowed {
+            command: "API_KEY=s3cret".to_owned(),
+            allowed: vec!["echo".to_owned()],
+        };
+        assert_eq!(reason(&ErrorObject::from(refused)), "Command not allowed");
+    }
 
     #[test]
     fn of_a_command_the_first_word_is_written_and_never_a_value() {

@@ -140,7 +140,13 @@ impl Directory {
     /// # Errors
     /// When that fails: a full disk, a missing permission; [`io::ErrorKind::NotFound`] when this directory was removed.
     pub(crate) fn make(&self, name: &str) -> io::Result<()> {
-        Ok(mkdirat(&self.descriptor, name, Mode::RWXU)?)
+        match mkdirat(&self.descriptor, name, Mode::RWXU) {
+            // Its mode may have been changed a moment ago.
+            Err(Errno::ACCESS) if self.keep_mode().is_ok() => {
+                Ok(mkdirat(&self.descriptor, name, Mode::RWXU)?)
+            }
+            made => Ok(made?),
+        }
     }
 }
 

@@ -20,7 +20,10 @@ use tokio::{
 
 use crate::{
     config::limits,
-    ops::health::{Condition, Health},
+    ops::{
+        health::{Condition, Health},
+        repeated::Repeated,
+    },
     storage::{directory::Directory, state_dir::StateDir},
 };
 
@@ -106,7 +109,12 @@ impl Look {
         }
         for directory in [state_dir.root(), state_dir.tasks(), state_dir.keepers()] {
             if let Err(error) = directory.keep_mode() {
-                tracing::warn!(path = %directory.path().display(), %error, "the mode of a directory");
+                static LINES: Repeated =
+                    Repeated::new("modes of directories could not be set back");
+                let path = directory.path().display().to_string();
+                LINES.log(|| {
+                    tracing::warn!(path, %error, "the mode of this directory could not be set back to 700");
+                });
             }
         }
         let room = fstatvfs(state_dir.root().descriptor()).ok();

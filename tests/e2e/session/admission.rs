@@ -174,6 +174,18 @@ fn a_command_that_is_not_on_the_list_is_refused_and_no_shell_is_involved() {
     let transcript = client.run_shell("echo one; ls $(id) > /no/such/file | cat && 'a b'");
     assert_eq!(transcript.stdout(), "one; ls $(id) > /no/such/file | cat && a b\n");
     assert_eq!(client.run_to_end(&json!({"argv": ["printf", "%s", "x"]})).stdout(), "x");
+
+    // Nor does the client choose which program has that name.
+    let own = supervisor.scratch().join("echo");
+    binaries::install_script(&own, "#!/bin/sh\n/bin/echo the wrong one\n");
+    for variable in ["PATH", "LD_PRELOAD"] {
+        let env = json!({variable: supervisor.scratch().display().to_string()});
+        let error = client.execute(&json!({"argv": ["echo", "x"], "env": env})).unwrap_err();
+        assert_eq!(error["data"]["field"], "env", "{error}");
+        assert!(error["message"].as_str().unwrap().contains(variable), "{error}");
+    }
+    let params = json!({"argv": ["echo", "x"], "env": {"LANG": "C"}, "cwd": supervisor.scratch()});
+    assert_eq!(client.run_to_end(&params).stdout(), "x\n");
 }
 
 /// Starts a supervisor that must refuse to start, and returns what it said.

@@ -177,7 +177,9 @@ fn what_happens_is_counted() {
 #[test]
 fn who_does_not_ask_for_openmetrics_gets_the_text_format_of_prometheus() {
     let supervisor = Supervisor::start_default();
-    drop(supervisor.connect().run_shell("true"));
+    // It stays: its end would be counted between the two pages.
+    let mut client = supervisor.connect();
+    drop(client.run_shell("true"));
     let plain = http::get(supervisor.address(), "/metrics", &[]);
     assert!(plain.head.contains("text/plain; version=0.0.4"), "{}", plain.head);
     let newer = http::get(
