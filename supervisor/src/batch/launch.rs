@@ -25,8 +25,8 @@ use crate::{
 pub(super) enum Start {
     /// The task has an owner.
     Begun(TaskHandle),
-    /// The limit of running tasks is reached, the worker program is broken, or no task can be put on record: start the job again when one of them has ended,
-    /// or starts are not refused any more.
+    /// The limit of running tasks is reached, the worker program is broken, or no task can be put on record: start the
+    /// job again when one of them has ended, or starts are not refused any more.
     NoRoom,
     /// The supervisor is stopping: the next one starts the job.
     Stopping,

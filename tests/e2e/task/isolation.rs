@@ -35,22 +35,42 @@ fn say(client: &mut Client, command: &str) -> String {
     client.run_to_end(&json!({"argv": ["bash", "-c", command]})).stdout()
 }
 
+/// A task of another client, which must come to no harm.
+struct Other {
+    client: Client,
+    answer: Value,
+    /// The supervisor, the keeper, the task's worker, and its main process.
+    house: [i32; 4],
+}
+
+impl Other {
+    fn start(supervisor: &Supervisor) -> Self {
+        let mut client = supervisor.connect();
+        let answer = client.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
+        let main = i32::try_from(answer["pid"].as_i64().unwrap()).unwrap();
+        let worker = processes::parent(main).unwrap();
+        let keeper = processes::parent(worker).unwrap();
+        let house = [supervisor.pid(), keeper, worker, main];
+        Self { client, answer, house }
+    }
+
+    fn end(mut self) {
+        self.client.control("CANCEL").unwrap();
+        assert_eq!(self.client.collect(self.answer).completed()["reason"], "canceled");
+    }
+}
+
 #[test]
 fn a_task_signals_its_own_processes_and_no_others() {
     let Some((supervisor, mut client)) = start(&options()) else { return };
-    let mut other = supervisor.connect();
-    let answer = other.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let others = answer["pid"].as_i64().unwrap();
-    let worker = processes::parent(i32::try_from(others).unwrap()).unwrap();
-    let keeper = processes::parent(worker).unwrap();
-    for pid in [i64::from(supervisor.pid()), i64::from(keeper), i64::from(worker), others] {
+    let other = Other::start(&supervisor);
+    for pid in other.house {
         let said = say(&mut client, &format!("kill -KILL {pid} 2>&1; echo $?"));
         assert!(said.contains("not permitted") && said.ends_with("1\n"), "{pid}: {said}");
     }
     let own = say(&mut client, "sleep 600 & kill $!; wait $!; echo $?");
     assert_eq!(own, "143\n");
-    other.control("CANCEL").unwrap();
-    assert_eq!(other.collect(answer).completed()["reason"], "canceled");
+    other.end();
 }
 
 /// What a Python program prints.
@@ -61,12 +81,8 @@ fn python(client: &mut Client, program: &str) -> String {
 #[test]
 fn a_task_changes_limits_of_its_own_processes_and_of_no_others() {
     let Some((supervisor, mut client)) = start(&options()) else { return };
-    let mut other = supervisor.connect();
-    let answer = other.execute(&json!({"argv": ["sleep", "600"]})).unwrap();
-    let others = answer["pid"].as_i64().unwrap();
-    let worker = processes::parent(i32::try_from(others).unwrap()).unwrap();
-    let keeper = processes::parent(worker).unwrap();
-    for pid in [i64::from(supervisor.pid()), i64::from(keeper), i64::from(worker), others] {
+    let other = Other::start(&supervisor);
+    for pid in other.house {
         let said = python(
             &mut client,
             &format!(
@@ -83,8 +99,7 @@ fn a_task_changes_limits_of_its_own_processes_and_of_no_others() {
     assert_eq!(python(&mut client, whole_user), "no\n");
     let own = "ulimit -n 50; ulimit -n; nice -n 5 echo nice; echo $(prlimit --pid $$ --nofile --noheadings --output SOFT)";
     assert_eq!(say(&mut client, own), "50\nnice\n50\n");
-    other.control("CANCEL").unwrap();
-    assert_eq!(other.collect(answer).completed()["reason"], "canceled");
+    other.end();
 }
 
 #[test]

@@ -2,10 +2,9 @@
 //! directory.
 //!
 //! It never holds up a client: an entry is queued, and a thread of its own (`writer`) waits for the disk. What does not
-//! fit into the queue is counted, and the count is written when there is room. `time` is how its lines tell the time.
+//! fit into the queue is counted, and the count is written when there is room. `time` is how its lines tell the time, and `escape` keeps them readable.
 
 mod escape;
-
 mod setting;
 mod time;
 mod writer;
